@@ -1,0 +1,56 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// What callers of a log act on.
+var (
+	ErrConflict  = errors.New("the subject has moved past the expected position")
+	ErrUnknown   = errors.New("the outcome of the append is unknown")
+	ErrGap       = errors.New("a position is missing from the log")
+	ErrTruncated = errors.New("the log ends before a position that was read")
+	ErrRewritten = errors.New("the log holds other events than those that were read")
+	ErrTooLarge  = errors.New("the event is larger than the log takes")
+)
+
+// Exit codes of the program, by class of error.
+const (
+	ExitFailure = 1 // it was tried and did not work, or verify found a difference
+	ExitInput   = 2 // bad input; nothing was done
+	ExitHalt    = 3 // the log is damaged, or a rollout is stalled
+	ExitBusy    = 4 // another instance holds the data directory
+)
+
+// Error is a refusal in one line: a code, what is wrong, where, why, and what
+// to do next. Exit is the exit code of a program that ends with it.
+type Error struct {
+	Code  string // "E-MAN-FIELD"
+	What  string
+	Where string // a file, a field path, a position
+	Why   string
+	Do    string
+	Exit  int
+	Err   error // wrapped, for errors.Is; not printed
+}
+
+// Error returns "CODE: what (where): why; what to do" on one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s", e.Code, e.What)
+	if e.Where != "" {
+		fmt.Fprintf(&b, " (%s)", e.Where)
+	}
+	if e.Why != "" {
+		fmt.Fprintf(&b, ": %s", e.Why)
+	}
+	if e.Do != "" {
+		fmt.Fprintf(&b, "; %s", e.Do)
+	}
+	return strings.Join(strings.Fields(b.String()), " ")
+}
+
+// Unwrap returns the wrapped error.
+func (e *Error) Unwrap() error { return e.Err }

@@ -1,0 +1,160 @@
+// Package events is the vocabulary of rollcall: what a log says and the
+// interfaces of the logs that say it.
+//
+// A log holds facts (an object is now so, or is gone), plans (what the
+// controller decided for one DaemonSet, with its reasons) and outcomes
+// (a command that could not be carried out), in one total order. State is the
+// fold of a log; nothing is true that is not in one.
+//
+// The package is pure: no clock, no goroutine, no I/O.
+package events
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// Seq is a position in a log. 0 is before the first event. It is the NATS
+// stream sequence and the Kubernetes resourceVersion of what it changed.
+type Seq uint64
+
+// Key names an object of a kind. Namespace is empty for cluster-scoped kinds.
+type Key struct{ Namespace, Name string }
+
+// String returns namespace/name, or name alone for a cluster-scoped object.
+func (k Key) String() string {
+	if k.Namespace == "" {
+		return k.Name
+	}
+	return k.Namespace + "/" + k.Name
+}
+
+// Compare orders keys by namespace, then name.
+func (k Key) Compare(o Key) int {
+	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Name, o.Name))
+}
+
+// Kind is a Kubernetes kind that a log holds.
+type Kind string
+
+// The kinds that decisions read. Other kinds are kept and not interpreted.
+const (
+	Node               Kind = "Node"
+	Pod                Kind = "Pod"
+	DaemonSet          Kind = "DaemonSet"
+	ControllerRevision Kind = "ControllerRevision"
+	PriorityClass      Kind = "PriorityClass"
+	Namespace          Kind = "Namespace"
+)
+
+// Ref names one object, and with UID one incarnation of it.
+type Ref struct {
+	Kind Kind
+	Key  Key
+	UID  types.UID
+}
+
+// Cause names a command: the plan at Seq, its Index-th command. The zero
+// Cause means that no command caused the event.
+type Cause struct {
+	Seq   Seq
+	Index int
+}
+
+// IsZero reports whether no command is named.
+func (c Cause) IsZero() bool { return c == Cause{} }
+
+// Type says what an event tells, as kind and past verb: "pod.created".
+type Type string
+
+// Types that are not about one object.
+const (
+	Planned   Type = "daemonset.planned"
+	Failed    Type = "command.failed"    // a command was refused
+	Overtaken Type = "command.overtaken" // a command had nothing left to do
+)
+
+// Verbs of object events.
+const (
+	VerbCreated = "created"
+	VerbUpdated = "updated"
+	VerbDeleted = "deleted"
+)
+
+// ObjectType returns the type of an event about an object of kind k.
+func ObjectType(k Kind, verb string) Type { return Type(strings.ToLower(string(k)) + "." + verb) }
+
+// Event is one entry of a log. It is never modified after it was appended.
+type Event struct {
+	Seq    Seq       // assigned by the log
+	Stored time.Time // assigned by the log: its clock at the append
+
+	ID     ulid.ULID // assigned by the source; the same again means the same event
+	Type   Type
+	Source string    // which program
+	Actor  string    // which user, if one is known
+	At     time.Time // when the source saw it, by its own clock
+	Cause  Cause
+	Body   Body
+
+	Raw []byte // the bytes in the log, set by readers; never modified
+}
+
+// Body is what an event tells: Object, Gone, *Plan, Outcome or Unreadable.
+type Body interface{ body() }
+
+// Object says that an object is now so.
+type Object struct {
+	Ref
+	Data []byte // the whole object as a msgpack map with its JSON field names
+}
+
+// Gone says that an object is gone.
+type Gone struct {
+	Ref
+	Data []byte // its last state, where the source knew it
+}
+
+// Outcome ends a command that no fact answers. Plan, Index and DaemonSet name
+// the command (Index by the event's Cause), Reason is one word for machines,
+// Message a sentence for people.
+type Outcome struct {
+	DaemonSet Key
+	UID       types.UID // of the DaemonSet
+	Command   Command
+	Reason    string
+	Message   string
+}
+
+// Unreadable stands for bytes that are not an event this program knows. It is
+// quarantined by the fold with its position, never skipped silently.
+type Unreadable struct {
+	Code string // E-EVT-...
+	Why  string
+}
+
+func (Object) body()     {}
+func (Gone) body()       {}
+func (*Plan) body()      {}
+func (Outcome) body()    {}
+func (Unreadable) body() {}
+
+// RefOf returns the object that e is about: the DaemonSet for plans and
+// outcomes, the zero Ref for an event that is about none.
+func RefOf(e Event) Ref {
+	switch b := e.Body.(type) {
+	case Object:
+		return b.Ref
+	case Gone:
+		return b.Ref
+	case *Plan:
+		return Ref{DaemonSet, b.DaemonSet, b.UID}
+	case Outcome:
+		return Ref{DaemonSet, b.DaemonSet, b.UID}
+	}
+	return Ref{}
+}

@@ -1,0 +1,58 @@
+package events
+
+import (
+	"context"
+	"iter"
+)
+
+// Expect is the condition of an append: that the last event of Subject is at
+// Last (0: that the subject has none). The zero Expect is no condition.
+type Expect struct {
+	Subject string
+	Last    Seq
+}
+
+// Appender appends to a log.
+type Appender interface {
+	// Append appends all of es, in order and without others between them, or
+	// none, and returns the position of the last. It returns ErrConflict and
+	// appends nothing if the subject of x has moved past x.Last.
+	//
+	// An event whose ID is in the log already is not appended again; the
+	// position of the first is returned, whatever x says.
+	//
+	// ErrUnknown: es may or may not be in the log. Append the same events with
+	// the same expectation again, or read the log to its end and decide again.
+	Append(ctx context.Context, x Expect, es ...Event) (Seq, error)
+}
+
+// Reader reads a log to its present end.
+type Reader interface {
+	// Read yields the events after the given position up to the end that the
+	// log has when Read is called, in order, each once. An error ends it:
+	// ErrGap if a position is missing, ErrTruncated if the log ends before after.
+	// Bytes that are no event are yielded with an Unreadable body.
+	Read(ctx context.Context, after Seq) iter.Seq2[Event, error]
+}
+
+// Tailer reads a log and then waits for more.
+type Tailer interface {
+	// Tail yields events after the given position as they are appended. It
+	// never yields an event twice, and never one older than it has yielded. It
+	// ends with ctx's error, or with an error of Read.
+	Tail(ctx context.Context, after Seq) iter.Seq2[Event, error]
+}
+
+// Info describes a log.
+type Info struct {
+	ID   string // of this incarnation: another log under the same name has another
+	Last Seq    // position of the last event; 0: empty
+}
+
+// Log is a whole log.
+type Log interface {
+	Appender
+	Reader
+	Tailer
+	Info(ctx context.Context) (Info, error)
+}

@@ -1,0 +1,119 @@
+package events
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// MaxCommands bounds the commands of one plan; more are planned after these.
+const MaxCommands = 500
+
+// Plan is one decision for one DaemonSet: what it was decided from, the
+// commands with their reasons, and what was held back by what. It is appended
+// as one message, fenced by the last plan of that DaemonSet, so that two
+// controllers are a waste and never a danger.
+type Plan struct {
+	DaemonSet Key
+	UID       types.UID
+	Basis     Basis
+	Revision  string // hash of the revision that new pods get
+	Rollout   Budget
+	Commands  []Command
+	Waiting   []Wait      // at most MaxWaits, by node name
+	Held      []WaitCount // every cause with its number of nodes, by cause
+}
+
+// MaxWaits bounds the named waits of a plan; Held counts all of them.
+const MaxWaits = 20
+
+// Basis is what a plan was decided from: the state at Seq and the time Now.
+// Deciding again from the same basis gives the same bytes.
+type Basis struct {
+	Seq Seq
+	Now time.Time
+}
+
+// Budget is the arithmetic of a rollout at the basis and after the commands.
+type Budget struct {
+	Desired        int // nodes that should run a pod
+	Updated        int // desired nodes whose pod has the current revision
+	Unavailable    int // desired nodes without an available pod
+	Surging        int // nodes that run an old and a new pod
+	MaxUnavailable int // resolved; 0 when surging
+	MaxSurge       int // resolved; 0 when not surging
+	Taken          int // available pods that this plan takes away
+	Added          int // pods that this plan adds beside an old one
+}
+
+// Verb is what a command does.
+type Verb string
+
+// The verbs of commands.
+const (
+	CreatePod  Verb = "CreatePod"
+	DeletePod  Verb = "DeletePod"
+	AdoptPod   Verb = "AdoptPod"   // make the DaemonSet the controller of an ownerless pod
+	ReleasePod Verb = "ReleasePod" // take the DaemonSet off a pod it no longer selects
+)
+
+// Reason says why a command was planned.
+type Reason string
+
+// The reasons of commands.
+const (
+	Missing     Reason = "Missing"     // the node should run a pod and has none
+	FailedPod   Reason = "Failed"      // the pod's phase is Failed
+	Succeeded   Reason = "Succeeded"   // the pod's phase is Succeeded
+	Duplicate   Reason = "Duplicate"   // another pod of the DaemonSet serves the node
+	NotWanted   Reason = "NotWanted"   // the node may not keep the pod
+	Rollout     Reason = "Rollout"     // the pod has an old revision
+	Surge       Reason = "Surge"       // a new pod beside an old one
+	SurgeDone   Reason = "SurgeDone"   // the new pod beside it took over, or the old one was not ready
+	OwnerGone   Reason = "OwnerGone"   // the DaemonSet was deleted
+	NodeGone    Reason = "NodeGone"    // the node was deleted
+	Suspended   Reason = "Suspended"   // the DaemonSet is suspended
+	Selected    Reason = "Selected"    // the selector matches an ownerless pod
+	NotSelected Reason = "NotSelected" // the selector no longer matches the pod
+)
+
+// Command is one thing to do. Carrying it out twice has the effect of once:
+// Pod and UID of a create are derived from DaemonSet, node, revision and attempt.
+type Command struct {
+	Do       Verb
+	Pod      string    // name, in the namespace of the DaemonSet
+	UID      types.UID // of the pod
+	Node     string
+	NodeUID  types.UID
+	Revision string // CreatePod: hash of the revision to create
+	Attempt  int    // CreatePod: how many pods the cell had before under this revision
+	Reason   Reason
+}
+
+// Held says what keeps a node from its next step.
+type Held string
+
+// What a node waits for.
+const (
+	HeldBudget      Held = "budget"      // maxUnavailable or maxSurge is used up
+	HeldBackoff     Held = "backoff"     // its pods failed; the next try is later
+	HeldPending     Held = "pending"     // a command is under way
+	HeldTerminating Held = "terminating" // the old pod is not gone yet
+	HeldPaused      Held = "paused"      // rollcall/paused
+	HeldPartition   Held = "partition"   // rollcall/partition keeps the old revision here
+	HeldPredecessor Held = "predecessor" // a pod of a deleted DaemonSet of this name is not gone yet
+	HeldLimit       Held = "limit"       // MaxCommands, or slow start after a failure
+)
+
+// Wait is one node that is held back.
+type Wait struct {
+	Node  string
+	For   Held
+	Until time.Time // zero: until something happens
+}
+
+// WaitCount is how many nodes are held back by one thing.
+type WaitCount struct {
+	For   Held
+	Nodes int
+}

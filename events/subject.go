@@ -1,0 +1,93 @@
+package events
+
+import (
+	"fmt"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// Subjects names the subjects of one cluster's log:
+//
+//	rollcall.<cluster>.<kind>.<namespace or _>.<name>   facts of one object
+//	rollcall.<cluster>.plan.<namespace>.<daemonset>     plans of one DaemonSet
+//	rollcall.<cluster>.outcome.<namespace>.<daemonset>  outcomes of its commands
+//
+// Kubernetes names cannot hold "_", so "." in a name is written "_" and back
+// without loss.
+type Subjects struct{ cluster string }
+
+// NewSubjects returns the subjects of a cluster, whose name is a DNS-1123 label.
+func NewSubjects(cluster string) (Subjects, error) {
+	if why := validation.IsDNS1123Label(cluster); why != nil {
+		return Subjects{}, &Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("cluster name %q", cluster),
+			Why: why[0], Do: "use lower-case letters, digits and dashes", Exit: ExitInput}
+	}
+	return Subjects{cluster}, nil
+}
+
+// Cluster returns the cluster's name.
+func (s Subjects) Cluster() string { return s.cluster }
+
+// All returns the wildcard that covers every subject of the log.
+func (s Subjects) All() string { return "rollcall." + s.cluster + ".>" }
+
+// Stream returns the name of the JetStream stream.
+func (s Subjects) Stream() string { return "ROLLCALL_" + s.cluster }
+
+// Object returns the subject of an object's facts.
+func (s Subjects) Object(k Kind, key Key) string {
+	ns := "_"
+	if key.Namespace != "" {
+		ns = token(key.Namespace)
+	}
+	return "rollcall." + s.cluster + "." + strings.ToLower(string(k)) + "." + ns + "." + token(key.Name)
+}
+
+// Plan returns the subject of a DaemonSet's plans.
+func (s Subjects) Plan(ds Key) string {
+	return "rollcall." + s.cluster + ".plan." + token(ds.Namespace) + "." + token(ds.Name)
+}
+
+// Outcome returns the subject of the outcomes of a DaemonSet's commands.
+func (s Subjects) Outcome(ds Key) string {
+	return "rollcall." + s.cluster + ".outcome." + token(ds.Namespace) + "." + token(ds.Name)
+}
+
+// Of returns the subject that e is stored under, or an error if a name in it
+// cannot be a subject token.
+func (s Subjects) Of(e Event) (string, error) {
+	ref := RefOf(e)
+	for _, n := range []string{ref.Key.Name, ref.Key.Namespace} {
+		if n == "" && n == ref.Key.Namespace {
+			continue
+		}
+		if why := CheckName(n); why != "" {
+			return "", &Error{Code: "E-EVT-NAME", What: fmt.Sprintf("name %q of a %s", n, ref.Kind), Why: why, Exit: ExitInput}
+		}
+	}
+	switch e.Body.(type) {
+	case Object, Gone:
+		return s.Object(ref.Kind, ref.Key), nil
+	case *Plan:
+		return s.Plan(ref.Key), nil
+	case Outcome:
+		return s.Outcome(ref.Key), nil
+	}
+	return "", &Error{Code: "E-EVT-KIND", What: fmt.Sprintf("event %s has no body that a log takes", e.ID), Exit: ExitInput}
+}
+
+// CheckName returns why name cannot name an object (it is not a DNS-1123
+// subdomain), or "".
+func CheckName(name string) string {
+	if why := validation.IsDNS1123Subdomain(name); why != nil {
+		return why[0]
+	}
+	return ""
+}
+
+// token writes a DNS-1123 name as one subject token.
+func token(name string) string { return strings.ReplaceAll(name, ".", "_") }
+
+// Untoken reads a subject token back into the name.
+func Untoken(t string) string { return strings.ReplaceAll(t, "_", ".") }
