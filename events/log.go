@@ -54,5 +54,8 @@ type Log interface {
 	Appender
 	Reader
 	Tailer
+	// Latest returns the newest event of a subject, also one that says Gone;
+	// ok is false if the subject has none.
+	Latest(ctx context.Context, subject string) (e Event, ok bool, err error)
 	Info(ctx context.Context) (Info, error)
 }
