@@ -29,8 +29,9 @@ func NewSubjects(cluster string) (Subjects, error) {
 // Cluster returns the cluster's name.
 func (s Subjects) Cluster() string { return s.cluster }
 
-// All returns the wildcard that covers every subject of the log.
-func (s Subjects) All() string { return "rollcall." + s.cluster + ".>" }
+// All returns the wildcard that covers every subject of the log: five tokens,
+// so that requests to the cluster's gate, which have four, are never stored.
+func (s Subjects) All() string { return "rollcall." + s.cluster + ".*.*.*" }
 
 // Stream returns the name of the JetStream stream.
 func (s Subjects) Stream() string { return "ROLLCALL_" + s.cluster }

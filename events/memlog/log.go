@@ -1,0 +1,238 @@
+// Package memlog is an events.Log in memory, for tests, simulation and
+// --memory without a server.
+//
+// It keeps the encoded bytes of every event and decodes them on each read, so
+// that what a reader sees has always been through the codec. It remembers the
+// ids of all its events for ever. It has no clock of its own and starts no
+// goroutine; all its methods may be called from several.
+//
+// Faults that a real log can have are made with Inject, Truncate, Remove,
+// Rewrite and Recreate.
+package memlog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"rollcall/events"
+)
+
+// Log is an events.Log in memory.
+type Log struct {
+	subjects events.Subjects
+	now      func() time.Time
+
+	mu          sync.Mutex
+	created     time.Time
+	incarnation int
+	records     []record                 // records[i] is position i+1
+	first       map[ulid.ULID]events.Seq // where each id was appended
+	latest      map[string]events.Seq
+	fault       func(events.Expect, []events.Event) Fault
+	changed     broadcast
+}
+
+// record is one position of the log.
+type record struct {
+	subject string
+	stored  time.Time
+	raw     []byte
+	removed bool // lost by a fault
+}
+
+var _ events.Log = (*Log)(nil)
+
+// New returns an empty log of the cluster of s. now gives the times at which
+// events are stored.
+func New(s events.Subjects, now func() time.Time) *Log {
+	l := &Log{subjects: s, now: now, changed: newBroadcast()}
+	l.reset()
+	return l
+}
+
+// reset makes the log empty. The caller holds mu, or is New.
+func (l *Log) reset() {
+	l.created = l.now()
+	l.incarnation++
+	l.records = nil
+	l.first = map[ulid.ULID]events.Seq{}
+	l.latest = map[string]events.Seq{}
+}
+
+// encoded is an event ready to be stored.
+type encoded struct {
+	id      ulid.ULID
+	subject string
+	raw     []byte
+}
+
+func (l *Log) encode(es []events.Event) ([]encoded, error) {
+	out := make([]encoded, len(es))
+	for i, e := range es {
+		subject, raw, err := l.subjects.Entry(e)
+		if err != nil {
+			return nil, fmt.Errorf("append: %w", err)
+		}
+		out[i] = encoded{e.ID, subject, raw}
+	}
+	return out, nil
+}
+
+// Append implements events.Appender.
+func (l *Log) Append(ctx context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	if len(es) == 0 {
+		return 0, errors.New("append: no events")
+	}
+	if x.Subject == "" && x.Last != 0 {
+		return 0, fmt.Errorf("append: position %d is expected of no subject", x.Last)
+	}
+	recs, err := l.encode(es)
+	if err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	fault := None
+	if l.fault != nil {
+		fault = l.fault(x, es)
+	}
+	if err := fault.before(); err != nil {
+		return 0, err
+	}
+	at, err := l.store(x, recs)
+	if err != nil {
+		return 0, err
+	}
+	return at, fault.after()
+}
+
+// store stores those of recs that are new, if x holds or none is new, and
+// returns the position of the last of recs. The caller holds mu.
+func (l *Log) store(x events.Expect, recs []encoded) (events.Seq, error) {
+	fresh := false
+	for _, r := range recs {
+		if _, ok := l.first[r.id]; !ok {
+			fresh = true
+		}
+	}
+	if fresh && x.Subject != "" && l.latest[x.Subject] != x.Last {
+		return 0, fmt.Errorf("append %d events: %s is at %d, expected at %d: %w",
+			len(recs), x.Subject, l.latest[x.Subject], x.Last, events.ErrConflict)
+	}
+	stored := l.now()
+	for _, r := range recs {
+		if _, ok := l.first[r.id]; ok {
+			continue
+		}
+		l.records = append(l.records, record{subject: r.subject, stored: stored, raw: r.raw})
+		at := events.Seq(len(l.records))
+		l.first[r.id] = at
+		l.latest[r.subject] = at
+	}
+	if fresh {
+		l.changed.tell()
+	}
+	return l.first[recs[len(recs)-1].id], nil
+}
+
+// at returns the event at a position that the log has. The caller holds mu.
+func (l *Log) at(seq events.Seq) events.Event {
+	r := l.records[seq-1]
+	e := events.Decode(r.raw)
+	e.Seq, e.Stored = seq, r.stored
+	return e
+}
+
+// next returns the event after a position; ok is false at the end. A log of
+// another incarnation is another log, whatever its positions.
+func (l *Log) next(after events.Seq, incarnation int) (e events.Event, ok bool, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	last := events.Seq(len(l.records))
+	switch {
+	case incarnation != l.incarnation:
+		return e, false, events.Rewritten(after, "the log was created again")
+	case after > last:
+		return e, false, events.Truncated(after, last)
+	case after == last:
+		return e, false, nil
+	}
+	if found := l.present(after + 1); found != after+1 {
+		return e, false, events.Gap(after+1, found)
+	}
+	return l.at(after + 1), true, nil
+}
+
+// present returns the first position from seq that was not removed; after the
+// last, one more. The caller holds mu.
+func (l *Log) present(seq events.Seq) events.Seq {
+	for seq <= events.Seq(len(l.records)) && l.records[seq-1].removed {
+		seq++
+	}
+	return seq
+}
+
+// Read implements events.Reader.
+func (l *Log) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	l.mu.Lock()
+	end, incarnation := events.Seq(len(l.records)), l.incarnation
+	l.mu.Unlock()
+	return func(yield func(events.Event, error) bool) {
+		if after > end {
+			yield(events.Event{}, events.Truncated(after, end))
+			return
+		}
+		for at := after; at < end; at++ {
+			e, ok, err := l.next(at, incarnation)
+			if cause := ctx.Err(); cause != nil {
+				err = cause
+			}
+			if err == nil && !ok {
+				err = events.Truncated(end, at)
+			}
+			if err != nil {
+				yield(events.Event{}, err)
+				return
+			}
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Latest implements events.Log.
+func (l *Log) Latest(ctx context.Context, subject string) (events.Event, bool, error) {
+	if err := ctx.Err(); err != nil {
+		return events.Event{}, false, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	seq := l.latest[subject]
+	if seq == 0 {
+		return events.Event{}, false, nil
+	}
+	return l.at(seq), true, nil
+}
+
+// Info implements events.Log.
+func (l *Log) Info(ctx context.Context) (events.Info, error) {
+	if err := ctx.Err(); err != nil {
+		return events.Info{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return events.Info{
+		ID:   fmt.Sprintf("%s@%d.%d", l.subjects.Stream(), l.created.UnixNano(), l.incarnation),
+		Last: events.Seq(len(l.records)),
+	}, nil
+}
