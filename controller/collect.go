@@ -1,0 +1,50 @@
+package controller
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// collect does what a garbage collector does for a DaemonSet that is deleted
+// or being deleted: background and foreground deletion take its pods and
+// revisions with it, orphaning leaves them without an owner. When nothing is
+// left a DaemonSet that waits for that goes too.
+func (r *decider) collect() Result {
+	d := r.d
+	if d.Orphaning() {
+		d.Releasable(func(p *projector.Pod) bool {
+			r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Pod: p.Key.Name, UID: p.UID,
+				Node: p.Node, NodeUID: p.NodeUID, Reason: events.OwnerGone})
+			return !r.full()
+		})
+	} else {
+		r.each(projector.WorkEvict, r.evict)
+	}
+	for _, rev := range d.Revisions() {
+		if d.Orphaning() {
+			o := rev.Object.DeepCopy()
+			o.OwnerReferences = slices.DeleteFunc(o.OwnerReferences, func(x metav1.OwnerReference) bool { return x.UID == d.UID })
+			r.write(events.ControllerRevision, events.VerbUpdated, o, rev.Seq)
+			continue
+		}
+		r.write(events.ControllerRevision, events.VerbDeleted, rev.Object, rev.Seq)
+	}
+	if !d.Ghost && d.Owned == 0 && len(d.Revisions()) == 0 {
+		r.write(events.DaemonSet, events.VerbDeleted, withoutCollectors(d.Object), d.Seq)
+	}
+	return r.finish()
+}
+
+// withoutCollectors returns the last state of a DaemonSet whose finalizers are done.
+func withoutCollectors(ds *appsv1.DaemonSet) *appsv1.DaemonSet {
+	ds = ds.DeepCopy()
+	ds.Finalizers = slices.DeleteFunc(ds.Finalizers, func(f string) bool {
+		return f == metav1.FinalizerOrphanDependents || f == metav1.FinalizerDeleteDependents
+	})
+	return ds
+}

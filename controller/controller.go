@@ -1,0 +1,193 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// statusInterval is the shortest time between two status writes of one
+// DaemonSet: its last status is always written, those in between need not be.
+const statusInterval = 200 * time.Millisecond
+
+// retryUnknown is the pause before an append of unknown outcome is tried again.
+const retryUnknown = 100 * time.Millisecond
+
+// Controller reconciles DaemonSets as the log tells of changes. Several may
+// run on one log: the fence lets one plan through, and the others decide again.
+type Controller struct {
+	log      events.Log
+	subjects events.Subjects
+	state    *projector.Projector
+
+	todo   map[events.Key]bool
+	after  map[events.Key]events.Seq // not to be reconciled before this is folded
+	due    map[events.Key]time.Time
+	status map[events.Key]time.Time // of the last status write
+}
+
+// New returns a controller on a log and the projector that reads it.
+func New(log events.Log, subjects events.Subjects, state *projector.Projector) *Controller {
+	return &Controller{log: log, subjects: subjects, state: state, todo: map[events.Key]bool{},
+		after: map[events.Key]events.Seq{}, due: map[events.Key]time.Time{}, status: map[events.Key]time.Time{}}
+}
+
+// Run reconciles until ctx is done or the log refuses for a reason that no
+// retry mends. It begins when the projector has read to the end.
+func (c *Controller) Run(ctx context.Context) error {
+	select {
+	case <-c.state.Ready():
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if err := c.round(ctx); err != nil {
+			return err
+		}
+		if next := c.next(); next.IsZero() {
+			timer.Stop()
+		} else {
+			timer.Reset(time.Until(next))
+		}
+		select {
+		case <-c.state.Wake():
+		case <-timer.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// next returns the earliest time at which something is due; zero: none.
+func (c *Controller) next() time.Time {
+	var next time.Time
+	for _, t := range c.due {
+		if next.IsZero() || t.Before(next) {
+			next = t
+		}
+	}
+	return next
+}
+
+// round reconciles every DaemonSet that changed or is due.
+func (c *Controller) round(ctx context.Context) error {
+	for _, k := range c.state.TakeDirty() {
+		c.todo[k] = true
+	}
+	now := time.Now()
+	for k, t := range c.due {
+		if !t.After(now) {
+			c.todo[k] = true
+			delete(c.due, k)
+		}
+	}
+	for _, k := range keys(c.todo) {
+		if err := c.step(ctx, k); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step reconciles one DaemonSet and appends what was decided. One whose own
+// last append is not folded yet stays to be done.
+func (c *Controller) step(ctx context.Context, k events.Key) error {
+	var res Result
+	var fence, at events.Seq
+	now := time.Now()
+	behind := false
+	c.state.Read(func(s *projector.State) {
+		at = s.Seq()
+		if behind = at < c.after[k]; behind {
+			return
+		}
+		res, fence = Reconcile(s, k, now), s.LastPlan(k)
+	})
+	if behind {
+		return nil
+	}
+	delete(c.todo, k)
+	delete(c.after, k)
+	if !res.RequeueAt.IsZero() {
+		c.wakeAt(k, res.RequeueAt)
+	}
+	if res.Plan != nil {
+		e, x := PlanEvent(res.Plan, c.subjects, fence)
+		if err := c.append(ctx, k, at, e, x); err != nil {
+			return err
+		}
+	}
+	for _, w := range res.Writes {
+		if err := c.write(ctx, k, at, w); err != nil {
+			return err
+		}
+	}
+	return c.writeStatus(ctx, k, at, res.Status)
+}
+
+func (c *Controller) writeStatus(ctx context.Context, k events.Key, at events.Seq, w *Write) error {
+	if w == nil {
+		return nil
+	}
+	if next := c.status[k].Add(statusInterval); time.Now().Before(next) {
+		c.wakeAt(k, next)
+		return nil
+	}
+	c.status[k] = time.Now()
+	return c.write(ctx, k, at, *w)
+}
+
+func (c *Controller) wakeAt(k events.Key, t time.Time) {
+	if old, ok := c.due[k]; !ok || t.Before(old) {
+		c.due[k] = t
+	}
+}
+
+func (c *Controller) write(ctx context.Context, k events.Key, at events.Seq, w Write) error {
+	e, x, err := w.Event(c.subjects, time.Now())
+	if err != nil {
+		return err
+	}
+	return c.append(ctx, k, at, e, x)
+}
+
+// append appends e and has k wait until it is folded. A lost fence means that
+// the state was old: k is reconciled again when it has moved on.
+func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e events.Event, x events.Expect) error {
+	e.ID = ulid.Make()
+	for {
+		seq, err := c.log.Append(ctx, x, e)
+		switch {
+		case err == nil:
+			c.after[k] = max(c.after[k], seq)
+			return nil
+		case errors.Is(err, events.ErrConflict):
+			c.todo[k] = true
+			c.after[k] = max(c.after[k], at+1)
+			return nil
+		case errors.Is(err, events.ErrUnknown) && ctx.Err() == nil:
+			select {
+			case <-time.After(retryUnknown):
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		default:
+			return fmt.Errorf("append %s for %s: %w", e.Type, k, err)
+		}
+	}
+}
+
+// keys returns what is to be done in order.
+func keys(m map[events.Key]bool) []events.Key {
+	return slices.SortedFunc(maps.Keys(m), events.Key.Compare)
+}

@@ -1,0 +1,264 @@
+package controller
+
+import (
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"rollcall/events"
+	"rollcall/events/daemonpod"
+	"rollcall/projector"
+)
+
+// Reconcile decides what is due for the DaemonSet of that name, in the state s
+// and at the time now, which counts as log time if that is later. A deleted
+// DaemonSet whose pods are not all gone comes before one of the same name that
+// was made since.
+func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
+	if s.Time().After(now) {
+		now = s.Time()
+	}
+	now = now.UTC()
+	var writes []Write
+	for _, g := range s.Ghosts(key) {
+		r := &decider{s: s, d: g, now: now}
+		out := r.collect()
+		writes = append(writes, out.Writes...)
+		if out.Plan != nil {
+			out.Writes = writes
+			return out
+		}
+	}
+	d := s.DaemonSet(key)
+	if d == nil {
+		return Result{Writes: writes}
+	}
+	r := &decider{s: s, d: d, now: now}
+	r.out.Writes = writes
+	if d.Deleting() {
+		return r.collect()
+	}
+	if d.Selector == nil {
+		return r.finish() // selects every pod, or none: claims nothing (E15)
+	}
+	r.ripen()
+	if !r.revise() {
+		return r.finish()
+	}
+	r.manage()
+	if d.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType {
+		r.roll()
+	}
+	r.forget()
+	r.status()
+	return r.finish()
+}
+
+// ripen finds the cells whose pods became available since the last event.
+func (r *decider) ripen() {
+	r.d.Maturing(func(c *projector.Cell, from time.Time) bool {
+		if from.After(r.now) {
+			r.requeueBy(from)
+			return false
+		}
+		r.due = append(r.due, c)
+		return true
+	})
+}
+
+// available returns the number of desired nodes with an available pod, and of
+// nodes that only keep theirs.
+func (r *decider) available() (desired, spare int) {
+	desired, spare = r.d.Counts.Available, r.d.Counts.Spare
+	for _, c := range r.due {
+		switch c.Place {
+		case projector.Run:
+			desired++
+		case projector.Keep:
+			spare++
+		}
+	}
+	return desired, spare
+}
+
+// isAvailable reports whether a pod is available now.
+func (r *decider) isAvailable(p *projector.Pod) bool {
+	from := r.d.AvailableFrom(p)
+	return !from.IsZero() && !from.After(r.now)
+}
+
+// manage brings every node to the pods that it should have, whatever their revision.
+func (r *decider) manage() {
+	d := r.d
+	r.limitCreates()
+	d.Releasable(func(p *projector.Pod) bool {
+		r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Pod: p.Key.Name, UID: p.UID,
+			Node: p.Node, NodeUID: p.NodeUID, Reason: events.NotSelected})
+		return !r.full()
+	})
+	r.each(projector.WorkAdopt, r.adopt)
+	r.each(projector.WorkEvict, r.evict)
+	r.each(projector.WorkTerminal, r.bury)
+	r.each(projector.WorkSurplus, r.thin)
+	if d.Surge {
+		r.each(projector.WorkHandover, r.handOver)
+	}
+	r.each(projector.WorkMissing, r.fill)
+	r.holdMore(d.Counts.Waiting, events.HeldTerminating)
+	r.holdMore(d.Creating, events.HeldPending)
+}
+
+// each visits the cells of a set of work until the plan is full. What is left
+// is planned after these commands are in the log.
+func (r *decider) each(w projector.Work, f func(*projector.Cell)) {
+	seen := 0
+	r.d.Cells(w, func(c *projector.Cell) bool {
+		if r.full() {
+			r.holdMore(r.d.Size(w)-seen, events.HeldLimit)
+			return false
+		}
+		seen++
+		f(c)
+		return true
+	})
+}
+
+func (r *decider) adopt(c *projector.Cell) {
+	for _, p := range r.d.Survey(c, &r.survey).Orphans {
+		r.cmds = append(r.cmds, events.Command{Do: events.AdoptPod, Pod: p.Key.Name, UID: p.UID,
+			Node: c.Node, NodeUID: c.NodeUID, Reason: events.Selected})
+	}
+}
+
+// evict deletes the pods of a node that may not have them. On a node that is
+// gone it also ends those that are terminating already: no kubelet will.
+func (r *decider) evict(c *projector.Cell) {
+	why := events.NotWanted
+	switch {
+	case r.d.Deleting():
+		why = events.OwnerGone
+	case c.Place == projector.Gone:
+		why = events.NodeGone
+	case r.d.Settings.Suspended:
+		why = events.Suspended
+	}
+	for _, p := range c.Pods {
+		stray := c.Place == projector.Gone && c.NodeUID == "" && p.Bound && !r.d.Deleting()
+		if p.OwnerUID == r.d.UID && !c.Leaving(p.UID) && (!p.Deleting || c.Place == projector.Gone) && !stray {
+			r.delete(c, p, why)
+		}
+	}
+}
+
+// bury deletes pods that failed or succeeded, one a window of the cell's backoff.
+func (r *decider) bury(c *projector.Cell) {
+	if until := c.BackoffUntil(); r.now.Before(until) {
+		r.hold(c, events.HeldBackoff, until)
+		r.requeueBy(until)
+		return
+	}
+	for _, p := range r.d.Survey(c, &r.survey).Dead {
+		if p.OwnerUID != r.d.UID {
+			continue
+		}
+		why := events.FailedPod
+		if p.Phase == "Succeeded" {
+			why = events.Succeeded
+		}
+		r.delete(c, p, why)
+		return
+	}
+}
+
+// thin leaves one pod on a node: the first that is ready, else the first (F07,
+// S11). Surging it leaves the first of each revision (F11).
+func (r *decider) thin(c *projector.Cell) {
+	s := r.d.Survey(c, &r.survey)
+	if r.d.Surge {
+		for _, side := range [2][]*projector.Pod{s.New, s.Old} {
+			for i, p := range side {
+				if i > 0 && p.OwnerUID == r.d.UID {
+					r.delete(c, p, events.Duplicate)
+				}
+			}
+		}
+		return
+	}
+	live := make([]*projector.Pod, 0, s.Live())
+	for _, p := range c.Pods {
+		if slices.Contains(s.New, p) || slices.Contains(s.Old, p) {
+			live = append(live, p)
+		}
+	}
+	keep := slices.IndexFunc(live, func(p *projector.Pod) bool { return !p.ReadySince.IsZero() })
+	keep = max(keep, 0)
+	for i, p := range live {
+		if i != keep && p.OwnerUID == r.d.UID {
+			r.delete(c, p, events.Duplicate)
+		}
+	}
+}
+
+// handOver ends the old pod of a surging node once the new one is available,
+// or the old one is of no use (F12).
+func (r *decider) handOver(c *projector.Cell) {
+	s := r.d.Survey(c, &r.survey)
+	if len(s.Old) == 0 || len(s.New) == 0 || s.Old[0].OwnerUID != r.d.UID {
+		return
+	}
+	if s.Old[0].ReadySince.IsZero() || r.isAvailable(s.New[0]) {
+		r.delete(c, s.Old[0], events.SurgeDone)
+		r.rollout.Surging--
+	}
+}
+
+// limitCreates says how many pods may be created by this plan: after a refusal
+// one, then twice as many with each that worked; and no more than the
+// DaemonSet's own rate.
+func (r *decider) limitCreates() {
+	d := r.d
+	r.creates = events.MaxCommands
+	if d.SlowStart > 0 {
+		r.creates = max(0, d.SlowStart-d.Creating)
+	}
+	if rate := d.Settings.Rate; rate > 0 {
+		if next := d.RateFrom.Add(time.Second); r.now.Before(next) {
+			r.creates = min(r.creates, max(0, rate-d.RateUsed))
+			r.requeueBy(next)
+		} else {
+			r.creates = min(r.creates, rate)
+		}
+	}
+}
+
+func (r *decider) fill(c *projector.Cell) {
+	for _, g := range r.s.Ghosts(r.d.Key) {
+		if old := g.Cell(c.CellKey); old != nil && len(old.Pods) > 0 {
+			r.hold(c, events.HeldPredecessor, time.Time{})
+			return
+		}
+	}
+	r.create(c, events.Missing)
+}
+
+// create plans a pod, unless the cell's backoff or the limit on creates holds
+// it back, and reports whether it did.
+func (r *decider) create(c *projector.Cell, why events.Reason) bool {
+	if until := c.BackoffUntil(); r.now.Before(until) {
+		r.hold(c, events.HeldBackoff, until)
+		r.requeueBy(until)
+		return false
+	}
+	if r.creates == 0 {
+		r.hold(c, events.HeldLimit, time.Time{})
+		return false
+	}
+	r.creates--
+	hash := r.d.CurrentRevision().Hash
+	r.cmds = append(r.cmds, events.Command{Do: events.CreatePod,
+		Pod:  daemonpod.Name(r.d.Key.Name, r.d.UID, c.NodeUID, hash, c.Attempts),
+		UID:  daemonpod.UID(r.d.UID, c.NodeUID, hash, c.Attempts),
+		Node: c.Node, NodeUID: c.NodeUID, Revision: hash, Attempt: c.Attempts, Reason: why})
+	return true
+}

@@ -1,0 +1,143 @@
+// Package controller decides what has to happen for a DaemonSet, and why.
+//
+// Reconcile is a function of a state and a time: the same two give the same
+// bytes, so that every plan in a log can be decided again. The shell,
+// Controller, wakes, reconciles, appends under a fence, and never acts on
+// anything but a log.
+package controller
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// Result is what a reconcile wants to be appended, and when it wants to be
+// asked again.
+type Result struct {
+	Plan      *events.Plan // nil: no command is due
+	Writes    []Write      // revisions, and DaemonSets whose deletion is complete
+	Status    *Write       // nil: the status is as it should be
+	Waiting   []events.Wait
+	Held      []events.WaitCount
+	RequeueAt time.Time // zero: not before something happens
+}
+
+// Write is one object that the controller itself says is now so, or gone.
+type Write struct {
+	Kind   events.Kind
+	Verb   string
+	Object metav1.Object // for a deletion its last state
+	Last   events.Seq    // position of the object's last fact that this was decided from; 0: none
+}
+
+// decider collects the decision for one DaemonSet.
+type decider struct {
+	s       *projector.State
+	d       *projector.DaemonSet
+	now     time.Time
+	out     Result
+	cmds    []events.Command
+	held    [len(heldOrder)]int
+	creates int // how many more creates may be planned
+	rollout events.Budget
+	due     []*projector.Cell // available by now, though no event has told so since
+	survey  projector.Survey
+}
+
+// heldOrder is the order in which causes of waiting are listed.
+var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldLimit, events.HeldPartition,
+	events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldTerminating}
+
+// requeueBy asks to be called again at t at the latest.
+func (r *decider) requeueBy(t time.Time) {
+	if r.out.RequeueAt.IsZero() || t.Before(r.out.RequeueAt) {
+		r.out.RequeueAt = t
+	}
+}
+
+func (r *decider) full() bool { return len(r.cmds) >= events.MaxCommands }
+
+// hold notes that a node waits. Only the first few of each cause are named.
+func (r *decider) hold(c *projector.Cell, why events.Held, until time.Time) {
+	i := slices.Index(heldOrder[:], why)
+	if r.held[i] < events.MaxWaits {
+		r.out.Waiting = append(r.out.Waiting, events.Wait{Node: c.Node, For: why, Until: until})
+	}
+	r.held[i]++
+}
+
+// holdMore counts n more nodes that wait, without names.
+func (r *decider) holdMore(n int, why events.Held) {
+	if n > 0 {
+		r.held[slices.Index(heldOrder[:], why)] += n
+	}
+}
+
+func (r *decider) delete(c *projector.Cell, p *projector.Pod, why events.Reason) {
+	r.cmds = append(r.cmds, events.Command{Do: events.DeletePod, Pod: p.Key.Name, UID: p.UID,
+		Node: c.Node, NodeUID: c.NodeUID, Reason: why})
+}
+
+// finish makes the plan and lists what waits.
+func (r *decider) finish() Result {
+	slices.SortStableFunc(r.out.Waiting, func(a, b events.Wait) int { return strings.Compare(a.Node, b.Node) })
+	if len(r.out.Waiting) > events.MaxWaits {
+		r.out.Waiting = r.out.Waiting[:events.MaxWaits]
+	}
+	for i, n := range r.held {
+		if n > 0 {
+			r.out.Held = append(r.out.Held, events.WaitCount{For: heldOrder[i], Nodes: n})
+		}
+	}
+	if len(r.cmds) > 0 {
+		p := &events.Plan{DaemonSet: r.d.Key, UID: r.d.UID,
+			Basis: events.Basis{Seq: r.s.Seq(), Now: r.now}, Rollout: r.rollout,
+			Commands: r.cmds, Waiting: r.out.Waiting, Held: r.out.Held}
+		if cur := r.d.CurrentRevision(); cur != nil {
+			p.Revision = cur.Hash
+		}
+		r.out.Plan = p
+	}
+	return r.out
+}
+
+func (r *decider) write(kind events.Kind, verb string, o metav1.Object, last events.Seq) {
+	r.out.Writes = append(r.out.Writes, Write{kind, verb, o, last})
+}
+
+// controllerRef makes the DaemonSet the controller of what it owns (D03).
+func controllerRef(d *projector.DaemonSet) metav1.OwnerReference {
+	return *metav1.NewControllerRef(d.Object, appsv1.SchemeGroupVersion.WithKind(string(events.DaemonSet)))
+}
+
+// Source is the source of the events that a controller appends.
+const Source = "controller"
+
+// Event returns w as an event to append, without an id, and its fence.
+func (w Write) Event(s events.Subjects, now time.Time) (events.Event, events.Expect, error) {
+	ref := events.RefFor(w.Kind, w.Object)
+	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source, At: now}
+	o, err := events.NewObject(w.Kind, w.Object)
+	if err != nil {
+		return events.Event{}, events.Expect{}, err
+	}
+	e.Body = o
+	if w.Verb == events.VerbDeleted {
+		e.Body = events.Gone(o)
+	}
+	return e, events.Expect{Subject: s.Object(w.Kind, ref.Key), Last: w.Last}, nil
+}
+
+// PlanEvent returns p as an event to append, without an id, and its fence:
+// that the last plan for the DaemonSet's name is the one that the state knew.
+func PlanEvent(p *events.Plan, s events.Subjects, last events.Seq) (events.Event, events.Expect) {
+	e := events.Event{Type: events.Planned, Source: Source, At: p.Basis.Now, Body: p}
+	return e, events.Expect{Subject: s.Plan(p.DaemonSet), Last: last}
+}

@@ -1,0 +1,252 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// resolve evaluates maxUnavailable and maxSurge for a number of desired nodes:
+// a percentage is rounded up, and both zero means one unavailable (I02, I03).
+func resolve(u *appsv1.RollingUpdateDaemonSet, desired int) (unavailable, surge int, err error) {
+	scale := func(v *intstr.IntOrString) int {
+		if v == nil || err != nil {
+			return 0
+		}
+		var n int
+		if n, err = intstr.GetScaledValueFromIntOrPercent(v, desired, true); err != nil {
+			err = fmt.Errorf("resolve %q of %d nodes: %w", v.String(), desired, err)
+		}
+		return n
+	}
+	if u != nil {
+		unavailable, surge = scale(u.MaxUnavailable), scale(u.MaxSurge)
+	}
+	if desired > 0 && unavailable == 0 && surge == 0 {
+		unavailable = 1
+	}
+	return unavailable, surge, err
+}
+
+// roll replaces pods of old revisions, within the budget.
+func (r *decider) roll() {
+	d := r.d
+	available, _ := r.available()
+	old := d.Size(projector.OldBroken) + d.Size(projector.OldYoung) + d.Size(projector.OldReady)
+	maxUnavailable, maxSurge, err := resolve(d.Spec.UpdateStrategy.RollingUpdate, d.Counts.Desired)
+	if err != nil {
+		return // validation refuses it; a log from elsewhere may hold it
+	}
+	r.rollout.Desired, r.rollout.Updated = d.Counts.Desired, d.Counts.Updated
+	r.rollout.Unavailable = d.Counts.Desired - available
+	r.rollout.Surging += d.Counts.Surging
+	if d.Surge {
+		r.rollout.MaxSurge = maxSurge
+	} else {
+		r.rollout.MaxUnavailable = maxUnavailable
+	}
+	if old+d.Size(projector.OldKept) == 0 {
+		return
+	}
+	if d.Settings.Paused {
+		r.holdMore(old, events.HeldPaused)
+		return
+	}
+	allowed := old
+	if p := d.Settings.Partition; p != nil {
+		if n, err := intstr.GetScaledValueFromIntOrPercent(p, d.Counts.Desired, false); err == nil {
+			allowed = max(0, old-n)
+			r.holdMore(min(n, old), events.HeldPartition)
+		}
+	}
+	if d.Surge {
+		r.rollSurge(allowed)
+	} else {
+		r.rollInPlace(allowed)
+	}
+}
+
+// victims are old pods on desired nodes in the order in which they are
+// replaced: not ready, then ready but young, then available; within each the
+// oldest revision first, then by node (R16).
+type victims struct{ broken, young, available []*projector.Cell }
+
+// victims lists at most n of each kind.
+func (r *decider) victims(n int) victims {
+	var v victims
+	r.d.Cells(projector.OldBroken, func(c *projector.Cell) bool {
+		v.broken = append(v.broken, c)
+		return len(v.broken) < n
+	})
+	// Cells that became available since the last event are still filed as
+	// young; they are sorted in among the available ones.
+	due := slices.DeleteFunc(slices.Clone(r.due), func(c *projector.Cell) bool { return !c.In(projector.OldYoung) })
+	r.d.Cells(projector.OldYoung, func(c *projector.Cell) bool {
+		if !slices.Contains(due, c) {
+			v.young = append(v.young, c)
+		}
+		return len(v.young) < n
+	})
+	r.d.Cells(projector.OldReady, func(c *projector.Cell) bool {
+		v.available = append(v.available, c)
+		return len(v.available) < n
+	})
+	if len(due) > 0 {
+		v.available = append(v.available, due...)
+		slices.SortFunc(v.available, byAge)
+	}
+	return v
+}
+
+func byAge(a, b *projector.Cell) int {
+	if a.Rank() != b.Rank() {
+		return int(min(1, max(-1, a.Rank()-b.Rank())))
+	}
+	if a.Node < b.Node {
+		return -1
+	}
+	return 1
+}
+
+// slots splits a budget over the kinds of victims, by the DaemonSet's rule for
+// pods that are not available anyway. free says how many of the whole budget
+// are not used by nodes that have no ready pod or a new one that is young.
+func (r *decider) slots(v *victims, budget, used, allowed int) {
+	cut := func(cs *[]*projector.Cell, n int) int {
+		n = max(0, min(n, len(*cs), allowed))
+		*cs = (*cs)[:n]
+		allowed -= n
+		return n
+	}
+	free := max(0, budget-used)
+	switch r.d.Settings.Budget {
+	case projector.BudgetStrict:
+		free -= cut(&v.broken, free)
+		free -= cut(&v.young, free)
+	case projector.BudgetUpstream:
+		cut(&v.broken, allowed)
+		cut(&v.young, allowed)
+	default:
+		cut(&v.broken, allowed)
+		free -= cut(&v.young, free)
+	}
+	cut(&v.available, free)
+}
+
+// rollInPlace deletes old pods; manage makes new ones when they are gone.
+func (r *decider) rollInPlace(allowed int) {
+	d := r.d
+	room := events.MaxCommands - len(r.cmds)
+	v := r.victims(room)
+	budget := r.rollout.MaxUnavailable
+	dueOld := 0
+	for _, c := range r.due {
+		if c.In(projector.OldYoung) {
+			dueOld++
+		}
+	}
+	youngOld, brokenOld := d.Size(projector.OldYoung)-dueOld, d.Size(projector.OldBroken)
+	used := r.rollout.Unavailable
+	switch d.Settings.Budget {
+	case projector.BudgetStrict:
+		used -= youngOld + brokenOld
+	case projector.BudgetDefault:
+		used -= youngOld
+	}
+	r.slots(&v, budget, used, min(allowed, room))
+	for _, kind := range [3][]*projector.Cell{v.broken, v.young, v.available} {
+		for _, c := range kind {
+			r.deleteOld(c)
+		}
+	}
+	r.rollout.Taken = len(v.available)
+	// What is left of the budget goes to nodes that keep an old pod but get no new one (C12).
+	left := budget - r.rollout.Unavailable - r.rollout.Taken
+	r.each(projector.OldKept, func(c *projector.Cell) {
+		p := r.d.Survey(c, &r.survey).Old[0]
+		switch {
+		case p.ReadySince.IsZero():
+			r.deleteOld(c)
+		case left > 0:
+			left--
+			r.deleteOld(c)
+			r.rollout.Taken++
+		}
+	})
+	r.holdOld(&v, allowed)
+}
+
+// deleteOld deletes the one old pod of a cell for the rollout.
+func (r *decider) deleteOld(c *projector.Cell) {
+	if p := r.d.Survey(c, &r.survey).Old[0]; p.OwnerUID == r.d.UID {
+		r.delete(c, p, events.Rollout)
+	}
+}
+
+// holdOld counts, and names the first of, the old pods that the budget holds
+// back: all that may be replaced but are not among the victims.
+func (r *decider) holdOld(v *victims, allowed int) {
+	d := r.d
+	old := d.Size(projector.OldBroken) + d.Size(projector.OldYoung) + d.Size(projector.OldReady)
+	left := min(allowed, old) - len(v.broken) - len(v.young) - len(v.available)
+	named := 0
+	name := func(w projector.Work, skip int) {
+		d.Cells(w, func(c *projector.Cell) bool {
+			if skip--; skip >= 0 {
+				return true
+			}
+			if named >= min(left, events.MaxWaits) {
+				return false
+			}
+			named++
+			r.hold(c, events.HeldBudget, time.Time{})
+			return true
+		})
+	}
+	name(projector.OldBroken, len(v.broken))
+	name(projector.OldYoung, len(v.young))
+	name(projector.OldReady, len(v.available))
+	r.holdMore(left-named, events.HeldBudget)
+}
+
+// rollSurge creates new pods beside old ones. Nodes that get no new pod lose
+// their old one only as far as enough nodes are available without it (J10).
+func (r *decider) rollSurge(allowed int) {
+	d := r.d
+	room := min(events.MaxCommands-len(r.cmds), r.creates)
+	v := r.victims(room)
+	r.slots(&v, r.rollout.MaxSurge, r.rollout.Surging, min(allowed, room))
+	made := 0
+	for i, kind := range [3][]*projector.Cell{v.broken, v.young, v.available} {
+		for _, c := range kind {
+			if r.create(c, events.Surge) {
+				made++
+				if i > 0 {
+					r.rollout.Added++
+				}
+			}
+		}
+	}
+	available, spare := r.available()
+	extra := available + spare - d.Counts.Desired
+	r.each(projector.OldKept, func(c *projector.Cell) {
+		p := d.Survey(c, &r.survey).Old[0]
+		switch {
+		case p.ReadySince.IsZero():
+			r.deleteOld(c)
+		case !r.isAvailable(p) && d.Settings.Budget == projector.BudgetUpstream:
+			r.deleteOld(c)
+		case extra > 0:
+			extra--
+			r.deleteOld(c)
+			r.rollout.Taken++
+		}
+	})
+	r.holdOld(&v, allowed)
+}

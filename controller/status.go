@@ -1,0 +1,150 @@
+package controller
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// Conditions of a DaemonSet's status. Upstream writes none; these are a
+// Deployment's, and Stalled.
+const (
+	ConditionAvailable   appsv1.DaemonSetConditionType = "Available"
+	ConditionProgressing appsv1.DaemonSetConditionType = "Progressing"
+	ConditionStalled     appsv1.DaemonSetConditionType = "Stalled"
+)
+
+// maxStalledNodes is how many nodes a Stalled condition names.
+const maxStalledNodes = 20
+
+// status compares the status with the counters and asks for a write if they differ.
+func (r *decider) status() {
+	d := r.d
+	available, _ := r.available()
+	c := d.Counts
+	was := &d.Object.Status
+	is := was.DeepCopy()
+	is.ObservedGeneration = d.Object.Generation
+	is.DesiredNumberScheduled = int32(c.Desired)
+	is.CurrentNumberScheduled = int32(c.Scheduled)
+	is.NumberMisscheduled = int32(c.Misscheduled)
+	is.NumberReady = int32(c.Ready)
+	is.UpdatedNumberScheduled = int32(c.Updated)
+	is.NumberAvailable = int32(available)
+	is.NumberUnavailable = int32(c.Desired - available)
+	r.conditions(is, available)
+	if equality.Semantic.DeepEqual(was, is) {
+		return
+	}
+	ds := *d.Object // frozen: only the status differs
+	ds.Status = *is
+	r.out.Status = &Write{events.DaemonSet, events.VerbUpdated, &ds, d.Seq}
+}
+
+func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
+	d := r.d
+	desired, updated := d.Counts.Desired, d.Counts.Updated
+	unavailable, _, err := resolve(d.Spec.UpdateStrategy.RollingUpdate, desired)
+	if err != nil {
+		unavailable = 0
+	}
+	enough := desired-available <= unavailable
+	r.condition(st, ConditionAvailable, enough, "MinimumNodesAvailable", "NodesUnavailable",
+		fmt.Sprintf("%d of %d nodes have an available pod", available, desired))
+
+	done := available == desired && (updated == desired || d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType)
+	deadline := d.Progress.Add(d.Settings.Deadline)
+	stalled := !done && !d.Settings.Paused && !r.now.Before(deadline)
+	switch {
+	case stalled:
+		r.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
+			fmt.Sprintf("no progress for %s", d.Settings.Deadline))
+	case done:
+		r.condition(st, ConditionProgressing, true, "RolledOut", "", fmt.Sprintf("%d nodes are up to date", desired))
+	default:
+		if !d.Settings.Paused {
+			r.requeueBy(deadline)
+		}
+		r.condition(st, ConditionProgressing, true, "RollingOut", "",
+			fmt.Sprintf("%d of %d nodes are up to date", updated, desired))
+	}
+	message := ""
+	if stalled {
+		message = r.stalledOn()
+	}
+	r.condition(st, ConditionStalled, stalled, "ProgressDeadlineExceeded", "Progressing", message)
+}
+
+// condition sets a condition; its transition time moves only with its status.
+func (r *decider) condition(st *appsv1.DaemonSetStatus, t appsv1.DaemonSetConditionType, ok bool, yes, no, message string) {
+	c := appsv1.DaemonSetCondition{Type: t, Status: corev1.ConditionFalse, Reason: no, Message: message,
+		LastTransitionTime: metav1.NewTime(r.now.Truncate(time.Second))}
+	if ok {
+		c.Status, c.Reason = corev1.ConditionTrue, yes
+	}
+	for i := range st.Conditions {
+		if old := &st.Conditions[i]; old.Type == t {
+			if old.Status == c.Status {
+				c.LastTransitionTime = old.LastTransitionTime
+			}
+			*old = c
+			return
+		}
+	}
+	st.Conditions = append(st.Conditions, c)
+}
+
+// stalledOn names the nodes that a stalled rollout waits for, and why.
+func (r *decider) stalledOn() string {
+	var names []string
+	n := 0
+	for _, c := range r.d.AllCells() {
+		why := r.unfinished(c)
+		if why == "" {
+			continue
+		}
+		if n++; n <= maxStalledNodes {
+			names = append(names, c.Node+" ("+why+")")
+		}
+	}
+	text := strings.Join(names, ", ")
+	if more := n - len(names); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return fmt.Sprintf("%d nodes: %s", n, text)
+}
+
+// unfinished says what a node lacks to be done, or "".
+func (r *decider) unfinished(c *projector.Cell) string {
+	if c.Place != projector.Run {
+		return ""
+	}
+	s := r.d.Survey(c, &r.survey)
+	switch {
+	case c.Creating():
+		return "pod is being created"
+	case len(s.New) > 0 && r.isAvailable(s.New[0]):
+		return ""
+	case len(s.New) > 0 && !s.New[0].ReadySince.IsZero():
+		return "new pod is not available yet"
+	case len(s.New) > 0:
+		return "new pod is not ready"
+	case len(s.Dead) > 0:
+		return "pod " + string(s.Dead[0].Phase)
+	case len(s.Old) > 0:
+		return "old revision"
+	case s.Terminating+s.Leaving > 0:
+		return "old pod is terminating"
+	case c.Failures > 0:
+		return "pods failed"
+	}
+	return "no pod"
+}

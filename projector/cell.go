@@ -1,0 +1,278 @@
+package projector
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+)
+
+// Pod is one pod of the state. Only the fold writes it.
+type Pod struct {
+	PodView
+	Object     events.Object
+	Seq        events.Seq
+	ReadySince time.Time // log time; zero: not ready
+	NodeUID    types.UID // of the node it was made for; empty: that node is not known
+
+	cell *Cell      // where it counts
+	ds   *DaemonSet // whose pods by revision it counts in
+}
+
+// Pending is a command whose answer is not folded yet.
+type Pending struct {
+	Cause    events.Cause
+	Do       events.Verb
+	UID      types.UID // of the pod
+	Revision string
+}
+
+// CellKey names a cell of a DaemonSet. NodeUID is empty for a node that the
+// log never told of.
+type CellKey struct {
+	Node    string
+	NodeUID types.UID
+}
+
+func (k CellKey) compare(o CellKey) int {
+	if c := strings.Compare(k.Node, o.Node); c != 0 {
+		return c
+	}
+	return strings.Compare(string(k.NodeUID), string(o.NodeUID))
+}
+
+// Cell is one DaemonSet on one node: the unit of work.
+type Cell struct {
+	CellKey
+	Place    Verdict
+	Pods     []*Pod    // claimed or to be adopted; bound first, then oldest, then by name
+	Pending  []Pending // by cause
+	Attempts int       // creates planned so far
+	Failures int       // failures in a row
+	FailedAt time.Time // when the last of them was acted upon
+
+	owner *DaemonSet
+	class class
+}
+
+// class is what a cell counts as and which work it is in. It is recomputed
+// whenever the cell changes, and holds nothing that depends on the present.
+type class struct {
+	desired, scheduled, misscheduled, updated, ready bool
+	surging, creating                                bool
+	waiting                                          bool // holds back: its old pod is not gone yet
+	availableFrom                                    time.Time
+	work                                             uint16 // bit per Work
+	rank                                             int64  // number of the oldest revision that runs here
+}
+
+// Work is a set of cells of one DaemonSet that want the same thing.
+type Work int
+
+// The work sets. A cell may be in several. Old sets are ordered by revision
+// number and then by node, all others by node.
+const (
+	WorkMissing  Work = iota // create a pod
+	WorkEvict                // delete the pods: the node may not have them, or is gone
+	WorkTerminal             // delete Failed and Succeeded pods
+	WorkSurplus              // delete all but one pod (surging: one a revision)
+	WorkHandover             // an old and a new pod live side by side
+	WorkAdopt                // ownerless pods match the selector
+	OldBroken                // one old pod, not ready, on a node that should run one
+	OldYoung                 // one old pod, ready for less than minReadySeconds
+	OldReady                 // one old pod, available
+	OldKept                  // one old pod, on a node that gets no new one
+	workSets
+)
+
+func (c *class) in(w Work) bool { return c.work&(1<<w) != 0 }
+
+// PodOrder is the order in which pods of one node are kept: bound before
+// unbound, then older, then smaller name (F07).
+func PodOrder(a, b *Pod) int {
+	if a.Bound != b.Bound {
+		if a.Bound {
+			return -1
+		}
+		return 1
+	}
+	if c := a.Created.Compare(b.Created); c != 0 {
+		return c
+	}
+	return strings.Compare(a.Key.Name, b.Key.Name)
+}
+
+// Leaving reports whether the deletion of a pod is under way but not folded.
+func (c *Cell) Leaving(uid types.UID) bool { return c.pends(events.DeletePod, uid) }
+
+// Adopting reports whether the adoption of a pod is under way.
+func (c *Cell) Adopting(uid types.UID) bool { return c.pends(events.AdoptPod, uid) }
+
+func (c *Cell) pends(v events.Verb, uid types.UID) bool {
+	for i := range c.Pending {
+		if c.Pending[i].Do == v && c.Pending[i].UID == uid {
+			return true
+		}
+	}
+	return false
+}
+
+// Creating reports whether a create is under way.
+func (c *Cell) Creating() bool {
+	for i := range c.Pending {
+		if c.Pending[i].Do == events.CreatePod {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Cell) remove(p *Pod) {
+	c.Pods = slices.DeleteFunc(c.Pods, func(q *Pod) bool { return q == p })
+}
+
+func (c *Cell) empty() bool { return len(c.Pods) == 0 && len(c.Pending) == 0 }
+
+// Survey is what the pods of a cell amount to.
+type Survey struct {
+	New, Old    []*Pod // live: not deleting, not leaving, not terminal
+	Dead        []*Pod // Failed or Succeeded, not deleting, not leaving
+	Leaving     int    // deletion is under way
+	Terminating int
+	Orphans     []*Pod // ownerless, adoption not under way
+}
+
+// Live returns the number of live pods.
+func (s *Survey) Live() int { return len(s.New) + len(s.Old) }
+
+// Survey sorts the pods of c out, keeping their order. Lists share the
+// buffers of into, which may be nil.
+func (d *DaemonSet) Survey(c *Cell, into *Survey) *Survey {
+	if into == nil {
+		into = &Survey{}
+	}
+	s := into
+	*s = Survey{New: s.New[:0], Old: s.Old[:0], Dead: s.Dead[:0], Orphans: s.Orphans[:0]}
+	for _, p := range c.Pods {
+		if p.OwnerUID == "" && !p.Deleting && !c.Adopting(p.UID) {
+			s.Orphans = append(s.Orphans, p)
+		}
+		switch {
+		case p.Deleting:
+			s.Terminating++
+		case c.Leaving(p.UID):
+			s.Leaving++
+		case p.Terminal():
+			s.Dead = append(s.Dead, p)
+		case d.Current(p.Revision):
+			s.New = append(s.New, p)
+		default:
+			s.Old = append(s.Old, p)
+		}
+	}
+	return s
+}
+
+// AvailableFrom returns when a pod is or was available; zero: it is not ready.
+// Leaving and terminating pods are not asked for.
+func (d *DaemonSet) AvailableFrom(p *Pod) time.Time {
+	if p.ReadySince.IsZero() {
+		return time.Time{}
+	}
+	return p.ReadySince.Add(time.Duration(d.Spec.MinReadySeconds) * time.Second)
+}
+
+// classify says what c counts as, at log time now.
+func (d *DaemonSet) classify(c *Cell, now time.Time) class {
+	s := d.Survey(c, &d.survey)
+	k := class{desired: c.Place == Run, scheduled: c.Place == Run && len(c.Pods) > 0,
+		misscheduled: len(c.Pods) > 0 && (c.Place == Keep || c.Place == Evict), creating: c.Creating()}
+	d.classifyLive(c, s, &k)
+	add := func(w Work, in bool) {
+		if in {
+			k.work |= 1 << w
+		}
+	}
+	add(WorkAdopt, len(s.Orphans) > 0 && c.Place != Gone)
+	switch {
+	case d.Deleting():
+		k.work = 0
+		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool {
+			return p.OwnerUID == d.UID && !c.Leaving(p.UID) && (!p.Deleting || c.Place == Gone)
+		}))
+		return k
+	case c.Place == Gone:
+		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return c.forfeits(d, p) }))
+		return k
+	case c.Place == Evict:
+		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return !p.Deleting && c.forfeits(d, p) }))
+		return k
+	}
+	add(WorkTerminal, slices.ContainsFunc(s.Dead, func(p *Pod) bool { return p.OwnerUID == d.UID }))
+	surplus := s.Live() > 1
+	if d.Surge {
+		surplus = len(s.New) > 1 || len(s.Old) > 1
+		add(WorkHandover, len(s.New) > 0 && len(s.Old) > 0)
+		k.surging = surplus || len(s.Old) > 0 && (len(s.New) > 0 || k.creating)
+	}
+	add(WorkSurplus, surplus)
+	if c.Place == Run && !k.creating {
+		missing := len(c.Pods) == 0
+		if d.Surge {
+			missing = s.Live() == 0 && s.Leaving == 0 && len(s.Dead) == 0
+		}
+		add(WorkMissing, missing)
+		k.waiting = !missing && s.Live() == 0 && s.Terminating+s.Leaving > 0
+	}
+	if len(s.Old) == 1 && len(s.New) == 0 && !k.creating {
+		d.classifyOld(c, s.Old[0], now, &k)
+	}
+	return k
+}
+
+// forfeits reports whether p has to go because its node may not have it. A pod
+// bound to a node that the log never told of is left alone: its node may yet come.
+func (c *Cell) forfeits(d *DaemonSet, p *Pod) bool {
+	known := c.Place != Gone || c.NodeUID != "" || !p.Bound
+	return known && p.OwnerUID == d.UID && !c.Leaving(p.UID)
+}
+
+func (d *DaemonSet) classifyLive(c *Cell, s *Survey, k *class) {
+	rep := (*Pod)(nil)
+	for _, p := range c.Pods {
+		if !p.Deleting && !p.Terminal() {
+			rep = p
+			break
+		}
+	}
+	if rep == nil && len(c.Pods) > 0 {
+		rep = c.Pods[0]
+	}
+	k.updated = k.desired && rep != nil && d.Current(rep.Revision)
+	for _, live := range [2][]*Pod{s.New, s.Old} {
+		for _, p := range live {
+			from := d.AvailableFrom(p)
+			if !from.IsZero() && (k.availableFrom.IsZero() || from.Before(k.availableFrom)) {
+				k.availableFrom = from
+			}
+		}
+	}
+	k.ready = !k.availableFrom.IsZero()
+}
+
+func (d *DaemonSet) classifyOld(c *Cell, p *Pod, now time.Time, k *class) {
+	k.rank = d.rank(p.Revision)
+	w := OldReady
+	switch {
+	case c.Place == Keep:
+		w = OldKept
+	case p.ReadySince.IsZero():
+		w = OldBroken
+	case k.availableFrom.After(now):
+		w = OldYoung
+	}
+	k.work |= 1 << w
+}

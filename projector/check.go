@@ -1,0 +1,153 @@
+package projector
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"rollcall/events"
+)
+
+// Check builds everything that the fold keeps up to date incrementally again
+// from the objects, and returns the differences. Nil says that every cell,
+// counter and set of work is what a fresh look at the whole state gives.
+func (s *State) Check() error {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, p := range s.Pods() {
+		s.checkPod(p, bad)
+	}
+	all := slices.Clone(s.order)
+	for _, k := range sortedKeys(s.ghosts, events.Key.Compare) {
+		all = append(all, s.ghosts[k]...)
+	}
+	pending := 0
+	for _, d := range all {
+		if s.byUID[d.UID] != d {
+			bad("%s: not found by uid", d.Key)
+		}
+		pending += len(d.releasing)
+		pending += s.checkDaemonSet(d, bad)
+	}
+	if pending != len(s.pending) {
+		bad("%d commands pending, cells say %d", len(s.pending), pending)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *State) checkPod(p *Pod, bad func(string, ...any)) {
+	d, release := s.claimant(p)
+	var want *Cell
+	node := s.nodes[p.Node]
+	finishing := p.Terminal() && p.Deleting && node != nil && node.UID == p.NodeUID
+	if d != nil && !release && (p.Node != "" || d.Deleting()) && !finishing {
+		want = d.cells[CellKey{p.Node, p.NodeUID}]
+		if want == nil {
+			bad("pod %s: no cell", p.Key)
+		}
+	}
+	if p.cell != want {
+		bad("pod %s: in the wrong cell", p.Key)
+	}
+	if want != nil && !slices.Contains(want.Pods, p) {
+		bad("pod %s: its cell does not hold it", p.Key)
+	}
+	if node != nil && p.NodeUID == "" && p.cell != nil {
+		bad("pod %s: node %s is known and its uid not taken over", p.Key, p.Node)
+	}
+	if d != nil {
+		if _, in := d.release.Get(p); in != release {
+			bad("pod %s: release %v, want %v", p.Key, in, release)
+		}
+	}
+	if (p.OwnerUID == "") != (s.orphans[p.Key.Namespace][p.Key] == p) {
+		bad("pod %s: wrong among ownerless pods", p.Key)
+	}
+}
+
+func (s *State) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending int) {
+	fresh := newDaemonSet(d.Key, d.UID)
+	creating := 0
+	for _, c := range d.AllCells() {
+		pending += len(c.Pending)
+		for _, p := range c.Pending {
+			if p.Do == events.CreatePod {
+				creating++
+			}
+		}
+		if !slices.IsSortedFunc(c.Pods, PodOrder) {
+			bad("%s on %s: pods out of order", d.Key, c.Node)
+		}
+		want := d.classify(c, s.time)
+		if c.class != want {
+			bad("%s on %s: class %+v, want %+v", d.Key, c.Node, c.class, want)
+		}
+		for w := range workSets {
+			if _, in := d.work[w].Get(c); in != want.in(w) {
+				bad("%s on %s: in set %d %v, want %v", d.Key, c.Node, w, in, want.in(w))
+			}
+		}
+		if _, in := d.maturing.Get(c); in != want.availableFrom.After(s.time) {
+			bad("%s on %s: maturing %v", d.Key, c.Node, in)
+		}
+		kept := c.class
+		c.class = want
+		fresh.count(c, s.time)
+		c.class = kept
+	}
+	s.checkCounts(d, fresh, creating, bad)
+	if !d.Ghost {
+		s.checkPlaces(d, bad)
+	}
+	return pending
+}
+
+func (s *State) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, ...any)) {
+	if d.Counts != fresh.Counts {
+		bad("%s: counts %+v, want %+v", d.Key, d.Counts, fresh.Counts)
+	}
+	for w := range workSets {
+		if d.work[w].Len() != fresh.work[w].Len() {
+			bad("%s: set %d holds %d cells, want %d", d.Key, w, d.work[w].Len(), fresh.work[w].Len())
+		}
+	}
+	if d.maturing.Len() != fresh.maturing.Len() {
+		bad("%s: %d cells maturing, want %d", d.Key, d.maturing.Len(), fresh.maturing.Len())
+	}
+	if d.Creating != creating {
+		bad("%s: %d creates under way, want %d", d.Key, d.Creating, creating)
+	}
+	owned, byRevision := 0, map[string]int{}
+	for _, p := range s.Pods() {
+		if p.OwnerUID == d.UID {
+			owned++
+			byRevision[p.Revision]++
+		}
+	}
+	if d.Owned != owned {
+		bad("%s: owns %d pods, want %d", d.Key, d.Owned, owned)
+	}
+	if fmt.Sprint(d.Pods) != fmt.Sprint(byRevision) { // fmt prints maps in key order
+		bad("%s: pods by revision %v, want %v", d.Key, d.Pods, byRevision)
+	}
+}
+
+func (s *State) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
+	known := map[CellKey]bool{}
+	for _, n := range s.Nodes() {
+		want := Place(n.NodeView, NewPlacement(&d.Spec.Template.Spec))
+		if d.Settings.Suspended {
+			want = Evict
+		}
+		k := CellKey{n.Name, n.UID}
+		known[k] = true
+		if c := d.cells[k]; c == nil && want != Evict || c != nil && c.Place != want {
+			bad("%s on %s: placed wrongly, want %v", d.Key, n.Name, want)
+		}
+	}
+	for _, c := range d.AllCells() {
+		if !known[c.CellKey] && (c.Place != Gone || c.empty()) {
+			bad("%s on %s: cell of a node that is gone", d.Key, c.Node)
+		}
+	}
+}

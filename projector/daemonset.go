@@ -1,0 +1,316 @@
+package projector
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tidwall/btree"
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"rollcall/events"
+	"rollcall/events/daemonpod"
+)
+
+// Annotations that a DaemonSet may carry until there is a better place.
+const (
+	AnnotationBudget    = "rollcall/budget"                    // default, strict or upstream
+	AnnotationPaused    = "rollcall/paused"                    // "true": no rollout step; missing pods are still made
+	AnnotationSuspend   = "rollcall/suspend"                   // "true": no pod anywhere
+	AnnotationPartition = "rollcall/partition"                 // nodes that stay on the old revision: number or percent
+	AnnotationDeadline  = "rollcall/progress-deadline-seconds" // without progress for so long: Stalled
+	AnnotationRate      = "rollcall/max-creates-per-second"    // of log time; 0: no limit
+)
+
+// defaultDeadline is after how long without progress a rollout is stalled, as
+// for Deployments.
+const defaultDeadline = 600 * time.Second
+
+// BudgetMode is the rule by which old pods that are not available may be replaced.
+type BudgetMode string
+
+// Budget modes.
+const (
+	BudgetDefault  BudgetMode = "default"  // a pod that is not ready is free, one that is ready but young is not
+	BudgetStrict   BudgetMode = "strict"   // every removal counts
+	BudgetUpstream BudgetMode = "upstream" // every pod that is not available is free
+)
+
+// DaemonSet is one DaemonSet of the state with its cells, counters and work.
+// Readers outside the package do not change it.
+type DaemonSet struct {
+	Key      events.Key
+	UID      types.UID
+	Object   *appsv1.DaemonSet // frozen; of a ghost the last that was known
+	Seq      events.Seq
+	Spec     *appsv1.DaemonSetSpec
+	Selector labels.Selector
+	Ghost    bool // deleted, but not all of its pods and revisions are gone
+	Digest   string
+	Surge    bool // a new pod may run beside an old one
+	Settings Settings
+
+	Counts    Counts
+	Pods      map[string]int // by revision hash, terminating ones too
+	Owned     int            // pods that name it as their controller
+	Creating  int            // creates under way
+	SlowStart int            // at most so many creates under way; 0: no limit
+	Progress  time.Time      // log time of the last progress of its rollout
+	RateFrom  time.Time      // when the present second of creates began
+	RateUsed  int
+
+	cells     map[CellKey]*Cell
+	work      [workSets]*btree.BTreeG[*Cell]
+	maturing  *btree.BTreeG[*Cell] // available later than log time, by when
+	release   *btree.BTreeG[*Pod]  // owned, but the selector does not match
+	releasing map[types.UID]events.Cause
+	promised  map[string]int // creates under way by revision hash
+	revisions []*Revision    // owned, by number
+	current   map[string]bool
+	ranks     map[string]int64
+	placement *Placement
+	raw       []byte // spec bytes that placement and selector were made from
+	survey    Survey
+}
+
+// Counts are the counters of a DaemonSet's cells. What depends on the present
+// is asked for with a time.
+type Counts struct {
+	Desired, Scheduled, Misscheduled, Updated, Ready int
+	Surging                                          int // nodes with an old and a new pod, or one being made
+	Waiting                                          int // nodes whose old pod is not gone yet
+	Available                                        int // desired nodes with a pod available by log time
+	Spare                                            int // the same on nodes that only keep their pod
+}
+
+// Settings are the annotations of a DaemonSet, read.
+type Settings struct {
+	Budget    BudgetMode
+	Paused    bool
+	Suspended bool
+	Partition *intstr.IntOrString
+	Deadline  time.Duration
+	Rate      int
+}
+
+func readSettings(a map[string]string) Settings {
+	s := Settings{Budget: BudgetDefault, Deadline: defaultDeadline,
+		Paused: a[AnnotationPaused] == "true", Suspended: a[AnnotationSuspend] == "true"}
+	switch m := BudgetMode(a[AnnotationBudget]); m {
+	case BudgetStrict, BudgetUpstream:
+		s.Budget = m
+	}
+	if v, ok := a[AnnotationPartition]; ok {
+		p := intstr.Parse(v)
+		if _, err := intstr.GetScaledValueFromIntOrPercent(&p, 100, false); err == nil {
+			s.Partition = &p
+		}
+	}
+	if n, err := strconv.Atoi(a[AnnotationDeadline]); err == nil && n > 0 {
+		s.Deadline = time.Duration(n) * time.Second
+	}
+	if n, err := strconv.Atoi(a[AnnotationRate]); err == nil && n > 0 {
+		s.Rate = n
+	}
+	return s
+}
+
+// Revision is one ControllerRevision that a DaemonSet owns or may adopt.
+type Revision struct {
+	Key      events.Key
+	Object   *appsv1.ControllerRevision // frozen
+	Seq      events.Seq
+	OwnerUID types.UID
+	Hash     string
+	Number   int64
+	Digest   string // of its template; empty: the data holds none
+}
+
+func byNode(a, b *Cell) bool { return a.compare(b.CellKey) < 0 }
+
+func byRank(a, b *Cell) bool {
+	if a.class.rank != b.class.rank {
+		return a.class.rank < b.class.rank
+	}
+	return byNode(a, b)
+}
+
+func byMaturity(a, b *Cell) bool {
+	if c := a.class.availableFrom.Compare(b.class.availableFrom); c != 0 {
+		return c < 0
+	}
+	return byNode(a, b)
+}
+
+func newDaemonSet(key events.Key, uid types.UID) *DaemonSet {
+	d := &DaemonSet{Key: key, UID: uid, Pods: map[string]int{}, cells: map[CellKey]*Cell{},
+		releasing: map[types.UID]events.Cause{}, promised: map[string]int{}, current: map[string]bool{}, ranks: map[string]int64{},
+		maturing: tree(byMaturity),
+		release:  tree(func(a, b *Pod) bool { return a.Key.Compare(b.Key) < 0 })}
+	for w := range workSets {
+		less := byNode
+		if w >= OldBroken {
+			less = byRank
+		}
+		d.work[w] = tree(less)
+	}
+	return d
+}
+
+// tree is an ordered set with one owner.
+func tree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
+	return btree.NewBTreeGOptions(less, btree.Options{NoLocks: true})
+}
+
+// load takes over a new version of the object and reports whether what its
+// cells depend on has changed, and whether where its pods may run has.
+func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (cells, places bool) {
+	settings := readSettings(ds.Annotations)
+	first := d.Object == nil
+	sameSpec := !first && string(rawSpec) == string(d.raw)
+	cells = first || !sameSpec || settings != d.Settings && !sameSettings(settings, d.Settings) ||
+		(ds.DeletionTimestamp != nil) != (d.Object.DeletionTimestamp != nil)
+	places = first || !sameSpec || settings.Suspended != d.Settings.Suspended
+	d.Object, d.Seq, d.Settings = ds, seq, settings
+	if sameSpec {
+		d.Spec = &ds.Spec
+		return cells, places
+	}
+	d.raw, d.Spec = rawSpec, &ds.Spec
+	d.Digest = daemonpod.Digest(&ds.Spec.Template)
+	d.Selector, d.Surge = selectorOf(ds.Spec.Selector), surges(&ds.Spec)
+	d.placement = NewPlacement(&ds.Spec.Template.Spec)
+	return cells, places
+}
+
+func sameSettings(a, b Settings) bool {
+	pa, pb := a.Partition, b.Partition
+	a.Partition, b.Partition = nil, nil
+	return a == b && (pa == nil) == (pb == nil) && (pa == nil || *pa == *pb)
+}
+
+// selectorOf returns nil for a selector that is missing, empty or malformed:
+// it claims nothing (E14, E15).
+func selectorOf(s *metav1.LabelSelector) labels.Selector {
+	sel, err := metav1.LabelSelectorAsSelector(s)
+	if err != nil || sel.Empty() || s == nil {
+		return nil
+	}
+	return sel
+}
+
+// surges reports whether maxSurge is positive for at least one node (F11).
+func surges(spec *appsv1.DaemonSetSpec) bool {
+	u := spec.UpdateStrategy
+	if u.Type != appsv1.RollingUpdateDaemonSetStrategyType || u.RollingUpdate == nil || u.RollingUpdate.MaxSurge == nil {
+		return false
+	}
+	n, err := intstr.GetScaledValueFromIntOrPercent(u.RollingUpdate.MaxSurge, 1, true)
+	return err == nil && n > 0
+}
+
+// claims reports whether the selector matches the pod.
+func (d *DaemonSet) claims(p *PodView) bool {
+	return d.Selector != nil && d.Selector.Matches(labels.Set(p.Labels()))
+}
+
+// Deleting reports whether the DaemonSet waits for its dependents to go.
+func (d *DaemonSet) Deleting() bool {
+	return d.Ghost || d.Object != nil && d.Object.DeletionTimestamp != nil
+}
+
+// Orphaning reports whether the DaemonSet is deleted with its pods to be left running.
+func (d *DaemonSet) Orphaning() bool {
+	return !d.Ghost && d.Deleting() && slices.Contains(d.Object.Finalizers, metav1.FinalizerOrphanDependents)
+}
+
+// Current reports whether a revision hash names the present template.
+func (d *DaemonSet) Current(hash string) bool { return d.current[hash] }
+
+// rank orders revisions by age; a hash that no revision has is the oldest.
+func (d *DaemonSet) rank(hash string) int64 { return d.ranks[hash] }
+
+// Revisions returns the owned revisions by number.
+func (d *DaemonSet) Revisions() []*Revision { return d.revisions }
+
+// CurrentRevision returns the newest revision of the present template, or nil.
+func (d *DaemonSet) CurrentRevision() *Revision {
+	for _, r := range slices.Backward(d.revisions) {
+		if r.Digest == d.Digest {
+			return r
+		}
+	}
+	return nil
+}
+
+// setRevisions replaces the owned revisions and reports whether any hash
+// became current, ceased to be, or changed its rank.
+func (d *DaemonSet) setRevisions(rs []*Revision) bool {
+	slices.SortFunc(rs, func(a, b *Revision) int {
+		if a.Number != b.Number {
+			return int(min(1, max(-1, a.Number-b.Number)))
+		}
+		return strings.Compare(a.Key.Name, b.Key.Name)
+	})
+	current, ranks := map[string]bool{}, map[string]int64{}
+	changed := false
+	for _, r := range rs {
+		if r.Digest == d.Digest {
+			current[r.Hash] = true
+		}
+		ranks[r.Hash] = r.Number
+		changed = changed || current[r.Hash] != d.current[r.Hash] || ranks[r.Hash] != d.ranks[r.Hash]
+	}
+	changed = changed || len(current) != len(d.current) || len(ranks) != len(d.ranks)
+	d.revisions, d.current, d.ranks = rs, current, ranks
+	return changed
+}
+
+// Cells yields the cells in a set of work, in its order, until f returns false.
+func (d *DaemonSet) Cells(w Work, f func(*Cell) bool) { d.work[w].Scan(f) }
+
+// Size returns the number of cells in a set of work.
+func (d *DaemonSet) Size(w Work) int { return d.work[w].Len() }
+
+// Cell returns the cell of a node, or nil.
+func (d *DaemonSet) Cell(k CellKey) *Cell { return d.cells[k] }
+
+// AllCells returns every cell by node. It walks all of them: for views, not for decisions.
+func (d *DaemonSet) AllCells() []*Cell {
+	cs := make([]*Cell, 0, len(d.cells))
+	for _, k := range sortedKeys(d.cells, CellKey.compare) {
+		cs = append(cs, d.cells[k])
+	}
+	return cs
+}
+
+// Maturing yields the cells whose pod becomes available later than log time,
+// in that order, until f returns false.
+func (d *DaemonSet) Maturing(f func(c *Cell, from time.Time) bool) {
+	d.maturing.Scan(func(c *Cell) bool { return f(c, c.class.availableFrom) })
+}
+
+// In reports whether c is in a set of work.
+func (c *Cell) In(w Work) bool { return c.class.in(w) }
+
+// Rank returns the number of the oldest revision that runs in c.
+func (c *Cell) Rank() int64 { return c.class.rank }
+
+// Releasable yields owned pods that the selector does not match and whose
+// release is not under way, by name.
+func (d *DaemonSet) Releasable(f func(*Pod) bool) {
+	d.release.Scan(func(p *Pod) bool {
+		if _, under := d.releasing[p.UID]; under {
+			return true
+		}
+		return f(p)
+	})
+}
+
+// CreatingRevision reports whether a create of this revision is under way.
+func (d *DaemonSet) CreatingRevision(hash string) bool { return d.promised[hash] > 0 }

@@ -1,0 +1,268 @@
+package projector
+
+import (
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"rollcall/events"
+	"rollcall/events/wire"
+)
+
+// Fold takes one event into s. Events are folded in the order of their log,
+// each once. It is total: what cannot be decoded is quarantined with its
+// position.
+func Fold(s *State, e events.Event) {
+	s.position = s.position.next(e.Seq, e.Raw)
+	if e.Stored.After(s.time) {
+		s.time = e.Stored
+	}
+	s.ripen()
+	var err error
+	switch b := e.Body.(type) {
+	case events.Object:
+		err = s.foldObject(e, b)
+	case events.Gone:
+		s.foldGone(b)
+	case *events.Plan:
+		s.foldPlan(e, b)
+	case events.Outcome:
+		s.foldOutcome(e, b)
+	case events.Unreadable:
+		s.reject(e.Seq, b.Code, b.Why)
+	default:
+		s.reject(e.Seq, "E-EVT-KIND", fmt.Sprintf("body %T", e.Body))
+	}
+	if err != nil {
+		s.reject(e.Seq, "E-EVT-OBJECT", err.Error())
+	}
+	if !e.Cause.IsZero() {
+		s.settle(e.Cause, e)
+	}
+}
+
+func (s *State) reject(seq events.Seq, code, why string) {
+	s.quarantineCount++
+	if len(s.quarantine) < maxQuarantine {
+		s.quarantine = append(s.quarantine, Quarantined{seq, code, why})
+	}
+}
+
+func (s *State) foldObject(e events.Event, o events.Object) error {
+	switch o.Kind {
+	case events.Node:
+		return s.foldNode(e, o)
+	case events.Pod:
+		return s.foldPod(e, o)
+	case events.DaemonSet:
+		if err := s.foldDaemonSet(e, o); err != nil {
+			return err
+		}
+	case events.ControllerRevision:
+		return s.foldRevision(e, o)
+	}
+	rows := s.others[o.Kind]
+	if rows == nil {
+		rows = map[events.Key]row{}
+		s.others[o.Kind] = rows
+	}
+	rows[o.Key] = row{o, e.Seq}
+	return nil
+}
+
+func (s *State) foldGone(g events.Gone) {
+	switch g.Kind {
+	case events.Node:
+		s.dropNode(g.Key.Name)
+	case events.Pod:
+		s.dropPod(g.Key)
+	case events.DaemonSet:
+		s.dropDaemonSet(g.Key)
+		delete(s.others[g.Kind], g.Key)
+	case events.ControllerRevision:
+		s.dropRevision(g.Key)
+	default:
+		delete(s.others[g.Kind], g.Key)
+	}
+}
+
+// mark notes that something happened to d.
+func (s *State) mark(d *DaemonSet) { s.dirty[d.Key] = true }
+
+// recount takes a changed cell out of the counters and sets of work that it
+// was in and puts it where it belongs now. Empty cells of nodes that can have
+// no pod are dropped.
+func (s *State) recount(d *DaemonSet, c *Cell) {
+	before := d.status()
+	d.uncount(c)
+	if c.empty() && (c.Place == Gone || c.Place == Evict && c.Attempts == 0) {
+		delete(d.cells, c.CellKey)
+	} else {
+		c.class = d.classify(c, s.time)
+		d.count(c, s.time)
+		if from := c.class.availableFrom; from.After(s.time) && (s.ripe.IsZero() || from.Before(s.ripe)) {
+			s.ripe = from
+		}
+	}
+	if after := d.status(); after != before {
+		if after.updated > before.updated || after.available > before.available ||
+			after.desired != before.desired || before.complete() {
+			d.Progress = s.time
+		}
+	}
+	s.mark(d)
+}
+
+// progress is what a rollout's progress is told from.
+type progress struct{ desired, updated, available int }
+
+func (p progress) complete() bool { return p.updated == p.desired && p.available == p.desired }
+
+func (d *DaemonSet) status() progress {
+	return progress{d.Counts.Desired, d.Counts.Updated, d.Counts.Available}
+}
+
+func (d *DaemonSet) uncount(c *Cell) {
+	d.tally(c, -1)
+	for w := range workSets {
+		if c.class.in(w) {
+			d.work[w].Delete(c)
+		}
+	}
+	d.maturing.Delete(c)
+	c.class = class{}
+}
+
+// count adds c, whose class is fresh, to counters and sets.
+func (d *DaemonSet) count(c *Cell, now time.Time) {
+	for w := range workSets {
+		if c.class.in(w) {
+			d.work[w].Set(c)
+		}
+	}
+	if c.class.availableFrom.After(now) {
+		d.maturing.Set(c)
+	}
+	d.tally(c, 1)
+}
+
+// tally adds n for every counter that c's class counts in. A cell that is in
+// maturing is not available.
+func (d *DaemonSet) tally(c *Cell, n int) {
+	k := &c.class
+	add := func(counter *int, in bool) {
+		if in {
+			*counter += n
+		}
+	}
+	t := &d.Counts
+	add(&t.Desired, k.desired)
+	add(&t.Scheduled, k.scheduled)
+	add(&t.Misscheduled, k.misscheduled)
+	add(&t.Updated, k.updated)
+	add(&t.Ready, k.desired && k.ready)
+	add(&t.Surging, k.surging)
+	add(&t.Waiting, k.waiting)
+	available := false
+	if k.ready {
+		_, young := d.maturing.Get(c)
+		available = !young
+	}
+	add(&t.Available, available && k.desired)
+	add(&t.Spare, available && !k.desired && c.Place == Keep)
+}
+
+// ripen moves the cells whose pods became available by log time.
+func (s *State) ripen() {
+	if s.ripe.IsZero() || s.ripe.After(s.time) {
+		return
+	}
+	s.ripe = time.Time{}
+	for _, d := range s.order {
+		for {
+			c, ok := d.maturing.Min()
+			if !ok {
+				break
+			}
+			if from := c.class.availableFrom; from.After(s.time) {
+				if s.ripe.IsZero() || from.Before(s.ripe) {
+					s.ripe = from
+				}
+				break
+			}
+			s.recount(d, c)
+		}
+	}
+}
+
+// foldRevision takes over a ControllerRevision.
+func (s *State) foldRevision(e events.Event, o events.Object) error {
+	r := &appsv1.ControllerRevision{}
+	if err := o.Decode(r); err != nil {
+		return err
+	}
+	old := s.revisions[o.Key]
+	s.revRows[o.Key] = row{o, e.Seq}
+	rev := viewRevision(o.Key, r, e.Seq)
+	s.revisions[o.Key] = rev
+	if old != nil && old.OwnerUID != rev.OwnerUID {
+		s.reviseOwner(old)
+	}
+	s.reviseOwner(rev)
+	return nil
+}
+
+func (s *State) dropRevision(k events.Key) {
+	old := s.revisions[k]
+	delete(s.revisions, k)
+	delete(s.revRows, k)
+	if old != nil {
+		s.reviseOwner(old)
+	}
+}
+
+// reviseOwner recounts the DaemonSet that owns r; one without an owner may
+// matter to every DaemonSet of the namespace.
+func (s *State) reviseOwner(r *Revision) {
+	if r.OwnerUID == "" {
+		for _, d := range s.order {
+			if d.Key.Namespace == r.Key.Namespace {
+				s.mark(d)
+			}
+		}
+		return
+	}
+	if d := s.byUID[r.OwnerUID]; d != nil {
+		s.revise(d)
+		s.bury(d)
+	}
+}
+
+// revise looks up the revisions of d again and recounts its cells if which
+// pods are current has changed.
+func (s *State) revise(d *DaemonSet) {
+	if d.setRevisions(s.RevisionsOf(d.Key.Namespace, d.UID)) {
+		s.recountAll(d)
+	}
+	s.mark(d)
+}
+
+func (s *State) recountAll(d *DaemonSet) {
+	for _, c := range d.AllCells() {
+		s.recount(d, c)
+	}
+	s.mark(d)
+}
+
+// rawSpec returns the bytes of an object's spec.
+func rawSpec(data []byte) []byte {
+	c := wire.NewCursor(data)
+	for range c.Map() {
+		if string(c.Str()) == "spec" {
+			return c.Value()
+		}
+		c.Skip()
+	}
+	return nil
+}

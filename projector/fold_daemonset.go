@@ -1,0 +1,233 @@
+package projector
+
+import (
+	"slices"
+
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
+	"rollcall/events/daemonpod"
+)
+
+func viewRevision(k events.Key, r *appsv1.ControllerRevision, seq events.Seq) *Revision {
+	v := &Revision{Key: k, Object: r, Seq: seq, Number: r.Revision, Hash: r.Labels[daemonpod.RevisionLabel]}
+	if v.Hash == "" {
+		v.Hash = r.Name // M02
+	}
+	if c := metav1.GetControllerOf(r); c != nil {
+		v.OwnerUID = c.UID
+	}
+	if t, err := daemonpod.Template(r.Data.Raw); err == nil {
+		v.Digest = daemonpod.Digest(t)
+	}
+	return v
+}
+
+func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
+	ds := &appsv1.DaemonSet{}
+	if err := o.Decode(ds); err != nil {
+		return err
+	}
+	d := s.sets[o.Key]
+	if d != nil && d.UID != o.UID {
+		s.dropDaemonSet(o.Key) // made again without a deletion in between
+		d = nil
+	}
+	if d == nil {
+		s.addDaemonSet(newDaemonSet(o.Key, o.UID), ds, e.Seq, rawSpec(o.Data))
+		return nil
+	}
+	digest, selector, deleting := d.Digest, d.Selector, d.Deleting()
+	cells, places := d.load(ds, e.Seq, rawSpec(o.Data))
+	if cells {
+		if d.Digest != digest {
+			d.setRevisions(d.revisions)
+			d.Progress = s.time
+			for _, c := range d.AllCells() {
+				c.Failures = 0 // another template is another chance (G04)
+			}
+		}
+		s.placeAll(d, places)
+	}
+	if !sameSelector(selector, d.Selector) || deleting != d.Deleting() {
+		s.reclaim(d)
+	}
+	s.mark(d)
+	return nil
+}
+
+func sameSelector(a, b interface{ String() string }) bool {
+	text := func(s interface{ String() string }) string {
+		if s == nil {
+			return ""
+		}
+		return s.String()
+	}
+	return text(a) == text(b)
+}
+
+func (s *State) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq, spec []byte) {
+	s.sets[d.Key] = d
+	s.byUID[d.UID] = d
+	i, _ := slices.BinarySearchFunc(s.order, d.Key, func(x *DaemonSet, k events.Key) int { return x.Key.Compare(k) })
+	s.order = slices.Insert(s.order, i, d)
+	d.load(ds, seq, spec)
+	d.Progress = s.time
+	s.revise(d)
+	s.placeAll(d, true)
+	s.reclaim(d)
+	s.mark(d)
+}
+
+// placeAll recounts every cell of d, and places every node first where asked to.
+func (s *State) placeAll(d *DaemonSet, places bool) {
+	if places {
+		for _, n := range s.Nodes() {
+			s.place(d, n.NodeView)
+		}
+	}
+	s.recountAll(d)
+}
+
+// reclaim looks again at which pods d claims: its own and ownerless ones.
+func (s *State) reclaim(d *DaemonSet) {
+	for _, p := range s.Pods() {
+		if p.Key.Namespace == d.Key.Namespace && (p.OwnerUID == "" || p.OwnerUID == d.UID) {
+			s.claim(p)
+		}
+	}
+}
+
+// dropDaemonSet makes a DaemonSet a ghost, which lives until its last pod and
+// revision are gone.
+func (s *State) dropDaemonSet(k events.Key) {
+	d := s.sets[k]
+	if d == nil {
+		return
+	}
+	delete(s.sets, k)
+	s.order = slices.DeleteFunc(s.order, func(x *DaemonSet) bool { return x == d })
+	d.Ghost = true
+	s.ghosts[k] = append(s.ghosts[k], d)
+	for _, p := range s.Pods() {
+		if p.cell != nil && p.cell.owner == d || p.OwnerUID == d.UID {
+			s.claim(p)
+		}
+	}
+	for _, key := range sortedKeys(s.orphans[k.Namespace], events.Key.Compare) {
+		s.claim(s.orphans[k.Namespace][key])
+	}
+	s.mark(d)
+	s.bury(d)
+}
+
+// bury forgets a ghost that has no pod or revision left and will get no pod
+// from a create that is still under way.
+func (s *State) bury(d *DaemonSet) {
+	if !d.Ghost || d.Owned > 0 || d.Creating > 0 || len(d.revisions) > 0 {
+		return
+	}
+	delete(s.byUID, d.UID)
+	s.ghosts[d.Key] = slices.DeleteFunc(s.ghosts[d.Key], func(x *DaemonSet) bool { return x == d })
+	if len(s.ghosts[d.Key]) == 0 {
+		delete(s.ghosts, d.Key)
+	}
+	s.mark(d)
+}
+
+func (s *State) foldNode(e events.Event, o events.Object) error {
+	old := s.nodes[o.Key.Name]
+	if old != nil && old.UID != o.UID {
+		s.dropNode(o.Key.Name)
+		old = nil
+	}
+	var was *NodeView
+	if old != nil {
+		was = old.NodeView
+	}
+	v, err := viewNode(o.Ref, o.Data, was)
+	if err != nil {
+		return err
+	}
+	s.nodes[v.Name] = &Node{v, o, e.Seq}
+	if was != nil && v.node == was.node {
+		return nil // neither labels nor taints changed (S02)
+	}
+	for _, d := range s.order {
+		if s.place(d, v) {
+			s.mark(d)
+		}
+		if was == nil {
+			s.settleStrays(d, v)
+		}
+	}
+	return nil
+}
+
+// place decides for one node and reports whether the verdict changed. The
+// cell is recounted if it did.
+func (s *State) place(d *DaemonSet, n *NodeView) bool {
+	v := Place(n, d.placement)
+	if d.Settings.Suspended {
+		v = Evict
+	}
+	k := CellKey{n.Name, n.UID}
+	c := d.cells[k]
+	if c == nil && v == Evict || c != nil && c.Place == v {
+		return false
+	}
+	if c == nil {
+		c = d.addCell(k)
+	}
+	c.Place = v
+	s.recount(d, c)
+	return true
+}
+
+func (d *DaemonSet) addCell(k CellKey) *Cell {
+	c := &Cell{CellKey: k, owner: d}
+	d.cells[k] = c
+	return c
+}
+
+// settleStrays gives pods that were pinned to a name before the log told of
+// the node to the node.
+func (s *State) settleStrays(d *DaemonSet, n *NodeView) {
+	stray := d.cells[CellKey{Node: n.Name}]
+	if stray == nil {
+		return
+	}
+	for _, p := range slices.Clone(stray.Pods) {
+		p.NodeUID = ""
+		s.claim(p)
+	}
+}
+
+func (s *State) dropNode(name string) {
+	n := s.nodes[name]
+	if n == nil {
+		return
+	}
+	delete(s.nodes, name)
+	k := CellKey{n.Name, n.UID}
+	for _, d := range s.order {
+		s.abandon(d, k)
+	}
+	for _, key := range sortedKeys(s.ghosts, events.Key.Compare) {
+		for _, d := range s.ghosts[key] {
+			s.abandon(d, k)
+		}
+	}
+	for _, p := range slices.Clone(s.onNode[name]) {
+		s.claim(p)
+	}
+}
+
+// abandon marks a cell's node as gone: no kubelet will confirm a deletion there.
+func (s *State) abandon(d *DaemonSet, k CellKey) {
+	if c := d.cells[k]; c != nil {
+		c.Place = Gone
+		s.recount(d, c)
+	}
+}

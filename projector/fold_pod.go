@@ -1,0 +1,317 @@
+package projector
+
+import (
+	"slices"
+	"time"
+
+	"rollcall/events"
+)
+
+// resetAfter is how long a pod has to have been ready for a later failure not
+// to count on top of earlier ones.
+const resetAfter = 10 * time.Minute
+
+func (s *State) foldPod(e events.Event, o events.Object) error {
+	v, err := viewPod(o.Ref, o.Data)
+	if err != nil {
+		return err
+	}
+	p := s.pods[o.Key]
+	if p != nil && p.UID != v.UID {
+		s.dropPod(o.Key)
+		p = nil
+	}
+	fresh := p == nil
+	if fresh {
+		p = &Pod{}
+		s.pods[o.Key] = p
+	} else {
+		s.unindex(p)
+		if v.Terminal() && !p.Terminal() && p.cell != nil && !p.ReadySince.IsZero() && s.time.Sub(p.ReadySince) >= resetAfter {
+			p.cell.Failures = 0
+		}
+	}
+	p.ReadySince = readySince(p, &v, e.Stored, fresh)
+	if !fresh && p.Node != v.Node {
+		p.NodeUID = ""
+	}
+	p.PodView, p.Object, p.Seq = v, o, e.Seq
+	if ref, ok := s.pending[e.Cause]; ok && ref.do == events.CreatePod && ref.uid == v.UID {
+		p.NodeUID = ref.cell.NodeUID
+	}
+	s.index(p)
+	s.claim(p)
+	return nil
+}
+
+// readySince returns since when a pod is ready, in log time: the position at
+// which the log told it. The kubelet's own clock is believed only for a pod
+// that is first heard of when it is ready already, and never beyond log time,
+// so that no skew shifts availability (L05, L14).
+func readySince(p *Pod, v *PodView, stored time.Time, fresh bool) time.Time {
+	switch {
+	case !v.Ready:
+		return time.Time{}
+	case fresh && !v.ReadyFrom.IsZero() && v.ReadyFrom.Before(stored):
+		return v.ReadyFrom
+	case !fresh && p.Ready && v.ReadyFrom.Equal(p.ReadyFrom):
+		return p.ReadySince
+	}
+	return stored
+}
+
+// index and unindex keep what is found by owner and by node.
+func (s *State) index(p *Pod) {
+	if p.Node != "" {
+		s.onNode[p.Node] = append(s.onNode[p.Node], p)
+	}
+	if p.OwnerUID == "" {
+		m := s.orphans[p.Key.Namespace]
+		if m == nil {
+			m = map[events.Key]*Pod{}
+			s.orphans[p.Key.Namespace] = m
+		}
+		m[p.Key] = p
+		return
+	}
+	s.own(p)
+}
+
+func (s *State) own(p *Pod) {
+	if d := s.byUID[p.OwnerUID]; d != nil && p.ds == nil {
+		p.ds = d
+		d.Pods[p.Revision]++
+		d.Owned++
+	}
+}
+
+func (s *State) unindex(p *Pod) {
+	if p.Node != "" {
+		left := slices.DeleteFunc(s.onNode[p.Node], func(q *Pod) bool { return q == p })
+		s.onNode[p.Node] = left
+		if len(left) == 0 {
+			delete(s.onNode, p.Node)
+		}
+	}
+	if p.OwnerUID == "" {
+		delete(s.orphans[p.Key.Namespace], p.Key)
+	}
+	if d := p.ds; d != nil {
+		p.ds = nil
+		if d.Pods[p.Revision]--; d.Pods[p.Revision] == 0 {
+			delete(d.Pods, p.Revision)
+		}
+		d.Owned--
+		d.release.Delete(p)
+		s.mark(d)
+	}
+}
+
+// claimant returns the DaemonSet that p belongs to, or that would adopt it.
+// release: it owns p, but its selector does not match any more (E04).
+func (s *State) claimant(p *Pod) (d *DaemonSet, release bool) {
+	if p.OwnerUID != "" {
+		d = s.byUID[p.OwnerUID]
+		if d == nil || !p.Daemon {
+			return nil, false
+		}
+		if d.Deleting() {
+			return d, d.Orphaning()
+		}
+		return d, d.Selector != nil && !d.claims(&p.PodView)
+	}
+	if p.Deleting {
+		return nil, false
+	}
+	for _, d := range s.order {
+		if d.Key.Namespace == p.Key.Namespace && !d.Deleting() && d.claims(&p.PodView) {
+			return d, false
+		}
+	}
+	return nil, false
+}
+
+// claim puts p into the cell where it belongs now, and recounts what changed.
+func (s *State) claim(p *Pod) {
+	s.own(p)
+	d, release := s.claimant(p)
+	var to *Cell
+	if d != nil {
+		d.release.Delete(p)
+		switch {
+		case release:
+			d.release.Set(p)
+			s.mark(d)
+		case p.Node != "" || d.Deleting():
+			to = s.cellFor(d, p)
+		}
+	}
+	if from := p.cell; from != nil && from != to {
+		from.remove(p)
+		p.cell = nil
+		s.recount(from.owner, from)
+	}
+	if to == nil {
+		return
+	}
+	if p.cell == nil {
+		to.Pods = append(to.Pods, p)
+		p.cell = to
+	}
+	if len(to.Pods) > 1 {
+		slices.SortFunc(to.Pods, PodOrder)
+	}
+	s.recount(d, to)
+}
+
+// cellFor returns the cell of the node that p was made for, which is the node
+// of that name when the log first told of p. A terminal pod that is being
+// deleted is in none, unless its node is gone and nobody will finish it (F03).
+func (s *State) cellFor(d *DaemonSet, p *Pod) *Cell {
+	if p.NodeUID == "" {
+		if n := s.nodes[p.Node]; n != nil {
+			p.NodeUID = n.UID
+		}
+	}
+	k := CellKey{p.Node, p.NodeUID}
+	if n := s.nodes[p.Node]; p.Terminal() && p.Deleting && n != nil && n.UID == p.NodeUID {
+		s.mark(d)
+		return nil
+	}
+	return s.cellAt(d, k)
+}
+
+func (s *State) cellAt(d *DaemonSet, k CellKey) *Cell {
+	c := d.cells[k]
+	if c == nil {
+		c = d.addCell(k)
+		if n := s.nodes[k.Node]; n != nil && n.UID == k.NodeUID {
+			c.Place = Evict
+		}
+	}
+	return c
+}
+
+func (s *State) dropPod(k events.Key) {
+	p := s.pods[k]
+	if p == nil {
+		return
+	}
+	delete(s.pods, k)
+	d := p.ds
+	s.unindex(p)
+	if c := p.cell; c != nil {
+		c.remove(p)
+		p.cell = nil
+		s.recount(c.owner, c)
+	}
+	if d != nil {
+		s.bury(d)
+	}
+}
+
+// foldPlan makes the commands pending.
+func (s *State) foldPlan(e events.Event, p *events.Plan) {
+	s.plans[p.DaemonSet] = e.Seq
+	d := s.byUID[p.UID]
+	if d == nil {
+		return
+	}
+	failed := map[*Cell]bool{}
+	creates := 0
+	for i, c := range p.Commands {
+		cause := events.Cause{Seq: e.Seq, Index: i}
+		if c.Do == events.ReleasePod {
+			d.releasing[c.UID] = cause
+			s.pending[cause] = pendingRef{ds: d, do: c.Do, uid: c.UID}
+			continue
+		}
+		cell := s.cellAt(d, CellKey{c.Node, c.NodeUID})
+		cell.Pending = append(cell.Pending, Pending{cause, c.Do, c.UID, c.Revision})
+		s.pending[cause] = pendingRef{d, cell, c.Do, c.UID, c.Revision}
+		switch {
+		case c.Do == events.CreatePod:
+			cell.Attempts = max(cell.Attempts, c.Attempt+1)
+			d.Creating++
+			d.promised[c.Revision]++
+			creates++
+		case (c.Reason == events.FailedPod || c.Reason == events.Succeeded) && !failed[cell]:
+			failed[cell] = true
+			cell.fail(p.Basis.Now)
+		}
+		s.recount(d, cell)
+	}
+	if p.Basis.Now.Sub(d.RateFrom) >= time.Second {
+		d.RateFrom, d.RateUsed = p.Basis.Now, 0
+	}
+	d.RateUsed += creates
+	s.mark(d)
+}
+
+// forgetAfter is how long after the last failure earlier ones are forgotten (G07).
+const forgetAfter = 30 * time.Minute
+
+// fail counts one more failure at a time.
+func (c *Cell) fail(at time.Time) {
+	if at.Sub(c.FailedAt) > forgetAfter {
+		c.Failures = 0
+	}
+	c.Failures++
+	c.FailedAt = at
+}
+
+// maxBackoff is the longest pause between two tries (G05).
+const maxBackoff = 15 * time.Minute
+
+// BackoffUntil returns when the next try may be made: 1 s after the first
+// failure, twice as long after each further one, at most 15 minutes.
+func (c *Cell) BackoffUntil() time.Time {
+	if c.Failures == 0 {
+		return time.Time{}
+	}
+	pause := maxBackoff
+	if c.Failures <= 10 {
+		pause = min(maxBackoff, time.Second<<(c.Failures-1))
+	}
+	return c.FailedAt.Add(pause)
+}
+
+// foldOutcome counts a refused create as a failure of its cell and begins a
+// slow start.
+func (s *State) foldOutcome(e events.Event, o events.Outcome) {
+	ref, ok := s.pending[e.Cause]
+	if !ok || e.Type != events.Failed || o.Command.Do != events.CreatePod {
+		return
+	}
+	ref.cell.fail(e.Stored)
+	ref.ds.SlowStart = 1
+}
+
+// settle ends a pending command: a fact or an outcome answered it.
+func (s *State) settle(cause events.Cause, e events.Event) {
+	ref, ok := s.pending[cause]
+	if !ok {
+		return
+	}
+	delete(s.pending, cause)
+	d := ref.ds
+	if ref.do == events.ReleasePod {
+		delete(d.releasing, ref.uid)
+		s.mark(d)
+		return
+	}
+	ref.cell.Pending = slices.DeleteFunc(ref.cell.Pending, func(p Pending) bool { return p.Cause == cause })
+	if ref.do == events.CreatePod {
+		d.Creating--
+		if d.promised[ref.revision]--; d.promised[ref.revision] == 0 {
+			delete(d.promised, ref.revision)
+		}
+		if _, made := e.Body.(events.Object); made && d.SlowStart > 0 {
+			if d.SlowStart *= 2; d.SlowStart >= events.MaxCommands {
+				d.SlowStart = 0
+			}
+		}
+	}
+	s.recount(d, ref.cell)
+	s.bury(d)
+}

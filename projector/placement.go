@@ -1,0 +1,79 @@
+package projector
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"k8s.io/klog/v2"
+
+	"rollcall/events/daemonpod"
+)
+
+// Verdict says whether a node gets and keeps a pod of a DaemonSet.
+type Verdict int8
+
+// Verdicts, in order: Gone < Evict < Keep < Run.
+const (
+	Gone  Verdict = iota // the node was deleted
+	Evict                // no pod may be there
+	Keep                 // a pod that is there stays, none is created
+	Run                  // a pod should run there
+)
+
+func (v Verdict) String() string { return [...]string{"Gone", "Evict", "Keep", "Run"}[v] }
+
+// Placement is the part of a pod template that decides on which nodes pods
+// run, prepared once for many nodes.
+type Placement struct {
+	nodeName    string
+	affinity    nodeaffinity.RequiredNodeAffinity
+	constrained bool
+	tolerations []corev1.Toleration
+}
+
+// NewPlacement prepares the placement of a pod template's spec.
+func NewPlacement(spec *corev1.PodSpec) *Placement {
+	pod := &corev1.Pod{Spec: corev1.PodSpec{NodeSelector: spec.NodeSelector, Affinity: spec.Affinity}}
+	return &Placement{
+		nodeName:    spec.NodeName,
+		affinity:    nodeaffinity.GetRequiredNodeAffinity(pod),
+		constrained: len(spec.NodeSelector) > 0 || spec.Affinity != nil,
+		tolerations: daemonpod.Tolerations(spec),
+	}
+}
+
+// Place decides by node name, labels and taints alone: conditions, room and
+// ports are the scheduler's business. It is the eligibility rule of the
+// Kubernetes DaemonSet controller.
+func Place(n *NodeView, p *Placement) Verdict {
+	if p.nodeName != "" && p.nodeName != n.Name {
+		return Evict
+	}
+	if p.constrained {
+		// A term that does not parse matches nothing; the others still count (B11).
+		if ok, _ := p.affinity.Match(n.node); !ok {
+			return Evict
+		}
+	}
+	v := Run
+	for i := range n.Taints {
+		t := &n.Taints[i]
+		if t.Effect == corev1.TaintEffectPreferNoSchedule || tolerated(p.tolerations, t) {
+			continue
+		}
+		if t.Effect == corev1.TaintEffectNoExecute {
+			return Evict
+		}
+		v = Keep
+	}
+	return v
+}
+
+func tolerated(ts []corev1.Toleration, t *corev1.Taint) bool {
+	for i := range ts {
+		// The logger is used by the numeric operators alone, which are behind a gate that is off.
+		if ts[i].ToleratesTaint(klog.Logger{}, t, false) {
+			return true
+		}
+	}
+	return false
+}

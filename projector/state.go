@@ -1,0 +1,245 @@
+// Package projector folds a log into the state that the controller decides
+// from: objects, and for each DaemonSet a cell a node with counters and
+// ordered sets of work, kept up to date event by event.
+//
+// A State has one owner. Fold is a function of the state and the event: no
+// clock, no goroutine, no map order in anything it gives out. The shell,
+// Projector, lets others read a state between folds, never during one.
+package projector
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"maps"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+)
+
+// Position is how far a state has read: which log, the sequence, and the
+// running SHA-256 over all that was read.
+type Position struct {
+	Log   string
+	Seq   events.Seq
+	Chain [sha256.Size]byte
+}
+
+// next returns the position after one more event with these bytes.
+func (p Position) next(seq events.Seq, raw []byte) Position {
+	h := sha256.New()
+	h.Write(p.Chain[:])
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], uint64(len(raw)))
+	h.Write(n[:])
+	h.Write(raw)
+	p.Seq = seq
+	h.Sum(p.Chain[:0])
+	return p
+}
+
+// row is one object with the position of its last fact.
+type row struct {
+	object events.Object
+	seq    events.Seq
+}
+
+// Node is one node of the state.
+type Node struct {
+	*NodeView
+	Object events.Object
+	Seq    events.Seq
+}
+
+// Quarantined is an event that could not be folded.
+type Quarantined struct {
+	Seq  events.Seq
+	Code string
+	Why  string
+}
+
+// maxQuarantine bounds the named events; QuarantineCount counts all.
+const maxQuarantine = 1000
+
+// State is the fold of a log.
+type State struct {
+	position Position
+	time     time.Time // of the log: the greatest Stored so far
+
+	nodes     map[string]*Node
+	pods      map[events.Key]*Pod
+	sets      map[events.Key]*DaemonSet
+	order     []*DaemonSet // live ones by key
+	ghosts    map[events.Key][]*DaemonSet
+	byUID     map[types.UID]*DaemonSet // live and ghosts
+	revisions map[events.Key]*Revision
+	revRows   map[events.Key]row
+	others    map[events.Kind]map[events.Key]row
+	orphans   map[string]map[events.Key]*Pod // ownerless pods by namespace
+	onNode    map[string][]*Pod
+	plans     map[events.Key]events.Seq
+	pending   map[events.Cause]pendingRef
+	dirty     map[events.Key]bool
+	ripe      time.Time // no cell matures before; zero: none does
+
+	quarantine      []Quarantined
+	quarantineCount int
+}
+
+type pendingRef struct {
+	ds   *DaemonSet
+	cell *Cell
+	do   events.Verb
+	uid  types.UID
+
+	revision string
+}
+
+// New returns the state before the first event of the log with this ID.
+func New(log string) *State {
+	return &State{
+		position: Position{Log: log},
+		nodes:    map[string]*Node{}, pods: map[events.Key]*Pod{},
+		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
+		revisions: map[events.Key]*Revision{}, revRows: map[events.Key]row{},
+		others:  map[events.Kind]map[events.Key]row{},
+		orphans: map[string]map[events.Key]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
+		pending: map[events.Cause]pendingRef{}, dirty: map[events.Key]bool{},
+	}
+}
+
+// Position returns how far the state has read.
+func (s *State) Position() Position { return s.position }
+
+// Seq returns the position of the last event folded.
+func (s *State) Seq() events.Seq { return s.position.Seq }
+
+// Time returns log time: the greatest storage time of the events folded.
+func (s *State) Time() time.Time { return s.time }
+
+// DaemonSet returns the live DaemonSet of that name, or nil.
+func (s *State) DaemonSet(k events.Key) *DaemonSet { return s.sets[k] }
+
+// DaemonSets returns the live DaemonSets by key.
+func (s *State) DaemonSets() []*DaemonSet { return s.order }
+
+// Ghosts returns the deleted DaemonSets of that name whose pods or revisions
+// are not all gone, oldest deletion first.
+func (s *State) Ghosts(k events.Key) []*DaemonSet { return s.ghosts[k] }
+
+// Node returns a node, or nil.
+func (s *State) Node(name string) *Node { return s.nodes[name] }
+
+// Nodes returns every node by name.
+func (s *State) Nodes() []*Node {
+	ns := make([]*Node, 0, len(s.nodes))
+	for _, k := range sortedKeys(s.nodes, cmp.Compare[string]) {
+		ns = append(ns, s.nodes[k])
+	}
+	return ns
+}
+
+// Pod returns a pod, or nil.
+func (s *State) Pod(k events.Key) *Pod { return s.pods[k] }
+
+// Pods returns every pod by key.
+func (s *State) Pods() []*Pod {
+	ps := make([]*Pod, 0, len(s.pods))
+	for _, k := range sortedKeys(s.pods, events.Key.Compare) {
+		ps = append(ps, s.pods[k])
+	}
+	return ps
+}
+
+// Revision returns a ControllerRevision, or nil.
+func (s *State) Revision(k events.Key) *Revision { return s.revisions[k] }
+
+// RevisionsOf returns the revisions of a namespace with this owner uid (empty:
+// no controller) by name.
+func (s *State) RevisionsOf(namespace string, owner types.UID) []*Revision {
+	var rs []*Revision
+	for _, k := range sortedKeys(s.revisions, events.Key.Compare) {
+		if r := s.revisions[k]; k.Namespace == namespace && r.OwnerUID == owner {
+			rs = append(rs, r)
+		}
+	}
+	return rs
+}
+
+// LastPlan returns the position of the last plan for a DaemonSet name; 0: none.
+func (s *State) LastPlan(k events.Key) events.Seq { return s.plans[k] }
+
+// PendingCommands returns the number of commands without an answer.
+func (s *State) PendingCommands() int { return len(s.pending) }
+
+// Quarantine returns the first events that could not be folded, and the number of all.
+func (s *State) Quarantine() ([]Quarantined, int) { return s.quarantine, s.quarantineCount }
+
+// TakeDirty returns the names of the DaemonSets that something happened to
+// since it was last called, by key.
+func (s *State) TakeDirty() []events.Key {
+	if len(s.dirty) == 0 {
+		return nil
+	}
+	ks := sortedKeys(s.dirty, events.Key.Compare)
+	clear(s.dirty)
+	return ks
+}
+
+// Object returns an object as of the state and the position of its last fact.
+func (s *State) Object(kind events.Kind, k events.Key) (o events.Object, last events.Seq, ok bool) {
+	switch kind {
+	case events.Node:
+		if n := s.nodes[k.Name]; n != nil {
+			return n.Object, n.Seq, true
+		}
+	case events.Pod:
+		if p := s.pods[k]; p != nil {
+			return p.Object, p.Seq, true
+		}
+	case events.ControllerRevision:
+		r, ok := s.revRows[k]
+		return r.object, r.seq, ok
+	default:
+		r, ok := s.others[kind][k]
+		return r.object, r.seq, ok
+	}
+	return events.Object{}, 0, false
+}
+
+// List returns the objects of a kind by key, of one namespace or of all ("").
+func (s *State) List(kind events.Kind, namespace string) []events.Object {
+	var os []events.Object
+	add := func(o events.Object) {
+		if namespace == "" || o.Key.Namespace == namespace {
+			os = append(os, o)
+		}
+	}
+	switch kind {
+	case events.Node:
+		for _, n := range s.Nodes() {
+			add(n.Object)
+		}
+	case events.Pod:
+		for _, p := range s.Pods() {
+			add(p.Object)
+		}
+	case events.ControllerRevision:
+		for _, k := range sortedKeys(s.revRows, events.Key.Compare) {
+			add(s.revRows[k].object)
+		}
+	default:
+		for _, k := range sortedKeys(s.others[kind], events.Key.Compare) {
+			add(s.others[kind][k].object)
+		}
+	}
+	return os
+}
+
+// sortedKeys returns the keys of m in order, so that no map order gets out.
+func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
+	return slices.SortedFunc(maps.Keys(m), compare)
+}

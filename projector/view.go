@@ -1,0 +1,365 @@
+package projector
+
+import (
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/events/daemonpod"
+	"rollcall/events/wire"
+)
+
+// PodView is what decisions read of a pod.
+type PodView struct {
+	Key       events.Key
+	UID       types.UID
+	OwnerUID  types.UID // of its controller; empty: it has none
+	OwnerName string
+	Daemon    bool // its controller is a DaemonSet
+	Node      string
+	Bound     bool // Node is spec.nodeName and not only a pin
+	Revision  string
+	Phase     corev1.PodPhase
+	Ready     bool
+	ReadyFrom time.Time // lastTransitionTime of the Ready condition, by the kubelet's clock
+	Deleting  bool
+	Created   time.Time
+	labels    []byte // msgpack, to match a selector when it matters
+}
+
+// Terminal reports whether the pod's phase is final.
+func (v *PodView) Terminal() bool {
+	return v.Phase == corev1.PodFailed || v.Phase == corev1.PodSucceeded
+}
+
+// Labels decodes the pod's labels.
+func (v *PodView) Labels() map[string]string { return stringMap(v.labels) }
+
+// NodeView is what decisions read of a node.
+type NodeView struct {
+	Name   string
+	UID    types.UID
+	Labels map[string]string
+	Taints []corev1.Taint
+	Ready  bool
+
+	labels, taints []byte
+	node           *corev1.Node // name and labels, as the affinity matcher wants them
+}
+
+func stringMap(b []byte) map[string]string {
+	c := wire.NewCursor(b)
+	n := c.Map()
+	if n == 0 {
+		return nil
+	}
+	m := make(map[string]string, n)
+	for range n {
+		k := string(c.Str())
+		m[k] = string(c.Str())
+	}
+	return m
+}
+
+// viewPod walks the bytes of a pod once.
+func viewPod(ref events.Ref, data []byte) (PodView, error) {
+	v := PodView{Key: ref.Key, UID: ref.UID, Phase: corev1.PodPending}
+	c := wire.NewCursor(data)
+	var pin string
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "metadata":
+			v.readMeta(&c)
+		case "spec":
+			pin = v.readSpec(&c)
+		case "status":
+			v.readStatus(&c)
+		default:
+			c.Skip()
+		}
+	}
+	if v.Node == "" {
+		v.Node = pin
+	}
+	if err := c.Err(); err != nil {
+		return PodView{}, fmt.Errorf("view pod %s: %w", ref.Key, err)
+	}
+	return v, nil
+}
+
+func (v *PodView) readMeta(c *wire.Cursor) {
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "uid":
+			if b := c.Str(); v.UID == "" {
+				v.UID = types.UID(b)
+			}
+		case "labels":
+			v.labels = c.Value()
+			v.Revision = lookup(v.labels, daemonpod.RevisionLabel)
+		case "creationTimestamp":
+			v.Created = parseTime(c.Str())
+		case "deletionTimestamp":
+			v.Deleting = len(c.Str()) > 0
+		case "ownerReferences":
+			for range c.Array() {
+				v.readOwner(c)
+			}
+		default:
+			c.Skip()
+		}
+	}
+}
+
+func (v *PodView) readOwner(c *wire.Cursor) {
+	var uid, name, kind []byte
+	controller := false
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "uid":
+			uid = c.Str()
+		case "name":
+			name = c.Str()
+		case "kind":
+			kind = c.Str()
+		case "controller":
+			controller = c.Bool()
+		default:
+			c.Skip()
+		}
+	}
+	if controller {
+		v.OwnerUID, v.OwnerName, v.Daemon = types.UID(uid), string(name), string(kind) == string(events.DaemonSet)
+	}
+}
+
+// readSpec reads nodeName and returns the node that required affinity pins (F01).
+func (v *PodView) readSpec(c *wire.Cursor) (pin string) {
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "nodeName":
+			v.Node = string(c.Str())
+			v.Bound = v.Node != ""
+		case "affinity":
+			pin = pinned(c)
+		default:
+			c.Skip()
+		}
+	}
+	return pin
+}
+
+// pinned reads an affinity and returns the one node that its first
+// metadata.name requirement names.
+func pinned(c *wire.Cursor) (node string) {
+	into := func(key string, each func()) func() {
+		return func() {
+			for range c.Map() {
+				if string(c.Str()) == key {
+					each()
+				} else {
+					c.Skip()
+				}
+			}
+		}
+	}
+	terms := func() {
+		for range c.Array() {
+			into("matchFields", func() {
+				for range c.Array() {
+					if n := pinRequirement(c); node == "" {
+						node = n
+					}
+				}
+			})()
+		}
+	}
+	into("nodeAffinity", into("requiredDuringSchedulingIgnoredDuringExecution", into("nodeSelectorTerms", terms)))()
+	return node
+}
+
+func pinRequirement(c *wire.Cursor) string {
+	var key, op, value []byte
+	values := 0
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "key":
+			key = c.Str()
+		case "operator":
+			op = c.Str()
+		case "values":
+			for range c.Array() {
+				value = c.Str()
+				values++
+			}
+		default:
+			c.Skip()
+		}
+	}
+	if string(key) == metav1.ObjectNameField && string(op) == string(corev1.NodeSelectorOpIn) && values == 1 {
+		return string(value)
+	}
+	return ""
+}
+
+func (v *PodView) readStatus(c *wire.Cursor) {
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "phase":
+			v.Phase = phaseOf(c.Str())
+		case "conditions":
+			for range c.Array() {
+				if typ, status, at := readCondition(c); typ == string(corev1.PodReady) {
+					v.Ready, v.ReadyFrom = status, at
+				}
+			}
+		default:
+			c.Skip()
+		}
+	}
+}
+
+func readCondition(c *wire.Cursor) (typ string, status bool, at time.Time) {
+	var since []byte
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "type":
+			if b := c.Str(); string(b) == "Ready" {
+				typ = "Ready"
+			}
+		case "status":
+			status = string(c.Str()) == string(corev1.ConditionTrue)
+		case "lastTransitionTime":
+			since = c.Str()
+		default:
+			c.Skip()
+		}
+	}
+	if typ != "" {
+		at = parseTime(since)
+	}
+	return typ, status, at
+}
+
+func phaseOf(b []byte) corev1.PodPhase {
+	switch string(b) {
+	case "", string(corev1.PodPending):
+		return corev1.PodPending
+	case string(corev1.PodRunning):
+		return corev1.PodRunning
+	case string(corev1.PodFailed):
+		return corev1.PodFailed
+	case string(corev1.PodSucceeded):
+		return corev1.PodSucceeded
+	}
+	return corev1.PodPhase(b)
+}
+
+func lookup(labels []byte, key string) string {
+	c := wire.NewCursor(labels)
+	for range c.Map() {
+		if string(c.Str()) == key {
+			return string(c.Str())
+		}
+		c.Skip()
+	}
+	return ""
+}
+
+// parseTime reads RFC 3339; what is no time is the zero time.
+func parseTime(b []byte) time.Time {
+	if len(b) == 0 {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339, string(b))
+	if err != nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
+// viewNode walks the bytes of a node once. Labels and taints are decoded only
+// if they differ from those of old.
+func viewNode(ref events.Ref, data []byte, old *NodeView) (*NodeView, error) {
+	v := &NodeView{Name: ref.Key.Name, UID: ref.UID}
+	c := wire.NewCursor(data)
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "metadata":
+			for range c.Map() {
+				switch string(c.Str()) {
+				case "uid":
+					if b := c.Str(); v.UID == "" {
+						v.UID = types.UID(b)
+					}
+				case "labels":
+					v.labels = c.Value()
+				default:
+					c.Skip()
+				}
+			}
+		case "spec":
+			for range c.Map() {
+				if string(c.Str()) == "taints" {
+					v.taints = c.Value()
+				} else {
+					c.Skip()
+				}
+			}
+		case "status":
+			v.readStatus(&c)
+		default:
+			c.Skip()
+		}
+	}
+	if err := c.Err(); err != nil {
+		return nil, fmt.Errorf("view node %s: %w", ref.Key, err)
+	}
+	if old != nil && old.UID == v.UID && string(old.labels) == string(v.labels) && string(old.taints) == string(v.taints) {
+		v.Labels, v.Taints, v.node = old.Labels, old.Taints, old.node
+		return v, nil
+	}
+	v.Labels, v.Taints = stringMap(v.labels), taints(v.taints)
+	v.node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: v.Name, Labels: v.Labels}}
+	return v, nil
+}
+
+func (v *NodeView) readStatus(c *wire.Cursor) {
+	for range c.Map() {
+		if string(c.Str()) != "conditions" {
+			c.Skip()
+			continue
+		}
+		for range c.Array() {
+			if typ, status, _ := readCondition(c); typ == string(corev1.NodeReady) {
+				v.Ready = status
+			}
+		}
+	}
+}
+
+func taints(b []byte) []corev1.Taint {
+	c := wire.NewCursor(b)
+	var ts []corev1.Taint
+	for range c.Array() {
+		var t corev1.Taint
+		for range c.Map() {
+			switch string(c.Str()) {
+			case "key":
+				t.Key = string(c.Str())
+			case "value":
+				t.Value = string(c.Str())
+			case "effect":
+				t.Effect = corev1.TaintEffect(c.Str())
+			default:
+				c.Skip()
+			}
+		}
+		ts = append(ts, t)
+	}
+	return ts
+}
