@@ -176,7 +176,7 @@ func (d *decoder) any(depth int) any {
 
 func (d *decoder) anyMap(depth int) any {
 	n := d.Map()
-	if !d.charge(n, mapRoom*2*anyBytes) {
+	if !d.charge(mapEntries(n), 2*anyBytes) {
 		return nil
 	}
 	m := make(map[string]any, n)

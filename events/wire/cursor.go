@@ -134,6 +134,17 @@ func (c *Cursor) Array() int {
 
 // Str reads a string or a binary; nil is empty. The bytes belong to the input.
 func (c *Cursor) Str() []byte {
+	// Almost every key is short. After an error off is at the end.
+	if off := c.off + 1; off <= len(c.b) && c.b[off-1]&0xe0 == 0xa0 {
+		if end := off + int(c.b[off-1]&0x1f); end <= len(c.b) {
+			c.off = end
+			return c.b[off:end:end]
+		}
+	}
+	return c.longStr()
+}
+
+func (c *Cursor) longStr() []byte {
 	switch x := c.byte(); {
 	case x&0xe0 == 0xa0:
 		return c.take(int(x & 0x1f))
@@ -210,40 +221,68 @@ func (c *Cursor) Value() []byte {
 	return c.b[from:c.off:c.off]
 }
 
+// head is what a first byte says alone: how many bytes the value takes and
+// how many values follow inside it. bytes is 0 where a length follows.
+type head struct{ bytes, values uint8 }
+
+var heads = func() (t [256]head) {
+	for x := range t {
+		t[x].bytes = 1
+		switch {
+		case x >= 0x80 && x <= 0x8f:
+			t[x].values = 2 * uint8(x&0x0f)
+		case x >= 0x90 && x <= 0x9f:
+			t[x].values = uint8(x & 0x0f)
+		case x >= 0xa0 && x <= 0xbf:
+			t[x].bytes += uint8(x & 0x1f)
+		case x >= 0xcc && x <= 0xcf:
+			t[x].bytes += 1 << (x - 0xcc)
+		case x >= 0xd0 && x <= 0xd3:
+			t[x].bytes += 1 << (x - 0xd0)
+		case x == 0xca || x == 0xcb:
+			t[x].bytes += 4 << (x - 0xca)
+		case x >= 0xd4 && x <= 0xd8:
+			t[x].bytes += 1 + 1<<(x-0xd4)
+		case x >= 0xc1 && x <= 0xdf && x != 0xc2 && x != 0xc3:
+			t[x].bytes = 0
+		}
+	}
+	return t
+}()
+
 // Skip passes over the next value, however deep, without recursion.
 func (c *Cursor) Skip() {
-	for left := 1; left > 0 && c.err == nil; left-- {
-		left += c.skipHead()
+	if c.err != nil {
+		return
 	}
+	b, off := c.b, c.off
+	for left := 1; left > 0; left-- {
+		if off >= len(b) {
+			c.off = len(b)
+			c.fail("unexpected end")
+			return
+		}
+		if h := heads[b[off]]; h.bytes != 0 {
+			off += int(h.bytes)
+			left += int(h.values)
+			continue
+		}
+		c.off = off + 1
+		left += c.skipLong(b[off])
+		off = c.off
+	}
+	if off > len(b) {
+		c.off = len(b)
+		c.fail("unexpected end")
+		return
+	}
+	c.off = off
 }
 
-// skipHead passes over one head and its own bytes and returns how many values follow inside it.
-func (c *Cursor) skipHead() int {
-	x := c.byte()
-	switch {
-	case x <= 0x7f || x >= 0xe0 || x == nilByte || x == 0xc2 || x == 0xc3:
-	case x&0xf0 == 0x80:
-		return 2 * int(x&0x0f)
-	case x&0xf0 == 0x90:
-		return int(x & 0x0f)
-	case x&0xe0 == 0xa0:
-		c.take(int(x & 0x1f))
-	default:
-		return c.skipLong(x)
-	}
-	return 0
-}
-
+// skipLong passes over a value whose length follows its first byte, and
+// returns how many values are inside it. At an error the cursor is at its end.
 func (c *Cursor) skipLong(x byte) int {
 	switch x {
-	case 0xcc, 0xd0:
-		c.take(1)
-	case 0xcd, 0xd1:
-		c.take(2)
-	case 0xce, 0xd2, 0xca:
-		c.take(4)
-	case 0xcf, 0xd3, 0xcb:
-		c.take(8)
 	case 0xd9, 0xc4:
 		c.take(c.size(1, 1))
 	case 0xda, 0xc5:
@@ -258,8 +297,6 @@ func (c *Cursor) skipLong(x byte) int {
 		return 2 * c.size(2, 2)
 	case 0xdf:
 		return 2 * c.size(4, 2)
-	case 0xd4, 0xd5, 0xd6, 0xd7, 0xd8:
-		c.take(1 + 1<<(x-0xd4))
 	case 0xc7:
 		c.take(1 + c.size(1, 1))
 	case 0xc8:

@@ -52,9 +52,9 @@ func putMap(e *msgpack.Encoder, v reflect.Value, elem *codec) error {
 	return nil
 }
 
-// mapRoom is how many times the size of its entries a Go map takes at most,
-// with the tables that it outgrows.
-const mapRoom = 3
+// mapEntries is how many entries' room a Go map of n entries takes at most: it
+// is half empty when it has just grown, and has 8 at least, beside its header.
+func mapEntries(n int) int { return max(3*n, 8) + 2 }
 
 func takeMap(d *decoder, v reflect.Value, t reflect.Type, elem *codec) {
 	if d.Nil() {
@@ -62,7 +62,7 @@ func takeMap(d *decoder, v reflect.Value, t reflect.Type, elem *codec) {
 		return
 	}
 	n := d.Map()
-	if !d.charge(n, mapRoom*(t.Key().Size()+t.Elem().Size())) {
+	if !d.charge(mapEntries(n), t.Key().Size()+t.Elem().Size()) {
 		return
 	}
 	if v.IsNil() {
@@ -102,7 +102,7 @@ func takeStringMap(d *decoder, v reflect.Value) {
 		return
 	}
 	n := d.Map()
-	if !d.charge(n, mapRoom*2*stringMap.Key().Size()) {
+	if !d.charge(mapEntries(n), 2*stringMap.Key().Size()) {
 		return
 	}
 	m := v.Interface().(map[string]string)

@@ -87,7 +87,7 @@ func Unmarshal(b []byte, v any) error {
 // bytes, and a handful of those fits the floor.
 const (
 	budgetFloor = 64 << 10
-	budgetRatio = 32
+	budgetRatio = 48
 )
 
 // decoder is a cursor with a bound on what is allocated for its input.
