@@ -1,0 +1,227 @@
+// Package natsd runs a nats-server with JetStream inside the process.
+//
+// It holds its data directory with a lock from before the server opens the
+// store until after the server has closed it: the server itself does not lock,
+// and two processes on one store both acknowledge and one loses. rollcall
+// connects in process with all rights; everybody else connects to a loopback
+// port with generated credentials that may ask the gate and read the log, and
+// may not write it.
+//
+// It installs no signal handler and writes nothing to the standard streams.
+package natsd
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+
+	"rollcall/events"
+)
+
+// Durability is what an acknowledged append survives.
+type Durability int
+
+// The durabilities.
+const (
+	Sync    Durability = iota // a power cut: every write is synced before it is acknowledged
+	Relaxed                   // a crash of the process; a power cut may lose the last two minutes
+)
+
+// NoListen is the Options.Listen of a server that only this process can reach.
+const NoListen = "none"
+
+// readyTimeout bounds how long a server may take to accept connections once its
+// store is recovered, which has no bound.
+const readyTimeout = 10 * time.Second
+
+// Options say how a server runs. The zero Options are a temporary, synced
+// server that only this process can reach.
+type Options struct {
+	Dir        string // data directory; empty: a temporary one that Close removes
+	Durability Durability
+	Listen     string       // loopback host:port, port 0 for any; empty or NoListen: none
+	Cluster    string       // whose log and gate the credentials are for
+	Log        *slog.Logger // takes the server's warnings and errors; may be nil
+}
+
+// Server is a running nats-server.
+type Server struct {
+	ns       *server.Server
+	dir      string
+	temp     bool
+	lock     *lock
+	password string // of the user inside
+	readOnly bool
+	log      *ring
+	closing  sync.Once
+}
+
+// Start starts a server and waits until it takes connections. The server runs
+// until Close; ctx bounds the start only.
+//
+// The errors of bad input come before anything is written: E-CLI-LISTEN,
+// E-CLI-STORE, E-CLI-CLUSTER. E-STORE-LOCKED says that another process holds
+// the directory, E-STORE-VERSION that it has another format.
+func Start(ctx context.Context, o Options) (*Server, error) {
+	return start(ctx, o, false)
+}
+
+// OpenReadOnly starts a server on the data directory of a cluster that no
+// process holds, to read its log: its connections may not publish, and nobody
+// outside can reach it. It takes the lock like any other.
+func OpenReadOnly(ctx context.Context, dir, cluster string) (*Server, error) {
+	if _, err := os.Stat(filepath.Join(dir, versionFile)); err != nil {
+		return nil, &events.Error{Code: "E-CLI-STORE", What: "this is no data directory", Where: dir, Why: reason(err),
+			Do: "name the directory that rollcall up was given", Exit: events.ExitInput, Err: err}
+	}
+	return start(ctx, Options{Dir: dir, Cluster: cluster}, true)
+}
+
+func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error) {
+	subjects, err := events.NewSubjects(o.Cluster)
+	if err != nil {
+		return nil, err
+	}
+	at, err := parseListen(o.Listen)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: o.Dir, readOnly: readOnly, log: newRing(o.Log), password: rand.Text()}
+	if err := s.hold(ctx); err != nil {
+		return nil, err
+	}
+	outside := rand.Text()
+	opts := serverOptions(o, s.dir, at)
+	opts.Users = users(subjects, s.password, outside, readOnly)
+	if err := s.run(ctx, opts); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if opts.DontListen {
+		return s, nil
+	}
+	c := Connection{URL: s.ns.ClientURL(), User: outsideUser, Password: outside, PID: os.Getpid(), Started: time.Now().UTC()}
+	if err := c.write(s.dir); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+// hold makes the data directory and takes its lock.
+func (s *Server) hold(ctx context.Context) error {
+	if s.dir == "" {
+		dir, err := os.MkdirTemp("", "rollcall-")
+		if err != nil {
+			return storeError(os.TempDir(), err)
+		}
+		s.dir, s.temp = dir, true
+	} else if err := prepare(s.dir); err != nil {
+		return err
+	}
+	l, err := takeLock(ctx, s.dir)
+	if err != nil {
+		return err
+	}
+	if err := checkVersion(s.dir); err != nil {
+		return errors.Join(err, l.release())
+	}
+	s.lock = l
+	// Of an instance that was killed; it must not be taken for this one.
+	_ = os.Remove(filepath.Join(s.dir, connectionFile))
+	return nil
+}
+
+// serverOptions translates o. The ports of other protocols stay shut: each is a
+// surface that nothing here needs.
+func serverOptions(o Options, dir string, at address) *server.Options {
+	return &server.Options{
+		ServerName:             "rollcall",
+		DontListen:             at.none,
+		Host:                   at.host,
+		Port:                   at.port,
+		NoSigs:                 true,
+		NoLog:                  true,
+		JetStream:              true,
+		StoreDir:               dir,
+		SyncAlways:             o.Durability == Sync,
+		DisableJetStreamBanner: true,
+	}
+}
+
+// run starts the server and waits until it takes connections.
+func (s *Server) run(ctx context.Context, opts *server.Options) error {
+	ns, err := server.NewServer(opts)
+	if err != nil {
+		return fmt.Errorf("start the NATS server: %w", err)
+	}
+	s.ns = ns
+	ns.SetLoggerV2(s.log, false, false, false)
+	ns.Start()
+	wait := readyTimeout
+	if d, ok := ctx.Deadline(); ok {
+		wait = min(wait, time.Until(d))
+	}
+	if !ns.ReadyForConnections(wait) || !ns.JetStreamEnabled() {
+		return &events.Error{Code: "E-STORE-START", What: "the NATS server does not start", Where: s.dir, Why: s.log.last(),
+			Do: "see its warnings; restore the data directory from an export if it is damaged", Exit: events.ExitHalt}
+	}
+	return ctx.Err()
+}
+
+// Dir returns the data directory.
+func (s *Server) Dir() string { return s.dir }
+
+// URL returns the address for other processes, or "" if there is none.
+func (s *Server) URL() string {
+	if s.ns.Addr() == nil {
+		return ""
+	}
+	return s.ns.ClientURL()
+}
+
+// Warnings returns the last warnings and errors of the server, oldest first.
+func (s *Server) Warnings() []string { return s.log.lines() }
+
+// Connect returns a connection in the process, with all rights, or with those
+// of a reader on a server opened read-only. The caller closes it.
+func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
+	all := append([]nats.Option{
+		nats.InProcessServer(s.ns),
+		nats.UserInfo(insideUser, s.password),
+		nats.CustomInboxPrefix(insideInbox),
+		nats.Name("rollcall"),
+		nats.MaxReconnects(-1),
+	}, opts...)
+	nc, err := nats.Connect(nats.DefaultURL, all...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the NATS server in this process: %w", err)
+	}
+	return nc, nil
+}
+
+// Close stops the server and waits until its store is closed and its goroutines
+// are gone, then gives the data directory free. Later calls do nothing.
+func (s *Server) Close() (err error) {
+	s.closing.Do(func() {
+		if s.ns != nil {
+			s.ns.Shutdown()
+			s.ns.WaitForShutdown()
+		}
+		if rm := os.Remove(filepath.Join(s.dir, connectionFile)); rm != nil && !errors.Is(rm, os.ErrNotExist) {
+			err = rm
+		}
+		err = errors.Join(err, s.lock.release())
+		if s.temp {
+			err = errors.Join(err, os.RemoveAll(s.dir))
+		}
+	})
+	return err
+}

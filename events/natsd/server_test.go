@@ -1,0 +1,438 @@
+package natsd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
+)
+
+func mustStart(t *testing.T, o Options) *Server {
+	t.Helper()
+	if o.Cluster == "" {
+		o.Cluster = "test"
+	}
+	s, err := Start(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func mustConnect(t *testing.T, connect func(...nats.Option) (*nats.Conn, error), opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	nc, err := connect(opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	return nc
+}
+
+// logStream makes the stream of the log, which package stream makes elsewhere.
+func logStream(t *testing.T, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "ROLLCALL_test",
+		Subjects: []string{"rollcall.test.*.*.*"}, AllowDirect: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// wantCode fails unless err is one line of the given code and exit.
+func wantCode(t *testing.T, err error, code string, exit int) {
+	t.Helper()
+	var e *events.Error
+	if !errors.As(err, &e) || e.Code != code || e.Exit != exit {
+		t.Fatalf("error %v, want %s with exit %d", err, code, exit)
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("error %q is more than one line", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	home := t.TempDir()
+	if err := os.WriteFile(filepath.Join(home, "letter.txt"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		o    Options
+		code string
+	}{
+		"port in use":      {Options{Listen: taken.Addr().String()}, "E-CLI-LISTEN"},
+		"all interfaces":   {Options{Listen: "0.0.0.0:0"}, "E-CLI-LISTEN"},
+		"no host":          {Options{Listen: ":4222"}, "E-CLI-LISTEN"},
+		"a name":           {Options{Listen: "example.com:0"}, "E-CLI-LISTEN"},
+		"no port":          {Options{Listen: "127.0.0.1"}, "E-CLI-LISTEN"},
+		"port too high":    {Options{Listen: "127.0.0.1:70000"}, "E-CLI-LISTEN"},
+		"cluster name":     {Options{Cluster: "a.>"}, "E-CLI-CLUSTER"},
+		"a file":           {Options{Dir: file}, "E-CLI-STORE"},
+		"below a file":     {Options{Dir: filepath.Join(file, "data")}, "E-CLI-STORE"},
+		"other files":      {Options{Dir: home}, "E-CLI-STORE"},
+		"a system's files": {Options{Dir: "/proc/rollcall"}, "E-CLI-STORE"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if tc.o.Cluster == "" {
+				tc.o.Cluster = "test"
+			}
+			if tc.o.Dir == "" {
+				tc.o.Dir = filepath.Join(t.TempDir(), "data")
+			}
+			s, err := Start(t.Context(), tc.o)
+			if err == nil {
+				s.Close()
+			}
+			wantCode(t, err, tc.code, events.ExitInput)
+			if _, err := os.Stat(filepath.Join(tc.o.Dir, lockFile)); err == nil {
+				t.Error("a lock file was written before the refusal")
+			}
+			if _, err := os.Stat(tc.o.Dir); tc.code == "E-CLI-LISTEN" && !errors.Is(err, fs.ErrNotExist) {
+				t.Error("the data directory was made before the refusal")
+			}
+		})
+	}
+}
+
+// F-P23: two instances on one store directory.
+func TestSecondInstanceIsRefused(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir})
+	before := time.Now()
+	_, err := Start(t.Context(), Options{Dir: dir, Cluster: "test"})
+	wantCode(t, err, "E-STORE-LOCKED", events.ExitBusy)
+	if d := time.Since(before); d > time.Second {
+		t.Errorf("the refusal took %v, want at most 1s", d)
+	}
+	var h holder
+	b, err2 := os.ReadFile(filepath.Join(dir, lockFile))
+	if err2 != nil || json.Unmarshal(b, &h) != nil || h.PID != os.Getpid() {
+		t.Fatalf("lock file %q (%v) does not name this process", b, err2)
+	}
+	if !strings.Contains(err.Error(), h.Since.Format(time.RFC3339)) {
+		t.Errorf("error %q does not say since when", err)
+	}
+	if _, err := OpenReadOnly(t.Context(), dir, "test"); err == nil {
+		t.Error("a held directory was opened for reading")
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustStart(t, Options{Dir: dir})
+}
+
+func TestVersionOfTheDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := mustStart(t, Options{Dir: dir}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, versionFile), []byte("2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(t.Context(), Options{Dir: dir, Cluster: "test"})
+	wantCode(t, err, "E-STORE-VERSION", events.ExitHalt)
+	if alive, err := held(dir); err != nil || alive {
+		t.Errorf("the lock is held (%v, %v) after a refusal", alive, err)
+	}
+}
+
+func TestAttach(t *testing.T) {
+	dir := t.TempDir()
+	_, err := Attach(dir)
+	wantCode(t, err, "E-CLI-ATTACH", events.ExitInput)
+
+	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	path := filepath.Join(dir, connectionFile)
+	if fi, err := os.Stat(path); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Fatalf("connection file: %v, %v, want mode 0600", fi, err)
+	}
+	c, err := Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.PID != os.Getpid() || c.URL != s.URL() {
+		t.Errorf("attached to %+v, want this process at %s", c, s.URL())
+	}
+	nc, err := c.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	wrong := c
+	wrong.Password = "x"
+	if nc, err := wrong.Connect(); err == nil {
+		nc.Close()
+		t.Error("a wrong password was taken")
+	}
+	inside := Connection{URL: c.URL, User: insideUser, Password: s.password}
+	if nc, err := inside.Connect(); err == nil {
+		nc.Close()
+		t.Error("the user inside may come from outside")
+	}
+
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the connection file is there after Close: %v", err)
+	}
+	// As after a kill: the file is there and nobody holds the lock.
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Attach(dir)
+	wantCode(t, err, "E-CLI-ATTACH", events.ExitInput)
+}
+
+func TestNoListen(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir, Listen: NoListen})
+	if s.URL() != "" {
+		t.Errorf("a server that does not listen has the address %s", s.URL())
+	}
+	_, err := Attach(dir)
+	wantCode(t, err, "E-CLI-ATTACH", events.ExitInput)
+}
+
+// X1: what the outside may not publish, nor listen to.
+func TestPermissionsOfTheOutside(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	js := logStream(t, mustConnect(t, s.Connect))
+	c, err := Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, subject := range []string{
+		"rollcall.test.pod.default.x", "rollcall.test.plan.default.x", "rollcall.test.outcome.default.x",
+		"rollcall.test.daemonset.default.x", "rollcall.test.node._.x", "rollcall.test.gate.default.x",
+		"rollcall.other.gate.submit",
+		"$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.DELETE.ROLLCALL_test", "$JS.API.STREAM.UPDATE.ROLLCALL_test",
+		"$JS.API.STREAM.PURGE.ROLLCALL_test", "$JS.API.STREAM.MSG.DELETE.ROLLCALL_test",
+		"$JS.API.STREAM.INFO.OTHER", "$JS.API.STREAM.SNAPSHOT.ROLLCALL_test", "$JS.API.CONSUMER.CREATE.OTHER",
+		"$SYS.REQ.SERVER.PING", "_ROLLCALL.x", "_INBOX.x", "x",
+	} {
+		err := refusal(t, c.Connect, func(nc *nats.Conn) error { return nc.Publish(subject, []byte("x")) })
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("publish on %s: %v, want a refusal", subject, err)
+		}
+	}
+	for _, subject := range []string{"rollcall.test.>", ">", "*.>", "_ROLLCALL.>", "$JS.>", "$SYS.>", "rollcall.test.gate.*"} {
+		err := refusal(t, c.Connect, func(nc *nats.Conn) error { _, err := nc.SubscribeSync(subject); return err })
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("subscribe to %s: %v, want a refusal", subject, err)
+		}
+	}
+	for _, subject := range []string{"rollcall.test.gate.submit", "$SRV.PING"} {
+		err := refusal(t, c.Connect, func(nc *nats.Conn) error { return nc.Publish(subject, []byte("x")) })
+		if err != nil {
+			t.Errorf("publish on %s: %v", subject, err)
+		}
+	}
+	if st, err := js.Stream(t.Context(), "ROLLCALL_test"); err != nil || st.CachedInfo().State.Msgs != 0 {
+		t.Errorf("the log has messages from outside: %v, %v", st, err)
+	}
+}
+
+// refusal returns what the server says to do on a connection of its own. The
+// client keeps a refusal before it reads the answer to the ping of Flush.
+func refusal(t *testing.T, connect func(...nats.Option) (*nats.Conn, error), do func(*nats.Conn) error) error {
+	t.Helper()
+	nc, err := connect(nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if err := do(nc); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return nc.LastError()
+}
+
+func TestOutsideReadsAndAsks(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	in := mustConnect(t, s.Connect)
+	js := logStream(t, in)
+	c, err := Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	outsideMay(t, in, mustConnect(t, c.Connect), js)
+}
+
+// outsideMay checks what must work from outside: reading the log, a request to
+// the gate. And that a consumer cannot deliver into the log.
+func outsideMay(t *testing.T, in, out *nats.Conn, js jetstream.JetStream) {
+	t.Helper()
+	for range 3 {
+		if _, err := js.Publish(t.Context(), "rollcall.test.pod.default.x", []byte("fact")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := in.Subscribe("rollcall.test.gate.submit", func(m *nats.Msg) { _ = m.Respond([]byte("taken")) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := out.RequestWithContext(t.Context(), "rollcall.test.gate.submit", nil); err != nil || string(m.Data) != "taken" {
+		t.Errorf("request to the gate: %v, %v", m, err)
+	}
+	ojs, err := jetstream.New(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := ojs.OrderedConsumer(t.Context(), "ROLLCALL_test", jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	it, err := c.Messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer it.Stop()
+	for range 3 {
+		if m, err := it.Next(); err != nil || string(m.Data()) != "fact" {
+			t.Fatalf("read of the log: %v, %v", m, err)
+		}
+	}
+	st, err := ojs.Stream(t.Context(), "ROLLCALL_test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := st.GetLastMsgForSubject(t.Context(), "rollcall.test.pod.default.x"); err != nil || m.Sequence != 3 {
+		t.Errorf("newest of a subject: %+v, %v", m, err)
+	}
+	_, err = ojs.CreateConsumer(t.Context(), "ROLLCALL_test", jetstream.ConsumerConfig{DeliverSubject: "rollcall.test.pod.default.x"})
+	if err == nil {
+		t.Error("a consumer delivers into the log")
+	}
+}
+
+func TestReadOnlyMayNotPublish(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir})
+	nc := mustConnect(t, s.Connect)
+	if _, err := logStream(t, nc).Publish(t.Context(), "rollcall.test.pod.default.x", []byte("fact")); err != nil {
+		t.Fatal(err)
+	}
+	nc.Close()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	ro, err := OpenReadOnly(t.Context(), dir, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ro.Close()
+	nc = mustConnect(t, ro.Connect)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := js.Stream(t.Context(), "ROLLCALL_test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m, err := st.GetMsg(t.Context(), 1); err != nil || string(m.Data) != "fact" {
+		t.Errorf("read: %v, %v", m, err)
+	}
+	err = refusal(t, ro.Connect, func(nc *nats.Conn) error { return nc.Publish("rollcall.test.pod.default.x", nil) })
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Errorf("a reader may publish: %v", err)
+	}
+	_, err = OpenReadOnly(t.Context(), filepath.Join(dir, "other"), "test")
+	wantCode(t, err, "E-CLI-STORE", events.ExitInput)
+}
+
+func TestTemporaryDirectoryIsRemoved(t *testing.T) {
+	s := mustStart(t, Options{Durability: Relaxed})
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(s.Dir()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the temporary directory is there after Close: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+func TestCloseLeavesNoGoroutine(t *testing.T) {
+	before := runtime.NumGoroutine()
+	s, err := Start(context.Background(), Options{Cluster: "test", Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	nc.SetClosedHandler(func(*nats.Conn) { close(closed) })
+	logStream(t, nc)
+	nc.Close()
+	<-closed
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	// A goroutine that has done its last step may not be gone at once; give
+	// the scheduler turns, not time.
+	for range 10_000 {
+		if runtime.NumGoroutine() <= before {
+			return
+		}
+		runtime.Gosched()
+	}
+	buf := make([]byte, 1<<20)
+	t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+}
+
+func TestRingKeepsTheLast(t *testing.T) {
+	r := newRing(nil)
+	for i := range ringSize + 5 {
+		r.Warnf("line %d", i)
+	}
+	if l := r.lines(); len(l) != ringSize || l[0] != "line 5" || r.last() != "line 104" {
+		t.Errorf("kept %d lines, %q to %q", len(l), l[0], r.last())
+	}
+}
