@@ -3,11 +3,10 @@ package events
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"github.com/vmihailenco/msgpack/v5"
-	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events/wire"
 )
@@ -37,8 +36,11 @@ func (w *encoder) do(err error) {
 }
 func (w *encoder) mapLen(n int)   { w.do(w.enc.EncodeMapLen(n)) }
 func (w *encoder) arrayLen(n int) { w.do(w.enc.EncodeArrayLen(n)) }
-func (w *encoder) str(s string)   { w.do(w.enc.EncodeString(s)) }
 func (w *encoder) int(n int64)    { w.do(w.enc.EncodeInt(n)) }
+
+// str writes UTF-8, which readers in other languages insist on: a message may
+// quote bytes that are not.
+func (w *encoder) str(s string) { w.do(w.enc.EncodeString(strings.ToValidUTF8(s, "\ufffd"))) }
 
 func (w *encoder) raw(b []byte) {
 	if len(b) == 0 {
@@ -48,11 +50,20 @@ func (w *encoder) raw(b []byte) {
 	w.do(w.enc.Encode(msgpack.RawMessage(b)))
 }
 
-// time writes nanoseconds since 1970; the zero time is 0.
+// The years whose nanoseconds since 1970 fit an integer of 64 bits.
+const (
+	firstYear = 1678
+	lastYear  = 2261
+)
+
+// time writes nanoseconds since 1970; the zero time is nil.
 func (w *encoder) time(t time.Time) {
 	if t.IsZero() {
-		w.int(0)
+		w.do(w.enc.EncodeNil())
 		return
+	}
+	if y := t.UTC().Year(); y < firstYear || y > lastYear {
+		w.do(fmt.Errorf("time %s is outside the years %d to %d", t.UTC().Format(time.RFC3339), firstYear, lastYear))
 	}
 	w.int(t.UnixNano())
 }
@@ -109,8 +120,14 @@ func Encode(e Event) ([]byte, error) {
 	}
 	switch b := e.Body.(type) {
 	case Object:
+		if !wire.IsMap(b.Data) {
+			return nil, fmt.Errorf("encode event %s: the data of %s %s is no map", e.ID, b.Kind, b.Key)
+		}
 		fs = append(fs, w.refField(b.Ref), field{"object", true, func() { w.raw(b.Data) }})
 	case Gone:
+		if len(b.Data) > 0 && !wire.IsMap(b.Data) {
+			return nil, fmt.Errorf("encode event %s: the data of %s %s is no map", e.ID, b.Kind, b.Key)
+		}
 		fs = append(fs, w.refField(b.Ref), field{"gone", true, func() { w.raw(b.Data) }})
 	case *Plan:
 		fs = append(fs, w.refField(RefOf(e)), field{"plan", true, func() { w.plan(b) }})
@@ -175,289 +192,4 @@ func (w *encoder) command(c Command) {
 func (w *encoder) outcome(o Outcome) {
 	w.fields(field{"command", true, func() { w.command(o.Command) }},
 		w.strField("reason", o.Reason), w.strField("message", o.Message))
-}
-
-// Decode reads what Encode wrote. Bytes that are not an event of this version
-// give an event with an Unreadable body, never an error: the reader decides.
-func Decode(data []byte) Event {
-	d := decoder{Cursor: wire.NewCursor(data)}
-	e := d.event()
-	e.Raw = data
-	switch {
-	case len(data) == 0:
-		e.Body = Unreadable{"E-EVT-EMPTY", "payload is empty"}
-	case d.Err() != nil:
-		e.Body = Unreadable{"E-EVT-MSGPACK", d.Err().Error()}
-	case d.version > wireVersion:
-		e.Body = Unreadable{"E-EVT-VERSION", fmt.Sprintf("version %d needs a newer program (have %d)", d.version, wireVersion)}
-	case e.Body == nil && d.why == "":
-		e.Body = Unreadable{"E-EVT-KIND", fmt.Sprintf("type %q has no body", e.Type)}
-	case d.why != "":
-		e.Body = Unreadable{"E-EVT-MSGPACK", d.why}
-	}
-	return e
-}
-
-type decoder struct {
-	wire.Cursor
-	version int64
-	ref     Ref
-	why     string
-}
-
-// string copies the next string out of the input.
-func (d *decoder) string() string { return string(d.Str()) }
-
-func (d *decoder) time() time.Time {
-	n := d.Int()
-	if n == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, n).UTC()
-}
-
-func (d *decoder) event() (e Event) {
-	for range d.Map() {
-		switch string(d.Str()) {
-		case "v":
-			d.version = d.Int()
-		case "id":
-			id, err := ulid.ParseStrict(d.string())
-			if err != nil {
-				d.why = "id: " + err.Error()
-			}
-			e.ID = id
-		case "type":
-			e.Type = Type(intern(d.Str()))
-		case "source":
-			e.Source = intern(d.Str())
-		case "actor":
-			e.Actor = d.string()
-		case "at":
-			e.At = d.time()
-		case "cause":
-			if n := d.Array(); n == 2 {
-				e.Cause = Cause{Seq(d.Int()), int(d.Int())}
-			} else {
-				d.why = fmt.Sprintf("cause has %d parts, want 2", n)
-				for range n {
-					d.Skip()
-				}
-			}
-		case "ref":
-			d.readRef()
-		case "object":
-			e.Body = Object{Ref: d.ref, Data: d.Value()}
-		case "gone":
-			if !d.Nil() {
-				e.Body = Gone{Ref: d.ref, Data: d.Value()}
-			} else {
-				e.Body = Gone{Ref: d.ref}
-			}
-		case "plan":
-			e.Body = d.plan()
-		case "outcome":
-			e.Body = d.outcome()
-		default:
-			d.Skip()
-		}
-	}
-	return e
-}
-
-func (d *decoder) readRef() {
-	for range d.Map() {
-		switch string(d.Str()) {
-		case "kind":
-			d.ref.Kind = Kind(intern(d.Str()))
-		case "namespace":
-			d.ref.Key.Namespace = intern(d.Str())
-		case "name":
-			d.ref.Key.Name = d.string()
-		case "uid":
-			d.ref.UID = types.UID(d.Str())
-		default:
-			d.Skip()
-		}
-	}
-	if d.ref.Key.Name == "" {
-		d.why = "ref has no name"
-	}
-}
-
-func (d *decoder) plan() *Plan {
-	p := &Plan{DaemonSet: d.ref.Key, UID: d.ref.UID}
-	for range d.Map() {
-		switch string(d.Str()) {
-		case "basis":
-			if n := d.Array(); n == 2 {
-				p.Basis = Basis{Seq(d.Int()), d.time()}
-			} else {
-				d.why = fmt.Sprintf("basis has %d parts, want 2", n)
-				for range n {
-					d.Skip()
-				}
-			}
-		case "revision":
-			p.Revision = d.string()
-		case "rollout":
-			p.Rollout = d.budget()
-		case "commands":
-			n := d.Array()
-			p.Commands = make([]Command, 0, min(n, MaxCommands))
-			for range n {
-				p.Commands = append(p.Commands, d.command())
-			}
-		case "waiting":
-			for range d.Array() {
-				p.Waiting = append(p.Waiting, d.wait())
-			}
-		case "held":
-			for range d.Array() {
-				p.Held = append(p.Held, d.waitCount())
-			}
-		default:
-			d.Skip()
-		}
-	}
-	return p
-}
-
-func (d *decoder) budget() (b Budget) {
-	for range d.Map() {
-		key := string(d.Str())
-		v := int(d.Int())
-		switch key {
-		case "desired":
-			b.Desired = v
-		case "updated":
-			b.Updated = v
-		case "unavailable":
-			b.Unavailable = v
-		case "surging":
-			b.Surging = v
-		case "maxUnavailable":
-			b.MaxUnavailable = v
-		case "maxSurge":
-			b.MaxSurge = v
-		case "taken":
-			b.Taken = v
-		case "added":
-			b.Added = v
-		}
-	}
-	return b
-}
-
-func (d *decoder) command() (c Command) {
-	for range d.Map() {
-		switch string(d.Str()) {
-		case "do":
-			c.Do = Verb(intern(d.Str()))
-		case "pod":
-			c.Pod = d.string()
-		case "uid":
-			c.UID = types.UID(d.Str())
-		case "node":
-			c.Node = d.string()
-		case "nodeUID":
-			c.NodeUID = types.UID(d.Str())
-		case "revision":
-			c.Revision = intern(d.Str())
-		case "attempt":
-			c.Attempt = int(d.Int())
-		case "reason":
-			c.Reason = Reason(intern(d.Str()))
-		default:
-			d.Skip()
-		}
-	}
-	return c
-}
-
-func (d *decoder) wait() (x Wait) {
-	for range d.Map() {
-		switch string(d.Str()) {
-		case "node":
-			x.Node = d.string()
-		case "for":
-			x.For = Held(intern(d.Str()))
-		case "until":
-			x.Until = d.time()
-		default:
-			d.Skip()
-		}
-	}
-	return x
-}
-
-func (d *decoder) waitCount() (x WaitCount) {
-	for range d.Map() {
-		switch string(d.Str()) {
-		case "for":
-			x.For = Held(intern(d.Str()))
-		case "nodes":
-			x.Nodes = int(d.Int())
-		default:
-			d.Skip()
-		}
-	}
-	return x
-}
-
-func (d *decoder) outcome() Outcome {
-	o := Outcome{DaemonSet: d.ref.Key, UID: d.ref.UID}
-	for range d.Map() {
-		switch string(d.Str()) {
-		case "command":
-			o.Command = d.command()
-		case "reason":
-			o.Reason = d.string()
-		case "message":
-			o.Message = d.string()
-		default:
-			d.Skip()
-		}
-	}
-	return o
-}
-
-// intern returns one string for each of the few words that most events repeat,
-// without an allocation.
-func intern(b []byte) string {
-	switch string(b) {
-	case "pod.created":
-		return "pod.created"
-	case "pod.updated":
-		return "pod.updated"
-	case "pod.deleted":
-		return "pod.deleted"
-	case "node.updated":
-		return "node.updated"
-	case "daemonset.updated":
-		return "daemonset.updated"
-	case "daemonset.planned":
-		return string(Planned)
-	case "Pod":
-		return string(Pod)
-	case "Node":
-		return string(Node)
-	case "DaemonSet":
-		return string(DaemonSet)
-	case "CreatePod":
-		return string(CreatePod)
-	case "DeletePod":
-		return string(DeletePod)
-	case "Missing":
-		return string(Missing)
-	case "Rollout":
-		return string(Rollout)
-	case "kubelet":
-		return "kubelet"
-	case "executor":
-		return "executor"
-	case "controller":
-		return "controller"
-	}
-	return string(b)
 }
