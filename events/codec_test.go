@@ -16,6 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write testdata/wire anew")
@@ -152,6 +153,21 @@ func TestEpoch(t *testing.T) {
 	e := events.Decode(raw)
 	if got, ok := e.Body.(*events.Plan); !ok || !got.Basis.Now.Equal(epoch) || !e.At.Equal(epoch) {
 		t.Errorf("got %+v %+v", e, e.Body)
+	}
+}
+
+// TestMessageIsUTF8: a message may quote bytes that are not, and readers in
+// other languages refuse such strings.
+func TestMessageIsUTF8(t *testing.T) {
+	raw, err := events.Encode(events.Event{ID: id, Body: events.Outcome{DaemonSet: ds, Message: "cut: \xe2\x82"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.Check(raw, wire.DefaultLimits); err != nil {
+		t.Error(err)
+	}
+	if got := events.Decode(raw).Body.(events.Outcome).Message; got != "cut: \ufffd" {
+		t.Errorf("got %q", got)
 	}
 }
 
