@@ -164,6 +164,27 @@ func TestMapsAreBounded(t *testing.T) {
 	}
 }
 
+// TestUnmarshalBelievesNoLength: nor where the input is long enough for it.
+// Check would refuse these bytes, but they may come from a damaged log.
+func TestUnmarshalBelievesNoLength(t *testing.T) {
+	for _, c := range []struct {
+		name, hex string
+		into      any
+	}{
+		{"quantities", "81 a4 73706563 81 a8 6f76657268656164 df 00 01 86 a0", new(corev1.Pod)}, // 100,000
+		{"labels", "81 a8 6d65746164617461 81 a6 6c6162656c73 df 00 01 86 a0", new(corev1.Pod)},
+		{"any", "df 00 01 86 a0", new(any)},
+	} {
+		data := append(unhex(t, c.hex), make([]byte, 200_000)...)
+		_ = wire.Unmarshal([]byte{0x80}, c.into) // builds the codecs
+		var err error
+		n := allocated(func() { err = wire.Unmarshal(data, c.into) })
+		if err == nil || n > 48*uint64(len(data)) {
+			t.Errorf("%s: allocated %.1f times the input, %v", c.name, float64(n)/float64(len(data)), err)
+		}
+	}
+}
+
 // TestDefaultLimitsFit measures what DefaultLimits says of real objects.
 func TestDefaultLimitsFit(t *testing.T) {
 	p := fluentd(t)

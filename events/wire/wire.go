@@ -82,9 +82,9 @@ func Unmarshal(b []byte, v any) error {
 	return d.err
 }
 
-// What Unmarshal may allocate for slices, maps and pointers: the largest real
-// ratio is that of a container with two short fields, 1 KB of Go for about 40
-// bytes, and a handful of those fits the floor.
+// What Unmarshal may allocate for slices, maps and pointers is budgetFloor and
+// budgetRatio bytes a byte of input. The largest ratio in real objects is that
+// of a container with two short fields, under 1 KB of Go for about 30 bytes.
 const (
 	budgetFloor = 64 << 10
 	budgetRatio = 48
