@@ -106,7 +106,7 @@ func TestCheckBelievesNoLength(t *testing.T) {
 	}
 }
 
-// TestUnmarshalIsBounded: one byte of input can mean a kilobyte of Go.
+// TestUnmarshalIsBounded: one byte of input can mean a container, 400 bytes of Go.
 func TestUnmarshalIsBounded(t *testing.T) {
 	const n = 200_000
 	containers := append(unhex(t, "81 a4 73706563 81 aa 636f6e7461696e657273 dd 00 03 0d 40"), make([]byte, 0, n)...)
