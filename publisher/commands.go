@@ -1,0 +1,252 @@
+package publisher
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/tidwall/btree"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/events/daemonpod"
+)
+
+// commands is the fold of a log that an executor acts on: which commands are
+// not answered yet, and the objects that carrying them out needs. An event
+// with the cause of a command answers it, whatever else it says.
+type commands struct {
+	pending map[events.Cause]*order
+	byPod   map[events.Key][]*order // by cause; only the first may be under way
+	ready   btree.BTreeG[*order]    // the first of their pods that are not under way
+
+	pods      map[events.Key]*podFact
+	nodes     map[string]types.UID
+	sets      map[events.Key]*setFact
+	revisions map[events.Key]*revisionFact
+	byHash    map[hashKey]events.Key
+	classes   priorityClasses
+}
+
+// order is a command that is not answered.
+type order struct {
+	cause   events.Cause
+	planned time.Time
+	owner   events.Ref // the DaemonSet of the plan
+	command events.Command
+
+	underway bool
+	seen     events.Seq // of its pod, when it was handed out
+	tries    int        // that failed
+	from     time.Time  // not before
+}
+
+// podKey returns the key of the pod that the command is about.
+func (o *order) podKey() events.Key {
+	return events.Key{Namespace: o.owner.Key.Namespace, Name: o.command.Pod}
+}
+
+func compareCauses(a, b events.Cause) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
+}
+
+// podFact is a pod as the log last told it. It is never modified.
+type podFact struct {
+	seq    events.Seq
+	object events.Object
+}
+
+// setFact is a DaemonSet as the log last told it, decoded when a command needs it.
+type setFact struct {
+	object  events.Object
+	decoded *appsv1.DaemonSet
+}
+
+type hashKey struct {
+	owner types.UID
+	hash  string
+}
+
+type revisionFact struct {
+	key      hashKey
+	data     []byte
+	template *corev1.PodTemplateSpec // nil until a command needs it
+}
+
+func newCommands() *commands {
+	c := &commands{
+		pending: map[events.Cause]*order{}, byPod: map[events.Key][]*order{},
+		pods: map[events.Key]*podFact{}, nodes: map[string]types.UID{},
+		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
+		classes: priorityClasses{},
+	}
+	c.ready = *btree.NewBTreeGOptions(func(a, b *order) bool {
+		return cmp.Or(a.from.Compare(b.from), compareCauses(a.cause, b.cause)) < 0
+	}, btree.Options{NoLocks: true})
+	return c
+}
+
+// observe folds one event.
+func (c *commands) observe(e events.Event) {
+	switch b := e.Body.(type) {
+	case events.Object:
+		c.object(e.Seq, b)
+	case events.Gone:
+		c.gone(b.Ref)
+	case *events.Plan:
+		c.plan(e.Seq, b)
+	}
+	if !e.Cause.IsZero() {
+		c.answered(e.Cause)
+	}
+}
+
+func (c *commands) plan(seq events.Seq, p *events.Plan) {
+	owner := events.Ref{Kind: events.DaemonSet, Key: p.DaemonSet, UID: p.UID}
+	for i, command := range p.Commands {
+		o := &order{cause: events.Cause{Seq: seq, Index: i}, planned: p.Basis.Now, owner: owner, command: command}
+		c.pending[o.cause] = o
+		key := o.podKey()
+		c.byPod[key] = append(c.byPod[key], o)
+		if len(c.byPod[key]) == 1 {
+			c.ready.Set(o)
+		}
+	}
+}
+
+// answered forgets a command and lets the next one of its pod come forward.
+func (c *commands) answered(cause events.Cause) {
+	o, ok := c.pending[cause]
+	if !ok {
+		return
+	}
+	delete(c.pending, cause)
+	c.ready.Delete(o)
+	key := o.podKey()
+	rest := slices.DeleteFunc(c.byPod[key], func(x *order) bool { return x == o })
+	if len(rest) == 0 {
+		delete(c.byPod, key)
+		return
+	}
+	c.byPod[key] = rest
+	if !rest[0].underway {
+		c.ready.Set(rest[0])
+	}
+}
+
+// moved lets the command that waits for a pod to move try again at once.
+func (c *commands) moved(key events.Key) {
+	if os := c.byPod[key]; len(os) > 0 && !os[0].underway {
+		c.rearm(os[0], time.Time{})
+	}
+}
+
+// rearm makes o ready from a time on.
+func (c *commands) rearm(o *order, from time.Time) {
+	c.ready.Delete(o)
+	o.underway, o.from = false, from
+	if c.pending[o.cause] == o {
+		c.ready.Set(o)
+	}
+}
+
+func (c *commands) object(seq events.Seq, o events.Object) {
+	switch o.Kind {
+	case events.Pod:
+		c.pods[o.Key] = &podFact{seq, o}
+		c.moved(o.Key)
+	case events.Node:
+		c.nodes[o.Key.Name] = o.UID
+	case events.DaemonSet:
+		c.sets[o.Key] = &setFact{object: o}
+	case events.ControllerRevision:
+		c.revision(o)
+	case events.PriorityClass:
+		var class schedulingv1.PriorityClass
+		if o.Decode(&class) == nil {
+			c.classes[o.Key.Name] = &class
+		}
+	}
+}
+
+func (c *commands) gone(r events.Ref) {
+	switch r.Kind {
+	case events.Pod:
+		delete(c.pods, r.Key)
+		c.moved(r.Key)
+	case events.Node:
+		delete(c.nodes, r.Key.Name)
+	case events.DaemonSet:
+		delete(c.sets, r.Key)
+	case events.ControllerRevision:
+		c.forgetRevision(r.Key)
+	case events.PriorityClass:
+		delete(c.classes, r.Key.Name)
+	}
+}
+
+// revision files a revision under its controller and hash. One that cannot be
+// read is as if it were not there: its creates are overtaken.
+func (c *commands) revision(o events.Object) {
+	c.forgetRevision(o.Key)
+	var r appsv1.ControllerRevision
+	if o.Decode(&r) != nil {
+		return
+	}
+	owner := metav1.GetControllerOf(&r)
+	if owner == nil || r.Labels[daemonpod.RevisionLabel] == "" {
+		return
+	}
+	f := &revisionFact{key: hashKey{owner.UID, r.Labels[daemonpod.RevisionLabel]}, data: r.Data.Raw}
+	c.revisions[o.Key] = f
+	c.byHash[f.key] = o.Key
+}
+
+func (c *commands) forgetRevision(key events.Key) {
+	if f, ok := c.revisions[key]; ok {
+		delete(c.revisions, key)
+		if c.byHash[f.key] == key {
+			delete(c.byHash, f.key)
+		}
+	}
+}
+
+// template returns the template of a revision; nil if it is not known. It is
+// shared and never modified.
+func (c *commands) template(owner types.UID, hash string) *corev1.PodTemplateSpec {
+	key, ok := c.byHash[hashKey{owner, hash}]
+	if !ok {
+		return nil
+	}
+	f := c.revisions[key]
+	if f.template == nil {
+		t, err := daemonpod.Template(f.data)
+		if err != nil {
+			return nil
+		}
+		daemonpod.SetDefaults(t)
+		f.template = t
+	}
+	return f.template
+}
+
+// daemonSet returns the incarnation of a DaemonSet that r names; nil if it is
+// not there. It is shared and never modified.
+func (c *commands) daemonSet(r events.Ref) *appsv1.DaemonSet {
+	f, ok := c.sets[r.Key]
+	if !ok || f.object.UID != r.UID {
+		return nil
+	}
+	if f.decoded == nil {
+		ds := new(appsv1.DaemonSet)
+		if f.object.Decode(ds) != nil {
+			return nil
+		}
+		f.decoded = ds
+	}
+	return f.decoded
+}

@@ -1,0 +1,209 @@
+package publisher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"rollcall/events"
+)
+
+// sourceExecutor is the source of the events that an executor appends.
+const sourceExecutor = "executor"
+
+// Pauses before a command is tried again that the world or the log could not
+// take, or that lost its fence to an event which was not read yet.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// Executor carries out the commands of plans in a World and appends what came
+// of them: the pod as it then is, or an outcome. It is a Party.
+//
+// Every command is answered by one event, whose id is a function of the
+// command, and which is fenced by the last event of the pod. So a command that
+// is tried again after a crash or a lost acknowledgement, or by two executors
+// at once, takes effect once.
+type Executor struct {
+	subjects events.Subjects
+	world    World
+	fold     *commands
+}
+
+// NewExecutor returns an executor that has read nothing yet.
+func NewExecutor(s events.Subjects, w World) *Executor {
+	return &Executor{subjects: s, world: w, fold: newCommands()}
+}
+
+// Pending returns the number of commands that are not answered.
+func (x *Executor) Pending() int { return len(x.fold.pending) }
+
+// Observe implements Party.
+func (x *Executor) Observe(e events.Event) { x.fold.observe(e) }
+
+// Next implements Party.
+func (x *Executor) Next() (time.Time, bool) {
+	o, ok := x.fold.ready.Min()
+	if !ok {
+		return time.Time{}, false
+	}
+	return o.from, true
+}
+
+// Due implements Party.
+func (x *Executor) Due(now time.Time, limit int) []Step {
+	var steps []Step
+	for len(steps) < limit {
+		o, ok := x.fold.ready.Min()
+		if !ok || o.from.After(now) {
+			break
+		}
+		x.fold.ready.Delete(o)
+		o.underway, o.seen = true, 0
+		t := &task{executor: x, order: o, situation: x.situation(o), now: now}
+		if t.pod != nil {
+			o.seen = t.pod.seq
+		}
+		steps = append(steps, t)
+	}
+	return steps
+}
+
+// situation gathers what o is decided from.
+func (x *Executor) situation(o *order) situation {
+	c := x.fold
+	s := situation{owner: o.owner, command: o.command, pod: c.pods[o.podKey()], nodeUID: c.nodes[o.command.Node]}
+	switch o.command.Do {
+	case events.CreatePod:
+		s.set = c.daemonSet(o.owner)
+		if s.template = c.template(o.owner.UID, o.command.Revision); s.template != nil {
+			s.priority, s.refusal = c.classes.resolve(s.template.Spec.PriorityClassName)
+		}
+	case events.AdoptPod:
+		s.set = c.daemonSet(o.owner)
+	}
+	return s
+}
+
+// Settle implements Party.
+func (x *Executor) Settle(s Step, err error, now time.Time) {
+	o := s.(*task).order
+	if err == nil {
+		// The answer is in the log and will be observed.
+		return
+	}
+	seen := events.Seq(0)
+	if p := x.fold.pods[o.podKey()]; p != nil {
+		seen = p.seq
+	}
+	if errors.Is(err, events.ErrConflict) && seen != o.seen {
+		x.fold.rearm(o, time.Time{})
+		return
+	}
+	pause := min(firstRetry<<min(o.tries, 10), lastRetry)
+	o.tries++
+	x.fold.rearm(o, now.Add(pause))
+}
+
+// task is one try of one command.
+type task struct {
+	situation
+	executor *Executor
+	order    *order
+	now      time.Time
+}
+
+// Perform implements Step.
+func (t *task) Perform(ctx context.Context, log events.Log) error {
+	v := t.decide(t.now)
+	if v.outcome == "" {
+		fact, err := t.effect(ctx, v)
+		var refusal *Refusal
+		switch {
+		case errors.As(err, &refusal):
+			v = failed(refusal.Reason, refusal.Message)
+		case err != nil:
+			return fmt.Errorf("%s %s: %w", t.command.Do, t.order.podKey(), err)
+		default:
+			err = t.append(ctx, log, fact)
+			if !errors.Is(err, events.ErrTooLarge) {
+				return err
+			}
+			v = failed(ReasonTooLarge, err.Error())
+		}
+	}
+	_, err := Append(ctx, log, events.Expect{}, t.answer(v.outcome, events.Outcome{
+		DaemonSet: t.owner.Key, UID: t.owner.UID, Command: t.command, Reason: v.reason, Message: v.message,
+	}))
+	return err
+}
+
+// effect carries the verdict out and returns the fact that came of it.
+func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
+	last := events.Gone{Ref: events.RefFor(events.Pod, v.pod)}
+	if t.pod != nil {
+		last.Data = t.pod.object.Data
+	}
+	verb := events.VerbUpdated
+	var pod *corev1.Pod
+	var err error
+	switch v.act {
+	case actCreate:
+		verb = events.VerbCreated
+		pod, err = t.executor.world.Create(ctx, v.pod)
+	case actDelete:
+		pod, err = t.executor.world.Delete(ctx, Deletion{Pod: v.pod, NodeGone: v.gone, At: t.now})
+	case actUpdate:
+		pod, err = t.executor.world.Update(ctx, v.pod)
+	}
+	if err != nil {
+		return events.Event{}, err
+	}
+	if pod == nil {
+		return t.answer(events.ObjectType(events.Pod, events.VerbDeleted), last), nil
+	}
+	body, err := events.NewObject(events.Pod, pod)
+	if err != nil {
+		return events.Event{}, err
+	}
+	return t.answer(events.ObjectType(events.Pod, verb), body), nil
+}
+
+// answer returns the event that answers the command: with the same id for
+// every body, so that a command has one answer.
+func (t *task) answer(as events.Type, body events.Body) events.Event {
+	return events.Event{
+		ID:     events.AnswerID(t.order.cause, t.order.planned, "answer"),
+		Type:   as,
+		Source: sourceExecutor,
+		At:     t.now,
+		Cause:  t.order.cause,
+		Body:   body,
+	}
+}
+
+// append appends a fact about the pod, fenced by the last event that is known
+// of it.
+func (t *task) append(ctx context.Context, log events.Log, e events.Event) error {
+	x := events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.order.podKey()), Last: t.order.seen}
+	_, err := Append(ctx, log, x, e)
+	if x.Last != 0 || !errors.Is(err, events.ErrConflict) {
+		return err
+	}
+	// The fold does not keep where pods went that are gone, of which there is
+	// no end: it asks when a name is used again.
+	last, ok, lerr := log.Latest(ctx, x.Subject)
+	if lerr != nil {
+		return fmt.Errorf("latest event of pod %s: %w", t.order.podKey(), lerr)
+	}
+	if _, gone := last.Body.(events.Gone); !ok || !gone {
+		return err
+	}
+	x.Last = last.Seq
+	_, err = Append(ctx, log, x, e)
+	return err
+}

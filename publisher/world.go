@@ -1,0 +1,82 @@
+package publisher
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+)
+
+// World is where commands take effect. Each method does one thing and returns
+// the pod as it is then; doing it twice has the effect of once. It returns a
+// *Refusal if the world will not have it; any other error means that it may
+// not have happened and is to be tried again. Pods that are passed belong to
+// the World. Its methods are called concurrently.
+type World interface {
+	// Create makes a pod.
+	Create(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
+	// Delete asks a pod of this uid to end. It returns nil if it is gone.
+	Delete(ctx context.Context, d Deletion) (*corev1.Pod, error)
+	// Update changes the owner references of a pod of this uid.
+	Update(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
+}
+
+// Deletion is what a World is told of a pod that should end.
+type Deletion struct {
+	Pod      *corev1.Pod
+	NodeGone bool // the node that it is bound to is no longer there
+	At       time.Time
+}
+
+// Refusal is the answer of a World that will not carry a command out, such as
+// an exceeded quota. Trying the same again at once gives the same.
+type Refusal struct {
+	Reason  string // one word for machines
+	Message string // a sentence for people
+}
+
+// Error returns reason and message.
+func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Message) }
+
+// LogWorld is the world of a cluster that is nothing but its log: what is
+// appended is so. Its pods are ended by simulated kubelets.
+type LogWorld struct {
+	// Admit refuses pods that may not be made; nil admits all. It is called
+	// concurrently.
+	Admit func(pod *corev1.Pod) *Refusal
+}
+
+// Create implements World.
+func (w LogWorld) Create(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+	if w.Admit != nil {
+		if r := w.Admit(pod); r != nil {
+			return nil, r
+		}
+	}
+	return pod, nil
+}
+
+// Delete implements World as an API server does: a pod that runs somewhere is
+// given its grace period, in which its kubelet stops it; one that no kubelet
+// has or will stop is gone at once, unless finalizers hold it.
+func (w LogWorld) Delete(_ context.Context, d Deletion) (*corev1.Pod, error) {
+	grace := ptr.Deref(d.Pod.Spec.TerminationGracePeriodSeconds, corev1.DefaultTerminationGracePeriodSeconds)
+	ended := d.Pod.Status.Phase == corev1.PodSucceeded || d.Pod.Status.Phase == corev1.PodFailed
+	if d.Pod.Spec.NodeName == "" || d.NodeGone || ended || grace < 0 {
+		grace = 0
+	}
+	if grace == 0 && len(d.Pod.Finalizers) == 0 {
+		return nil, nil
+	}
+	at := d.At.UTC().Truncate(time.Second).Add(time.Duration(grace) * time.Second)
+	d.Pod.DeletionTimestamp = ptr.To(metav1.NewTime(at))
+	d.Pod.DeletionGracePeriodSeconds = ptr.To(grace)
+	d.Pod.Generation++
+	return d.Pod, nil
+}
+
+// Update implements World.
+func (w LogWorld) Update(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) { return pod, nil }
