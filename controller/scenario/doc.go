@@ -1,0 +1,41 @@
+// Package scenario holds conversations with the core: text files in
+// testdata/reconcile and testdata/fold that build a log event by event, fold
+// it, reconcile, and show what was decided and why.
+//
+// A block is one of the words given, when or then, lines of commands, a rule
+// "----" and what they print. The three words mean the same to the machine. A
+// subtest begins with an empty log. Regenerate with
+//
+//	go test ./controller/scenario -rewrite
+//
+// and read the diff. Whatever a conversation is about, after every event the
+// state's own Check must hold, a DaemonSet that was not woken must still get
+// the decision that it got before, and at its end all of its plans are decided
+// again and folding its log from the start must give the same picture.
+//
+// Time stands still except for the command time. Commands:
+//
+//	time +10s                     let time pass (nothing is appended)
+//	node n1 n2 n001..n100 [labels=k=v,..] [taints=key[=v]:Effect,..] [ready=false] [cordon=true]
+//	node delete|anew n1 ..        anew: the same name with another uid, with no deletion told
+//	ds NAME [option=value ..]     create, or change what is named: image strategy maxUnavailable
+//	                              maxSurge minReady history selector labels nodeName nodeSelector
+//	                              affinity tolerations hostNetwork annotate finalizers
+//	ds delete NAME [cascade=background|foreground|orphan]
+//	pod add NAME [ds=D] [node=N] [pin=N] [rev=A] [owner=none|D|other] [labels=..] [phase=..] [ready=true] [age=10s] [deleting=true]
+//	pod ready|unready|fail|succeed|terminate|gone|disown|finalizers=..|labels=..|touch POD ..
+//	revision add NAME [ds=D] [owner=none|D|dead] [image=..] [number=1] [hash=..]
+//	revision delete REVISION
+//	reconcile NAME                show the decision, append nothing
+//	sync NAME ..                  reconcile and append until there is nothing more to append
+//	step NAME                     the same once
+//	execute [refuse=all|N|n1,..] [only=n1,..]   answer commands under way
+//	kubelet [only=n1,..] [gone]   bind, end and make ready what is on nodes; images named bad* never
+//	                              get ready, those named fail* fail
+//	run [rounds] [step=1s]        sync all, execute and kubelet until nothing happens
+//	status|conditions|cells|counts|revisions|pods NAME, quarantine, woken, log
+//
+// Pods that a command creates are called by their node and a letter in the
+// order in which they came (n1a, n1b), revisions A, B, .. in the order in which
+// they came. POD may also be a node, for all that is there, or all.
+package scenario

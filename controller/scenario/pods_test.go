@@ -1,0 +1,292 @@
+package scenario_test
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"rollcall/events"
+	"rollcall/events/daemonpod"
+	"rollcall/projector"
+)
+
+// nameOfPod returns what a conversation calls a pod.
+func (w *world) nameOfPod(k events.Key) string {
+	p := w.state.Pod(k)
+	if p == nil {
+		return k.Name
+	}
+	if w.podNames[p.UID] == "" {
+		w.podNames[p.UID] = k.Name
+		if strings.HasPrefix(k.Name, p.OwnerName+"-") && p.OwnerName != "" {
+			w.podNames[p.UID] = p.Node + string(rune('a'+w.letters[p.Node]))
+			w.letters[p.Node]++
+		}
+	}
+	return w.podNames[p.UID]
+}
+
+// pod decodes a pod.
+func (w *world) pod(p *projector.Pod) *corev1.Pod {
+	o := &corev1.Pod{}
+	if err := p.Object.Decode(o); err != nil {
+		w.fatal("%v", err)
+	}
+	return o
+}
+
+// find returns the pods that a word names: one by its name, those of a node, or all.
+func (w *world) find(words []string) []*projector.Pod {
+	var found []*projector.Pod
+	for _, x := range w.expand(words) {
+		n := len(found)
+		for _, p := range w.state.Pods() {
+			if name := w.nameOfPod(p.Key); name == x || p.Node == x || x == "all" {
+				found = append(found, p)
+			}
+		}
+		if len(found) == n {
+			w.fatal("no pod %s", x)
+		}
+	}
+	slices.SortFunc(found, func(a, b *projector.Pod) int { return strings.Compare(w.nameOfPod(a.Key), w.nameOfPod(b.Key)) })
+	return slices.Compact(found)
+}
+
+func (w *world) doPod(c *command) {
+	if c.word(0) == "add" {
+		for _, name := range w.expand(c.words[1:]) {
+			w.addPod(c, name)
+		}
+		return
+	}
+	verb, words := c.word(0), c.words
+	if len(c.opts) == 0 {
+		words = words[1:]
+	} else {
+		verb = "set"
+	}
+	for _, p := range w.find(words) {
+		o := w.pod(p)
+		if verb == "gone" {
+			w.gone(events.Pod, o, nil)
+			continue
+		}
+		w.alter(o, verb, c)
+		w.tell(events.Pod, events.VerbUpdated, o, nil)
+	}
+}
+
+// alter changes a pod as a kubelet or a user does.
+func (w *world) alter(o *corev1.Pod, verb string, c *command) {
+	switch verb {
+	case "ready":
+		o.Status.Phase = corev1.PodRunning
+		w.setReady(o, true)
+	case "unready":
+		w.setReady(o, false)
+	case "fail", "succeed":
+		o.Status.Phase = map[string]corev1.PodPhase{"fail": corev1.PodFailed, "succeed": corev1.PodSucceeded}[verb]
+		w.setReady(o, false)
+	case "terminate":
+		o.DeletionTimestamp = &metav1.Time{Time: w.now.Add(30 * time.Second)}
+	case "disown":
+		o.OwnerReferences = nil
+	case "touch":
+		o.Annotations = map[string]string{"touched": w.now.Format(time.TimeOnly)}
+	case "set":
+		for _, x := range c.opts {
+			switch x.key {
+			case "labels":
+				o.Labels = w.pairs(x.value)
+			case "rev":
+				o.Labels[daemonpod.RevisionLabel] = w.hash(x.value)
+			case "finalizers":
+				o.Finalizers = list(x.value)
+			default:
+				w.fatal("unknown option %s of a pod", x.key)
+			}
+		}
+	default:
+		w.fatal("unknown change %s of a pod", verb)
+	}
+}
+
+// setReady moves the transition time only if readiness changes.
+func (w *world) setReady(o *corev1.Pod, ready bool) {
+	status := corev1.ConditionFalse
+	if ready {
+		status = corev1.ConditionTrue
+	}
+	for i := range o.Status.Conditions {
+		if x := &o.Status.Conditions[i]; x.Type == corev1.PodReady {
+			if x.Status != status {
+				x.Status, x.LastTransitionTime = status, metav1.NewTime(w.now)
+			}
+			return
+		}
+	}
+	o.Status.Conditions = append(o.Status.Conditions, corev1.PodCondition{Type: corev1.PodReady, Status: status, LastTransitionTime: metav1.NewTime(w.now)})
+}
+
+// hash returns the hash of the revision with this letter; "none" is no hash,
+// and what is no letter stands for itself.
+func (w *world) hash(letter string) string {
+	if letter == "none" || letter == "" {
+		return ""
+	}
+	for h, l := range w.revNames {
+		if l == letter {
+			return h
+		}
+	}
+	return letter
+}
+
+func (w *world) addPod(c *command, name string) {
+	dsName := c.opt("ds")
+	if dsName == "" {
+		dsName = "agent"
+	}
+	k := key(dsName)
+	if ns := c.opt("namespace"); ns != "" {
+		k.Namespace = ns
+	}
+	o := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: k.Namespace, Name: name, UID: w.uid("pod", name, true),
+		Labels: map[string]string{"app": k.Name}, CreationTimestamp: metav1.NewTime(w.now)}}
+	o.Status.Phase = corev1.PodPending
+	o.Spec.TerminationGracePeriodSeconds = ptr.To[int64](30)
+	w.own(o, c.opt("owner"), dsName)
+	if h := w.hash(c.opt("rev")); h != "" {
+		o.Labels[daemonpod.RevisionLabel] = h
+	}
+	for _, x := range c.opts {
+		switch x.key {
+		case "ds", "owner", "rev", "namespace":
+		case "node":
+			o.Spec.NodeName = x.value
+			o.Status.Phase = corev1.PodRunning
+		case "pin":
+			daemonpod.Pin(&o.Spec, x.value)
+		case "labels":
+			o.Labels = w.pairs(x.value)
+		case "phase":
+			o.Status.Phase = corev1.PodPhase(x.value)
+		case "ready":
+			w.setReady(o, x.value == "true")
+		case "age":
+			age, err := time.ParseDuration(x.value)
+			if err != nil {
+				w.fatal("%v", err)
+			}
+			o.CreationTimestamp = metav1.NewTime(w.now.Add(-age))
+		case "deleting":
+			o.DeletionTimestamp = &metav1.Time{Time: w.now.Add(30 * time.Second)}
+		case "finalizers":
+			o.Finalizers = list(x.value)
+		default:
+			w.fatal("unknown option %s of a pod", x.key)
+		}
+	}
+	w.tell(events.Pod, events.VerbCreated, o, nil)
+}
+
+// own sets a controller: the DaemonSet, nobody, or a ReplicaSet.
+func (w *world) own(o *corev1.Pod, owner, dsName string) {
+	switch owner {
+	case "none":
+		return
+	case "other":
+		o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "other", UID: "rs-other", Controller: ptr.To(true)}}
+		return
+	case "stranger": // a DaemonSet of another uid
+		o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "DaemonSet", Name: key(dsName).Name, UID: "ds-stranger", Controller: ptr.To(true)}}
+		return
+	case "":
+		owner = dsName
+	}
+	o.OwnerReferences = []metav1.OwnerReference{w.controllerRef(owner)}
+}
+
+func (w *world) controllerRef(name string) metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: "apps/v1", Kind: "DaemonSet", Name: key(name).Name, UID: w.uid("ds", name, false),
+		Controller: ptr.To(true), BlockOwnerDeletion: ptr.To(true)}
+}
+
+func (w *world) doRevision(c *command) {
+	switch c.word(0) {
+	case "add":
+		w.addRevision(c)
+	case "delete":
+		for _, name := range c.words[1:] {
+			r := w.revision(name)
+			w.gone(events.ControllerRevision, r.Object, nil)
+		}
+	case "disown":
+		o := w.revision(c.word(1)).Object.DeepCopy()
+		o.OwnerReferences = nil
+		w.tell(events.ControllerRevision, events.VerbUpdated, o, nil)
+	default:
+		w.fatal("unknown change %s of a revision", c.word(0))
+	}
+}
+
+// revision finds a revision by its letter or name.
+func (w *world) revision(name string) *projector.Revision {
+	for _, o := range w.state.List(events.ControllerRevision, "") {
+		if r := w.state.Revision(o.Key); w.revNames[r.Hash] == name || o.Key.Name == name {
+			return r
+		}
+	}
+	w.fatal("no revision %s", name)
+	return nil
+}
+
+// addRevision makes a revision by hand: of the DaemonSet's template with
+// another image, under a name of one's own or the one that name=next would get.
+func (w *world) addRevision(c *command) {
+	dsName := c.opt("ds")
+	if dsName == "" {
+		dsName = "agent"
+	}
+	d := w.state.DaemonSet(key(dsName))
+	if d == nil {
+		w.fatal("no DaemonSet %s", dsName)
+	}
+	t := d.Spec.Template.DeepCopy()
+	name := c.word(1)
+	if image := c.opt("nameOf"); image != "" { // the name that a revision with this image will want
+		t.Spec.Containers[0].Image = image
+		name = daemonpod.RevisionName(d.Key.Name, daemonpod.Hash(daemonpod.Digest(t), 0))
+	}
+	if image := c.opt("image"); image != "" {
+		t.Spec.Containers[0].Image = image
+	}
+	data, err := daemonpod.RevisionData(t)
+	if err != nil {
+		w.fatal("%v", err)
+	}
+	r := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Namespace: d.Key.Namespace, Name: name, UID: w.uid("revision", name, true),
+		Labels: map[string]string{"app": d.Key.Name}, CreationTimestamp: metav1.NewTime(w.now)},
+		Data: runtime.RawExtension{Raw: data}, Revision: int64(w.number(c.opt("number")))}
+	if h := c.opt("hash"); h != "" {
+		r.Labels[daemonpod.RevisionLabel] = h
+	}
+	switch owner := c.opt("owner"); owner {
+	case "none":
+	case "dead":
+		ref := w.controllerRef(dsName)
+		ref.UID = types.UID("ds-dead")
+		r.OwnerReferences = []metav1.OwnerReference{ref}
+	default:
+		r.OwnerReferences = []metav1.OwnerReference{w.controllerRef(dsName)}
+	}
+	w.tell(events.ControllerRevision, events.VerbCreated, r, nil)
+}

@@ -1,0 +1,245 @@
+package scenario_test
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/controller"
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/projector"
+)
+
+// namespace is where every DaemonSet of a conversation is, unless its name says otherwise.
+const namespace = "default"
+
+// smallWorld is up to how many nodes every single event is checked.
+const smallWorld = 30
+
+// world is one conversation: a log, its fold, and a clock that stands still.
+type world struct {
+	t     *testing.T
+	where string // file, line and command, for failures
+	out   strings.Builder
+
+	subjects events.Subjects
+	log      *memlog.Log
+	state    *projector.State
+	start    time.Time
+	now      time.Time
+	ids      uint64
+	plans    int
+	orders   []order // commands that nobody has answered
+	woken    map[events.Key]bool
+	brief    bool // print plans only
+
+	podNames  map[types.UID]string
+	letters   map[string]int // pods so far, by node
+	revNames  map[string]string
+	lifetimes map[string]int // incarnations so far, by kind and name
+}
+
+// order is a command of a plan in the log.
+type order struct {
+	cause   events.Cause
+	planned time.Time
+	owner   events.Ref
+	command events.Command
+}
+
+func newWorld(t *testing.T) *world {
+	subjects, err := events.NewSubjects("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	w := &world{t: t, subjects: subjects, start: start, now: start, woken: map[events.Key]bool{},
+		podNames: map[types.UID]string{}, letters: map[string]int{}, revNames: map[string]string{}, lifetimes: map[string]int{}}
+	w.log = memlog.New(subjects, func() time.Time { return w.now })
+	w.state = projector.New("test")
+	return w
+}
+
+func (w *world) fatal(format string, args ...any) {
+	w.t.Helper()
+	w.t.Fatalf("%s: %s", w.where, fmt.Sprintf(format, args...))
+}
+
+func (w *world) printf(format string, args ...any) { fmt.Fprintf(&w.out, format+"\n", args...) }
+
+// key reads a name, which may have a namespace before a slash.
+func key(name string) events.Key {
+	if ns, n, ok := strings.Cut(name, "/"); ok {
+		return events.Key{Namespace: ns, Name: n}
+	}
+	return events.Key{Namespace: namespace, Name: name}
+}
+
+// uid returns the uid of the present or, if anew, of the next incarnation.
+func (w *world) uid(kind, name string, anew bool) types.UID {
+	k := kind + " " + name
+	if anew || w.lifetimes[k] == 0 {
+		w.lifetimes[k]++
+	}
+	return types.UID(fmt.Sprintf("%s-%s-%d", kind, strings.ReplaceAll(name, "/", "-"), w.lifetimes[k]))
+}
+
+// append appends e, which has no id yet, and folds it.
+func (w *world) append(x events.Expect, e events.Event) events.Seq {
+	w.t.Helper()
+	w.ids++
+	var id ulid.ULID
+	binary.BigEndian.PutUint64(id[8:], w.ids)
+	e.ID = id
+	return w.appendAs(x, e)
+}
+
+func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
+	w.t.Helper()
+	if e.At.IsZero() {
+		e.At = w.now
+	}
+	seq, err := w.log.Append(w.t.Context(), x, e)
+	if err != nil {
+		w.fatal("append %s: %v", e.Type, err)
+	}
+	small := len(w.state.Nodes()) <= smallWorld
+	var before map[events.Key]string
+	if small {
+		before = w.decisions()
+	}
+	for e, err := range w.log.Read(w.t.Context(), w.state.Seq()) {
+		if err != nil {
+			w.fatal("read: %v", err)
+		}
+		projector.Fold(w.state, e)
+		w.observe(e)
+	}
+	dirty := w.state.TakeDirty()
+	for _, k := range dirty {
+		w.woken[k] = true
+	}
+	if small {
+		w.check()
+		w.wakes(before, dirty)
+	}
+	return seq
+}
+
+// check fails if what the state keeps up to date is not what its objects say.
+func (w *world) check() {
+	w.t.Helper()
+	if err := w.state.Check(); err != nil {
+		w.fatal("after #%d the state is not what its objects give:\n%v", w.state.Seq(), err)
+	}
+}
+
+// names returns the name of every DaemonSet that there is, or that was deleted
+// and is not done with.
+func (w *world) names() []events.Key {
+	var ks []events.Key
+	for _, d := range w.state.DaemonSets() {
+		ks = append(ks, d.Key)
+	}
+	for name := range w.lifetimes {
+		if n, ok := strings.CutPrefix(name, "ds "); ok && len(w.state.Ghosts(key(n))) > 0 {
+			ks = append(ks, key(n))
+		}
+	}
+	slices.SortFunc(ks, events.Key.Compare)
+	return slices.Compact(ks)
+}
+
+// decisions returns what is decided now for every DaemonSet.
+func (w *world) decisions() map[events.Key]string {
+	m := map[events.Key]string{}
+	for _, k := range w.names() {
+		m[k] = w.describe(controller.Reconcile(w.state, k, w.now))
+	}
+	return m
+}
+
+// wakes fails if an event changed a decision and woke nobody to make it (A05, S08, T07).
+func (w *world) wakes(before map[events.Key]string, dirty []events.Key) {
+	w.t.Helper()
+	for k, now := range w.decisions() {
+		if was, known := before[k]; !slices.Contains(dirty, k) && known && was != now {
+			w.fatal("event #%d changed the decision for %s without waking it, from\n%s\nto\n%s", w.state.Seq(), k, was, now)
+		}
+	}
+}
+
+// observe gives names to what an event brings, and takes over plans and answers.
+func (w *world) observe(e events.Event) {
+	switch b := e.Body.(type) {
+	case *events.Plan:
+		w.plans++
+		owner := events.Ref{Kind: events.DaemonSet, Key: b.DaemonSet, UID: b.UID}
+		for i, c := range b.Commands {
+			w.orders = append(w.orders, order{events.Cause{Seq: e.Seq, Index: i}, b.Basis.Now, owner, c})
+		}
+	case events.Object:
+		switch b.Kind {
+		case events.Pod:
+			w.nameOfPod(b.Key)
+		case events.ControllerRevision:
+			if r := w.state.Revision(b.Key); r != nil {
+				w.nameRevision(r.Hash)
+			}
+		}
+	}
+	if !e.Cause.IsZero() {
+		w.orders = slices.DeleteFunc(w.orders, func(o order) bool { return o.cause == e.Cause })
+	}
+}
+
+func (w *world) nameRevision(hash string) {
+	if w.revNames[hash] == "" {
+		w.revNames[hash] = string(rune('A' + len(w.revNames)))
+	}
+}
+
+// finish decides every plan again, and folds the log from its start.
+func (w *world) finish() {
+	if w.t.Failed() {
+		return
+	}
+	// The context of the test is done when its clean-up runs.
+	ctx := withoutCancel(w.t)
+	equal, diff, err := replay.Verify(ctx, w.log)
+	switch {
+	case err != nil:
+		w.t.Errorf("%s: verify: %v", w.where, err)
+	case diff != nil:
+		w.t.Errorf("%s: decided again, a plan is another: %s", w.where, diff)
+	case equal != w.plans:
+		w.t.Errorf("%s: %d plans were verified, %d are in the log", w.where, equal, w.plans)
+	}
+	fresh := projector.New("test")
+	for e, err := range w.log.Read(ctx, 0) {
+		if err != nil {
+			w.t.Fatalf("read again: %v", err)
+		}
+		projector.Fold(fresh, e)
+	}
+	was := w.decisions()
+	folded := w.state
+	w.state = fresh
+	w.check()
+	for _, k := range w.names() {
+		if is := w.describe(controller.Reconcile(fresh, k, w.now)); is != was[k] {
+			w.t.Errorf("%s: folded again, the decision for %s is\n%s\nand was\n%s", w.where, k, is, was[k])
+		}
+	}
+	if fresh.Position() != folded.Position() {
+		w.t.Errorf("%s: folded again, the position is %v and was %v", w.where, fresh.Position(), folded.Position())
+	}
+}
