@@ -7,7 +7,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"rollcall/events"
-	"rollcall/events/wire"
 )
 
 // Fold takes one event into s. Events are folded in the order of their log,
@@ -253,16 +252,4 @@ func (s *State) recountAll(d *DaemonSet) {
 		s.recount(d, c)
 	}
 	s.mark(d)
-}
-
-// rawSpec returns the bytes of an object's spec.
-func rawSpec(data []byte) []byte {
-	c := wire.NewCursor(data)
-	for range c.Map() {
-		if string(c.Str()) == "spec" {
-			return c.Value()
-		}
-		c.Skip()
-	}
-	return nil
 }

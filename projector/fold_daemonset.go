@@ -1,6 +1,8 @@
 package projector
 
 import (
+	"bytes"
+	"fmt"
 	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -8,6 +10,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/wire"
 )
 
 func viewRevision(k events.Key, r *appsv1.ControllerRevision, seq events.Seq) *Revision {
@@ -25,21 +28,21 @@ func viewRevision(k events.Key, r *appsv1.ControllerRevision, seq events.Seq) *R
 }
 
 func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
-	ds := &appsv1.DaemonSet{}
-	if err := o.Decode(ds); err != nil {
+	d := s.sets[o.Key]
+	ds, spec, err := decodeDaemonSet(o, d)
+	if err != nil {
 		return err
 	}
-	d := s.sets[o.Key]
 	if d != nil && d.UID != o.UID {
 		s.dropDaemonSet(o.Key) // made again without a deletion in between
 		d = nil
 	}
 	if d == nil {
-		s.addDaemonSet(newDaemonSet(o.Key, o.UID), ds, e.Seq, rawSpec(o.Data))
+		s.addDaemonSet(newDaemonSet(o.Key, o.UID), ds, e.Seq, spec)
 		return nil
 	}
 	digest, selector, deleting := d.Digest, d.Selector, d.Deleting()
-	cells, places := d.load(ds, e.Seq, rawSpec(o.Data))
+	cells, places := d.load(ds, e.Seq, spec)
 	if cells {
 		if d.Digest != digest {
 			d.setRevisions(d.revisions)
@@ -55,6 +58,38 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 	}
 	s.mark(d)
 	return nil
+}
+
+// decodeDaemonSet decodes a DaemonSet and returns the bytes of its spec. Most
+// facts change the status alone: a spec of the same bytes as known is shared.
+func decodeDaemonSet(o events.Object, known *DaemonSet) (*appsv1.DaemonSet, []byte, error) {
+	ds := &appsv1.DaemonSet{}
+	var meta, spec, status []byte
+	c := wire.NewCursor(o.Data)
+	for range c.Map() {
+		switch string(c.Str()) {
+		case "metadata":
+			meta = c.Value()
+		case "spec":
+			spec = c.Value()
+		case "status":
+			status = c.Value()
+		default:
+			c.Skip()
+		}
+	}
+	if c.Err() != nil || known == nil || !bytes.Equal(spec, known.raw) || meta == nil || status == nil {
+		err := o.Decode(ds)
+		return ds, spec, err
+	}
+	if err := wire.Unmarshal(meta, &ds.ObjectMeta); err != nil {
+		return nil, nil, fmt.Errorf("decode metadata of %s %s: %w", o.Kind, o.Key, err)
+	}
+	if err := wire.Unmarshal(status, &ds.Status); err != nil {
+		return nil, nil, fmt.Errorf("decode status of %s %s: %w", o.Kind, o.Key, err)
+	}
+	ds.TypeMeta, ds.Spec = known.Object.TypeMeta, known.Object.Spec
+	return ds, spec, nil
 }
 
 func sameSelector(a, b interface{ String() string }) bool {
