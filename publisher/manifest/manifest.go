@@ -165,7 +165,7 @@ func (p *parser) document(root *yaml.Node) (Document, error) {
 	if err := p.decode(root, d.Object); err != nil {
 		return d, err
 	}
-	if find(root, "status") != nil {
+	if d.Kind != events.Node && find(root, "status") != nil {
 		d.Warnings = append(d.Warnings, d.at("status")+": status is ignored: only the system writes it")
 	}
 	return d, nil

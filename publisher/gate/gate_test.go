@@ -1,0 +1,563 @@
+package gate_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/events/daemonpod"
+	"rollcall/events/memlog"
+	"rollcall/publisher/gate"
+)
+
+const agent = `apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: agent
+spec:
+  selector:
+    matchLabels: {app: agent}
+  template:
+    metadata:
+      labels: {app: agent}
+    spec:
+      containers:
+      - name: main
+        image: agent:1
+`
+
+// store folds a log anew for every view. after runs once, when a view is over:
+// it is where another writer is faster.
+type store struct {
+	log   *memlog.Log
+	after func()
+	views int
+}
+
+type objects struct {
+	now  map[events.Ref]events.Object // refs without uid
+	last map[events.Ref]events.Seq
+}
+
+func (s *store) fold(ctx context.Context) (objects, error) {
+	o := objects{map[events.Ref]events.Object{}, map[events.Ref]events.Seq{}}
+	for e, err := range s.log.Read(ctx, 0) {
+		if err != nil {
+			return o, err
+		}
+		ref := events.RefOf(e)
+		ref.UID = ""
+		o.last[ref] = e.Seq
+		switch b := e.Body.(type) {
+		case events.Object:
+			o.now[ref] = b
+		case events.Gone:
+			delete(o.now, ref)
+		}
+	}
+	return o, nil
+}
+
+func (s *store) View(ctx context.Context, atLeast events.Seq, f func(gate.Objects)) error {
+	o, err := s.fold(ctx)
+	if err != nil {
+		return err
+	}
+	s.views++
+	f(o)
+	if after := s.after; after != nil {
+		s.after = nil
+		after()
+	}
+	return nil
+}
+
+func (o objects) Object(k events.Kind, key events.Key) (events.Object, events.Seq, bool) {
+	ref := events.Ref{Kind: k, Key: key}
+	b, ok := o.now[ref]
+	return b, o.last[ref], ok
+}
+
+func (o objects) List(k events.Kind, namespace string) (out []events.Object) {
+	for ref, b := range o.now {
+		if ref.Kind == k && (namespace == "" || ref.Key.Namespace == namespace) {
+			out = append(out, b)
+		}
+	}
+	slices.SortFunc(out, func(a, b events.Object) int { return a.Key.Compare(b.Key) })
+	return out
+}
+
+// world is a log with a gate to it.
+type world struct {
+	t        *testing.T
+	log      *memlog.Log
+	store    *store
+	gate     *gate.Gate
+	subjects events.Subjects
+	now      time.Time
+	n        byte
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	subjects, err := events.NewSubjects("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, subjects: subjects, now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	w.log = memlog.New(subjects, func() time.Time { return w.now })
+	w.store = &store{log: w.log}
+	w.gate = gate.New(w.log, subjects, w.store, func() time.Time { return w.now }, w.id, w.uid)
+	return w
+}
+
+func (w *world) id() ulid.ULID {
+	w.n++
+	return ulid.ULID{15: w.n, 14: 1}
+}
+
+func (w *world) uid() types.UID {
+	w.n++
+	return types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", w.n))
+}
+
+// put appends an object as another writer does.
+func (w *world) put(k events.Kind, verb string, o metav1.Object) events.Seq {
+	w.t.Helper()
+	b, err := events.NewObject(k, o)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e := events.Event{ID: w.id(), Type: events.ObjectType(k, verb), Source: "test", At: w.now, Body: b}
+	if verb == events.VerbDeleted {
+		e.Body = events.Gone{Ref: b.Ref}
+	}
+	seq, err := w.log.Append(w.t.Context(), events.Expect{}, e)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return seq
+}
+
+// load reads an object of the present state.
+func load[T any](w *world, k events.Kind, namespace, name string) *T {
+	w.t.Helper()
+	o, err := w.store.fold(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	b, _, ok := o.Object(k, events.Key{Namespace: namespace, Name: name})
+	if !ok {
+		w.t.Fatalf("there is no %s %s/%s", k, namespace, name)
+	}
+	v := new(T)
+	if err := b.Decode(v); err != nil {
+		w.t.Fatal(err)
+	}
+	return v
+}
+
+func (w *world) agent() *appsv1.DaemonSet {
+	w.t.Helper()
+	return load[appsv1.DaemonSet](w, events.DaemonSet, "default", "agent")
+}
+
+// log returns the types of all events.
+func (w *world) types() (out []string) {
+	w.t.Helper()
+	for e, err := range w.log.Read(w.t.Context(), 0) {
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		out = append(out, string(e.Type))
+	}
+	return out
+}
+
+func (w *world) apply(data string) (gate.Reply, error) {
+	return w.gate.Apply(w.t.Context(), gate.ApplyRequest{Actor: "ann", File: "f.yaml", Manifest: data})
+}
+
+func (w *world) mustApply(data string) gate.Reply {
+	w.t.Helper()
+	r, err := w.apply(data)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+func (w *world) nodes(names ...string) {
+	w.t.Helper()
+	node := corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"rollcall/simulated": "true"}}}
+	if _, err := w.gate.AddNodes(w.t.Context(), gate.AddNodesRequest{Node: node, Names: names}); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+var dsRef = gate.Object{Name: "agent"}
+
+// said returns what a reply says, one line an object.
+func said(t *testing.T, r gate.Reply, err error) string {
+	t.Helper()
+	if err != nil {
+		return err.Error()
+	}
+	var lines []string
+	for _, x := range r.Results {
+		lines = append(lines, x.What)
+	}
+	return strings.Join(lines, "\n")
+}
+
+func check(t *testing.T, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+}
+
+func checkCode(t *testing.T, err error, code string, exit int, parts ...string) {
+	t.Helper()
+	var e *events.Error
+	if !errors.As(err, &e) || e.Code != code || e.Exit != exit {
+		t.Fatalf("got %v, want %s with exit %d", err, code, exit)
+	}
+	for _, p := range parts {
+		if !strings.Contains(e.Error(), p) {
+			t.Errorf("%q lacks %q", e.Error(), p)
+		}
+	}
+}
+
+// TestApply creates, changes and leaves a DaemonSet.
+func TestApply(t *testing.T) {
+	w := newWorld(t)
+	r := w.mustApply(agent)
+	check(t, said(t, r, nil), "daemonset.apps/agent created")
+	ds := w.agent()
+	if r.Seq() != 1 || r.Results[0].Ref.UID != string(ds.UID) || r.Results[0].ID == "" || ds.Generation != 1 {
+		t.Errorf("reply %+v of generation %d", r, ds.Generation)
+	}
+	ds.Status.NumberReady = 3
+	w.put(events.DaemonSet, events.VerbUpdated, ds)
+	r = w.mustApply(agent)
+	check(t, said(t, r, nil), "daemonset.apps/agent unchanged")
+	if r.Seq() != 0 || len(w.types()) != 2 {
+		t.Errorf("a no-op appended: %v", w.types())
+	}
+	r = w.mustApply(strings.Replace(agent, "agent:1", "agent:2", 1))
+	check(t, said(t, r, nil), "daemonset.apps/agent configured")
+	if ds := w.agent(); ds.Generation != 2 || ds.Status.NumberReady != 3 || ds.Annotations[daemonpod.GenerationAnnotation] != "2" {
+		t.Errorf("generation %d, ready %d, %v", ds.Generation, ds.Status.NumberReady, ds.Annotations)
+	}
+	e, _, err := w.log.Latest(t.Context(), w.subjects.Object(events.DaemonSet, events.Key{Namespace: "default", Name: "agent"}))
+	if err != nil || e.Actor != "ann" || e.Source != gate.Source || !e.At.Equal(w.now) || e.ID.String() != r.Results[0].ID {
+		t.Errorf("event %+v, %v", e, err)
+	}
+}
+
+// TestApplySeveral is row M8: one append for all, or nothing.
+func TestApplySeveral(t *testing.T) {
+	w := newWorld(t)
+	class := "---\napiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: high}\nvalue: 5\n"
+	_, err := w.apply(agent + class + "---\nkind: Node\napiVersion: v1\nmetadata: {name: Big}\n")
+	checkCode(t, err, "E-MAN-NAME", events.ExitInput, "document 3 of 3")
+	if got := w.types(); len(got) != 0 {
+		t.Fatalf("appended %v", got)
+	}
+	batches := 0
+	w.log.Inject(func(events.Expect, []events.Event) memlog.Fault { batches++; return memlog.None })
+	r := w.mustApply(agent + class)
+	check(t, said(t, r, nil), "daemonset.apps/agent created\npriorityclass.scheduling.k8s.io/high created")
+	if batches != 1 || r.Results[0].Seq != 1 || r.Results[1].Seq != 2 {
+		t.Errorf("%d appends, %+v", batches, r.Results)
+	}
+	_, err = w.apply(agent + "---\n" + agent)
+	checkCode(t, err, "E-MAN-DOC", events.ExitInput, "document 2 of 2", "document 1 holds it too")
+}
+
+// TestImmutableSelector is row M15 through the gate.
+func TestImmutableSelector(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	_, err := w.apply(strings.ReplaceAll(agent, "app: agent", "app: other"))
+	checkCode(t, err, "E-MAN-IMMUTABLE", events.ExitInput, "field is immutable", "f.yaml: line 7")
+	if len(w.types()) != 1 {
+		t.Errorf("appended %v", w.types())
+	}
+}
+
+// TestPreconditions: a manifest that was read from the cluster is refused if
+// the object has changed since.
+func TestPreconditions(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	for _, line := range []string{"resourceVersion: '7'", "uid: other"} {
+		_, err := w.apply(strings.Replace(agent, "  name: agent\n", "  name: agent\n  "+line+"\n", 1))
+		checkCode(t, err, "E-GATE-CONFLICT", events.ExitInput, "remove metadata.")
+	}
+	w.mustApply(strings.Replace(agent, "  name: agent\n", "  name: agent\n  resourceVersion: '1'\n", 1))
+}
+
+// TestLostFence: another writer is faster, and what it wrote is kept.
+func TestLostFence(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	w.store.after = func() {
+		ds := w.agent()
+		ds.Status.NumberReady = 9
+		w.put(events.DaemonSet, events.VerbUpdated, ds)
+	}
+	w.mustApply(strings.Replace(agent, "agent:1", "agent:2", 1))
+	if ds := w.agent(); ds.Status.NumberReady != 9 || ds.Generation != 2 {
+		t.Errorf("ready %d, generation %d: the other write was lost", ds.Status.NumberReady, ds.Generation)
+	}
+}
+
+// TestFenceLostForever: the tries are bounded.
+func TestFenceLostForever(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	var meddle func()
+	meddle = func() {
+		ds := w.agent()
+		ds.Status.NumberReady++
+		w.put(events.DaemonSet, events.VerbUpdated, ds)
+		w.store.after = meddle
+	}
+	w.store.after = meddle
+	_, err := w.gate.Restart(t.Context(), gate.RolloutRequest{Object: dsRef})
+	checkCode(t, err, "E-GATE-CONFLICT", events.ExitFailure, "10 tries")
+}
+
+// TestCreateRaces: of two creators the second changes the object of the first.
+func TestCreateRaces(t *testing.T) {
+	w := newWorld(t)
+	w.store.after = func() { w.mustApply(agent) }
+	r := w.mustApply(agent)
+	check(t, said(t, r, nil), "daemonset.apps/agent unchanged")
+	check(t, fmt.Sprint(w.types()), "[daemonset.created]")
+}
+
+// TestTombstone: a name can be used again, with another uid.
+func TestTombstone(t *testing.T) {
+	w := newWorld(t)
+	first := w.mustApply(agent)
+	if _, err := w.gate.DeleteDaemonSet(t.Context(), gate.DeleteDaemonSetRequest{Object: dsRef}); err != nil {
+		t.Fatal(err)
+	}
+	second := w.mustApply(agent)
+	check(t, fmt.Sprint(w.types()), "[daemonset.created daemonset.deleted daemonset.created]")
+	if second.Results[0].Ref.UID == first.Results[0].Ref.UID {
+		t.Error("the same uid twice")
+	}
+}
+
+// TestUnknownOutcome: the same events are appended again, so that they are in
+// the log once whichever way the first try went.
+func TestUnknownOutcome(t *testing.T) {
+	for name, fault := range map[string]memlog.Fault{"stored": memlog.LoseAck, "not stored": memlog.LoseAppend} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			tries := 0
+			w.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+				if tries++; tries < 3 {
+					return fault
+				}
+				return memlog.None
+			})
+			r := w.mustApply(agent)
+			if got := w.types(); len(got) != 1 || r.Seq() != 1 || tries != 3 {
+				t.Errorf("%d tries, log %v, reply %+v", tries, got, r)
+			}
+		})
+	}
+}
+
+// TestDelete is group O: what each cascade writes.
+func TestDelete(t *testing.T) {
+	for cascade, want := range map[string]string{
+		"":           "daemonset.deleted",
+		"background": "daemonset.deleted",
+		"Foreground": "daemonset.updated [foregroundDeletion]",
+		"orphan":     "daemonset.updated [orphan]",
+	} {
+		t.Run(cascade, func(t *testing.T) {
+			w := newWorld(t)
+			w.mustApply(agent)
+			req := gate.DeleteDaemonSetRequest{Object: dsRef, Cascade: metav1.DeletionPropagation(cascade)}
+			r, err := w.gate.DeleteDaemonSet(t.Context(), req)
+			check(t, said(t, r, err), `daemonset.apps "agent" deleted from default namespace`)
+			got := w.types()[1]
+			if got == "daemonset.updated" {
+				ds := w.agent()
+				got += fmt.Sprint(" ", ds.Finalizers)
+				if ds.DeletionTimestamp == nil || !ds.DeletionTimestamp.Time.Equal(w.now) || ds.Generation != 2 {
+					t.Errorf("deletion %v, generation %d", ds.DeletionTimestamp, ds.Generation)
+				}
+				if r, err := w.gate.DeleteDaemonSet(t.Context(), req); err != nil || r.Seq() != 0 {
+					t.Errorf("deleted again: %+v, %v", r, err)
+				}
+				if _, err := w.gate.DeleteDaemonSet(t.Context(), gate.DeleteDaemonSetRequest{Object: dsRef}); err != nil || w.types()[2] != "daemonset.deleted" {
+					t.Errorf("background after it: %v, %v", w.types(), err)
+				}
+			}
+			check(t, got, want)
+		})
+	}
+	w := newWorld(t)
+	_, err := w.gate.DeleteDaemonSet(t.Context(), gate.DeleteDaemonSetRequest{Object: dsRef, Cascade: "all"})
+	checkCode(t, err, "E-GATE-CASCADE", events.ExitInput)
+}
+
+func TestNotFound(t *testing.T) {
+	w := newWorld(t)
+	w.nodes("node-0012", "node-0013", "worker")
+	w.mustApply(strings.Replace(agent, "  name: agent\n", "  name: agent\n  namespace: prod\n", 1))
+	_, err := w.gate.Cordon(t.Context(), gate.NodesRequest{Names: []string{"node-012"}})
+	checkCode(t, err, "E-GATE-NOTFOUND", events.ExitInput, "did you mean node-0012 or node-0013?")
+	_, err = w.gate.Restart(t.Context(), gate.RolloutRequest{Object: dsRef})
+	checkCode(t, err, "E-GATE-NOTFOUND", events.ExitInput, "namespace prod has one")
+	_, err = w.gate.DeletePod(t.Context(), gate.DeletePodRequest{Object: dsRef})
+	checkCode(t, err, "E-GATE-NOTFOUND", events.ExitInput, "there is none at all")
+}
+
+// revision puts a ControllerRevision of an image.
+func (w *world) revision(n int64, image string, owner types.UID) {
+	w.t.Helper()
+	ds := w.agent()
+	ds.Spec.Template.Spec.Containers[0].Image = image
+	data, err := daemonpod.RevisionData(&ds.Spec.Template)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ref := daemonpod.ControllerRef(ds)
+	ref.UID = owner
+	w.put(events.ControllerRevision, events.VerbCreated, &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("agent-%d-%s", n, owner), Namespace: "default", UID: types.UID(fmt.Sprint(n)), OwnerReferences: []metav1.OwnerReference{ref}},
+		Data:       runtime.RawExtension{Raw: data}, Revision: n})
+}
+
+// TestUndo is 4.8: targets, messages and errors.
+func TestUndo(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	undo := func(n int64) string {
+		r, err := w.gate.Undo(t.Context(), gate.UndoRequest{Object: dsRef, ToRevision: n})
+		var e *events.Error
+		if errors.As(err, &e) {
+			return e.Code + " " + e.What
+		}
+		return said(t, r, err)
+	}
+	check(t, undo(0), "E-GATE-REVISION no last revision to roll back to")
+	uid := w.agent().UID
+	w.revision(1, "agent:0", uid)
+	check(t, undo(0), "E-GATE-REVISION no last revision to roll back to")
+	w.revision(3, "agent:1", uid)
+	w.revision(2, "agent:foreign", "another")
+	check(t, undo(2), "E-GATE-REVISION unable to find specified revision 2 in history")
+	check(t, undo(-1), "E-GATE-REVISION unable to find specified revision -1 in history")
+	check(t, undo(3), "daemonset.apps/agent skipped rollback (current template already matches revision 3)")
+	check(t, undo(0), "daemonset.apps/agent rolled back")
+	ds := w.agent()
+	if c := ds.Spec.Template.Spec.Containers[0]; c.Image != "agent:0" || ds.Generation != 2 || ds.Annotations[daemonpod.GenerationAnnotation] != "2" {
+		t.Errorf("image %s, generation %d", c.Image, ds.Generation)
+	}
+	check(t, undo(1), "daemonset.apps/agent skipped rollback (current template already matches revision 1)")
+	check(t, undo(3), "daemonset.apps/agent rolled back")
+}
+
+// TestRestart is 4.9: one annotation, and not twice in one second.
+func TestRestart(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	restart := func() (gate.Reply, error) {
+		return w.gate.Restart(t.Context(), gate.RolloutRequest{Object: dsRef})
+	}
+	r, err := restart()
+	check(t, said(t, r, err), "daemonset.apps/agent restarted")
+	if ds := w.agent(); ds.Spec.Template.Annotations["kubectl.kubernetes.io/restartedAt"] != "2026-01-02T03:04:05Z" || ds.Generation != 2 {
+		t.Errorf("%v, generation %d", ds.Spec.Template.Annotations, ds.Generation)
+	}
+	w.now = w.now.Add(999 * time.Millisecond)
+	_, err = restart()
+	checkCode(t, err, "E-GATE-RESTART", events.ExitFailure, "failed to create patch for agent: if restart has already been triggered within the past second, please wait before attempting to trigger another")
+	w.now = w.now.Add(time.Millisecond)
+	r, err = restart()
+	check(t, said(t, r, err), "daemonset.apps/agent restarted")
+	check(t, said(t, w.mustApply(agent), nil), "daemonset.apps/agent unchanged")
+}
+
+func TestImageAndPause(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	image := func(is ...string) (gate.Reply, error) {
+		return w.gate.SetImage(t.Context(), gate.SetImageRequest{Object: dsRef, Images: is})
+	}
+	r, err := image("main=agent:2")
+	check(t, said(t, r, err), "daemonset.apps/agent image updated")
+	r, err = image("*=agent:2")
+	check(t, said(t, r, err), "daemonset.apps/agent unchanged")
+	_, err = image("mian=agent:2")
+	checkCode(t, err, "E-GATE-IMAGE", events.ExitInput, `unable to find container named "mian"`, "main")
+	_, err = image("main")
+	checkCode(t, err, "E-GATE-IMAGE", events.ExitInput)
+	_, err = image("main= ")
+	checkCode(t, err, "E-MAN-CONTAINER", events.ExitInput, "daemonset.apps/agent")
+	on, off := gate.RolloutRequest{Object: dsRef}, gate.RolloutRequest{Object: dsRef}
+	for _, want := range []string{"paused", "is paused already"} {
+		r, err := w.gate.Pause(t.Context(), on)
+		check(t, said(t, r, err), "daemonset.apps/agent "+want)
+	}
+	for _, want := range []string{"resumed", "is not paused"} {
+		r, err := w.gate.Resume(t.Context(), off)
+		check(t, said(t, r, err), "daemonset.apps/agent "+want)
+	}
+	if ds := w.agent(); ds.Generation != 2 {
+		t.Errorf("generation %d: annotations raised it", ds.Generation)
+	}
+}
+
+func TestDeletePod(t *testing.T) {
+	w := newWorld(t)
+	pod := func(name, node string, phase corev1.PodPhase) *corev1.Pod {
+		grace := int64(7)
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default", UID: types.UID(name)},
+			Spec: corev1.PodSpec{NodeName: node, TerminationGracePeriodSeconds: &grace}, Status: corev1.PodStatus{Phase: phase}}
+	}
+	for _, tc := range []struct {
+		pod  *corev1.Pod
+		want string
+	}{
+		{pod("bound", "n1", corev1.PodRunning), "pod.updated"},
+		{pod("unbound", "", corev1.PodPending), "pod.deleted"},
+		{pod("failed", "n1", corev1.PodFailed), "pod.deleted"},
+	} {
+		w.put(events.Pod, events.VerbCreated, tc.pod)
+		r, err := w.gate.DeletePod(t.Context(), gate.DeletePodRequest{Object: gate.Object{Name: tc.pod.Name}})
+		check(t, said(t, r, err), fmt.Sprintf("pod %q deleted from default namespace", tc.pod.Name))
+		got := w.types()
+		check(t, got[len(got)-1], tc.want)
+	}
+	bound := load[corev1.Pod](w, events.Pod, "default", "bound")
+	if bound.DeletionTimestamp == nil || !bound.DeletionTimestamp.Time.Equal(w.now.Add(7*time.Second)) || *bound.DeletionGracePeriodSeconds != 7 {
+		t.Errorf("deletion %v", bound.DeletionTimestamp)
+	}
+	r, err := w.gate.DeletePod(t.Context(), gate.DeletePodRequest{Object: gate.Object{Name: "bound"}})
+	check(t, said(t, r, err), "pod/bound is being deleted already")
+}
