@@ -1,0 +1,164 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/events"
+)
+
+// gatherFrom is how many appends must wait to be worth a batch: a batch costs
+// some milliseconds however small, and one sync for all of it.
+const gatherFrom = 10
+
+// singly bounds the appends that are under way by themselves at once.
+const singly = 64
+
+// enqueue puts en in the queue and sees to it that the queue is emptied.
+func (l *Log) enqueue(en *entry) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, en)
+	if !l.flushing {
+		l.flushing = true
+		go l.flush()
+	}
+}
+
+// withdraw takes en out of the queue, and reports whether it was still there.
+func (l *Log) withdraw(en *entry) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if en.taken {
+		return false
+	}
+	l.queue = slices.DeleteFunc(l.queue, func(o *entry) bool { return o == en })
+	return true
+}
+
+// flush sends what waits, round by round, until nothing does. Rounds do not
+// overlap, so that of one subject no two fenced appends are ever under way.
+func (l *Log) flush() {
+	for {
+		round := l.take()
+		if round == nil {
+			return
+		}
+		if len(round) < gatherFrom {
+			l.sendEach(round)
+			continue
+		}
+		l.sendTogether(round)
+	}
+}
+
+// take takes a round out of the queue: entries that can be one batch, or one
+// entry of several messages, which is a batch of its own. It returns nil, and
+// flush must end, when the queue is empty.
+func (l *Log) take() []*entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.queue) == 0 {
+		l.flushing = false
+		return nil
+	}
+	if len(l.queue[0].msgs) > 1 {
+		first := l.queue[0]
+		first.taken = true
+		l.queue = slices.Delete(l.queue, 0, 1)
+		return []*entry{first}
+	}
+	p := newPicker()
+	var round, rest []*entry
+	for _, en := range l.queue {
+		if len(round) < maxBatch && p.admits(en) {
+			en.taken = true
+			round = append(round, en)
+		} else {
+			rest = append(rest, en)
+		}
+	}
+	l.queue = rest
+	return round
+}
+
+// picker tells which entries can share a batch: one id once, and no expectation
+// of a subject that the batch writes or that another one is about.
+type picker struct {
+	ids, written, fenced map[string]bool
+	bytes                int
+}
+
+// maxBatchBytes bounds a gathered batch, to bound what its sender buffers.
+const maxBatchBytes = 8 << 20
+
+func newPicker() *picker {
+	return &picker{ids: map[string]bool{}, written: map[string]bool{}, fenced: map[string]bool{}}
+}
+
+func (p *picker) admits(en *entry) bool {
+	if len(en.msgs) > 1 {
+		return false
+	}
+	m, x := en.msgs[0], en.expect.Subject
+	if p.ids[en.ids[0]] || p.bytes+len(m.Data) > maxBatchBytes || p.fenced[m.Subject] {
+		return false
+	}
+	if x != "" && (p.written[x] || p.fenced[x]) {
+		return false
+	}
+	p.ids[en.ids[0]] = true
+	p.written[m.Subject] = true
+	if x != "" {
+		p.fenced[x] = true
+	}
+	p.bytes += len(m.Data)
+	return true
+}
+
+// sendEach sends entries by themselves, some at once.
+func (l *Log) sendEach(round []*entry) {
+	if len(round) == 1 {
+		round[0].done <- l.send(round[0])
+		return
+	}
+	var wg sync.WaitGroup
+	slots := make(chan struct{}, singly)
+	for _, en := range round {
+		slots <- struct{}{}
+		wg.Go(func() {
+			en.done <- l.send(en)
+			<-slots
+		})
+	}
+	wg.Wait()
+}
+
+// sendTogether sends entries as one batch. If it is refused, each is sent by
+// itself: one expectation that fails must not fail the others. If it is not
+// answered, each is unknown.
+func (l *Log) sendTogether(round []*entry) {
+	ms := make([]*nats.Msg, len(round))
+	for i, en := range round {
+		ms[i] = fence(en.msgs[0], en.expect)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+	defer cancel()
+	last, err := l.publishBatch(ctx, ms)
+	switch {
+	case err == nil:
+		for i, en := range round {
+			en.done <- result{seq: last - events.Seq(len(round)-1-i)}
+		}
+	case errors.Is(err, events.ErrUnknown):
+		for _, en := range round {
+			en.done <- result{err: err}
+		}
+	default:
+		l.sendEach(round)
+	}
+}

@@ -1,0 +1,178 @@
+// Package stream is an events.Log on a JetStream stream.
+//
+// The stream's sequence is the position. The stream refuses to delete, purge,
+// limit or roll up; one that is set otherwise is not opened. An event's id is
+// its Nats-Msg-Id, so that an append whose answer was lost can be made again.
+//
+// Appends of many goroutines at once share atomic batches, which share the
+// sync to disk. No goroutine of the package outlives the call that needs it.
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
+)
+
+// Options say how a log is opened. The zero Options open one that exists.
+type Options struct {
+	Create        bool          // make the stream if there is none
+	Replicas      int           // of a stream that is made; 0: one
+	MemoryStorage bool          // of a stream that is made; one that is opened may have it
+	AckTimeout    time.Duration // of one append, then its outcome is unknown; 0: 5 s
+}
+
+// defaultAckTimeout is longer than a server stalls on a slow disk and shorter
+// than a person waits.
+const defaultAckTimeout = 5 * time.Second
+
+// Log is an events.Log on a stream. Its methods may be called from several
+// goroutines.
+type Log struct {
+	nc       *nats.Conn
+	js       jetstream.JetStream
+	subjects events.Subjects
+	timeout  time.Duration
+	// request sends a message and waits for its answer. Tests lose answers here.
+	request func(context.Context, *nats.Msg) (*nats.Msg, error)
+
+	mu       sync.Mutex
+	queue    []*entry
+	flushing bool // a goroutine empties the queue
+}
+
+var _ events.Log = (*Log)(nil)
+
+// Open returns the log of the cluster of s on nc, which must stay open as long
+// as the log is used.
+//
+// E-STREAM-NONE says that there is no stream and Create is false;
+// E-STREAM-CONFIG that it is not set as a log must be, with every difference.
+func Open(ctx context.Context, nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
+	l, err := attach(nc, s, o)
+	if err != nil {
+		return nil, err
+	}
+	want := config(s, o)
+	if o.Create {
+		if _, err := l.js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
+			return nil, fmt.Errorf("make stream %s: %w", want.Name, err)
+		}
+	}
+	info, err := l.info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkConfig(want, info.Config); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// attach returns a log without a look at its stream.
+func attach(nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open stream %s: %w", s.Stream(), err)
+	}
+	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, request: nc.RequestMsgWithContext}
+	if l.timeout == 0 {
+		l.timeout = defaultAckTimeout
+	}
+	return l, nil
+}
+
+func (l *Log) info(ctx context.Context) (*jetstream.StreamInfo, error) {
+	st, err := l.js.Stream(ctx, l.subjects.Stream())
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil, &events.Error{Code: "E-STREAM-NONE", What: "there is no stream " + l.subjects.Stream(),
+			Where: l.nc.ConnectedUrlRedacted(), Do: "name the cluster that the log was made for, or make one with rollcall up",
+			Exit: events.ExitInput, Err: err}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look at stream %s: %w", l.subjects.Stream(), err)
+	}
+	return st.CachedInfo(), nil
+}
+
+// identity tells a stream from another of the same name.
+func identity(i *jetstream.StreamInfo) string {
+	return fmt.Sprintf("%s@%d", i.Config.Name, i.Created.UnixNano())
+}
+
+// Info implements events.Log.
+func (l *Log) Info(ctx context.Context) (events.Info, error) {
+	i, err := l.info(ctx)
+	if err != nil {
+		return events.Info{}, err
+	}
+	return events.Info{ID: identity(i), Last: events.Seq(i.State.LastSeq)}, nil
+}
+
+// Latest implements events.Log.
+func (l *Log) Latest(ctx context.Context, subject string) (events.Event, bool, error) {
+	m, ok, err := l.stored(ctx, lookup{LastFor: subject})
+	if err != nil || !ok {
+		return events.Event{}, false, err
+	}
+	return m.event(), true, nil
+}
+
+// lookup is a request for one stored message: the last of a subject, or the
+// first of one from a position on.
+type lookup struct {
+	Seq     events.Seq `json:"seq,omitempty"`
+	NextFor string     `json:"next_by_subj,omitempty"`
+	LastFor string     `json:"last_by_subj,omitempty"`
+}
+
+// message is a stored message as the server returns it.
+type message struct {
+	Seq    events.Seq `json:"seq"`
+	Header []byte     `json:"hdrs"`
+	Data   []byte     `json:"data"`
+	Time   time.Time  `json:"time"`
+}
+
+func (m message) event() events.Event {
+	e := events.Decode(m.Data)
+	e.Seq, e.Stored = m.Seq, m.Time.UTC()
+	return e
+}
+
+// stored asks the leader of the stream, because a replica may answer a direct
+// get from the past.
+func (l *Log) stored(ctx context.Context, q lookup) (m message, ok bool, err error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return m, false, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
+	defer cancel()
+	a, err := l.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.subjects.Stream(), body)
+	if err != nil {
+		return m, false, fmt.Errorf("look up %s%s: %w", q.LastFor, q.NextFor, err)
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message message             `json:"message"`
+	}
+	if err := json.Unmarshal(a.Data, &answer); err != nil {
+		return m, false, fmt.Errorf("look up %s%s: %w", q.LastFor, q.NextFor, err)
+	}
+	switch {
+	case answer.Error == nil:
+		return answer.Message, true, nil
+	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
+		return m, false, nil
+	}
+	return m, false, fmt.Errorf("look up %s%s: %w", q.LastFor, q.NextFor, answer.Error)
+}

@@ -1,0 +1,104 @@
+package stream
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
+)
+
+// Headers of an atomic batch, which the client does not know yet.
+const (
+	batchID     = "Nats-Batch-Id"
+	batchSeq    = "Nats-Batch-Sequence"
+	batchCommit = "Nats-Batch-Commit"
+)
+
+// Codes of refusals that the client has no name for.
+const (
+	codeNoResources       = 10023 // memory or disk
+	codeNoStorage         = 10047
+	codeDuplicateInFlight = 10158 // of a replicated stream
+	codeDuplicateInBatch  = 10201
+	codeBatchesInFlight   = 10210
+)
+
+var (
+	errDuplicate = errors.New("an event of the batch is in the log")
+	errBusy      = errors.New("another append of the subject is under way")
+)
+
+// publish stores one message and returns its position, or that of the message
+// that was stored with its id.
+func (l *Log) publish(ctx context.Context, m *nats.Msg) (events.Seq, error) {
+	answer, err := l.request(ctx, m)
+	if err != nil {
+		return 0, requestError(m, err)
+	}
+	return position(m, answer.Data)
+}
+
+// publishBatch stores all of ms, one after another, or none, and returns the
+// position of the last.
+func (l *Log) publishBatch(ctx context.Context, ms []*nats.Msg) (events.Seq, error) {
+	id := rand.Text()
+	for i, m := range ms {
+		m = withHeader(m, batchSeq, strconv.Itoa(i+1))
+		m.Header[batchID] = []string{id}
+		if i == len(ms)-1 {
+			m.Header[batchCommit] = []string{"1"}
+			return l.publish(ctx, m)
+		}
+		if err := l.nc.PublishMsg(m); err != nil {
+			// Without its last message the batch is dropped.
+			return 0, fmt.Errorf("append: %w", err)
+		}
+	}
+	return 0, errors.New("append: an empty batch")
+}
+
+// requestError says what it means that a publish was not answered.
+func requestError(m *nats.Msg, err error) error {
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return events.TooLarge(m.Subject, len(m.Data))
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrInvalidConnection):
+		return fmt.Errorf("append: %w", err) // before it was sent
+	}
+	return fmt.Errorf("append: %w: %w", events.ErrUnknown, err)
+}
+
+// position reads the answer to a publish.
+func position(m *nats.Msg, answer []byte) (events.Seq, error) {
+	var ack struct {
+		Error *jetstream.APIError `json:"error"`
+		Seq   events.Seq          `json:"seq"`
+	}
+	if err := json.Unmarshal(answer, &ack); err != nil {
+		return 0, fmt.Errorf("append: %w: %w", events.ErrUnknown, err)
+	}
+	if ack.Error == nil {
+		return ack.Seq, nil
+	}
+	switch ack.Error.ErrorCode {
+	case jetstream.JSErrCodeStreamWrongLastSequence:
+		return 0, fmt.Errorf("append to %s: %s: %w", m.Subject, ack.Error.Description, events.ErrConflict)
+	case jetstream.JSErrCodeStreamWrongLastSequenceConstant, codeDuplicateInFlight, codeBatchesInFlight:
+		return 0, fmt.Errorf("append to %s: %w: %w", m.Subject, errBusy, ack.Error)
+	case codeDuplicateInBatch:
+		return 0, errDuplicate
+	case jetstream.JSErrCodeStreamMessageExceedsMaximum:
+		return 0, events.TooLarge(m.Subject, len(m.Data))
+	case codeNoResources, codeNoStorage:
+		return 0, &events.Error{Code: "E-LOG-FULL", What: "the log takes no more events", Where: m.Subject,
+			Why: ack.Error.Description, Do: "make room on the disk of the data directory", Exit: events.ExitFailure, Err: ack.Error}
+	}
+	return 0, fmt.Errorf("append to %s: %w", m.Subject, ack.Error)
+}
