@@ -63,6 +63,7 @@ type Cell struct {
 type class struct {
 	desired, scheduled, misscheduled, updated, ready bool
 	surging, creating                                bool
+	spare                                            bool // keeps a pod without being desired
 	waiting                                          bool // holds back: its old pod is not gone yet
 	availableFrom                                    time.Time
 	work                                             uint16 // bit per Work
@@ -189,14 +190,15 @@ func (d *DaemonSet) AvailableFrom(p *Pod) time.Time {
 func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 	s := d.Survey(c, &d.survey)
 	k := class{desired: c.Place == Run, scheduled: c.Place == Run && len(c.Pods) > 0,
-		misscheduled: len(c.Pods) > 0 && (c.Place == Keep || c.Place == Evict), creating: c.Creating()}
+		misscheduled: len(c.Pods) > 0 && (c.Place == Keep || c.Place == Evict),
+		creating: c.Creating(), spare: c.Place == Keep}
 	d.classifyLive(c, s, &k)
 	add := func(w Work, in bool) {
 		if in {
 			k.work |= 1 << w
 		}
 	}
-	add(WorkAdopt, len(s.Orphans) > 0 && c.Place != Gone)
+	add(WorkAdopt, len(s.Orphans) > 0 && (c.Place != Gone || c.Node == ""))
 	switch {
 	case d.Deleting():
 		k.work = 0

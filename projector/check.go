@@ -40,7 +40,7 @@ func (s *State) checkPod(p *Pod, bad func(string, ...any)) {
 	var want *Cell
 	node := s.nodes[p.Node]
 	finishing := p.Terminal() && p.Deleting && node != nil && node.UID == p.NodeUID
-	if d != nil && !release && (p.Node != "" || d.Deleting()) && !finishing {
+	if d != nil && !release && (p.Node != "" || p.OwnerUID == "" || d.Deleting()) && !finishing {
 		want = d.cells[CellKey{p.Node, p.NodeUID}]
 		if want == nil {
 			bad("pod %s: no cell", p.Key)

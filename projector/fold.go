@@ -169,7 +169,7 @@ func (d *DaemonSet) tally(c *Cell, n int) {
 		available = !young
 	}
 	add(&t.Available, available && k.desired)
-	add(&t.Spare, available && !k.desired && c.Place == Keep)
+	add(&t.Spare, available && k.spare)
 }
 
 // ripen moves the cells whose pods became available by log time.

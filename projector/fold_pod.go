@@ -142,7 +142,7 @@ func (s *State) claim(p *Pod) {
 		case release:
 			d.release.Set(p)
 			s.mark(d)
-		case p.Node != "" || d.Deleting():
+		case p.Node != "" || p.OwnerUID == "" || d.Deleting():
 			to = s.cellFor(d, p)
 		}
 	}
