@@ -1,0 +1,108 @@
+package story
+
+import (
+	"fmt"
+	"strings"
+
+	"rollcall/events"
+)
+
+// verbText is what a command does, in a word.
+func verbText(v events.Verb) string { return strings.ToLower(strings.TrimSuffix(string(v), "Pod")) }
+
+// planText says what was planned, from what, and how the rollout stood then.
+func planText(p *events.Plan) string {
+	parts := []string{"no commands"}
+	if len(p.Commands) > 0 {
+		parts[0] = commandsText(p.Commands)
+	}
+	parts = append(parts, fmt.Sprintf("basis #%d", p.Basis.Seq))
+	if b := p.Rollout; b != (events.Budget{}) {
+		s := fmt.Sprintf("%d/%d updated, %d unavailable", b.Updated, b.Desired, b.Unavailable)
+		if b.MaxSurge > 0 {
+			s += fmt.Sprintf(", %d surging of max %d", b.Surging, b.MaxSurge)
+		} else {
+			s += fmt.Sprintf(" of max %d", b.MaxUnavailable)
+		}
+		parts = append(parts, s)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// commandsText counts commands by what they do and why, in the order in which
+// they first come.
+func commandsText(cs []events.Command) string {
+	type sort struct {
+		do     events.Verb
+		reason events.Reason
+	}
+	var order []sort
+	count := map[sort]int{}
+	for _, c := range cs {
+		s := sort{c.Do, c.Reason}
+		if count[s] == 0 {
+			order = append(order, s)
+		}
+		count[s]++
+	}
+	parts := make([]string, len(order))
+	for i, s := range order {
+		parts[i] = fmt.Sprintf("%d %s (%s)", count[s], verbText(s.do), s.reason)
+	}
+	return strings.Join(parts, ", ")
+}
+
+// planEntries returns a line for each command and one for what is held back.
+func planEntries(head Entry, p *events.Plan) []Entry {
+	head.Indent = 1
+	var es []Entry
+	add := func(what string) {
+		e := head
+		e.What = oneLine(what)
+		es = append(es, e)
+	}
+	for i, c := range p.Commands {
+		add(fmt.Sprintf("[%d] %s pod/%s on %s: %s", i, verbText(c.Do), c.Pod, c.Node, c.Reason))
+	}
+	if len(p.Held) > 0 {
+		add(heldText(p))
+	}
+	return es
+}
+
+// heldText says how many nodes wait for what, and names some of them.
+func heldText(p *events.Plan) string {
+	parts := make([]string, len(p.Held))
+	for i, h := range p.Held {
+		var names []string
+		for _, w := range p.Waiting {
+			if w.For != h.For {
+				continue
+			}
+			name := w.Node
+			if !w.Until.IsZero() {
+				name += " until " + w.Until.UTC().Format("15:04:05Z")
+			}
+			names = append(names, name)
+		}
+		if len(names) > 0 && len(names) < h.Nodes {
+			names = append(names, "…")
+		}
+		parts[i] = fmt.Sprintf("%d %s%s", h.Nodes, h.For, inBrackets(strings.Join(names, ", ")))
+	}
+	return "held: " + strings.Join(parts, ", ")
+}
+
+// outcomeText says how a command ended that no fact answers.
+func outcomeText(typ events.Type, o events.Outcome) string {
+	end := "failed"
+	if typ == events.Overtaken {
+		end = "overtaken"
+	}
+	c := o.Command
+	s := fmt.Sprintf("%s pod %s on %s %s: %s", verbText(c.Do), c.Pod, c.Node, end, o.Reason)
+	if o.Message != "" {
+		s += ": " + o.Message
+	}
+	return s
+}
