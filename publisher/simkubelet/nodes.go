@@ -1,0 +1,115 @@
+package simkubelet
+
+import (
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+// kubeletVersion is that of the Kubernetes whose behaviour is simulated.
+const kubeletVersion = "v1.36.3"
+
+// ControlPlaneLabel is on the node that keeps other pods away with a taint of
+// the same key.
+const ControlPlaneLabel = "node-role.kubernetes.io/control-plane"
+
+// machines are the kinds of nodes that a simulated cluster has, in turn.
+var machines = []struct{ kind, cpu, memory string }{
+	{"t2.large", "2", "8Gi"},
+	{"m5.xlarge", "4", "16Gi"},
+	{"m5.2xlarge", "8", "32Gi"},
+}
+
+// NewNodes returns n simulated nodes that are about to join: node-0001 and so
+// on, the same for the same n and seed, and the same node under a number
+// whatever n is while the names are equally long. The first is the control
+// plane; the others are spread over three zones. Their kubelets make them Ready.
+func NewNodes(n int, seed int64) []*corev1.Node {
+	digits := max(len(strconv.Itoa(n)), 4)
+	nodes := make([]*corev1.Node, 0, n)
+	for i := range n {
+		node := NewNode(fmt.Sprintf("node-%0*d", digits, i+1), i, seed)
+		if i == 0 {
+			node.Labels[ControlPlaneLabel] = ""
+			node.Spec.Taints = append([]corev1.Taint{{Key: ControlPlaneLabel, Effect: corev1.TaintEffectNoSchedule}}, node.Spec.Taints...)
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes
+}
+
+// NewNode returns a simulated node that is about to join. index chooses its
+// zone and kind: every third has type: platform-tools, every third is a
+// t2.large. Its uid is a function of name and seed.
+func NewNode(name string, index int, seed int64) *corev1.Node {
+	m := machines[index/3%len(machines)]
+	labels := map[string]string{
+		SimulatedLabel:                 "true",
+		corev1.LabelHostname:           name,
+		corev1.LabelOSStable:           "linux",
+		corev1.LabelArchStable:         "amd64",
+		corev1.LabelInstanceTypeStable: m.kind,
+		"instance-type":                m.kind,
+		corev1.LabelTopologyRegion:     "region-1",
+		corev1.LabelTopologyZone:       "region-1" + string("abc"[index%3]),
+	}
+	// Not the remainder of the zone, so that every zone has some.
+	if (index+index/3)%3 == 1 {
+		labels["type"] = "platform-tools"
+	}
+	uid := nodeUID(name, seed)
+	return &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name, UID: uid, Labels: labels},
+		Spec: corev1.NodeSpec{
+			ProviderID: "rollcall://" + name,
+			Taints:     []corev1.Taint{{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoSchedule}},
+		},
+		Status: corev1.NodeStatus{
+			Capacity:    capacity(m.cpu, m.memory),
+			Allocatable: capacity(m.cpu, m.memory),
+			Addresses:   nodeAddresses(name),
+			NodeInfo:    nodeInfo(name),
+		},
+	}
+}
+
+func nodeUID(name string, seed int64) types.UID {
+	h := hexDigest("node/" + strconv.FormatInt(seed, 10) + "/" + name)
+	// A version 8 UUID (RFC 9562).
+	return types.UID(h[:8] + "-" + h[8:12] + "-8" + h[13:16] + "-a" + h[17:20] + "-" + h[20:32])
+}
+
+// nodeAddresses are a host name and an address in 172.16.0.0/12.
+func nodeAddresses(name string) []corev1.NodeAddress {
+	n := draw("node/" + name)
+	// The number in the name, if it has one, so that addresses follow names.
+	digits := len(name)
+	for digits > 0 && name[digits-1] >= '0' && name[digits-1] <= '9' {
+		digits--
+	}
+	if i, err := strconv.ParseUint(name[digits:], 10, 20); err == nil {
+		n = i
+	}
+	return []corev1.NodeAddress{
+		{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("172.%d.%d.%d", 16+n>>16&15, n>>8&255, n&255)},
+		{Type: corev1.NodeHostName, Address: name},
+	}
+}
+
+func nodeInfo(name string) corev1.NodeSystemInfo {
+	return corev1.NodeSystemInfo{
+		MachineID:               hexDigest("machine/" + name)[:32],
+		SystemUUID:              hexDigest("system/" + name)[:32],
+		BootID:                  hexDigest("boot/" + name)[:32],
+		KernelVersion:           "6.12.0-rollcall",
+		OSImage:                 "rollcall simulated",
+		ContainerRuntimeVersion: "containerd://2.1.0",
+		KubeletVersion:          kubeletVersion,
+		KubeProxyVersion:        kubeletVersion,
+		OperatingSystem:         "linux",
+		Architecture:            "amd64",
+	}
+}

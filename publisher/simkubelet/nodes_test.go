@@ -1,0 +1,129 @@
+package simkubelet
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation"
+
+	"rollcall/events"
+)
+
+func TestNewNodes(t *testing.T) {
+	nodes := NewNodes(30, 1)
+	if !reflect.DeepEqual(nodes, NewNodes(30, 1)) {
+		t.Error("the same seed gives other nodes")
+	}
+	if reflect.DeepEqual(nodes[3].UID, NewNodes(30, 2)[3].UID) {
+		t.Error("another seed gives the same uids")
+	}
+	if !reflect.DeepEqual(nodes, NewNodes(40, 1)[:30]) {
+		t.Error("a node depends on how many there are")
+	}
+	zones, kinds, tools := map[string]int{}, map[string]int{}, map[string]int{}
+	uids, ips := map[types.UID]bool{}, map[string]bool{}
+	for i, n := range nodes {
+		zones[n.Labels["topology.kubernetes.io/zone"]]++
+		kinds[n.Labels["instance-type"]]++
+		if n.Labels["type"] == "platform-tools" {
+			tools[n.Labels["topology.kubernetes.io/zone"]]++
+		}
+		uids[n.UID], ips[n.Status.Addresses[0].Address] = true, true
+		if n.Labels["kubernetes.io/hostname"] != n.Name || n.Labels[SimulatedLabel] != "true" ||
+			n.Status.NodeInfo.KubeletVersion != "v1.36.3" || n.Status.Allocatable.Pods().Value() != 110 {
+			t.Errorf("node %+v", n)
+		}
+		if _, control := n.Labels[ControlPlaneLabel]; control != (i == 0) || hasTaint(n, ControlPlaneLabel) != (i == 0) {
+			t.Errorf("%s: the first node alone is the control plane", n.Name)
+		}
+		if !hasTaint(n, corev1.TaintNodeNotReady) {
+			t.Errorf("%s is born Ready", n.Name)
+		}
+		for k, v := range n.Labels {
+			if why := append(validation.IsQualifiedName(k), validation.IsValidLabelValue(v)...); why != nil {
+				t.Errorf("label %s=%s: %v", k, v, why)
+			}
+		}
+	}
+	if nodes[0].Name != "node-0001" || nodes[29].Name != "node-0030" || NewNodes(10000, 1)[0].Name != "node-00001" {
+		t.Errorf("names %s to %s", nodes[0].Name, nodes[29].Name)
+	}
+	if len(zones) != 3 || len(kinds) != 3 || len(tools) != 3 || tools["region-1a"]+tools["region-1b"]+tools["region-1c"] != 10 {
+		t.Errorf("zones %v, kinds %v, platform-tools %v", zones, kinds, tools)
+	}
+	if len(uids) != 30 || len(ips) != 30 {
+		t.Errorf("%d uids, %d addresses of 30", len(uids), len(ips))
+	}
+}
+
+// A node that somebody made with no more than a name and the label.
+func TestBareNodeJoins(t *testing.T) {
+	st := newStand(t, Options{})
+	n := &corev1.Node{}
+	n.Name, n.UID, n.Labels = "bare", "u", map[string]string{SimulatedLabel: "true"}
+	st.put(events.Node, events.VerbCreated, n)
+	st.run(time.Second)
+	got := st.node("bare")
+	if !joined(got) || got.Status.Allocatable.Cpu().Value() != 4 || got.Labels["kubernetes.io/hostname"] != "bare" ||
+		got.Status.NodeInfo.KubeletVersion == "" || !strings.HasPrefix(got.Status.Addresses[0].Address, "172.") {
+		t.Errorf("node %+v", got)
+	}
+}
+
+func TestFateOf(t *testing.T) {
+	for _, c := range []struct {
+		image string
+		fate  fate
+		after time.Duration
+	}{
+		{"nginx", runs, 0}, {"nginx:1", runs, 0}, {"reg:5000/a:non-existent", missing, 0}, {"a:crash-loop", crashes, 0},
+		{"a:exit-0", exits0, 0}, {"a:exit-1", exits1, 0}, {"a:slow-30s", runs, 30 * time.Second},
+		{"a:slow-1m30s", runs, 90 * time.Second}, {"a:slow-", runs, 0}, {"a:slow--5s", runs, 0}, {"slow-5s", runs, 5 * time.Second},
+	} {
+		if f, after := fateOf(c.image); f != c.fate || after != c.after {
+			t.Errorf("%s: %v after %v, want %v after %v", c.image, f, after, c.fate, c.after)
+		}
+	}
+}
+
+// Delays are the same for the same object, and spread between objects.
+func TestDelay(t *testing.T) {
+	st := newStand(t, DefaultOptions())
+	lo, hi := time.Hour, time.Duration(0)
+	for i := range 200 {
+		it := &item{ref: events.Ref{UID: types.UID(strings.Repeat("u", i))}}
+		d := st.w.delay(st.options.StartDelay, it, "start")
+		if d != st.w.delay(st.options.StartDelay, it, "start") {
+			t.Fatal("a delay changes between calls")
+		}
+		lo, hi = min(lo, d), max(hi, d)
+	}
+	if lo < 200*time.Millisecond || lo > 250*time.Millisecond || hi > 600*time.Millisecond || hi < 550*time.Millisecond {
+		t.Errorf("start delays from %v to %v", lo, hi)
+	}
+}
+
+// Addresses are unique also when pods draw the same one.
+func TestAddresses(t *testing.T) {
+	a := addresses{}
+	first := a.lease("a")
+	for range 3 {
+		if ip := a.lease("a"); ip != first {
+			t.Errorf("the same pod gets %s, then %s", first, ip)
+		}
+	}
+	a.free(first, "a")
+	a.keep(first, "b")
+	second := a.lease("a")
+	if second == first || !strings.HasPrefix(second, "10.") {
+		t.Errorf("address %q, taken is %q", second, first)
+	}
+	a.free(first, "a")
+	if a[first] != "b" {
+		t.Error("a pod gave back the address of another")
+	}
+}

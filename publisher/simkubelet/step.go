@@ -1,0 +1,56 @@
+package simkubelet
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"rollcall/events"
+)
+
+// stage is what a node or a pod does until its next step.
+type stage string
+
+// Step is one fact to append, fenced by the last event of its object. It is a
+// publisher.Step.
+type Step struct {
+	Fence events.Expect
+	Event events.Event
+
+	ref   events.Ref
+	data  []byte
+	node  *corev1.Node // what the event says, decoded
+	pod   *corev1.Pod
+	of    *pod
+	binds bool // the pod holds what it needs of its host from here on
+}
+
+// newStep returns the step from an item to what it becomes; a body of Gone
+// ends it.
+func (w *World) newStep(i *item, verb string, body events.Body, now time.Time) *Step {
+	s := &Step{
+		Fence: events.Expect{Subject: w.subjects.Object(i.ref.Kind, i.ref.Key), Last: i.seq},
+		ref:   i.ref,
+	}
+	if o, ok := body.(events.Object); ok {
+		s.data = o.Data
+	}
+	// The same step from the same position is the same event, whoever makes it.
+	what := source + "/" + string(i.ref.UID) + "/" + string(i.stage)
+	s.Event = events.Event{
+		ID:     events.AnswerID(events.Cause{Seq: i.seq}, i.since, what),
+		Type:   events.ObjectType(i.ref.Kind, verb),
+		Source: source,
+		At:     now,
+		Body:   body,
+	}
+	return s
+}
+
+// delay lengthens d by the jitter of an object.
+func (w *World) delay(d time.Duration, i *item, what string) time.Duration {
+	if d <= 0 || w.options.Jitter <= 0 {
+		return max(d, 0)
+	}
+	return d + time.Duration(float64(d)*w.options.Jitter*fraction(string(i.ref.UID)+what))
+}
