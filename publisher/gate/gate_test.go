@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -38,12 +39,11 @@ spec:
         image: agent:1
 `
 
-// store folds a log anew for every view. after runs once, when a view is over:
-// it is where another writer is faster.
+// store folds a log anew for every view, and no further than it is asked to.
+// after runs once, when a view is over: it is where another writer is faster.
 type store struct {
 	log   *memlog.Log
 	after func()
-	views int
 }
 
 type objects struct {
@@ -51,11 +51,14 @@ type objects struct {
 	last map[events.Ref]events.Seq
 }
 
-func (s *store) fold(ctx context.Context) (objects, error) {
+func (s *store) fold(ctx context.Context, to events.Seq) (objects, error) {
 	o := objects{map[events.Ref]events.Object{}, map[events.Ref]events.Seq{}}
 	for e, err := range s.log.Read(ctx, 0) {
 		if err != nil {
 			return o, err
+		}
+		if e.Seq > to {
+			break
 		}
 		ref := events.RefOf(e)
 		ref.UID = ""
@@ -71,11 +74,10 @@ func (s *store) fold(ctx context.Context) (objects, error) {
 }
 
 func (s *store) View(ctx context.Context, atLeast events.Seq, f func(gate.Objects)) error {
-	o, err := s.fold(ctx)
+	o, err := s.fold(ctx, atLeast)
 	if err != nil {
 		return err
 	}
-	s.views++
 	f(o)
 	if after := s.after; after != nil {
 		s.after = nil
@@ -155,7 +157,7 @@ func (w *world) put(k events.Kind, verb string, o metav1.Object) events.Seq {
 // load reads an object of the present state.
 func load[T any](w *world, k events.Kind, namespace, name string) *T {
 	w.t.Helper()
-	o, err := w.store.fold(w.t.Context())
+	o, err := w.store.fold(w.t.Context(), math.MaxUint64)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -326,6 +328,22 @@ func TestLostFence(t *testing.T) {
 	if ds := w.agent(); ds.Status.NumberReady != 9 || ds.Generation != 2 {
 		t.Errorf("ready %d, generation %d: the other write was lost", ds.Status.NumberReady, ds.Generation)
 	}
+}
+
+// TestFenceOfSeveral: of a new and an old object the old one is fenced.
+func TestFenceOfSeveral(t *testing.T) {
+	w := newWorld(t)
+	w.mustApply(agent)
+	w.store.after = func() {
+		ds := w.agent()
+		ds.Status.NumberReady = 9
+		w.put(events.DaemonSet, events.VerbUpdated, ds)
+	}
+	w.mustApply("{apiVersion: v1, kind: Namespace, metadata: {name: prod}}\n---\n" + strings.Replace(agent, "agent:1", "agent:2", 1))
+	if ds := w.agent(); ds.Status.NumberReady != 9 || ds.Generation != 2 {
+		t.Errorf("ready %d, generation %d: the other write was lost", ds.Status.NumberReady, ds.Generation)
+	}
+	check(t, fmt.Sprint(w.types()), "[daemonset.created daemonset.updated namespace.created daemonset.updated]")
 }
 
 // TestFenceLostForever: the tries are bounded.

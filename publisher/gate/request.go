@@ -132,7 +132,7 @@ func refusalOf(err error) *refusal {
 	var e *events.Error
 	if !errors.As(err, &e) {
 		return &refusal{Code: "E-GATE-FAILED", What: "the request was not carried out", Why: err.Error(),
-			Do: "try again; if that fails too, run rollcall doctor", Exit: events.ExitFailure}
+			Do: "try again", Exit: events.ExitFailure}
 	}
 	return &refusal{Code: e.Code, What: e.What, Where: e.Where, Why: e.Why, Do: e.Do, Exit: e.Exit}
 }

@@ -1,11 +1,14 @@
 package manifest
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -99,4 +102,35 @@ func ValidateNamespace(n, old *corev1.Namespace) field.ErrorList {
 		errs = append(sameIdentity(&n.ObjectMeta, &old.ObjectMeta), errs...)
 	}
 	return errs
+}
+
+// ValidateControllerRevision returns what is wrong with a revision: as a new
+// one if old is nil. Its data never changes, its number may.
+func ValidateControllerRevision(r, old *appsv1.ControllerRevision) field.ErrorList {
+	errs := validateMeta(&r.ObjectMeta, true)
+	errs = append(errs, atLeast0(r.Revision, field.NewPath("revision"))...)
+	if old != nil {
+		errs = append(sameIdentity(&r.ObjectMeta, &old.ObjectMeta), errs...)
+		if !bytes.Equal(r.Data.Raw, old.Data.Raw) {
+			errs = append(errs, field.Invalid(field.NewPath("data"), omitted, immutable))
+		}
+	}
+	return append(errs, revisionData(r.Data.Raw, field.NewPath("data"))...)
+}
+
+// omitted stands for a value that is too long for a refusal.
+const omitted = "<value omitted>"
+
+func revisionData(raw []byte, path *field.Path) field.ErrorList {
+	if len(raw) == 0 {
+		return field.ErrorList{field.Required(path, "data is mandatory")}
+	}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return field.ErrorList{field.Invalid(path, omitted, fmt.Sprintf("error parsing data: %v", err))}
+	}
+	if _, ok := v.(map[string]any); !ok {
+		return field.ErrorList{field.Invalid(path, omitted, "data must be a valid JSON object")}
+	}
+	return nil
 }

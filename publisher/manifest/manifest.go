@@ -116,8 +116,7 @@ func Parse(file string, data []byte) ([]Document, error) {
 		file = "manifest"
 	}
 	p := &parser{file: file, shapes: map[reflect.Type][]shapeField{}}
-	data, err := p.text(data)
-	if err != nil {
+	if err := p.text(data); err != nil {
 		return nil, err
 	}
 	roots, err := p.roots(data)

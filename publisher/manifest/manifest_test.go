@@ -153,6 +153,7 @@ func TestRefusals(t *testing.T) {
 		{"M7 replicas", spec("replicas: 3\n"), "E-MAN-FIELD", []string{"one pod on each node"}},
 		{"M8 second document", agent + "---\n" + with(t, "name: agent", "name: Agent"), "E-MAN-NAME", []string{"document 2 of 2", "line 22"}},
 		{"M8 second does not parse", agent + "---\nkind: [\n", "E-MAN-YAML", []string{"document 2 of 2"}},
+		{"M8 the same behind a byte order mark", "\xef\xbb\xbf---\n" + agent + "---\nkind: [\n", "E-MAN-YAML", []string{"document 2 of 2"}},
 		{"M9 kind", with(t, "DaemonSet", "Deployment"), "E-MAN-KIND", []string{"line 2", "want one of DaemonSet"}},
 		{"M9 kind misspelt", with(t, "DaemonSet", "daemonSets"), "E-MAN-KIND", []string{"did you mean DaemonSet?"}},
 		{"M9 kind missing", with(t, "kind: DaemonSet\n", ""), "E-MAN-KIND", []string{"kind is missing"}},

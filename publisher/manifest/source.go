@@ -15,30 +15,29 @@ import (
 	"rollcall/events"
 )
 
-// text returns data as UTF-8 without a byte order mark, or refuses it.
-func (p *parser) text(data []byte) ([]byte, error) {
+// text refuses data that is not UTF-8. The parser skips a byte order mark.
+func (p *parser) text(data []byte) error {
 	if len(data) > MaxBytes {
-		return nil, p.refuse(nil, "E-MAN-SIZE", "", &events.Error{
+		return p.refuse(nil, "E-MAN-SIZE", "", &events.Error{
 			What: fmt.Sprintf("the file has %d bytes", len(data)), Why: fmt.Sprintf("at most %d are read", MaxBytes),
 			Do: "split it into several files"})
 	}
 	for _, bom := range []string{"\xff\xfe", "\xfe\xff"} {
 		if bytes.HasPrefix(data, []byte(bom)) {
-			return nil, p.refuse(nil, "E-MAN-ENCODING", "", &events.Error{
+			return p.refuse(nil, "E-MAN-ENCODING", "", &events.Error{
 				What: "the file is UTF-16", Why: "a manifest is UTF-8", Do: "save it as UTF-8"})
 		}
 	}
-	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	for i := 0; i < len(data); {
 		r, n := utf8.DecodeRune(data[i:])
 		if r == utf8.RuneError && n == 1 || r == 0 {
 			line := 1 + bytes.Count(data[:i], []byte("\n"))
-			return nil, p.refuse(&yaml.Node{Line: line}, "E-MAN-ENCODING", "", &events.Error{
+			return p.refuse(&yaml.Node{Line: line}, "E-MAN-ENCODING", "", &events.Error{
 				What: fmt.Sprintf("byte %d (0x%02x) is not text", i, data[i]), Why: "a manifest is UTF-8", Do: "save it as UTF-8"})
 		}
 		i += n
 	}
-	return data, nil
+	return nil
 }
 
 // separator begins a document. It is only used to count documents of a file
@@ -58,10 +57,11 @@ func (p *parser) roots(data []byte) ([]*yaml.Node, error) {
 		}
 		if err != nil {
 			p.index = len(roots) + 1
-			p.count = max(p.index, len(separator.FindAllIndex(bytes.TrimLeft(data, "\r\n \t"), -1)))
-			if !separator.Match(firstLine(data)) && separator.Match(data) {
-				p.count = max(p.index, 1+len(separator.FindAllIndex(data, -1)))
+			n := len(separator.FindAllIndex(data, -1))
+			if !separator.Match(firstLine(data)) {
+				n++
 			}
+			p.count = max(p.index, n)
 			return nil, p.syntax(data, err)
 		}
 		if n.Kind != yaml.DocumentNode || len(n.Content) != 1 || isEmpty(n.Content[0]) {

@@ -389,3 +389,34 @@ func TestImmutableSelector(t *testing.T) {
 	manifest.PrepareUpdate(docs[0].Object, old)
 	checkRefusal(t, docs[0].Check(old), "E-MAN-IMMUTABLE", "field is immutable", "spec.selector", "line 8", "--cascade=orphan")
 }
+
+// TestRevisionRules is Q21 and M28.
+func TestRevisionRules(t *testing.T) {
+	for _, tc := range []struct {
+		data string
+		n    int64
+		name string
+		want string
+	}{
+		{`{}`, 0, "agent-1", ""},
+		{`{"spec":{}}`, 3, "agent-1", ""},
+		{``, 1, "agent-1", "data: Required value: data is mandatory"},
+		{`{`, 1, "agent-1", "error parsing data: unexpected end of JSON input"},
+		{`[]`, 1, "agent-1", "data must be a valid JSON object"},
+		{`null`, 1, "agent-1", "data must be a valid JSON object"},
+		{`{}`, -1, "agent-1", "revision: Invalid value: -1"},
+		{`{}`, 1, "", "metadata.name: Required value"},
+		{`{}`, 1, "A", "metadata.name: Invalid value"},
+	} {
+		r := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: tc.name, Namespace: "prod"}, Revision: tc.n}
+		r.Data.Raw = []byte(tc.data)
+		checkErrors(t, manifest.ValidateControllerRevision(r, nil), tc.want)
+	}
+	old := &appsv1.ControllerRevision{ObjectMeta: metav1.ObjectMeta{Name: "a", Namespace: "prod"}, Revision: 1}
+	old.Data.Raw = []byte(`{}`)
+	next := old.DeepCopy()
+	next.Revision = 2
+	checkErrors(t, manifest.ValidateControllerRevision(next, old), "")
+	next.Data.Raw = []byte(`{"a":1}`)
+	checkErrors(t, manifest.ValidateControllerRevision(next, old), "data: Invalid value: \"<value omitted>\": field is immutable")
+}
