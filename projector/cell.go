@@ -191,7 +191,7 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 	s := d.Survey(c, &d.survey)
 	k := class{desired: c.Place == Run, scheduled: c.Place == Run && len(c.Pods) > 0,
 		misscheduled: len(c.Pods) > 0 && (c.Place == Keep || c.Place == Evict),
-		creating: c.Creating(), spare: c.Place == Keep}
+		creating:     c.Creating(), spare: c.Place == Keep}
 	d.classifyLive(c, s, &k)
 	add := func(w Work, in bool) {
 		if in {
