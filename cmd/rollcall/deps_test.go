@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/importer"
+	"go/parser"
+	"go/token"
+	"go/types"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// layer says what a package of the module is and what it may import of the
+// module. Imports go down only.
+type layer struct {
+	pure  bool     // but for the files in shell
+	shell []string // files that may use clock, goroutines and I/O
+	may   []string // packages of the module that it may import, besides its tests
+	why   string
+}
+
+const module = "rollcall"
+
+// vocabulary is what everything above the log may speak.
+var vocabulary = []string{"events", "events/wire", "events/daemonpod"}
+
+func with(more ...string) []string { return append(slices.Clone(vocabulary), more...) }
+
+var layers = map[string]layer{
+	"events/wire":                  {pure: true, why: "bytes in, objects out: at the bottom, so that every reader walks the same wire"},
+	"events":                       {pure: true, may: []string{"events/wire"}, why: "the vocabulary; knows no log, no state and no clock"},
+	"events/daemonpod":             {pure: true, may: []string{"events", "events/wire"}, why: "what a daemon pod is made of: who decides and who does must agree"},
+	"events/memlog":                {pure: true, shell: []string{"tail.go"}, may: []string{"events"}, why: "the log that tests and simulations run on; only waiting for more needs a channel"},
+	"events/logtest":               {may: with("events/memlog"), why: "what every log has to pass"},
+	"events/natsd":                 {may: []string{"events"}, why: "the one package that knows nats-server"},
+	"events/stream":                {may: []string{"events"}, why: "the one package that knows JetStream as a log"},
+	"projector":                    {pure: true, shell: []string{"projector.go"}, may: vocabulary, why: "the fold; it never sees who publishes"},
+	"projector/story":              {pure: true, may: vocabulary, why: "the log told to people; needs no state of the cells"},
+	"controller":                   {pure: true, shell: []string{"controller.go"}, may: with("projector"), why: "decides from a state; never sees who carries out"},
+	"controller/replay":            {pure: true, may: with("projector", "controller"), why: "decides recorded plans again"},
+	"controller/sim":               {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "a world for the core alone: the real executor is not its oracle"},
+	"controller/scenario":          {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "conversations with the core"},
+	"publisher":                    {pure: false, may: vocabulary, why: "carries commands out; never sees the state of the controller"},
+	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: with("publisher"), why: "a world driven by the log alone"},
+	"publisher/manifest":           {pure: true, may: with("publisher"), why: "bytes in, checked objects out"},
+	"publisher/gate":               {may: with("publisher", "publisher/manifest"), why: "the one writer for outsiders; sees state through an interface of its own"},
+	"controller/scenario/coverage": {may: with("controller/scenario"), why: "writes docs/COVERAGE.md"},
+	"cmd/rollcall":                 {may: nil, why: "wiring: may import everything"},
+}
+
+// owners are the only importers of a module outside.
+var owners = map[string][]string{
+	"github.com/nats-io/nats-server/":      {"events/natsd", "cmd/rollcall"}, // the command prints its version
+	"github.com/nats-io/nats.go/jetstream": {"events/stream"},
+	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
+	"github.com/vmihailenco/msgpack":       {"events", "events/wire"},
+	"github.com/spf13/cobra":               {"cmd/rollcall"},
+	"k8s.io/kubernetes":                    {},
+	"k8s.io/client-go":                     {},
+}
+
+// forbidden are imports that no pure file has, with what to do instead.
+var forbidden = map[string]string{
+	"os":                     "take bytes as an argument",
+	"net":                    "leave I/O to a shell",
+	"net/http":               "leave I/O to a shell",
+	"log":                    "return data; shells log",
+	"log/slog":               "return data; shells log",
+	"math/rand":              "derive it from the input, or take it as an argument",
+	"math/rand/v2":           "derive it from the input, or take it as an argument",
+	"crypto/rand":            "take ids as an argument",
+	"github.com/google/uuid": "derive ids with daemonpod.UID, so that replay gives the same",
+}
+
+// clockCalls are the functions of time that a pure file does not call.
+var clockCalls = []string{"Now", "Since", "Until", "After", "AfterFunc", "NewTimer", "NewTicker", "Tick", "Sleep"}
+
+type listed struct {
+	ImportPath, Dir, Export string
+	GoFiles, Imports        []string
+	Standard                bool
+}
+
+// list asks the go command about the module's packages and what they import.
+func list(t *testing.T) (own []listed, exports map[string]string) {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-export", "-deps", "-json=ImportPath,Dir,Export,GoFiles,Imports,Standard", module+"/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	exports = map[string]string{}
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p listed
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		exports[p.ImportPath] = p.Export
+		if p.ImportPath == module || strings.HasPrefix(p.ImportPath, module+"/") {
+			own = append(own, p)
+		}
+	}
+	return own, exports
+}
+
+func name(p listed) string { return strings.TrimPrefix(p.ImportPath, module+"/") }
+
+// TestLayers holds every package of the module to its row, and fails on one
+// that has none: a new package gets its place on purpose.
+func TestLayers(t *testing.T) {
+	own, _ := list(t)
+	for _, p := range own {
+		l, ok := layers[name(p)]
+		if !ok {
+			t.Errorf("package %s has no layer: add it to the table in deps_test.go, with the reason", name(p))
+			continue
+		}
+		for _, imp := range p.Imports {
+			rel, inside := strings.CutPrefix(imp, module+"/")
+			if inside && name(p) != "cmd/rollcall" && !slices.Contains(l.may, rel) {
+				t.Errorf("%s imports %s, but: %s", name(p), rel, l.why)
+			}
+			for prefix, who := range owners {
+				if (strings.HasPrefix(imp, prefix) || imp == strings.TrimSuffix(prefix, "/")) && !slices.Contains(who, name(p)) {
+					t.Errorf("%s imports %s, which is for %v only", name(p), imp, who)
+				}
+			}
+		}
+	}
+}
+
+// TestPurity reads every file of the pure packages: no clock, goroutine,
+// channel, I/O or global randomness, and no range over a map, whose order
+// could reach an output.
+func TestPurity(t *testing.T) {
+	own, exports := list(t)
+	lookup := func(path string) (io.ReadCloser, error) { return os.Open(exports[path]) }
+	for _, p := range own {
+		l := layers[name(p)]
+		if !l.pure {
+			continue
+		}
+		fset := token.NewFileSet()
+		var files []*ast.File
+		for _, f := range p.GoFiles {
+			file, err := parser.ParseFile(fset, filepath.Join(p.Dir, f), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files = append(files, file)
+		}
+		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
+		conf := types.Config{Importer: importer.ForCompiler(fset, "gc", lookup)}
+		if _, err := conf.Check(p.ImportPath, fset, files, info); err != nil {
+			t.Fatalf("check %s: %v", p.ImportPath, err)
+		}
+		for i, file := range files {
+			if slices.Contains(l.shell, p.GoFiles[i]) {
+				continue
+			}
+			for _, why := range impure(file, info) {
+				t.Errorf("%s/%s:%d: %s", name(p), p.GoFiles[i], fset.Position(why.pos).Line, why.text)
+			}
+		}
+	}
+}
+
+type finding struct {
+	pos  token.Pos
+	text string
+}
+
+// impure lists what a pure file must not hold.
+func impure(file *ast.File, info *types.Info) (found []finding) {
+	add := func(n ast.Node, format string, args ...any) {
+		found = append(found, finding{n.Pos(), fmt.Sprintf(format, args...)})
+	}
+	for _, imp := range file.Imports {
+		if do, bad := forbidden[strings.Trim(imp.Path.Value, `"`)]; bad {
+			add(imp, "imports %s: %s", imp.Path.Value, do)
+		}
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch x := n.(type) {
+		case *ast.GoStmt:
+			add(x, "starts a goroutine: leave it to a shell")
+		case *ast.ChanType, *ast.SendStmt, *ast.SelectStmt:
+			add(x, "uses a channel: return data instead")
+		case *ast.RangeStmt:
+			if _, isMap := info.TypeOf(x.X).Underlying().(*types.Map); isMap {
+				add(x, "ranges over a map: sort its keys first, because the order must not reach an output")
+			}
+		case *ast.SelectorExpr:
+			if o := info.Uses[x.Sel]; o != nil && o.Pkg() != nil && o.Pkg().Path() == "time" &&
+				o.Parent() == o.Pkg().Scope() && slices.Contains(clockCalls, x.Sel.Name) {
+				add(x, "calls time.%s: take the time as an argument", x.Sel.Name)
+			}
+		}
+		return true
+	})
+	return found
+}
+
+// TestPuritySeesImpurity plants each kind of impurity and expects it to be found.
+func TestPuritySeesImpurity(t *testing.T) {
+	for src, want := range map[string]string{
+		`package p; import "os"; var _ = os.Args`:                           "imports \"os\"",
+		`package p; import "time"; var _ = time.Now()`:                      "time.Now",
+		`package p; func f() { go f() }`:                                    "goroutine",
+		`package p; func f(m map[int]int) { for range m { } }`:              "ranges over a map",
+		`package p; var c chan int`:                                         "channel",
+		`package p; import "math/rand/v2"; var _ = rand.Int()`:              "math/rand",
+		`package p; type m map[string]int; func f(x m) { for range x { } }`: "ranges over a map",
+	} {
+		fset := token.NewFileSet()
+		file, err := parser.ParseFile(fset, "p.go", src, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := &types.Info{Types: map[ast.Expr]types.TypeAndValue{}, Uses: map[*ast.Ident]types.Object{}}
+		conf := types.Config{Importer: importer.Default(), Error: func(error) {}}
+		_, _ = conf.Check("p", fset, []*ast.File{file}, info) // imports may be missing: names are enough
+		var texts []string
+		for _, f := range impure(file, info) {
+			texts = append(texts, f.text)
+		}
+		if !strings.Contains(strings.Join(texts, "\n"), want) {
+			t.Errorf("%s: found %q, want %q", src, texts, want)
+		}
+	}
+}
+
+// limits on size; a file that was over it when the test came keeps its size.
+const (
+	maxFileLines = 400
+	maxFuncLines = 60
+)
+
+// TestSizes keeps files and functions readable.
+func TestSizes(t *testing.T) {
+	own, _ := list(t)
+	for _, p := range own {
+		for _, f := range p.GoFiles {
+			fset := token.NewFileSet()
+			file, err := parser.ParseFile(fset, filepath.Join(p.Dir, f), nil, parser.SkipObjectResolution)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := fset.File(file.Pos()).LineCount(); n > maxFileLines {
+				t.Errorf("%s/%s has %d lines: is there a second thing in it?", name(p), f, n)
+			}
+			for _, d := range file.Decls {
+				fn, ok := d.(*ast.FuncDecl)
+				if !ok {
+					continue
+				}
+				if n := fset.Position(fn.End()).Line - fset.Position(fn.Pos()).Line + 1; n > maxFuncLines {
+					t.Errorf("%s/%s: %s has %d lines", name(p), f, fn.Name.Name, n)
+				}
+			}
+		}
+	}
+}
