@@ -23,13 +23,13 @@
 //	                              affinity tolerations hostNetwork annotate finalizers
 //	ds delete NAME [cascade=background|foreground|orphan]
 //	pod add NAME [ds=D] [node=N] [pin=N] [rev=A] [owner=none|D|other] [labels=..] [phase=..] [ready=true] [age=10s] [deleting=true]
-//	pod ready|unready|fail|succeed|terminate|gone|disown|finalizers=..|labels=..|touch POD ..
+//	pod POD .. ready|unready|fail|succeed|terminate|gone|disown|touch|labels=..|rev=A|finalizers=..
 //	revision add NAME [ds=D] [owner=none|D|dead] [image=..] [number=1] [hash=..]
-//	revision delete REVISION
+//	revision delete|disown REVISION
 //	reconcile NAME                show the decision, append nothing
 //	sync NAME ..                  reconcile and append until there is nothing more to append
 //	step NAME                     the same once
-//	execute [refuse=all|N|n1,..] [only=n1,..]   answer commands under way
+//	execute [refuse=all|n1,..] [quota=N] [only=n1,..] [bind=false]   answer commands under way
 //	kubelet [only=n1,..] [gone]   bind, end and make ready what is on nodes; images named bad* never
 //	                              get ready, those named fail* fail
 //	run [rounds] [step=1s]        sync all, execute and kubelet until nothing happens

@@ -212,7 +212,8 @@ func (w *world) kubelet(only string, endOnly bool) {
 	}
 }
 
-// doRun lets everybody act in turn until nothing happens.
+// doRun lets everybody act in turn until nothing happens, or for so many
+// rounds. With no number of rounds time also passes to when something is due.
 func (w *world) doRun(c *command) {
 	rounds, step := 50, time.Second
 	if s := c.word(0); s != "" {
@@ -240,12 +241,32 @@ func (w *world) doRun(c *command) {
 		}
 		w.doExecute(&command{})
 		w.kubelet("", false)
-		if w.state.Seq() == at {
+		switch due := w.due(); {
+		case w.state.Seq() > at:
+			w.now = w.now.Add(step)
+		case c.word(0) != "" || due.IsZero():
 			return
+		default:
+			w.now = due
 		}
-		w.now = w.now.Add(step)
 	}
 	if c.word(0) == "" {
 		w.fatal("no rest after %d rounds", rounds)
 	}
+}
+
+// due returns when a decision is to be made again, except for the one that
+// calls a rollout stalled; zero: never.
+func (w *world) due() time.Time {
+	var due time.Time
+	for _, k := range w.names() {
+		at := controller.Reconcile(w.state, k, w.now).RequeueAt
+		if d := w.state.DaemonSet(k); at.IsZero() || d != nil && !at.Before(d.Progress.Add(d.Settings.Deadline)) {
+			continue
+		}
+		if due.IsZero() || at.Before(due) {
+			due = at
+		}
+	}
+	return due
 }

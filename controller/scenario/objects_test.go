@@ -65,9 +65,9 @@ func (w *world) doTime(c *command) {
 	w.now = w.now.Add(d)
 }
 
-var series = regexp.MustCompile(`^(.*?)(\d+)\.\.(.*?)(\d+)$`)
+var series = regexp.MustCompile(`^(.*?)(\d+)(\D?)\.\.(.*?)(\d+)(\D?)$`)
 
-// expand writes n1..n3 out.
+// expand writes n1..n3 and n1a..n3a out.
 func (w *world) expand(words []string) []string {
 	var out []string
 	for _, x := range words {
@@ -77,12 +77,12 @@ func (w *world) expand(words []string) []string {
 			continue
 		}
 		from, _ := strconv.Atoi(m[2])
-		to, _ := strconv.Atoi(m[4])
-		if m[1] != m[3] || from > to {
+		to, _ := strconv.Atoi(m[5])
+		if m[1] != m[4] || m[3] != m[6] || from > to {
 			w.fatal("no series: %s", x)
 		}
 		for i := from; i <= to; i++ {
-			out = append(out, fmt.Sprintf("%s%0*d", m[1], len(m[2]), i))
+			out = append(out, fmt.Sprintf("%s%0*d%s", m[1], len(m[2]), i, m[3]))
 		}
 	}
 	return out
@@ -253,6 +253,8 @@ func (w *world) set(ds *appsv1.DaemonSet, k, v string) {
 		r := w.rolling(ds)
 		r.MaxSurge = ptr.To(intstr.Parse(v))
 		r.MaxUnavailable = ptr.To(intstr.FromInt32(0))
+	case "block": // a rolling update block whatever the strategy is
+		spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxSurge: ptr.To(intstr.Parse(v)), MaxUnavailable: ptr.To(intstr.FromInt32(0))}
 	case "minReady":
 		spec.MinReadySeconds = w.number(v)
 	case "history":

@@ -67,11 +67,9 @@ func (w *world) doPod(c *command) {
 		}
 		return
 	}
-	verb, words := c.word(0), c.words
+	verb, words := "set", c.words
 	if len(c.opts) == 0 {
-		words = words[1:]
-	} else {
-		verb = "set"
+		verb, words = words[len(words)-1], words[:len(words)-1]
 	}
 	for _, p := range w.find(words) {
 		o := w.pod(p)

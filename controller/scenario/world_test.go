@@ -130,8 +130,27 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if small {
 		w.check()
 		w.wakes(before, dirty)
+		w.timers()
 	}
 	return seq
+}
+
+// timers fails if a decision changes with time alone and did not ask to be made
+// again by then (G05, L03, L04).
+func (w *world) timers() {
+	w.t.Helper()
+	for _, k := range w.names() {
+		res := controller.Reconcile(w.state, k, w.now)
+		until := w.now.Add(24 * time.Hour)
+		if !res.RequeueAt.IsZero() {
+			until = res.RequeueAt.Add(-1)
+		}
+		later := controller.Reconcile(w.state, k, until)
+		if is, was := w.describe(later), w.describe(res); is != was {
+			w.fatal("after #%d the decision for %s changes by %s, and it asked to be made again at %v, from\n%s\nto\n%s",
+				w.state.Seq(), k, until.Sub(w.now), res.RequeueAt, was, is)
+		}
+	}
 }
 
 // check fails if what the state keeps up to date is not what its objects say.
