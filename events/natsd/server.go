@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -101,8 +102,9 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 	}
 	outside := rand.Text()
 	opts := serverOptions(o, s.dir, at)
-	opts.Users = users(subjects, s.password, outside, readOnly)
-	if err := s.run(ctx, opts); err != nil {
+	users, account := users(subjects, s.password, outside, readOnly)
+	opts.Users, opts.Accounts = users, []*server.Account{account}
+	if err := s.run(ctx, opts, subjects); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if opts.DontListen {
@@ -157,13 +159,16 @@ func serverOptions(o Options, dir string, at address) *server.Options {
 }
 
 // run starts the server and waits until it takes connections.
-func (s *Server) run(ctx context.Context, opts *server.Options) error {
+func (s *Server) run(ctx context.Context, opts *server.Options, subjects events.Subjects) error {
 	ns, err := server.NewServer(opts)
 	if err != nil {
 		return fmt.Errorf("start the NATS server: %w", err)
 	}
 	s.ns = ns
 	ns.SetLoggerV2(s.log, false, false, false)
+	if err := openAccounts(ns, subjects); err != nil {
+		return fmt.Errorf("start the NATS server: %w", err)
+	}
 	ns.Start()
 	wait := readyTimeout
 	if d, ok := ctx.Deadline(); ok {
@@ -172,6 +177,12 @@ func (s *Server) run(ctx context.Context, opts *server.Options) error {
 	if !ns.ReadyForConnections(wait) || !ns.JetStreamEnabled() {
 		return &events.Error{Code: "E-STORE-START", What: "the NATS server does not start", Where: s.dir, Why: s.log.last(),
 			Do: "see its warnings; restore the data directory from an export if it is damaged", Exit: events.ExitHalt}
+	}
+	// A server with other accounts leaves that of the log without a store.
+	if log := ns.GlobalAccount(); !log.JetStreamEnabled() {
+		if err := log.EnableJetStream(nil, nil); err != nil {
+			return fmt.Errorf("open the store of the NATS server: %w", err)
+		}
 	}
 	return ctx.Err()
 }
@@ -190,11 +201,15 @@ func (s *Server) URL() string {
 // Warnings returns the last warnings and errors of the server, oldest first.
 func (s *Server) Warnings() []string { return s.log.lines() }
 
+// InProcessConn returns the client's end of a new connection in the process; it
+// makes a Server a nats.InProcessConnProvider.
+func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
+
 // Connect returns a connection in the process, with all rights, or with those
 // of a reader on a server opened read-only. The caller closes it.
 func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	all := append([]nats.Option{
-		nats.InProcessServer(s.ns),
+		nats.InProcessServer(s),
 		nats.UserInfo(insideUser, s.password),
 		nats.CustomInboxPrefix(insideInbox),
 		nats.Name("rollcall"),

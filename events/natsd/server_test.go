@@ -287,6 +287,45 @@ func refusal(t *testing.T, connect func(...nats.Option) (*nats.Conn, error), do 
 	return nc.LastError()
 }
 
+// An answer goes where its request says: it must not go into the log.
+func TestAnswersStayOutOfTheLog(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	js := logStream(t, mustConnect(t, s.Connect))
+	if _, err := js.Publish(t.Context(), "rollcall.test.pod.default.x", []byte("fact")); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := "$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.c"
+	if _, err := js.CreateConsumer(t.Context(), "ROLLCALL_test", jetstream.ConsumerConfig{Name: "c", AckPolicy: jetstream.AckNonePolicy}); err != nil {
+		t.Fatal(err)
+	}
+	out := mustConnect(t, c.Connect)
+	for _, subject := range []string{"$JS.API.STREAM.INFO.ROLLCALL_test", next,
+		"$JS.API.DIRECT.GET.ROLLCALL_test.rollcall.test.pod.default.x", "rollcall.test.gate.submit"} {
+		if err := out.PublishRequest(subject, "rollcall.test.pod.default.x", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Requests of one connection are answered in order.
+	ojs, err := jetstream.New(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if _, err := ojs.Stream(t.Context(), "ROLLCALL_test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st, err := js.Stream(t.Context(), "ROLLCALL_test")
+	if err != nil || st.CachedInfo().State.LastSeq != 1 {
+		t.Errorf("answers were stored in the log: %+v, %v", st.CachedInfo().State, err)
+	}
+}
+
 func TestOutsideReadsAndAsks(t *testing.T) {
 	dir := t.TempDir()
 	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})

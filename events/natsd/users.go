@@ -1,6 +1,8 @@
 package natsd
 
 import (
+	"fmt"
+
 	"github.com/nats-io/nats-server/v2/server"
 
 	"rollcall/events"
@@ -12,14 +14,18 @@ const (
 	insideUser  = "rollcall"
 	outsideUser = "cli"
 	insideInbox = "_ROLLCALL"
+
+	outsideAccount = "OUTSIDE"
 )
 
 // inProcess is the server's name for connections that come through no socket.
 const inProcess = "IN_PROCESS"
 
 // users returns who may connect: rollcall itself, in the process only, and
-// whoever has the generated credentials.
-func users(s events.Subjects, inside, outside string, readOnly bool) []*server.User {
+// whoever has the generated credentials, from an account of its own. There the
+// answer to a request goes to a subject of that account: in one account with
+// the log, an answer could be directed into the log.
+func users(s events.Subjects, inside, outside string, readOnly bool) ([]*server.User, *server.Account) {
 	in := &server.User{Username: insideUser, Password: inside,
 		AllowedConnectionTypes: map[string]struct{}{inProcess: {}}}
 	if readOnly {
@@ -28,11 +34,33 @@ func users(s events.Subjects, inside, outside string, readOnly bool) []*server.U
 			Subscribe: &server.SubjectPermission{Allow: []string{insideInbox + ".>"}},
 		}
 	}
-	out := &server.User{Username: outsideUser, Password: outside, Permissions: &server.Permissions{
+	acc := server.NewAccount(outsideAccount)
+	out := &server.User{Username: outsideUser, Password: outside, Account: acc, Permissions: &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: append(askGate(s), readLog(s)...)},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
 	}}
-	return []*server.User{in, out}
+	return []*server.User{in, out}, acc
+}
+
+// openAccounts lets the outside account make its requests of the log's account.
+// It comes before the start of the server, which else gives every account a
+// JetStream API of its own.
+func openAccounts(ns *server.Server, s events.Subjects) error {
+	log := ns.GlobalAccount()
+	out, err := ns.LookupAccount(outsideAccount)
+	if err != nil {
+		return err
+	}
+	for _, subject := range append(askGate(s), readLog(s)...) {
+		// One request of a reader or of a search for services has many answers.
+		if err := log.AddServiceExportWithResponse(subject, server.Streamed, nil); err != nil {
+			return fmt.Errorf("export %s: %w", subject, err)
+		}
+		if err := out.AddServiceImport(log, subject, subject); err != nil {
+			return fmt.Errorf("import %s: %w", subject, err)
+		}
+	}
+	return nil
 }
 
 // askGate returns the subjects of requests to the gate and of looking for it.

@@ -11,9 +11,10 @@ import (
 	"rollcall/events"
 )
 
-// gatherFrom is how many appends must wait to be worth a batch: a batch costs
-// some milliseconds however small, and one sync for all of it.
-const gatherFrom = 10
+// defaultGather is how many appends must wait to be worth a batch where each
+// write is synced: a batch costs some milliseconds however small, and one sync
+// for all of it.
+const defaultGather = 10
 
 // singly bounds the appends that are under way by themselves at once.
 const singly = 64
@@ -48,7 +49,7 @@ func (l *Log) flush() {
 		if round == nil {
 			return
 		}
-		if len(round) < gatherFrom {
+		if len(round) < l.gather {
 			l.sendEach(round)
 			continue
 		}

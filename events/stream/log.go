@@ -28,7 +28,15 @@ type Options struct {
 	Replicas      int           // of a stream that is made; 0: one
 	MemoryStorage bool          // of a stream that is made; one that is opened may have it
 	AckTimeout    time.Duration // of one append, then its outcome is unknown; 0: 5 s
+	// Gather is how many appends must wait to be sent as one batch. 0: ten,
+	// which is right for a server that syncs each write; GatherRelaxed is for one
+	// that does not.
+	Gather int
 }
+
+// GatherRelaxed is the Options.Gather for a server that does not sync each
+// write: fewer are faster by themselves.
+const GatherRelaxed = 200
 
 // defaultAckTimeout is longer than a server stalls on a slow disk and shorter
 // than a person waits.
@@ -41,6 +49,7 @@ type Log struct {
 	js       jetstream.JetStream
 	subjects events.Subjects
 	timeout  time.Duration
+	gather   int
 	// request sends a message and waits for its answer. Tests lose answers here.
 	request func(context.Context, *nats.Msg) (*nats.Msg, error)
 
@@ -83,9 +92,12 @@ func attach(nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", s.Stream(), err)
 	}
-	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, request: nc.RequestMsgWithContext}
+	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, gather: o.Gather, request: nc.RequestMsgWithContext}
 	if l.timeout == 0 {
 		l.timeout = defaultAckTimeout
+	}
+	if l.gather == 0 {
+		l.gather = defaultGather
 	}
 	return l, nil
 }
