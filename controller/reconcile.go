@@ -207,9 +207,12 @@ func (r *decider) handOver(c *projector.Cell) {
 	if len(s.Old) == 0 || len(s.New) == 0 || s.Old[0].OwnerUID != r.d.UID {
 		return
 	}
-	if s.Old[0].ReadySince.IsZero() || r.isAvailable(s.New[0]) {
+	switch from := r.d.AvailableFrom(s.New[0]); {
+	case s.Old[0].ReadySince.IsZero() || r.isAvailable(s.New[0]):
 		r.delete(c, s.Old[0], events.SurgeDone)
 		r.rollout.Surging--
+	case !from.IsZero():
+		r.requeueBy(from) // the cell is available through its old pod, so it does not mature
 	}
 }
 

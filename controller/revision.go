@@ -94,7 +94,7 @@ func (r *decider) newRevision(number int64) {
 		rev.Labels = map[string]string{}
 	}
 	rev.Labels[daemonpod.RevisionLabel] = hash
-	r.write(events.ControllerRevision, events.VerbCreated, rev, 0)
+	r.write(events.ControllerRevision, events.VerbCreated, rev, r.s.RevisionEnd(key))
 }
 
 // forget deletes old revisions beyond the history limit, oldest first, and

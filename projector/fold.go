@@ -23,7 +23,7 @@ func Fold(s *State, e events.Event) {
 	case events.Object:
 		err = s.foldObject(e, b)
 	case events.Gone:
-		s.foldGone(b)
+		s.foldGone(e, b)
 	case *events.Plan:
 		s.foldPlan(e, b)
 	case events.Outcome:
@@ -70,7 +70,7 @@ func (s *State) foldObject(e events.Event, o events.Object) error {
 	return nil
 }
 
-func (s *State) foldGone(g events.Gone) {
+func (s *State) foldGone(e events.Event, g events.Gone) {
 	switch g.Kind {
 	case events.Node:
 		s.dropNode(g.Key.Name)
@@ -81,6 +81,7 @@ func (s *State) foldGone(g events.Gone) {
 		delete(s.others[g.Kind], g.Key)
 	case events.ControllerRevision:
 		s.dropRevision(g.Key)
+		s.revGone[g.Key] = e.Seq
 	default:
 		delete(s.others[g.Kind], g.Key)
 	}
@@ -203,6 +204,7 @@ func (s *State) foldRevision(e events.Event, o events.Object) error {
 	}
 	old := s.revisions[o.Key]
 	s.revRows[o.Key] = row{o, e.Seq}
+	delete(s.revGone, o.Key)
 	rev := viewRevision(o.Key, r, e.Seq)
 	s.revisions[o.Key] = rev
 	if old != nil && old.OwnerUID != rev.OwnerUID {

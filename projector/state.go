@@ -77,6 +77,7 @@ type State struct {
 	byUID     map[types.UID]*DaemonSet // live and ghosts
 	revisions map[events.Key]*Revision
 	revRows   map[events.Key]row
+	revGone   map[events.Key]events.Seq // where a revision of that name was deleted
 	others    map[events.Kind]map[events.Key]row
 	orphans   map[string]map[events.Key]*Pod // ownerless pods by namespace
 	onNode    map[string][]*Pod
@@ -104,7 +105,7 @@ func New(log string) *State {
 		position: Position{Log: log},
 		nodes:    map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
-		revisions: map[events.Key]*Revision{}, revRows: map[events.Key]row{},
+		revisions: map[events.Key]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
 		others:  map[events.Kind]map[events.Key]row{},
 		orphans: map[string]map[events.Key]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{}, dirty: map[events.Key]bool{},
@@ -156,6 +157,10 @@ func (s *State) Pods() []*Pod {
 
 // Revision returns a ControllerRevision, or nil.
 func (s *State) Revision(k events.Key) *Revision { return s.revisions[k] }
+
+// RevisionEnd returns the position of the last fact of a revision that is not
+// there: of its deletion, or 0. A revision of that name is created after it.
+func (s *State) RevisionEnd(k events.Key) events.Seq { return s.revGone[k] }
 
 // RevisionsOf returns the revisions of a namespace with this owner uid (empty:
 // no controller) by name.
