@@ -127,3 +127,45 @@ func TestAddresses(t *testing.T) {
 		t.Error("a pod gave back the address of another")
 	}
 }
+
+// A step is the same event for every world that makes it, whenever it does.
+func TestStepHasOneID(t *testing.T) {
+	st := newStand(t, Options{})
+	st.put(events.Node, events.VerbCreated, NewNode("n1", 0, 1))
+	late := New(st.s, st.options)
+	for e, err := range st.log.Read(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		late.Observe(e)
+	}
+	a := st.w.Due(st.now, 1)[0].(*Step)
+	b := late.Due(st.now.Add(time.Hour), 1)[0].(*Step)
+	if a.Event.ID != b.Event.ID || a.Fence != b.Fence || a.Fence.Last != 1 {
+		t.Errorf("%v under %v, and %v under %v", a.Event.ID, a.Fence, b.Event.ID, b.Fence)
+	}
+}
+
+// A condition's transition time is when its status changed, not when it was
+// written: minReadySeconds counts from it.
+func TestTransitionTimes(t *testing.T) {
+	o := &corev1.Pod{}
+	n := &corev1.Node{}
+	first, later := stamp(epoch), stamp(epoch.Add(time.Hour))
+	for _, c := range []struct {
+		at     time.Duration
+		status corev1.ConditionStatus
+		want   time.Time
+	}{{0, "True", first.Time}, {time.Hour, "True", first.Time}, {time.Hour, "False", later.Time}} {
+		at := stamp(epoch.Add(c.at))
+		ch := change{pod: o, at: at}
+		ch.set(corev1.PodReady, c.status, "", "")
+		setNodeCondition(n, corev1.NodeCondition{Type: corev1.NodeReady, Status: c.status}, at)
+		if got := condition(o, corev1.PodReady); !got.LastTransitionTime.Time.Equal(c.want) || got.Status != c.status {
+			t.Errorf("pod at %v: %+v", c.at, got)
+		}
+		if got := n.Status.Conditions[0]; len(n.Status.Conditions) != 1 || !got.LastTransitionTime.Time.Equal(c.want) || got.Status != c.status {
+			t.Errorf("node at %v: %+v", c.at, n.Status.Conditions)
+		}
+	}
+}

@@ -1,0 +1,159 @@
+package publisher_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/publisher"
+)
+
+// An unknown outcome is the same event under the same expectation again.
+func TestAppendUntilKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		faults := []memlog.Fault{memlog.LoseAppend, memlog.LoseAck, memlog.LoseAck}
+		tries := 0
+		x := events.Expect{Subject: b.s.Object(events.Node, events.Key{Name: "c"})}
+		e := events.Event{ID: b.id(), Type: "node.created"}
+		var err error
+		if e.Body, err = events.NewObject(events.Node, node("c")); err != nil {
+			t.Fatal(err)
+		}
+		b.log.Inject(func(fence events.Expect, es []events.Event) memlog.Fault {
+			if fence != x || len(es) != 1 || es[0].ID != e.ID {
+				t.Errorf("try %d: %v under %v", tries, es, fence)
+			}
+			tries++
+			if tries > len(faults) {
+				return memlog.None
+			}
+			return faults[tries-1]
+		})
+		seq, err := publisher.Append(t.Context(), b.log, x, e)
+		if err != nil || seq != 5 || tries != 4 {
+			t.Errorf("position %d, %v, after %d tries", seq, err, tries)
+		}
+		if n := len(b.all()); n != 5 {
+			t.Errorf("%d events, want 5", n)
+		}
+		b.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.LoseAppend })
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := publisher.Append(ctx, b.log, x, e); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, events.ErrUnknown) {
+			t.Errorf("out of time: %v", err)
+		}
+	})
+}
+
+// mute is a log whose tail brings nothing until it is opened.
+type mute struct {
+	*memlog.Log
+	open chan struct{}
+}
+
+func (l mute) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		select {
+		case <-l.open:
+			l.Log.Tail(ctx, after)(yield)
+		case <-ctx.Done():
+			yield(events.Event{}, ctx.Err())
+		}
+	}
+}
+
+// late is a world that cannot be reached before a time.
+type late struct {
+	publisher.LogWorld
+	from time.Time
+}
+
+func (w late) Create(ctx context.Context, p *corev1.Pod) (*corev1.Pod, error) {
+	if time.Now().Before(w.from) {
+		return nil, errors.New("connection refused")
+	}
+	return w.LogWorld.Create(ctx, p)
+}
+
+// An executor that has not heard from the log for longer than a log remembers
+// ids does not act before it has read what it missed.
+func TestDriveDoesNotActOnOldNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.plan(create("agent-1", "a"), create("agent-2", "b"))
+		l := mute{b.log, make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() {
+			done <- publisher.Drive(ctx, l, publisher.Options{}, publisher.NewExecutor(b.s, late{from: time.Now().Add(10 * time.Minute)}))
+		}()
+		synctest.Wait()
+		// Another executor answers; the log has forgotten the id since.
+		_, err := b.log.Append(ctx, events.Expect{}, events.Event{ID: b.id(), Type: events.Failed, Source: "rival",
+			Cause: events.Cause{Seq: 5}, Body: events.Outcome{DaemonSet: dsKey, UID: "ds-1", Reason: "Forbidden"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		b.want("5/0 command.failed Forbidden")
+		close(l.open)
+		time.Sleep(time.Hour)
+		b.want("5/0 command.failed Forbidden", "5/1 pod.created")
+		cancel()
+		<-done
+	})
+}
+
+// unsure is a log that does not know its end at first.
+type unsure struct {
+	*memlog.Log
+	from time.Time
+}
+
+func (l unsure) Info(ctx context.Context) (events.Info, error) {
+	if time.Now().Before(l.from) {
+		return events.Info{}, errors.New("no answer")
+	}
+	return l.Log.Info(ctx)
+}
+
+// What is tried again is reported, and goes on when the trouble is over.
+func TestDriveReportsTrouble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.plan(create("agent-1", "a"))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		reports := map[string]int{}
+		go func() {
+			done <- publisher.Drive(ctx, unsure{b.log, time.Now().Add(5 * time.Minute)},
+				publisher.Options{Report: func(err error) { reports[err.Error()]++ }},
+				publisher.NewExecutor(b.s, late{from: time.Now().Add(2 * time.Minute)}))
+		}()
+		time.Sleep(time.Hour)
+		cancel()
+		<-done
+		b.want("5/0 pod.created")
+		asked, refused := 0, 0
+		for text, n := range reports {
+			if strings.HasPrefix(text, "ask the log for its end") {
+				asked += n
+			}
+			if strings.HasPrefix(text, "CreatePod logging/agent-1") {
+				refused += n
+			}
+		}
+		if asked == 0 || refused == 0 || asked > 400 {
+			t.Errorf("reports %v", reports)
+		}
+	})
+}
