@@ -124,15 +124,15 @@ func (s *situation) delete() verdict {
 	if pod == nil {
 		return v
 	}
-	if pod.DeletionTimestamp != nil {
-		return overtaken(ReasonTerminating, "the pod is already being deleted")
-	}
 	if c := metav1.GetControllerOfNoCopy(pod); c != nil && c.UID != s.owner.UID {
 		return overtaken(ReasonNotOwned, "the pod belongs to "+c.Kind+" "+c.Name)
 	}
 	// A node of the same name is another node, whose kubelet never had the pod.
 	other := s.command.NodeUID != "" && s.command.NodeUID != s.nodeUID
 	gone := pod.Spec.NodeName == s.command.Node && (s.nodeUID == "" || other)
+	if pod.DeletionTimestamp != nil && !gone {
+		return overtaken(ReasonTerminating, "the pod is already being deleted")
+	}
 	return verdict{act: actDelete, pod: pod, gone: gone}
 }
 
