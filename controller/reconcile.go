@@ -144,8 +144,7 @@ func (r *decider) evict(c *projector.Cell) {
 		why = events.Suspended
 	}
 	for _, p := range c.Pods {
-		stray := c.Place == projector.Gone && c.NodeUID == "" && p.Bound && !r.d.Deleting()
-		if p.OwnerUID == r.d.UID && !c.Leaving(p.UID) && (!p.Deleting || c.Place == projector.Gone) && !stray {
+		if r.d.Forfeits(c, p) {
 			r.delete(c, p, why)
 		}
 	}

@@ -199,18 +199,11 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		}
 	}
 	add(WorkAdopt, len(s.Orphans) > 0 && (c.Place != Gone || c.Node == ""))
-	switch {
-	case d.Deleting():
-		k.work = 0
-		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool {
-			return p.OwnerUID == d.UID && !c.Leaving(p.UID) && (!p.Deleting || c.Place == Gone)
-		}))
-		return k
-	case c.Place == Gone:
-		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return c.forfeits(d, p) }))
-		return k
-	case c.Place == Evict:
-		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return !p.Deleting && c.forfeits(d, p) }))
+	if d.Deleting() || c.Place <= Evict {
+		if d.Deleting() {
+			k.work = 0
+		}
+		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return d.Forfeits(c, p) }))
 		return k
 	}
 	add(WorkTerminal, slices.ContainsFunc(s.Dead, func(p *Pod) bool { return p.OwnerUID == d.UID }))
@@ -229,17 +222,28 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		add(WorkMissing, missing)
 		k.waiting = !missing && s.Live() == 0 && s.Terminating+s.Leaving > 0
 	}
-	if len(s.Old) == 1 && len(s.New) == 0 && !k.creating {
+	// A pod that is to go but still runs makes two: a third may not join (S1).
+	if len(s.Old) == 1 && len(s.New) == 0 && !k.creating && !(d.Surge && s.Leaving > 0) {
 		d.classifyOld(c, s.Old[0], now, &k)
 	}
 	return k
 }
 
-// forfeits reports whether p has to go because its node may not have it. A pod
-// bound to a node that the log never told of is left alone: its node may yet come.
-func (c *Cell) forfeits(d *DaemonSet, p *Pod) bool {
-	known := c.Place != Gone || c.NodeUID != "" || !p.Bound
-	return known && p.OwnerUID == d.UID && !c.Leaving(p.UID)
+// Forfeits reports whether a pod of c is to be deleted because its node may
+// not have it or its DaemonSet is going. On a node that is gone that includes
+// pods that are terminating, unless that was forced already: no kubelet will
+// end them. A pod bound to a node that the log never told of is left alone:
+// its node may yet come.
+func (d *DaemonSet) Forfeits(c *Cell, p *Pod) bool {
+	switch {
+	case p.OwnerUID != d.UID || c.Leaving(p.UID):
+		return false
+	case c.Place != Gone:
+		return !p.Deleting && (c.Place == Evict || d.Deleting())
+	case p.Forced:
+		return false
+	}
+	return d.Deleting() || c.NodeUID != "" || !p.Bound
 }
 
 func (d *DaemonSet) classifyLive(c *Cell, s *Survey, k *class) {

@@ -27,6 +27,7 @@ type PodView struct {
 	Ready     bool
 	ReadyFrom time.Time // lastTransitionTime of the Ready condition, by the kubelet's clock
 	Deleting  bool
+	Forced    bool // deleting without a grace period: only finalizers hold it
 	Created   time.Time
 	labels    []byte // msgpack, to match a selector when it matters
 }
@@ -105,6 +106,8 @@ func (v *PodView) readMeta(c *wire.Cursor) {
 			v.Created = parseTime(c.Str())
 		case "deletionTimestamp":
 			v.Deleting = len(c.Str()) > 0
+		case "deletionGracePeriodSeconds":
+			v.Forced = !c.Nil() && c.Int() == 0
 		case "ownerReferences":
 			for range c.Array() {
 				v.readOwner(c)
