@@ -26,7 +26,8 @@ func (w *world) nameOfPod(k events.Key) string {
 	if w.podNames[p.UID] == "" {
 		w.podNames[p.UID] = k.Name
 		if strings.HasPrefix(k.Name, p.OwnerName+"-") && p.OwnerName != "" {
-			w.podNames[p.UID] = p.Node + string(rune('a'+w.letters[p.Node]))
+			n := w.letters[p.Node]
+			w.podNames[p.UID] = p.Node + strings.Repeat("z", n/26) + string(rune('a'+n%26))
 			w.letters[p.Node]++
 		}
 	}

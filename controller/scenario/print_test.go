@@ -238,7 +238,10 @@ func (w *world) doCells(c *command) {
 			text += " pending:" + strings.ToLower(strings.TrimSuffix(string(x.Do), "Pod"))
 		}
 		if cell.Failures > 0 {
-			text += fmt.Sprintf(" failures %d until +%s", cell.Failures, cell.BackoffUntil().Sub(w.now))
+			text += fmt.Sprintf(" failures %d", cell.Failures)
+			if wait := cell.BackoffUntil().Sub(w.now); wait >= 0 {
+				text += fmt.Sprintf(" next in %s", wait)
+			}
 		}
 		w.printf("%s", text)
 	}
