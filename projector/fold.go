@@ -13,7 +13,7 @@ import (
 // each once. It is total: what cannot be decoded is quarantined with its
 // position.
 func Fold(s *State, e events.Event) {
-	s.position = s.position.next(e.Seq, e.Raw)
+	s.advance(e.Seq, e.Raw)
 	if e.Stored.After(s.time) {
 		s.time = e.Stored
 	}

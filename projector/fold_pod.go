@@ -26,6 +26,12 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 		p = &Pod{}
 		s.pods[o.Key] = p
 	} else {
+		if p.stays(&v) {
+			p.ReadySince = readySince(p, &v, e.Stored, false)
+			p.PodView, p.Object, p.Seq = v, o, e.Seq
+			s.recount(p.cell.owner, p.cell)
+			return nil
+		}
 		s.unindex(p)
 		if v.Terminal() && !p.Terminal() && p.cell != nil && !p.ReadySince.IsZero() && s.time.Sub(p.ReadySince) >= resetAfter {
 			p.cell.Failures = 0
@@ -42,6 +48,14 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 	s.index(p)
 	s.claim(p)
 	return nil
+}
+
+// stays reports whether a new version of p belongs where p is: most facts tell
+// of readiness alone, and need no look at who claims the pod.
+func (p *Pod) stays(v *PodView) bool {
+	return p.cell != nil && p.OwnerUID != "" && p.OwnerUID == v.OwnerUID && p.Daemon == v.Daemon && p.Node == v.Node &&
+		p.Bound == v.Bound && p.Deleting == v.Deleting && !p.Terminal() && !v.Terminal() &&
+		p.Created.Equal(v.Created) && string(p.labels) == string(v.labels)
 }
 
 // readySince returns since when a pod is ready, in log time: the position at

@@ -11,6 +11,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"maps"
 	"slices"
 	"time"
@@ -28,17 +29,17 @@ type Position struct {
 	Chain [sha256.Size]byte
 }
 
-// next returns the position after one more event with these bytes.
-func (p Position) next(seq events.Seq, raw []byte) Position {
-	h := sha256.New()
-	h.Write(p.Chain[:])
+// advance takes one more event with these bytes into the position.
+func (s *State) advance(seq events.Seq, raw []byte) {
+	p := &s.position
+	s.hash.Reset()
+	s.hash.Write(p.Chain[:])
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], uint64(len(raw)))
-	h.Write(n[:])
-	h.Write(raw)
+	s.hash.Write(n[:])
+	s.hash.Write(raw)
 	p.Seq = seq
-	h.Sum(p.Chain[:0])
-	return p
+	s.hash.Sum(p.Chain[:0])
 }
 
 // row is one object with the position of its last fact.
@@ -67,6 +68,7 @@ const maxQuarantine = 1000
 // State is the fold of a log.
 type State struct {
 	position Position
+	hash     hash.Hash
 	time     time.Time // of the log: the greatest Stored so far
 
 	nodes     map[string]*Node
@@ -102,8 +104,8 @@ type pendingRef struct {
 // New returns the state before the first event of the log with this ID.
 func New(log string) *State {
 	return &State{
-		position: Position{Log: log},
-		nodes:    map[string]*Node{}, pods: map[events.Key]*Pod{},
+		position: Position{Log: log}, hash: sha256.New(),
+		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		revisions: map[events.Key]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
 		others:  map[events.Kind]map[events.Key]row{},
