@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/publisher/manifest"
+	"rollcall/publisher/simkubelet"
+)
+
+// source is the source of the events with which up begins a cluster.
+const source = "up"
+
+// maxAppend is how many events a log takes at once.
+const maxAppend = 500
+
+// found gives a new cluster its nodes, and ends what an up before was stopped
+// at. A cluster that has its nodes keeps them, whatever --nodes says.
+func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
+	f := founding{Cluster: o.cluster, Nodes: o.nodes, Seed: o.seed}
+	dir := ""
+	if in.server != nil {
+		dir = in.server.Dir()
+		was, found, err := loadFounding(dir)
+		if err != nil {
+			return err
+		}
+		if found && (was.Added || in.nodeCount() > 0) {
+			f = was
+		}
+	} else if in.nodeCount() > 0 {
+		f.Added, f.Nodes = true, in.nodeCount()
+	}
+	if f.Added || in.nodeCount() > 0 {
+		if has := in.nodeCount(); o.nodesGiven && o.nodes != f.Nodes {
+			s.out.printf("keeping the %d nodes of the log: --nodes is for a new cluster; use rollcall node add or delete\n", has)
+		}
+	}
+	if f.Added {
+		return nil
+	}
+	if dir != "" {
+		if err := saveFounding(dir, f); err != nil {
+			return err
+		}
+	}
+	if err := in.addNodes(ctx, s, f); err != nil {
+		return err
+	}
+	if f.Added = true; dir == "" {
+		return nil
+	}
+	return saveFounding(dir, f)
+}
+
+func (in *instance) nodeCount() (n int) {
+	in.state.Read(func(st *projector.State) { n = len(st.Nodes()) })
+	return n
+}
+
+// addNodes appends those nodes of a founding that the log does not hold.
+func (in *instance) addNodes(ctx context.Context, s *session, f founding) error {
+	var missing []events.Event
+	now := time.Now()
+	var err error
+	in.state.Read(func(st *projector.State) {
+		for _, n := range simkubelet.NewNodes(f.Nodes, f.Seed) {
+			if st.Node(n.Name) != nil {
+				continue
+			}
+			manifest.PrepareCreate(n, manifest.Stamp{UID: n.UID, Now: now})
+			o, bad := events.NewObject(events.Node, n)
+			err = errors.Join(err, bad)
+			missing = append(missing, events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
+				Source: source, Actor: actor(), At: now, Body: o})
+		}
+	})
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	for len(missing) > 0 {
+		part := missing[:min(len(missing), maxAppend)]
+		if _, err := appendAll(ctx, in.log, part); err != nil {
+			return err
+		}
+		missing = missing[len(part):]
+	}
+	s.out.printf("%s added\n", plural(f.Nodes, "node"))
+	return nil
+}
+
+// appendAll appends es as one, again while the outcome is unknown.
+func appendAll(ctx context.Context, log events.Appender, es []events.Event) (events.Seq, error) {
+	for {
+		seq, err := log.Append(ctx, events.Expect{}, es...)
+		if !errors.Is(err, events.ErrUnknown) || ctx.Err() != nil {
+			return seq, err
+		}
+	}
+}
+

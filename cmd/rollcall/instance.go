@@ -1,0 +1,244 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/oklog/ulid/v2"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/events/natsd"
+	"rollcall/events/stream"
+	"rollcall/projector"
+	"rollcall/publisher"
+	"rollcall/publisher/gate"
+	"rollcall/publisher/simkubelet"
+)
+
+const defaultCluster = "local"
+
+// stopTime bounds a clean stop.
+const stopTime = 5 * time.Second
+
+// instance is everything that up runs.
+type instance struct {
+	options  upOptions
+	subjects events.Subjects
+	server   *natsd.Server // nil: the NATS server is somebody else's
+	nc       *nats.Conn
+	log      *stream.Log
+	began    events.Info // the log when the instance started
+	state    *projector.Projector
+	gate     *gate.Gate
+	stops    []func() error // in the order of starting
+	failure  chan error     // the first part that ended by itself says why
+}
+
+// gateStore is the projector's state as the gate reads it.
+type gateStore struct{ *projector.Projector }
+
+// View implements gate.Store.
+func (s gateStore) View(ctx context.Context, atLeast events.Seq, f func(gate.Objects)) error {
+	return s.Projector.View(ctx, atLeast, func(st *projector.State) { f(st) })
+}
+
+// startInstance starts all parts, each on what those before it made, and
+// returns when the log has been read to its end. If one cannot start, those
+// before it are stopped.
+func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *instance, err error) {
+	in := &instance{options: o, failure: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.stop())
+		}
+	}()
+	if in.subjects, err = events.NewSubjects(o.cluster); err != nil {
+		return nil, err
+	}
+	done := s.progress("opening the log", nil)
+	defer done()
+	if err := in.connect(ctx); err != nil {
+		return nil, err
+	}
+	in.log, err = stream.Open(ctx, in.nc, in.subjects, stream.Options{Create: true, MemoryStorage: o.memory})
+	if err != nil {
+		return nil, err
+	}
+	if in.began, err = in.log.Info(ctx); err != nil {
+		return nil, err
+	}
+	done()
+	if err := in.project(ctx, s, v); err != nil {
+		return nil, err
+	}
+	c := controller.New(in.log, in.subjects, in.state)
+	in.launch(c.Run)
+	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{})
+	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
+	in.launch(func(ctx context.Context) error {
+		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
+	})
+	in.gate = gate.New(in.log, in.subjects, gateStore{in.state}, time.Now, ulid.Make, newUID)
+	service, err := gate.Serve(context.WithoutCancel(ctx), in.nc, in.gate)
+	if err != nil {
+		return nil, err
+	}
+	in.stops = append(in.stops, service.Stop)
+	return in, in.register()
+}
+
+// connect starts the embedded server or reaches the one that is named.
+func (in *instance) connect(ctx context.Context) (err error) {
+	o := in.options
+	if o.natsURL != "" {
+		if in.nc, err = dial(o.natsURL, o.natsCreds); err != nil {
+			return err
+		}
+	} else {
+		if err := checkCluster(o); err != nil {
+			return err
+		}
+		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.listen, Cluster: o.cluster})
+		if err != nil {
+			return err
+		}
+		in.stops = append(in.stops, in.server.Close)
+		if in.nc, err = in.server.Connect(); err != nil {
+			return err
+		}
+	}
+	in.stops = append(in.stops, func() error {
+		in.nc.Close()
+		return nil
+	})
+	return nil
+}
+
+// dial connects to a NATS server that is somebody else's.
+func dial(address, creds string) (*nats.Conn, error) {
+	opts := []nats.Option{nats.Name("rollcall"), nats.MaxReconnects(-1)}
+	if creds != "" {
+		opts = append(opts, nats.UserCredentials(creds))
+	}
+	nc, err := nats.Connect(address, opts...)
+	if err == nil {
+		return nc, nil
+	}
+	where := "--nats-url"
+	if u, bad := url.Parse(address); bad == nil {
+		where = u.Redacted()
+	}
+	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: where, Why: err.Error(),
+		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
+}
+
+// checkCluster refuses another cluster's data directory.
+func checkCluster(o upOptions) error {
+	if o.data == "" {
+		return nil
+	}
+	f, found, err := loadFounding(o.data)
+	if err != nil || !found || f.Cluster == o.cluster {
+		return err
+	}
+	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", f.Cluster), Where: o.data,
+		Why: fmt.Sprintf("cluster %q was asked for", o.cluster), Do: "give --cluster " + f.Cluster + ", or another directory", Exit: events.ExitInput}
+}
+
+// project starts the projector and waits until it has read the log.
+func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
+	o := projector.Options{Follow: []func(events.Event){v.follow}}
+	if dir := in.options.data; dir != "" {
+		known, err := loadPosition(dir)
+		if err != nil {
+			return err
+		}
+		o.Known = known
+		o.Save = func(p projector.Position) error { return savePosition(dir, p) }
+	}
+	v.from = in.began.Last
+	in.state = projector.Open(in.log, o)
+	in.launch(in.state.Run)
+	defer s.progress("reading the log", func() string {
+		var at events.Seq
+		in.state.Read(func(st *projector.State) { at = st.Seq() })
+		return fmt.Sprintf("%d of %d events", at, in.began.Last)
+	})()
+	select {
+	case <-in.state.Ready():
+		return nil
+	case err := <-in.failure:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// launch runs a part until stop. One that ends before is a failure of all.
+func (in *instance) launch(run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			select {
+			case in.failure <- err:
+			default:
+			}
+		}
+	}()
+	in.stops = append(in.stops, func() error {
+		cancel()
+		<-done
+		return nil
+	})
+}
+
+// register lists the instance for commands in other terminals.
+func (in *instance) register() error {
+	if in.server == nil || in.server.URL() == "" {
+		return nil
+	}
+	remove, err := register(running{PID: os.Getpid(), Dir: in.server.Dir(), Cluster: in.options.cluster, Started: time.Now().UTC()})
+	if err != nil {
+		return nil // a user without a home can still say --data
+	}
+	in.stops = append(in.stops, remove)
+	return nil
+}
+
+// stop stops the parts in reverse order of starting. It gives up after stopTime.
+func (in *instance) stop() error {
+	done := make(chan error, 1)
+	go func() {
+		var errs []error
+		for i := len(in.stops) - 1; i >= 0; i-- {
+			errs = append(errs, in.stops[i]())
+		}
+		done <- errors.Join(errs...)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(stopTime):
+		return &events.Error{Code: "E-CLI-STOP", What: fmt.Sprintf("the instance did not stop within %s", stopTime),
+			Do: "start it again: it goes on from its log", Exit: events.ExitFailure}
+	}
+}
+
+// newUID returns a random UUID of version 4 (RFC 9562).
+func newUID() types.UID {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails: it ends the program first
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	return types.UID(fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
+}

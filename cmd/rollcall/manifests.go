@@ -1,0 +1,185 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"os/user"
+	"slices"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/publisher/gate"
+	"rollcall/publisher/manifest"
+)
+
+// Annotations that up gives to DaemonSets which do not have them.
+const (
+	annotationDeadline = projector.AnnotationDeadline
+	annotationRate     = projector.AnnotationRate
+)
+
+// file is a manifest that was read and is well in itself.
+type file struct {
+	name string
+	data []byte
+}
+
+func (f file) request(namespace, actor string) gate.ApplyRequest {
+	return gate.ApplyRequest{Actor: actor, File: f.name, Manifest: string(f.data), Namespace: namespace}
+}
+
+// readManifests reads and checks all manifests. If one is refused, none is
+// returned.
+func (s *session) readManifests(paths []string, namespace string) ([]file, error) {
+	var files []file
+	for _, path := range paths {
+		f, err := s.readManifest(path)
+		if err != nil {
+			return nil, err
+		}
+		if err := f.check(namespace); err != nil {
+			return nil, err
+		}
+		files = append(files, f)
+	}
+	return files, nil
+}
+
+func (s *session) readManifest(path string) (file, error) {
+	if path != "-" {
+		data, err := gate.ReadManifest(path)
+		return file{path, data}, err
+	}
+	data, err := io.ReadAll(io.LimitReader(s.in, manifest.MaxBytes+1))
+	if err != nil {
+		return file{}, &events.Error{Code: "E-MAN-FILE", What: "standard input cannot be read", Why: err.Error(), Exit: events.ExitInput, Err: err}
+	}
+	return file{"standard input", data}, nil
+}
+
+// check refuses what the gate would refuse of every object as a new one.
+func (f file) check(namespace string) error {
+	docs, err := manifest.Parse(f.name, f.data)
+	if err != nil {
+		return err
+	}
+	for i := range docs {
+		d := &docs[i]
+		if err := d.InNamespace(namespace); err != nil {
+			return err
+		}
+		manifest.PrepareCreate(d.Object, manifest.Stamp{UID: "unknown", Now: time.Now()})
+		if err := d.Check(nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// annotate writes annotations into the DaemonSets of manifests that do not have
+// them. Everything else stays as it is written.
+func annotate(files []file, annotations map[string]string) error {
+	if len(annotations) == 0 {
+		return nil
+	}
+	for i := range files {
+		data, err := annotated(files[i].data, annotations)
+		if err != nil {
+			return fmt.Errorf("annotate %s: %w", files[i].name, err)
+		}
+		files[i].data = data
+	}
+	return nil
+}
+
+func annotated(data []byte, annotations map[string]string) ([]byte, error) {
+	var out bytes.Buffer
+	enc := yaml.NewEncoder(&out)
+	enc.SetIndent(2)
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var doc yaml.Node
+		err := dec.Decode(&doc)
+		if errors.Is(err, io.EOF) {
+			return out.Bytes(), enc.Close()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 || doc.Content[0].Kind != yaml.MappingNode {
+			continue // it holds nothing but comments
+		}
+		if k := child(doc.Content[0], "kind"); k != nil && k.Value == string(events.DaemonSet) {
+			annotateDocument(doc.Content[0], annotations)
+		}
+		if err := enc.Encode(&doc); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func annotateDocument(root *yaml.Node, annotations map[string]string) {
+	at := child(root, "metadata")
+	if at == nil {
+		return
+	}
+	into := child(at, "annotations")
+	if into == nil || into.Kind != yaml.MappingNode {
+		if into != nil && into.Tag != "!!null" {
+			return // a list of aliases and the like is left to who reads it
+		}
+		fresh := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}
+		if into != nil {
+			*into = *fresh
+		} else {
+			into = fresh
+			at.Content = append(at.Content, scalar("annotations"), into)
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(annotations)) {
+		if child(into, k) == nil {
+			into.Content = append(into.Content, scalar(k), scalar(annotations[k]))
+		}
+	}
+}
+
+func scalar(s string) *yaml.Node {
+	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Style: yaml.DoubleQuotedStyle, Value: s}
+}
+
+// child returns the value of a key of a mapping, or nil.
+func child(m *yaml.Node, key string) *yaml.Node {
+	for i := 0; m.Kind == yaml.MappingNode && i+1 < len(m.Content); i += 2 {
+		if m.Content[i].Value == key {
+			if v := m.Content[i+1]; v.Kind == yaml.AliasNode {
+				return v.Alias
+			}
+			return m.Content[i+1]
+		}
+	}
+	return nil
+}
+
+// printReply says what became of a request, one line an object.
+func (s *session) printReply(r gate.Reply) {
+	for _, w := range r.Warnings {
+		fmt.Fprintln(s.err, "warning: "+w)
+	}
+	for _, x := range r.Results {
+		s.out.printf("%s\n", x.What)
+	}
+}
+
+// actor returns the name of the user, to be told with what was done.
+func actor() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
+}

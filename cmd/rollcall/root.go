@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/publisher/manifest"
+)
+
+// run is the program: it returns the exit code. ctx ends long commands cleanly.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out := newOutput(stdout, cancel)
+	s := &session{in: stdin, out: out, err: stderr}
+	err := s.execute(ctx, args)
+	if failed := out.failure(); failed != nil {
+		err = failed
+	}
+	return report(stderr, err)
+}
+
+// session is what every command works with.
+type session struct {
+	in  io.Reader
+	out *output
+	err io.Writer
+}
+
+// execute runs the command that args name.
+func (s *session) execute(ctx context.Context, args []string) error {
+	for _, a := range args {
+		if !utf8.ValidString(a) {
+			return &events.Error{Code: "E-CLI-UTF8", What: fmt.Sprintf("argument %q is not UTF-8", a), Do: "write it in UTF-8", Exit: events.ExitInput}
+		}
+	}
+	started := false
+	root := s.root()
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.SetArgs(args)
+	root.SetIn(s.in)
+	root.SetOut(s.out)
+	root.SetErr(s.err)
+	err := root.ExecuteContext(ctx)
+	if err == nil || started || errors.As(err, new(*events.Error)) {
+		return err
+	}
+	return usageError("E-CLI-ARGS", err.Error(), "see rollcall --help")
+}
+
+func usageError(code, what, do string) error {
+	return &events.Error{Code: code, What: what, Do: do, Exit: events.ExitInput}
+}
+
+// root makes the tree of commands.
+func (s *session) root() *cobra.Command {
+	root := s.group("rollcall", "Run DaemonSets on an event log",
+		`rollcall is the DaemonSet controller on an event log: every fact and every
+decision is in one order in NATS JetStream, to be read, followed and decided again.
+
+Begin with
+
+  rollcall up --nodes 50 -f testdata/manifests/fluentd.yaml
+
+and, while it runs, in another terminal
+
+  rollcall get ds -A
+  rollcall log -f`,
+		s.upCommand(), s.exitCodesTopic())
+	root.SilenceErrors, root.SilenceUsage = true, true
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(s.helpCommand(root))
+	root.CompletionOptions.HiddenDefaultCmd = true
+	forbidRepeats(root)
+	return root
+}
+
+// group is a command that only has commands under it.
+func (s *session) group(use, short, long string, under ...*cobra.Command) *cobra.Command {
+	c := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return unknownCommand(c, args[0])
+			}
+			c.SetOut(s.err)
+			if err := c.Help(); err != nil {
+				return err
+			}
+			return errHelpShown
+		}}
+	c.AddCommand(under...)
+	return c
+}
+
+func unknownCommand(c *cobra.Command, name string) error {
+	var names []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
+			names = append(append(names, sub.Name()), sub.Aliases...)
+		}
+	}
+	return usageError("E-CLI-COMMAND", fmt.Sprintf("%s has no command %q", c.CommandPath(), name),
+		suggestion(name, names, "see "+c.CommandPath()+" --help"))
+}
+
+// suggestion asks for the nearest of the names, or says otherwise.
+func suggestion(name string, names []string, otherwise string) string {
+	if near := manifest.Nearest(name, names, 1); len(near) > 0 {
+		return "did you mean " + near[0] + "?"
+	}
+	return otherwise
+}
+
+// helpCommand is cobra's, but refuses what it does not know.
+func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{Use: "help [COMMAND]", Short: "Help about a command or a topic",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return unknownCommand(c, rest[0])
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		}}
+}
+
+func (s *session) exitCodesTopic() *cobra.Command {
+	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: strings.TrimSpace(`
+0  done; up: it was stopped, or with --once every DaemonSet is rolled out
+1  it was tried and did not work; verify found a difference; the output could not be written
+2  bad input: a flag, an argument, a manifest, a name that does not exist; nothing was done
+3  the log is damaged or not readable, or up --once ended with a stalled rollout
+4  another process holds the data directory
+
+Every error is one line on standard error:
+
+  error: CODE: what is wrong (where): why; what to do`)}
+}
+
+// takes refuses another number of arguments than those named in the command's
+// use; at most -1 is any number.
+func takes(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) >= least && (most < 0 || len(args) <= most) {
+			return nil
+		}
+		what := fmt.Sprintf("%s has %d arguments", c.CommandPath(), len(args))
+		if most >= 0 && len(args) > most {
+			what = fmt.Sprintf("%s does not take %q", c.CommandPath(), args[most])
+		}
+		return usageError("E-CLI-ARGS", what, "write "+c.UseLine())
+	}
+}

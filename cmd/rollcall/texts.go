@@ -1,0 +1,135 @@
+package main
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/projector"
+)
+
+// banner says what runs, where its data is, and what to try next.
+func (s *session) banner(in *instance) {
+	o := in.options
+	var b strings.Builder
+	fmt.Fprintf(&b, "rollcall  cluster %s: controller, executor and simulated nodes\n", o.cluster)
+	next := ""
+	switch {
+	case in.server == nil:
+		fmt.Fprintf(&b, "  NATS     %s (not started here)\n", in.nc.ConnectedUrlRedacted())
+		next = " --nats-url " + in.nc.ConnectedUrlRedacted()
+	case in.server.URL() == "":
+		b.WriteString("  NATS     in this process only\n")
+	default:
+		fmt.Fprintf(&b, "  NATS     %s  credentials in %s\n", in.server.URL(), in.server.Dir()+"/connection.json")
+		next = " --data " + in.server.Dir()
+	}
+	fmt.Fprintf(&b, "  Log      stream %s at #%d\n", in.subjects.Stream(), in.began.Last)
+	if in.server != nil {
+		fmt.Fprintf(&b, "  Data     %s\n", in.dataText())
+		fmt.Fprintf(&b, "  Writes   %s\n", in.durabilityText())
+	}
+	if next != "" {
+		fmt.Fprintf(&b, "  Try      rollcall get ds -A%s\n", next)
+		fmt.Fprintf(&b, "           rollcall log -f%s\n", next)
+		fmt.Fprintf(&b, "           rollcall node fail node-0002%s\n", next)
+	}
+	if !o.once {
+		b.WriteString("  Stop     Ctrl-C\n")
+	}
+	s.out.printf("%s\n", b.String())
+}
+
+func (in *instance) dataText() string {
+	switch o := in.options; {
+	case o.memory:
+		return "in memory, nothing is kept"
+	case o.data == "":
+		return in.server.Dir() + ", deleted at the end; keep it with --data DIR"
+	}
+	return in.options.data + ", kept"
+}
+
+func (in *instance) durabilityText() string {
+	switch {
+	case in.options.memory:
+		return "memory: they end with this process"
+	case in.options.durability == "sync":
+		return "sync: an acknowledged write survives a power cut"
+	}
+	return "relaxed: a power cut may lose the last two minutes"
+}
+
+// farewell says what was kept and how to go on.
+func (s *session) farewell(in *instance) error {
+	at := in.lastSeq()
+	switch o := in.options; {
+	case in.server == nil:
+		s.out.printf("stopped at #%d; the log stays on the NATS server\n", at)
+	case o.data != "":
+		s.out.printf("stopped at #%d; the log is kept: go on with  rollcall up --data %s\n", at, o.data)
+	case o.memory:
+		s.out.printf("stopped at #%d; nothing is kept\n", at)
+	default:
+		s.out.printf("stopped at #%d; the temporary log is deleted: keep the next one with --data DIR\n", at)
+	}
+	return s.out.failure()
+}
+
+// printSummary says what an up with --once has done.
+func (s *session) printSummary(in *instance, v *viewer, began time.Time) {
+	var pods, nodes, sets int
+	in.state.Read(func(st *projector.State) {
+		nodes, sets = len(st.Nodes()), len(st.DaemonSets())
+		for _, d := range st.DaemonSets() {
+			pods += d.Counts.Available
+		}
+	})
+	facts, plans := v.counts()
+	s.out.printf("%s: %s available on %s; %s and %s in %.1f s\n", plural(sets, "DaemonSet"), plural(pods, "pod"), plural(nodes, "node"),
+		plural(facts, "fact"), plural(plans, "plan"), time.Since(began).Seconds())
+}
+
+// plural writes a number with its noun.
+func plural(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+// Progress is told of what takes longer than a person waits without asking.
+const (
+	firstProgress = 2 * time.Second
+	nextProgress  = 2 * time.Second
+)
+
+// progress tells on standard error, from two seconds on, that work is under way
+// and how far it is; far may be nil. The function that it returns ends it.
+func (s *session) progress(work string, far func() string) (done func()) {
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for wait := firstProgress; ; wait = nextProgress {
+			select {
+			case <-time.After(wait):
+			case <-stop:
+				return
+			}
+			text := work
+			if far != nil {
+				text += ": " + far()
+			}
+			fmt.Fprintln(s.err, text)
+		}
+	}()
+	ended := false
+	return func() {
+		if !ended {
+			ended = true
+			close(stop)
+			<-stopped
+		}
+	}
+}

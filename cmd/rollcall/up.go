@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/events/natsd"
+)
+
+// maxNodes bounds the nodes of one simulated cluster.
+const maxNodes = 100_000
+
+// Bounds and defaults of the deadline after which a rollout counts as stalled.
+const (
+	deadline     = 10 * time.Minute
+	deadlineOnce = 30 * time.Second
+	longestWait  = 365 * 24 * time.Hour
+)
+
+// upOptions are the flags of up.
+type upOptions struct {
+	nodes      int
+	nodesGiven bool
+	files      []string
+	namespace  string
+	data       string
+	memory     bool
+	durability string
+	once       bool
+	listen     string
+	natsURL    string
+	natsCreds  string
+	cluster    string
+	seed       int64
+	deadline   time.Duration
+	rate       int
+
+	annotations map[string]string // for DaemonSets of the manifests that do not have them
+	durable     natsd.Durability
+}
+
+func (s *session) upCommand() *cobra.Command {
+	var o upOptions
+	c := &cobra.Command{Use: "up", Short: "Run a cluster: NATS, nodes, controller, and what the manifests say", Args: takes(0, 0),
+		Long: `up runs everything in one process: an embedded NATS JetStream with the log,
+simulated nodes, the controller and the executor. It applies the manifests, shows
+the rollout, and stays until it is stopped; with --once until every DaemonSet is
+rolled out (exit 0) or stalled (exit 3).
+
+With --data the log is kept, and the next up on the same directory goes on from it.`,
+		Example: `  rollcall up --nodes 50 -f testdata/manifests/fluentd.yaml
+  rollcall up --data ./cluster -f agent.yaml --once`,
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.nodesGiven = c.Flags().Changed("nodes")
+			if err := o.check(c); err != nil {
+				return err
+			}
+			return s.up(c.Context(), o)
+		}}
+	f := c.Flags()
+	f.IntVar(&o.nodes, "nodes", 3, "simulated nodes of a new cluster")
+	f.StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply; may be given several times, - is standard input")
+	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
+	f.StringVar(&o.data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end)")
+	f.BoolVar(&o.memory, "memory", false, "keep the log in memory only")
+	f.StringVar(&o.durability, "durability", "", "sync: every write survives a power cut; relaxed: the last two minutes may be lost (default sync with --data, else relaxed)")
+	f.BoolVar(&o.once, "once", false, "end when every DaemonSet is rolled out or stalled")
+	f.StringVar(&o.listen, "nats-listen", "127.0.0.1:0", "loopback address of the embedded NATS server, or none")
+	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one")
+	f.StringVar(&o.natsCreds, "nats-creds", "", "credentials file for --nats-url")
+	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
+	f.Int64Var(&o.seed, "seed", 1, "of the simulated nodes: the same seed gives the same nodes")
+	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
+	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
+	return c
+}
+
+// check refuses what cannot be, and completes what depends on other flags.
+func (o *upOptions) check(c *cobra.Command) error {
+	given := c.Flags().Changed
+	if err := within("nodes", int64(o.nodes), 0, maxNodes); err != nil {
+		return err
+	}
+	if _, err := events.NewSubjects(o.cluster); err != nil {
+		return err
+	}
+	for _, pair := range [][2]string{{"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"durability", "nats-url"}} {
+		if given(pair[0]) && given(pair[1]) {
+			return usageError("E-CLI-FLAG", fmt.Sprintf("--%s and --%s exclude each other", pair[0], pair[1]), "give one of them")
+		}
+	}
+	if given("data") && strings.TrimSpace(o.data) == "" {
+		return &events.Error{Code: "E-CLI-STORE", What: "the data directory has no name", Where: "--data", Do: "name a directory", Exit: events.ExitInput}
+	}
+	if given("nats-creds") && !given("nats-url") {
+		return usageError("E-CLI-FLAG", "--nats-creds is for --nats-url", "give both, or neither")
+	}
+	if err := o.checkDurability(); err != nil {
+		return err
+	}
+	return o.checkLimits(given)
+}
+
+func (o *upOptions) checkDurability() error {
+	if o.durability == "" {
+		o.durability = "relaxed"
+		if o.data != "" {
+			o.durability = "sync"
+		}
+	}
+	switch o.durability {
+	case "sync":
+		o.durable = natsd.Sync
+	case "relaxed":
+		o.durable = natsd.Relaxed
+	default:
+		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown durability %q", o.durability), Where: "--durability",
+			Do: "give sync or relaxed", Exit: events.ExitInput}
+	}
+	return nil
+}
+
+// checkLimits turns the limits of rollouts into annotations of DaemonSets,
+// where the controller reads them.
+func (o *upOptions) checkLimits(given func(string) bool) error {
+	o.annotations = map[string]string{}
+	if o.once && !given("progress-deadline") {
+		o.deadline = deadlineOnce
+	}
+	if o.deadline < time.Second || o.deadline > longestWait || o.deadline%time.Second != 0 {
+		return &events.Error{Code: "E-CLI-DURATION", What: fmt.Sprintf("%s cannot be a deadline", o.deadline), Where: "--progress-deadline",
+			Do: "give whole seconds, 1s to 8760h", Exit: events.ExitInput}
+	}
+	if o.once || given("progress-deadline") {
+		o.annotations[annotationDeadline] = fmt.Sprint(int(o.deadline / time.Second))
+	}
+	if given("max-creates-per-second") {
+		if err := within("max-creates-per-second", int64(o.rate), 1, maxNodes); err != nil {
+			return err
+		}
+		o.annotations[annotationRate] = fmt.Sprint(o.rate)
+	}
+	return nil
+}
+
+// up runs an instance until ctx is done, something in it fails, or with --once
+// the rollouts have ended. Everything that can be refused is refused before
+// anything is started.
+func (s *session) up(ctx context.Context, o upOptions) error {
+	began := time.Now()
+	files, err := s.readManifests(o.files, o.namespace)
+	if err != nil {
+		return err
+	}
+	if err := annotate(files, o.annotations); err != nil {
+		return err
+	}
+	v := newViewer(s.out)
+	in, err := startInstance(ctx, s, o, v)
+	if err != nil {
+		return err
+	}
+	ctx, failed := context.WithCancelCause(ctx)
+	defer failed(nil)
+	go func() {
+		select {
+		case err := <-in.failure:
+			failed(err)
+		case <-ctx.Done():
+		}
+	}()
+	err = s.work(ctx, in, o, files, v)
+	if err == nil && o.once {
+		s.printSummary(in, v, began)
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	} else if errors.Is(err, context.Canceled) {
+		err = nil // it was stopped
+	}
+	return errors.Join(err, in.stop(), s.farewell(in))
+}
+
+// work founds the cluster, applies the manifests and watches.
+func (s *session) work(ctx context.Context, in *instance, o upOptions, files []file, v *viewer) error {
+	s.banner(in)
+	if err := s.found(ctx, in, o); err != nil {
+		return err
+	}
+	for _, f := range files {
+		reply, err := in.gate.Apply(ctx, f.request(o.namespace, actor()))
+		if err != nil {
+			return err
+		}
+		s.printReply(reply)
+		if err := in.state.Await(ctx, reply.Seq()); err != nil {
+			return err
+		}
+	}
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	shown := make(chan struct{})
+	go func() {
+		defer close(shown)
+		v.run(watching, in)
+	}()
+	var err error
+	if o.once {
+		err = in.settled(ctx, v)
+	} else {
+		<-ctx.Done()
+	}
+	stop()
+	<-shown
+	return errors.Join(err, ctx.Err())
+}

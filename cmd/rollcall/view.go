@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/story"
+)
+
+// Bounds of the live view.
+const (
+	maxQueue = 10_000                 // changes that wait for a slow reader of the output
+	maxTail  = 6                      // last changes under the rollouts
+	redraw   = 100 * time.Millisecond // between two looks
+)
+
+// viewer shows rollouts while they go on: one line a change, or on a terminal
+// a picture that is kept up to date. It follows the projector, and never makes
+// it wait.
+type viewer struct {
+	out     *output
+	from    events.Seq    // what came before is history
+	changed chan struct{} // receives when events were folded since it last did
+
+	mu      sync.Mutex
+	teller  *story.Teller
+	queue   []events.Event
+	lost    int
+	facts   int
+	planned int
+	plans   map[events.Key]*events.Plan // the last of each DaemonSet
+	wake    chan struct{}
+
+	tail  []string // on a terminal
+	drawn int      // lines of the last picture
+}
+
+func newViewer(out *output) *viewer {
+	return &viewer{out: out, changed: make(chan struct{}, 1), teller: story.New(),
+		plans: map[events.Key]*events.Plan{}, wake: make(chan struct{}, 1)}
+}
+
+// follow takes every event of the log in order.
+func (v *viewer) follow(e events.Event) {
+	notify(v.changed)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	plan, planned := e.Body.(*events.Plan)
+	switch {
+	case planned:
+		v.plans[plan.DaemonSet] = plan
+	case e.Type != events.Failed && events.RefOf(e).Kind != events.DaemonSet:
+		if e.Seq > v.from {
+			v.facts++
+		}
+		return
+	}
+	if e.Seq <= v.from {
+		v.teller.Observe(e)
+		return
+	}
+	if planned {
+		v.planned++
+	} else {
+		v.facts++
+	}
+	if len(v.queue) == maxQueue {
+		v.drop(maxQueue / 4)
+	}
+	v.queue = append(v.queue, e)
+	notify(v.wake)
+}
+
+// drop passes over the n oldest changes.
+func (v *viewer) drop(n int) {
+	for _, e := range v.queue[:n] {
+		v.teller.Observe(e)
+	}
+	v.queue = slices.Delete(v.queue, 0, n)
+	v.lost += n
+}
+
+func notify(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// counts returns how many facts and plans the log got since the start.
+func (v *viewer) counts() (facts, plans int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.facts, v.planned
+}
+
+// take returns lines for the changes since the last call.
+func (v *viewer) take() (lines []string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.lost > 0 {
+		lines = append(lines, fmt.Sprintf("(%d changes are not shown: the output is read too slowly; rollcall log has them)", v.lost))
+		v.lost = 0
+	}
+	for i := 0; i < len(v.queue); {
+		e, n := together(v.queue[i:])
+		i += n
+		for _, entry := range v.teller.Tell(e) {
+			switch {
+			case entry.Indent == 0 && n > 1:
+				entry.What += fmt.Sprintf(" (in %d plans)", n)
+			case entry.Indent > 0 && !strings.HasPrefix(entry.What, "held: "):
+				continue
+			}
+			lines = append(lines, story.Line(entry))
+		}
+	}
+	v.queue = v.queue[:0]
+	return lines
+}
+
+// together returns the first of es, and as one the plans for one DaemonSet that
+// follow each other, with how many events that are: nodes that join one by one
+// give a plan each.
+func together(es []events.Event) (events.Event, int) {
+	first, ok := es[0].Body.(*events.Plan)
+	if !ok {
+		return es[0], 1
+	}
+	all := *first
+	all.Commands = slices.Clone(first.Commands)
+	n := 1
+	for ; n < len(es); n++ {
+		p, ok := es[n].Body.(*events.Plan)
+		if !ok || p.UID != first.UID {
+			break
+		}
+		commands := append(all.Commands, p.Commands...)
+		all = *p
+		all.Commands = commands
+	}
+	e := es[n-1]
+	e.Body = &all
+	return e, n
+}
+
+// run shows changes until ctx is done, and then those that are left.
+func (v *viewer) run(ctx context.Context, in *instance) {
+	_, _, onTerminal := terminal(v.out)
+	for {
+		if onTerminal {
+			v.draw(in)
+		} else {
+			v.print()
+		}
+		select {
+		case <-v.wake:
+		case <-ctx.Done():
+			if onTerminal {
+				v.draw(in)
+			} else {
+				v.print()
+			}
+			return
+		}
+		// What comes at once is shown at once.
+		select {
+		case <-time.After(redraw):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// print writes one line a change.
+func (v *viewer) print() {
+	if lines := v.take(); len(lines) > 0 {
+		v.out.printf("%s\n", strings.Join(lines, "\n"))
+	}
+}
+
+// draw writes the picture over the one before in a single write, each line
+// over the old one, so that nothing flickers.
+func (v *viewer) draw(in *instance) {
+	width, height, ok := terminal(v.out)
+	if !ok {
+		return
+	}
+	v.tail = append(v.tail, v.take()...)
+	v.tail = v.tail[max(0, len(v.tail)-maxTail):]
+	lines := v.picture(in, height-1)
+	var b strings.Builder
+	if v.drawn > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\r", v.drawn)
+	}
+	for _, line := range lines {
+		b.WriteString(fit(line, width-1) + "\x1b[K\n")
+	}
+	b.WriteString("\x1b[J")
+	v.drawn = len(lines)
+	v.out.printf("%s", b.String())
+}
+
+// picture returns a line for each DaemonSet and under them the last changes, at
+// most height lines.
+func (v *viewer) picture(in *instance, height int) []string {
+	var sets []*appsv1.DaemonSet
+	in.state.Read(func(s *projector.State) {
+		for _, d := range s.DaemonSets() {
+			sets = append(sets, d.Object)
+		}
+	})
+	var lines []string
+	v.mu.Lock()
+	for _, ds := range sets {
+		lines = append(lines, story.RolloutLine(ds, v.plans[events.Key{Namespace: ds.Namespace, Name: ds.Name}]))
+	}
+	v.mu.Unlock()
+	if room := height - len(v.tail) - 1; len(lines) > room && room > 0 {
+		more := len(lines) - room + 1
+		lines = append(lines[:room-1], fmt.Sprintf("and %d more", more))
+	}
+	lines = append(lines, "")
+	lines = append(lines, v.tail...)
+	return lines[:max(0, min(len(lines), height))]
+}
+
+// fit cuts a line to a width.
+func fit(line string, width int) string {
+	runes := []rune(line)
+	if len(runes) <= width {
+		return line
+	}
+	return string(runes[:max(0, width-1)]) + "…"
+}
