@@ -25,7 +25,7 @@
 //	pod add NAME [ds=D] [node=N] [pin=N] [rev=A] [owner=none|D|other] [labels=..] [phase=..] [ready=true] [age=10s] [deleting=true]
 //	pod POD .. ready|unready|fail|succeed|terminate|gone|disown|touch|labels=..|rev=A|finalizers=..
 //	revision add NAME [ds=D] [owner=none|D|dead] [image=..] [number=1] [hash=..]
-//	revision delete|disown REVISION
+//	revision delete|disown|label|show REVISION [labels=..]
 //	reconcile NAME                show the decision, append nothing
 //	sync NAME ..                  reconcile and append until there is nothing more to append
 //	step NAME                     the same once

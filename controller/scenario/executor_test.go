@@ -47,6 +47,11 @@ func (w *world) doStep(c *command) {
 // whether there was something.
 func (w *world) step(k events.Key) bool {
 	res := controller.Reconcile(w.state, k, w.now)
+	for _, wr := range res.Writes {
+		if r, ok := wr.Object.(*appsv1.ControllerRevision); ok {
+			w.nameRevision(hashOf(r))
+		}
+	}
 	w.out.WriteString(w.decided(res))
 	if res.Plan != nil {
 		e, x := controller.PlanEvent(res.Plan, w.subjects, w.state.LastPlan(k))

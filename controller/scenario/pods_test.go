@@ -228,9 +228,20 @@ func (w *world) doRevision(c *command) {
 			r := w.revision(name)
 			w.gone(events.ControllerRevision, r.Object, nil)
 		}
-	case "disown":
+	case "show":
+		o := w.revision(c.word(1)).Object
+		w.printf("labels %v annotations %v", o.Labels, o.Annotations)
+		for _, r := range o.OwnerReferences {
+			w.printf("owner %s %s %s controller %v blocks %v", r.APIVersion, r.Kind, r.Name, *r.Controller, *r.BlockOwnerDeletion)
+		}
+		w.printf("%s", o.Data.Raw)
+	case "disown", "label":
 		o := w.revision(c.word(1)).Object.DeepCopy()
-		o.OwnerReferences = nil
+		if c.word(0) == "label" {
+			o.Labels = w.pairs(c.opt("labels"))
+		} else {
+			o.OwnerReferences = nil
+		}
 		w.tell(events.ControllerRevision, events.VerbUpdated, o, nil)
 	default:
 		w.fatal("unknown change %s of a revision", c.word(0))

@@ -9,6 +9,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/daemonpod"
 	"rollcall/projector"
 )
 
@@ -142,20 +143,23 @@ func (w *world) waits(all []events.Wait, why events.Held) string {
 func (w *world) writeLine(wr controller.Write) string {
 	switch o := wr.Object.(type) {
 	case *appsv1.ControllerRevision:
-		hash := o.Labels["controller-revision-hash"]
-		if hash == "" {
-			hash = o.Name
-		}
-		w.nameRevision(hash)
 		owner := ""
 		if len(o.OwnerReferences) == 0 {
 			owner = " without owner"
 		}
-		return fmt.Sprintf("revision %s %s, number %d%s\n", w.revNames[hash], wr.Verb, o.Revision, owner)
+		return fmt.Sprintf("revision %s %s, number %d%s\n", w.revNames[hashOf(o)], wr.Verb, o.Revision, owner)
 	case *appsv1.DaemonSet:
 		return fmt.Sprintf("daemonset %s %s\n", o.Name, wr.Verb)
 	}
 	return fmt.Sprintf("%s %s %s\n", wr.Kind, wr.Object.GetName(), wr.Verb)
+}
+
+// hashOf returns the hash of a revision, which is its name if it has none (M02).
+func hashOf(r *appsv1.ControllerRevision) string {
+	if h := r.Labels[daemonpod.RevisionLabel]; h != "" {
+		return h
+	}
+	return r.Name
 }
 
 func statusLine(s *appsv1.DaemonSetStatus) string {
