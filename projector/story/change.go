@@ -209,7 +209,7 @@ func (t *telling) node(c *change) bool {
 	switch {
 	case c.is("spec", "taints", "*"):
 		if c.new != nil {
-			t.say(rankSpec, "taint %s", taintText(c.new))
+			t.say(rankSpec, "taint +%s", taintText(c.new))
 		} else {
 			t.say(rankSpec, "taint -%s", taintKey(c.old))
 		}

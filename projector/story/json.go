@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"rollcall/events"
 	"rollcall/events/wire"
 )
@@ -15,7 +17,7 @@ import (
 // only for a body that no log holds.
 func JSON(e events.Event) ([]byte, error) {
 	j := eventJSON{Seq: e.Seq, Stored: stamp(e.Stored), Type: e.Type, Source: e.Source, Actor: e.Actor, At: stamp(e.At)}
-	if e.ID.Time() != 0 {
+	if e.ID != (ulid.ULID{}) {
 		j.ID = e.ID.String()
 	}
 	if !e.Cause.IsZero() {

@@ -96,7 +96,8 @@ func RolloutRevision(ds string, owned []*appsv1.ControllerRevision, number int64
 	}
 	t, err := daemonpod.Template(found.Data.Raw)
 	if err != nil {
-		return "", fmt.Errorf("revision %d of %s: %w", number, ds, err)
+		return "", &events.Error{Code: "E-CLI-REVISION", What: fmt.Sprintf("revision %d cannot be read", number),
+			Where: found.Namespace + "/" + found.Name, Why: err.Error(), Exit: events.ExitFailure, Err: err}
 	}
 	return fmt.Sprintf("daemonset.apps/%s with revision #%d\n%s", ds, number, Template(t)), nil
 }

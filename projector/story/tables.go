@@ -41,7 +41,8 @@ const (
 // not filled up. A table without rows is its header.
 func (t Table) String() string { return t.text(true) }
 
-// Body returns the table without its header.
+// Body returns the table without its header, as kubectl --no-headers prints
+// it: the header does not widen the columns either.
 func (t Table) Body() string { return t.text(false) }
 
 func (t Table) text(header bool) string {

@@ -83,7 +83,14 @@ func (d *differ) maps(path []string, old, new []byte) {
 // appears piece by piece; of anything else as one.
 func (d *differ) lists(path []string, old, new []byte) {
 	a, b := elements(old), elements(new)
-	byName, names := named(a, b)
+	ids := identities
+	if len(path) == 2 && path[1] == "finalizers" {
+		ids = [][]string{nil} // strings, but each for itself
+	} else if scalar(a) && scalar(b) {
+		d.emit(path, old, new)
+		return
+	}
+	byName, names := named(a, b, ids...)
 	if byName == nil {
 		for i := range max(len(a), len(b)) {
 			d.element(under(path, "["+strconv.Itoa(i)+"]"), at(a, i), at(b, i))
@@ -108,11 +115,11 @@ func (d *differ) element(path []string, old, new []byte) {
 }
 
 // identities are the fields that name an element of a list, best first.
-var identities = [][]string{{"uid"}, {"type"}, {"name"}, {"key", "effect"}, {"mountPath"}, {"containerPort"}, nil}
+var identities = [][]string{{"uid"}, {"type"}, {"name"}, {"key", "effect"}, {"mountPath"}, {"containerPort"}}
 
 // named returns the elements of two lists by name and the names in order; nil
-// if nothing names them all. Strings and numbers name themselves.
-func named(a, b [][]byte) (byName *[2]map[string][]byte, names []string) {
+// if nothing names them all.
+func named(a, b [][]byte, identities ...[]string) (byName *[2]map[string][]byte, names []string) {
 	for _, id := range identities {
 		m := [2]map[string][]byte{}
 		ok := true
@@ -152,6 +159,11 @@ func nameOf(v []byte, id []string) string {
 		}
 	}
 	return strings.Join(parts, ":")
+}
+
+// scalar reports whether a list holds neither maps nor lists.
+func scalar(list [][]byte) bool {
+	return !slices.ContainsFunc(list, func(v []byte) bool { return isMap(v) || isList(v) })
 }
 
 func at(list [][]byte, i int) []byte {

@@ -68,7 +68,7 @@ func (d *describer) volume(v *corev1.Volume) {
 		d.line(2, "Path:\t%s", v.NFS.Path)
 		d.line(2, "ReadOnly:\t%t", v.NFS.ReadOnly)
 	default:
-		d.line(2, "%s", unknown)
+		d.line(1, "%s", unknown)
 	}
 }
 
