@@ -87,6 +87,9 @@ func TestPodChanges(t *testing.T) {
 		{"probe", func(p *corev1.Pod) {
 			p.Status.Conditions[0].LastProbeTime.Time = p.Status.Conditions[0].LastProbeTime.AddDate(1, 0, 0)
 		}, nil},
+		{"empty for none", func(p *corev1.Pod) {
+			p.Spec.InitContainers, p.Spec.Containers[0].Args = []corev1.Container{}, []string{}
+		}, nil},
 		{"version", func(p *corev1.Pod) { p.ResourceVersion = "9" }, nil},
 		{"ready", func(p *corev1.Pod) {
 			p.Status.Conditions[0].Status = "False"
@@ -119,6 +122,11 @@ func check[T corev1.Node | corev1.Pod](t *testing.T, name string, old, new *T, w
 	if after, _ := yaml.Marshal([]*T{old, new}); !bytes.Equal(before, after) {
 		t.Errorf("%s: an object was changed", name)
 	}
+}
+
+// A list that is always written is null for none.
+func TestNoContainers(t *testing.T) {
+	check(t, "empty for none", &corev1.Pod{}, &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{}}}, nil)
 }
 
 func TestWorthOfNone(t *testing.T) {

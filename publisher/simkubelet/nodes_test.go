@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rollcall/events"
+	"rollcall/events/memlog"
 )
 
 func TestNewNodes(t *testing.T) {
@@ -167,5 +168,31 @@ func TestTransitionTimes(t *testing.T) {
 		if got := n.Status.Conditions[0]; len(n.Status.Conditions) != 1 || !got.LastTransitionTime.Time.Equal(c.want) || got.Status != c.status {
 			t.Errorf("node at %v: %+v", c.at, n.Status.Conditions)
 		}
+	}
+}
+
+// A pod whose binding the log did not take holds no room while it waits.
+func TestRefusedBindingGivesRoomBack(t *testing.T) {
+	st := newStand(t, Options{})
+	n := NewNode("n1", 0, 1)
+	n.Spec.Taints = nil
+	st.put(events.Node, events.VerbCreated, n)
+	st.run(time.Second)
+	st.put(events.Pod, events.VerbCreated, st.newPod("p1", "n1", "i:1"))
+	st.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.Refuse })
+	s := st.w.Due(st.now, 1)[0]
+	if used := st.w.hosts["n1"].used.pods; used != 1 {
+		t.Errorf("%d pods hold room while one is being bound", used)
+	}
+	st.w.Settle(s, s.Perform(t.Context(), st.log), st.now)
+	if used := st.w.hosts["n1"].used.pods; used != 0 {
+		t.Errorf("%d pods hold room after the binding was refused", used)
+	}
+	if at, ok := st.w.Next(); !ok || !at.Equal(st.now.Add(firstRetry)) {
+		t.Errorf("tried again at %v, %v", at, ok)
+	}
+	st.log.Inject(nil)
+	if facts := st.run(time.Minute); len(facts) != 2 {
+		t.Errorf("%d facts after the trouble, want bound and running", len(facts))
 	}
 }

@@ -160,11 +160,7 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 }
 
 func (w *World) goneStep(p *pod, now time.Time) *Step {
-	body, err := events.NewObject(events.Pod, p.object)
-	if err != nil {
-		return nil
-	}
-	s := w.newStep(&p.item, events.VerbDeleted, events.Gone{Ref: body.Ref, Data: body.Data}, now)
+	s := w.newStep(&p.item, events.VerbDeleted, events.Gone{Ref: p.ref, Data: p.data}, now)
 	s.of = p
 	return s
 }

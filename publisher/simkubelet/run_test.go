@@ -25,7 +25,7 @@ import (
 const hash = "bcdfghjklm"
 
 type cluster struct {
-	t     *testing.T
+	t     testing.TB
 	s     events.Subjects
 	log   *memlog.Log
 	nodes []*corev1.Node
@@ -33,7 +33,7 @@ type cluster struct {
 	ids   int
 }
 
-func newCluster(t *testing.T, nodes int) *cluster {
+func newCluster(t testing.TB, nodes int) *cluster {
 	t.Helper()
 	s, err := events.NewSubjects("test")
 	if err != nil {

@@ -13,7 +13,6 @@ package simkubelet
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -23,7 +22,6 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/publisher"
 )
 
 // What makes and breaks a simulated node.
@@ -113,6 +111,7 @@ func (h *host) silent() bool { return h.lost() || ready(h.node) == corev1.Condit
 type pod struct {
 	item
 	object *corev1.Pod // never modified
+	data   []byte      // its bytes in the log
 	host   *host       // nil: it targets none
 	needs  resources
 	holds  bool // its needs are part of what its host has used
@@ -221,7 +220,7 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		}
 		p.object = object
 	}
-	p.seq = e.Seq
+	p.seq, p.data = e.Seq, o.Data
 	w.need(p)
 	w.place(p)
 	w.ips.keep(podIP(p.object), o.UID)
@@ -356,74 +355,4 @@ func (w *World) wake(i *item, at time.Time) {
 		i.at, i.armed = at, true
 		w.timers.Set(i)
 	}
-}
-
-// Next implements publisher.Party.
-func (w *World) Next() (time.Time, bool) {
-	i, ok := w.timers.Min()
-	if !ok {
-		return time.Time{}, false
-	}
-	return i.at, true
-}
-
-// Due implements publisher.Party.
-func (w *World) Due(now time.Time, limit int) []publisher.Step {
-	var steps []publisher.Step
-	for len(steps) < limit {
-		i, ok := w.timers.Min()
-		if !ok || i.at.After(now) {
-			break
-		}
-		w.disarm(i)
-		var s *Step
-		if i.ref.Kind == events.Node {
-			s = w.nodeStep(w.hosts[i.ref.Key.Name], now)
-		} else {
-			s = w.podStep(w.pods[i.ref.Key], now)
-		}
-		if s != nil {
-			i.under = s
-			steps = append(steps, s)
-			if p := s.of; p != nil {
-				w.account(p, now)
-			}
-		}
-	}
-	return steps
-}
-
-// Pauses before a step is tried again that the log did not take, or that lost
-// its fence to an event that was not read yet.
-const (
-	firstRetry = 100 * time.Millisecond
-	lastRetry  = 30 * time.Second
-)
-
-// Settle implements publisher.Party.
-func (w *World) Settle(done publisher.Step, err error, now time.Time) {
-	s := done.(*Step)
-	if err == nil {
-		return // it will be observed
-	}
-	var i *item
-	if p := w.pods[s.ref.Key]; s.ref.Kind == events.Pod && p != nil {
-		i = &p.item
-	} else if h := w.hosts[s.ref.Key.Name]; s.ref.Kind == events.Node && h != nil {
-		i = &h.item
-	}
-	if i == nil || i.under != s {
-		return // something newer was observed already, and armed it
-	}
-	i.under = nil
-	i.tries++
-	if s.of != nil {
-		w.account(s.of, now)
-	}
-	pause := min(firstRetry<<min(i.tries-1, 10), lastRetry)
-	if errors.Is(err, events.ErrTooLarge) {
-		pause = lastRetry
-	}
-	w.disarm(i)
-	w.wake(i, now.Add(pause))
 }

@@ -1,0 +1,55 @@
+package simkubelet_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"rollcall/events"
+	"rollcall/publisher"
+	"rollcall/publisher/simkubelet"
+)
+
+// BenchmarkPods makes, runs and ends 1,000 pods on as many nodes, through a
+// log in memory, an executor and the kubelets.
+func BenchmarkPods(b *testing.B) {
+	const nodes = 1000
+	var facts events.Seq
+	for b.Loop() {
+		c := newCluster(b, nodes)
+		parties := []publisher.Party{publisher.NewExecutor(c.s, publisher.LogWorld{}), simkubelet.New(c.s, simkubelet.Options{})}
+		var seq events.Seq
+		for _, do := range []events.Verb{events.CreatePod, events.DeletePod} {
+			c.plan(do)
+			seq = settle(b, c, parties, seq)
+		}
+		facts = seq
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(facts), "ns/event")
+}
+
+// settle drives parties in this goroutine until nothing is due.
+func settle(b *testing.B, c *cluster, parties []publisher.Party, seq events.Seq) events.Seq {
+	b.Helper()
+	for {
+		moved := false
+		for e, err := range c.log.Read(context.Background(), seq) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, p := range parties {
+				p.Observe(e)
+			}
+			seq, moved = e.Seq, true
+		}
+		for _, p := range parties {
+			for _, s := range p.Due(time.Now(), publisher.DefaultInFlight) {
+				p.Settle(s, s.Perform(context.Background(), c.log), time.Now())
+				moved = true
+			}
+		}
+		if !moved {
+			return seq
+		}
+	}
+}
