@@ -8,7 +8,8 @@ import (
 
 // MaxSize bounds the encoded bytes of one event, so that every log takes what
 // another takes: one mebibyte, the common limit of NATS servers, less room for
-// the headers. A plan of MaxCommands commands needs a seventh of it.
+// the headers. A plan of MaxCommands commands with the
+// longest names has 180,809 bytes.
 const MaxSize = 1<<20 - 4<<10
 
 // Entry returns what a log stores of e: its subject and its bytes. It refuses

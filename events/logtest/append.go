@@ -258,7 +258,7 @@ func largestPlan(s *suite) {
 		s.Fatal(err)
 	}
 	if len(raw) > events.MaxSize/3 {
-		s.Errorf("the largest plan has %d bytes, want a third of %d", len(raw), events.MaxSize)
+		s.Errorf("the largest plan has %d bytes, want at most a third of %d", len(raw), events.MaxSize)
 	}
 	s.append(1, events.Expect{Subject: s.subjects.Plan(p.DaemonSet)}, e)
 	s.want(e)

@@ -79,6 +79,7 @@ func (s *suite) follow(ctx context.Context, after events.Seq) <-chan item {
 func tail(s *suite) {
 	s.fill(3)
 	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
 	c := s.follow(ctx, 1)
 	const n = 50
 	done := make(chan struct{})
@@ -126,6 +127,7 @@ func tailOfTwo(s *suite) {
 func cancelled(s *suite) {
 	s.fill(2)
 	ctx, cancel := context.WithCancel(s.ctx)
+	defer cancel()
 	n := 0
 	for _, err := range s.Log.Read(ctx, 0) {
 		if n++; n == 1 {

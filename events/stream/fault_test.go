@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -238,6 +239,11 @@ func TestCancelledInTheQueue(t *testing.T) {
 		_, err := l.Append(ctx, events.Expect{}, node("b", 2))
 		second <- err
 	}()
+	for queued := 0; queued == 0; runtime.Gosched() {
+		l.mu.Lock()
+		queued = len(l.queue)
+		l.mu.Unlock()
+	}
 	cancel()
 	if err := <-second; !errors.Is(err, context.Canceled) || errors.Is(err, events.ErrUnknown) {
 		t.Errorf("cancelled in the queue: %v, want the context's error alone", err)
@@ -348,5 +354,33 @@ func TestSameAppendAfterTheDuplicateWindow(t *testing.T) {
 	}
 	if now, err := l.Info(t.Context()); err != nil || now != in {
 		t.Errorf("the log is %+v (%v), was %+v", now, err, in)
+	}
+}
+
+// A reader that has to begin again in a stream of the same name does not go on,
+// also where that stream has the position.
+func TestReaderKnowsItsStream(t *testing.T) {
+	l := weakLog(t, mustConnect(t, mustServer(t, natsd.Options{Durability: natsd.Relaxed})), Options{MemoryStorage: true})
+	fill := func() {
+		for i := range 3 {
+			if _, err := l.Append(t.Context(), events.Expect{}, node("a", i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill()
+	r := &reader{log: l, at: 1, tail: true}
+	if err := r.begin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.js.DeleteStream(t.Context(), l.subjects.Stream()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.js.CreateStream(t.Context(), config(l.subjects, Options{MemoryStorage: true})); err != nil {
+		t.Fatal(err)
+	}
+	fill()
+	if e, err := r.next(t.Context()); !errors.Is(err, events.ErrRewritten) {
+		t.Errorf("read position %d of another stream, %v", e.Seq, err)
 	}
 }
