@@ -38,6 +38,9 @@ func converse(t *testing.T, dir string) {
 				w.where = d.Pos + ": " + line
 				w.do(parse(line))
 				w.check()
+				if w.state.Seq() <= shortLog {
+					w.refold(t.Context())
+				}
 			}
 			if d.Cmd == "given" && w.out.Len() > 0 {
 				t.Fatalf("%s: a given is silent, and this says:\n%s", d.Pos, w.out.String())

@@ -10,8 +10,9 @@
 //
 // and read the diff. Whatever a conversation is about, after every event the
 // state's own Check must hold, a DaemonSet that was not woken must still get
-// the decision that it got before, and at its end all of its plans are decided
-// again and folding its log from the start must give the same picture.
+// the decision that it got before, and one whose decision changes with time
+// must have asked for that. After every command, folding the log from its start
+// must give the same decisions, and at the end every plan is decided again.
 //
 // Time stands still except for the command time. Commands:
 //
@@ -23,7 +24,8 @@
 //	                              affinity tolerations hostNetwork annotate finalizers
 //	ds delete NAME [cascade=background|foreground|orphan]
 //	pod add NAME [ds=D] [node=N] [pin=N] [rev=A] [owner=none|D|other] [labels=..] [phase=..] [ready=true] [age=10s] [deleting=true]
-//	pod POD .. ready|unready|fail|succeed|terminate|gone|disown|touch|labels=..|rev=A|finalizers=..
+//	pod POD .. ready|unready|fail|succeed|terminate|gone|disown|touch
+//	pod POD .. [labels=..] [rev=A] [owner=D] [finalizers=..] [readySince=-1h]
 //	revision add NAME [ds=D] [owner=none|D|dead] [image=..] [number=1] [hash=..]
 //	revision delete|disown|label|show REVISION [labels=..]
 //	reconcile NAME                show the decision, append nothing

@@ -1,14 +1,12 @@
 package scenario_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -21,8 +19,6 @@ import (
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 )
-
-func withoutCancel(t *testing.T) context.Context { return context.WithoutCancel(t.Context()) }
 
 // tell appends that an object is now so.
 func (w *world) tell(kind events.Kind, verb string, o metav1.Object, cause *order) {

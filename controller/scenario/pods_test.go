@@ -109,6 +109,15 @@ func (w *world) alter(o *corev1.Pod, verb string, c *command) {
 				o.Labels[daemonpod.RevisionLabel] = w.hash(x.value)
 			case "finalizers":
 				o.Finalizers = list(x.value)
+			case "owner":
+				w.own(o, x.value, x.value)
+			case "readySince":
+				d, err := time.ParseDuration(x.value)
+				if err != nil {
+					w.fatal("%v", err)
+				}
+				w.setReady(o, true)
+				o.Status.Conditions[len(o.Status.Conditions)-1].LastTransitionTime = metav1.NewTime(w.now.Add(d))
 			default:
 				w.fatal("unknown option %s of a pod", x.key)
 			}

@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"context"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -21,8 +22,12 @@ import (
 // namespace is where every DaemonSet of a conversation is, unless its name says otherwise.
 const namespace = "default"
 
-// smallWorld is up to how many nodes every single event is checked.
-const smallWorld = 30
+// smallWorld is up to how many nodes every single event is checked, and
+// shortLog up to how many events a log is folded again after every command.
+const (
+	smallWorld = 30
+	shortLog   = 200
+)
 
 // world is one conversation: a log, its fold, and a clock that stands still.
 type world struct {
@@ -232,7 +237,7 @@ func (w *world) finish() {
 		return
 	}
 	// The context of the test is done when its clean-up runs.
-	ctx := withoutCancel(w.t)
+	ctx := context.WithoutCancel(w.t.Context())
 	equal, diff, err := replay.Verify(ctx, w.log)
 	switch {
 	case err != nil:
@@ -242,23 +247,29 @@ func (w *world) finish() {
 	case equal != w.plans:
 		w.t.Errorf("%s: %d plans were verified, %d are in the log", w.where, equal, w.plans)
 	}
-	fresh := projector.New("test")
+	w.refold(ctx)
+}
+
+// refold folds the log from its start, as a controller does that starts again,
+// and fails if that gives another picture (U12).
+func (w *world) refold(ctx context.Context) {
+	w.t.Helper()
+	was, folded := w.decisions(), w.state
+	w.state = projector.New("test")
 	for e, err := range w.log.Read(ctx, 0) {
 		if err != nil {
-			w.t.Fatalf("read again: %v", err)
+			w.t.Fatalf("%s: read again: %v", w.where, err)
 		}
-		projector.Fold(fresh, e)
+		projector.Fold(w.state, e)
 	}
-	was := w.decisions()
-	folded := w.state
-	w.state = fresh
+	w.state.TakeDirty()
 	w.check()
 	for _, k := range w.names() {
-		if is := w.describe(controller.Reconcile(fresh, k, w.now)); is != was[k] {
+		if is := w.describe(controller.Reconcile(w.state, k, w.now)); is != was[k] {
 			w.t.Errorf("%s: folded again, the decision for %s is\n%s\nand was\n%s", w.where, k, is, was[k])
 		}
 	}
-	if fresh.Position() != folded.Position() {
-		w.t.Errorf("%s: folded again, the position is %v and was %v", w.where, fresh.Position(), folded.Position())
+	if is, was := w.state.Position(), folded.Position(); is != was {
+		w.t.Errorf("%s: folded again, the position is %v and was %v", w.where, is, was)
 	}
 }
