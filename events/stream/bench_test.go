@@ -27,7 +27,11 @@ func podFact(i int) events.Event {
 
 func benchLog(b *testing.B, d natsd.Durability) *Log {
 	b.Helper()
-	l, err := Open(b.Context(), mustConnect(b, mustServer(b, natsd.Options{Durability: d})), mustSubjects(b), Options{Create: true})
+	o := Options{Create: true}
+	if d == natsd.Relaxed {
+		o.Gather = GatherRelaxed
+	}
+	l, err := Open(b.Context(), mustConnect(b, mustServer(b, natsd.Options{Durability: d})), mustSubjects(b), o)
 	if err != nil {
 		b.Fatal(err)
 	}
