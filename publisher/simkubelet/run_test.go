@@ -153,12 +153,12 @@ func TestRolloutThroughFaultsAndRestarts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			const nodes = 20
 			c := newCluster(t, nodes)
-			rng := rand.New(rand.NewPCG(seed, 3))
+			rng, faults := rand.New(rand.NewPCG(seed, 3)), rand.New(rand.NewPCG(seed, 4))
 			c.log.Inject(func(_ events.Expect, es []events.Event) memlog.Fault {
-				if es[0].Source == "test" || rng.IntN(4) > 0 {
+				if es[0].Source == "test" || faults.IntN(4) > 0 {
 					return memlog.None
 				}
-				return [...]memlog.Fault{memlog.LoseAck, memlog.LoseAppend, memlog.Refuse}[rng.IntN(3)]
+				return [...]memlog.Fault{memlog.LoseAck, memlog.LoseAppend, memlog.Refuse}[faults.IntN(3)]
 			})
 			for _, do := range []events.Verb{events.CreatePod, events.DeletePod} {
 				c.plan(do)
