@@ -32,22 +32,22 @@ func planText(p *events.Plan) string {
 // commandsText counts commands by what they do and why, in the order in which
 // they first come.
 func commandsText(cs []events.Command) string {
-	type sort struct {
+	type group struct {
 		do     events.Verb
 		reason events.Reason
 	}
-	var order []sort
-	count := map[sort]int{}
+	var order []group
+	count := map[group]int{}
 	for _, c := range cs {
-		s := sort{c.Do, c.Reason}
-		if count[s] == 0 {
-			order = append(order, s)
+		g := group{c.Do, c.Reason}
+		if count[g] == 0 {
+			order = append(order, g)
 		}
-		count[s]++
+		count[g]++
 	}
 	parts := make([]string, len(order))
-	for i, s := range order {
-		parts[i] = fmt.Sprintf("%d %s (%s)", count[s], verbText(s.do), s.reason)
+	for i, g := range order {
+		parts[i] = fmt.Sprintf("%d %s (%s)", count[g], verbText(g.do), g.reason)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -117,8 +117,8 @@ func (t *Teller) gone(g events.Gone) (what string, ds events.Key) {
 	return what, daemonSetOf(g.Ref, data, old.Data)
 }
 
-// shortKinds are the short names that kubectl knows; other kinds are written
-// in lower case.
+// shortKind returns the short name that kubectl knows a kind by; other kinds
+// are written in lower case.
 func shortKind(k events.Kind) string {
 	switch k {
 	case events.DaemonSet:
