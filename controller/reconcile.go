@@ -63,6 +63,9 @@ func (r *decider) ripen() {
 			return false
 		}
 		r.due = append(r.due, c)
+		if c.Place == projector.Run {
+			r.progress = from
+		}
 		return true
 	})
 }
@@ -216,44 +219,57 @@ func (r *decider) handOver(c *projector.Cell) {
 }
 
 // limitCreates says how many pods may be created by this plan: after a refusal
-// one, then twice as many with each that worked; and no more than the
-// DaemonSet's own rate.
+// none for a while, then one, then one more with each that worked; and no more
+// than the DaemonSet's own rate.
 func (r *decider) limitCreates() {
 	d := r.d
 	r.creates = events.MaxCommands
+	if until := d.RefusedUntil(); r.now.Before(until) {
+		r.creates, r.createsFrom = 0, until
+		return
+	}
 	if d.SlowStart > 0 {
 		r.creates = max(0, d.SlowStart-d.Creating)
 	}
 	if rate := d.Settings.Rate; rate > 0 {
 		if next := d.RateFrom.Add(time.Second); r.now.Before(next) {
-			r.creates = min(r.creates, max(0, rate-d.RateUsed))
-			r.requeueBy(next)
+			r.creates, r.createsFrom = min(r.creates, max(0, rate-d.RateUsed)), next
 		} else {
 			r.creates = min(r.creates, rate)
 		}
 	}
 }
 
-func (r *decider) fill(c *projector.Cell) {
+func (r *decider) fill(c *projector.Cell) { r.create(c, events.Missing) }
+
+// succeeded reports whether a deleted DaemonSet of the same name has no pod on
+// the node and none under way to it.
+func (r *decider) succeeded(c *projector.Cell) bool {
 	for _, g := range r.s.Ghosts(r.d.Key) {
-		if old := g.Cell(c.CellKey); old != nil && len(old.Pods) > 0 {
-			r.hold(c, events.HeldPredecessor, time.Time{})
-			return
+		if old := g.Cell(c.CellKey); old != nil && (len(old.Pods) > 0 || old.Creating()) {
+			return false
 		}
 	}
-	r.create(c, events.Missing)
+	return true
 }
 
-// create plans a pod, unless the cell's backoff or the limit on creates holds
-// it back, and reports whether it did.
+// create plans a pod, unless a predecessor's pod, the cell's backoff or the
+// limit on creates holds it back, and reports whether it did.
 func (r *decider) create(c *projector.Cell, why events.Reason) bool {
+	if !r.succeeded(c) {
+		r.hold(c, events.HeldPredecessor, time.Time{})
+		return false
+	}
 	if until := c.BackoffUntil(); r.now.Before(until) {
 		r.hold(c, events.HeldBackoff, until)
 		r.requeueBy(until)
 		return false
 	}
 	if r.creates == 0 {
-		r.hold(c, events.HeldLimit, time.Time{})
+		r.hold(c, events.HeldLimit, r.createsFrom)
+		if !r.createsFrom.IsZero() {
+			r.requeueBy(r.createsFrom)
+		}
 		return false
 	}
 	r.creates--

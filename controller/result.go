@@ -39,16 +39,18 @@ type Write struct {
 
 // decider collects the decision for one DaemonSet.
 type decider struct {
-	s       *projector.State
-	d       *projector.DaemonSet
-	now     time.Time
-	out     Result
-	cmds    []events.Command
-	held    [len(heldOrder)]int
-	creates int // how many more creates may be planned
-	rollout events.Budget
-	due     []*projector.Cell // available by now, though no event has told so since
-	survey  projector.Survey
+	s           *projector.State
+	d           *projector.DaemonSet
+	now         time.Time
+	out         Result
+	cmds        []events.Command
+	held        [len(heldOrder)]int
+	creates     int       // how many more creates may be planned
+	createsFrom time.Time // when more may be; zero: when something happens
+	rollout     events.Budget
+	due         []*projector.Cell // available by now, though no event has told so since
+	progress    time.Time         // when the last of them on a desired node became so
+	survey      projector.Survey
 }
 
 // heldOrder is the order in which causes of waiting are listed.

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/events"
 	"rollcall/projector"
@@ -60,15 +61,19 @@ func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	r.condition(st, ConditionAvailable, enough, "MinimumNodesAvailable", "NodesUnavailable",
 		fmt.Sprintf("%d of %d nodes have an available pod", available, desired))
 
-	done := available == desired && (updated == desired || d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType)
-	deadline := d.Progress.Add(d.Settings.Deadline)
+	done := available == desired && (updated == desired || r.holdsBack())
+	progress := d.Progress
+	if r.progress.After(progress) {
+		progress = r.progress
+	}
+	deadline := progress.Add(d.Settings.Deadline)
 	stalled := !done && !d.Settings.Paused && !r.now.Before(deadline)
 	switch {
 	case stalled:
 		r.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
 			fmt.Sprintf("no progress for %s", d.Settings.Deadline))
 	case done:
-		r.condition(st, ConditionProgressing, true, "RolledOut", "", fmt.Sprintf("%d nodes are up to date", desired))
+		r.condition(st, ConditionProgressing, true, "RolledOut", "", fmt.Sprintf("%d nodes are up to date", updated))
 	default:
 		if !d.Settings.Paused {
 			r.requeueBy(deadline)
@@ -81,6 +86,20 @@ func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 		message = r.stalledOn()
 	}
 	r.condition(st, ConditionStalled, stalled, "ProgressDeadlineExceeded", "Progressing", message)
+}
+
+// holdsBack reports whether the old pods that are left are meant to stay: by
+// OnDelete, or by the partition.
+func (r *decider) holdsBack() bool {
+	d := r.d
+	if d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
+		return true
+	}
+	stay := 0
+	if p := d.Settings.Partition; p != nil {
+		stay, _ = intstr.GetScaledValueFromIntOrPercent(p, d.Counts.Desired, false) // was checked when it was read
+	}
+	return d.Counts.Desired-d.Counts.Updated <= stay
 }
 
 // condition sets a condition; its transition time moves only with its status.

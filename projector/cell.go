@@ -222,8 +222,9 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		add(WorkMissing, missing)
 		k.waiting = !missing && s.Live() == 0 && s.Terminating+s.Leaving > 0
 	}
-	// A pod that is to go but still runs makes two: a third may not join (S1).
-	if len(s.Old) == 1 && len(s.New) == 0 && !k.creating && !(d.Surge && s.Leaving > 0) {
+	// A pod is not rolled before it is adopted. And one that is to go but still
+	// runs makes two: a third may not join (S1).
+	if len(s.Old) == 1 && s.Old[0].OwnerUID == d.UID && len(s.New) == 0 && !k.creating && !(d.Surge && s.Leaving > 0) {
 		d.classifyOld(c, s.Old[0], now, &k)
 	}
 	return k

@@ -93,7 +93,11 @@ func (s *State) mark(d *DaemonSet) { s.dirty[d.Key] = true }
 // recount takes a changed cell out of the counters and sets of work that it
 // was in and puts it where it belongs now. Empty cells of nodes that can have
 // no pod are dropped.
-func (s *State) recount(d *DaemonSet, c *Cell) {
+func (s *State) recount(d *DaemonSet, c *Cell) { s.recountAt(d, c, s.time) }
+
+// recountAt is recount for a change that took place at a time, which is when
+// the rollout made progress if it is one.
+func (s *State) recountAt(d *DaemonSet, c *Cell, at time.Time) {
 	before := d.status()
 	d.uncount(c)
 	if c.empty() && (c.Place == Gone || c.Place == Evict && c.Attempts == 0) {
@@ -108,10 +112,16 @@ func (s *State) recount(d *DaemonSet, c *Cell) {
 	if after := d.status(); after != before {
 		if after.updated > before.updated || after.available > before.available ||
 			after.desired != before.desired || before.complete() {
-			d.Progress = s.time
+			d.progressed(at)
 		}
 	}
 	s.mark(d)
+}
+
+func (d *DaemonSet) progressed(at time.Time) {
+	if at.After(d.Progress) {
+		d.Progress = at
+	}
 }
 
 // progress is what a rollout's progress is told from.
@@ -191,7 +201,7 @@ func (s *State) ripen() {
 				}
 				break
 			}
-			s.recount(d, c)
+			s.recountAt(d, c, c.class.availableFrom)
 		}
 	}
 }
@@ -223,20 +233,19 @@ func (s *State) dropRevision(k events.Key) {
 	}
 }
 
-// reviseOwner recounts the DaemonSet that owns r; one without an owner may
-// matter to every DaemonSet of the namespace.
+// reviseOwner recounts the DaemonSet that owns r; one without an owner, or of
+// an owner that the log does not know, may matter to every DaemonSet of the
+// namespace.
 func (s *State) reviseOwner(r *Revision) {
-	if r.OwnerUID == "" {
-		for _, d := range s.order {
-			if d.Key.Namespace == r.Key.Namespace {
-				s.mark(d)
-			}
-		}
-		return
-	}
 	if d := s.byUID[r.OwnerUID]; d != nil {
 		s.revise(d)
 		s.bury(d)
+		return
+	}
+	for _, d := range s.order {
+		if d.Key.Namespace == r.Key.Namespace {
+			s.mark(d)
+		}
 	}
 }
 

@@ -47,6 +47,7 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 		if d.Digest != digest {
 			d.setRevisions(d.revisions)
 			d.Progress = s.time
+			d.Refusals = 0
 			for _, c := range d.AllCells() {
 				c.Failures = 0 // another template is another chance (G04)
 			}
@@ -153,7 +154,7 @@ func (s *State) dropDaemonSet(k events.Key) {
 	for _, key := range sortedKeys(s.orphans[k.Namespace], events.Key.Compare) {
 		s.claim(s.orphans[k.Namespace][key])
 	}
-	s.mark(d)
+	s.recountAll(d) // also cells without pods want nothing any more
 	s.bury(d)
 }
 

@@ -227,7 +227,7 @@ type situation struct {
 	fresh, old        []*podBook // live ones of the current and of other revisions
 	dead              []*podBook
 	terminating, left int // being deleted; deletion commanded
-	pods              int
+	pods, owned       int
 	creating          int
 }
 
@@ -286,6 +286,9 @@ func (x *situation) add(p *podBook, leaving, current bool) {
 		return // somebody else ends it, and nobody waits for that
 	}
 	x.pods++
+	if p.owner != "" {
+		x.owned++
+	}
 	switch {
 	case p.DeletionTimestamp != nil:
 		x.terminating++

@@ -41,7 +41,7 @@ func (v *verdict) tally() tally {
 			continue
 		}
 		some := v.s.anyAvailable(x.live(), v.now)
-		single := len(x.old) == 1 && len(x.fresh) == 0 && x.creating == 0
+		single := len(x.old) == 1 && x.old[0].owner == v.s.UID && len(x.fresh) == 0 && x.creating == 0
 		overlap := len(x.old) > 0 && (len(x.fresh) > 0 || x.creating > 0)
 		if overlap && v.gone[x.old[0].UID] == "" {
 			t.surging++

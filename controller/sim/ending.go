@@ -9,7 +9,6 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/projector"
 )
 
 // unfinished says what is not yet as it should be when all is at rest, or nil
@@ -51,7 +50,7 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 	for _, x := range b.situations(s) {
 		live := x.live()
 		switch {
-		case x.place == nowhere && ownerless(live):
+		case x.place == nowhere && x.owned == 0:
 			// On a node that is gone nobody's pods are left to the pod garbage collector.
 		case x.terminating+x.left+len(x.dead)+x.creating > 0:
 			return bad("%d terminating, %d finished on %s (%s)", x.terminating+x.left, len(x.dead), x.node, x.uid)
@@ -90,10 +89,6 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 		NumberAvailable: int32(desired), UpdatedNumberScheduled: int32(updated)})
 }
 
-func ownerless(ps []*podBook) bool {
-	return len(ps) > 0 && !slices.ContainsFunc(ps, func(p *podBook) bool { return p.owner != "" })
-}
-
 // mustRoll reports whether old pods on nodes that only keep them have to go:
 // with no desired node a percentage leaves no budget to take them (J12).
 func (h *History) mustRoll(b *books, s *setBook) bool {
@@ -116,9 +111,8 @@ func (h *History) status(s *setBook, want appsv1.DaemonSetStatus) *Violation {
 	if !equality.Semantic.DeepEqual(is, want) {
 		return violation("T6", h.last(), "%s: status %+v, want %+v", s.key.Name, is, want)
 	}
-	paced := paused(s.DaemonSet) || s.Annotations[projector.AnnotationPartition] != ""
 	for _, c := range s.Status.Conditions {
-		if want := corev1.ConditionTrue; c.Type != "Stalled" && c.Status != want && !paced {
+		if (c.Type == "Stalled") != (c.Status == corev1.ConditionFalse) {
 			return violation("T7", h.last(), "%s: condition %s is %s: %s", s.key.Name, c.Type, c.Status, c.Message)
 		}
 	}

@@ -107,6 +107,9 @@ func nodeUID(v *view, name string) types.UID {
 func (k *kubelets) next(h *History, p *corev1.Pod) (what, time.Duration, bool) {
 	within := func(seconds int) time.Duration { return time.Duration(h.world.IntN(seconds*1000)) * time.Millisecond }
 	image := p.Spec.Containers[0].Image
+	if h.calm {
+		image = "" // whatever was wrong with it has been mended
+	}
 	trouble := func(f faultKind, oneIn int) bool { return !h.calm && h.cfg.has(f) && h.world.IntN(oneIn) == 0 }
 	switch {
 	case p.DeletionTimestamp != nil:

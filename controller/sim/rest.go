@@ -62,11 +62,6 @@ func (h *History) heal() {
 	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
 		was := h.tip.sets[k]
 		ds := was.object.DeepCopy()
-		image := &ds.Spec.Template.Spec.Containers[0].Image
-		if strings.Contains(*image, "-") {
-			*image = "app:v1"
-			ds.Generation++
-		}
 		if h.users.IntN(3) > 0 {
 			for _, a := range []string{projector.AnnotationPaused, projector.AnnotationPartition, projector.AnnotationSuspend} {
 				delete(ds.Annotations, a)

@@ -194,5 +194,13 @@ func describeSet(o *appsv1.DaemonSet) string {
 	return fmt.Sprintf(" %s gen %d %s %s%s minReady %d %v %v %v deleting=%v status desired %d scheduled %d ready %d updated %d available %d mis %d",
 		o.UID, o.Generation, o.Spec.Template.Spec.Containers[0].Image, o.Spec.UpdateStrategy.Type, ru, o.Spec.MinReadySeconds,
 		o.Annotations, o.Spec.Template.Spec.NodeSelector, o.Spec.Template.Spec.Tolerations, o.DeletionTimestamp != nil,
-		s.DesiredNumberScheduled, s.CurrentNumberScheduled, s.NumberReady, s.UpdatedNumberScheduled, s.NumberAvailable, s.NumberMisscheduled)
+		s.DesiredNumberScheduled, s.CurrentNumberScheduled, s.NumberReady, s.UpdatedNumberScheduled, s.NumberAvailable, s.NumberMisscheduled) +
+		describeConditions(s)
+}
+
+func describeConditions(s appsv1.DaemonSetStatus) (out string) {
+	for _, c := range s.Conditions {
+		out += fmt.Sprintf(" [%s=%s %s since %.0fs: %s]", c.Type, c.Status, c.Reason, c.LastTransitionTime.Sub(epoch).Seconds(), c.Message)
+	}
+	return out
 }
