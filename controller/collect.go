@@ -27,9 +27,7 @@ func (r *decider) collect() Result {
 	}
 	for _, rev := range d.Revisions() {
 		if d.Orphaning() {
-			o := rev.Object.DeepCopy()
-			o.OwnerReferences = slices.DeleteFunc(o.OwnerReferences, func(x metav1.OwnerReference) bool { return x.UID == d.UID })
-			r.write(events.ControllerRevision, events.VerbUpdated, o, rev.Seq)
+			r.write(events.ControllerRevision, events.VerbUpdated, disowned(d, rev), rev.Seq)
 			continue
 		}
 		r.write(events.ControllerRevision, events.VerbDeleted, rev.Object, rev.Seq)

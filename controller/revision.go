@@ -19,16 +19,28 @@ import (
 // not, nothing else is decided until the log tells of it.
 func (r *decider) revise() bool {
 	d := r.d
-	next := int64(1)
+	r.release()
+	adopted := r.adoptRevisions()
 	for _, rev := range d.Revisions() {
+		if rev.Object.Labels[daemonpod.RevisionLabel] == "" {
+			o := rev.Object.DeepCopy()
+			metav1.SetMetaDataLabel(&o.ObjectMeta, daemonpod.RevisionLabel, rev.Hash) // M02
+			r.write(events.ControllerRevision, events.VerbUpdated, o, rev.Seq)
+			return false
+		}
+	}
+	next, waits := int64(1), false
+	for _, rev := range slices.Concat(d.Revisions(), adopted) {
 		if rev.Digest != d.Digest {
 			next = max(next, rev.Number+1)
 		}
 	}
-	adopted := r.adoptRevisions()
+	for _, rev := range adopted {
+		waits = waits || rev.Digest == d.Digest
+	}
 	cur := d.CurrentRevision()
 	switch {
-	case cur == nil && !adopted:
+	case cur == nil && !waits:
 		r.newRevision(next)
 		return false
 	case cur == nil:
@@ -41,9 +53,25 @@ func (r *decider) revise() bool {
 	return true
 }
 
+// release takes the DaemonSet off revisions that its selector no longer matches (E13).
+func (r *decider) release() {
+	for _, rev := range r.d.Revisions() {
+		if !r.d.Selector.Matches(labels.Set(rev.Object.Labels)) {
+			r.write(events.ControllerRevision, events.VerbUpdated, disowned(r.d, rev), rev.Seq)
+		}
+	}
+}
+
+// disowned returns a revision without d among its owners.
+func disowned(d *projector.DaemonSet, rev *projector.Revision) *appsv1.ControllerRevision {
+	o := rev.Object.DeepCopy()
+	o.OwnerReferences = slices.DeleteFunc(o.OwnerReferences, func(x metav1.OwnerReference) bool { return x.UID == d.UID })
+	return o
+}
+
 // adoptRevisions makes ownerless revisions that the selector matches its own
-// (E13), and reports whether one of them has the present template.
-func (r *decider) adoptRevisions() (current bool) {
+// (E13), and returns them.
+func (r *decider) adoptRevisions() (adopted []*projector.Revision) {
 	for _, rev := range r.s.RevisionsOf(r.d.Key.Namespace, "") {
 		if rev.Object.DeletionTimestamp != nil || !r.d.Selector.Matches(labels.Set(rev.Object.Labels)) {
 			continue
@@ -51,14 +79,16 @@ func (r *decider) adoptRevisions() (current bool) {
 		o := rev.Object.DeepCopy()
 		o.OwnerReferences = append(o.OwnerReferences, controllerRef(r.d))
 		r.write(events.ControllerRevision, events.VerbUpdated, o, rev.Seq)
-		current = current || rev.Digest == r.d.Digest
+		adopted = append(adopted, rev)
 	}
-	return current
+	return adopted
 }
 
-// newRevision records the present template. A name that a dead DaemonSet's
-// revision still holds is waited for; one that another template holds is a
-// hash collision, which is counted in the status once and gives another name.
+// newRevision records the present template. A name that a revision of a
+// deleted DaemonSet still holds is waited for, because that will be collected;
+// one that is held for good, by another template or by an owner that the log
+// does not know, is a collision, which is counted in the status once and gives
+// another name.
 func (r *decider) newRevision(number int64) {
 	d := r.d
 	collisions := int32(0)
@@ -68,7 +98,7 @@ func (r *decider) newRevision(number int64) {
 	hash := daemonpod.Hash(d.Digest, collisions)
 	key := events.Key{Namespace: d.Key.Namespace, Name: daemonpod.RevisionName(d.Key.Name, hash)}
 	if other := r.s.Revision(key); other != nil {
-		if other.OwnerUID == d.UID && other.Digest != d.Digest {
+		if !r.s.Dying(other.OwnerUID) && (other.OwnerUID != d.UID || other.Digest != d.Digest) {
 			collisions++
 			ds := d.Object.DeepCopy()
 			ds.Status.CollisionCount = &collisions

@@ -59,6 +59,8 @@ type DaemonSet struct {
 	Pods      map[string]int // by revision hash, terminating ones too
 	Owned     int            // pods that name it as their controller
 	Creating  int            // creates under way
+	Refusals  int            // plans in a row with a refused create
+	RefusedAt time.Time      // when the last create was refused
 	SlowStart int            // at most so many creates under way; 0: no limit
 	Progress  time.Time      // log time of the last progress of its rollout
 	RateFrom  time.Time      // when the present second of creates began
@@ -69,6 +71,7 @@ type DaemonSet struct {
 	maturing  *btree.BTreeG[*Cell] // available later than log time, by when
 	release   *btree.BTreeG[*Pod]  // owned, but the selector does not match
 	releasing map[types.UID]events.Cause
+	refused   events.Seq     // the last plan when a create was refused
 	promised  map[string]int // creates under way by revision hash
 	revisions []*Revision    // owned, by number
 	current   map[string]bool

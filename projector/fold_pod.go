@@ -298,7 +298,29 @@ func (s *State) foldOutcome(e events.Event, o events.Outcome) {
 		return
 	}
 	ref.cell.fail(e.Stored)
-	ref.ds.SlowStart = 1
+	d := ref.ds
+	d.SlowStart = 1
+	if e.Cause.Seq > d.refused { // one plan is one try, however many of its creates were refused
+		d.Refusals++
+	}
+	d.refused, d.RefusedAt = s.plans[d.Key], e.Stored
+}
+
+// maxRefusedPause is the longest pause of all creates of a DaemonSet after a
+// refusal, as of a Kubernetes work queue.
+const maxRefusedPause = 1000 * time.Second
+
+// RefusedUntil returns when creates may be tried again after refusals: 5 ms
+// after the first, twice as long after each further one.
+func (d *DaemonSet) RefusedUntil() time.Time {
+	if d.Refusals == 0 {
+		return time.Time{}
+	}
+	pause := maxRefusedPause
+	if d.Refusals <= 18 {
+		pause = min(pause, 5*time.Millisecond<<(d.Refusals-1))
+	}
+	return d.RefusedAt.Add(pause)
 }
 
 // settle ends a pending command: a fact or an outcome answered it.
@@ -320,8 +342,11 @@ func (s *State) settle(cause events.Cause, e events.Event) {
 		if d.promised[ref.revision]--; d.promised[ref.revision] == 0 {
 			delete(d.promised, ref.revision)
 		}
-		if _, made := e.Body.(events.Object); made && d.SlowStart > 0 {
-			if d.SlowStart *= 2; d.SlowStart >= events.MaxCommands {
+		// One more for each that worked doubles with each round. Creates that
+		// were planned before the last refusal say nothing.
+		if _, made := e.Body.(events.Object); made && d.SlowStart > 0 && cause.Seq > d.refused {
+			d.Refusals = 0
+			if d.SlowStart++; d.SlowStart >= events.MaxCommands {
 				d.SlowStart = 0
 			}
 		}

@@ -133,6 +133,13 @@ func (s *State) DaemonSets() []*DaemonSet { return s.order }
 // are not all gone, oldest deletion first.
 func (s *State) Ghosts(k events.Key) []*DaemonSet { return s.ghosts[k] }
 
+// Dying reports whether uid is a DaemonSet that is deleted, or being deleted
+// with what it owns, so that what it owns will go.
+func (s *State) Dying(uid types.UID) bool {
+	d := s.byUID[uid]
+	return d != nil && d.Deleting()
+}
+
 // Node returns a node, or nil.
 func (s *State) Node(name string) *Node { return s.nodes[name] }
 
