@@ -103,4 +103,3 @@ func appendAll(ctx context.Context, log events.Appender, es []events.Event) (eve
 		}
 	}
 }
-

@@ -98,38 +98,3 @@ func plural(n int, noun string) string {
 	}
 	return strconv.Itoa(n) + " " + noun + "s"
 }
-
-// Progress is told of what takes longer than a person waits without asking.
-const (
-	firstProgress = 2 * time.Second
-	nextProgress  = 2 * time.Second
-)
-
-// progress tells on standard error, from two seconds on, that work is under way
-// and how far it is; far may be nil. The function that it returns ends it.
-func (s *session) progress(work string, far func() string) (done func()) {
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for wait := firstProgress; ; wait = nextProgress {
-			select {
-			case <-time.After(wait):
-			case <-stop:
-				return
-			}
-			text := work
-			if far != nil {
-				text += ": " + far()
-			}
-			fmt.Fprintln(s.err, text)
-		}
-	}()
-	ended := false
-	return func() {
-		if !ended {
-			ended = true
-			close(stop)
-			<-stopped
-		}
-	}
-}

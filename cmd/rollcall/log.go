@@ -1,0 +1,195 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/projector/story"
+	"rollcall/publisher/manifest"
+)
+
+// logOptions are the flags of log.
+type logOptions struct {
+	follow    bool
+	from, to  uint64
+	types     []string
+	daemonSet string
+	format    string
+	filter    story.Filter
+}
+
+var logFormats = []string{"text", "json", "jsonl"}
+
+func (s *session) logCommand() *cobra.Command {
+	var o logOptions
+	c := &cobra.Command{Use: "log", Short: "Tell the one ordered story: every fact, plan and outcome", Args: takes(0, 0),
+		Example: "  rollcall log -f --daemonset kube-system/fluentd\n  rollcall log --from 100 --to 200 --type 'node.*' -o jsonl"}
+	t := addTarget(c)
+	f := c.Flags()
+	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
+	f.Uint64Var(&o.from, "from", 0, "first position")
+	f.Uint64Var(&o.to, "to", 0, "last position")
+	f.StringArrayVar(&o.types, "type", nil, "only this type, such as pod.created or 'node.*'; may be given several times")
+	f.StringVar(&o.daemonSet, "daemonset", "", "only NAMESPACE/NAME, its plans, pods and revisions")
+	f.StringVarP(&o.format, "output", "o", "text", strings.Join(logFormats, ", "))
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if err := o.check(); err != nil {
+			return err
+		}
+		a, err := t.open(c.Context(), s)
+		if err != nil {
+			return err
+		}
+		defer a.close()
+		if o.follow {
+			if err := a.wait("-f"); err != nil {
+				return err
+			}
+		}
+		return s.tell(c.Context(), a, o)
+	}
+	return c
+}
+
+func (o *logOptions) check() error {
+	if !slices.Contains(logFormats, o.format) {
+		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", o.format), Where: "--output",
+			Do: suggestion(o.format, logFormats, "choose from "+strings.Join(logFormats, ", ")), Exit: events.ExitInput}
+	}
+	if o.follow && o.format == "json" {
+		return usageError("E-CLI-FLAG", "-f cannot write one JSON document", "use -o jsonl")
+	}
+	if o.to != 0 && o.from > o.to {
+		return rangeError(fmt.Sprintf("--from %d is after --to %d", o.from, o.to), "give a range that goes forward")
+	}
+	o.filter = story.Filter{From: events.Seq(o.from), To: events.Seq(o.to), Types: o.types}
+	if o.daemonSet == "" {
+		return nil
+	}
+	namespace, name, ok := strings.Cut(strings.TrimPrefix(o.daemonSet, "ds/"), "/")
+	if !ok {
+		namespace, name = manifest.DefaultNamespace, namespace
+	}
+	for _, n := range []string{namespace, name} {
+		if why := events.CheckName(n); why != "" {
+			return &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("%q names no DaemonSet", o.daemonSet), Where: "--daemonset", Do: "give NAMESPACE/NAME", Exit: events.ExitInput}
+		}
+	}
+	o.filter.DaemonSet = events.Key{Namespace: namespace, Name: name}
+	return nil
+}
+
+func rangeError(what, do string) error {
+	return &events.Error{Code: "E-CLI-RANGE", What: what, Do: do, Exit: events.ExitInput}
+}
+
+// tell prints the log. It is read from its beginning, because a change can only
+// be told by who knows what was before.
+func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
+	info, err := a.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if o.filter.From > info.Last && !o.follow {
+		return rangeError(fmt.Sprintf("--from %d is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
+	}
+	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New()}
+	read := a.Read
+	if o.follow {
+		read = a.Tail
+	}
+	p := a.counting("reading the log", info.Last)
+	defer p.done()
+	for e, err := range read(ctx, 0) {
+		if err != nil {
+			if o.follow {
+				err = ended(ctx, err)
+			}
+			return firstError(w.end(), err)
+		}
+		p.at.Store(uint64(e.Seq))
+		if err := w.event(e); err != nil {
+			return err
+		}
+		if e.Seq >= info.Last {
+			p.done()
+			if err := w.buf.Flush(); err != nil {
+				return err
+			}
+		}
+		if o.filter.To != 0 && e.Seq >= o.filter.To {
+			break
+		}
+	}
+	return w.end()
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logWriter writes the events that pass a filter.
+type logWriter struct {
+	buf    *bufio.Writer
+	format string
+	filter story.Filter
+	teller *story.Teller
+	n      int
+}
+
+func (w *logWriter) event(e events.Event) error {
+	if !w.filter.Wants(e) {
+		w.teller.Observe(e)
+		return nil
+	}
+	entries := w.teller.Tell(e)
+	if !w.filter.Match(e, entries[0]) {
+		return nil
+	}
+	w.n++
+	if w.format == "text" {
+		for _, entry := range entries {
+			w.buf.WriteString(story.Line(entry))
+			w.buf.WriteByte('\n')
+		}
+		return nil
+	}
+	line, err := story.JSON(e)
+	if err != nil {
+		return err
+	}
+	switch {
+	case w.format == "jsonl":
+		w.buf.Write(line)
+		return w.buf.WriteByte('\n')
+	case w.n == 1:
+		w.buf.WriteString("[\n")
+	default:
+		w.buf.WriteString(",\n")
+	}
+	_, err = w.buf.Write(line)
+	return err
+}
+
+// end completes the document and writes what is left.
+func (w *logWriter) end() error {
+	switch {
+	case w.format != "json":
+	case w.n == 0:
+		w.buf.WriteString("[]\n")
+	default:
+		w.buf.WriteString("\n]\n")
+	}
+	return w.buf.Flush()
+}

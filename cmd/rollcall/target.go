@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/events/natsd"
+	"rollcall/events/stream"
+	"rollcall/projector"
+	"rollcall/publisher/gate"
+)
+
+// dataVariable names the data directory of commands that are not told another.
+const dataVariable = "ROLLCALL_DATA"
+
+// target says which cluster a command is about.
+type target struct {
+	data      string
+	natsURL   string
+	natsCreds string
+	cluster   string
+}
+
+// addTarget gives a command the flags that choose a cluster.
+func addTarget(c *cobra.Command) *target {
+	t := &target{}
+	f := c.Flags()
+	f.StringVar(&t.data, "data", "", "data directory of the cluster (default $"+dataVariable+", else that of the only instance that runs)")
+	f.StringVar(&t.natsURL, "nats-url", "", "NATS server of the cluster")
+	f.StringVar(&t.natsCreds, "nats-creds", "", "credentials file for --nats-url")
+	f.StringVar(&t.cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+defaultCluster+")")
+	return t
+}
+
+// resolve finds the data directory and the cluster's name where they are not given.
+func (t *target) resolve() error {
+	if t.natsURL != "" && t.data != "" {
+		return usageError("E-CLI-FLAG", "--data and --nats-url exclude each other", "give one of them")
+	}
+	if t.natsURL == "" && t.data == "" {
+		t.data = os.Getenv(dataVariable)
+	}
+	if t.natsURL == "" && t.data == "" {
+		r, err := onlyInstance()
+		if err != nil {
+			return err
+		}
+		t.data = r.Dir
+	}
+	if t.cluster != "" {
+		return nil
+	}
+	t.cluster = defaultCluster
+	if t.data == "" {
+		return nil
+	}
+	f, found, err := loadFounding(t.data)
+	if err == nil && found {
+		t.cluster = f.Cluster
+	}
+	return err
+}
+
+// reach connects to the instance, or to the server that is named.
+func (t *target) reach() (*nats.Conn, error) {
+	if t.natsURL != "" {
+		return dial(t.natsURL, t.natsCreds)
+	}
+	c, err := natsd.Attach(t.data)
+	if err != nil {
+		return nil, err
+	}
+	return c.Connect()
+}
+
+// archive is the log of a cluster, opened to be read.
+type archive struct {
+	*stream.Log
+	session *session
+	live    bool // something may still append to it
+	dir     string
+	closers []func()
+}
+
+// open opens the log: over NATS if an instance runs, else straight from the
+// data directory. The caller closes it.
+func (t *target) open(ctx context.Context, s *session) (*archive, error) {
+	if err := t.resolve(); err != nil {
+		return nil, err
+	}
+	subjects, err := events.NewSubjects(t.cluster)
+	if err != nil {
+		return nil, err
+	}
+	a := &archive{session: s, live: true, dir: t.data}
+	nc, err := t.reach()
+	if err != nil && t.natsURL == "" {
+		nc, err = a.openStore(ctx, t, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.closers = append(a.closers, nc.Close)
+	if a.Log, err = stream.Open(ctx, nc, subjects, stream.Options{}); err != nil {
+		a.close()
+		return nil, err
+	}
+	return a, nil
+}
+
+// openStore opens the data directory itself, for want of an instance.
+func (a *archive) openStore(ctx context.Context, t *target, unreached error) (*nats.Conn, error) {
+	done := a.session.progress("opening "+t.data, nil)
+	defer done()
+	server, err := natsd.OpenReadOnly(ctx, t.data, t.cluster)
+	var e *events.Error
+	if errors.As(err, &e) && e.Code == "E-STORE-LOCKED" {
+		return nil, unreached // an instance that does not listen, or not yet
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.live = false
+	a.closers = append(a.closers, func() { _ = server.Close() }) // nothing was written
+	return server.Connect()
+}
+
+func (a *archive) close() {
+	for i := len(a.closers) - 1; i >= 0; i-- {
+		a.closers[i]()
+	}
+}
+
+// wait refuses to wait for what nobody will append.
+func (a *archive) wait(flag string) error {
+	if a.live {
+		return nil
+	}
+	return &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the data directory", Where: a.dir,
+		Why: "nothing will be appended to its log", Do: "start it with rollcall up --data " + a.dir + ", or leave " + flag + " out", Exit: events.ExitInput}
+}
+
+// fold returns the state at the present end of the log.
+func (a *archive) fold(ctx context.Context) (*projector.State, error) {
+	info, err := a.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p := a.counting("reading the log", info.Last)
+	defer p.done()
+	st := projector.New(info.ID)
+	for e, err := range a.Read(ctx, 0) {
+		if err != nil {
+			return nil, err
+		}
+		projector.Fold(st, e)
+		p.at.Store(uint64(e.Seq))
+	}
+	return st, nil
+}
+
+// askGate calls ask with a client of the cluster's gate and prints the answer.
+func (s *session) askGate(ctx context.Context, t *target, ask func(*gate.Client) (gate.Reply, error)) error {
+	if err := t.resolve(); err != nil {
+		return err
+	}
+	nc, err := t.reach()
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	done := s.progress("waiting for the answer", nil)
+	reply, err := ask(gate.Dial(nc, t.cluster).As(actor()))
+	done()
+	s.printReply(reply)
+	if err != nil {
+		return fmt.Errorf("ask the gate: %w", err)
+	}
+	return nil
+}
