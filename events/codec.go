@@ -11,8 +11,8 @@ import (
 	"rollcall/events/wire"
 )
 
-// wireVersion is written in every envelope. A reader refuses a newer one.
-const wireVersion = 1
+// WireVersion is written in every envelope. A reader refuses a newer one.
+const WireVersion = 1
 
 // encoder writes msgpack through the library and keeps its first error, so
 // that an envelope is written as a list of fields.
@@ -106,7 +106,7 @@ func (w *encoder) timeField(key string, t time.Time) field {
 func Encode(e Event) ([]byte, error) {
 	w := newEncoder()
 	fs := []field{
-		{"v", true, func() { w.int(wireVersion) }},
+		{"v", true, func() { w.int(WireVersion) }},
 		{"id", true, func() { w.str(e.ID.String()) }},
 		w.strField("type", string(e.Type)),
 		w.strField("source", e.Source),

@@ -29,14 +29,14 @@ func (d *decoder) refusal(e Event, data []byte) (code, why string) {
 	switch {
 	case len(data) == 0:
 		return "E-EVT-EMPTY", "payload is empty"
-	case d.version > wireVersion: // whatever else is strange about it
-		return "E-EVT-VERSION", fmt.Sprintf("version %d needs a newer program (have %d)", d.version, wireVersion)
+	case d.version > WireVersion: // whatever else is strange about it
+		return "E-EVT-VERSION", fmt.Sprintf("version %d needs a newer program (have %d)", d.version, WireVersion)
 	case d.Err() != nil:
 		return "E-EVT-MSGPACK", d.Err().Error()
 	case d.More():
 		return "E-EVT-MSGPACK", "another value follows the event"
 	case d.version < 1:
-		return "E-EVT-VERSION", fmt.Sprintf("version %d, want 1 to %d", d.version, wireVersion)
+		return "E-EVT-VERSION", fmt.Sprintf("version %d, want 1 to %d", d.version, WireVersion)
 	case d.why != "":
 		return "E-EVT-MSGPACK", d.why
 	case e.Body == nil:
