@@ -145,6 +145,16 @@ func TestStepHasOneID(t *testing.T) {
 	if a.Event.ID != b.Event.ID || a.Fence != b.Fence || a.Fence.Last != 1 {
 		t.Errorf("%v under %v, and %v under %v", a.Event.ID, a.Fence, b.Event.ID, b.Fence)
 	}
+	// The one that comes first is true for both, whatever the other would say.
+	for _, s := range []*Step{b, a} {
+		if err := s.Perform(t.Context(), st.log); err != nil {
+			t.Fatal(err)
+		}
+	}
+	st.observe()
+	if got := st.node("n1").Status.Conditions[0].LastTransitionTime; !got.Time.Equal(epoch.Add(time.Hour)) {
+		t.Errorf("the world believes %v, which is not in the log", got)
+	}
 }
 
 // A condition's transition time is when its status changed, not when it was
