@@ -130,7 +130,7 @@ func (s *situation) delete() verdict {
 	// A node of the same name is another node, whose kubelet never had the pod.
 	other := s.command.NodeUID != "" && s.command.NodeUID != s.nodeUID
 	gone := pod.Spec.NodeName == s.command.Node && (s.nodeUID == "" || other)
-	if pod.DeletionTimestamp != nil && !gone {
+	if pod.DeletionTimestamp != nil && (!gone || len(pod.Finalizers) > 0) {
 		return overtaken(ReasonTerminating, "the pod is already being deleted")
 	}
 	return verdict{act: actDelete, pod: pod, gone: gone}

@@ -52,6 +52,16 @@ var situations = []struct {
 	{"pod of the same name", nil, events.Command{Do: events.DeletePod, Pod: "agent-1", UID: "other", Node: "a"}, "command.overtaken PodGone"},
 	{"already terminating", func(b *bench) { b.change(func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.NewTime(start)) }) },
 		do(events.DeletePod, "agent-1", "a"), "command.overtaken Terminating"},
+	{"terminating, node gone", func(b *bench) {
+		b.change(func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.NewTime(start)) })
+		b.drop(events.Node, events.Key{Name: "a"})
+	}, do(events.DeletePod, "agent-1", "a"), "pod.deleted"},
+	{"terminating, node gone, held by a finalizer", func(b *bench) {
+		b.change(func(p *corev1.Pod) {
+			p.DeletionTimestamp, p.Finalizers = ptr.To(metav1.NewTime(start)), []string{"example.com/x"}
+		})
+		b.drop(events.Node, events.Key{Name: "a"})
+	}, do(events.DeletePod, "agent-1", "a"), "command.overtaken Terminating"},
 	{"of another owner", func(b *bench) { b.change(func(p *corev1.Pod) { p.OwnerReferences[0].UID = "ds-2" }) },
 		do(events.DeletePod, "agent-1", "a"), "command.overtaken NotOwned"},
 	{"delete", nil, do(events.DeletePod, "agent-1", "a"), "pod.updated"},
