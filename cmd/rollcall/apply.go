@@ -26,7 +26,7 @@ func (s *session) applyCommand() *cobra.Command {
 		if len(files) == 0 {
 			return usageError("E-CLI-FLAG", "no manifest is given", "give -f FILE")
 		}
-		read, err := s.readManifests(files, namespace)
+		read, err := s.readManifests(c.Context(), files, namespace)
 		if err != nil {
 			return err
 		}

@@ -48,6 +48,16 @@ func savePosition(dir string, p projector.Position) error {
 	return saveJSON(filepath.Join(dir, positionFile), savedPosition{p.Log, p.Seq, hex.EncodeToString(p.Chain[:])})
 }
 
+// sweep removes what writers left that were killed. The caller holds the lock
+// of the directory.
+func sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, ".*.json-*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
 // founding is with what a cluster was begun.
 type founding struct {
 	Cluster string `json:"cluster"`

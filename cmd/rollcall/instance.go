@@ -111,6 +111,9 @@ func (in *instance) connect(ctx context.Context) (err error) {
 			return err
 		}
 		in.stops = append(in.stops, in.server.Close)
+		if err := sweep(in.server.Dir()); err != nil {
+			return err
+		}
 		if in.nc, err = in.server.Connect(); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,9 +11,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"go.yaml.in/yaml/v3"
 
 	"rollcall/events"
+	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/manifest"
@@ -34,21 +37,48 @@ func (f file) request(namespace, actor string) gate.ApplyRequest {
 	return gate.ApplyRequest{Actor: actor, File: f.name, Manifest: string(f.data), Namespace: namespace}
 }
 
-// readManifests reads and checks all manifests. If one is refused, none is
-// returned.
-func (s *session) readManifests(paths []string, namespace string) ([]file, error) {
+// readManifests reads all manifests and refuses what the gate would refuse of a
+// new cluster. If one is refused, none is returned.
+func (s *session) readManifests(ctx context.Context, paths []string, namespace string) ([]file, error) {
 	var files []file
 	for _, path := range paths {
 		f, err := s.readManifest(path)
 		if err != nil {
 			return nil, err
 		}
-		if err := f.check(namespace); err != nil {
+		if err := rehearse(ctx, f, namespace); err != nil {
 			return nil, err
 		}
 		files = append(files, f)
 	}
 	return files, nil
+}
+
+// rehearse applies a manifest to a log that nobody reads.
+func rehearse(ctx context.Context, f file, namespace string) error {
+	subjects, err := events.NewSubjects(defaultCluster)
+	if err != nil {
+		return err
+	}
+	log := memlog.New(subjects, time.Now)
+	_, err = gate.New(log, subjects, foldedStore{log}, time.Now, ulid.Make, newUID).Apply(ctx, f.request(namespace, ""))
+	return err
+}
+
+// foldedStore is the state of a log that is folded anew for every view.
+type foldedStore struct{ log events.Log }
+
+// View implements gate.Store.
+func (s foldedStore) View(ctx context.Context, _ events.Seq, f func(gate.Objects)) error {
+	st := projector.New("")
+	for e, err := range s.log.Read(ctx, 0) {
+		if err != nil {
+			return err
+		}
+		projector.Fold(st, e)
+	}
+	f(st)
+	return nil
 }
 
 func (s *session) readManifest(path string) (file, error) {
@@ -61,25 +91,6 @@ func (s *session) readManifest(path string) (file, error) {
 		return file{}, &events.Error{Code: "E-MAN-FILE", What: "standard input cannot be read", Why: err.Error(), Exit: events.ExitInput, Err: err}
 	}
 	return file{"standard input", data}, nil
-}
-
-// check refuses what the gate would refuse of every object as a new one.
-func (f file) check(namespace string) error {
-	docs, err := manifest.Parse(f.name, f.data)
-	if err != nil {
-		return err
-	}
-	for i := range docs {
-		d := &docs[i]
-		if err := d.InNamespace(namespace); err != nil {
-			return err
-		}
-		manifest.PrepareCreate(d.Object, manifest.Stamp{UID: "unknown", Now: time.Now()})
-		if err := d.Check(nil); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // annotate writes annotations into the DaemonSets of manifests that do not have

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -31,14 +32,22 @@ func (s *session) banner(in *instance) {
 		fmt.Fprintf(&b, "  Writes   %s\n", in.durabilityText())
 	}
 	if next != "" {
-		fmt.Fprintf(&b, "  Try      rollcall get ds -A%s\n", next)
-		fmt.Fprintf(&b, "           rollcall log -f%s\n", next)
-		fmt.Fprintf(&b, "           rollcall node fail node-0002%s\n", next)
+		fmt.Fprintf(&b, "  Try      %s get ds -A%s\n", self(), next)
+		fmt.Fprintf(&b, "           %s log -f%s\n", self(), next)
+		fmt.Fprintf(&b, "           %s node fail node-0002%s\n", self(), next)
 	}
 	if !o.once {
 		b.WriteString("  Stop     Ctrl-C\n")
 	}
 	s.out.printf("%s\n", b.String())
+}
+
+// self is how the program was called.
+func self() string {
+	if strings.Contains(os.Args[0], "/go-build") {
+		return "go run ./cmd/rollcall"
+	}
+	return os.Args[0]
 }
 
 func (in *instance) dataText() string {
@@ -68,7 +77,7 @@ func (s *session) farewell(in *instance) error {
 	case in.server == nil:
 		s.out.printf("stopped at #%d; the log stays on the NATS server\n", at)
 	case o.data != "":
-		s.out.printf("stopped at #%d; the log is kept: go on with  rollcall up --data %s\n", at, o.data)
+		s.out.printf("stopped at #%d; the log is kept: go on with  %s up --data %s\n", at, self(), o.data)
 	case o.memory:
 		s.out.printf("stopped at #%d; nothing is kept\n", at)
 	default:

@@ -154,7 +154,7 @@ func (o *upOptions) checkLimits(given func(string) bool) error {
 // anything is started.
 func (s *session) up(ctx context.Context, o upOptions) error {
 	began := time.Now()
-	files, err := s.readManifests(o.files, o.namespace)
+	files, err := s.readManifests(ctx, o.files, o.namespace)
 	if err != nil {
 		return err
 	}

@@ -102,8 +102,14 @@ func (v *viewer) counts() (facts, plans int) {
 	return v.facts, v.planned
 }
 
+// shortLine is story.Line for a terminal, where there is no room for what the
+// day and the type add.
+func shortLine(e story.Entry) string {
+	return fmt.Sprintf("#%-6d %s  %s  %s", e.Seq, e.Time.Local().Format("15:04:05"), e.Object, e.What)
+}
+
 // take returns lines for the changes since the last call.
-func (v *viewer) take() (lines []string) {
+func (v *viewer) take(line func(story.Entry) string) (lines []string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.lost > 0 {
@@ -120,7 +126,7 @@ func (v *viewer) take() (lines []string) {
 			case entry.Indent > 0 && !strings.HasPrefix(entry.What, "held: "):
 				continue
 			}
-			lines = append(lines, story.Line(entry))
+			lines = append(lines, line(entry))
 		}
 	}
 	v.queue = v.queue[:0]
@@ -181,7 +187,7 @@ func (v *viewer) run(ctx context.Context, in *instance) {
 
 // print writes one line a change.
 func (v *viewer) print() {
-	if lines := v.take(); len(lines) > 0 {
+	if lines := v.take(story.Line); len(lines) > 0 {
 		v.out.printf("%s\n", strings.Join(lines, "\n"))
 	}
 }
@@ -193,7 +199,7 @@ func (v *viewer) draw(in *instance) {
 	if !ok {
 		return
 	}
-	v.tail = append(v.tail, v.take()...)
+	v.tail = append(v.tail, v.take(shortLine)...)
 	v.tail = v.tail[max(0, len(v.tail)-maxTail):]
 	lines := v.picture(in, height-1)
 	var b strings.Builder
