@@ -232,8 +232,8 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 
 // Forfeits reports whether a pod of c is to be deleted because its node may
 // not have it or its DaemonSet is going. On a node that is gone that includes
-// pods that are terminating, unless that was forced already: no kubelet will
-// end them. A pod bound to a node that the log never told of is left alone:
+// pods that are terminating, because no kubelet will end them, unless that was
+// forced already or finalizers hold them. A pod bound to a node that the log never told of is left alone:
 // its node may yet come.
 func (d *DaemonSet) Forfeits(c *Cell, p *Pod) bool {
 	switch {
@@ -241,7 +241,7 @@ func (d *DaemonSet) Forfeits(c *Cell, p *Pod) bool {
 		return false
 	case c.Place != Gone:
 		return !p.Deleting && (c.Place == Evict || d.Deleting())
-	case p.Forced:
+	case p.Deleting && (p.Forced || p.Held):
 		return false
 	}
 	return d.Deleting() || c.NodeUID != "" || !p.Bound

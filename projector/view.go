@@ -27,7 +27,8 @@ type PodView struct {
 	Ready     bool
 	ReadyFrom time.Time // lastTransitionTime of the Ready condition, by the kubelet's clock
 	Deleting  bool
-	Forced    bool // deleting without a grace period: only finalizers hold it
+	Held      bool // by finalizers, whose owners end it
+	Forced    bool // deleting without a grace period
 	Created   time.Time
 	labels    []byte // msgpack, to match a selector when it matters
 }
@@ -106,6 +107,12 @@ func (v *PodView) readMeta(c *wire.Cursor) {
 			v.Created = parseTime(c.Str())
 		case "deletionTimestamp":
 			v.Deleting = len(c.Str()) > 0
+		case "finalizers":
+			n := c.Array()
+			v.Held = n > 0
+			for range n {
+				c.Skip()
+			}
 		case "deletionGracePeriodSeconds":
 			v.Forced = !c.Nil() && c.Int() == 0
 		case "ownerReferences":

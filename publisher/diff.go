@@ -33,7 +33,7 @@ func Worth[T corev1.Node | corev1.Pod](old, new *T) bool {
 
 // quietMeta drops what an API server counts.
 func quietMeta(m metav1.ObjectMeta) metav1.ObjectMeta {
-	m.ManagedFields, m.ResourceVersion, m.SelfLink = nil, "", ""
+	m.ManagedFields, m.ResourceVersion = nil, ""
 	return m
 }
 

@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 
 	"rollcall/controller"
 	"rollcall/events"
@@ -80,8 +82,9 @@ func Verify(ctx context.Context, log events.Reader) (equal int, diff *Difference
 		}
 		delete(byBasis, e.Seq)
 	}
-	for _, rs := range byBasis {
-		return equal, &Difference{rs[0].seq, rs[0].plan, nil}, nil // a basis that the log does not hold
+	if len(byBasis) > 0 { // a basis that the log does not hold
+		first := byBasis[slices.Min(slices.Collect(maps.Keys(byBasis)))][0]
+		return equal, &Difference{first.seq, first.plan, nil}, nil
 	}
 	return equal, nil, nil
 }

@@ -23,7 +23,7 @@ func fillers() []any {
 			*x = intstr.FromInt32(c.Int31())
 		},
 		func(m *metav1.Time, c randfill.Continue) { *m = metav1.Unix(c.Int63n(1e9), 0) },
-		func(m *metav1.FieldsV1, c randfill.Continue) { m.Raw = []byte(`{}`) },
+		func(m *metav1.FieldsV1, c randfill.Continue) { m.SetRawBytes([]byte(`{}`)) },
 	}
 }
 

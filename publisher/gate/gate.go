@@ -100,7 +100,7 @@ func (g *Gate) event(c change, actor string) (events.Event, error) {
 	}
 	e := events.Event{ID: g.newID(), Type: events.ObjectType(c.kind, c.verb), Source: Source, Actor: actor, At: g.clock(), Body: o}
 	if c.verb == events.VerbDeleted {
-		e.Body = events.Gone{Ref: o.Ref, Data: o.Data}
+		e.Body = events.Gone(o)
 	}
 	return e, nil
 }

@@ -108,7 +108,6 @@ func nodeInfo(name string) corev1.NodeSystemInfo {
 		OSImage:                 "rollcall simulated",
 		ContainerRuntimeVersion: "containerd://2.1.0",
 		KubeletVersion:          kubeletVersion,
-		KubeProxyVersion:        kubeletVersion,
 		OperatingSystem:         "linux",
 		Architecture:            "amd64",
 	}
