@@ -110,6 +110,7 @@ func (w *world) do(c *command) {
 		"kubelet": w.doKubelet, "run": w.doRun, "status": w.doStatus, "conditions": w.doConditions,
 		"cells": w.doCells, "counts": w.doCounts, "revisions": w.doRevisions, "pods": w.doPods,
 		"quarantine": w.doQuarantine, "woken": w.doWoken, "log": w.doLog, "garbage": w.doGarbage,
+		"decide": w.doDecide, "append": w.doAppend, "notices": w.doNotices,
 	}
 	f := verbs[c.verb]
 	if f == nil {

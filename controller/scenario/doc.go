@@ -35,7 +35,10 @@
 //	kubelet [only=n1,..] [gone]   bind, end and make ready what is on nodes; images named bad* never
 //	                              get ready, those named fail* fail
 //	run [rounds] [step=1s]        sync all, execute and kubelet until nothing happens
-//	status|conditions|cells|counts|revisions|pods NAME, quarantine, woken, log
+//	decide NAME as=X, append X    keep a decision and append it later, as another controller would
+//	status|conditions|cells|counts|revisions|pods NAME, quarantine, woken, log,
+//	notices                       print what the fold or projector/story makes of the log
+//	garbage                       append bytes that are no event
 //
 // Pods that a command creates are called by their node and a letter in the
 // order in which they came (n1a, n1b), revisions A, B, .. in the order in which

@@ -256,6 +256,10 @@ func (w *world) set(ds *appsv1.DaemonSet, k, v string) {
 	case "history":
 		spec.RevisionHistoryLimit = ptr.To(w.number(v))
 	case "selector":
+		if v == "!" { // one that does not parse
+			spec.Selector = &metav1.LabelSelector{MatchExpressions: []metav1.LabelSelectorRequirement{{Key: "app", Operator: "Like"}}}
+			return
+		}
 		spec.Selector = &metav1.LabelSelector{MatchLabels: w.pairs(strings.Trim(v, "{}"))}
 	case "annotate":
 		ds.Annotations = w.pairs(v)

@@ -17,6 +17,9 @@ import (
 	"rollcall/projector"
 )
 
+// called is a pod's name and what a conversation calls it.
+type called struct{ name, called string }
+
 // nameOfPod returns what a conversation calls a pod.
 func (w *world) nameOfPod(k events.Key) string {
 	p := w.state.Pod(k)
@@ -29,6 +32,7 @@ func (w *world) nameOfPod(k events.Key) string {
 			n := w.letters[p.Node]
 			w.podNames[p.UID] = p.Node + strings.Repeat("z", n/26) + string(rune('a'+n%26))
 			w.letters[p.Node]++
+			w.everyPod = append(w.everyPod, called{k.Name, w.podNames[p.UID]})
 		}
 	}
 	return w.podNames[p.UID]
@@ -260,7 +264,7 @@ func (w *world) doRevision(c *command) {
 // revision finds a revision by its letter or name.
 func (w *world) revision(name string) *projector.Revision {
 	for _, o := range w.state.List(events.ControllerRevision, "") {
-		if r := w.state.Revision(o.Key); w.revNames[r.Hash] == name || o.Key.Name == name {
+		if r := w.state.Revision(o.Key); w.revNames[r.Hash] == name || o.Key.Name == name || r.Hash == name {
 			return r
 		}
 	}

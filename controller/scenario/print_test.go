@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -147,7 +148,7 @@ func (w *world) writeLine(wr controller.Write) string {
 		if len(o.OwnerReferences) == 0 {
 			owner = " without owner"
 		}
-		return fmt.Sprintf("revision %s %s, number %d%s\n", w.revNames[hashOf(o)], wr.Verb, o.Revision, owner)
+		return fmt.Sprintf("revision %s %s, number %d%s\n", cmp.Or(w.revNames[hashOf(o)], "new"), wr.Verb, o.Revision, owner)
 	case *appsv1.DaemonSet:
 		return fmt.Sprintf("daemonset %s %s\n", o.Name, wr.Verb)
 	}
@@ -331,10 +332,17 @@ func (w *world) doLog(*command) {
 // doGarbage appends bytes that are no event.
 func (w *world) doGarbage(*command) {
 	w.log.AppendRaw(w.subjects.Object(events.Node, events.Key{Name: "garbage"}), []byte{0xc1})
-	for e, err := range w.log.Read(w.t.Context(), w.state.Seq()) {
-		if err != nil {
-			w.fatal("%v", err)
+	w.take()
+}
+
+// doNotices shows the Kubernetes events that the log gave since they were last shown.
+func (w *world) doNotices(*command) {
+	for _, n := range w.notices {
+		text := n.Message
+		for _, k := range w.everyPod {
+			text = strings.ReplaceAll(text, k.name, k.called)
 		}
-		projector.Fold(w.state, e)
+		w.printf("%s %s %s: %s", n.Type, n.Reason, n.Object.Key, text)
 	}
+	w.notices = nil
 }

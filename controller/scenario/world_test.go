@@ -2,14 +2,12 @@ package scenario_test
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/controller"
@@ -17,6 +15,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector"
+	"rollcall/projector/story"
 )
 
 // namespace is where every DaemonSet of a conversation is, unless its name says otherwise.
@@ -46,7 +45,12 @@ type world struct {
 	woken    map[events.Key]bool
 	brief    bool // print plans only
 
+	rivals  map[string]rival
+	noticer *story.Noticer
+	notices []story.Notice // not printed yet
+
 	podNames  map[types.UID]string
+	everyPod  []called       // that has another name than in the log
 	letters   map[string]int // pods so far, by node
 	revNames  map[string]string
 	lifetimes map[string]int // incarnations so far, by kind and name
@@ -69,7 +73,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, subjects: subjects, start: start, now: start, woken: map[events.Key]bool{},
 		podNames: map[types.UID]string{}, letters: map[string]int{}, revNames: map[string]string{}, lifetimes: map[string]int{}}
 	w.log = memlog.New(subjects, func() time.Time { return w.now })
-	w.state = projector.New("test")
+	w.state, w.noticer = projector.New("test"), story.NewNoticer()
 	return w
 }
 
@@ -100,10 +104,7 @@ func (w *world) uid(kind, name string, anew bool) types.UID {
 // append appends e, which has no id yet, and folds it.
 func (w *world) append(x events.Expect, e events.Event) events.Seq {
 	w.t.Helper()
-	w.ids++
-	var id ulid.ULID
-	binary.BigEndian.PutUint64(id[8:], w.ids)
-	e.ID = id
+	e.ID = w.nextID()
 	return w.appendAs(x, e)
 }
 
@@ -121,17 +122,7 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if small {
 		before = w.decisions()
 	}
-	for e, err := range w.log.Read(w.t.Context(), w.state.Seq()) {
-		if err != nil {
-			w.fatal("read: %v", err)
-		}
-		projector.Fold(w.state, e)
-		w.observe(e)
-	}
-	dirty := w.state.TakeDirty()
-	for _, k := range dirty {
-		w.woken[k] = true
-	}
+	dirty := w.take()
 	if small {
 		w.check()
 		w.wakes(before, dirty)
@@ -141,7 +132,7 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 }
 
 // timers fails if a decision changes with time alone and did not ask to be made
-// again by then (G05, L03, L04).
+// again by then (A12, G05, L03, L04).
 func (w *world) timers() {
 	w.t.Helper()
 	for _, k := range w.names() {
@@ -201,6 +192,13 @@ func (w *world) wakes(before map[events.Key]string, dirty []events.Key) {
 	}
 }
 
+// fold takes one event in.
+func (w *world) fold(e events.Event) {
+	projector.Fold(w.state, e)
+	w.notices = append(w.notices, w.noticer.Observe(e)...)
+	w.observe(e)
+}
+
 // observe gives names to what an event brings, and takes over plans and answers.
 func (w *world) observe(e events.Event) {
 	switch b := e.Body.(type) {
@@ -251,7 +249,7 @@ func (w *world) finish() {
 }
 
 // refold folds the log from its start, as a controller does that starts again,
-// and fails if that gives another picture (U12).
+// and fails if that gives another picture (N14, U12).
 func (w *world) refold(ctx context.Context) {
 	w.t.Helper()
 	was, folded := w.decisions(), w.state

@@ -1,0 +1,81 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+const rootDir = "../../.."
+
+// TestDocument fails if a rule has neither test nor reason, if a test cites what
+// is no rule, and if the document is not what the tests say.
+func TestDocument(t *testing.T) {
+	text, problems, err := generate(os.DirFS(rootDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		t.Error(p)
+	}
+	was, err := os.ReadFile(rootDir + "/" + document)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(was, text) {
+		t.Errorf("%s is out of date: go run ./controller/scenario/coverage", document)
+	}
+}
+
+func TestCites(t *testing.T) {
+	for _, c := range []struct{ comment, text, want string }{
+		{"//", "x := 1 // B02, C03\ny := \"D04 x\" + \"of E05\"\n", "B02 C03 D04"},
+		{"//", "// B02-B04 and R01 to R03: F-P23, n01, B2\n", "B02 B03 B04 R01 R02 R03"},
+		{"#", "# I15 I15: TestX\nnode A01 # B02\n", "I15"},
+		{"#", "# B09-B11 B02-C04", "B02 B09 B10 B11"},
+	} {
+		if got := strings.Join(cites(c.text, c.comment), " "); got != c.want {
+			t.Errorf("%q cites %q, want %q", c.text, got, c.want)
+		}
+	}
+}
+
+// TestProblems says that what is missing and what is wrong is noticed.
+func TestProblems(t *testing.T) {
+	root := fstest.MapFS{
+		rowsFile:                           {Data: []byte("# rules\nA01 | one\nA02 | two | api: later\nA03 | three\nM01 | four\n")},
+		"testdata/reconcile/a.txt":         {Data: []byte("# A01 B77 W03\n")},
+		"publisher/manifest/other_test.go": {Data: []byte("// M01\n")},
+		"a_test.go":                        {Data: []byte("// A01.\n")},
+		".git/b_test.go":                   {Data: []byte("// A03\n")},
+	}
+	text, problems, err := generate(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"A03 (three): no test cites it, and no reason is given in " + rowsFile,
+		"M01 (four): no test cites it, and no reason is given in " + rowsFile,
+		"testdata/reconcile/a.txt cites B77, which is no rule",
+	}
+	if !slices.Equal(problems, want) {
+		t.Errorf("problems %q, want %q", problems, want)
+	}
+	for _, line := range []string{
+		"4 rules: 1 with a test, 1 with a reason for having none, 2 with neither.",
+		"| A01 | one | a_test.go, testdata/reconcile/a.txt |",
+		"| A02 | two | waits for the Kubernetes API: later |",
+		"| A03 | three | **none** |",
+	} {
+		if !strings.Contains(string(text), line+"\n") {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
+	}
+	root[rowsFile].Data = []byte("A1 | one\n")
+	if _, _, err := generate(root); err == nil {
+		t.Error("a line that is no rule is read as one")
+	}
+}

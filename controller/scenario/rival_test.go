@@ -1,0 +1,90 @@
+package scenario_test
+
+import (
+	"encoding/binary"
+	"errors"
+
+	"github.com/oklog/ulid/v2"
+
+	"rollcall/controller"
+	"rollcall/events"
+)
+
+// rival is a decision that was made and not appended yet, as by another
+// controller or by one that reads late.
+type rival struct {
+	key    events.Key
+	res    controller.Result
+	fence  events.Seq
+	writes []controller.Write
+}
+
+// doDecide keeps a decision of the present state under a name.
+func (w *world) doDecide(c *command) {
+	k := key(c.word(0))
+	r := rival{key: k, res: controller.Reconcile(w.state, k, w.now), fence: w.state.LastPlan(k)}
+	r.writes = r.res.Writes
+	if r.res.Status != nil {
+		r.writes = append(r.writes, *r.res.Status)
+	}
+	if w.rivals == nil {
+		w.rivals = map[string]rival{}
+	}
+	w.rivals[c.opt("as")] = r
+}
+
+// doAppend appends a decision that was kept, and prints what the fences let through.
+func (w *world) doAppend(c *command) {
+	r, ok := w.rivals[c.word(0)]
+	if !ok {
+		w.fatal("nobody decided as %s", c.word(0))
+	}
+	if r.res.Plan != nil {
+		e, x := controller.PlanEvent(r.res.Plan, w.subjects, r.fence)
+		w.try(x, e)
+	}
+	for _, wr := range r.writes {
+		e, x, err := wr.Event(w.subjects, w.now)
+		if err != nil {
+			w.fatal("%v", err)
+		}
+		w.try(x, e)
+	}
+}
+
+// try appends e if its fence holds.
+func (w *world) try(x events.Expect, e events.Event) {
+	e.ID = w.nextID()
+	_, err := w.log.Append(w.t.Context(), x, e)
+	switch {
+	case errors.Is(err, events.ErrConflict):
+		w.printf("%s refused: its fence has moved", e.Type)
+		return
+	case err != nil:
+		w.fatal("%v", err)
+	}
+	w.printf("%s appended", e.Type)
+	w.take()
+}
+
+// take folds what is in the log and not folded yet.
+func (w *world) take() (woken []events.Key) {
+	for e, err := range w.log.Read(w.t.Context(), w.state.Seq()) {
+		if err != nil {
+			w.fatal("read: %v", err)
+		}
+		w.fold(e)
+	}
+	woken = w.state.TakeDirty()
+	for _, k := range woken {
+		w.woken[k] = true
+	}
+	return woken
+}
+
+// nextID gives every event of a conversation an id of its own.
+func (w *world) nextID() (id ulid.ULID) {
+	w.ids++
+	binary.BigEndian.PutUint64(id[8:], w.ids)
+	return id
+}
