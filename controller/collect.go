@@ -32,7 +32,7 @@ func (r *decider) collect() Result {
 		}
 		r.write(events.ControllerRevision, events.VerbDeleted, rev.Object, rev.Seq)
 	}
-	if !d.Ghost && d.Owned == 0 && len(d.Revisions()) == 0 {
+	if !d.Ghost && d.Owned == 0 && d.Creating == 0 && len(d.Revisions()) == 0 {
 		r.write(events.DaemonSet, events.VerbDeleted, withoutCollectors(d.Object), d.Seq)
 	}
 	return r.finish()

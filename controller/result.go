@@ -54,7 +54,7 @@ type decider struct {
 }
 
 // heldOrder is the order in which causes of waiting are listed.
-var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldLimit, events.HeldPartition,
+var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldLimit, events.HeldPartition,
 	events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldTerminating}
 
 // requeueBy asks to be called again at t at the latest.

@@ -51,11 +51,13 @@ func (r *decider) roll() {
 	} else {
 		r.rollout.MaxUnavailable = maxUnavailable
 	}
-	if old+d.Size(projector.OldKept) == 0 {
+	withheld := d.Size(projector.OldWithheld)
+	if d.Settings.Paused {
+		r.holdMore(old+withheld, events.HeldPaused)
 		return
 	}
-	if d.Settings.Paused {
-		r.holdMore(old, events.HeldPaused)
+	r.holdMore(withheld, events.HeldCanary)
+	if old+d.Size(projector.OldKept) == 0 {
 		return
 	}
 	allowed := old
@@ -152,7 +154,10 @@ func (r *decider) rollInPlace(allowed int) {
 		}
 	}
 	youngOld, brokenOld := d.Size(projector.OldYoung)-dueOld, d.Size(projector.OldBroken)
-	used := r.rollout.Unavailable
+	// Nodes that are not ready lost their pods by themselves; as many as the
+	// DaemonSet says do not use up its budget (W01).
+	lost := min(d.Settings.Lost, d.Counts.Lost)
+	used := r.rollout.Unavailable - lost
 	switch d.Settings.Budget {
 	case projector.BudgetStrict:
 		used -= youngOld + brokenOld
@@ -167,7 +172,7 @@ func (r *decider) rollInPlace(allowed int) {
 	}
 	r.rollout.Taken = len(v.available)
 	// What is left of the budget goes to nodes that keep an old pod but get no new one (C12).
-	left := budget - r.rollout.Unavailable - r.rollout.Taken
+	left := budget - r.rollout.Unavailable + lost - r.rollout.Taken
 	r.each(projector.OldKept, func(c *projector.Cell) {
 		p := r.d.Survey(c, &r.survey).Old[0]
 		switch {

@@ -95,9 +95,10 @@ func (r *decider) holdsBack() bool {
 	if d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
 		return true
 	}
-	stay := 0
+	stay := d.Size(projector.OldWithheld)
 	if p := d.Settings.Partition; p != nil {
-		stay, _ = intstr.GetScaledValueFromIntOrPercent(p, d.Counts.Desired, false) // was checked when it was read
+		n, _ := intstr.GetScaledValueFromIntOrPercent(p, d.Counts.Desired, false) // was checked when it was read
+		stay += n
 	}
 	return d.Counts.Desired-d.Counts.Updated <= stay
 }

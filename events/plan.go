@@ -100,6 +100,7 @@ const (
 	HeldPending     Held = "pending"     // a command is under way
 	HeldTerminating Held = "terminating" // the old pod is not gone yet
 	HeldPaused      Held = "paused"      // rollcall/paused
+	HeldCanary      Held = "canary"      // rollcall/canary-selector keeps the old revision here
 	HeldPartition   Held = "partition"   // rollcall/partition keeps the old revision here
 	HeldPredecessor Held = "predecessor" // a pod of a deleted DaemonSet of this name is not gone yet
 	HeldLimit       Held = "limit"       // MaxCommands, or slow start after a failure

@@ -48,6 +48,8 @@ func (k CellKey) compare(o CellKey) int {
 type Cell struct {
 	CellKey
 	Place    Verdict
+	Lost     bool      // the node is not ready
+	Withheld bool      // the node is no canary: its old pod stays
 	Pods     []*Pod    // claimed or to be adopted; bound first, then oldest, then by name
 	Pending  []Pending // by cause
 	Attempts int       // creates planned so far
@@ -64,6 +66,7 @@ type class struct {
 	desired, scheduled, misscheduled, updated, ready bool
 	surging, creating                                bool
 	spare                                            bool // keeps a pod without being desired
+	lost                                             bool // the node is not ready, and no pod on it
 	waiting                                          bool // holds back: its old pod is not gone yet
 	availableFrom                                    time.Time
 	work                                             uint16 // bit per Work
@@ -85,6 +88,7 @@ const (
 	OldBroken                // one old pod, not ready, on a node that should run one
 	OldYoung                 // one old pod, ready for less than minReadySeconds
 	OldReady                 // one old pod, available
+	OldWithheld              // one old pod, on a desired node that is no canary
 	OldKept                  // one old pod, on a node that gets no new one
 	workSets
 )
@@ -268,6 +272,7 @@ func (d *DaemonSet) classifyLive(c *Cell, s *Survey, k *class) {
 		}
 	}
 	k.ready = !k.availableFrom.IsZero()
+	k.lost = k.desired && c.Lost && !k.ready
 }
 
 func (d *DaemonSet) classifyOld(c *Cell, p *Pod, now time.Time, k *class) {
@@ -276,6 +281,8 @@ func (d *DaemonSet) classifyOld(c *Cell, p *Pod, now time.Time, k *class) {
 	switch {
 	case c.Place == Keep:
 		w = OldKept
+	case c.Withheld:
+		w = OldWithheld
 	case p.ReadySince.IsZero():
 		w = OldBroken
 	case k.availableFrom.After(now):

@@ -26,8 +26,11 @@ func (s *State) Check() error {
 		if s.byUID[d.UID] != d {
 			bad("%s: not found by uid", d.Key)
 		}
-		pending += len(d.releasing)
-		pending += s.checkDaemonSet(d, bad)
+		under := len(d.releasing) + s.checkDaemonSet(d, bad)
+		if d.pending != under {
+			bad("%s: %d commands under way, cells say %d", d.Key, d.pending, under)
+		}
+		pending += under
 	}
 	if pending != len(s.pending) {
 		bad("%d commands pending, cells say %d", len(s.pending), pending)
@@ -143,6 +146,10 @@ func (s *State) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 		known[k] = true
 		if c := d.cells[k]; c == nil && want != Evict || c != nil && c.Place != want {
 			bad("%s on %s: placed wrongly, want %v", d.Key, n.Name, want)
+		}
+		if lost, withheld := d.looksAt(n.NodeView); d.cells[k] != nil && (d.cells[k].Lost != lost || d.cells[k].Withheld != withheld) {
+			c := d.cells[k]
+			bad("%s on %s: lost %v, withheld %v", d.Key, n.Name, c.Lost, c.Withheld)
 		}
 	}
 	for _, c := range d.AllCells() {

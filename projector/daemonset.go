@@ -19,12 +19,14 @@ import (
 
 // Annotations that a DaemonSet may carry until there is a better place.
 const (
-	AnnotationBudget    = "rollcall/budget"                    // default, strict or upstream
-	AnnotationPaused    = "rollcall/paused"                    // "true": no rollout step; missing pods are still made
-	AnnotationSuspend   = "rollcall/suspend"                   // "true": no pod anywhere
-	AnnotationPartition = "rollcall/partition"                 // nodes that stay on the old revision: number or percent
-	AnnotationDeadline  = "rollcall/progress-deadline-seconds" // without progress for so long: Stalled
-	AnnotationRate      = "rollcall/max-creates-per-second"    // of log time; 0: no limit
+	AnnotationBudget      = "rollcall/budget"                    // default, strict or upstream
+	AnnotationPaused      = "rollcall/paused"                    // "true": no rollout step; missing pods are still made
+	AnnotationSuspend     = "rollcall/suspend"                   // "true": no pod anywhere
+	AnnotationPartition   = "rollcall/partition"                 // nodes that stay on the old revision: number or percent
+	AnnotationDeadline    = "rollcall/progress-deadline-seconds" // without progress for so long: Stalled
+	AnnotationCanary      = "rollcall/canary-selector"           // only nodes with these labels get the new revision
+	AnnotationUnreachable = "rollcall/ignore-unreachable"        // so many nodes that are not ready do not use up the budget
+	AnnotationRate        = "rollcall/max-creates-per-second"    // of log time; 0: no limit
 )
 
 // defaultDeadline is after how long without progress a rollout is stalled, as
@@ -71,13 +73,15 @@ type DaemonSet struct {
 	maturing  *btree.BTreeG[*Cell] // available later than log time, by when
 	release   *btree.BTreeG[*Pod]  // owned, but the selector does not match
 	releasing map[types.UID]events.Cause
+	pending   int            // commands under way
 	refused   events.Seq     // the last plan when a create was refused
 	promised  map[string]int // creates under way by revision hash
 	revisions []*Revision    // owned, by number
 	current   map[string]bool
 	ranks     map[string]int64
 	placement *Placement
-	raw       []byte // spec bytes that placement and selector were made from
+	canary    labels.Selector // nil: every node
+	raw       []byte          // spec bytes that placement and selector were made from
 	survey    Survey
 }
 
@@ -87,6 +91,7 @@ type Counts struct {
 	Desired, Scheduled, Misscheduled, Updated, Ready int
 	Surging                                          int // nodes with an old and a new pod, or one being made
 	Waiting                                          int // nodes whose old pod is not gone yet
+	Lost                                             int // desired nodes that are not ready and have no ready pod
 	Available                                        int // desired nodes with a pod available by log time
 	Spare                                            int // the same on nodes that only keep their pod
 }
@@ -99,6 +104,8 @@ type Settings struct {
 	Partition *intstr.IntOrString
 	Deadline  time.Duration
 	Rate      int
+	Canary    string // a label selector; empty: every node
+	Lost      int    // how many nodes that are not ready do not count
 }
 
 func readSettings(a map[string]string) Settings {
@@ -119,6 +126,12 @@ func readSettings(a map[string]string) Settings {
 	}
 	if n, err := strconv.Atoi(a[AnnotationRate]); err == nil && n > 0 {
 		s.Rate = n
+	}
+	if n, err := strconv.Atoi(a[AnnotationUnreachable]); err == nil && n > 0 {
+		s.Lost = n
+	}
+	if sel, err := labels.Parse(a[AnnotationCanary]); err == nil && !sel.Empty() {
+		s.Canary = sel.String()
 	}
 	return s
 }
@@ -179,6 +192,13 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (
 	cells = first || !sameSpec || settings != d.Settings && !sameSettings(settings, d.Settings) ||
 		(ds.DeletionTimestamp != nil) != (d.Object.DeletionTimestamp != nil)
 	places = first || !sameSpec || settings.Suspended != d.Settings.Suspended
+	if first || settings.Canary != d.Settings.Canary || settings.Lost != d.Settings.Lost {
+		places = true
+		d.canary = nil
+		if settings.Canary != "" {
+			d.canary, _ = labels.Parse(settings.Canary) // was parsed when it was read
+		}
+	}
 	d.Object, d.Seq, d.Settings = ds, seq, settings
 	if sameSpec {
 		d.Spec = &ds.Spec

@@ -174,6 +174,7 @@ func (d *DaemonSet) tally(c *Cell, n int) {
 	add(&t.Ready, k.desired && k.ready)
 	add(&t.Surging, k.surging)
 	add(&t.Waiting, k.waiting)
+	add(&t.Lost, k.lost)
 	available := false
 	if k.ready {
 		_, young := d.maturing.Get(c)
@@ -237,7 +238,7 @@ func (s *State) dropRevision(k events.Key) {
 // an owner that the log does not know, may matter to every DaemonSet of the
 // namespace.
 func (s *State) reviseOwner(r *Revision) {
-	if d := s.byUID[r.OwnerUID]; d != nil {
+	if d := s.owner(r.OwnerUID); d != nil {
 		s.revise(d)
 		s.bury(d)
 		return

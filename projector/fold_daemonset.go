@@ -7,6 +7,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
@@ -159,17 +161,38 @@ func (s *State) dropDaemonSet(k events.Key) {
 }
 
 // bury forgets a ghost that has no pod or revision left and will get no pod
-// from a create that is still under way.
+// from a command that is still under way.
 func (s *State) bury(d *DaemonSet) {
-	if !d.Ghost || d.Owned > 0 || d.Creating > 0 || len(d.revisions) > 0 {
+	if !d.Ghost || d.Owned > 0 || d.pending > 0 || len(d.revisions) > 0 {
 		return
 	}
 	delete(s.byUID, d.UID)
+	buried := newDaemonSet(d.Key, d.UID)
+	buried.load(d.Object, d.Seq, d.raw)
+	buried.Ghost = true
+	s.buried[d.UID] = buried
 	s.ghosts[d.Key] = slices.DeleteFunc(s.ghosts[d.Key], func(x *DaemonSet) bool { return x == d })
 	if len(s.ghosts[d.Key]) == 0 {
 		delete(s.ghosts, d.Key)
 	}
 	s.mark(d)
+}
+
+// owner returns the DaemonSet with this uid, or nil. One that was buried is a
+// ghost again: a fact that was told late says that something of it is left.
+func (s *State) owner(uid types.UID) *DaemonSet {
+	if d := s.byUID[uid]; d != nil {
+		return d
+	}
+	d := s.buried[uid]
+	if d == nil {
+		return nil
+	}
+	delete(s.buried, uid)
+	s.byUID[uid] = d
+	s.ghosts[d.Key] = append(s.ghosts[d.Key], d)
+	s.mark(d)
+	return d
 }
 
 func (s *State) foldNode(e events.Event, o events.Object) error {
@@ -187,8 +210,8 @@ func (s *State) foldNode(e events.Event, o events.Object) error {
 		return err
 	}
 	s.nodes[v.Name] = &Node{v, o, e.Seq}
-	if was != nil && v.node == was.node {
-		return nil // neither labels nor taints changed (S02)
+	if was != nil && v.node == was.node && v.Ready == was.Ready {
+		return nil // neither labels, taints nor readiness changed (S02)
 	}
 	for _, d := range s.order {
 		if s.place(d, v) {
@@ -210,15 +233,22 @@ func (s *State) place(d *DaemonSet, n *NodeView) bool {
 	}
 	k := CellKey{n.Name, n.UID}
 	c := d.cells[k]
-	if c == nil && v == Evict || c != nil && c.Place == v {
+	lost, withheld := d.looksAt(n)
+	if c == nil && v == Evict || c != nil && c.Place == v && c.Lost == lost && c.Withheld == withheld {
 		return false
 	}
 	if c == nil {
 		c = d.addCell(k)
 	}
-	c.Place = v
+	c.Place, c.Lost, c.Withheld = v, lost, withheld
 	s.recount(d, c)
 	return true
+}
+
+// looksAt says what matters of a node besides placement, where a setting asks
+// for it: whether it is not ready, and whether it is no canary.
+func (d *DaemonSet) looksAt(n *NodeView) (lost, withheld bool) {
+	return d.Settings.Lost > 0 && !n.Ready, d.canary != nil && !d.canary.Matches(labels.Set(n.Labels))
 }
 
 func (d *DaemonSet) addCell(k CellKey) *Cell {

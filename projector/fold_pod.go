@@ -92,7 +92,7 @@ func (s *State) index(p *Pod) {
 }
 
 func (s *State) own(p *Pod) {
-	if d := s.byUID[p.OwnerUID]; d != nil && p.ds == nil {
+	if d := s.owner(p.OwnerUID); d != nil && p.ds == nil {
 		p.ds = d
 		d.Pods[p.Revision]++
 		d.Owned++
@@ -235,6 +235,7 @@ func (s *State) foldPlan(e events.Event, p *events.Plan) {
 	creates := 0
 	for i, c := range p.Commands {
 		cause := events.Cause{Seq: e.Seq, Index: i}
+		d.pending++
 		if c.Do == events.ReleasePod {
 			d.releasing[c.UID] = cause
 			s.pending[cause] = pendingRef{ds: d, do: c.Do, uid: c.UID}
@@ -331,9 +332,11 @@ func (s *State) settle(cause events.Cause, e events.Event) {
 	}
 	delete(s.pending, cause)
 	d := ref.ds
+	d.pending--
 	if ref.do == events.ReleasePod {
 		delete(d.releasing, ref.uid)
 		s.mark(d)
+		s.bury(d)
 		return
 	}
 	ref.cell.Pending = slices.DeleteFunc(ref.cell.Pending, func(p Pending) bool { return p.Cause == cause })

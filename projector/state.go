@@ -77,6 +77,7 @@ type State struct {
 	order     []*DaemonSet // live ones by key
 	ghosts    map[events.Key][]*DaemonSet
 	byUID     map[types.UID]*DaemonSet // live and ghosts
+	buried    map[types.UID]*DaemonSet // deleted ones of which nothing is left, for what is told late
 	revisions map[events.Key]*Revision
 	revRows   map[events.Key]row
 	revGone   map[events.Key]events.Seq // where a revision of that name was deleted
@@ -107,6 +108,7 @@ func New(log string) *State {
 		position: Position{Log: log}, hash: sha256.New(),
 		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
+		buried:    map[types.UID]*DaemonSet{},
 		revisions: map[events.Key]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
 		others:  map[events.Kind]map[events.Key]row{},
 		orphans: map[string]map[events.Key]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},

@@ -13,6 +13,7 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -279,6 +280,15 @@ var options = []struct {
 	{"rollcall/partition", numberOrPercent},
 	{"rollcall/progress-deadline-seconds", number},
 	{"rollcall/max-creates-per-second", number},
+	{"rollcall/ignore-unreachable", number},
+	{"rollcall/canary-selector", nodeSelector},
+}
+
+func nodeSelector(v string) string {
+	if _, err := labels.Parse(v); err != nil {
+		return "want a label selector such as canary=true"
+	}
+	return ""
 }
 
 func among(values ...string) func(string) string {
