@@ -265,6 +265,8 @@ func (w *world) set(ds *appsv1.DaemonSet, k, v string) {
 		ds.Annotations = w.pairs(v)
 	case "finalizers":
 		ds.Finalizers = list(v)
+	case "condition":
+		ds.Status.Conditions = append(ds.Status.Conditions, appsv1.DaemonSetCondition{Type: appsv1.DaemonSetConditionType(v), Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(w.now)})
 	default:
 		w.setTemplate(spec, k, v)
 	}

@@ -176,12 +176,9 @@ func (w *world) addPod(c *command, name string) {
 	o.Status.Phase = corev1.PodPending
 	o.Spec.TerminationGracePeriodSeconds = ptr.To[int64](30)
 	w.own(o, c.opt("owner"), dsName)
-	if h := w.hash(c.opt("rev")); h != "" {
-		o.Labels[daemonpod.RevisionLabel] = h
-	}
 	for _, x := range c.opts {
 		switch x.key {
-		case "ds", "owner", "rev", "namespace":
+		case "ds", "owner", "namespace":
 		case "node":
 			o.Spec.NodeName = x.value
 			o.Status.Phase = corev1.PodRunning
@@ -189,6 +186,10 @@ func (w *world) addPod(c *command, name string) {
 			daemonpod.Pin(&o.Spec, x.value)
 		case "labels":
 			o.Labels = w.pairs(x.value)
+		case "rev":
+			if h := w.hash(x.value); h != "" {
+				o.Labels[daemonpod.RevisionLabel] = h
+			}
 		case "phase":
 			o.Status.Phase = corev1.PodPhase(x.value)
 		case "ready":

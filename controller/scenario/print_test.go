@@ -217,7 +217,9 @@ func (w *world) doCounts(c *command) {
 		w.printf("no DaemonSet %s", c.word(0))
 		return
 	}
-	w.printf("%+v owned %d creating %d", d.Counts, d.Owned, d.Creating)
+	n := d.Counts
+	w.printf("desired %d, scheduled %d, misscheduled %d, updated %d, ready %d, available %d, surging %d, waiting %d, spare %d; owned %d, creating %d",
+		n.Desired, n.Scheduled, n.Misscheduled, n.Updated, n.Ready, n.Available, n.Surging, n.Waiting, n.Spare, d.Owned, d.Creating)
 }
 
 // doCells shows the cells of a DaemonSet.
@@ -274,8 +276,13 @@ func (w *world) podText(p *projector.Pod) string {
 }
 
 func (w *world) doPods(*command) {
+	var lines []string
 	for _, p := range w.state.Pods() {
-		w.printf("%s on %s", w.podText(p), p.Node)
+		lines = append(lines, w.podText(p)+" on "+p.Node)
+	}
+	slices.Sort(lines)
+	for _, l := range lines {
+		w.printf("%s", l)
 	}
 }
 

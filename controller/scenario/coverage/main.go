@@ -27,6 +27,7 @@ import (
 // Where the rules are, and what is written.
 const (
 	rowsFile = "testdata/spec/rows.txt"
+	upstream = "testdata/spec/upstream.txt"
 	document = "docs/COVERAGE.md"
 	self     = "controller/scenario/coverage" // whose tests cite examples
 )
@@ -88,11 +89,21 @@ func generate(root fs.FS) (text []byte, problems []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	cited, err := citations(root)
+	files, err := readTests(root)
 	if err != nil {
 		return nil, nil, err
 	}
 	var b bytes.Buffer
+	problems = writeRules(&b, rows, citations(files))
+	more, err := writeUpstream(&b, root, files)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.Bytes(), append(problems, more...), nil
+}
+
+// writeRules writes every rule with the files that cite it.
+func writeRules(b *bytes.Buffer, rows []row, cited map[string][]string) (problems []string) {
 	known := map[string]bool{}
 	covered, excused := 0, 0
 	for _, r := range rows {
@@ -111,7 +122,7 @@ func generate(root fs.FS) (text []byte, problems []string, err error) {
 			problems = append(problems, fmt.Sprintf("%s cites %s, which is no rule", strings.Join(cited[id], ", "), id))
 		}
 	}
-	fmt.Fprintf(&b, "# Coverage of the DaemonSet rules\n\nWritten by `go run ./controller/scenario/coverage` from the comments of the tests; a test fails when it is out of date.\n"+
+	fmt.Fprintf(b, "# Coverage of the DaemonSet rules\n\nWritten by `go run ./controller/scenario/coverage` from the comments of the tests; a test fails when it is out of date.\n"+
 		"A rule that says what is odd about upstream is covered by a test of what is done here instead.\n\n"+
 		"%d rules: %d with a test, %d with a reason for having none, %d with neither.\n",
 		len(rows), covered, excused, len(rows)-covered-excused)
@@ -119,15 +130,47 @@ func generate(root fs.FS) (text []byte, problems []string, err error) {
 	for _, r := range rows {
 		if r.id[0] != group {
 			group = r.id[0]
-			fmt.Fprintf(&b, "\n## %c: %s\n\n| id | rule | tests, or why none |\n|---|---|---|\n", group, groups[group])
+			fmt.Fprintf(b, "\n## %c: %s\n\n| id | rule | tests, or why none |\n|---|---|---|\n", group, groups[group])
 		}
 		where := strings.Join(cited[r.id], ", ")
 		if where == "" {
 			where = cmp.Or(r.reason, "**none**")
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.id, r.rule, where)
+		fmt.Fprintf(b, "| %s | %s | %s |\n", r.id, r.rule, where)
 	}
-	return b.Bytes(), problems, nil
+	return problems
+}
+
+// writeUpstream writes every test of the upstream controller with the files that
+// name it. A conversation cannot have blanks in its name and has dashes.
+func writeUpstream(b *bytes.Buffer, root fs.FS, files []file) (problems []string, err error) {
+	data, err := fs.ReadFile(root, upstream)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprint(b, "\n## Tests of the upstream controller\n\n| test | ours, or why none |\n|---|---|\n")
+	for line := range strings.Lines(string(data)) {
+		name, why, _ := strings.Cut(strings.TrimSpace(line), " | ")
+		if name == "" || name[0] == '#' {
+			continue
+		}
+		var in []string
+		for _, f := range files {
+			if named(f.remarks, name) || named(f.remarks, strings.ReplaceAll(name, " ", "-")) {
+				in = append(in, f.name)
+			}
+		}
+		where := strings.Join(in, ", ")
+		if kind, detail, ok := strings.Cut(why, ": "); where == "" && ok {
+			where = reasons[kind] + ": " + detail
+		}
+		if where == "" {
+			where = "**none**"
+			problems = append(problems, fmt.Sprintf("%s: no test names it, and no reason is given in %s", name, upstream))
+		}
+		fmt.Fprintf(b, "| %s | %s |\n", name, where)
+	}
+	return problems, nil
 }
 
 var groups = map[byte]string{
@@ -142,9 +185,29 @@ var groups = map[byte]string{
 // another list: the catalogue of bad manifests.
 var elsewhere = map[string]string{"publisher/manifest": "M", "publisher/gate": "M"}
 
-// citations returns the files that cite each rule, in order.
-func citations(root fs.FS) (map[string][]string, error) {
-	cited := map[string][]string{}
+// named reports whether text has name as a whole word.
+func named(text, name string) bool {
+	for {
+		i := strings.Index(text, name)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(name):]
+		if text == "" || !wordByte.MatchString(text[:1]) {
+			return true
+		}
+	}
+}
+
+var wordByte = regexp.MustCompile(`\w`)
+
+// file is a test or a conversation. Its remarks are the comments, and the names
+// of conversations.
+type file struct{ name, comment, text, remarks string }
+
+// readTests returns all tests and conversations by name.
+func readTests(root fs.FS) ([]file, error) {
+	var files []file
 	err := fs.WalkDir(root, ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -155,30 +218,45 @@ func citations(root fs.FS) (map[string][]string, error) {
 			}
 			return nil
 		}
-		comment := ""
+		f := file{name: name, comment: "//"}
 		switch {
 		case strings.HasSuffix(name, "_test.go"):
-			comment = "//"
-		case strings.HasPrefix(name, "testdata/") && name != rowsFile && strings.HasSuffix(name, ".txt"):
-			comment = "#"
+		case strings.HasPrefix(name, "testdata/") && name != rowsFile && name != upstream && strings.HasSuffix(name, ".txt"):
+			f.comment = "#"
 		default:
 			return nil
 		}
 		data, err := fs.ReadFile(root, name)
-		if err != nil {
-			return err
-		}
-		for _, id := range cites(string(data), comment) {
-			if !strings.Contains(elsewhere[path.Dir(name)], id[:1]) {
-				cited[id] = append(cited[id], name)
+		f.text = string(data)
+		for line := range strings.Lines(f.text) {
+			at := strings.Index(line, f.comment)
+			if strings.HasPrefix(line, "subtest ") {
+				at = 0
+			}
+			if at >= 0 {
+				f.remarks += line[at:]
 			}
 		}
-		return nil
+		files = append(files, f)
+		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read citations: %w", err)
+		return nil, fmt.Errorf("read tests: %w", err)
 	}
-	return cited, nil
+	return files, nil
+}
+
+// citations returns the names of the files that cite each rule, in order.
+func citations(files []file) map[string][]string {
+	cited := map[string][]string{}
+	for _, f := range files {
+		for _, id := range cites(f.text, f.comment) {
+			if !strings.Contains(elsewhere[path.Dir(f.name)], id[:1]) {
+				cited[id] = append(cited[id], f.name)
+			}
+		}
+	}
+	return cited
 }
 
 // citation is an id, or the first and the last of several.

@@ -47,7 +47,8 @@ func TestCites(t *testing.T) {
 func TestProblems(t *testing.T) {
 	root := fstest.MapFS{
 		rowsFile:                           {Data: []byte("# rules\nA01 | one\nA02 | two | api: later\nA03 | three\nM01 | four\n")},
-		"testdata/reconcile/a.txt":         {Data: []byte("# A01 B77 W03\n")},
+		upstream:                           {Data: []byte("# tests\nTestFoo\nTestFooBar\nshould work | api: later\nshould work well\n")},
+		"testdata/reconcile/a.txt":         {Data: []byte("# A01 B77 W03: TestFooBar\nsubtest should-work-well\n")},
 		"publisher/manifest/other_test.go": {Data: []byte("// M01\n")},
 		"a_test.go":                        {Data: []byte("// A01.\n")},
 		".git/b_test.go":                   {Data: []byte("// A03\n")},
@@ -60,6 +61,7 @@ func TestProblems(t *testing.T) {
 		"A03 (three): no test cites it, and no reason is given in " + rowsFile,
 		"M01 (four): no test cites it, and no reason is given in " + rowsFile,
 		"testdata/reconcile/a.txt cites B77, which is no rule",
+		"TestFoo: no test names it, and no reason is given in " + upstream,
 	}
 	if !slices.Equal(problems, want) {
 		t.Errorf("problems %q, want %q", problems, want)
@@ -69,6 +71,9 @@ func TestProblems(t *testing.T) {
 		"| A01 | one | a_test.go, testdata/reconcile/a.txt |",
 		"| A02 | two | waits for the Kubernetes API: later |",
 		"| A03 | three | **none** |",
+		"| TestFoo | **none** |",
+		"| TestFooBar | testdata/reconcile/a.txt |",
+		"| should work well | testdata/reconcile/a.txt |",
 	} {
 		if !strings.Contains(string(text), line+"\n") {
 			t.Errorf("no line %q in\n%s", line, text)
