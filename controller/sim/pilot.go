@@ -31,6 +31,7 @@ type pilot struct {
 // outgoing is an append of which it is not known whether it is in the log.
 type outgoing struct {
 	key    events.Key
+	at     events.Seq // what it was decided from
 	expect events.Expect
 	event  events.Event
 }
@@ -97,7 +98,7 @@ func (p *pilot) act(n int) bool {
 	before := h.last()
 	if o := p.out; o != nil {
 		p.out = nil
-		p.append(o.key, o.expect, o.event)
+		p.append(*o)
 		return h.last() > before
 	}
 	for _, k := range sortedKeys(p.due, events.Key.Compare) {
@@ -141,7 +142,7 @@ func (p *pilot) step(k events.Key) {
 	}
 	if res.Plan != nil {
 		e, x := controller.PlanEvent(res.Plan, h.subjects, fence)
-		if e.ID = h.id(); !p.append(k, x, e) {
+		if e.ID = h.id(); !p.append(outgoing{k, p.state.Seq(), x, e}) {
 			return
 		}
 	}
@@ -174,18 +175,18 @@ func (p *pilot) write(k events.Key, w controller.Write) bool {
 		return false
 	}
 	e.ID = p.h.id()
-	return p.append(k, x, e)
+	return p.append(outgoing{k, p.state.Seq(), x, e})
 }
 
 // append appends and reports whether the controller goes on with its step.
-func (p *pilot) append(k events.Key, x events.Expect, e events.Event) bool {
-	h := p.h
+func (p *pilot) append(o outgoing) bool {
+	h, k := p.h, o.key
 	before := h.last()
-	seq, err := h.append(x, e)
+	seq, err := h.append(o.expect, o.event)
 	switch {
 	case err == nil:
 		p.after[k] = max(p.after[k], seq)
-		if e.Type == events.Planned {
+		if o.event.Type == events.Planned {
 			if h.planner = h.planner | 1<<p.id; h.planner == 3 {
 				h.seen.add(seenTwoControllers)
 			}
@@ -193,12 +194,12 @@ func (p *pilot) append(k events.Key, x events.Expect, e events.Event) bool {
 		return true
 	case errors.Is(err, events.ErrConflict):
 		p.todo[k] = true
-		p.after[k] = max(p.after[k], p.state.Seq()+1)
+		p.after[k] = max(p.after[k], o.at+1)
 		h.seen.add(seenConflict)
 		return true
 	case errors.Is(err, events.ErrUnknown):
 		p.todo[k] = true
-		p.out = &outgoing{k, x, e}
+		p.out = &o
 		if h.cfg.has(faultRestart) && h.order.IntN(2) == 0 {
 			if h.last() > before {
 				h.seen.add(seenCrashBeforeAck)

@@ -117,9 +117,13 @@ func scaled(v *intstr.IntOrString, n int) int {
 	return k
 }
 
+// idleRounds is after how many rounds without a record a controller that has
+// work is at a loss.
+const idleRounds = 20
+
 // pump lets everybody do what is due, until nothing is.
 func (h *History) pump() *Violation {
-	for {
+	for idle := 0; ; {
 		before := h.last()
 		for _, p := range h.pilots {
 			p.read(1<<20, 0)
@@ -132,8 +136,16 @@ func (h *History) pump() *Violation {
 		if h.broken != nil {
 			return h.broken
 		}
-		if h.last() == before && !h.busy() {
+		switch {
+		case h.last() > before:
+			idle = 0
+		case !h.busy():
 			return nil
+		default:
+			idle++
+		}
+		if idle > idleRounds {
+			return violation("V10", h.last(), "a controller wants what the log always refuses, or waits for what never comes")
 		}
 		if len(h.entries) > maxRecords+restRecords {
 			return violation("H4", h.last(), "no end of records though nothing happens")
