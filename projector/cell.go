@@ -207,6 +207,9 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		if d.Deleting() {
 			k.work = 0
 		}
+		if d.Ghost {
+			k.ready, k.availableFrom = false, time.Time{} // nobody asks, and nobody lets its pods mature
+		}
 		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return d.Forfeits(c, p) }))
 		return k
 	}
