@@ -22,7 +22,7 @@ func (r *decider) revise() bool {
 	r.release()
 	adopted := r.adoptRevisions()
 	for _, rev := range d.Revisions() {
-		if rev.Object.Labels[daemonpod.RevisionLabel] == "" {
+		if rev.Object.Labels[daemonpod.RevisionLabel] == "" && r.selects(rev) {
 			o := rev.Object.DeepCopy()
 			metav1.SetMetaDataLabel(&o.ObjectMeta, daemonpod.RevisionLabel, rev.Hash) // M02
 			r.write(events.ControllerRevision, events.VerbUpdated, o, rev.Seq)
@@ -56,10 +56,14 @@ func (r *decider) revise() bool {
 // release takes the DaemonSet off revisions that its selector no longer matches (E13).
 func (r *decider) release() {
 	for _, rev := range r.d.Revisions() {
-		if !r.d.Selector.Matches(labels.Set(rev.Object.Labels)) {
+		if !r.selects(rev) {
 			r.write(events.ControllerRevision, events.VerbUpdated, disowned(r.d, rev), rev.Seq)
 		}
 	}
+}
+
+func (r *decider) selects(rev *projector.Revision) bool {
+	return r.d.Selector.Matches(labels.Set(rev.Object.Labels))
 }
 
 // disowned returns a revision without d among its owners.
@@ -73,7 +77,7 @@ func disowned(d *projector.DaemonSet, rev *projector.Revision) *appsv1.Controlle
 // (E13), and returns them.
 func (r *decider) adoptRevisions() (adopted []*projector.Revision) {
 	for _, rev := range r.s.RevisionsOf(r.d.Key.Namespace, "") {
-		if rev.Object.DeletionTimestamp != nil || !r.d.Selector.Matches(labels.Set(rev.Object.Labels)) {
+		if rev.Object.DeletionTimestamp != nil || !r.selects(rev) {
 			continue
 		}
 		o := rev.Object.DeepCopy()

@@ -80,6 +80,7 @@ type DaemonSet struct {
 	current   map[string]bool
 	ranks     map[string]int64
 	placement *Placement
+	matched   match
 	canary    labels.Selector // nil: every node
 	raw       []byte          // spec bytes that placement and selector were made from
 	survey    Survey
@@ -206,7 +207,7 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (
 	}
 	d.raw, d.Spec = rawSpec, &ds.Spec
 	d.Digest = daemonpod.Digest(&ds.Spec.Template)
-	d.Selector, d.Surge = selectorOf(ds.Spec.Selector), surges(&ds.Spec)
+	d.Selector, d.Surge, d.matched = selectorOf(ds.Spec.Selector), surges(&ds.Spec), match{}
 	d.placement = NewPlacement(&ds.Spec.Template.Spec)
 	return cells, places
 }
@@ -239,7 +240,22 @@ func surges(spec *appsv1.DaemonSetSpec) bool {
 
 // claims reports whether the selector matches the pod.
 func (d *DaemonSet) claims(p *PodView) bool {
-	return d.Selector != nil && d.Selector.Matches(labels.Set(p.Labels()))
+	if d.Selector == nil {
+		return false
+	}
+	// Pods of one revision have the same labels: the last answer is mostly this one.
+	m := &d.matched
+	if !m.known || string(m.labels) != string(p.labels) {
+		*m = match{true, p.labels, d.Selector.Matches(labels.Set(p.Labels()))}
+	}
+	return m.ok
+}
+
+// match is the answer of the selector for some labels.
+type match struct {
+	known  bool
+	labels []byte
+	ok     bool
 }
 
 // Deleting reports whether the DaemonSet waits for its dependents to go.
