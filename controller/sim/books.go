@@ -19,6 +19,7 @@ type books struct {
 	now   time.Time
 	nodes map[string]*corev1.Node
 	pods  map[events.Key]*podBook
+	keys  []events.Key           // of pods, in order
 	sets  map[types.UID]*setBook // also deleted ones
 	named map[events.Key]*setBook
 	revs  map[events.Key]*revisionBook
@@ -99,7 +100,7 @@ func (b *books) takeObject(e entry, ref events.Object) {
 	switch o := e.object.(type) {
 	case *corev1.Node:
 		b.nodes[o.Name] = o
-		for _, k := range sortedKeys(b.pods, events.Key.Compare) {
+		for _, k := range b.keys {
 			if p := b.pods[k]; p.cell == (cellKey{node: o.Name}) {
 				p.cell.uid = o.UID
 			}
@@ -157,6 +158,9 @@ func (b *books) takePod(e entry, k events.Key, o *corev1.Pod) {
 		e.Stored.Sub(was.since) >= 10*time.Minute {
 		delete(s.fails, p.cell)
 	}
+	if i, found := slices.BinarySearchFunc(b.keys, k, events.Key.Compare); !found {
+		b.keys = slices.Insert(b.keys, i, k)
+	}
 	b.pods[k] = p
 }
 
@@ -165,6 +169,9 @@ func (b *books) takeGone(o events.Gone) {
 	case events.Node:
 		delete(b.nodes, o.Key.Name)
 	case events.Pod:
+		if i, found := slices.BinarySearchFunc(b.keys, o.Key, events.Key.Compare); found {
+			b.keys = slices.Delete(b.keys, i, i+1)
+		}
 		delete(b.pods, o.Key)
 	case events.DaemonSet:
 		if s := b.named[o.Key]; s != nil {
@@ -262,7 +269,7 @@ func (b *books) situations(s *setBook) []*situation {
 		}
 	}
 	current := b.current(s)
-	for _, k := range sortedKeys(b.pods, events.Key.Compare) {
+	for _, k := range b.keys {
 		if p := b.pods[k]; b.belongs(s, p) {
 			at(p.cell).add(p, leaving[p.UID], current[p.Labels[daemonpod.RevisionLabel]])
 		}

@@ -23,7 +23,7 @@ func (h *History) unfinished() *Violation {
 			return v
 		}
 	}
-	for _, k := range sortedKeys(b.pods, events.Key.Compare) {
+	for _, k := range b.keys {
 		p := b.pods[k]
 		if s := b.sets[p.owner]; s != nil && s.gone {
 			return violation("V1", h.last(), "pod %s of a DaemonSet that is deleted", p.Name)
@@ -73,7 +73,7 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 			old += len(x.old)
 		}
 	}
-	for _, k := range sortedKeys(b.pods, events.Key.Compare) {
+	for _, k := range b.keys {
 		if p := b.pods[k]; p.owner == s.UID && !selects(s.DaemonSet, p.Pod) {
 			return bad("pod %s is not released", p.Name)
 		}
@@ -135,7 +135,7 @@ func (b *books) history(h *History, s *setBook) *Violation {
 	if current != 1 {
 		return violation("R12", h.last(), "%s: %d revisions of the present template", s.key.Name, current)
 	}
-	for _, k := range sortedKeys(b.pods, events.Key.Compare) {
+	for _, k := range b.keys {
 		p := b.pods[k]
 		if p.owner == s.UID && p.genuine && !hashes[p.revision()] {
 			return violation("R12", h.last(), "%s: pod %s has revision %s, which is not kept", s.key.Name, p.Name, p.Labels[daemonpod.RevisionLabel])

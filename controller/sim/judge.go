@@ -122,7 +122,7 @@ func (v *verdict) create(c events.Command, x *situation) {
 		v.wrong("S1", "surges on %s with %d new, %d old, %d leaving", c.Node, len(x.fresh), len(x.old), x.left)
 	}
 	v.afterPause(c)
-	for _, k := range sortedKeys(v.b.pods, events.Key.Compare) {
+	for _, k := range v.b.keys {
 		p := v.b.pods[k]
 		if s := v.b.sets[p.owner]; s != nil && s != v.s && s.gone && s.key == v.s.key && p.cell == x.cellKey && !finished(p.Pod) {
 			v.wrong("S1b", "creates a pod on %s beside pod %s of its predecessor", c.Node, p.Name)

@@ -136,17 +136,15 @@ func (b *books) instant(h *History, e entry) *Violation {
 		}
 		return nil
 	}
-	for _, k := range sortedKeys(b.pods, events.Key.Compare) {
+	for _, k := range b.keys {
 		p := b.pods[k]
 		if p.genuine && p.DeletionTimestamp == nil && !finished(p.Pod) {
 			if v := add(p.owner, p.cell, p.Labels[daemonpod.RevisionLabel]); v != nil {
 				return v
 			}
-			if s := b.sets[p.owner]; s != nil && surging(s.DaemonSet) {
-				b.noteOverlap(h, p)
-			}
 		}
 	}
+	b.noteOverlap(h, events.RefOf(e.Event).Key)
 	for _, c := range b.open {
 		if c.Do == events.CreatePod {
 			if v := add(c.set, cellKey{c.Node, c.NodeUID}, c.Revision); v != nil {
@@ -157,13 +155,18 @@ func (b *books) instant(h *History, e entry) *Violation {
 	return nil
 }
 
-// noteOverlap notes an available pod beside a terminating one.
-func (b *books) noteOverlap(h *History, p *podBook) {
-	if !b.sets[p.owner].available(p, b.now) {
+// noteOverlap notes an available pod beside a terminating one of a surge.
+func (b *books) noteOverlap(h *History, k events.Key) {
+	p := b.pods[k]
+	if p == nil || p.DeletionTimestamp == nil {
 		return
 	}
-	for _, k := range sortedKeys(b.pods, events.Key.Compare) {
-		if q := b.pods[k]; q.owner == p.owner && q.cell == p.cell && q.DeletionTimestamp != nil {
+	s := b.sets[p.owner]
+	if s == nil || !surging(s.DaemonSet) {
+		return
+	}
+	for _, k := range b.keys {
+		if q := b.pods[k]; q.owner == p.owner && q.cell == p.cell && q.DeletionTimestamp == nil && s.available(q, b.now) {
 			h.seen.add(seenSurgeOverlap)
 		}
 	}
