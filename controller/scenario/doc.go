@@ -23,7 +23,7 @@
 //	                              maxSurge minReady history selector labels nodeName nodeSelector
 //	                              affinity tolerations hostNetwork annotate finalizers
 //	ds delete NAME [cascade=background|foreground|orphan]
-//	pod add NAME [ds=D] [node=N] [pin=N] [rev=A] [owner=none|D|other] [labels=..] [phase=..] [ready=true] [age=10s] [deleting=true]
+//	pod add NAME [ds=D] [node=N] [pin=N|pins=N,M|!N] [rev=A] [owner=none|D|other] [labels=..] [phase=..] [ready=true] [age=10s] [deleting=true]
 //	pod POD .. ready|unready|fail|succeed|terminate|gone|disown|touch
 //	pod POD .. [labels=..] [rev=A] [owner=D] [finalizers=..] [readySince=-1h]
 //	revision add NAME [ds=D] [owner=none|D|dead] [image=..] [number=1] [hash=..]

@@ -184,6 +184,9 @@ func (w *world) addPod(c *command, name string) {
 			o.Status.Phase = corev1.PodRunning
 		case "pin":
 			daemonpod.Pin(&o.Spec, x.value)
+		case "pins": // one required term for each, with the names of nodes it allows
+			daemonpod.Pin(&o.Spec, "")
+			pin(o.Spec.Affinity.NodeAffinity.RequiredDuringSchedulingIgnoredDuringExecution, strings.Split(x.value, "|"))
 		case "labels":
 			o.Labels = w.pairs(x.value)
 		case "rev":
@@ -209,6 +212,23 @@ func (w *world) addPod(c *command, name string) {
 		}
 	}
 	w.tell(events.Pod, events.VerbCreated, o, nil)
+}
+
+// pin replaces the terms of sel by one a list: n1,n2 is In, !n1 is NotIn, and
+// nothing is a term without fields.
+func pin(sel *corev1.NodeSelector, terms []string) {
+	sel.NodeSelectorTerms = nil
+	for _, t := range terms {
+		var term corev1.NodeSelectorTerm
+		if names, not := strings.CutPrefix(t, "!"); t != "" {
+			r := corev1.NodeSelectorRequirement{Key: metav1.ObjectNameField, Operator: corev1.NodeSelectorOpIn, Values: list(names)}
+			if not {
+				r.Operator = corev1.NodeSelectorOpNotIn
+			}
+			term.MatchFields = []corev1.NodeSelectorRequirement{r}
+		}
+		sel.NodeSelectorTerms = append(sel.NodeSelectorTerms, term)
+	}
 }
 
 // own sets a controller: the DaemonSet, nobody, or a ReplicaSet.

@@ -50,8 +50,9 @@ func TestProblems(t *testing.T) {
 		upstream:                           {Data: []byte("# tests\nTestFoo\nTestFooBar\nshould work | api: later\nshould work well\n")},
 		"testdata/reconcile/a.txt":         {Data: []byte("# A01 B77 W03: TestFooBar\nsubtest should-work-well\n")},
 		"publisher/manifest/other_test.go": {Data: []byte("// M01\n")},
-		"a_test.go":                        {Data: []byte("// A01.\n")},
-		".git/b_test.go":                   {Data: []byte("// A03\n")},
+		"controller/a_test.go":             {Data: []byte("// A01.\n")},
+		"cmd/rollcall/b_test.go":           {Data: []byte("// A03 C77\n")},
+		"testdata/script/c.txt":            {Data: []byte("# A03\n")},
 	}
 	text, problems, err := generate(root)
 	if err != nil {
@@ -68,7 +69,7 @@ func TestProblems(t *testing.T) {
 	}
 	for _, line := range []string{
 		"4 rules: 1 with a test, 1 with a reason for having none, 2 with neither.",
-		"| A01 | one | a_test.go, testdata/reconcile/a.txt |",
+		"| A01 | one | controller/a_test.go, testdata/reconcile/a.txt |",
 		"| A02 | two | waits for the Kubernetes API: later |",
 		"| A03 | three | **none** |",
 		"| TestFoo | **none** |",
