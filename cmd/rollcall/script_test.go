@@ -23,13 +23,17 @@ import (
 //	ends NAME CODE              wait for its end
 //	refused EXIT CODE ARGS...   run rollcall, which must say one line of that code and nothing else
 func TestScripts(t *testing.T) {
+	manifests, err := filepath.Abs(filepath.Join("..", "..", "testdata", "manifests"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "testdata", "script"),
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "XDG_RUNTIME_DIR="+filepath.Join(e.WorkDir, "run"))
+			e.Vars = append(e.Vars, "MANIFESTS="+manifests, "XDG_RUNTIME_DIR="+filepath.Join(e.WorkDir, "run"))
 			e.Values[processes{}] = map[string]*process{}
 			return os.MkdirAll(filepath.Join(e.WorkDir, "run"), 0o700)
 		},

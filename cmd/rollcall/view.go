@@ -241,8 +241,11 @@ func (v *viewer) picture(in *instance, height int) []string {
 // fit cuts a line to a width.
 func fit(line string, width int) string {
 	runes := []rune(line)
-	if len(runes) <= width {
+	switch {
+	case len(runes) <= width:
 		return line
+	case width <= 0:
+		return ""
 	}
-	return string(runes[:max(0, width-1)]) + "…"
+	return string(runes[:width-1]) + "…"
 }

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/publisher/manifest"
+)
+
+// TestAnnotated: only DaemonSets without the annotation get it, and nothing
+// else changes, however the manifest is written.
+func TestAnnotated(t *testing.T) {
+	const rest = `
+spec:
+  selector: {matchLabels: {app: a}}
+  template:
+    metadata: {labels: {app: a}}
+    spec: {containers: [{name: main, image: "a:1"}]}
+`
+	const head = "apiVersion: apps/v1\nkind: DaemonSet\n"
+	for name, c := range map[string]struct{ text, want string }{
+		"none":      {head + "metadata:\n  name: a" + rest, "9"},
+		"flow":      {head + "metadata: {name: a}" + rest, "9"},
+		"empty":     {head + "metadata: {name: a, annotations: {}}" + rest, "9"},
+		"null":      {head + "metadata:\n  name: a\n  annotations:" + rest, "9"},
+		"other":     {head + "metadata:\n  name: a\n  annotations: {x: z}" + rest, "9"},
+		"own":       {head + "metadata:\n  name: a\n  annotations: {rollcall/progress-deadline-seconds: \"5\"}" + rest, "5"},
+		"JSON":      {`{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"a"},"spec":{"selector":{"matchLabels":{"app":"a"}},"template":{"metadata":{"labels":{"app":"a"}},"spec":{"containers":[{"name":"main","image":"a:1"}]}}}}`, "9"},
+		"later":     {"---\n# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n" + head + "metadata: {name: a}" + rest, "9"},
+		"namespace": {"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n", ""},
+	} {
+		data, err := annotated([]byte(c.text), map[string]string{annotationDeadline: "9"})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		before, after := parse(t, name, c.text), parse(t, name, string(data))
+		if len(before) != len(after) {
+			t.Fatalf("%s: %d documents became %d:\n%s", name, len(before), len(after), data)
+		}
+		last := after[len(after)-1].Object
+		if got := last.GetAnnotations()[annotationDeadline]; got != c.want {
+			t.Errorf("%s: annotation %q, want %q:\n%s", name, got, c.want, data)
+		}
+		if ds, ok := last.(*appsv1.DaemonSet); ok && ds.Spec.Template.Spec.Containers[0].Image != "a:1" {
+			t.Errorf("%s: the template has changed:\n%s", name, data)
+		}
+	}
+}
+
+func parse(t *testing.T, name, text string) []manifest.Document {
+	t.Helper()
+	docs, err := manifest.Parse(name, []byte(text))
+	if err != nil {
+		t.Fatalf("%s: %v in\n%s", name, err, text)
+	}
+	return docs
+}
+
+// TestPosition: what was saved is loaded, also over what a killed writer left;
+// what is damaged is refused and not taken for nothing.
+func TestPosition(t *testing.T) {
+	dir := t.TempDir()
+	if p, err := loadPosition(dir); err != nil || p != (projector.Position{}) {
+		t.Errorf("an empty directory gives %v, %v", p, err)
+	}
+	want := projector.Position{Log: "x@1", Seq: 77, Chain: [32]byte{1, 2, 31: 9}}
+	for range 2 {
+		if err := savePosition(dir, want); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, "."+positionFile+"-12"), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := loadPosition(dir); err != nil || p != want {
+		t.Errorf("loaded %v, %v, saved %v", p, err, want)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("left are %v, %v", left, err)
+	}
+	for _, text := range []string{"", "{", `{"log":"x","seq":1,"chain":"00"}`, `{"log":"x","seq":-1}`} {
+		if err := os.WriteFile(filepath.Join(dir, positionFile), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var e *events.Error
+		if _, err := loadPosition(dir); !errors.As(err, &e) || e.Code != "E-STORE-FILE" || e.Exit != events.ExitHalt {
+			t.Errorf("%q is loaded: %v", text, err)
+		}
+	}
+}
+
+// TestInstances: who was killed is taken off the list, who has no data
+// directory is not on it.
+func TestInstances(t *testing.T) {
+	sandbox(t)
+	const nobody = 1 << 30
+	for _, r := range []running{{PID: nobody, Dir: t.TempDir()}, {PID: os.Getpid(), Dir: filepath.Join(t.TempDir(), "none")}} {
+		if _, err := register(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found := instances(); len(found) > 0 {
+		t.Errorf("found %v", found)
+	}
+	dir, err := registryDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
+		t.Errorf("listed are %v, %v; want the living one only", left, err)
+	}
+	_, err = onlyInstance()
+	if err == nil || !strings.Contains(err.Error(), "E-CLI-INSTANCE: no instance is running") {
+		t.Errorf("the only instance: %v", err)
+	}
+}
+
+// TestStall: a rollout is stalled when its condition says so and this run has
+// given it its time: the condition may be of a run before.
+func TestStall(t *testing.T) {
+	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	set := func(progress time.Duration, status corev1.ConditionStatus) *projector.DaemonSet {
+		return &projector.DaemonSet{Progress: start.Add(progress), Settings: projector.Settings{Deadline: time.Minute},
+			Object: &appsv1.DaemonSet{Status: appsv1.DaemonSetStatus{Conditions: []appsv1.DaemonSetCondition{
+				{Type: controller.ConditionStalled, Status: status, Message: "1 nodes: n1 (no pod)"}}}}}
+	}
+	for name, c := range map[string]struct {
+		ds   *projector.DaemonSet
+		now  time.Duration
+		want bool
+	}{
+		"of a run before":  {set(-time.Hour, corev1.ConditionTrue), 59 * time.Second, false},
+		"had its time":     {set(-time.Hour, corev1.ConditionTrue), time.Minute, true},
+		"moved since":      {set(30*time.Second, corev1.ConditionTrue), time.Minute, false},
+		"not said to be":   {set(-time.Hour, corev1.ConditionFalse), time.Hour, false},
+		"long after moved": {set(30*time.Second, corev1.ConditionTrue), 90 * time.Second, true},
+	} {
+		if why := stall(c.ds, start, start.Add(c.now)); (why != "") != c.want {
+			t.Errorf("%s: stalled %q, want %v", name, why, c.want)
+		}
+	}
+}

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"rollcall/events"
+)
+
+// sandbox keeps what a test leaves in directories of its own, and returns that
+// of temporary files.
+func sandbox(t *testing.T) (tmp string) {
+	t.Helper()
+	tmp = t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv(dataVariable, "")
+	return tmp
+}
+
+// TestRefusals holds what is refused against its code before any command runs
+// (C1-C13, C17).
+func TestRefusals(t *testing.T) {
+	sandbox(t)
+	for _, c := range []struct {
+		args string
+		code string
+		has  string
+	}{
+		{"sttaus", "E-CLI-COMMAND", `rollcall has no command "sttaus"`},
+		{"node rekover n1", "E-CLI-COMMAND", "did you mean recover?"},
+		{"help nod", "E-CLI-COMMAND", "did you mean node?"},
+		{"up --nods 3", "E-CLI-FLAG", "did you mean --nodes?"},
+		{"up -z", "E-CLI-FLAG", "rollcall up has no flag -z"},
+		{"up --nodes", "E-CLI-FLAG", "flag --nodes needs a value"},
+		{"up --nodes 2 --nodes 3", "E-CLI-FLAG", "2 and 3"},
+		{"up --nodes -5", "E-CLI-NUMBER", "-5 is out of range (--nodes); give 0 to 100000"},
+		{"up --nodes 1e6", "E-CLI-NUMBER", `invalid value "1e6" (--nodes)`},
+		{"up --seed 18446744073709551616", "E-CLI-NUMBER", "--seed"},
+		{"up --progress-deadline 10", "E-CLI-DURATION", "give a number with its unit"},
+		{"up --progress-deadline 1500ms", "E-CLI-DURATION", "whole seconds"},
+		{"up --progress-deadline 0s", "E-CLI-DURATION", "whole seconds"},
+		{"up --memory=x", "E-CLI-FLAG", "give true or false"},
+		{"up --memory --data d", "E-CLI-FLAG", "--memory and --data exclude each other"},
+		{"up --nats-creds c", "E-CLI-FLAG", "--nats-creds is for --nats-url"},
+		{"up --data=", "E-CLI-STORE", "has no name"},
+		{"up --durability maybe", "E-CLI-FLAG", "give sync or relaxed"},
+		{"up --cluster A", "E-CLI-CLUSTER", `cluster name "A"`},
+		{"up --nats-listen 0.0.0.0:1", "E-CLI-LISTEN", "only loopback"},
+		{"up here", "E-CLI-ARGS", `does not take "here"`},
+		{"log --from 10 --to 5", "E-CLI-RANGE", "--from 10 is after --to 5"},
+		{"log -f -o json", "E-CLI-FLAG", "use -o jsonl"},
+		{"get nodse", "E-CLI-RESOURCE", "did you mean node?"},
+		{"get pods a node/b", "E-CLI-ARGS", "another kind"},
+		{"get pods x -A", "E-CLI-ARGS", "-n NAMESPACE"},
+		{"rollout undo node/x", "E-CLI-ARGS", "write ds/NAME"},
+		{"rollout status x --timeout -1s", "E-CLI-DURATION", "give 0s or more"},
+		{"node label n1 n2", "E-CLI-ARGS", "2 nodes and 0 changes"},
+		{"node taint a=b:NoExecute c-", "E-CLI-ARGS", "0 nodes and 2 changes"},
+		{"node add", "E-CLI-ARGS", "by name or by number"},
+		{"node add --count 10001", "E-CLI-NUMBER", "give 1 to 10000"},
+		{"apply", "E-CLI-FLAG", "no manifest is given"},
+		{"get nodes", "E-CLI-INSTANCE", "no instance is running"},
+		{"get nodes --data \xff", "E-CLI-UTF8", `"\xff" is not UTF-8`},
+	} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), &out, &errs)
+		line := errs.String()
+		if code != events.ExitInput || out.Len() > 0 || !strings.HasPrefix(line, "error: "+c.code+": ") ||
+			!strings.Contains(line, c.has) || strings.Count(line, "\n") != 1 {
+			t.Errorf("rollcall %s: exit code %d, output %q, error %q; want %s with %q", c.args, code, out.String(), line, c.code, c.has)
+		}
+	}
+}
+
+// TestHelp holds where help goes: asked for, to the output; else to standard
+// error, as bad input (C1).
+func TestHelp(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		code int
+	}{{"", 2}, {"node", 2}, {"rollout", 2}, {"--help", 0}, {"up --help", 0}, {"help node add", 0}, {"help exit-codes", 0}} {
+		var out, errs bytes.Buffer
+		code := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), &out, &errs)
+		help, other := out.String(), errs.String()
+		if c.code != 0 {
+			help, other = other, help
+		}
+		if code != c.code || help == "" || other != "" {
+			t.Errorf("rollcall %s: exit code %d, want %d; output %q, error %q", c.args, code, c.code, out.String(), errs.String())
+		}
+	}
+}
+
+// TestReport holds the line and the exit code of every class of error.
+func TestReport(t *testing.T) {
+	for _, c := range []struct {
+		err  error
+		code int
+		line string
+	}{
+		{nil, 0, ""},
+		{&events.Error{Code: "E-X", What: "w", Where: "p", Why: "y", Do: "d", Exit: events.ExitBusy}, 4, "error: E-X: w (p): y; d\n"},
+		{&events.Error{Code: "E-X", What: "w"}, 1, "error: E-X: w\n"},
+		{errors.Join(errors.New("around"), &events.Error{Code: "E-X", What: "two\nlines", Exit: 3}), 3, "error: E-X: two lines\n"},
+		{errors.New("some\n\tthing"), 1, "error: E-CLI-FAILED: some thing\n"},
+		{context.Canceled, 1, "error: E-CLI-STOPPED: stopped before it was done\n"},
+		{errClosedPipe, 1, ""},
+		{errHelpShown, 2, ""},
+	} {
+		var errs bytes.Buffer
+		if code := report(&errs, c.err); code != c.code || errs.String() != c.line {
+			t.Errorf("%v: exit code %d, %q; want %d, %q", c.err, code, errs.String(), c.code, c.line)
+		}
+	}
+}
+
+// brokenWriter fails after some bytes.
+type brokenWriter struct {
+	after int
+	err   error
+}
+
+func (w *brokenWriter) Write(p []byte) (int, error) {
+	if w.after -= len(p); w.after < 0 {
+		return 0, w.err
+	}
+	return len(p), nil
+}
+
+// TestBrokenOutput: a reader that goes away ends a command without a word, also
+// one that would run for ever; a full disk is told (C16).
+func TestBrokenOutput(t *testing.T) {
+	tmp := sandbox(t)
+	for _, c := range []struct {
+		args []string
+		w    brokenWriter
+		line string
+	}{
+		{[]string{"version"}, brokenWriter{0, syscall.EPIPE}, ""},
+		{[]string{"version"}, brokenWriter{0, syscall.ENOSPC}, "error: E-CLI-OUTPUT: the output cannot be written: no space left on device\n"},
+		{[]string{"up", "--nodes", "1"}, brokenWriter{0, syscall.EPIPE}, ""},
+		{[]string{"up", "--nodes", "1"}, brokenWriter{800, io.ErrClosedPipe}, ""},
+	} {
+		if c.args[0] == "up" { // a line for each change of this, until the writer is full
+			c.args = append(c.args, "-f", filepath.Join("..", "..", "testdata", "manifests", "nginx.yaml"))
+		}
+		var errs bytes.Buffer
+		code := run(t.Context(), c.args, strings.NewReader(""), &c.w, &errs)
+		if code != events.ExitFailure || errs.String() != c.line {
+			t.Errorf("rollcall %v: exit code %d, error %q; want 1, %q", c.args, code, errs.String(), c.line)
+		}
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("temporary files are left: %v, %v", left, err)
+	}
+}
+
+// TestStop stops an instance as Ctrl-C does, once it has said how (C20).
+func TestStop(t *testing.T) {
+	tmp := sandbox(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	out := &stopWriter{on: "Stop     Ctrl-C", stop: cancel}
+	var errs bytes.Buffer
+	if code := run(ctx, []string{"up", "--nodes", "4"}, strings.NewReader(""), out, &errs); code != 0 || errs.Len() > 0 {
+		t.Errorf("exit code %d, error %q", code, errs.String())
+	}
+	if took := time.Since(out.at); out.at.IsZero() || took > stopTime {
+		t.Errorf("it stopped after %s, allowed are %s", took, stopTime)
+	}
+	if !strings.Contains(out.all.String(), "the temporary log is deleted") {
+		t.Errorf("no farewell in\n%s", out.all.String())
+	}
+	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+		t.Errorf("temporary files are left: %v, %v", left, err)
+	}
+	if found := instances(); len(found) > 0 {
+		t.Errorf("the instance is still listed: %v", found)
+	}
+}
+
+// stopWriter calls stop when it is written the text on.
+type stopWriter struct {
+	on   string
+	stop func()
+
+	mu  sync.Mutex
+	all strings.Builder
+	at  time.Time
+}
+
+func (w *stopWriter) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all.Write(p)
+	if w.at.IsZero() && strings.Contains(w.all.String(), w.on) {
+		w.at = time.Now()
+		w.stop()
+	}
+	return len(p), nil
+}
