@@ -165,27 +165,38 @@ func TestBrokenOutput(t *testing.T) {
 	}
 }
 
-// TestStop stops an instance as Ctrl-C does, once it has said how (C20).
+// TestStop stops an instance as Ctrl-C does, once it has said how (C20); one
+// with --once has then not done what it was asked for.
 func TestStop(t *testing.T) {
-	tmp := sandbox(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	out := &stopWriter{on: "Stop     Ctrl-C", stop: cancel}
-	var errs bytes.Buffer
-	if code := run(ctx, []string{"up", "--nodes", "4"}, strings.NewReader(""), out, &errs); code != 0 || errs.Len() > 0 {
-		t.Errorf("exit code %d, error %q", code, errs.String())
-	}
-	if took := time.Since(out.at); out.at.IsZero() || took > stopTime {
-		t.Errorf("it stopped after %s, allowed are %s", took, stopTime)
-	}
-	if !strings.Contains(out.all.String(), "the temporary log is deleted") {
-		t.Errorf("no farewell in\n%s", out.all.String())
-	}
-	if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
-		t.Errorf("temporary files are left: %v, %v", left, err)
-	}
-	if found := instances(); len(found) > 0 {
-		t.Errorf("the instance is still listed: %v", found)
+	for _, c := range []struct {
+		args []string
+		on   string
+		code int
+		line string
+	}{
+		{[]string{"up", "--nodes", "4"}, "Stop     Ctrl-C", 0, ""},
+		{[]string{"up", "--nodes", "4", "--once", "-f", "-"}, "daemonset.planned", 1, "error: E-CLI-STOPPED: stopped before it was done\n"},
+	} {
+		tmp := sandbox(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		out := &stopWriter{on: c.on, stop: cancel}
+		var errs bytes.Buffer
+		if code := run(ctx, c.args, strings.NewReader(killManifest(1)), out, &errs); code != c.code || errs.String() != c.line {
+			t.Errorf("%v: exit code %d, error %q", c.args, code, errs.String())
+		}
+		if took := time.Since(out.at); out.at.IsZero() || took > stopTime {
+			t.Errorf("%v: it stopped after %s, allowed are %s", c.args, took, stopTime)
+		}
+		if !strings.Contains(out.all.String(), "the temporary log is deleted") {
+			t.Errorf("%v: no farewell in\n%s", c.args, out.all.String())
+		}
+		if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
+			t.Errorf("%v: temporary files are left: %v, %v", c.args, left, err)
+		}
+		if found := instances(); len(found) > 0 {
+			t.Errorf("%v: the instance is still listed: %v", c.args, found)
+		}
 	}
 }
 
@@ -203,7 +214,7 @@ func (w *stopWriter) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all.Write(p)
-	if w.at.IsZero() && strings.Contains(w.all.String(), w.on) {
+	if w.on != "" && w.at.IsZero() && strings.Contains(w.all.String(), w.on) {
 		w.at = time.Now()
 		w.stop()
 	}

@@ -164,27 +164,36 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	v := newViewer(s.out)
 	in, err := startInstance(ctx, s, o, v)
 	if err != nil {
-		return err
+		return stopped(o, err)
 	}
 	ctx, failed := context.WithCancelCause(ctx)
 	defer failed(nil)
 	go func() {
 		select {
 		case err := <-in.failure:
-			failed(err)
+			failed(partError{err})
 		case <-ctx.Done():
 		}
 	}()
 	err = s.work(ctx, in, o, files, v)
-	if err == nil && o.once {
+	if part := (partError{}); errors.As(context.Cause(ctx), &part) {
+		err = part.error
+	}
+	if err == nil {
 		s.printSummary(in, v, began)
 	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		err = cause
-	} else if errors.Is(err, context.Canceled) {
-		err = nil // it was stopped
+	return errors.Join(stopped(o, err), in.stop(), s.farewell(in))
+}
+
+// partError is why a part of an instance has ended by itself.
+type partError struct{ error }
+
+// stopped takes the end that up has without --once for none: it was stopped.
+func stopped(o upOptions, err error) error {
+	if errors.Is(err, context.Canceled) && !o.once {
+		return nil
 	}
-	return errors.Join(err, in.stop(), s.farewell(in))
+	return err
 }
 
 // work founds the cluster, applies the manifests and watches.
@@ -215,8 +224,9 @@ func (s *session) work(ctx context.Context, in *instance, o upOptions, files []f
 		err = in.settled(ctx, v)
 	} else {
 		<-ctx.Done()
+		err = ctx.Err()
 	}
 	stop()
 	<-shown
-	return errors.Join(err, ctx.Err())
+	return err
 }

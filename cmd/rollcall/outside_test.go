@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
+
+// TestOutsideServer runs a cluster on a NATS server that is somebody else's,
+// twice, and reads and changes it there.
+func TestOutsideServer(t *testing.T) {
+	sandbox(t)
+	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Start()
+	defer ns.WaitForShutdown()
+	defer ns.Shutdown()
+	if !ns.ReadyForConnections(patience) {
+		t.Fatal("the server does not start")
+	}
+	url, nginx := ns.ClientURL(), filepath.Join("..", "..", "testdata", "manifests", "nginx.yaml")
+	do := func(ctx context.Context, out *stopWriter, args ...string) string {
+		t.Helper()
+		var errs bytes.Buffer
+		if code := run(ctx, append(args, "--nats-url", url), strings.NewReader(""), out, &errs); code != 0 {
+			t.Errorf("rollcall %v: exit code %d, error %q", args, code, errs.String())
+		}
+		return out.all.String()
+	}
+	once := do(t.Context(), &stopWriter{}, "up", "--nodes", "4", "--once", "-f", nginx)
+	for _, want := range []string{"(not started here)", "4 nodes added", "3 pods available on 4 nodes", "the log stays on the NATS server"} {
+		if !strings.Contains(once, want) {
+			t.Errorf("no %q in\n%s", want, once)
+		}
+	}
+	if got := do(t.Context(), &stopWriter{}, "get", "ds", "-A"); !strings.Contains(got, "nginx-daemonset   3         3         3") {
+		t.Errorf("get ds:\n%s", got)
+	}
+	// A second one goes on from there, and serves whoever asks.
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	added := make(chan string, 1)
+	up := &stopWriter{on: "Stop     Ctrl-C", stop: func() {
+		go func() {
+			defer cancel()
+			added <- do(t.Context(), &stopWriter{}, "node", "delete", "node-0003")
+		}()
+	}}
+	again := do(ctx, up, "up", "--nodes", "9")
+	if got := <-added; got != "node \"node-0003\" deleted\n" {
+		t.Errorf("node delete: %q", got)
+	}
+	if !strings.Contains(again, "keeping the 4 nodes of the log") {
+		t.Errorf("it does not keep its nodes:\n%s", again)
+	}
+	if got := do(t.Context(), &stopWriter{}, "get", "nodes", "-o", "name"); strings.Count(got, "\n") != 3 {
+		t.Errorf("get nodes:\n%s", got)
+	}
+	if got := do(t.Context(), &stopWriter{}, "verify"); !strings.Contains(got, "all the same") {
+		t.Errorf("verify: %s", got)
+	}
+}
