@@ -207,7 +207,7 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (
 	}
 	d.raw, d.Spec = rawSpec, &ds.Spec
 	d.Digest = daemonpod.Digest(&ds.Spec.Template)
-	d.Selector, d.Surge, d.matched = selectorOf(ds.Spec.Selector), surges(&ds.Spec), match{}
+	d.Selector, d.Surge, d.matched = selectorOf(&ds.Spec), surges(&ds.Spec), match{}
 	d.placement = NewPlacement(&ds.Spec.Template.Spec)
 	return cells, places
 }
@@ -218,11 +218,12 @@ func sameSettings(a, b Settings) bool {
 	return a == b && (pa == nil) == (pb == nil) && (pa == nil || *pa == *pb)
 }
 
-// selectorOf returns nil for a selector that is missing, empty or malformed:
-// it claims nothing (E14, E15).
-func selectorOf(s *metav1.LabelSelector) labels.Selector {
-	sel, err := metav1.LabelSelectorAsSelector(s)
-	if err != nil || sel.Empty() || s == nil {
+// selectorOf returns nil for a selector that is missing, empty or malformed,
+// or does not match the template: it claims nothing (E14, E15). Acting on the
+// last would make pods and let go of them without end.
+func selectorOf(spec *appsv1.DaemonSetSpec) labels.Selector {
+	sel, err := metav1.LabelSelectorAsSelector(spec.Selector)
+	if err != nil || spec.Selector == nil || sel.Empty() || !sel.Matches(labels.Set(spec.Template.Labels)) {
 		return nil
 	}
 	return sel

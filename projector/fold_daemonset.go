@@ -217,9 +217,9 @@ func (s *State) foldNode(e events.Event, o events.Object) error {
 		if s.place(d, v) {
 			s.mark(d)
 		}
-		if was == nil {
-			s.settleStrays(d, v)
-		}
+	}
+	if was == nil {
+		s.settleStrays(v)
 	}
 	return nil
 }
@@ -257,16 +257,13 @@ func (d *DaemonSet) addCell(k CellKey) *Cell {
 	return c
 }
 
-// settleStrays gives pods that were pinned to a name before the log told of
-// the node to the node.
-func (s *State) settleStrays(d *DaemonSet, n *NodeView) {
-	stray := d.cells[CellKey{Node: n.Name}]
-	if stray == nil {
-		return
-	}
-	for _, p := range slices.Clone(stray.Pods) {
-		p.NodeUID = ""
-		s.claim(p)
+// settleStrays gives pods that were pinned or bound to a name before the log
+// told of the node to the node.
+func (s *State) settleStrays(n *NodeView) {
+	for _, p := range slices.Clone(s.onNode[n.Name]) {
+		if p.NodeUID == "" {
+			s.claim(p)
+		}
 	}
 }
 

@@ -201,6 +201,7 @@ func (s *State) cellAt(d *DaemonSet, k CellKey) *Cell {
 		c = d.addCell(k)
 		if n := s.nodes[k.Node]; n != nil && n.UID == k.NodeUID {
 			c.Place = Evict
+			c.Lost, c.Withheld = d.looksAt(n.NodeView)
 		}
 	}
 	return c

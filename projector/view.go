@@ -163,8 +163,8 @@ func (v *PodView) readSpec(c *wire.Cursor) (pin string) {
 	return pin
 }
 
-// pinned reads an affinity and returns the one node that its first
-// metadata.name requirement names.
+// pinned reads an affinity and returns the node that its first requirement
+// on metadata.name names, if it names one (F01).
 func pinned(c *wire.Cursor) (node string) {
 	into := func(key string, each func()) func() {
 		return func() {
@@ -177,12 +177,13 @@ func pinned(c *wire.Cursor) (node string) {
 			}
 		}
 	}
+	decided := false
 	terms := func() {
 		for range c.Array() {
 			into("matchFields", func() {
 				for range c.Array() {
-					if n := pinRequirement(c); node == "" {
-						node = n
+					if n, pins := pinRequirement(c); pins && !decided {
+						node, decided = n, true
 					}
 				}
 			})()
@@ -192,7 +193,9 @@ func pinned(c *wire.Cursor) (node string) {
 	return node
 }
 
-func pinRequirement(c *wire.Cursor) string {
+// pinRequirement reports whether a requirement is about the node's name, and
+// the name if it is one alone.
+func pinRequirement(c *wire.Cursor) (node string, pins bool) {
 	var key, op, value []byte
 	values := 0
 	for range c.Map() {
@@ -210,10 +213,11 @@ func pinRequirement(c *wire.Cursor) string {
 			c.Skip()
 		}
 	}
-	if string(key) == metav1.ObjectNameField && string(op) == string(corev1.NodeSelectorOpIn) && values == 1 {
-		return string(value)
+	pins = string(key) == metav1.ObjectNameField && string(op) == string(corev1.NodeSelectorOpIn)
+	if !pins || values != 1 {
+		return "", pins
 	}
-	return ""
+	return string(value), true
 }
 
 func (v *PodView) readStatus(c *wire.Cursor) {
