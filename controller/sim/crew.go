@@ -62,6 +62,9 @@ func (h *History) tell(k events.Kind, verb string, o metav1.Object, last events.
 // turn does one thing that people do.
 func (c *crew) turn(h *History) {
 	r := h.users
+	if h.cfg.has(faultDelete) && r.IntN(12) == 0 && c.deleteWhileCreating(h) {
+		return
+	}
 	switch p := r.IntN(100); {
 	case p < 36:
 		c.changeSet(h)
@@ -315,6 +318,19 @@ func (c *crew) deleteOrCreate(h *History) {
 	}
 	ds.DeletionTimestamp = &now
 	h.tell(events.DaemonSet, events.VerbUpdated, ds, was.seq)
+}
+
+// deleteWhileCreating deletes a DaemonSet of which pods are being made.
+func (c *crew) deleteWhileCreating(h *History) bool {
+	for _, o := range h.tip.orders {
+		was, ok := h.tip.sets[o.set.Key]
+		if ok && o.command.Do == events.CreatePod && was.object.UID == o.set.UID && was.object.DeletionTimestamp == nil {
+			h.seen.add(seenDeletedWhileCreating)
+			h.tell(events.DaemonSet, events.VerbDeleted, was.object.DeepCopy(), was.seq)
+			return true
+		}
+	}
+	return false
 }
 
 // touchPod does to pods by hand what people should not.

@@ -35,6 +35,7 @@ const (
 	seenPartition
 	seenPaused
 	seenDuplicate
+	seenDeletedWhileCreating
 	sightings
 )
 
@@ -43,7 +44,8 @@ var sightingNames = [sightings]string{"crash between append and ack", "restart",
 	"percentage resolves to 0 before rounding", "new surge pod available while the old one terminates",
 	"unready inside minReadySeconds", "command carried out twice", "two controllers planned", "fence lost",
 	"create refused", "stuck terminating", "held by back-off", "pod adopted", "pod released", "held by a predecessor",
-	"held by a partition", "held by a pause", "duplicate deleted"}
+	"held by a partition", "held by a pause", "duplicate deleted",
+	"DaemonSet deleted while its pods are being made"}
 
 func (s Sighting) String() string { return sightingNames[s] }
 
