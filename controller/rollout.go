@@ -225,6 +225,9 @@ func (r *decider) holdOld(v *victims, allowed int) {
 func (r *decider) rollSurge(allowed int) {
 	d := r.d
 	room := min(events.MaxCommands-len(r.cmds), r.creates)
+	if room < allowed && !r.createsFrom.IsZero() {
+		r.requeueBy(r.createsFrom)
+	}
 	v := r.victims(room)
 	r.slots(&v, r.rollout.MaxSurge, r.rollout.Surging, min(allowed, room))
 	made := 0
