@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"strconv"
 
 	"rollcall/events"
@@ -18,6 +19,7 @@ func scaledText(s string) int {
 // tally is what a plan's budget is counted from, over the whole DaemonSet.
 type tally struct {
 	desired, unavailable      int
+	lost                      int // of those unavailable, on nodes that are not ready
 	oldBroken, oldYoung, old  int // wanted nodes with one old pod and nothing else
 	available, spare, surging int
 	tookBroken, tookYoung     int // by the plan, for the rollout, on wanted nodes
@@ -62,10 +64,21 @@ func (v *verdict) tally() tally {
 		} else {
 			t.unavailable++
 		}
+		node := v.b.nodes[x.node]
+		if !nodeReady(node) && !slices.ContainsFunc(x.live(), func(p *podBook) bool { return !p.since.IsZero() }) {
+			t.lost++
+		}
+		if withheld(v.s.DaemonSet, node) {
+			if rolled[x.cellKey] != "" {
+				v.wrong("R9", "rolls %s, which is no canary", x.node)
+			}
+			continue
+		}
 		if single {
 			t.single(v, x, some, rolled[x.cellKey])
 		}
 	}
+	t.lost = min(t.lost, scaledText(v.s.Annotations[projector.AnnotationUnreachable]))
 	return t
 }
 
@@ -140,18 +153,19 @@ func (v *verdict) inPlace(t tally, maxUnavailable int) {
 	if t.added > 0 {
 		v.wrong("R5", "surges though maxSurge is 0")
 	}
-	if t.tookReady > max(0, maxUnavailable-t.unavailable) {
+	counted := t.unavailable - t.lost
+	if t.tookReady > max(0, maxUnavailable-counted) {
 		v.wrong("R1", "%d available pods taken with %d of %d nodes unavailable and at most %d allowed",
-			t.tookReady, t.unavailable, t.desired, maxUnavailable)
+			t.tookReady, counted, t.desired, maxUnavailable)
 	}
 	switch v.s.Annotations[projector.AnnotationBudget] {
 	case "strict":
-		if free := maxUnavailable - (t.unavailable - t.oldBroken - t.oldYoung); t.tookOld > max(0, free) {
+		if free := maxUnavailable - (counted - t.oldBroken - t.oldYoung); t.tookOld > max(0, free) {
 			v.wrong("R4", "%d pods taken, strictly %d are allowed", t.tookOld, free)
 		}
 	case "upstream":
 	default:
-		if free := maxUnavailable - (t.unavailable - t.oldYoung); t.tookReady+t.tookYoung-t.tookKept > max(0, free) {
+		if free := maxUnavailable - (counted - t.oldYoung); t.tookReady+t.tookYoung-t.tookKept > max(0, free) {
 			v.wrong("R4", "%d ready pods taken, %d are allowed", t.tookReady+t.tookYoung-t.tookKept, free)
 		}
 	}

@@ -231,13 +231,17 @@ func (c *crew) setStrategy(h *History, ds *appsv1.DaemonSet) {
 // annotate draws one of rollcall's annotations.
 func (c *crew) annotate(h *History, ds *appsv1.DaemonSet) {
 	k, values := "", []string(nil)
-	switch h.users.IntN(7) {
+	switch h.users.IntN(9) {
 	case 0, 1:
 		k, values = projector.AnnotationBudget, []string{"default", "strict", "upstream"}
 	case 2:
 		k, values = projector.AnnotationPaused, []string{"true", "false"}
 	case 3:
 		k, values = projector.AnnotationSuspend, []string{"true", "false", "false"}
+	case 7:
+		k, values = projector.AnnotationCanary, []string{"zone=x", "zone=y", ""}
+	case 8:
+		k, values = projector.AnnotationUnreachable, []string{"1", "2", "0"}
 	case 4, 5:
 		k, values = projector.AnnotationPartition, []string{"0", "1", "3", "50%", "34%"}
 	default:

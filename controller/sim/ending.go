@@ -46,7 +46,7 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 	if s.DeletionTimestamp != nil {
 		return bad("it is still being deleted")
 	}
-	desired, misscheduled, updated, old := 0, 0, 0, 0
+	desired, misscheduled, updated, old, held := 0, 0, 0, 0, 0
 	for _, x := range b.situations(s) {
 		live := x.live()
 		switch {
@@ -71,6 +71,9 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 			desired++
 			updated += len(x.fresh)
 			old += len(x.old)
+			if withheld(s.DaemonSet, b.nodes[x.node]) {
+				held += len(x.old)
+			}
 		}
 	}
 	for _, k := range b.keys {
@@ -78,7 +81,7 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 			return bad("pod %s is not released", p.Name)
 		}
 	}
-	if rolls(s.DaemonSet) && !paused(s.DaemonSet) && old > partition(s.DaemonSet, desired) {
+	if rolls(s.DaemonSet) && !paused(s.DaemonSet) && old-held > partition(s.DaemonSet, desired) {
 		return bad("%d of %d pods are of an old revision", old, desired)
 	}
 	if v := b.history(h, s); v != nil {

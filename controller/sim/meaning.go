@@ -93,6 +93,19 @@ func partition(ds *appsv1.DaemonSet, desired int) int {
 	return n
 }
 
+// withheld reports whether a node keeps its old pod because it is no canary.
+// The histories ask for one label only.
+func withheld(ds *appsv1.DaemonSet, n *corev1.Node) bool {
+	k, v, ok := strings.Cut(ds.Annotations[projector.AnnotationCanary], "=")
+	return ok && n.Labels[k] != v
+}
+
+func nodeReady(n *corev1.Node) bool {
+	return slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+		return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+	})
+}
+
 // budget returns maxUnavailable and maxSurge for that many desired nodes.
 func budget(ds *appsv1.DaemonSet, desired int) (unavailable, surge int) {
 	if u := ds.Spec.UpdateStrategy.RollingUpdate; u != nil {

@@ -63,7 +63,8 @@ func (h *History) heal() {
 		was := h.tip.sets[k]
 		ds := was.object.DeepCopy()
 		if h.users.IntN(3) > 0 {
-			for _, a := range []string{projector.AnnotationPaused, projector.AnnotationPartition, projector.AnnotationSuspend} {
+			for _, a := range []string{projector.AnnotationPaused, projector.AnnotationPartition,
+				projector.AnnotationSuspend, projector.AnnotationCanary} {
 				delete(ds.Annotations, a)
 			}
 			if ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {

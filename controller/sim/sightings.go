@@ -36,6 +36,7 @@ const (
 	seenPaused
 	seenDuplicate
 	seenDeletedWhileCreating
+	seenCanary
 	sightings
 )
 
@@ -45,7 +46,8 @@ var sightingNames = [sightings]string{"crash between append and ack", "restart",
 	"unready inside minReadySeconds", "command carried out twice", "two controllers planned", "fence lost",
 	"create refused", "stuck terminating", "held by back-off", "pod adopted", "pod released", "held by a predecessor",
 	"held by a partition", "held by a pause", "duplicate deleted",
-	"DaemonSet deleted while its pods are being made"}
+	"DaemonSet deleted while its pods are being made",
+	"held because no canary"}
 
 func (s Sighting) String() string { return sightingNames[s] }
 
@@ -120,6 +122,8 @@ func (h *History) notePlan(p *events.Plan) {
 			h.seen.add(seenPredecessor)
 		case events.HeldPartition:
 			h.seen.add(seenPartition)
+		case events.HeldCanary:
+			h.seen.add(seenCanary)
 		case events.HeldPaused:
 			h.seen.add(seenPaused)
 		}
