@@ -20,8 +20,9 @@
 //	node n1 n2 n001..n100 [labels=k=v,..] [taints=key[=v]:Effect,..] [ready=false] [cordon=true]
 //	node delete|anew n1 ..        anew: the same name with another uid, with no deletion told
 //	ds NAME [option=value ..]     create, or change what is named: image strategy maxUnavailable
-//	                              maxSurge minReady history selector labels nodeName nodeSelector
-//	                              affinity tolerations hostNetwork annotate finalizers
+//	                              maxSurge block minReady history selector labels nodeName nodeSelector
+//	                              affinity tolerations hostNetwork hostPort annotate finalizers condition
+//	                              templateAnnotate templateFinalizers; anew=true: with another uid
 //	ds delete NAME [cascade=background|foreground|orphan]
 //	pod add NAME [ds=D] [node=N] [pin=N|pins=N,M|!N] [rev=A] [owner=none|D|other] [labels=..] [phase=..] [ready=true] [age=10s] [deleting=true]
 //	pod POD .. ready|unready|fail|succeed|terminate|gone|disown|touch
