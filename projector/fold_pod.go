@@ -148,6 +148,10 @@ func (s *State) claimant(p *Pod) (d *DaemonSet, release bool) {
 // claim puts p into the cell where it belongs now, and recounts what changed.
 func (s *State) claim(p *Pod) {
 	s.own(p)
+	// Whoever claims it, and whenever: a later node of that name is another.
+	if n := s.nodes[p.Node]; n != nil && p.NodeUID == "" {
+		p.NodeUID = n.UID
+	}
 	d, release := s.claimant(p)
 	var to *Cell
 	if d != nil {
@@ -182,11 +186,6 @@ func (s *State) claim(p *Pod) {
 // of that name when the log first told of p. A terminal pod that is being
 // deleted is in none, unless its node is gone and nobody will finish it (F03).
 func (s *State) cellFor(d *DaemonSet, p *Pod) *Cell {
-	if p.NodeUID == "" {
-		if n := s.nodes[p.Node]; n != nil {
-			p.NodeUID = n.UID
-		}
-	}
 	k := CellKey{p.Node, p.NodeUID}
 	if n := s.nodes[p.Node]; p.Terminal() && p.Deleting && n != nil && n.UID == p.NodeUID {
 		s.mark(d)
