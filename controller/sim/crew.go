@@ -127,6 +127,9 @@ func (c *crew) changeNode(h *History) {
 	switch p := h.users.IntN(100); {
 	case p < 15 && h.cfg.has(faultChurn):
 		h.tell(events.Node, events.VerbDeleted, n, was.seq)
+		if h.users.IntN(3) == 0 {
+			c.addNode(h, n.Name) // a machine was replaced
+		}
 		return
 	case p < 25 && h.cfg.has(faultLabels):
 		n.Labels = map[string]string{"zone": pick(h, "x", "y")}
