@@ -224,10 +224,7 @@ func (r *decider) holdOld(v *victims, allowed int) {
 // their old one only as far as enough nodes are available without it (J10).
 func (r *decider) rollSurge(allowed int) {
 	d := r.d
-	room := min(events.MaxCommands-len(r.cmds), r.creates)
-	if room < allowed && !r.createsFrom.IsZero() {
-		r.requeueBy(r.createsFrom)
-	}
+	room := events.MaxCommands - len(r.cmds)
 	v := r.victims(room)
 	r.slots(&v, r.rollout.MaxSurge, r.rollout.Surging, min(allowed, room))
 	made := 0
