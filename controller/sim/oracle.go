@@ -15,7 +15,6 @@ import (
 type recorded struct {
 	seq  events.Seq
 	plan *events.Plan
-	from string
 }
 
 // audit checks the whole log: at every position what must hold there, and
@@ -28,7 +27,7 @@ func (h *History) audit() *Violation {
 			if p.Basis.Seq >= e.Seq {
 				return violation("L4", e.Seq, "decided from position %d, which comes later", p.Basis.Seq)
 			}
-			plans[p.Basis.Seq] = append(plans[p.Basis.Seq], recorded{e.Seq, p, e.ID.String()})
+			plans[p.Basis.Seq] = append(plans[p.Basis.Seq], recorded{e.Seq, p})
 			h.notePlan(p)
 		}
 	}
