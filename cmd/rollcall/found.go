@@ -91,6 +91,28 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 		missing = missing[len(part):]
 	}
 	s.out.printf("%s added\n", plural(f.Nodes, "node"))
+	return in.awaitNodes(ctx)
+}
+
+// joinWait bounds the wait for new nodes: what is applied then does not need them.
+const joinWait = 10 * time.Second
+
+// awaitNodes waits until new nodes have joined, so that a rollout over them
+// begins with all of them and not with those that were first.
+func (in *instance) awaitNodes(ctx context.Context) error {
+	enough := time.NewTimer(joinWait)
+	defer enough.Stop()
+	look := time.NewTicker(changeCheck)
+	defer look.Stop()
+	for !in.joined() {
+		select {
+		case <-look.C:
+		case <-enough.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 	return nil
 }
 

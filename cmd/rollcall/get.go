@@ -116,21 +116,13 @@ func (s *session) get(ctx context.Context, a *archive, o getOptions) error {
 	}
 	for e, err := range a.Tail(ctx, st.Seq()) {
 		if err != nil {
-			return ended(ctx, err)
+			return a.ended(ctx, err)
 		}
 		if err := s.showChange(e, o); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// ended is the end of a command that goes on until it is stopped.
-func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // find returns the objects that are asked for, by key or in the order of their

@@ -109,7 +109,7 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	for e, err := range read(ctx, 0) {
 		if err != nil {
 			if o.follow {
-				err = ended(ctx, err)
+				err = a.ended(ctx, err)
 			}
 			return firstError(w.end(), err)
 		}

@@ -83,7 +83,7 @@ func (s *session) followRollout(ctx context.Context, a *archive, key events.Key,
 	}
 	for e, err := range a.Tail(ctx, st.Seq()) {
 		if err != nil {
-			return err
+			return a.lost(err)
 		}
 		r := events.RefOf(e)
 		if r.Kind != events.DaemonSet || r.Key != key {

@@ -155,7 +155,12 @@ func TestBrokenOutput(t *testing.T) {
 			c.args = append(c.args, "-f", filepath.Join("..", "..", "testdata", "manifests", "nginx.yaml"))
 		}
 		var errs bytes.Buffer
-		code := run(t.Context(), c.args, strings.NewReader(""), &c.w, &errs)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		code := run(ctx, c.args, strings.NewReader(""), &c.w, &errs)
+		if ctx.Err() != nil {
+			t.Errorf("rollcall %v goes on without a reader", c.args)
+		}
+		cancel()
 		if code != events.ExitFailure || errs.String() != c.line {
 			t.Errorf("rollcall %v: exit code %d, error %q; want 1, %q", c.args, code, errs.String(), c.line)
 		}
@@ -194,8 +199,10 @@ func TestStop(t *testing.T) {
 		if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
 			t.Errorf("%v: temporary files are left: %v, %v", c.args, left, err)
 		}
-		if found := instances(); len(found) > 0 {
-			t.Errorf("%v: the instance is still listed: %v", c.args, found)
+		if listed, err := registryDir(); err != nil {
+			t.Error(err)
+		} else if left, err := os.ReadDir(listed); err != nil || len(left) > 0 {
+			t.Errorf("%v: the instance is still listed: %v, %v", c.args, left, err)
 		}
 	}
 }
@@ -219,4 +226,10 @@ func (w *stopWriter) Write(p []byte) (int, error) {
 		w.stop()
 	}
 	return len(p), nil
+}
+
+func (w *stopWriter) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.all.String()
 }

@@ -76,12 +76,15 @@ func (t *target) reach() (*nats.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.Connect()
+	// An instance that has gone is not waited for: it may never come again, and
+	// if it does, on another port.
+	return c.Connect(nats.NoReconnect())
 }
 
 // archive is the log of a cluster, opened to be read.
 type archive struct {
 	*stream.Log
+	nc      *nats.Conn
 	session *session
 	live    bool // something may still append to it
 	dir     string
@@ -106,6 +109,7 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.nc = nc
 	a.closers = append(a.closers, nc.Close)
 	if a.Log, err = stream.Open(ctx, nc, subjects, stream.Options{}); err != nil {
 		a.close()
@@ -144,6 +148,23 @@ func (a *archive) wait(flag string) error {
 	}
 	return &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the data directory", Where: a.dir,
 		Why: "nothing will be appended to its log", Do: "start it with rollcall up --data " + a.dir + ", or leave " + flag + " out", Exit: events.ExitInput}
+}
+
+// ended tells what the end of a tail means: nothing if the user has stopped it.
+func (a *archive) ended(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return a.lost(err)
+}
+
+// lost tells an error that comes of an instance that has gone from others.
+func (a *archive) lost(err error) error {
+	if err == nil || !a.nc.IsClosed() {
+		return err
+	}
+	return &events.Error{Code: "E-CLI-GONE", What: "the instance has stopped", Where: a.dir, Do: "start it again with rollcall up",
+		Exit: events.ExitFailure, Err: err}
 }
 
 // fold returns the state at the present end of the log.

@@ -108,20 +108,20 @@ func TestShortLine(t *testing.T) {
 // not.
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var errs bytes.Buffer
+		var errs stopWriter
 		s := &session{err: &errs}
 		done := s.progress("working", func() string { return "1 of 2" })
 		time.Sleep(firstProgress - 1)
 		synctest.Wait()
-		if errs.Len() > 0 {
-			t.Errorf("it told %q too early", errs.String())
+		if text := errs.text(); text != "" {
+			t.Errorf("it told %q too early", text)
 		}
 		time.Sleep(nextProgress)
 		synctest.Wait()
 		done()
 		done()
-		if errs.String() != "working: 1 of 2\n" {
-			t.Errorf("it told %q", errs.String())
+		if text := errs.text(); text != "working: 1 of 2\n" {
+			t.Errorf("it told %q", text)
 		}
 	})
 }
