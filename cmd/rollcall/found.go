@@ -83,14 +83,18 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 	if err != nil || len(missing) == 0 {
 		return err
 	}
+	var last events.Seq
 	for len(missing) > 0 {
 		part := missing[:min(len(missing), maxAppend)]
-		if _, err := appendAll(ctx, in.log, part); err != nil {
+		if last, err = appendAll(ctx, in.log, part); err != nil {
 			return err
 		}
 		missing = missing[len(part):]
 	}
 	s.out.printf("%s added\n", plural(f.Nodes, "node"))
+	if err := in.state.Await(ctx, last); err != nil {
+		return err
+	}
 	return in.awaitNodes(ctx)
 }
 
