@@ -5,7 +5,6 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/controller"
@@ -215,16 +214,4 @@ func (h *History) quiet() *Violation {
 		return v
 	}
 	return nil
-}
-
-// podsOf are the pods on a node name with this owner.
-func podsOf(v *view, owner *appsv1.DaemonSet, node string) (ps []*corev1.Pod) {
-	for _, k := range sortedKeys(v.pods, events.Key.Compare) {
-		p := v.pods[k].object
-		target, _ := daemonpod.TargetNode(&p.Spec)
-		if target == node && ownerOf(p) == owner.UID {
-			ps = append(ps, p)
-		}
-	}
-	return ps
 }
