@@ -136,12 +136,15 @@ func (r *decider) newRevision(number int64) {
 func (r *decider) forget() {
 	d := r.d
 	cur := d.CurrentRevision()
-	old := slices.DeleteFunc(slices.Clone(d.Revisions()), func(x *projector.Revision) bool { return x.Digest == d.Digest })
-	limit := 10
+	excess := -10
 	if n := d.Spec.RevisionHistoryLimit; n != nil {
-		limit = int(*n)
+		excess = -int(*n)
 	}
-	excess := len(old) - limit
+	for _, rev := range d.Revisions() {
+		if rev.Digest != d.Digest {
+			excess++
+		}
+	}
 	for _, rev := range d.Revisions() {
 		if rev == cur || d.Pods[rev.Hash] > 0 || d.CreatingRevision(rev.Hash) {
 			continue

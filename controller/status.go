@@ -2,12 +2,12 @@ package controller
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -42,12 +42,28 @@ func (r *decider) status() {
 	is.NumberAvailable = int32(available)
 	is.NumberUnavailable = int32(c.Desired - available)
 	r.conditions(is, available)
-	if equality.Semantic.DeepEqual(was, is) {
+	if sameStatus(was, is) {
 		return
 	}
 	ds := *d.Object // frozen: only the status differs
 	ds.Status = *is
 	r.out.Status = &Write{events.DaemonSet, events.VerbUpdated, &ds, d.Seq}
+}
+
+// sameStatus reports whether two statuses say the same. A condition's time
+// differs only if its status does.
+func sameStatus(a, b *appsv1.DaemonSetStatus) bool {
+	same := func(c, d appsv1.DaemonSetCondition) bool {
+		return c.Type == d.Type && c.Status == d.Status && c.Reason == d.Reason && c.Message == d.Message
+	}
+	return numbers(a) == numbers(b) && slices.EqualFunc(a.Conditions, b.Conditions, same)
+}
+
+// numbers are the counters of a status, to be compared.
+func numbers(s *appsv1.DaemonSetStatus) [8]int64 {
+	return [8]int64{s.ObservedGeneration, int64(s.DesiredNumberScheduled), int64(s.CurrentNumberScheduled),
+		int64(s.NumberMisscheduled), int64(s.NumberReady), int64(s.UpdatedNumberScheduled),
+		int64(s.NumberAvailable), int64(s.NumberUnavailable)}
 }
 
 func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {

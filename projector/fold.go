@@ -88,7 +88,12 @@ func (s *State) foldGone(e events.Event, g events.Gone) {
 }
 
 // mark notes that something happened to d.
-func (s *State) mark(d *DaemonSet) { s.dirty[d.Key] = true }
+func (s *State) mark(d *DaemonSet) {
+	if !s.dirty[d.Key] {
+		s.dirty[d.Key] = true
+		s.dirtied = append(s.dirtied, d.Key)
+	}
+}
 
 // recount takes a changed cell out of the counters and sets of work that it
 // was in and puts it where it belongs now. Empty cells of nodes that can have

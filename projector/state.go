@@ -87,7 +87,8 @@ type State struct {
 	plans     map[events.Key]events.Seq
 	pending   map[events.Cause]pendingRef
 	dirty     map[events.Key]bool
-	ripe      time.Time // no cell matures before; zero: none does
+	dirtied   []events.Key // the keys of dirty
+	ripe      time.Time    // no cell matures before; zero: none does
 
 	quarantine      []Quarantined
 	quarantineCount int
@@ -200,8 +201,10 @@ func (s *State) TakeDirty() []events.Key {
 	if len(s.dirty) == 0 {
 		return nil
 	}
-	ks := sortedKeys(s.dirty, events.Key.Compare)
+	ks := slices.Clone(s.dirtied)
+	slices.SortFunc(ks, events.Key.Compare)
 	clear(s.dirty)
+	s.dirtied = s.dirtied[:0]
 	return ks
 }
 

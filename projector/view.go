@@ -165,37 +165,51 @@ func (v *PodView) readSpec(c *wire.Cursor) (pin string) {
 
 // pinned reads an affinity and returns the node that its first requirement
 // on metadata.name names, if it names one (F01).
-func pinned(c *wire.Cursor) (node string) {
-	into := func(key string, each func()) func() {
-		return func() {
-			for range c.Map() {
-				if string(c.Str()) == key {
-					each()
-				} else {
-					c.Skip()
-				}
-			}
-		}
-	}
-	decided := false
-	terms := func() {
-		for range c.Array() {
-			into("matchFields", func() {
-				for range c.Array() {
-					if n, pins := pinRequirement(c); pins && !decided {
-						node, decided = n, true
-					}
-				}
-			})()
-		}
-	}
-	into("nodeAffinity", into("requiredDuringSchedulingIgnoredDuringExecution", into("nodeSelectorTerms", terms)))()
-	return node
+func pinned(c *wire.Cursor) string {
+	var p pin
+	p.descend(c, pinPath[:])
+	return p.node
 }
 
-// pinRequirement reports whether a requirement is about the node's name, and
-// the name if it is one alone.
-func pinRequirement(c *wire.Cursor) (node string, pins bool) {
+// pinPath leads from an affinity to the terms that may pin.
+var pinPath = [...]string{"nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"}
+
+type pin struct {
+	node    string
+	decided bool
+}
+
+func (p *pin) descend(c *wire.Cursor, path []string) {
+	if len(path) == 0 {
+		for range c.Array() {
+			p.term(c)
+		}
+		return
+	}
+	for range c.Map() {
+		if string(c.Str()) == path[0] {
+			p.descend(c, path[1:])
+		} else {
+			c.Skip()
+		}
+	}
+}
+
+func (p *pin) term(c *wire.Cursor) {
+	for range c.Map() {
+		if string(c.Str()) != "matchFields" {
+			c.Skip()
+			continue
+		}
+		for range c.Array() {
+			p.requirement(c)
+		}
+	}
+}
+
+// requirement takes over what a requirement on the node's name says, if none
+// before it did.
+func (p *pin) requirement(c *wire.Cursor) {
 	var key, op, value []byte
 	values := 0
 	for range c.Map() {
@@ -213,11 +227,13 @@ func pinRequirement(c *wire.Cursor) (node string, pins bool) {
 			c.Skip()
 		}
 	}
-	pins = string(key) == metav1.ObjectNameField && string(op) == string(corev1.NodeSelectorOpIn)
-	if !pins || values != 1 {
-		return "", pins
+	if p.decided || string(key) != metav1.ObjectNameField || string(op) != string(corev1.NodeSelectorOpIn) {
+		return
 	}
-	return string(value), true
+	p.decided = true
+	if values == 1 {
+		p.node = string(value)
+	}
 }
 
 func (v *PodView) readStatus(c *wire.Cursor) {

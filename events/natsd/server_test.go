@@ -161,7 +161,7 @@ func TestVersionOfTheDirectory(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Start(t.Context(), Options{Dir: dir, Cluster: "test"})
-	wantCode(t, err, "E-STORE-VERSION", events.ExitHalt)
+	wantCode(t, err, "E-STORE-VERSION", events.ExitInput)
 	if alive, err := held(dir); err != nil || alive {
 		t.Errorf("the lock is held (%v, %v) after a refusal", alive, err)
 	}
