@@ -18,6 +18,11 @@ import (
 // DaemonSet: its last status is always written, those in between need not be.
 const statusInterval = 200 * time.Millisecond
 
+// roundInterval is the shortest time between two rounds. What the log tells
+// meanwhile is decided upon together: a rollout that frees one node after the
+// other is planned in hundreds of plans and not in thousands.
+const roundInterval = 5 * time.Millisecond
+
 // retryUnknown is the pause before an append of unknown outcome is tried again.
 const retryUnknown = 100 * time.Millisecond
 
@@ -51,7 +56,11 @@ func (c *Controller) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		began := time.Now()
 		if err := c.round(ctx); err != nil {
+			return err
+		}
+		if err := pause(ctx, roundInterval-time.Since(began)); err != nil {
 			return err
 		}
 		if next := c.next(); next.IsZero() {
@@ -176,14 +185,22 @@ func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e 
 			c.after[k] = max(c.after[k], at+1)
 			return nil
 		case errors.Is(err, events.ErrUnknown) && ctx.Err() == nil:
-			select {
-			case <-time.After(retryUnknown):
-			case <-ctx.Done():
-				return ctx.Err()
+			if err := pause(ctx, retryUnknown); err != nil {
+				return err
 			}
 		default:
 			return fmt.Errorf("append %s for %s: %w", e.Type, k, err)
 		}
+	}
+}
+
+// pause waits for d, or returns ctx's error.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
