@@ -17,6 +17,11 @@ func (s *State) Check() error {
 	for _, p := range s.Pods() {
 		s.checkPod(p, bad)
 	}
+	for _, k := range sortedKeys(s.revisions, events.Key.Compare) {
+		if r := s.revisions[k]; !slices.Contains(s.revOwned[owned{k.Namespace, r.OwnerUID}], r) {
+			bad("revision %s: not found by its owner", k)
+		}
+	}
 	all := slices.Clone(s.order)
 	for _, k := range sortedKeys(s.ghosts, events.Key.Compare) {
 		all = append(all, s.ghosts[k]...)

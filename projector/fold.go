@@ -222,7 +222,7 @@ func (s *State) foldRevision(e events.Event, o events.Object) error {
 	s.revRows[o.Key] = row{o, e.Seq}
 	delete(s.revGone, o.Key)
 	rev := viewRevision(o.Key, r, e.Seq)
-	s.revisions[o.Key] = rev
+	s.setRevision(o.Key, rev)
 	if old != nil && old.OwnerUID != rev.OwnerUID {
 		s.reviseOwner(old)
 	}
@@ -232,7 +232,7 @@ func (s *State) foldRevision(e events.Event, o events.Object) error {
 
 func (s *State) dropRevision(k events.Key) {
 	old := s.revisions[k]
-	delete(s.revisions, k)
+	s.setRevision(k, nil)
 	delete(s.revRows, k)
 	if old != nil {
 		s.reviseOwner(old)

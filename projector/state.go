@@ -79,6 +79,7 @@ type State struct {
 	byUID     map[types.UID]*DaemonSet // live and ghosts
 	buried    map[types.UID]*DaemonSet // deleted ones of which nothing is left, for what is told late
 	revisions map[events.Key]*Revision
+	revOwned  map[owned][]*Revision // by name
 	revRows   map[events.Key]row
 	revGone   map[events.Key]events.Seq // where a revision of that name was deleted
 	others    map[events.Kind]map[events.Key]row
@@ -110,7 +111,7 @@ func New(log string) *State {
 		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		buried:    map[types.UID]*DaemonSet{},
-		revisions: map[events.Key]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
+		revisions: map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
 		others:  map[events.Kind]map[events.Key]row{},
 		orphans: map[string]map[events.Key]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{}, dirty: map[events.Key]bool{},
@@ -177,13 +178,32 @@ func (s *State) RevisionEnd(k events.Key) events.Seq { return s.revGone[k] }
 // RevisionsOf returns the revisions of a namespace with this owner uid (empty:
 // no controller) by name.
 func (s *State) RevisionsOf(namespace string, owner types.UID) []*Revision {
-	var rs []*Revision
-	for _, k := range sortedKeys(s.revisions, events.Key.Compare) {
-		if r := s.revisions[k]; k.Namespace == namespace && r.OwnerUID == owner {
-			rs = append(rs, r)
+	return slices.Clone(s.revOwned[owned{namespace, owner}])
+}
+
+// owned names what one controller owns in a namespace.
+type owned struct {
+	namespace string
+	owner     types.UID
+}
+
+// setRevision replaces the revision of a name; nil: there is none any more.
+func (s *State) setRevision(k events.Key, r *Revision) {
+	if old := s.revisions[k]; old != nil {
+		o := owned{k.Namespace, old.OwnerUID}
+		s.revOwned[o] = slices.DeleteFunc(s.revOwned[o], func(x *Revision) bool { return x == old })
+		if len(s.revOwned[o]) == 0 {
+			delete(s.revOwned, o)
 		}
 	}
-	return rs
+	if r == nil {
+		delete(s.revisions, k)
+		return
+	}
+	s.revisions[k] = r
+	o := owned{k.Namespace, r.OwnerUID}
+	i, _ := slices.BinarySearchFunc(s.revOwned[o], k, func(x *Revision, k events.Key) int { return x.Key.Compare(k) })
+	s.revOwned[o] = slices.Insert(s.revOwned[o], i, r)
 }
 
 // LastPlan returns the position of the last plan for a DaemonSet name; 0: none.
