@@ -258,15 +258,15 @@ func TestDriveThroughFaults(t *testing.T) {
 					done <- publisher.Drive(ctx, b.log, publisher.Options{InFlight: 8}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
 				}()
 			}
-			time.Sleep(10 * time.Minute) // of the bubble's time: the executors are at rest
+			<-time.After(10 * time.Minute) // of the bubble's time: the executors are at rest
 			plan(events.DeletePod)
-			time.Sleep(10 * time.Minute)
+			<-time.After(10 * time.Minute)
 			b.once(commands)
 			at, err := b.log.Info(ctx)
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Hour)
+			<-time.After(time.Hour)
 			if later, _ := b.log.Info(ctx); later != at {
 				t.Errorf("the log grew from %d to %d while nothing happened", at.Last, later.Last)
 			}

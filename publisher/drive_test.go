@@ -103,10 +103,10 @@ func TestDriveDoesNotActOnOldNews(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		b.want("5/0 command.failed Forbidden")
 		close(l.open)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		b.want("5/0 command.failed Forbidden", "5/1 pod.created")
 		cancel()
 		<-done
@@ -139,7 +139,7 @@ func TestDriveReportsTrouble(t *testing.T) {
 				publisher.Options{Report: func(err error) { reports[err.Error()]++ }},
 				publisher.NewExecutor(b.s, late{from: time.Now().Add(2 * time.Minute)}))
 		}()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		cancel()
 		<-done
 		b.want("5/0 pod.created")

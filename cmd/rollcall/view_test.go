@@ -111,12 +111,12 @@ func TestProgress(t *testing.T) {
 		var errs stopWriter
 		s := &session{err: &errs}
 		done := s.progress("working", func() string { return "1 of 2" })
-		time.Sleep(firstProgress - 1)
+		<-time.After(firstProgress - 1)
 		synctest.Wait()
 		if text := errs.text(); text != "" {
 			t.Errorf("it told %q too early", text)
 		}
-		time.Sleep(nextProgress)
+		<-time.After(nextProgress)
 		synctest.Wait()
 		done()
 		done()
