@@ -109,7 +109,7 @@ func (s *stack) settled(generation int64, nodes int32) *appsv1.DaemonSet {
 }
 
 // audit reads the whole log again: no node ever has two live pods (S1), every
-// plan knew the one before it (L13), the state is what a fresh look gives, and
+// plan knew the one before it, the state is what a fresh look gives, and
 // every plan is decided again (L4).
 func (s *stack) audit() (plans int) {
 	s.t.Helper()

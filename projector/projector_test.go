@@ -74,7 +74,7 @@ func wantHalt(t *testing.T, err error, code string) {
 }
 
 // TestHalts damages a log that was read before in each way that a reader has
-// to notice (L1, L12), and one that was only added to.
+// to notice, and one that was only added to.
 func TestHalts(t *testing.T) {
 	for name, c := range map[string]struct {
 		damage func(t *testing.T, log *memlog.Log)
@@ -147,7 +147,7 @@ func TestAwait(t *testing.T) {
 	})
 }
 
-// TestQuarantine keeps what is no event, with its position, and folds on (L11).
+// TestQuarantine keeps what is no event, with its position, and folds on.
 func TestQuarantine(t *testing.T) {
 	log := newLog(t)
 	addNodes(t, log, "n1")
