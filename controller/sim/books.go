@@ -26,6 +26,7 @@ type books struct {
 	cmds  map[events.Cause]*commandBook
 	open  []*commandBook // not answered, by cause
 	made  map[types.UID]events.Cause
+	takes map[events.Cause]int // commands of judged plans that take an available pod, with the budget
 }
 
 type podBook struct {
@@ -50,6 +51,7 @@ type setBook struct {
 	meaning string
 	plan    events.Seq // its last
 	fails   map[cellKey]*failures
+	taken   map[cellKey]int // cells whose last available pod a rollout took, with its budget
 }
 
 // failures are those of one cell in a row.
@@ -68,12 +70,13 @@ type commandBook struct {
 	cause   events.Cause
 	set     types.UID
 	answers int
+	limit   int // maxUnavailable of its plan, if it takes an available pod for a rollout
 }
 
 func newBooks() *books {
 	return &books{nodes: map[string]*corev1.Node{}, pods: map[events.Key]*podBook{}, sets: map[types.UID]*setBook{},
 		named: map[events.Key]*setBook{}, revs: map[events.Key]*revisionBook{},
-		cmds: map[events.Cause]*commandBook{}, made: map[types.UID]events.Cause{}}
+		cmds: map[events.Cause]*commandBook{}, made: map[types.UID]events.Cause{}, takes: map[events.Cause]int{}}
 }
 
 func (b *books) take(e entry) {
@@ -187,7 +190,7 @@ func (b *books) takePlan(e entry, p *events.Plan) {
 	s := b.sets[p.UID]
 	failed := map[cellKey]bool{}
 	for i, c := range p.Commands {
-		x := &commandBook{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.UID}
+		x := &commandBook{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.UID, limit: b.takes[events.Cause{Seq: e.Seq, Index: i}]}
 		b.cmds[x.cause] = x
 		b.open = append(b.open, x)
 		if c.Do == events.CreatePod {

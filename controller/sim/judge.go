@@ -58,6 +58,7 @@ func (h *History) judge(b *books, r recorded) *Violation {
 	for _, c := range r.plan.Commands {
 		v.command(c)
 	}
+	b.promise(r, s)
 	v.failuresOnce()
 	v.rollout()
 	return v.first

@@ -40,7 +40,10 @@ func (h *History) audit() *Violation {
 	b := newBooks()
 	for _, e := range h.entries {
 		note(b.before(e))
+		b.regain(e)
+		landed := b.lands(e)
 		b.take(e)
+		note(b.took(landed, e))
 		note(b.instant(h, e))
 		for _, p := range plans[e.Seq] {
 			note(h.judge(b, p))
