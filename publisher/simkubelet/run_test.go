@@ -164,11 +164,11 @@ func TestRolloutThroughFaultsAndRestarts(t *testing.T) {
 				c.plan(do)
 				for range 20 {
 					stop := c.drive()
-					time.Sleep(time.Duration(rng.IntN(300)) * time.Millisecond)
+					<-time.After(time.Duration(rng.IntN(300)) * time.Millisecond)
 					stop()
 				}
 				stop := c.drive()
-				time.Sleep(10 * time.Minute) // of the bubble's time
+				<-time.After(10 * time.Minute) // of the bubble's time
 				all, ready, last := c.pods()
 				if want := nodes; do == events.CreatePod && (all != want || ready != want) {
 					t.Errorf("seed %d: %d pods, %d ready, want %d", seed, all, ready, want)
@@ -176,7 +176,7 @@ func TestRolloutThroughFaultsAndRestarts(t *testing.T) {
 				if do == events.DeletePod && all != 0 {
 					t.Errorf("seed %d: %d pods are left", seed, all)
 				}
-				time.Sleep(24 * time.Hour)
+				<-time.After(24 * time.Hour)
 				if _, _, later := c.pods(); later != last {
 					t.Errorf("seed %d: the log grew from %d to %d at rest", seed, last, later)
 				}
@@ -196,7 +196,7 @@ func TestTwoWorlds(t *testing.T) {
 		c := newCluster(t, nodes)
 		c.plan(events.CreatePod)
 		stops := []func(){c.drive(), c.drive()}
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		if all, ready, last := c.pods(); all != nodes || ready != nodes || last != 2+2*nodes+1+nodes*3 {
 			t.Errorf("%d pods, %d ready, %d events", all, ready, last)
 		}
