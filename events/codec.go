@@ -111,6 +111,9 @@ func Encode(e Event) ([]byte, error) {
 		w.strField("type", string(e.Type)),
 		w.strField("source", e.Source),
 		w.strField("actor", e.Actor),
+		w.strField("verb", e.Verb),
+		w.strField("manager", e.Manager),
+		w.strField("change", e.Change),
 		w.timeField("at", e.At),
 		{"cause", !e.Cause.IsZero(), func() {
 			w.arrayLen(2)

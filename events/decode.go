@@ -107,6 +107,12 @@ func (d *decoder) event() (e Event) {
 			e.Source = intern(d.Str())
 		case "actor":
 			e.Actor = d.string()
+		case "verb":
+			e.Verb = intern(d.Str())
+		case "manager":
+			e.Manager = intern(d.Str())
+		case "change":
+			e.Change = d.string()
 		case "at":
 			e.At = d.time()
 		case "cause":

@@ -95,11 +95,14 @@ type Event struct {
 
 	ID     ulid.ULID // assigned by the source; the same again means the same event
 	Type   Type
-	Source string    // which program
-	Actor  string    // which user, if one is known
-	At     time.Time // when the source saw it, by its own clock
-	Cause  Cause
-	Body   Body
+	Source string // which program
+	Actor  string // which user, if one is known
+	// Of a request to the Kubernetes API: what was asked for ("patch",
+	// "update status"), by which field manager, and what that changed, in words.
+	Verb, Manager, Change string
+	At                    time.Time // when the source saw it, by its own clock
+	Cause                 Cause
+	Body                  Body
 
 	Raw []byte // the bytes in the log, set by readers; never modified
 }

@@ -45,6 +45,7 @@ var layers = map[string]layer{
 	"events/stream":                {may: []string{"events"}, why: "the one package that knows JetStream as a log"},
 	"projector":                    {pure: true, shell: []string{"projector.go"}, may: vocabulary, why: "the fold; it never sees who publishes"},
 	"projector/story":              {pure: true, may: vocabulary, why: "the log told to people; needs no state of the cells"},
+	"projector/apiserver":          {may: with("projector", "projector/story"), why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                   {pure: true, shell: []string{"controller.go"}, may: with("projector"), why: "decides from a state; never sees who carries out"},
 	"controller/replay":            {pure: true, may: with("projector", "controller"), why: "decides recorded plans again"},
 	"controller/sim":               {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "a world for the core alone: the real executor is not its oracle"},
@@ -64,8 +65,9 @@ var owners = map[string][]string{
 	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
 	"github.com/vmihailenco/msgpack":       {"events", "events/wire"},
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
-	"k8s.io/kubernetes":                    {},
-	"k8s.io/client-go":                     {},
+	"k8s.io/kubernetes/":                   {"projector/apiserver"},
+	"k8s.io/apiserver/":                    {"projector/apiserver"},
+	"k8s.io/client-go/":                    {},
 }
 
 // forbidden are imports that no pure file has, with what to do instead.

@@ -24,6 +24,7 @@ func order(s *suite) {
 func fields(s *suite) {
 	e := s.node("a.b.c")
 	e.Actor, e.Cause = "someone", events.Cause{Seq: 7, Index: 2}
+	e.Verb, e.Manager, e.Change = "patch", "kubectl-edit", "label a=b"
 	before := time.Now().Add(-time.Minute)
 	s.append(1, events.Expect{}, e)
 	raw, err := events.Encode(e)
@@ -45,7 +46,7 @@ func fields(s *suite) {
 		if !ok || b.Ref != want.Ref || !bytes.Equal(b.Data, want.Data) {
 			s.Errorf("body %+v, want %+v", got.Body, want)
 		}
-		if got.ID != e.ID || got.Type != e.Type || got.Actor != e.Actor || got.Cause != e.Cause || !got.At.Equal(e.At) {
+		if got.ID != e.ID || got.Type != e.Type || got.Actor != e.Actor || got.Verb != e.Verb || got.Manager != e.Manager || got.Change != e.Change || got.Cause != e.Cause || !got.At.Equal(e.At) {
 			s.Errorf("read %+v, want %+v", got, e)
 		}
 	}

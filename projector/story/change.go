@@ -63,6 +63,16 @@ const (
 	maxQuiet = 3
 )
 
+// Change says in a few words how an object changed: "image v1→v2, generation
+// 3→4". old is nil for one that was created. It is what `rollcall log` tells of
+// the same change.
+func Change(old, new events.Object) string {
+	if old.Data == nil {
+		return oneLine(createdText(new))
+	}
+	return oneLine(changeText(new.Kind, old.Data, new.Data))
+}
+
 // changeText says how an object changed.
 func changeText(kind events.Kind, old, new []byte) string {
 	t := &telling{kind: kind, old: old, new: new}

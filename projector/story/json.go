@@ -16,7 +16,8 @@ import (
 // JSON form, comes as its bytes in base64 with the reason. It returns an error
 // only for a body that no log holds.
 func JSON(e events.Event) ([]byte, error) {
-	j := eventJSON{Seq: e.Seq, Stored: stamp(e.Stored), Type: e.Type, Source: e.Source, Actor: e.Actor, At: stamp(e.At)}
+	j := eventJSON{Seq: e.Seq, Stored: stamp(e.Stored), Type: e.Type, Source: e.Source, Actor: e.Actor,
+		Verb: e.Verb, Manager: e.Manager, Change: e.Change, At: stamp(e.At)}
 	if e.ID != (ulid.ULID{}) {
 		j.ID = e.ID.String()
 	}
@@ -68,6 +69,9 @@ type eventJSON struct {
 	Type       events.Type     `json:"type,omitempty"`
 	Source     string          `json:"source,omitempty"`
 	Actor      string          `json:"actor,omitempty"`
+	Verb       string          `json:"verb,omitempty"`
+	Manager    string          `json:"manager,omitempty"`
+	Change     string          `json:"change,omitempty"`
 	At         string          `json:"at,omitempty"`
 	Cause      *causeJSON      `json:"cause,omitempty"`
 	Ref        *refJSON        `json:"ref,omitempty"`

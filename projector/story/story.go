@@ -25,6 +25,7 @@ type Entry struct {
 	What      string     // what happened in a few words, on one line
 	Cause     string     // the command that caused it: "#48212[3]"; empty: none
 	Actor     string
+	Manager   string // field manager of a request to the Kubernetes API
 	Source    string
 	Indent    int // 1: belongs to the plan above
 }
@@ -59,7 +60,7 @@ func (t *Teller) Observe(e events.Event) {
 func (t *Teller) Tell(e events.Event) []Entry {
 	ref := events.RefOf(e)
 	head := Entry{Seq: e.Seq, Time: e.Stored, Type: e.Type, Object: Name(ref),
-		Cause: causeText(e.Cause), Actor: oneLine(e.Actor), Source: oneLine(e.Source)}
+		Cause: causeText(e.Cause), Actor: oneLine(e.Actor), Manager: oneLine(e.Manager), Source: oneLine(e.Source)}
 	var entries []Entry
 	switch b := e.Body.(type) {
 	case events.Object:
@@ -98,6 +99,8 @@ func (t *Teller) object(e events.Event, o events.Object) (what string, ds events
 		return changeText(o.Kind, old.Data, o.Data), ds
 	case strings.HasSuffix(string(e.Type), "."+events.VerbCreated):
 		return createdText(o), ds
+	case e.Change != "":
+		return e.Change, ds
 	}
 	return firstText(o), ds
 }
@@ -179,6 +182,9 @@ func Line(e Entry) string {
 	}
 	if who != "" && e.Indent == 0 {
 		b.WriteString("  by " + who)
+		if e.Manager != "" && e.Manager != who {
+			b.WriteString(" via " + e.Manager)
+		}
 	}
 	return b.String()
 }
