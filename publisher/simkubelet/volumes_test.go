@@ -45,8 +45,9 @@ func newClaim(name, uid string) *corev1.PersistentVolumeClaim {
 	return c
 }
 
-// converseVolumes is the part of a conversation that is about claims and volumes.
-func (st *stand) converseVolumes(d *datadriven.TestData, name string) string {
+// converseMore is the part of a conversation that is about claims and volumes,
+// and about what users see of pods.
+func (st *stand) converseMore(d *datadriven.TestData, name string) string {
 	claim := st.w.claims[events.Key{Namespace: "x", Name: name}]
 	switch d.Cmd {
 	case "claim":
@@ -67,6 +68,10 @@ func (st *stand) converseVolumes(d *datadriven.TestData, name string) string {
 		st.put(volumeKind, events.VerbUpdated, v)
 	case "drop-volume":
 		st.append("persistentvolume.deleted", events.Gone{Ref: st.w.volumes[name].ref})
+	case "logs":
+		return st.logs(name, d)
+	case "notices":
+		return st.notices(name)
 	default:
 		d.Fatalf(st.t, "unknown command %s", d.Cmd)
 	}

@@ -314,7 +314,7 @@ func (st *stand) converse(d *datadriven.TestData) string {
 	case "drop-pod":
 		st.append("pod.deleted", events.Gone{Ref: st.w.pods[events.Key{Namespace: "x", Name: name}].ref})
 	default:
-		return st.converseVolumes(d, name)
+		return st.converseMore(d, name)
 	}
 	return "ok"
 }
