@@ -92,7 +92,7 @@ func (w *World) schedule(p *pod, now time.Time) *Step {
 		c.unfit(w.nowhere(p, why))
 	} else {
 		w.move(p, h, now)
-		w.accept(&c, h)
+		w.accept(&c, p, h)
 	}
 	return w.changeStep(p, o, h != nil, now)
 }

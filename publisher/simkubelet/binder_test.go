@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
@@ -127,6 +129,46 @@ func TestWaitingPodsAreTriedWhereSomethingChanged(t *testing.T) {
 	}
 	if st.w.binder.stuck.Len() != 0 {
 		t.Errorf("%d pods still wait", st.w.binder.stuck.Len())
+	}
+}
+
+// A pod whose binding the log did not take is on no host while it waits, and
+// those that wait for its room are tried.
+func TestRefusedBindingGivesTheHostBack(t *testing.T) {
+	st := newStand(t, Options{})
+	st.nodesNamed(1)
+	n := st.node("n00")
+	n.Status.Allocatable[corev1.ResourcePods] = resource.MustParse("1")
+	st.put(events.Node, events.VerbUpdated, n)
+	st.put(events.Pod, events.VerbCreated, st.newPod("a", "", "i:1"))
+	st.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.Refuse })
+	s := st.w.Due(st.now, 1)[0]
+	a := st.w.pods[events.Key{Namespace: "x", Name: "a"}]
+	if a.host == nil || a.host.used.pods != 1 {
+		t.Errorf("a pod that is being bound holds nothing: %+v", a.host)
+	}
+	st.log.Inject(nil)
+	st.put(events.Pod, events.VerbCreated, st.newPod("b", "", "i:1"))
+	for range 2 { // b is told, and then tried again in vain
+		for _, s := range st.w.Due(st.now, 1) {
+			st.w.Settle(s, s.Perform(t.Context(), st.log), st.now)
+		}
+		st.observe()
+	}
+	b := st.w.pods[events.Key{Namespace: "x", Name: "b"}]
+	if !marked(b.object) || b.stage != podStuck {
+		t.Errorf("b is %s, want it to wait", b.stage)
+	}
+	st.w.Settle(s, events.ErrUnknown, st.now)
+	if a.host != nil || len(st.w.hosts["n00"].pods) != 0 || st.w.hosts["n00"].used.pods != 0 {
+		t.Errorf("a is still on %+v", st.w.hosts["n00"])
+	}
+	if b.stage != podQueued {
+		t.Errorf("b is %s, want it tried", b.stage)
+	}
+	st.run(time.Minute)
+	if a, b := st.pod("a").Spec.NodeName, st.pod("b").Spec.NodeName; a != "" || b != "n00" {
+		t.Errorf("a on %q, b on %q, want the one that was ready first", a, b)
 	}
 }
 

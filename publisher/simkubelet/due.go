@@ -68,6 +68,10 @@ func (w *World) Settle(done publisher.Step, err error, now time.Time) {
 	i.under = nil
 	i.tries++
 	if p := s.of; p != nil {
+		if s.binds && podIP(p.object) == "" {
+			w.ips.free(p.ip, p.ref.UID)
+			p.ip = ""
+		}
 		if p.free {
 			w.move(p, nil, now) // the host that was chosen is not its own after all
 		}

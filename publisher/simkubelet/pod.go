@@ -142,7 +142,7 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 		c.unfit(w.refusal(p))
 	case podBinding, podAccepting:
 		binds = true
-		w.accept(&c, p.host)
+		w.accept(&c, p, p.host)
 	case podPulling:
 		c.pullFailed()
 	case podFinishing:
@@ -179,7 +179,7 @@ func (w *World) goneStep(p *pod, now time.Time) *Step {
 }
 
 // accept binds a pod, unless it is, and has its kubelet take it.
-func (w *World) accept(c *change, h *host) {
+func (w *World) accept(c *change, p *pod, h *host) {
 	o := c.pod
 	o.Spec.NodeName = h.ref.Key.Name
 	hostIP := ""
@@ -194,7 +194,8 @@ func (w *World) accept(c *change, h *host) {
 	}
 	ip := hostIP
 	if !o.Spec.HostNetwork {
-		ip = w.ips.lease(o.UID)
+		p.ip = w.ips.lease(o.UID)
+		ip = p.ip
 	}
 	c.accept(ip)
 }

@@ -2,6 +2,7 @@ package simkubelet
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -66,6 +67,19 @@ func (st *stand) converseMore(d *datadriven.TestData, name string) string {
 		v := st.w.volumes[name].object.DeepCopy()
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 		st.put(volumeKind, events.VerbUpdated, v)
+	case "volume":
+		v := newVolume(newClaim("elsewhere", "uid-elsewhere"), stamp(st.now))
+		v.Name, v.UID, v.Annotations = name, "uid-"+v.UID, nil
+		st.put(volumeKind, events.VerbCreated, v)
+	case "waits":
+		var names []string
+		if st.w.binder.stuck != nil {
+			st.w.binder.stuck.Scan(func(p *pod) bool {
+				names = append(names, fmt.Sprintf("%s %s, offers %v", p.ref.Key.Name, p.stage, p.offers))
+				return true
+			})
+		}
+		return strings.Join(names, "\n")
 	case "drop-volume":
 		st.append("persistentvolume.deleted", events.Gone{Ref: st.w.volumes[name].ref})
 	case "logs":

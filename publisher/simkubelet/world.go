@@ -125,6 +125,7 @@ type pod struct {
 	host   *host       // nil: it targets none
 	needs  resources
 	holds  bool         // its needs are part of what its host has used
+	ip     string       // leased to it: its own, or that of the step under way
 	claims []events.Key // of its volumes; they never change
 
 	free   bool                               // the binder chooses its host
@@ -252,7 +253,10 @@ func (w *World) podIs(e events.Event, o events.Object) {
 	w.unstick(p)
 	w.need(p)
 	w.place(p)
-	w.ips.keep(podIP(p.object), o.UID)
+	if ip := podIP(object); ip != "" {
+		p.ip = ip
+		w.ips.keep(ip, o.UID)
+	}
 	w.account(p, clock(e))
 	w.armPod(p, clock(e))
 	w.armClaims(p, clock(e))
@@ -267,9 +271,7 @@ func (w *World) podGone(e events.Event, r events.Ref) {
 // forget takes a pod out of the world.
 func (w *World) forget(p *pod, now time.Time) {
 	delete(w.pods, p.ref.Key)
-	if p.object != nil {
-		w.ips.free(podIP(p.object), p.ref.UID)
-	}
+	w.ips.free(p.ip, p.ref.UID)
 	w.disarm(&p.item)
 	w.unstick(p)
 	w.move(p, nil, now)
