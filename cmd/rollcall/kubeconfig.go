@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,6 +11,7 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
+	"sigs.k8s.io/yaml"
 
 	"rollcall/events"
 )
@@ -99,11 +101,23 @@ func kubeconfigError(path, why, do string) error {
 	return &events.Error{Code: "E-CLI-KUBECONFIG", What: "the kubeconfig cannot be written", Where: path, Why: why, Do: do, Exit: events.ExitInput}
 }
 
-// loadKubeconfig returns nil if there is no such file.
+// loadKubeconfig returns nil if there is no such file, or nothing in it.
 func loadKubeconfig(path string) (*api.Config, error) {
-	c, err := clientcmd.LoadFromFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && len(bytes.TrimSpace(b)) == 0 {
 		return nil, nil
+	}
+	var kind struct{ Kind string }
+	if err == nil {
+		err = yaml.Unmarshal(b, &kind)
+	}
+	if err == nil && kind.Kind != "Config" {
+		// Read as a kubeconfig anything else is an empty one, and would be lost.
+		err = fmt.Errorf("its kind is %q", kind.Kind)
+	}
+	var c *api.Config
+	if err == nil {
+		c, err = clientcmd.Load(b)
 	}
 	if err != nil {
 		return nil, kubeconfigError(path, "there is a file that is no kubeconfig: "+reason(err), "name another file")

@@ -99,9 +99,8 @@ func (a apiAddress) probe() error {
 	return l.Close()
 }
 
-// serverURL is the address that this machine reaches a listener by.
-func (a apiAddress) serverURL(l net.Listener) string {
-	at := l.Addr().(*net.TCPAddr)
+// serverURL is the address that this machine reaches a listener at by.
+func (a apiAddress) serverURL(at *net.TCPAddr) string {
 	host := at.IP.String()
 	if a.everywhere() {
 		host = "127.0.0.1"
