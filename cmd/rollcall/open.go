@@ -45,12 +45,11 @@ An instant is a position (48210, or '#48210' as rollcall log prints it), a time
 		if err := firstError(o.api.check(c.Flags().Changed), logKubernetes(o.api.verbosity)); err != nil {
 			return err
 		}
-		a, err := t.open(c.Context(), s)
+		feed, m, err := s.readPast(c.Context(), t, o.instant)
 		if err != nil {
 			return err
 		}
-		defer a.close()
-		return s.openPast(c.Context(), a, t.cluster, o)
+		return s.servePast(c.Context(), t.cluster, feed, m, o)
 	}
 	return c
 }
@@ -96,17 +95,29 @@ func (a *archive) foldUntil(ctx context.Context, at instant, feed func(events.Ev
 	return m, nil
 }
 
-// openPast serves the cluster as it was until ctx is done.
-func (s *session) openPast(ctx context.Context, a *archive, cluster string, o openOptions) (err error) {
-	subjects, err := events.NewSubjects(cluster)
+// readPast reads the log up to an instant. It has let go of the data directory
+// when it returns: an up may start on it meanwhile.
+func (s *session) readPast(ctx context.Context, t *target, at instant) (*apiserver.Feed, moment, error) {
+	a, err := t.open(ctx, s)
 	if err != nil {
-		return err
+		return nil, moment{}, err
+	}
+	defer a.close()
+	subjects, err := events.NewSubjects(t.cluster)
+	if err != nil {
+		return nil, moment{}, err
 	}
 	feed, err := apiserver.NewFeed(subjects)
 	if err != nil {
-		return err
+		return nil, moment{}, err
 	}
-	m, err := a.foldUntil(ctx, o.instant, feed.Follow)
+	m, err := a.foldUntil(ctx, at, feed.Follow)
+	return feed, m, err
+}
+
+// servePast serves the cluster as it was until ctx is done.
+func (s *session) servePast(ctx context.Context, cluster string, feed *apiserver.Feed, m moment, o openOptions) (err error) {
+	subjects, err := events.NewSubjects(cluster)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func scriptProcess(ts *testscript.TestScript, neg bool, args []string, least int
 
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, k := range []string{"HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", dataVariable} {
+	for _, k := range []string{"HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", "KUBECONFIG", dataVariable} {
 		env = append(env, k+"="+ts.Getenv(k))
 	}
 	return env
