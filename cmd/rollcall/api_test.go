@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"errors"
 	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/version"
+	"k8s.io/klog/v2"
 )
 
 // TestListen holds what --listen understands, and by which names the server is
@@ -103,6 +108,38 @@ func TestControllers(t *testing.T) {
 	for name, want := range map[string]string{"deployments": "did you mean deployment?", "": "choose from daemonset, ", "endpointslice": "choose from"} {
 		if _, err := checkControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", name, err, want)
+		}
+	}
+}
+
+// TestLogKubernetes: the log of Kubernetes' libraries is not ours to show,
+// unless it is asked for.
+func TestLogKubernetes(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := os.Stderr
+	os.Stderr = f
+	defer func() {
+		os.Stderr = was
+		if err := errors.Join(logKubernetes(-1), f.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, c := range []struct {
+		level int
+		lines int
+	}{{-1, 0}, {0, 2}, {3, 3}, {-1, 0}} {
+		if err := errors.Join(logKubernetes(c.level), f.Truncate(0)); err != nil {
+			t.Fatal(err)
+		}
+		klog.Error("an error")
+		klog.Warning("a warning")
+		klog.V(3).Info("a detail")
+		b, err := os.ReadFile(f.Name())
+		if err != nil || bytes.Count(b, []byte("\n")) != c.lines {
+			t.Errorf("level %d: %q, %v; want %d lines", c.level, b, err, c.lines)
 		}
 	}
 }

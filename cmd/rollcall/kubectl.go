@@ -1,6 +1,7 @@
 package main
 
 import (
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,10 +79,19 @@ func aimKubectl(flags *genericclioptions.ConfigFlags) {
 	}
 	if err != nil {
 		flags.WithWrapConfigFn(func(*rest.Config) *rest.Config {
-			os.Exit(report(os.Stderr, err))
-			return nil
+			return &rest.Config{Transport: refusing{err}}
 		})
 	}
+}
+
+// refusing is the transport of a kubectl that has no cluster: at the first
+// request the process ends with the error.
+type refusing struct{ error }
+
+// RoundTrip implements http.RoundTripper.
+func (r refusing) RoundTrip(*http.Request) (*http.Response, error) {
+	os.Exit(report(os.Stderr, r.error))
+	return nil, r.error
 }
 
 // hasFlag reports whether a flag is among the arguments before --.
