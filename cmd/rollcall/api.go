@@ -80,7 +80,7 @@ type served struct {
 
 // open takes the address, makes the credentials in dir and writes the
 // kubeconfigs. The server that c becomes has yet to run.
-func (o apiOptions) open(ctx context.Context, dir, name string, c apiserver.Config) (_ *served, err error) {
+func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err error) {
 	hosts, err := o.address.hosts()
 	if err != nil {
 		return nil, err
@@ -104,7 +104,7 @@ func (o apiOptions) open(ctx context.Context, dir, name string, c apiserver.Conf
 		return nil, err
 	}
 	c.Listener, c.Cert, c.Key, c.CA, c.Token = l, cred.cert, cred.key, cred.ca, cred.token
-	if a.server, err = apiserver.New(ctx, c); err != nil {
+	if a.server, err = apiserver.New(c); err != nil {
 		return nil, fmt.Errorf("prepare the Kubernetes API: %w", err)
 	}
 	return a, nil
@@ -131,7 +131,7 @@ func (in *instance) serve(ctx context.Context, s *session) (err error) {
 	}
 	done := s.progress("starting the Kubernetes API", nil)
 	defer done()
-	in.api, err = o.api.open(ctx, dir, o.cluster, apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed})
+	in.api, err = o.api.open(dir, o.cluster, apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed})
 	if err != nil {
 		return err
 	}

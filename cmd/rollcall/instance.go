@@ -171,12 +171,8 @@ func checkCluster(o upOptions) error {
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	o := projector.Options{Follow: []func(events.Event){v.follow}}
 	if !in.options.api.address.none() {
-		feed, err := apiserver.NewFeed(in.subjects)
-		if err != nil {
-			return err
-		}
-		in.feed = feed
-		o.Follow = append(o.Follow, feed.Follow)
+		in.feed = apiserver.NewFeed()
+		o.Follow = append(o.Follow, in.feed.Follow)
 	}
 	if dir := in.options.data; dir != "" {
 		known, err := loadPosition(dir)

@@ -4,12 +4,14 @@ import (
 	_ "unsafe" // for go:linkname
 
 	"k8s.io/component-base/version"
+
+	"rollcall/projector/apiserver"
 )
 
 // kubernetesVersion is that of the modules of Kubernetes inside: TestVersion
 // holds it to go.mod.
 const (
-	kubernetesVersion = "v1.36.3"
+	kubernetesVersion = apiserver.Version
 	kubernetesMajor   = "1"
 	kubernetesMinor   = "36"
 )

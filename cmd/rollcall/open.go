@@ -103,14 +103,7 @@ func (s *session) readPast(ctx context.Context, t *target, at instant) (*apiserv
 		return nil, moment{}, err
 	}
 	defer a.close()
-	subjects, err := events.NewSubjects(t.cluster)
-	if err != nil {
-		return nil, moment{}, err
-	}
-	feed, err := apiserver.NewFeed(subjects)
-	if err != nil {
-		return nil, moment{}, err
-	}
+	feed := apiserver.NewFeed()
 	m, err := a.foldUntil(ctx, at, feed.Follow)
 	return feed, m, err
 }
@@ -126,7 +119,7 @@ func (s *session) servePast(ctx context.Context, cluster string, feed *apiserver
 		return fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}
 	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
-	api, err := o.api.open(ctx, dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m)})
+	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m)})
 	if err != nil {
 		return err
 	}
