@@ -40,6 +40,7 @@ func (s *State) Check() error {
 	if pending != len(s.pending) {
 		bad("%d commands pending, cells say %d", len(s.pending), pending)
 	}
+	s.checkItems(bad)
 	return errors.Join(errs...)
 }
 

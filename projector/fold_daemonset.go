@@ -175,6 +175,7 @@ func (s *State) bury(d *DaemonSet) {
 	if len(s.ghosts[d.Key]) == 0 {
 		delete(s.ghosts, d.Key)
 	}
+	s.reviewNamespace(d.Key.Namespace)
 	s.mark(d)
 }
 
@@ -191,6 +192,7 @@ func (s *State) owner(uid types.UID) *DaemonSet {
 	delete(s.buried, uid)
 	s.byUID[uid] = d
 	s.ghosts[d.Key] = append(s.ghosts[d.Key], d)
+	s.reviewNamespace(d.Key.Namespace)
 	s.mark(d)
 	return d
 }
@@ -209,7 +211,9 @@ func (s *State) foldNode(e events.Event, o events.Object) error {
 	if err != nil {
 		return err
 	}
-	s.nodes[v.Name] = &Node{v, o, e.Seq}
+	n := &Node{v, o, e.Seq}
+	s.nodes[v.Name] = n
+	s.watchNode(n, was == nil)
 	if was != nil && v.node == was.node && v.Ready == was.Ready {
 		return nil // neither labels, taints nor readiness changed (S02)
 	}
@@ -285,6 +289,7 @@ func (s *State) dropNode(name string) {
 	for _, p := range slices.Clone(s.onNode[name]) {
 		s.claim(p)
 	}
+	s.forgetNode(events.Ref{Kind: events.Node, Key: events.Key{Name: name}, UID: n.UID})
 }
 
 // abandon marks a cell's node as gone: no kubelet will confirm a deletion there.

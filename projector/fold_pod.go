@@ -30,6 +30,9 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 			p.ReadySince = readySince(p, &v, e.Stored, false)
 			p.PodView, p.Object, p.Seq = v, o, e.Seq
 			s.recount(p.cell.owner, p.cell)
+			if p.item != nil || !p.plain() {
+				s.watchPod(p)
+			}
 			return nil
 		}
 		s.unindex(p)
@@ -47,6 +50,10 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 	}
 	s.index(p)
 	s.claim(p)
+	s.watchPod(p)
+	if fresh && p.item == nil {
+		s.reviewDependents(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID})
+	}
 	return nil
 }
 
@@ -96,6 +103,9 @@ func (s *State) own(p *Pod) {
 		p.ds = d
 		d.Pods[p.Revision]++
 		d.Owned++
+		if p.item != nil {
+			s.watchPod(p)
+		}
 	}
 }
 
@@ -219,6 +229,11 @@ func (s *State) dropPod(k events.Key) {
 		p.cell = nil
 		s.recount(c.owner, c)
 	}
+	if p.item != nil {
+		s.dropItem(p.item)
+	} else {
+		s.reviewDependents(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID})
+	}
 	if d != nil {
 		s.bury(d)
 	}
@@ -328,6 +343,7 @@ func (d *DaemonSet) RefusedUntil() time.Time {
 func (s *State) settle(cause events.Cause, e events.Event) {
 	ref, ok := s.pending[cause]
 	if !ok {
+		s.settleCollection(cause, e)
 		return
 	}
 	delete(s.pending, cause)
