@@ -47,11 +47,11 @@ func (r *decider) collect() Result {
 // waits reports whether the DaemonSet waits for objects that it owns and does
 // not look after itself.
 func (r *decider) waits() bool {
-	all, blocking := r.s.Dependents(events.Ref{Kind: events.DaemonSet, Key: r.d.Key, UID: r.d.UID})
+	ref := events.Ref{Kind: events.DaemonSet, Key: r.d.Key, UID: r.d.UID}
 	if r.d.Orphaning() {
-		return all > 0
+		return r.s.Dependents(ref) > 0
 	}
-	return blocking > 0 && slices.Contains(r.d.Object.Finalizers, metav1.FinalizerDeleteDependents)
+	return slices.Contains(r.d.Object.Finalizers, metav1.FinalizerDeleteDependents) && r.s.Blocked(ref)
 }
 
 // withoutCollectors returns a DaemonSet whose cascades are done.

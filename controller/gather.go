@@ -51,7 +51,7 @@ func relieve(s *projector.State, it *projector.Item, at projector.Standing) even
 		c.Reason = events.NamespaceGone
 	case projector.Doomed:
 		// An owner that waits for this one waits for what this one owns too.
-		if all, _ := s.Dependents(it.Ref); all > 0 {
+		if s.Dependents(it.Ref) > 0 {
 			c.Finalizer = metav1.FinalizerDeleteDependents
 		}
 		c.Reason = events.OwnerDeleting

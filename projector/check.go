@@ -128,7 +128,7 @@ func (s *State) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, 
 	}
 	owned, byRevision := 0, map[string]int{}
 	for _, p := range s.Pods() {
-		if p.OwnerUID == d.UID {
+		if p.Daemon && p.OwnerUID == d.UID && p.ownerKey() == d.Key {
 			owned++
 			byRevision[p.Revision]++
 		}

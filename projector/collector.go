@@ -76,26 +76,32 @@ func (s *State) EachLeft(f func(*Item, Standing) bool) {
 	s.left.Scan(func(it *Item) bool { return f(it, s.standing(it)) })
 }
 
-// Dependents returns how many objects an object owns, and how many of them
-// hold up its deletion in the foreground. Pods and revisions that a DaemonSet
-// looks after itself are not counted.
-func (s *State) Dependents(of events.Ref) (all, blocking int) {
+// Dependents returns how many objects an object owns, without the pods that a
+// DaemonSet looks after itself.
+func (s *State) Dependents(of events.Ref) int {
 	b := s.broods[of]
 	if b == nil {
-		return 0, 0
+		return 0
 	}
-	return b.items.Len(), b.blocks
+	return b.items.Len()
+}
+
+// Blocked reports whether some of them hold up its deletion in the foreground.
+// Who waits for nobody but itself is not blocked.
+func (s *State) Blocked(of events.Ref) bool {
+	b := s.broods[of]
+	return b != nil && b.blocks > 0 && !s.deadlocked(of)
 }
 
 // standing says how an item stands to its owners, its namespace and its node.
 func (s *State) standing(it *Item) Standing {
 	var leaving, off []types.UID
 	gone, waiting, stays := 0, 0, false
-	managed := s.managed(it)
+	d := s.manager(it)
 	for _, o := range it.Owners {
 		owner := s.items[itemKey{o.Kind, o.Key}]
 		switch {
-		case !o.Known || managed && o.Controls:
+		case !o.Known || d != nil && o.Controls:
 			stays = true
 		case !s.there(o.Ref):
 			gone++
@@ -114,11 +120,13 @@ func (s *State) standing(it *Item) Standing {
 	switch {
 	case len(leaving) > 0:
 		return Standing{Plight: Orphan, Owners: leaving}
-	case !managed && s.stranded(it):
+	case d == nil && s.stranded(it):
 		return Standing{Plight: Stranded}
 	case it.Deleting:
 		return s.ending(it)
-	case !managed && s.terminating(it.Key.Namespace):
+	case d != nil && d.Deleting():
+		return Standing{}
+	case d == nil && s.terminating(it.Key.Namespace):
 		return Standing{Plight: Evicted}
 	case stays && len(off) > 0:
 		return Standing{Plight: Disowned, Owners: off, Gone: gone > 0}
@@ -133,44 +141,38 @@ func (s *State) standing(it *Item) Standing {
 // ending says which finalizer of an item that is being deleted has seen what it
 // waits for. Those of a DaemonSet's own cascades are its controller's.
 func (s *State) ending(it *Item) Standing {
-	all, blocking := s.Dependents(it.Ref)
-	daemons := it.Kind == events.DaemonSet
-	switch {
-	case it.Orphaning():
-		if all == 0 && !daemons {
-			return Standing{Plight: Done, Finalizer: metav1.FinalizerOrphanDependents}
-		}
-	case it.Waiting():
-		if !daemons && (blocking == 0 || s.deadlocked(it)) {
-			return Standing{Plight: Done, Finalizer: metav1.FinalizerDeleteDependents}
-		}
+	switch daemons := it.Kind == events.DaemonSet; {
+	case it.Orphaning() && !daemons && s.Dependents(it.Ref) == 0:
+		return Standing{Plight: Done, Finalizer: metav1.FinalizerOrphanDependents}
+	case it.Waiting() && !daemons && !s.Blocked(it.Ref):
+		return Standing{Plight: Done, Finalizer: metav1.FinalizerDeleteDependents}
 	case it.Terminating() && s.empty(it.Key.Name):
 		return Standing{Plight: Done, Finalizer: string(corev1.FinalizerKubernetes)}
 	}
 	return Standing{}
 }
 
-// deadlocked reports whether an item waits, by way of items that all wait, for
-// itself, and for nothing else.
-func (s *State) deadlocked(it *Item) bool {
-	todo, seen := []*Item{it}, map[*Item]bool{}
+// deadlocked reports whether an object waits, by way of objects that all wait,
+// for itself, and for nothing else.
+func (s *State) deadlocked(it events.Ref) bool {
+	todo, seen := []events.Ref{it}, map[events.Ref]bool{}
 	circle := false
 	for len(todo) > 0 {
 		x := todo[0]
 		todo = todo[1:]
-		b := s.broods[x.Ref]
+		b := s.broods[x]
 		if b == nil || b.blocks == 0 {
 			return false
 		}
 		stuck := true
 		b.items.Scan(func(d *Item) bool {
-			if !d.blocks(x.Ref) {
+			if !d.blocks(x) {
 				return true
 			}
-			circle = circle || d == it
-			if !seen[d] {
-				seen[d] = true
-				todo = append(todo, d)
+			circle = circle || d.Ref == it
+			if !seen[d.Ref] {
+				seen[d.Ref] = true
+				todo = append(todo, d.Ref)
 			}
 			stuck = d.Waiting()
 			return stuck
@@ -200,30 +202,35 @@ func (s *State) there(r events.Ref) bool {
 	return it != nil && it.UID == r.UID
 }
 
-// managed reports whether a DaemonSet that is there, or has something left,
-// controls the item: its own plans say what becomes of it.
-func (s *State) managed(it *Item) bool {
+// manager returns the DaemonSet that controls the item, if that is there or has
+// something left: its own plans say what becomes of it. Nil: there is none.
+func (s *State) manager(it *Item) *DaemonSet {
 	switch it.Kind {
 	case events.Pod:
-		return it.pod.ds != nil && it.pod.Daemon
+		return it.pod.ds
 	case events.ControllerRevision:
-		return slices.ContainsFunc(it.Owners, func(o Owner) bool {
-			d := s.byUID[o.UID]
-			return o.Controls && d != nil && d.Key == o.Key
-		})
+		for _, o := range it.Owners {
+			if d := s.byUID[o.UID]; o.Controls && o.Known && d != nil && d.Key == o.Key {
+				return d
+			}
+		}
 	}
-	return false
+	return nil
 }
 
-// stranded reports whether the node that a pod was made for was deleted. One
-// that is not bound can run on another of the same name. A pod that finalizers
-// hold has to be told only once.
+// stranded reports whether the node that a pod was made for was deleted, or is
+// not there to end a pod that is being deleted. One that is not bound can run
+// on another node of the same name. A pod that finalizers hold has to be told
+// only once.
 func (s *State) stranded(it *Item) bool {
 	p := it.pod
-	if p == nil || p.NodeUID == "" || it.Deleting && len(it.Finalizers) > 0 {
+	if p == nil || it.Deleting && len(it.Finalizers) > 0 {
 		return false
 	}
 	n := s.nodes[p.Node]
+	if p.NodeUID == "" {
+		return n == nil && p.Bound && it.Deleting
+	}
 	return n == nil || p.Bound && n.UID != p.NodeUID
 }
 

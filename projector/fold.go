@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -251,7 +252,9 @@ func (s *State) dropRevision(k events.Key) {
 // an owner that the log does not know, may matter to every DaemonSet of the
 // namespace.
 func (s *State) reviseOwner(r *Revision) {
-	if d := s.owner(r.OwnerUID); d != nil {
+	d := cmp.Or(s.byUID[r.OwnerUID], s.buried[r.OwnerUID])
+	if d != nil && d.Key.Namespace == r.Key.Namespace {
+		d = s.owner(d.UID, d.Key)
 		s.revise(d)
 		s.bury(d)
 		return

@@ -179,14 +179,15 @@ func (s *State) bury(d *DaemonSet) {
 	s.mark(d)
 }
 
-// owner returns the DaemonSet with this uid, or nil. One that was buried is a
-// ghost again: a fact that was told late says that something of it is left.
-func (s *State) owner(uid types.UID) *DaemonSet {
-	if d := s.byUID[uid]; d != nil {
+// owner returns the DaemonSet with this uid and name, or nil. One that was
+// buried is a ghost again: a fact that was told late says that something of it
+// is left.
+func (s *State) owner(uid types.UID, k events.Key) *DaemonSet {
+	if d := s.byUID[uid]; d != nil && d.Key == k {
 		return d
 	}
 	d := s.buried[uid]
-	if d == nil {
+	if d == nil || d.Key != k {
 		return nil
 	}
 	delete(s.buried, uid)

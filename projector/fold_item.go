@@ -82,7 +82,7 @@ func (s *State) putItem(it *Item) {
 	} else {
 		s.reviewNamespace(it.Key.Namespace)
 	}
-	if old == nil || old.Orphaning() != it.Orphaning() || old.Waiting() != it.Waiting() {
+	if old == nil || old.Deleting != it.Deleting || old.Orphaning() != it.Orphaning() || old.Waiting() != it.Waiting() {
 		s.reviewDependents(it.Ref)
 	}
 	if it.Kind == events.Namespace && it.Terminating() != (old != nil && old.Terminating()) {
@@ -178,7 +178,7 @@ func (s *State) watchPod(p *Pod) {
 }
 
 // plain reports whether a pod has no item: a DaemonSet alone looks after it.
-func (p *Pod) plain() bool { return p.ds != nil && p.Daemon && p.Owners == 1 && !p.Cascades }
+func (p *Pod) plain() bool { return p.ds != nil && p.Owners == 1 && !p.Cascades }
 
 // watchNode keeps the item of a node that has owners or finalizers. All that
 // others want to know is whether it is there.

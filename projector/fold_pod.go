@@ -99,7 +99,10 @@ func (s *State) index(p *Pod) {
 }
 
 func (s *State) own(p *Pod) {
-	if d := s.owner(p.OwnerUID); d != nil && p.ds == nil {
+	if p.ds != nil || !p.Daemon {
+		return
+	}
+	if d := s.owner(p.OwnerUID, p.ownerKey()); d != nil {
 		p.ds = d
 		d.Pods[p.Revision]++
 		d.Owned++
@@ -136,7 +139,7 @@ func (s *State) unindex(p *Pod) {
 func (s *State) claimant(p *Pod) (d *DaemonSet, release bool) {
 	if p.OwnerUID != "" {
 		d = s.byUID[p.OwnerUID]
-		if d == nil || !p.Daemon {
+		if d == nil || !p.Daemon || d.Key != p.ownerKey() {
 			return nil, false
 		}
 		if d.Deleting() {
@@ -161,6 +164,9 @@ func (s *State) claim(p *Pod) {
 	// Whoever claims it, and whenever: a later node of that name is another.
 	if n := s.nodes[p.Node]; n != nil && p.NodeUID == "" {
 		p.NodeUID = n.UID
+	}
+	if p.item != nil {
+		s.review(p.item)
 	}
 	d, release := s.claimant(p)
 	var to *Cell

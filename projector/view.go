@@ -35,6 +35,11 @@ type PodView struct {
 	labels    []byte // msgpack, to match a selector when it matters
 }
 
+// ownerKey returns where the pod's controller has to be.
+func (v *PodView) ownerKey() events.Key {
+	return events.Key{Namespace: v.Key.Namespace, Name: v.OwnerName}
+}
+
 // Terminal reports whether the pod's phase is final.
 func (v *PodView) Terminal() bool {
 	return v.Phase == corev1.PodFailed || v.Phase == corev1.PodSucceeded
