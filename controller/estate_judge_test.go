@@ -17,14 +17,43 @@ import (
 type judge struct {
 	e   *estate
 	all []thing
+
+	bases map[events.Seq]events.Seq   // of collections
+	under map[events.Ref]events.Cause // the command about an object that is not answered
+}
+
+// event judges what was appended: one command at a time about one object, and
+// none is carried out on another state of it than was decided upon.
+func (j *judge) event(ev events.Event) {
+	switch b := ev.Body.(type) {
+	case *events.Collection:
+		j.bases[ev.Seq] = b.Basis.Seq
+		for i, c := range b.Commands {
+			if _, twice := j.under[c.Ref]; twice {
+				j.e.fail("TWICE", "%s %s %s", c.Do, c.Ref.Kind, c.Ref.Key)
+			}
+			j.under[c.Ref] = events.Cause{Seq: ev.Seq, Index: i}
+		}
+		return
+	case events.Object, events.Gone:
+		ref := events.RefOf(ev)
+		_, last, _ := j.e.state.Object(ref.Kind, ref.Key)
+		if basis, ok := j.bases[ev.Cause.Seq]; ok && last > basis {
+			j.e.fail("STALE", "%s %s %s was decided upon at #%d and changed at #%d", ev.Type, ref.Kind, ref.Key, basis, last)
+		}
+	}
+	for r, c := range j.under {
+		if c == ev.Cause {
+			delete(j.under, r)
+		}
+	}
 }
 
 type thing struct {
 	events.Ref
 	metav1.ObjectMeta
-	born events.Seq // position of its last fact
-	pod  *corev1.Pod
-	ns   *corev1.Namespace
+	pod *corev1.Pod
+	ns  *corev1.Namespace
 }
 
 func (t *thing) dying(finalizer string) bool {

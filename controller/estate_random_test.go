@@ -33,7 +33,9 @@ const keep = "test/keep"
 // TestEstates lets owners, what they own, namespaces, nodes and finalizers come
 // and go at random, with a collector, an executor that reads late, and kubelets
 // among them. After each event the fold is what the objects give (CHECK), no
-// command is planned that the objects do not justify (UNJUST), at rest nothing
+// command is planned that the objects do not justify (UNJUST), or carried out
+// on something else than was decided upon (STALE), or while another about the
+// same object is under way (TWICE), at rest nothing
 // is left to do (LEFT) and nobody is busy for ever (REST), and each collection
 // is decided again (VERIFY).
 func TestEstates(t *testing.T) {

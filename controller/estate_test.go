@@ -60,7 +60,7 @@ func newEstate(seed uint64) *estate {
 	e := &estate{subjects: subjects, state: projector.New("test"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		executor: publisher.NewExecutor(subjects, publisher.LogWorld{}), r: rand.New(rand.NewPCG(seed, 0))}
 	e.log = memlog.New(subjects, func() time.Time { return e.now })
-	e.judge = &judge{e: e}
+	e.judge = &judge{e: e, bases: map[events.Seq]events.Seq{}, under: map[events.Ref]events.Cause{}}
 	return e
 }
 
@@ -82,6 +82,7 @@ func (e *estate) append(x events.Expect, ev events.Event) bool {
 func (e *estate) fold() {
 	for ev, err := range e.log.Read(ctx, e.state.Seq()) {
 		e.must(err)
+		e.judge.event(ev)
 		projector.Fold(e.state, ev)
 		if err := e.state.Check(); err != nil {
 			e.fail("CHECK", "%s: %v", ev.Type, err)
