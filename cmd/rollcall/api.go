@@ -13,13 +13,11 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
 	"rollcall/events"
 	"rollcall/projector/apiserver"
-	"rollcall/publisher/simkubelet"
 )
 
 // apiOptions are the flags of a command that serves the Kubernetes API.
@@ -137,8 +135,11 @@ func (in *instance) serve(ctx context.Context, s *session) (err error) {
 	}
 	done := s.progress("starting the Kubernetes API", nil)
 	defer done()
-	in.api, err = o.api.open(dir, o.cluster, apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: containerLogs})
+	c, err := in.apiConfig(ctx)
 	if err != nil {
+		return err
+	}
+	if in.api, err = o.api.open(dir, o.cluster, c); err != nil {
 		return err
 	}
 	in.launch(in.api.server.Run)
@@ -150,16 +151,6 @@ func (in *instance) serve(ctx context.Context, s *session) (err error) {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// containerLogs are the lines that simulated containers have written.
-func containerLogs(pod *corev1.Pod, container string, previous bool) ([]apiserver.LogLine, error) {
-	lines, err := simkubelet.Logs(pod, container, previous, time.Now())
-	var out []apiserver.LogLine
-	for _, l := range lines {
-		out = append(out, apiserver.LogLine(l))
-	}
-	return out, err
 }
 
 // apiDir is the directory of the credentials: that of the data, if there is one.
