@@ -29,8 +29,15 @@ type PodView struct {
 	Deleting  bool
 	Held      bool // by finalizers, whose owners end it
 	Forced    bool // deleting without a grace period
+	Owners    int  // references to owners
+	Cascades  bool // a finalizer says what becomes of what it owns
 	Created   time.Time
 	labels    []byte // msgpack, to match a selector when it matters
+}
+
+// ownerKey returns where the pod's controller has to be.
+func (v *PodView) ownerKey() events.Key {
+	return events.Key{Namespace: v.Key.Namespace, Name: v.OwnerName}
 }
 
 // Terminal reports whether the pod's phase is final.
@@ -51,6 +58,7 @@ type NodeView struct {
 
 	labels, taints []byte
 	node           *corev1.Node // name and labels, as the affinity matcher wants them
+	odd            bool         // it has owners or finalizers
 }
 
 func stringMap(b []byte) map[string]string {
@@ -111,12 +119,16 @@ func (v *PodView) readMeta(c *wire.Cursor) {
 			n := c.Array()
 			v.Held = n > 0
 			for range n {
-				c.Skip()
+				switch string(c.Str()) {
+				case metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
+					v.Cascades = true
+				}
 			}
 		case "deletionGracePeriodSeconds":
 			v.Forced = !c.Nil() && c.Int() == 0
 		case "ownerReferences":
-			for range c.Array() {
+			v.Owners = c.Array()
+			for range v.Owners {
 				v.readOwner(c)
 			}
 		default:
@@ -328,6 +340,9 @@ func viewNode(ref events.Ref, data []byte, old *NodeView) (*NodeView, error) {
 					}
 				case "labels":
 					v.labels = c.Value()
+				case "finalizers", "ownerReferences":
+					v.odd = true
+					c.Skip()
 				default:
 					c.Skip()
 				}
