@@ -67,7 +67,7 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver"},
 	"k8s.io/apiserver/":                    {"projector/apiserver"},
-	"k8s.io/client-go/":                    {},
+	"k8s.io/client-go/":                    {"projector/apiserver", "cmd/rollcall"},
 }
 
 // forbidden are imports that no pure file has, with what to do instead.

@@ -1,0 +1,158 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"rollcall/events"
+)
+
+// Source is the source of the events that the API server appends.
+const Source = "apiserver"
+
+// logBackend writes into the log, from where the feed fills the table.
+type logBackend struct {
+	log      events.Log
+	subjects events.Subjects
+	feed     *Feed
+}
+
+// append implements backend. Each write is one event, fenced by the last one
+// of its object.
+func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
+	e := event(ctx, w)
+	x := events.Expect{Subject: b.subjects.Object(w.now.Kind, w.now.Key), Last: events.Seq(w.last)}
+	for {
+		seq, err := b.appendKnown(ctx, x, e)
+		if err == nil {
+			return uint64(seq), b.feed.await(ctx, seq)
+		}
+		if !errors.Is(err, events.ErrConflict) {
+			return 0, err
+		}
+		last, ok, err := b.log.Latest(ctx, x.Subject)
+		if err != nil {
+			return 0, fmt.Errorf("read what is newer than %d: %w", x.Last, err)
+		}
+		if err := b.feed.await(ctx, last.Seq); err != nil {
+			return 0, err
+		}
+		if _, gone := last.Body.(events.Gone); !ok || !gone || w.verb != events.VerbCreated || last.Seq == x.Last {
+			return 0, events.ErrConflict
+		}
+		x.Last = last.Seq // a new object over the tombstone of an old one
+	}
+}
+
+// appendKnown appends e until the log has said what became of it.
+func (b *logBackend) appendKnown(ctx context.Context, x events.Expect, e events.Event) (events.Seq, error) {
+	for {
+		seq, err := b.log.Append(ctx, x, e)
+		if !errors.Is(err, events.ErrUnknown) || ctx.Err() != nil {
+			return seq, err
+		}
+	}
+}
+
+// refresh implements backend: others append too, in this process and beside it.
+func (b *logBackend) refresh(ctx context.Context) (uint64, error) {
+	info, err := b.log.Info(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("find the end of the log: %w", err)
+	}
+	return uint64(info.Last), b.feed.await(ctx, info.Last)
+}
+
+func (b *logBackend) await(ctx context.Context, rev uint64) error {
+	return b.feed.await(ctx, events.Seq(rev))
+}
+
+func (b *logBackend) position() uint64 { return uint64(b.feed.position()) }
+
+// event returns the event of a write: who asked for it by what, and what it
+// changes.
+func event(ctx context.Context, w write) events.Event {
+	e := events.Event{ID: ulid.Make(), Type: events.ObjectType(w.now.Kind, w.verb), Source: Source, At: time.Now(), Body: w.now}
+	if w.verb == events.VerbDeleted {
+		e.Body = events.Gone(w.now)
+	}
+	if u, ok := request.UserFrom(ctx); ok {
+		e.Actor = u.GetName()
+	}
+	if info, ok := request.RequestInfoFrom(ctx); ok {
+		e.Verb = strings.TrimSpace(info.Verb + " " + info.Subresource)
+	}
+	e.Manager = managerFrom(ctx)
+	if w.verb == events.VerbUpdated {
+		before := events.Object{Ref: w.now.Ref, Data: w.before}
+		e.Change = changeText(before, w.now)
+	}
+	return e
+}
+
+// frozenBackend is that of a feed which follows no log any more: it refuses
+// what the server did not refuse before.
+type frozenBackend struct{ feed *Feed }
+
+var errFrozen = &events.Error{Code: "E-API-READONLY", What: "the past cannot be changed", Exit: events.ExitInput}
+
+func (b frozenBackend) append(context.Context, write) (uint64, error) { return 0, errFrozen }
+
+func (b frozenBackend) refresh(context.Context) (uint64, error) { return b.position(), nil }
+
+func (b frozenBackend) await(ctx context.Context, rev uint64) error {
+	return b.feed.await(ctx, events.Seq(rev))
+}
+
+func (b frozenBackend) position() uint64 { return uint64(b.feed.position()) }
+
+// memoryBackend keeps objects that are in no log, with revisions of its own.
+type memoryBackend struct {
+	table *table
+
+	mu  sync.Mutex
+	rev uint64
+}
+
+func (b *memoryBackend) append(_ context.Context, w write) (uint64, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last := uint64(0)
+	if i := b.table.get(w.key); i != nil {
+		last = i.rev
+	}
+	if last != w.last {
+		return 0, events.ErrConflict
+	}
+	b.rev++
+	data := w.now.Data
+	if w.verb == events.VerbDeleted {
+		data = nil
+	}
+	b.table.put(b.rev, w.key, data)
+	return b.rev, nil
+}
+
+func (b *memoryBackend) refresh(context.Context) (uint64, error) { return b.position(), nil }
+
+// await implements backend: a revision that was not given will not come.
+func (b *memoryBackend) await(ctx context.Context, rev uint64) error {
+	if rev <= b.position() {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (b *memoryBackend) position() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(b.rev, 1)
+}

@@ -1,0 +1,89 @@
+package apiserver
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/cert"
+
+	"rollcall/events"
+	"rollcall/events/memlog"
+)
+
+// cluster is a server over a log in memory.
+type cluster struct {
+	log      events.Log
+	subjects events.Subjects
+	feed     *Feed
+	server   *Server
+	client   kubernetes.Interface
+}
+
+// newFeed returns a feed that follows a log until the test ends.
+func newFeed(t testing.TB, log events.Log, s events.Subjects) *Feed {
+	t.Helper()
+	feed := NewFeed()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for e, err := range log.Tail(ctx, 0) {
+			if err != nil {
+				return
+			}
+			feed.Follow(e)
+		}
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return feed
+}
+
+func testSubjects(t testing.TB) events.Subjects {
+	t.Helper()
+	s, err := events.NewSubjects("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// serve starts a server that ends with the test, and waits until it answers.
+func serve(t testing.TB, c Config) *Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Listener, c.Token = l, "secret"
+	if c.Cert, c.Key, err = cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.CA = c.Cert
+	s, err := New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	select {
+	case <-s.Ready():
+	case err := <-done:
+		t.Fatalf("the server ended: %v", err)
+	}
+	return s
+}
+
+func newCluster(t testing.TB) *cluster {
+	t.Helper()
+	c := &cluster{subjects: testSubjects(t)}
+	c.log = memlog.New(c.subjects, time.Now)
+	c.feed = newFeed(t, c.log, c.subjects)
+	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed})
+	c.client = c.server.client
+	return c
+}

@@ -1,0 +1,183 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/cacher"
+	"k8s.io/apiserver/pkg/storage/feature"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+)
+
+// restOptions give the registries stores over the log.
+type restOptions struct {
+	tables   map[string]*table // by plural name
+	backends map[string]backend
+}
+
+// GetRESTOptions implements generic.RESTOptionsGetter.
+func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
+	r, ok := resourceOf(gr)
+	if !ok {
+		return generic.RESTOptions{}, fmt.Errorf("resource %s is not served", gr)
+	}
+	gv := r.gvk().GroupVersion()
+	c := codec{legacyscheme.Scheme, r.gvk()}
+	config := &storagebackend.ConfigForResource{GroupResource: gr}
+	config.Codec = legacyscheme.Codecs.LegacyCodec(gv)
+	config.EncodeVersioner = gv
+	decorate := func(_ *storagebackend.ConfigForResource, prefix string, keyOf func(runtime.Object) (string, error),
+		newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
+	) (storage.Interface, factory.DestroyFunc, error) {
+		s := &store{codec: c, prefix: "/" + r.name + "/", table: o.tables[r.name], backend: o.backends[r.name], newFunc: newFunc}
+		l := &lazyCache{store: s, config: cacher.Config{Storage: s, Versioner: versioner, GroupResource: gr,
+			EventsHistoryWindow: cacher.DefaultEventFreshDuration, ResourcePrefix: s.prefix, KeyFunc: keyOf,
+			NewFunc: newFunc, NewListFunc: newList, GetAttrsFunc: attrs, IndexerFuncs: triggers, Indexers: indexers,
+			Codec: config.Codec}}
+		return l, l.destroy, nil
+	}
+	return generic.RESTOptions{StorageConfig: config, Decorator: decorate, EnableGarbageCollection: true,
+		DeleteCollectionWorkers: 1, ResourcePrefix: "/" + r.name}, nil
+}
+
+// progressing is a checker of features that knows this storage to tell watches
+// how far it is; the original learns it from clients of etcd.
+type progressing struct{ feature.FeatureSupportChecker }
+
+func (p progressing) Supports(f storage.Feature) bool {
+	return f == storage.RequestWatchProgress || p.FeatureSupportChecker.Supports(f)
+}
+
+var announceProgress = sync.OnceFunc(func() {
+	feature.DefaultFeatureSupportChecker = progressing{feature.DefaultFeatureSupportChecker}
+})
+
+// lazyCache is a store with Kubernetes' watch cache above it from the first
+// read on: a cluster that nobody asks about is not held in memory twice.
+type lazyCache struct {
+	store  *store
+	config cacher.Config
+
+	mu        sync.Mutex
+	cache     *cacher.Cacher
+	delegator *cacher.CacheDelegator
+	err       error
+	destroyed bool
+}
+
+var _ storage.Interface = (*lazyCache)(nil)
+
+// reader returns the store to read from.
+func (l *lazyCache) reader() (storage.Interface, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.delegator == nil && l.err == nil && !l.destroyed {
+		if l.cache, l.err = cacher.NewCacherFromConfig(l.config); l.err == nil {
+			l.delegator = cacher.NewCacheDelegator(l.cache, l.store)
+		}
+	}
+	switch {
+	case l.err != nil:
+		return nil, fmt.Errorf("start the watch cache of %s: %w", l.config.GroupResource, l.err)
+	case l.destroyed:
+		return l.store, nil
+	}
+	return l.delegator, nil
+}
+
+// writer returns the store to write through: the cache, if there is one, knows
+// the objects already.
+func (l *lazyCache) writer() storage.Interface {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.delegator == nil || l.destroyed {
+		return l.store
+	}
+	return l.delegator
+}
+
+func (l *lazyCache) destroy() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.delegator != nil && !l.destroyed {
+		l.delegator.Stop()
+		l.cache.Stop()
+	}
+	l.destroyed = true
+}
+
+// Versioner implements storage.Interface.
+func (l *lazyCache) Versioner() storage.Versioner { return versioner }
+
+// Create implements storage.Interface.
+func (l *lazyCache) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	return l.writer().Create(ctx, key, obj, out, ttl)
+}
+
+// Delete implements storage.Interface.
+func (l *lazyCache) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validate storage.ValidateObjectFunc, cached runtime.Object, opts storage.DeleteOptions) error {
+	return l.writer().Delete(ctx, key, out, preconditions, validate, cached, opts)
+}
+
+// GuaranteedUpdate implements storage.Interface.
+func (l *lazyCache) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
+	return l.writer().GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, tryUpdate, cached)
+}
+
+// Watch implements storage.Interface.
+func (l *lazyCache) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
+	r, err := l.reader()
+	if err != nil {
+		return nil, err
+	}
+	return r.Watch(ctx, key, opts)
+}
+
+// Get implements storage.Interface.
+func (l *lazyCache) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
+	return l.writer().Get(ctx, key, opts, out) // one object is as fast without a cache
+}
+
+// GetList implements storage.Interface.
+func (l *lazyCache) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+	r, err := l.reader()
+	if err != nil {
+		return err
+	}
+	return r.GetList(ctx, key, opts, list)
+}
+
+// Stats implements storage.Interface.
+func (l *lazyCache) Stats(ctx context.Context) (storage.Stats, error) { return l.store.Stats(ctx) }
+
+// ReadinessCheck implements storage.Interface.
+func (l *lazyCache) ReadinessCheck() error { return l.store.ReadinessCheck() }
+
+// RequestWatchProgress implements storage.Interface.
+func (l *lazyCache) RequestWatchProgress(ctx context.Context) error {
+	return l.store.RequestWatchProgress(ctx)
+}
+
+// GetCurrentResourceVersion implements storage.Interface.
+func (l *lazyCache) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
+	return l.store.GetCurrentResourceVersion(ctx)
+}
+
+// EnableResourceSizeEstimation implements storage.Interface.
+func (l *lazyCache) EnableResourceSizeEstimation(keys storage.KeysFunc) error {
+	return l.store.EnableResourceSizeEstimation(keys)
+}
+
+// CompactRevision implements storage.Interface.
+func (l *lazyCache) CompactRevision() int64 { return l.store.CompactRevision() }

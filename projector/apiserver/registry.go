@@ -1,0 +1,166 @@
+package apiserver
+
+import (
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/apiserver/pkg/registry/generic"
+	"k8s.io/apiserver/pkg/registry/rest"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/kubelet/client"
+	revisionstore "k8s.io/kubernetes/pkg/registry/apps/controllerrevision/storage"
+	daemonsetstore "k8s.io/kubernetes/pkg/registry/apps/daemonset/storage"
+	deploymentstore "k8s.io/kubernetes/pkg/registry/apps/deployment/storage"
+	replicasetstore "k8s.io/kubernetes/pkg/registry/apps/replicaset/storage"
+	statefulsetstore "k8s.io/kubernetes/pkg/registry/apps/statefulset/storage"
+	"k8s.io/kubernetes/pkg/registry/authentication/selfsubjectreview"
+	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectaccessreview"
+	cronjobstore "k8s.io/kubernetes/pkg/registry/batch/cronjob/storage"
+	jobstore "k8s.io/kubernetes/pkg/registry/batch/job/storage"
+	leasestore "k8s.io/kubernetes/pkg/registry/coordination/lease/storage"
+	configmapstore "k8s.io/kubernetes/pkg/registry/core/configmap/storage"
+	eventstore "k8s.io/kubernetes/pkg/registry/core/event/storage"
+	namespacestore "k8s.io/kubernetes/pkg/registry/core/namespace/storage"
+	nodestore "k8s.io/kubernetes/pkg/registry/core/node/storage"
+	volumestore "k8s.io/kubernetes/pkg/registry/core/persistentvolume/storage"
+	claimstore "k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim/storage"
+	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
+	secretstore "k8s.io/kubernetes/pkg/registry/core/secret/storage"
+	accountstore "k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage"
+	budgetstore "k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget/storage"
+	classstore "k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage"
+)
+
+// eventTTL is how long core Events are kept, in seconds, as by Kubernetes.
+const eventTTL = 3600
+
+// group is the resources of one API group and version, and of those below them.
+type group map[string]rest.Storage
+
+// installer makes the registries of all groups. Its first error is kept.
+type installer struct {
+	options generic.RESTOptionsGetter
+	auth    authorizer.Authorizer
+	client  kubernetes.Interface // of this server
+	logs    LogSource
+	err     error
+}
+
+func (i *installer) do(err error) {
+	if i.err == nil {
+		i.err = err
+	}
+}
+
+// one keeps the error of a constructor: one(New(...))(i) is what it made.
+func one[T any](s T, err error) func(*installer) T {
+	return func(i *installer) T {
+		i.do(err)
+		return s
+	}
+}
+
+// pair puts a resource and its status into a group.
+func pair[T, S rest.Storage](i *installer, g group, name string, newREST func(generic.RESTOptionsGetter) (T, S, error)) {
+	s, status, err := newREST(i.options)
+	i.do(err)
+	g[name], g[name+"/status"] = s, status
+}
+
+func (i *installer) core() group {
+	g := group{}
+	namespaces, status, finalize, err := namespacestore.NewREST(i.options)
+	i.do(err)
+	g["namespaces"], g["namespaces/status"], g["namespaces/finalize"] = namespaces, status, finalize
+	nodes := one(nodestore.NewStorage(i.options, client.KubeletClientConfig{}, http.DefaultTransport))(i)
+	pods := one(podstore.NewStorage(i.options, nil, nil, i.client.PolicyV1(), i.auth))(i)
+	if i.err != nil {
+		return g
+	}
+	g["nodes"], g["nodes/status"] = nodes.Node, nodes.Status
+	g["pods"], g["pods/status"], g["pods/binding"], g["bindings"] = pods.Pod, pods.Status, pods.Binding, pods.LegacyBinding
+	g["pods/eviction"], g["pods/ephemeralcontainers"], g["pods/resize"] = pods.Eviction, pods.EphemeralContainers, pods.Resize
+	g["pods/log"] = &logREST{pods: pods.Pod.Store, source: i.logs}
+	pair(i, g, "persistentvolumes", volumestore.NewREST)
+	pair(i, g, "persistentvolumeclaims", claimstore.NewREST)
+	g["secrets"] = one(secretstore.NewREST(i.options))(i)
+	g["configmaps"] = one(configmapstore.NewREST(i.options))(i)
+	g["serviceaccounts"] = one(accountstore.NewREST(i.options, nil, nil, 0, nil, nil, nil, false, 0))(i)
+	g["events"] = one(eventstore.NewREST(i.options, eventTTL))(i)
+	return g
+}
+
+func (i *installer) apps() group {
+	g := group{"controllerrevisions": one(revisionstore.NewREST(i.options))(i)}
+	pair(i, g, "daemonsets", daemonsetstore.NewREST)
+	deployments := one(deploymentstore.NewStorage(i.options))(i)
+	g["deployments"], g["deployments/status"], g["deployments/scale"] = deployments.Deployment, deployments.Status, deployments.Scale
+	replicas := one(replicasetstore.NewStorage(i.options))(i)
+	g["replicasets"], g["replicasets/status"], g["replicasets/scale"] = replicas.ReplicaSet, replicas.Status, replicas.Scale
+	stateful := one(statefulsetstore.NewStorage(i.options))(i)
+	g["statefulsets"], g["statefulsets/status"], g["statefulsets/scale"] = stateful.StatefulSet, stateful.Status, stateful.Scale
+	return g
+}
+
+func (i *installer) batch() group {
+	g := group{}
+	jobs := one(jobstore.NewStorage(i.options))(i)
+	g["jobs"], g["jobs/status"] = jobs.Job, jobs.Status
+	pair(i, g, "cronjobs", cronjobstore.NewREST)
+	return g
+}
+
+// groups returns the API groups besides core, in the order of discovery.
+func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
+	budgets := group{}
+	pair(i, budgets, "poddisruptionbudgets", budgetstore.NewREST)
+	all := []struct {
+		name      string
+		resources group
+	}{
+		{"authentication.k8s.io", group{"selfsubjectreviews": selfsubjectreview.NewREST()}},
+		{"authorization.k8s.io", group{"selfsubjectaccessreviews": selfsubjectaccessreview.NewREST(i.auth)}},
+		{"apps", i.apps()},
+		{"batch", i.batch()},
+		{"coordination.k8s.io", group{"leases": one(leasestore.NewREST(i.options))(i)}},
+		{"events.k8s.io", group{"events": core["events"]}},
+		{"policy", budgets},
+		{"scheduling.k8s.io", group{"priorityclasses": one(classstore.NewREST(i.options))(i)}},
+	}
+	var infos []*genericapiserver.APIGroupInfo
+	for _, g := range all {
+		infos = append(infos, groupInfo(g.name, g.resources))
+	}
+	return infos
+}
+
+func groupInfo(name string, resources group) *genericapiserver.APIGroupInfo {
+	info := genericapiserver.NewDefaultAPIGroupInfo(name, legacyscheme.Scheme, legacyscheme.ParameterCodec, legacyscheme.Codecs)
+	// One version a group, whatever others the scheme knows.
+	info.PrioritizedVersions = []schema.GroupVersion{{Group: name, Version: "v1"}}
+	info.VersionedResourcesStorageMap = map[string]map[string]rest.Storage{"v1": resources}
+	return &info
+}
+
+// install makes all registries and mounts them.
+func (i *installer) install(s *genericapiserver.GenericAPIServer) error {
+	core := i.core()
+	if i.err != nil {
+		return fmt.Errorf("make the registries: %w", i.err)
+	}
+	groups := i.groups(core)
+	if i.err != nil {
+		return fmt.Errorf("make the registries: %w", i.err)
+	}
+	if err := s.InstallLegacyAPIGroup(genericapiserver.DefaultLegacyAPIPrefix, groupInfo("", core)); err != nil {
+		return fmt.Errorf("install the core API: %w", err)
+	}
+	if err := s.InstallAPIGroups(groups...); err != nil {
+		return fmt.Errorf("install the API groups: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,190 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/version"
+	apiversion "k8s.io/apimachinery/pkg/version"
+	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
+	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/component-base/compatibility"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/generated/openapi"
+
+	"rollcall/events"
+)
+
+// Version is that of the Kubernetes whose API is served.
+const Version = "v1.36.3"
+
+// Admin is the user whose token a server takes.
+const Admin = "admin"
+
+// Config says what a server serves and to whom.
+type Config struct {
+	Log      events.Log // nil: read only
+	Subjects events.Subjects
+	Feed     *Feed // that follows the log, or did until the position that is shown
+
+	Listener  net.Listener // TCP
+	Cert, Key []byte       // PEM, of the listener's address and of loopback
+	CA        []byte       // PEM that clients check Cert against
+	Token     string       // bearer token of Admin
+
+	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
+	Logs     LogSource // nil: no container has written anything
+}
+
+// Server is the Kubernetes API of one cluster.
+type Server struct {
+	config  Config
+	generic *genericapiserver.GenericAPIServer
+	client  kubernetes.Interface
+	factory informers.SharedInformerFactory
+	ready   chan struct{}
+}
+
+var featureGate = utilfeature.DefaultFeatureGate
+
+// New returns a server that Run lets serve.
+func New(c Config) (*Server, error) {
+	announceProgress()
+	s := &Server{config: c, ready: make(chan struct{})}
+	if c.Logs == nil {
+		s.config.Logs = noLogs
+	}
+	client, err := kubernetes.NewForConfig(s.Loopback())
+	if err != nil {
+		return nil, fmt.Errorf("make the loopback client: %w", err)
+	}
+	s.client = client
+	s.factory = informers.NewSharedInformerFactory(client, 0)
+	generic, err := s.genericConfig()
+	if err != nil {
+		return nil, err
+	}
+	completed := generic.Complete()
+	s.generic, err = completed.New("rollcall", genericapiserver.NewEmptyDelegate())
+	if err != nil {
+		return nil, fmt.Errorf("make the API server: %w", err)
+	}
+	i := &installer{options: s.options(), auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs}
+	if err := i.install(s.generic); err != nil {
+		return nil, err
+	}
+	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.bootstrap)
+	return s, nil
+}
+
+// Loopback returns a configuration for clients in this process.
+func (s *Server) Loopback() *rest.Config {
+	host := "127.0.0.1"
+	addr := s.config.Listener.Addr().(*net.TCPAddr)
+	if !addr.IP.IsUnspecified() {
+		host = addr.IP.String()
+	}
+	return &rest.Config{
+		Host:            "https://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)),
+		BearerToken:     s.config.Token,
+		TLSClientConfig: rest.TLSClientConfig{CAData: s.config.CA},
+		UserAgent:       "rollcall",
+		QPS:             -1,
+	}
+}
+
+// Ready is closed when the API answers and the cluster has its namespaces.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Run serves until ctx is done.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	return ctx.Err()
+}
+
+func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
+	c := genericapiserver.NewRecommendedConfig(legacyscheme.Codecs)
+	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key)
+	if err != nil {
+		return nil, fmt.Errorf("read the serving certificate: %w", err)
+	}
+	c.EffectiveVersion = effectiveVersion{compatibility.NewEffectiveVersionFromString(Version, "", "")}
+	c.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.config.Listener, Cert: cert}
+	c.LoopbackClientConfig = s.Loopback()
+	addr := s.config.Listener.Addr().(*net.TCPAddr)
+	c.PublicAddress, c.ExternalAddress = addr.IP, addr.String()
+	c.Authentication.Authenticator = authenticatorfactory.NewFromTokens(map[string]*user.DefaultInfo{
+		s.config.Token: {Name: Admin, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}}, nil)
+	c.Authorization.Authorizer = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
+	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
+	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(openapi.GetOpenAPIDefinitions, namer)
+	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
+	c.OpenAPIConfig.Info.Title, c.OpenAPIV3Config.Info.Title = "Kubernetes", "Kubernetes"
+	c.EnableProfiling = false
+	c.ShutdownSendRetryAfter = true
+	c.BuildHandlerChainFunc = s.handlers
+	if s.config.ReadOnly == "" {
+		c.AdmissionControl, err = admissions(s.config.Feed.tables["Namespace"], s.client, s.factory)
+	}
+	return c, err
+}
+
+// handlers wraps the API in Kubernetes' filters, and puts in front of it what
+// is our own: who asks through what, and that the past is not written to.
+func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Handler {
+	if s.config.ReadOnly != "" {
+		api = readOnly(api, s.config.ReadOnly)
+	}
+	return genericapiserver.DefaultBuildHandlerChain(withManager(api), c)
+}
+
+// effectiveVersion is the version of Kubernetes that is served, also for a
+// binary that was linked without its stamps.
+type effectiveVersion struct {
+	compatibility.MutableEffectiveVersion
+}
+
+// Info implements compatibility.EffectiveVersion.
+func (v effectiveVersion) Info() *apiversion.Info {
+	info := *v.MutableEffectiveVersion.Info()
+	parsed := version.MustParseSemantic(Version)
+	info.Major, info.Minor = strconv.Itoa(int(parsed.Major())), strconv.Itoa(int(parsed.Minor()))
+	info.GitVersion = Version + "+rollcall"
+	return &info
+}
+
+// options returns where the registries keep their objects.
+func (s *Server) options() restOptions {
+	o := restOptions{tables: map[string]*table{}, backends: map[string]backend{}}
+	for _, r := range served {
+		switch {
+		case r.board != "":
+			t := newTable()
+			o.tables[r.name], o.backends[r.name] = t, &memoryBackend{table: t}
+		case s.config.Log == nil:
+			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], frozenBackend{s.config.Feed}
+		default:
+			o.tables[r.name] = s.config.Feed.tables[r.kind()]
+			o.backends[r.name] = &logBackend{s.config.Log, s.config.Subjects, s.config.Feed}
+		}
+	}
+	return o
+}
+
+// bootTime bounds the first writes of a server.
+const bootTime = 30 * time.Second

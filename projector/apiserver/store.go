@@ -1,0 +1,381 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/conversion"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apiserver/pkg/storage"
+
+	"rollcall/events"
+)
+
+var versioner = storage.APIObjectVersioner{}
+
+// write is one change to make to the object of a key.
+type write struct {
+	verb   string // of events
+	key    string
+	now    events.Object // as it is to be, or its last state if it is to be gone
+	before []byte        // as it was; nil: there was none
+	last   uint64        // revision that the change was decided from; 0: none
+	ttl    uint64        // seconds; 0: for ever
+}
+
+// backend is where the writes of a store go.
+type backend interface {
+	// append makes w so and returns its revision when the table has it.
+	// events.ErrConflict: the object has changed since w.last; the table has
+	// that change when append returns.
+	append(ctx context.Context, w write) (rev uint64, err error)
+	// refresh returns when the table has everything that was written before
+	// the call, by whomever, with a revision that covers it.
+	refresh(ctx context.Context) (rev uint64, err error)
+	// await returns when the table has everything up to rev, if it can.
+	await(ctx context.Context, rev uint64) error
+	// position returns a revision up to which the table has everything.
+	position() uint64
+}
+
+// store is a storage.Interface over a table: it reads from the table, and
+// writes through a backend that fills it.
+type store struct {
+	codec   codec
+	prefix  string // "/pods/"
+	table   *table
+	backend backend
+	newFunc func() runtime.Object
+}
+
+var _ storage.Interface = (*store)(nil)
+
+// Versioner implements storage.Interface.
+func (s *store) Versioner() storage.Versioner { return versioner }
+
+// key returns the table's key of a key of the API.
+func (s *store) key(key string, recursive bool) (string, error) {
+	prepared, err := storage.PrepareKey(s.prefix, key, recursive)
+	if err != nil {
+		return "", err
+	}
+	return strings.TrimPrefix(prepared, s.prefix), nil
+}
+
+// full is a table's key as errors name it.
+func (s *store) full(key string) string { return s.prefix + key }
+
+// state is an object that an update starts from.
+type state struct {
+	obj     runtime.Object
+	data    []byte // as the log has it; nil: there is none
+	rev     uint64
+	current bool // read from the table after the call began
+}
+
+// load reads the present state of a key. A missing object is an error, unless
+// that is to be ignored.
+func (s *store) load(ctx context.Context, key string, ignoreNotFound bool) (state, error) {
+	if _, err := s.backend.refresh(ctx); err != nil {
+		return state{}, s.unavailable(err)
+	}
+	return s.present(key, ignoreNotFound)
+}
+
+func (s *store) present(key string, ignoreNotFound bool) (state, error) {
+	i := s.table.get(key)
+	if i == nil {
+		if !ignoreNotFound {
+			return state{}, storage.NewKeyNotFoundError(s.full(key), 0)
+		}
+		return state{obj: s.newFunc(), current: true}, nil
+	}
+	o, err := s.codec.decode(i.data, i.rev)
+	if err != nil {
+		return state{}, storage.NewInternalError(err)
+	}
+	return state{obj: o, data: i.data, rev: i.rev, current: true}, nil
+}
+
+// suggested is the state that a caller already has.
+func (s *store) suggested(o runtime.Object) (state, error) {
+	rev, err := versioner.ObjectResourceVersion(o)
+	if err != nil {
+		return state{}, fmt.Errorf("couldn't get resource version: %w", err)
+	}
+	body, err := s.encode(o)
+	return state{obj: o, data: body.Data, rev: rev}, err
+}
+
+// encode returns o as the log stores it. o is not changed.
+func (s *store) encode(o runtime.Object) (events.Object, error) {
+	body, err := s.codec.encode(o)
+	if err != nil {
+		return events.Object{}, storage.NewInternalError(err)
+	}
+	return body, nil
+}
+
+// unavailable tells a client that the log did not answer.
+func (s *store) unavailable(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return storage.NewTimeoutError(s.prefix, "the log did not answer in time")
+	}
+	return apierrors.NewInternalError(err)
+}
+
+// Get implements storage.Interface.
+func (s *store) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
+	key, err := s.key(key, false)
+	if err != nil {
+		return err
+	}
+	if err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+		return err
+	}
+	i := s.table.get(key)
+	if i == nil {
+		if opts.IgnoreNotFound {
+			return runtime.SetZeroValue(out)
+		}
+		return storage.NewKeyNotFoundError(s.full(key), 0)
+	}
+	return s.decodeInto(i.data, i.rev, out)
+}
+
+func (s *store) decodeInto(data []byte, rev uint64, out runtime.Object) error {
+	o, err := s.codec.decode(data, rev)
+	if err != nil {
+		return storage.NewInternalError(err)
+	}
+	return assign(o, out)
+}
+
+// assign makes out what o is; both are pointers to one type.
+func assign(o, out runtime.Object) error {
+	from, err := conversion.EnforcePtr(o)
+	if err != nil {
+		return err
+	}
+	to, err := conversion.EnforcePtr(out)
+	if err != nil {
+		return fmt.Errorf("unable to convert output object to pointer: %w", err)
+	}
+	to.Set(from)
+	return nil
+}
+
+// Create implements storage.Interface.
+func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+	key, err := s.key(key, false)
+	if err != nil {
+		return err
+	}
+	if rv, err := versioner.ObjectResourceVersion(obj); err == nil && rv != 0 {
+		return storage.ErrResourceVersionSetOnCreate
+	}
+	body, err := s.encode(obj)
+	if err != nil {
+		return err
+	}
+	rev, err := s.backend.append(ctx, write{verb: events.VerbCreated, key: key, now: body, ttl: ttl})
+	switch {
+	case errors.Is(err, events.ErrConflict):
+		return storage.NewKeyExistsError(s.full(key), 0)
+	case err != nil:
+		return s.refused(err)
+	case out == nil:
+		return nil
+	}
+	return s.decodeInto(body.Data, rev, out)
+}
+
+// refused tells a client why the log did not take a write.
+func (s *store) refused(err error) error {
+	var e *events.Error
+	if errors.As(err, &e) {
+		return apierrors.NewBadRequest(e.Error())
+	}
+	return s.unavailable(err)
+}
+
+// Delete implements storage.Interface.
+func (s *store) Delete(ctx context.Context, key string, out runtime.Object, preconditions *storage.Preconditions,
+	validate storage.ValidateObjectFunc, cached runtime.Object, _ storage.DeleteOptions) error {
+	key, err := s.key(key, false)
+	if err != nil {
+		return err
+	}
+	check := func(st state) error {
+		if err := preconditions.Check(s.full(key), st.obj); err != nil {
+			return err
+		}
+		return validate(ctx, st.obj)
+	}
+	st, err := s.start(ctx, key, false, cached)
+	for err == nil {
+		if bad := check(st); bad != nil {
+			if st.current {
+				return bad
+			}
+			if st, err = s.again(ctx, key, false, st.rev, bad); err != nil {
+				return err
+			}
+			continue
+		}
+		w := write{verb: events.VerbDeleted, key: key, now: s.body(key, st), before: st.data, last: st.rev}
+		rev, bad := s.backend.append(ctx, w)
+		if bad == nil {
+			return s.decodeInto(st.data, rev, out)
+		}
+		if !errors.Is(bad, events.ErrConflict) {
+			return s.refused(bad)
+		}
+		st, err = s.present(key, false)
+	}
+	return err
+}
+
+// body is the object of a state as an event has it.
+func (s *store) body(key string, st state) events.Object {
+	o := events.Object{Ref: events.Ref{Kind: s.codec.kind(), Key: eventKey(key)}, Data: st.data}
+	o.UID = uidOf(st.obj)
+	return o
+}
+
+// start returns the state that a write begins with: the suggestion if there is
+// one, else the present.
+func (s *store) start(ctx context.Context, key string, ignoreNotFound bool, cached runtime.Object) (state, error) {
+	if cached != nil {
+		return s.suggested(cached)
+	}
+	return s.load(ctx, key, ignoreNotFound)
+}
+
+// again returns the present state after one at rev did not do, or the error
+// that it gave if it was the present one.
+func (s *store) again(ctx context.Context, key string, ignoreNotFound bool, rev uint64, bad error) (state, error) {
+	st, err := s.load(ctx, key, ignoreNotFound)
+	if err == nil && st.rev == rev {
+		err = bad
+	}
+	return st, err
+}
+
+// GuaranteedUpdate implements storage.Interface.
+func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
+	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
+	key, err := s.key(key, false)
+	if err != nil {
+		return err
+	}
+	st, err := s.start(ctx, key, ignoreNotFound, cached)
+	for err == nil {
+		w, bad := s.decide(key, st, preconditions, tryUpdate)
+		switch {
+		case bad != nil && st.current:
+			return bad
+		case bad != nil:
+			st, err = s.again(ctx, key, ignoreNotFound, st.rev, bad)
+			continue
+		case w.verb == "" && st.current:
+			return s.decodeInto(w.now.Data, st.rev, destination)
+		case w.verb == "": // nothing changes, if the suggestion is the present
+			if st, err = s.load(ctx, key, ignoreNotFound); err != nil {
+				return err
+			}
+			continue
+		}
+		rev, bad := s.backend.append(ctx, w)
+		if bad == nil {
+			return s.decodeInto(w.now.Data, rev, destination)
+		}
+		if !errors.Is(bad, events.ErrConflict) {
+			return s.refused(bad)
+		}
+		st, err = s.present(key, ignoreNotFound)
+	}
+	return err
+}
+
+// decide returns the write that tryUpdate makes of a state; one without a verb
+// changes nothing.
+func (s *store) decide(key string, st state, preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc) (write, error) {
+	if err := preconditions.Check(s.full(key), st.obj); err != nil {
+		return write{}, err
+	}
+	// The update may be made on the object itself. What it was is in data,
+	// though without the defaults that a writer beside the API left out.
+	before := st.data
+	if before != nil {
+		canonical, err := s.encode(st.obj)
+		if err != nil {
+			return write{}, err
+		}
+		before = canonical.Data
+	}
+	out, ttl, err := tryUpdate(st.obj, storage.ResponseMeta{ResourceVersion: st.rev})
+	if err != nil {
+		return write{}, err
+	}
+	rv, err := versioner.ObjectResourceVersion(out)
+	if err != nil {
+		return write{}, storage.NewInternalError(err)
+	}
+	if rv != 0 && st.rev != 0 && rv != st.rev {
+		return write{}, errors.New("resourceVersion can not be changed by an update")
+	}
+	body, err := s.encode(out)
+	if err != nil {
+		return write{}, err
+	}
+	w := write{verb: events.VerbUpdated, key: key, now: body, before: st.data, last: st.rev}
+	switch {
+	case st.rev == 0:
+		w.verb = events.VerbCreated
+	case bytes.Equal(before, body.Data):
+		w.verb = ""
+	}
+	if ttl != nil {
+		w.ttl = *ttl
+	}
+	return w, nil
+}
+
+// ReadinessCheck implements storage.Interface.
+func (s *store) ReadinessCheck() error { return nil }
+
+// Stats implements storage.Interface.
+func (s *store) Stats(context.Context) (storage.Stats, error) {
+	n, bytes := s.table.stats()
+	st := storage.Stats{ObjectCount: n}
+	if n > 0 {
+		st.EstimatedAverageObjectSizeBytes = bytes / n
+	}
+	return st, nil
+}
+
+// RequestWatchProgress implements storage.Interface.
+func (s *store) RequestWatchProgress(context.Context) error {
+	s.table.poke()
+	return nil
+}
+
+// GetCurrentResourceVersion implements storage.Interface. It is that of the
+// last change of this resource: a reader need not wait for others.
+func (s *store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
+	if _, err := s.backend.refresh(ctx); err != nil {
+		return 0, s.unavailable(err)
+	}
+	return s.table.lastRevision(), nil
+}
+
+// EnableResourceSizeEstimation implements storage.Interface; Stats needs no keys.
+func (s *store) EnableResourceSizeEstimation(storage.KeysFunc) error { return nil }
+
+// CompactRevision implements storage.Interface.
+func (s *store) CompactRevision() int64 { return int64(s.table.oldest()) }
