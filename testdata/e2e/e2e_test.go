@@ -38,11 +38,9 @@ const (
 
 // skips are left out, each because a simulated node has nothing to do it to.
 var skips = []string{
-	`\[Disruptive\]`,  // stops kubelets and controller managers over ssh
-	`\[Feature:.+\]`,  // needs a feature gate or an add-on of a real cluster
-	`\[Flaky\]`,       // upstream itself does not trust it
-	`DaemonRestart`,   // restarts kube-controller-manager by its systemd unit
-	`\[Slow\].*cloud`, // needs a cloud provider
+	`\[Disruptive\]`, // stops kubelets and controller managers over ssh
+	`\[Feature:.+\]`, // needs a feature gate or an add-on of a real cluster
+	`\[Flaky\]`,      // upstream itself does not trust it
 }
 
 var binary = flag.String("rollcall", "", "path of a rollcall binary to start and test; without it, KUBECONFIG names a running one")
@@ -87,7 +85,11 @@ func TestE2E(t *testing.T) {
 	ginkgo.RunSpecs(t, "rollcall under Kubernetes' own specs", suite, reporter)
 }
 
+// running is false while the framework looks at the specs in a dry run.
+var running bool
+
 var _ = ginkgo.BeforeSuite(func(ctx context.Context) {
+	running = true
 	c, err := framework.LoadClientset()
 	framework.ExpectNoError(err)
 	framework.ExpectNoError(e2enode.WaitForAllNodesSchedulable(ctx, c, time.Minute))
@@ -109,8 +111,7 @@ var _ = ginkgo.ReportBeforeSuite(func(r ginkgo.Report) {
 var tags = regexp.MustCompile(` ?\[[^\]]*\]`)
 
 var _ = ginkgo.ReportAfterEach(func(r ginkgo.SpecReport) {
-	if r.State.Is(types.SpecStateSkipped) {
-		return
+	if running && !r.State.Is(types.SpecStateSkipped) {
+		fmt.Printf("%-6s %5.1fs %s\n", r.State, r.RunTime.Seconds(), tags.ReplaceAllString(r.FullText(), ""))
 	}
-	fmt.Printf("%-6s %5.1fs %s\n", r.State, r.RunTime.Seconds(), tags.ReplaceAllString(r.FullText(), ""))
 })

@@ -106,17 +106,26 @@ var rules = []struct {
 	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} 20(2[1-9]|[3-9]\d) \d\d:\d\d:\d\d [+-]\d{4}`), "TIME"},
 	{regexp.MustCompile(`https://(127\.0\.0\.1|localhost):\d+`), "SERVER"},
 	{regexp.MustCompile(`/\S*/(LIVE|MERGED)-\d+/`), "$1/"},
-	{regexp.MustCompile(`(?m)(^|\s)(\d{1,3}s|\d{1,2}m(\d{1,2}s)?|\d{1,2}h(\d{1,2}m)?|\d+d(\d+h)?|\d+y(\d+d)?)(\s|$)`), "${1}AGE$7"},
 	// The one thing that a DaemonSet controller writes while there is no node.
 	{regexp.MustCompile(`,?\n? *\\?"?observedGeneration\\?"?: ?\d+`), ""},
 	{regexp.MustCompile(`(?m)(\S)[ \t]{2,}`), "$1 "},
 	{regexp.MustCompile(`(?m)[ \t]+$`), ""},
 }
 
+// age is how long something is so, in a table. After "=" and "for " it is a
+// setting and stays, and so does 100m of a processor.
+var age = regexp.MustCompile(`(?m)(for |=|^|[\s(])(\d{1,3}s|\d{1,2}m(\d{1,2}s)?|\d{1,2}h(\d{1,2}m)?|\d+d(\d+h)?|\d+y(\d+d)?)\b`)
+
 func normalise(text string) string {
 	for _, r := range rules {
 		text = r.pattern.ReplaceAllString(text, r.instead)
 	}
+	text = age.ReplaceAllStringFunc(text, func(found string) string {
+		if found[0] == 'f' || found[0] == '=' {
+			return found
+		}
+		return strings.TrimRight(found, "0123456789smhdy") + "AGE"
+	})
 	if text != "" && !strings.HasSuffix(text, "\n") {
 		text += "\n"
 	}
@@ -130,7 +139,8 @@ func TestNormalise(t *testing.T) {
 		{"identity", `uid: 7f2e57ab-0000-4000-8000-000000000001, "resourceVersion": "12"`, "uid: UID, \"resourceVersion\": \"RV\"\n"},
 		{"clock", `at: "2025-11-24T09:55:30Z"`, "at: \"TIME\"\n"},
 		{"given instant", `at: "2020-01-02T03:04:05Z"`, "at: \"2020-01-02T03:04:05Z\"\n"},
-		{"processor time", "cpu: 100m", "cpu: 100m\n"},
+		{"settings", "cpu: 100m delay=5s op=Exists for 300s", "cpu: 100m delay=5s op=Exists for 300s\n"},
+		{"ages side by side", "5s 2m3s (x3 over 6y328d) 4d", "AGE AGE (x3 over AGE) AGE\n"},
 		{"status of a DaemonSet", "{\n  \"numberReady\": 0,\n  \"observedGeneration\": 1\n}", "{\n  \"numberReady\": 0\n}\n"},
 		{"nothing", "", ""},
 	} {
