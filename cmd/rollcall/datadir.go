@@ -12,13 +12,14 @@ import (
 	"rollcall/projector"
 )
 
-// Files of a data directory that the program keeps beside the log. Neither is
-// a truth of its own: the position tells a log that lost its end from one that
+// Files of a data directory that the program keeps beside the log. None is a
+// truth of its own: the position tells a log that lost its end from one that
 // never had it, the cluster file which cluster's log is in the directory and
-// which nodes it was begun with.
+// which nodes it was begun with, the kubeconfig how to reach its API.
 const (
-	positionFile = "position.json"
-	clusterFile  = "cluster.json"
+	positionFile   = "position.json"
+	clusterFile    = "cluster.json"
+	kubeconfigFile = "kubeconfig"
 )
 
 // savedPosition is a projector.Position in JSON.
@@ -51,7 +52,7 @@ func savePosition(dir string, p projector.Position) error {
 // sweep removes what writers left that were killed. The caller holds the lock
 // of the directory.
 func sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, ".*.json-*"))
+	left, err := filepath.Glob(filepath.Join(dir, ".*-*"))
 	for _, path := range left {
 		err = errors.Join(err, os.Remove(path))
 	}
@@ -94,11 +95,16 @@ func saveJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
+	return saveFile(path, append(b, '\n'))
+}
+
+// saveFile is saveJSON of bytes. The file is for its owner only.
+func saveFile(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(append(b, '\n'))
+	_, err = f.Write(b)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}

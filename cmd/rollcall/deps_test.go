@@ -67,7 +67,8 @@ var owners = map[string][]string{
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver"},
 	"k8s.io/apiserver/":                    {"projector/apiserver"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "cmd/rollcall"},
+	"k8s.io/client-go/":                    {"projector/apiserver", "cmd/rollcall"}, // the command writes kubeconfigs
+	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 
 // forbidden are imports that no pure file has, with what to do instead.

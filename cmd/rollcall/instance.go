@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -18,6 +19,7 @@ import (
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
+	"rollcall/projector/apiserver"
 	"rollcall/publisher"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/simkubelet"
@@ -37,7 +39,9 @@ type instance struct {
 	log      *stream.Log
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
+	feed     *apiserver.Feed // what the API serves
 	gate     *gate.Gate
+	api      *served        // nil: it is not
 	stops    []func() error // in the order of starting
 	failure  chan error     // the first part that ended by itself says why
 }
@@ -79,8 +83,9 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err := in.project(ctx, s, v); err != nil {
 		return nil, err
 	}
-	c := controller.New(in.log, in.subjects, in.state)
-	in.launch(c.Run)
+	if slices.Contains(o.controls, ownController) {
+		in.launch(controller.New(in.log, in.subjects, in.state).Run)
+	}
 	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{})
 	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
 	in.launch(func(ctx context.Context) error {
@@ -92,6 +97,9 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	in.stops = append(in.stops, service.Stop)
+	if err := in.serve(ctx, s); err != nil {
+		return nil, err
+	}
 	return in, in.register()
 }
 
@@ -106,13 +114,16 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		if err := checkCluster(o); err != nil {
 			return err
 		}
-		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.listen, Cluster: o.cluster})
+		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Cluster: o.cluster})
 		if err != nil {
 			return err
 		}
 		in.stops = append(in.stops, in.server.Close)
 		if err := sweep(in.server.Dir()); err != nil {
 			return err
+		}
+		if o.api.address.none() {
+			forgetAPI(in.server.Dir())
 		}
 		if in.nc, err = in.server.Connect(); err != nil {
 			return err
@@ -159,6 +170,10 @@ func checkCluster(o upOptions) error {
 // project starts the projector and waits until it has read the log.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	o := projector.Options{Follow: []func(events.Event){v.follow}}
+	if !in.options.api.address.none() {
+		in.feed = apiserver.NewFeed()
+		o.Follow = append(o.Follow, in.feed.Follow)
+	}
 	if dir := in.options.data; dir != "" {
 		known, err := loadPosition(dir)
 		if err != nil {

@@ -9,6 +9,9 @@ import (
 )
 
 func main() {
+	if args, own, ok := asKubectl(os.Args); ok {
+		runKubectl(args, own)
+	}
 	// A closed pipe is an error of a write, not the end of the process: up has
 	// a log to close.
 	signal.Ignore(syscall.SIGPIPE)

@@ -15,9 +15,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain lets the test binary be the program: called as rollcall it is.
+// TestMain lets the test binary be the program: called as rollcall, or as
+// kubectl, it is.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"rollcall": main})
+	testscript.Main(m, map[string]func(){"rollcall": main, kubectlName: main})
 }
 
 // patience bounds every wait of a test for another process.
@@ -73,29 +74,36 @@ func (p *process) output() string {
 
 // sees waits until the output holds a match after those that it saw before.
 func (p *process) sees(pattern string) error {
+	_, err := p.finds(pattern)
+	return err
+}
+
+// finds is sees, and returns the match and its groups.
+func (p *process) finds(pattern string) ([]string, error) {
 	re, err := regexp.Compile(pattern)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	late := time.After(patience)
 	for {
 		p.mu.Lock()
 		changed := p.changed
-		if at := re.FindIndex(p.out.Bytes()[p.seen:]); at != nil {
+		rest := p.out.String()[p.seen:]
+		if at := re.FindStringIndex(rest); at != nil {
 			p.seen += at[1]
 			p.mu.Unlock()
-			return nil
+			return re.FindStringSubmatch(rest), nil
 		}
 		p.mu.Unlock()
 		select {
 		case <-changed:
 		case <-p.done:
-			if re.MatchString(p.output()[p.seen:]) {
-				return nil
+			if m := re.FindStringSubmatch(p.output()[p.seen:]); m != nil {
+				return m, nil
 			}
-			return fmt.Errorf("it ended without %q:\n%s", pattern, p.output())
+			return nil, fmt.Errorf("it ended without %q:\n%s", pattern, p.output())
 		case <-late:
-			return fmt.Errorf("no %q in:\n%s", pattern, p.output())
+			return nil, fmt.Errorf("no %q in:\n%s", pattern, p.output())
 		}
 	}
 }

@@ -74,7 +74,7 @@ and, while it runs, in another terminal
   rollcall get ds -A
   rollcall log -f`,
 		s.upCommand(), s.applyCommand(), s.getCommand(), s.rolloutCommand(), s.setCommand(), s.nodeCommand(), s.deleteCommand(),
-		s.logCommand(), s.verifyCommand(), s.versionCommand(), s.exitCodesTopic())
+		s.logCommand(), s.verifyCommand(), s.kubectlCommand(), s.openCommand(), s.versionCommand(), s.exitCodesTopic())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(s.helpCommand(root))

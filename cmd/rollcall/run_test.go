@@ -23,6 +23,8 @@ func sandbox(t *testing.T) (tmp string) {
 	tmp = t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
+	t.Setenv("HOME", t.TempDir())
+	t.Setenv("KUBECONFIG", "")
 	t.Setenv(dataVariable, "")
 	return tmp
 }
@@ -56,6 +58,22 @@ func TestRefusals(t *testing.T) {
 		{"up --durability maybe", "E-CLI-FLAG", "give sync or relaxed"},
 		{"up --cluster A", "E-CLI-CLUSTER", `cluster name "A"`},
 		{"up --nats-listen 0.0.0.0:1", "E-CLI-LISTEN", "only loopback"},
+		{"up --listen 6443", "E-CLI-LISTEN", "it is no address; write host:port, or none"},
+		{"up --listen=", "E-CLI-LISTEN", "it is no address"},
+		{"up --listen none --kubeconfig k", "E-CLI-FLAG", "exclude each other"},
+		{"up --listen none --merge-kubeconfig", "E-CLI-FLAG", "exclude each other"},
+		{"up --kubeconfig none/k", "E-CLI-KUBECONFIG", "no such file or directory"},
+		{"up --kubeconfig run_test.go", "E-CLI-KUBECONFIG", "no kubeconfig"},
+		{"up --controllers daemonset,cronjobs", "E-CLI-FLAG", "did you mean cronjob?"},
+		{"up --controllers job --listen none", "E-CLI-FLAG", "without an API"},
+		{"up --v 11", "E-CLI-NUMBER", "11 is out of range (--v); give 0 to 10"},
+		{"open --at yesterday", "E-CLI-INSTANT", "it is no point in time"},
+		{"open --at=", "E-CLI-INSTANT", "it is no point in time"},
+		{"open --at 0", "E-CLI-INSTANT", "nothing is before"},
+		{"open --at 2999-01-01", "E-CLI-INSTANT", "in the future"},
+		{"open --listen none", "E-CLI-FLAG", "leaves nothing to open"},
+		{"open --listen x", "E-CLI-LISTEN", "it is no address"},
+		{"open", "E-CLI-INSTANCE", "no instance is running"},
 		{"up here", "E-CLI-ARGS", `does not take "here"`},
 		{"log --from 10 --to 5", "E-CLI-RANGE", "--from 10 is after --to 5"},
 		{"log -f -o json", "E-CLI-FLAG", "use -o jsonl"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"syscall"
@@ -15,9 +16,10 @@ import (
 )
 
 // TestScripts runs the sessions in testdata/script. Besides testscript's own
-// commands they have
+// commands, and kubectl, they have
 //
 //	start NAME ARGS...          run rollcall beside the script
+//	cluster NAME ARGS...        run rollcall up with its API, or open, and point $KUBECONFIG at it when it answers
 //	sees NAME REGEXP            wait for more output of it
 //	interrupt NAME [CODE]       interrupt it and wait; 0 if no code is given
 //	ends NAME CODE              wait for its end
@@ -33,7 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "MANIFESTS="+manifests, "XDG_RUNTIME_DIR="+filepath.Join(e.WorkDir, "run"))
+			e.Vars = append(e.Vars, "MANIFESTS="+manifests, "XDG_RUNTIME_DIR="+filepath.Join(e.WorkDir, "run"), "HOME="+filepath.Join(e.WorkDir, "home"))
 			e.Values[processes{}] = map[string]*process{}
 			return os.MkdirAll(filepath.Join(e.WorkDir, "run"), 0o700)
 		},
@@ -44,7 +46,7 @@ func TestScripts(t *testing.T) {
 			return os.Geteuid() == 0, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": scriptStart, "sees": scriptSees, "interrupt": scriptInterrupt, "ends": scriptEnds, "refused": scriptRefused,
+			"start": scriptStart, "cluster": scriptCluster, "sees": scriptSees, "interrupt": scriptInterrupt, "ends": scriptEnds, "refused": scriptRefused,
 		},
 	})
 }
@@ -69,7 +71,7 @@ func scriptProcess(ts *testscript.TestScript, neg bool, args []string, least int
 
 func scriptEnv(ts *testscript.TestScript) []string {
 	var env []string
-	for _, k := range []string{"HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", dataVariable} {
+	for _, k := range []string{"HOME", "PATH", "TMPDIR", "XDG_RUNTIME_DIR", "KUBECONFIG", dataVariable} {
 		env = append(env, k+"="+ts.Getenv(k))
 	}
 	return env
@@ -83,6 +85,13 @@ func scriptStart(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Defer(p.kill)
 	processesOf(ts)[args[0]] = p
+}
+
+func scriptCluster(ts *testscript.TestScript, neg bool, args []string) {
+	scriptStart(ts, neg, args)
+	export, err := processesOf(ts)[args[0]].finds(`(?m)^export KUBECONFIG=(\S+)$`)
+	ts.Check(err)
+	ts.Setenv("KUBECONFIG", export[1])
 }
 
 func scriptSees(ts *testscript.TestScript, neg bool, args []string) {
@@ -103,7 +112,13 @@ func scriptEnd(ts *testscript.TestScript, p *process, want string, signal syscal
 	if strconv.Itoa(code) != want {
 		ts.Fatalf("exit code %d, want %s:\n%s", code, want, p.output())
 	}
+	if line := klogLine.FindString(p.output()); line != "" {
+		ts.Fatalf("a library of Kubernetes has logged: %s", line)
+	}
 }
+
+// klogLine is a line of the log of Kubernetes' libraries.
+var klogLine = regexp.MustCompile(`(?m)^[IWEF]\d{4} \d\d:\d\d:\d\d\..*$`)
 
 func scriptRefused(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 3 {

@@ -31,6 +31,9 @@ func (s *session) banner(in *instance) {
 		fmt.Fprintf(&b, "  Data     %s\n", in.dataText())
 		fmt.Fprintf(&b, "  Writes   %s\n", in.durabilityText())
 	}
+	if in.api != nil {
+		b.WriteString(in.api.lines())
+	}
 	if next != "" {
 		fmt.Fprintf(&b, "  Try      %s get ds -A%s\n", self(), next)
 		fmt.Fprintf(&b, "           %s log -f%s\n", self(), next)
@@ -38,6 +41,9 @@ func (s *session) banner(in *instance) {
 	}
 	if !o.once {
 		b.WriteString("  Stop     Ctrl-C\n")
+	}
+	if in.api != nil {
+		fmt.Fprintf(&b, "\n%s\n", exportLine(in.api.kubeconfig))
 	}
 	s.out.printf("%s\n", b.String())
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,13 +34,15 @@ type upOptions struct {
 	memory     bool
 	durability string
 	once       bool
-	listen     string
+	natsListen string
 	natsURL    string
 	natsCreds  string
 	cluster    string
 	seed       int64
 	deadline   time.Duration
 	rate       int
+	api        apiOptions
+	controls   []string // names of the controllers that run
 
 	annotations map[string]string // for DaemonSets of the manifests that do not have them
 	durable     natsd.Durability
@@ -53,12 +56,19 @@ simulated nodes, the controller and the executor. It applies the manifests, show
 the rollout, and stays until it is stopped; with --once until every DaemonSet is
 rolled out (exit 0) or stalled (exit 3).
 
+It serves the Kubernetes API to any kubectl, on a loopback address chosen by the
+system or on that of --listen, and prints the line that points kubectl at it.
+With --once it does so only if --listen or --kubeconfig is given.
+
 With --data the log is kept, and the next up on the same directory goes on from it.`,
 		Example: `  rollcall up --nodes 50 -f testdata/manifests/fluentd.yaml
   rollcall up --data ./cluster -f agent.yaml --once`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.nodesGiven = c.Flags().Changed("nodes")
 			if err := o.check(c); err != nil {
+				return err
+			}
+			if err := logKubernetes(o.api.verbosity); err != nil {
 				return err
 			}
 			return s.up(c.Context(), o)
@@ -71,13 +81,15 @@ With --data the log is kept, and the next up on the same directory goes on from 
 	f.BoolVar(&o.memory, "memory", false, "keep the log in memory only")
 	f.StringVar(&o.durability, "durability", "", "sync: every write survives a power cut; relaxed: the last two minutes may be lost (default sync with --data, else relaxed)")
 	f.BoolVar(&o.once, "once", false, "end when every DaemonSet is rolled out or stalled")
-	f.StringVar(&o.listen, "nats-listen", "127.0.0.1:0", "loopback address of the embedded NATS server, or none")
+	f.StringVar(&o.natsListen, "nats-listen", "127.0.0.1:0", "loopback address of the embedded NATS server, or none")
 	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one")
 	f.StringVar(&o.natsCreds, "nats-creds", "", "credentials file for --nats-url")
 	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
 	f.Int64Var(&o.seed, "seed", 1, "of the simulated nodes: the same seed gives the same nodes")
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
+	f.StringSliceVar(&o.controls, "controllers", []string{ownController}, "controllers to run, of "+strings.Join(knownControllers, ", "))
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
+	addAPIFlags(c, &o.api)
 	return c
 }
 
@@ -104,7 +116,26 @@ func (o *upOptions) check(c *cobra.Command) error {
 	if err := o.checkDurability(); err != nil {
 		return err
 	}
-	return o.checkLimits(given)
+	if err := o.checkLimits(given); err != nil {
+		return err
+	}
+	return o.checkAPI(given)
+}
+
+// checkAPI decides whether the API is served. With --once there is hardly time
+// to use it, so it has to be asked for.
+func (o *upOptions) checkAPI(given func(string) bool) (err error) {
+	if o.controls, err = checkControllers(o.controls); err != nil {
+		return err
+	}
+	needs := slices.ContainsFunc(o.controls, func(name string) bool { return name != ownController })
+	if o.once && !needs && !given("listen") && !given("kubeconfig") && !given("merge-kubeconfig") {
+		o.api.listen = noListen
+	}
+	if needs && o.api.listen == noListen {
+		return usageError("E-CLI-FLAG", "--listen none leaves the other controllers without an API", "give --controllers "+ownController+", or an address")
+	}
+	return o.api.check(given)
 }
 
 func (o *upOptions) checkDurability() error {

@@ -30,10 +30,13 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 		close(s.ready)
 		return nil
 	}
-	s.factory.Start(hook.Done())
 	ctx, cancel := context.WithTimeout(hook, bootTime)
 	defer cancel()
-	if err := s.found(ctx); err != nil {
+	if err := s.foundNamespaces(ctx); err != nil {
+		return err
+	}
+	s.factory.Start(hook.Done()) // a log without events has no revision to list at
+	if err := s.foundClasses(ctx); err != nil {
 		return err
 	}
 	rev, err := s.furnishAll(ctx)
@@ -45,11 +48,10 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	return nil
 }
 
-// found makes the system's namespaces and priority classes, where they are not.
-func (s *Server) found(ctx context.Context) error {
-	feed := s.config.Feed
+// foundNamespaces makes the system's namespaces, where they are not.
+func (s *Server) foundNamespaces(ctx context.Context) error {
 	for _, name := range systemNamespaces {
-		if feed.tables["Namespace"].get(name) != nil {
+		if s.config.Feed.tables["Namespace"].get(name) != nil {
 			continue
 		}
 		n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
@@ -57,8 +59,13 @@ func (s *Server) found(ctx context.Context) error {
 			return fmt.Errorf("make namespace %s: %w", name, err)
 		}
 	}
+	return nil
+}
+
+// foundClasses makes the system's priority classes, where they are not.
+func (s *Server) foundClasses(ctx context.Context) error {
 	for _, class := range schedulinghelpers.SystemPriorityClasses() {
-		if feed.tables["PriorityClass"].get(class.Name) != nil {
+		if s.config.Feed.tables["PriorityClass"].get(class.Name) != nil {
 			continue
 		}
 		if _, err := s.client.SchedulingV1().PriorityClasses().Create(ctx, class, metav1.CreateOptions{}); exists(err) != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/conversion"
@@ -50,6 +51,7 @@ type store struct {
 	table   *table
 	backend backend
 	newFunc func() runtime.Object
+	sizes   atomic.Bool // Stats are to say how large objects are
 }
 
 var _ storage.Interface = (*store)(nil)
@@ -63,7 +65,8 @@ func (s *store) key(key string, recursive bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return strings.TrimPrefix(prepared, s.prefix), nil
+	// No namespace and an empty one are the same.
+	return strings.TrimPrefix(strings.TrimPrefix(prepared, s.prefix), "/"), nil
 }
 
 // full is a table's key as errors name it.
@@ -102,21 +105,22 @@ func (s *store) present(key string, ignoreNotFound bool) (state, error) {
 }
 
 // suggested is the state that a caller already has.
-func (s *store) suggested(o runtime.Object) (state, error) {
+func (s *store) suggested(key string, o runtime.Object) (state, error) {
 	rev, err := versioner.ObjectResourceVersion(o)
 	if err != nil {
 		return state{}, fmt.Errorf("couldn't get resource version: %w", err)
 	}
-	body, err := s.encode(o)
+	body, err := s.encode(key, o)
 	return state{obj: o, data: body.Data, rev: rev}, err
 }
 
-// encode returns o as the log stores it. o is not changed.
-func (s *store) encode(o runtime.Object) (events.Object, error) {
+// encode returns o as the log stores it under a key. o is not changed.
+func (s *store) encode(key string, o runtime.Object) (events.Object, error) {
 	body, err := s.codec.encode(o)
 	if err != nil {
 		return events.Object{}, storage.NewInternalError(err)
 	}
+	body.Key = eventKey(key)
 	return body, nil
 }
 
@@ -178,7 +182,7 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	if rv, err := versioner.ObjectResourceVersion(obj); err == nil && rv != 0 {
 		return storage.ErrResourceVersionSetOnCreate
 	}
-	body, err := s.encode(obj)
+	body, err := s.encode(key, obj)
 	if err != nil {
 		return err
 	}
@@ -251,7 +255,7 @@ func (s *store) body(key string, st state) events.Object {
 // one, else the present.
 func (s *store) start(ctx context.Context, key string, ignoreNotFound bool, cached runtime.Object) (state, error) {
 	if cached != nil {
-		return s.suggested(cached)
+		return s.suggested(key, cached)
 	}
 	return s.load(ctx, key, ignoreNotFound)
 }
@@ -312,7 +316,7 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 	// though without the defaults that a writer beside the API left out.
 	before := st.data
 	if before != nil {
-		canonical, err := s.encode(st.obj)
+		canonical, err := s.encode(key, st.obj)
 		if err != nil {
 			return write{}, err
 		}
@@ -329,7 +333,7 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 	if rv != 0 && st.rev != 0 && rv != st.rev {
 		return write{}, errors.New("resourceVersion can not be changed by an update")
 	}
-	body, err := s.encode(out)
+	body, err := s.encode(key, out)
 	if err != nil {
 		return write{}, err
 	}
@@ -353,7 +357,7 @@ func (s *store) ReadinessCheck() error { return nil }
 func (s *store) Stats(context.Context) (storage.Stats, error) {
 	n, bytes := s.table.stats()
 	st := storage.Stats{ObjectCount: n}
-	if n > 0 {
+	if n > 0 && s.sizes.Load() {
 		st.EstimatedAverageObjectSizeBytes = bytes / n
 	}
 	return st, nil
@@ -374,8 +378,11 @@ func (s *store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
 	return s.table.lastRevision(), nil
 }
 
-// EnableResourceSizeEstimation implements storage.Interface; Stats needs no keys.
-func (s *store) EnableResourceSizeEstimation(storage.KeysFunc) error { return nil }
+// EnableResourceSizeEstimation implements storage.Interface; the table knows its keys.
+func (s *store) EnableResourceSizeEstimation(storage.KeysFunc) error {
+	s.sizes.Store(true)
+	return nil
+}
 
 // CompactRevision implements storage.Interface.
 func (s *store) CompactRevision() int64 { return int64(s.table.oldest()) }

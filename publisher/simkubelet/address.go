@@ -62,11 +62,7 @@ func (a addresses) lease(uid types.UID) string {
 }
 
 // keep notes the address that a pod has in the log.
-func (a addresses) keep(ip string, uid types.UID) {
-	if ip != "" {
-		a[ip] = uid
-	}
-}
+func (a addresses) keep(ip string, uid types.UID) { a[ip] = uid }
 
 // free gives the address of a pod back.
 func (a addresses) free(ip string, uid types.UID) {

@@ -74,7 +74,7 @@ func (c *change) pullFailed() {
 	c.initialized()
 	for i := range c.pod.Status.ContainerStatuses {
 		s := &c.pod.Status.ContainerStatuses[i]
-		if f, _ := fateOf(s.Image); f != missing {
+		if f, _ := fateOfContainer(&c.pod.Spec, &c.pod.Spec.Containers[i]); f != missing {
 			c.run(s)
 			s.Ready = true
 			continue
@@ -98,14 +98,32 @@ func (c *change) start() {
 		c.end(corev1.PodSucceeded, "PodCompleted")
 	case f == exits1:
 		c.end(corev1.PodFailed, "PodFailed")
-	case f == runs && after == 0:
+	case (f == runs || f == completes) && after == 0:
 		c.containersReady()
 	}
 }
 
+// finish is a pod that is done with its work, and its sidecars with it.
+func (c *change) finish() {
+	for i := range c.pod.Status.ContainerStatuses {
+		c.stop(&c.pod.Status.ContainerStatuses[i])
+	}
+	for i := range c.pod.Status.InitContainerStatuses {
+		if s := &c.pod.Status.InitContainerStatuses[i]; s.State.Running != nil {
+			c.stop(s)
+		}
+	}
+	c.end(corev1.PodSucceeded, "PodCompleted")
+}
+
+func (c *change) stop(s *corev1.ContainerStatus) {
+	s.State = corev1.ContainerState{Terminated: c.terminated(s, 0)}
+	s.Ready, s.Started = false, ptr.To(false)
+}
+
 // startOne starts a container of a pod whose fate is f.
 func (c *change) startOne(s *corev1.ContainerStatus, of *corev1.Container, f fate) {
-	own, after := fateOfContainer(of)
+	own, after := fateOfContainer(&c.pod.Spec, of)
 	c.run(s)
 	switch {
 	case f == exits0 || f == exits1:
@@ -133,6 +151,9 @@ func (c *change) run(s *corev1.ContainerStatus) {
 
 func (c *change) terminated(s *corev1.ContainerStatus, code int32) *corev1.ContainerStateTerminated {
 	t := &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Completed", StartedAt: c.at, FinishedAt: c.at, ContainerID: s.ContainerID}
+	if s.State.Running != nil {
+		t.StartedAt = s.State.Running.StartedAt
+	}
 	if code != 0 {
 		t.Reason = "Error"
 	}
@@ -148,13 +169,7 @@ func (c *change) end(phase corev1.PodPhase, reason string) {
 // initialized is a pod whose init containers have run; those that restart
 // always go on as sidecars.
 func (c *change) initialized() {
-	// Statuses that somebody else wrote need not match the containers.
-	if len(c.pod.Status.ContainerStatuses) != len(c.pod.Spec.Containers) {
-		c.pod.Status.ContainerStatuses = c.waiting(c.pod.Spec.Containers, "ContainerCreating")
-	}
-	if len(c.pod.Status.InitContainerStatuses) != len(c.pod.Spec.InitContainers) {
-		c.pod.Status.InitContainerStatuses = c.waiting(c.pod.Spec.InitContainers, "PodInitializing")
-	}
+	c.sized()
 	c.set(corev1.PodInitialized, corev1.ConditionTrue, "", "")
 	for i := range c.pod.Status.InitContainerStatuses {
 		s := &c.pod.Status.InitContainerStatuses[i]
@@ -164,6 +179,17 @@ func (c *change) initialized() {
 			s.State = corev1.ContainerState{Terminated: c.terminated(s, 0)}
 			s.Started = ptr.To(false)
 		}
+	}
+}
+
+// sized gives a pod as many statuses as containers: those that somebody else
+// wrote need not match.
+func (c *change) sized() {
+	if len(c.pod.Status.ContainerStatuses) != len(c.pod.Spec.Containers) {
+		c.pod.Status.ContainerStatuses = c.waiting(c.pod.Spec.Containers, "ContainerCreating")
+	}
+	if len(c.pod.Status.InitContainerStatuses) != len(c.pod.Spec.InitContainers) {
+		c.pod.Status.InitContainerStatuses = c.waiting(c.pod.Spec.InitContainers, "PodInitializing")
 	}
 }
 
@@ -178,9 +204,10 @@ func (c *change) containersReady() {
 
 // crash ends the containers that crash once more.
 func (c *change) crash() {
+	c.sized()
 	for i := range c.pod.Status.ContainerStatuses {
 		s := &c.pod.Status.ContainerStatuses[i]
-		if f, _ := fateOf(s.Image); f == crashes {
+		if f, _ := fateOfContainer(&c.pod.Spec, &c.pod.Spec.Containers[i]); f == crashes {
 			c.run(s)
 			c.crashOne(s)
 		}

@@ -27,9 +27,14 @@ func (w *World) Due(now time.Time, limit int) []publisher.Step {
 		}
 		w.disarm(i)
 		var s *Step
-		if i.ref.Kind == events.Node {
+		switch i.ref.Kind {
+		case events.Node:
 			s = w.nodeStep(w.hosts[i.ref.Key.Name], now)
-		} else {
+		case claimKind:
+			s = w.claimStep(w.claims[i.ref.Key], now)
+		case volumeKind:
+			s = w.volumeStep(w.volumes[i.ref.Key.Name], now)
+		default:
 			s = w.podStep(w.pods[i.ref.Key], now)
 		}
 		if s != nil {
@@ -56,19 +61,21 @@ func (w *World) Settle(done publisher.Step, err error, now time.Time) {
 	if err == nil {
 		return // it will be observed
 	}
-	var i *item
-	if p := w.pods[s.ref.Key]; s.ref.Kind == events.Pod && p != nil {
-		i = &p.item
-	} else if h := w.hosts[s.ref.Key.Name]; s.ref.Kind == events.Node && h != nil {
-		i = &h.item
-	}
+	i := w.item(s.ref)
 	if i == nil || i.under != s {
 		return // something newer was observed already, and armed it
 	}
 	i.under = nil
 	i.tries++
-	if s.of != nil {
-		w.account(s.of, now)
+	if p := s.of; p != nil {
+		if s.binds && podIP(p.object) == "" {
+			w.ips.free(p.ip, p.ref.UID)
+			p.ip = ""
+		}
+		if p.free {
+			w.move(p, nil, now) // the host that was chosen is not its own after all
+		}
+		w.account(p, now)
 	}
 	pause := min(firstRetry<<min(i.tries-1, 10), lastRetry)
 	if errors.Is(err, events.ErrTooLarge) {
@@ -76,4 +83,78 @@ func (w *World) Settle(done publisher.Step, err error, now time.Time) {
 	}
 	w.disarm(i)
 	w.wake(i, now.Add(pause))
+}
+
+// item returns the item that a step was made of, or nil if it is not there any more.
+func (w *World) item(r events.Ref) *item {
+	switch r.Kind {
+	case events.Node:
+		if h := w.hosts[r.Key.Name]; h != nil {
+			return &h.item
+		}
+	case claimKind:
+		if c := w.claims[r.Key]; c != nil {
+			return &c.item
+		}
+	case volumeKind:
+		if v := w.volumes[r.Key.Name]; v != nil {
+			return &v.item
+		}
+	default:
+		if p := w.pods[r.Key]; p != nil {
+			return &p.item
+		}
+	}
+	return nil
+}
+
+// armPods arms the pods of a host anew after something changed on it, and
+// offers it to those that wait for one.
+func (w *World) armPods(h *host, now time.Time) {
+	for _, p := range h.pods {
+		w.armPod(p, now)
+	}
+	w.offer(h, now)
+}
+
+func (w *World) armHost(h *host, now time.Time) {
+	s, delay, ok := w.nodeStage(h)
+	w.arm(&h.item, s, now)
+	if ok {
+		w.wake(&h.item, h.since.Add(delay))
+	}
+}
+
+func (w *World) armPod(p *pod, now time.Time) {
+	if p.object == nil {
+		return
+	}
+	s, delay, ok := w.podStage(p)
+	w.arm(&p.item, s, now)
+	if ok {
+		w.wake(&p.item, p.since.Add(delay))
+	}
+}
+
+// arm enters a stage and takes the timer of the one before.
+func (w *World) arm(i *item, s stage, now time.Time) {
+	if i.stage != s {
+		i.stage, i.since = s, now
+	}
+	w.disarm(i)
+}
+
+func (w *World) disarm(i *item) {
+	if i.armed {
+		w.timers.Delete(i)
+		i.armed = false
+	}
+}
+
+// wake sets the timer of an item that has no step under way.
+func (w *World) wake(i *item, at time.Time) {
+	if i.under == nil {
+		i.at, i.armed = at, true
+		w.timers.Set(i)
+	}
 }

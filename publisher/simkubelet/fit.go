@@ -2,10 +2,10 @@ package simkubelet
 
 import (
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/component-helpers/resource"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
 
 // resources are what pods use of a host.
@@ -21,9 +21,7 @@ func (r *resources) add(o resources) {
 	r.pods += o.pods
 }
 
-func (r *resources) sub(o resources) {
-	r.add(resources{-o.milliCPU, -o.memory, -o.pods})
-}
+func (r resources) negative() resources { return resources{-r.milliCPU, -r.memory, -r.pods} }
 
 func requestsOf(p *corev1.Pod) resources {
 	l := resource.PodRequests(p, resource.PodResourcesOptions{})
@@ -54,24 +52,45 @@ func lacks(l corev1.ResourceList, used, needs resources) string {
 	return ""
 }
 
-// misfit returns why the scheduler does not bind p to its host, or "".
-func (w *World) misfit(p *pod) string {
-	n := p.host.node
-	for _, t := range n.Spec.Taints {
-		if t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(p.object.Spec.Tolerations, &t) {
-			return fmt.Sprintf("node(s) had untolerated taint {%s: %s}", t.Key, t.Value)
+// misfit returns why the scheduler does not bind p to a host that has a node,
+// or "". The reasons are the scheduler's own, and so is their order.
+func (w *World) misfit(p *pod, h *host) string {
+	n := h.node
+	if n.Spec.Unschedulable && !tolerated(p.object.Spec.Tolerations, &cordoned) {
+		return "node(s) were unschedulable"
+	}
+	for i := range n.Spec.Taints {
+		t := &n.Spec.Taints[i]
+		if t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(p.object.Spec.Tolerations, t) {
+			return "node(s) had untolerated taint(s)"
 		}
 	}
-	for k, v := range sorted(p.object.Spec.NodeSelector) {
-		if have, ok := n.Labels[k]; !ok || have != v {
-			return "node(s) didn't match Pod's node affinity/selector"
-		}
+	if !p.selects(n) {
+		return "node(s) didn't match Pod's node affinity/selector"
 	}
-	used := p.host.used
-	if p.holds {
-		used.sub(p.needs)
+	used := h.used
+	if p.holds && p.host == h {
+		used.add(p.needs.negative())
 	}
 	return lacks(n.Status.Allocatable, used, p.needs)
+}
+
+var cordoned = corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
+
+// selects reports whether a pod may run on a node by its selector and its
+// required affinity.
+func (p *pod) selects(n *corev1.Node) bool {
+	spec := &p.object.Spec
+	if len(spec.NodeSelector) == 0 && (!p.free || spec.Affinity == nil) {
+		return true // pinned: this is its node
+	}
+	if p.wants == nil {
+		a := nodeaffinity.GetRequiredNodeAffinity(p.object)
+		p.wants = &a
+	}
+	// A term that does not parse matches nothing; the others still count.
+	ok, _ := p.wants.Match(n)
+	return ok
 }
 
 func tolerated(ts []corev1.Toleration, taint *corev1.Taint) bool {
@@ -86,12 +105,24 @@ func tolerated(ts []corev1.Toleration, taint *corev1.Taint) bool {
 	return false
 }
 
-// unschedulable is what a scheduler says of a pod that is pinned to one of so
-// many nodes and does not fit there.
-func unschedulable(nodes int, misfit string) string {
-	parts := []string{"1 " + misfit}
-	if nodes > 1 {
-		parts = append(parts, fmt.Sprintf("%d node(s) didn't satisfy plugin(s) [NodeAffinity]", nodes-1))
+// refusal returns what the scheduler says of a pod that is pinned to its host
+// and may not be bound to it, or "".
+func (w *World) refusal(p *pod) string {
+	if why := w.unmet(p); why != "" {
+		return unavailable(w.nodes, why)
 	}
-	return fmt.Sprintf("0/%d nodes are available: %s.", max(nodes, 1), strings.Join(parts, ", "))
+	why := w.misfit(p, p.host)
+	if why == "" {
+		return ""
+	}
+	why = "1 " + why
+	if w.nodes > 1 {
+		why += fmt.Sprintf(", %d node(s) didn't satisfy plugin(s) [NodeAffinity]", w.nodes-1)
+	}
+	return unavailable(w.nodes, why)
+}
+
+// unavailable is what a scheduler says when none of its nodes will do.
+func unavailable(nodes int, why string) string {
+	return fmt.Sprintf("0/%d nodes are available: %s.", nodes, why)
 }

@@ -12,11 +12,12 @@ type fate int
 
 // The fates, worst last: the worst container decides about its pod.
 const (
-	runs    fate = iota
-	exits0       // exit-0: the pod ends as Succeeded
-	crashes      // crash-loop: it runs and ends again and again
-	exits1       // exit-1: the pod ends as Failed
-	missing      // non-existent: the image cannot be pulled
+	runs      fate = iota
+	completes      // it does its work and the pod ends as Succeeded
+	exits0         // exit-0: the pod ends as Succeeded, without having been Ready
+	crashes        // crash-loop: it runs and ends again and again
+	exits1         // exit-1: the pod ends as Failed
+	missing        // non-existent: the image cannot be pulled
 )
 
 // fateOf reads an image. after is how long a container that runs takes to be
@@ -45,16 +46,47 @@ func fateOf(image string) (f fate, after time.Duration) {
 // be ready after they started.
 func fateOfPod(spec *corev1.PodSpec) (f fate, after time.Duration) {
 	for i := range spec.Containers {
-		cf, ca := fateOfContainer(&spec.Containers[i])
+		cf, ca := fateOfContainer(spec, &spec.Containers[i])
 		f, after = max(f, cf), max(after, ca)
 	}
 	return f, after
 }
 
-func fateOfContainer(c *corev1.Container) (fate, time.Duration) {
+// fateOfContainer returns what becomes of a container of a pod: the restart
+// policy says whether it works for ever, and whether it gets a second chance.
+func fateOfContainer(spec *corev1.PodSpec, c *corev1.Container) (fate, time.Duration) {
 	f, after := fateOf(c.Image)
 	if c.ReadinessProbe != nil {
 		after += time.Duration(c.ReadinessProbe.InitialDelaySeconds) * time.Second
 	}
+	never, onFailure := spec.RestartPolicy == corev1.RestartPolicyNever, spec.RestartPolicy == corev1.RestartPolicyOnFailure
+	switch {
+	case f == runs && (never || onFailure):
+		f = completes
+	case f == crashes && never:
+		f = exits1
+	case f == exits1 && onFailure:
+		f = crashes
+	}
 	return f, after
+}
+
+// A container that crashes is restarted after 10 s, 20 s and so on; after so
+// many restarts it stays down, so that a world at rest appends nothing.
+const (
+	firstBackoff = 10 * time.Second
+	lastBackoff  = 5 * time.Minute // a kubelet's
+	maxRestarts  = 5
+	jobRestarts  = 10 // more than a Job's default limit of 6, so that the Job ends before the pod
+)
+
+// backoff returns the pause after n restarts.
+func backoff(n int32) time.Duration { return min(firstBackoff<<max(n-1, 0), lastBackoff) }
+
+// patience is how often a pod is restarted.
+func patience(o *corev1.Pod) int32 {
+	if o.Spec.RestartPolicy == corev1.RestartPolicyOnFailure {
+		return jobRestarts
+	}
+	return maxRestarts
 }

@@ -58,7 +58,7 @@ func (w *World) nodeStep(h *host, now time.Time) *Step {
 		return nil // it came out of the log, so it goes in
 	}
 	s := w.newStep(&h.item, events.VerbUpdated, body, now)
-	s.node = n
+	s.object = n
 	return s
 }
 

@@ -77,7 +77,12 @@ func NewNode(name string, index int, seed int64) *corev1.Node {
 }
 
 func nodeUID(name string, seed int64) types.UID {
-	h := hexDigest("node/" + strconv.FormatInt(seed, 10) + "/" + name)
+	return derivedUID("node/" + strconv.FormatInt(seed, 10) + "/" + name)
+}
+
+// derivedUID returns a uid that is always the same for the same words.
+func derivedUID(words string) types.UID {
+	h := hexDigest(words)
 	// A version 8 UUID (RFC 9562).
 	return types.UID(h[:8] + "-" + h[8:12] + "-8" + h[13:16] + "-a" + h[17:20] + "-" + h[20:32])
 }

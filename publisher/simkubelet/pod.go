@@ -12,7 +12,10 @@ import (
 
 // The stages of a pod.
 const (
-	podAway       stage = "away"       // it targets no simulated node
+	podAway       stage = "away"       // it targets no simulated node, and no scheduler here has it
+	podGated      stage = "gated"      // its scheduling gates are shut
+	podQueued     stage = "queued"     // given a node or marked unschedulable next
+	podStuck      stage = "stuck"      // marked; no node has room
 	podCondemned  stage = "condemned"  // deleted before it was bound; held by finalizers
 	podHeld       stage = "held"       // deleted; held by finalizers
 	podHanging    stage = "hanging"    // deleted; its node is lost
@@ -30,15 +33,9 @@ const (
 	podWarming    stage = "warming"    // runs; Ready next
 	podRecovering stage = "recovering" // its node came back; Ready next
 	podRunning    stage = "running"    // Ready
+	podFinishing  stage = "finishing"  // Ready; done with its work next
 	podCrashing   stage = "crashing/"  // and its restarts: crashes once more next
 	podCrashed    stage = "crashed"    // the back-off is longer than anybody waits
-)
-
-// A container that crashes is restarted after 10 s, 20 s and so on; after so
-// many restarts it stays down, so that a world at rest appends nothing.
-const (
-	firstBackoff = 10 * time.Second
-	maxRestarts  = 5
 )
 
 func ended(p *corev1.Pod) bool {
@@ -49,6 +46,8 @@ func ended(p *corev1.Pod) bool {
 func (w *World) podStage(p *pod) (s stage, delay time.Duration, ok bool) {
 	o := p.object
 	switch {
+	case p.free:
+		return w.freeStage(p)
 	case p.host == nil || !p.host.simulated():
 		return podAway, 0, false
 	case o.DeletionTimestamp != nil:
@@ -86,9 +85,11 @@ func (w *World) deletedStage(p *pod) (stage, time.Duration, bool) {
 func (w *World) unboundStage(p *pod) (stage, time.Duration, bool) {
 	delay := w.delay(w.options.BindDelay, &p.item, "bind")
 	switch {
-	case p.holds || w.misfit(p) == "":
+	case len(p.object.Spec.SchedulingGates) > 0:
+		return podGated, 0, false
+	case p.holds || w.refusal(p) == "":
 		return podBinding, delay, true
-	case condition(p.object, corev1.PodScheduled) == nil:
+	case !marked(p.object):
 		return podUnfit, delay, true
 	}
 	return podWaiting, 0, false
@@ -105,11 +106,13 @@ func (w *World) boundStage(p *pod) (stage, time.Duration, bool) {
 		return podPulling, start, true
 	case o.Status.Phase == corev1.PodPending:
 		return podStarting, start, true
-	case f == crashes && restarts(o) < maxRestarts:
+	case f == crashes && restarts(o) < patience(o):
 		n := restarts(o)
-		return podCrashing + stage(strconv.Itoa(int(n))), firstBackoff << max(n-1, 0), true
+		return podCrashing + stage(strconv.Itoa(int(n))), backoff(n), true
 	case f == crashes:
 		return podCrashed, 0, false
+	case f == completes && isTrue(o, corev1.PodReady):
+		return podFinishing, w.options.RunDelay, true
 	case isTrue(o, corev1.PodReady):
 		return podRunning, 0, false
 	case isTrue(o, corev1.ContainersReady):
@@ -125,20 +128,25 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 		w.armPod(p, now)
 		return nil
 	}
-	if p.stage == podStopping {
+	switch p.stage {
+	case podStopping:
 		return w.goneStep(p, now)
+	case podQueued:
+		return w.schedule(p, now)
 	}
 	o := p.object.DeepCopy()
 	c := change{pod: o, at: stamp(now)}
 	binds := false
 	switch p.stage {
 	case podUnfit:
-		c.unfit(unschedulable(w.nodes, w.misfit(p)))
+		c.unfit(w.refusal(p))
 	case podBinding, podAccepting:
 		binds = true
-		w.accept(&c, p.host)
+		w.accept(&c, p, p.host)
 	case podPulling:
 		c.pullFailed()
+	case podFinishing:
+		c.finish()
 	case podStarting:
 		c.start()
 	case podWarming:
@@ -150,12 +158,17 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 	default:
 		c.crash()
 	}
+	return w.changeStep(p, o, binds, now)
+}
+
+// changeStep is the step by which a pod becomes o.
+func (w *World) changeStep(p *pod, o *corev1.Pod, binds bool, now time.Time) *Step {
 	body, err := events.NewObject(events.Pod, o)
 	if err != nil {
 		return nil // it came out of the log, so it goes in
 	}
 	s := w.newStep(&p.item, events.VerbUpdated, body, now)
-	s.pod, s.of, s.binds = o, p, binds
+	s.object, s.of, s.binds = o, p, binds
 	return s
 }
 
@@ -166,7 +179,7 @@ func (w *World) goneStep(p *pod, now time.Time) *Step {
 }
 
 // accept binds a pod, unless it is, and has its kubelet take it.
-func (w *World) accept(c *change, h *host) {
+func (w *World) accept(c *change, p *pod, h *host) {
 	o := c.pod
 	o.Spec.NodeName = h.ref.Key.Name
 	hostIP := ""
@@ -181,7 +194,8 @@ func (w *World) accept(c *change, h *host) {
 	}
 	ip := hostIP
 	if !o.Spec.HostNetwork {
-		ip = w.ips.lease(o.UID)
+		p.ip = w.ips.lease(o.UID)
+		ip = p.ip
 	}
 	c.accept(ip)
 }
@@ -200,6 +214,12 @@ func condition(o *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition
 		return nil
 	}
 	return &o.Status.Conditions[i]
+}
+
+// marked reports whether a scheduler said that the pod fits nowhere.
+func marked(o *corev1.Pod) bool {
+	c := condition(o, corev1.PodScheduled)
+	return c != nil && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable
 }
 
 func isTrue(o *corev1.Pod, kind corev1.PodConditionType) bool {

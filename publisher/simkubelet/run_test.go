@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
@@ -187,6 +188,90 @@ func TestRolloutThroughFaultsAndRestarts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Pods that nobody pinned, each with a claim, find nodes and volumes through a
+// log that fails and a world that is killed and started again.
+func TestFreePodsThroughFaultsAndRestarts(t *testing.T) {
+	const nodes, pods = 20, 57 // the control plane takes none: three on each other
+	for seed := range uint64(5) {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, nodes)
+			rng, faults := rand.New(rand.NewPCG(seed, 5)), rand.New(rand.NewPCG(seed, 6))
+			c.log.Inject(func(_ events.Expect, es []events.Event) memlog.Fault {
+				if es[0].Source == "test" || faults.IntN(4) > 0 {
+					return memlog.None
+				}
+				return [...]memlog.Fault{memlog.LoseAck, memlog.LoseAppend, memlog.Refuse}[faults.IntN(3)]
+			})
+			join := c.drive()
+			<-time.After(10 * time.Minute)
+			join()
+			for i := range pods {
+				name := fmt.Sprintf("p%d", i)
+				claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "x", UID: types.UID("c" + name)}}
+				c.put("PersistentVolumeClaim", claim)
+				pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "x", UID: types.UID(name)}}
+				pod.Spec.Containers = []corev1.Container{{Name: "c", Image: "i:1"}}
+				pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{
+					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: name}}}}
+				pod.Status.Phase = corev1.PodPending
+				c.put(events.Pod, pod)
+			}
+			for range 20 {
+				stop := c.drive()
+				<-time.After(time.Duration(rng.IntN(300)) * time.Millisecond)
+				stop()
+			}
+			stop := c.drive()
+			<-time.After(10 * time.Minute)
+			all, ready, last := c.pods()
+			if all != pods || ready != pods {
+				t.Errorf("seed %d: %d pods, %d ready, want %d", seed, all, ready, pods)
+			}
+			on, kinds := c.count()
+			for node, n := range on {
+				if n != pods/(nodes-1) {
+					t.Errorf("seed %d: %d pods on %s", seed, n, node)
+				}
+			}
+			if kinds["persistentvolume.created"] != pods || kinds["persistentvolumeclaim.updated"] != pods {
+				t.Errorf("seed %d: %v, want a volume for each claim", seed, kinds)
+			}
+			<-time.After(24 * time.Hour)
+			if _, _, later := c.pods(); later != last {
+				t.Errorf("seed %d: the log grew from %d to %d at rest", seed, last, later)
+			}
+			stop()
+		})
+	}
+}
+
+// count returns how many pods were bound to each node, and how often each type
+// of event is in the log.
+func (c *cluster) count() (on map[string]int, kinds map[events.Type]int) {
+	c.t.Helper()
+	on, kinds = map[string]int{}, map[events.Type]int{}
+	bound := map[events.Key]bool{}
+	for e, err := range c.log.Read(context.Background(), 0) {
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		kinds[e.Type]++
+		o, ok := e.Body.(events.Object)
+		pod := new(corev1.Pod)
+		if !ok || o.Kind != events.Pod {
+			continue
+		}
+		if err := o.Decode(pod); err != nil {
+			c.t.Fatal(err)
+		}
+		if pod.Spec.NodeName != "" && !bound[o.Key] {
+			bound[o.Key] = true
+			on[pod.Spec.NodeName]++
+		}
+	}
+	return on, kinds
 }
 
 // Two worlds that play the same nodes tell each step once.

@@ -3,12 +3,10 @@ package simkubelet
 import (
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"rollcall/events"
 )
 
-// stage is what a node or a pod does until its next step.
+// stage is what a node, pod, claim or volume does until its next step.
 type stage string
 
 // Step is one fact to append, fenced by the last event of its object. It is a
@@ -17,12 +15,11 @@ type Step struct {
 	Fence events.Expect
 	Event events.Event
 
-	ref   events.Ref
-	data  []byte
-	node  *corev1.Node // what the event says, decoded
-	pod   *corev1.Pod
-	of    *pod
-	binds bool // the pod holds what it needs of its host from here on
+	ref    events.Ref
+	data   []byte
+	object any // what the event says, decoded: a pointer to a Kubernetes object
+	of     *pod
+	binds  bool // the pod holds what it needs of its host from here on
 }
 
 // newStep returns the step from an item to what it becomes; a body of Gone

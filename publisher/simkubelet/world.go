@@ -1,6 +1,6 @@
-// Package simkubelet is a simulated world of nodes: a scheduler that binds the
-// pods that are pinned to them, kubelets that run and stop pods, and a node
-// controller that marks nodes that fail.
+// Package simkubelet is a simulated world of nodes: a scheduler that binds
+// pods to them, kubelets that run and stop pods, a node controller that marks
+// nodes that fail, and volumes for the claims that ask for one.
 //
 // It is a fold of the log and keeps nothing else: a new World that reads the
 // log goes on where another was killed. It simulates the nodes with the label
@@ -19,6 +19,7 @@ import (
 
 	"github.com/tidwall/btree"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
@@ -37,9 +38,10 @@ const source = "kubelet"
 // those of a quick cluster.
 type Options struct {
 	JoinDelay  time.Duration // from a node's creation or recovery until it is Ready
-	BindDelay  time.Duration // from a pod's creation until a node has it
+	BindDelay  time.Duration // from a pod's creation until a node has it, a claim's until it has a volume
 	StartDelay time.Duration // from there until its containers run
 	StopDelay  time.Duration // from its deletion until it is gone; at most its grace period
+	RunDelay   time.Duration // from when a pod that is not restarted is Ready until it has done its work; no jitter
 
 	// Jitter lengthens each delay by up to this part of it, always the same
 	// for the same object and delay.
@@ -50,7 +52,7 @@ type Options struct {
 // 0.6 s and stops in 0.1 to 0.3 s.
 func DefaultOptions() Options {
 	return Options{JoinDelay: 100 * time.Millisecond, BindDelay: 20 * time.Millisecond,
-		StartDelay: 200 * time.Millisecond, StopDelay: 100 * time.Millisecond, Jitter: 2}
+		StartDelay: 200 * time.Millisecond, StopDelay: 100 * time.Millisecond, RunDelay: time.Second, Jitter: 2}
 }
 
 // World is a simulated world at one position of a log. It is a
@@ -60,14 +62,19 @@ type World struct {
 	options  Options
 	hosts    map[string]*host
 	pods     map[events.Key]*pod
+	claims   map[events.Key]*claim
+	users    map[events.Key][]*pod // of claims, by key
+	volumes  map[string]*volume
 	nodes    int // that are there, simulated or not
+	binder   binder
 	timers   btree.BTreeG[*item]
 	ips      addresses
 }
 
 // New returns the world before the first event.
 func New(s events.Subjects, o Options) *World {
-	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{}, ips: addresses{}}
+	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{},
+		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{}}
 	w.timers = *btree.NewBTreeGOptions(func(a, b *item) bool {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(string(a.ref.Kind), string(b.ref.Kind)),
 			a.ref.Key.Compare(b.ref.Key), strings.Compare(string(a.ref.UID), string(b.ref.UID))) < 0
@@ -75,7 +82,7 @@ func New(s events.Subjects, o Options) *World {
 	return w
 }
 
-// item is what a node and a pod have in common: where the log last told it,
+// item is what nodes, pods, claims and volumes have in common: where the log last told it,
 // and the timer of its next step.
 type item struct {
 	ref   events.Ref
@@ -95,6 +102,9 @@ type host struct {
 	node *corev1.Node // nil: there is none. Never modified
 	pods []*pod       // by key
 	used resources
+
+	ranked bool // it is in the binder's list
+	load   int64
 }
 
 // simulated reports whether this world plays the node.
@@ -107,14 +117,21 @@ func (h *host) lost() bool { return h.node != nil && h.node.Annotations[FailAnno
 // found again yet.
 func (h *host) silent() bool { return h.lost() || ready(h.node) == corev1.ConditionUnknown }
 
-// pod is a pod that targets a host.
+// pod is a pod that targets a host, or is to be given one.
 type pod struct {
 	item
 	object *corev1.Pod // never modified
 	data   []byte      // its bytes in the log
 	host   *host       // nil: it targets none
 	needs  resources
-	holds  bool // its needs are part of what its host has used
+	holds  bool         // its needs are part of what its host has used
+	ip     string       // leased to it: its own, or that of the step under way
+	claims []events.Key // of its volumes; they never change
+
+	free   bool                               // the binder chooses its host
+	stuck  bool                               // it fits on no host but, perhaps, on those of offers
+	offers []string                           // hosts that changed since
+	wants  *nodeaffinity.RequiredNodeAffinity // nil: not asked yet
 }
 
 func (w *World) host(name string) *host {
@@ -135,6 +152,10 @@ func (w *World) Observe(e events.Event) {
 			w.nodeIs(e, b)
 		case events.Pod:
 			w.podIs(e, b)
+		case claimKind:
+			w.claimIs(e, b)
+		case volumeKind:
+			w.volumeIs(e, b)
 		}
 	case events.Gone:
 		switch b.Kind {
@@ -142,6 +163,10 @@ func (w *World) Observe(e events.Event) {
 			w.nodeGone(e, b.Ref)
 		case events.Pod:
 			w.podGone(e, b.Ref)
+		case claimKind:
+			w.claimGone(e, b.Ref)
+		case volumeKind:
+			w.volumeGone(e, b.Ref)
 		}
 	}
 }
@@ -154,24 +179,27 @@ func clock(e events.Event) time.Time {
 	return e.Stored
 }
 
-// landed reports whether the bytes of an event are those of the step that was
-// handed out, so that they need not be decoded, and ends the step.
-func (i *item) landed(data []byte) bool {
+// read returns the object that an event of i says, and nil if it cannot be
+// decoded: who folds the log's state reports that. It ends the step that was
+// handed out, and takes the object from it if the bytes are the same.
+func read[T any](i *item, o events.Object) *T {
 	s := i.under
 	i.under, i.tries = nil, 0
-	return s != nil && bytes.Equal(s.data, data)
+	if s != nil && bytes.Equal(s.data, o.Data) {
+		return s.object.(*T)
+	}
+	object := new(T)
+	if o.Decode(object) != nil {
+		return nil
+	}
+	return object
 }
 
 func (w *World) nodeIs(e events.Event, o events.Object) {
 	h := w.host(o.Key.Name)
-	var node *corev1.Node
-	if s := h.under; h.landed(o.Data) {
-		node = s.node
-	} else {
-		node = new(corev1.Node)
-		if o.Decode(node) != nil {
-			return // who folds the log's state reports it
-		}
+	node := read[corev1.Node](&h.item, o)
+	if node == nil {
+		return
 	}
 	if h.node == nil {
 		w.nodes++
@@ -180,6 +208,7 @@ func (w *World) nodeIs(e events.Event, o events.Object) {
 		h.stage = "" // another node of the name starts anew
 	}
 	h.node, h.ref.UID, h.seq = node, o.UID, e.Seq
+	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))
 }
@@ -190,6 +219,7 @@ func (w *World) nodeGone(e events.Event, r events.Ref) {
 		w.nodes--
 	}
 	h.node, h.under, h.seq = nil, nil, e.Seq
+	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))
 	w.dropHost(h)
@@ -212,21 +242,24 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		p = &pod{item: item{ref: o.Ref}}
 		w.pods[o.Key] = p
 	}
-	if s := p.under; p.landed(o.Data) {
-		p.object = s.pod
-	} else {
-		object := new(corev1.Pod)
-		if o.Decode(object) != nil {
-			return
-		}
-		p.object = object
+	object := read[corev1.Pod](&p.item, o)
+	if object == nil {
+		return
 	}
-	p.seq, p.data = e.Seq, o.Data
+	if p.object == nil {
+		w.mount(p, object)
+	}
+	p.object, p.seq, p.data, p.wants = object, e.Seq, o.Data, nil
+	w.unstick(p)
 	w.need(p)
 	w.place(p)
-	w.ips.keep(podIP(p.object), o.UID)
+	if ip := podIP(object); ip != "" {
+		p.ip = ip
+		w.ips.keep(ip, o.UID)
+	}
 	w.account(p, clock(e))
 	w.armPod(p, clock(e))
+	w.armClaims(p, clock(e))
 }
 
 func (w *World) podGone(e events.Event, r events.Ref) {
@@ -238,28 +271,30 @@ func (w *World) podGone(e events.Event, r events.Ref) {
 // forget takes a pod out of the world.
 func (w *World) forget(p *pod, now time.Time) {
 	delete(w.pods, p.ref.Key)
-	if p.object != nil {
-		w.ips.free(podIP(p.object), p.ref.UID)
-	}
+	w.ips.free(p.ip, p.ref.UID)
 	w.disarm(&p.item)
+	w.unstick(p)
 	w.move(p, nil, now)
+	w.unmount(p)
+	w.armClaims(p, now)
 }
 
 // need keeps what a pod needs of its host.
 func (w *World) need(p *pod) {
 	if p.holds {
-		p.host.used.sub(p.needs)
+		w.use(p.host, p.needs.negative())
 	}
 	p.needs = requestsOf(p.object)
 	if p.holds {
-		p.host.used.add(p.needs)
+		w.use(p.host, p.needs)
 	}
 }
 
 // place puts a pod on the host that it is bound or pinned to.
 func (w *World) place(p *pod) {
 	var to *host
-	if name, ok := daemonpod.TargetNode(&p.object.Spec); ok {
+	name, ok := daemonpod.TargetNode(&p.object.Spec)
+	if p.free = !ok; ok {
 		to = w.host(name)
 	}
 	if to != p.host {
@@ -267,17 +302,29 @@ func (w *World) place(p *pod) {
 	}
 }
 
-func byKey(a *pod, key events.Key) int { return a.ref.Key.Compare(key) }
+// with returns a list of pods that is ordered by key with p in it.
+func with(pods []*pod, p *pod) []*pod {
+	i, _ := slices.BinarySearchFunc(pods, p.ref.Key, byKey)
+	return slices.Insert(pods, i, p)
+}
+
+func without(pods []*pod, p *pod) []*pod {
+	i, ok := slices.BinarySearchFunc(pods, p.ref.Key, byKey)
+	if !ok {
+		return pods
+	}
+	return slices.Delete(pods, i, i+1)
+}
+
+func byKey(p *pod, key events.Key) int { return p.ref.Key.Compare(key) }
 
 // move takes a pod from its host to another, or to none.
 func (w *World) move(p *pod, to *host, now time.Time) {
 	if from := p.host; from != nil {
-		if i, ok := slices.BinarySearchFunc(from.pods, p.ref.Key, byKey); ok {
-			from.pods = slices.Delete(from.pods, i, i+1)
-		}
+		from.pods = without(from.pods, p)
 		freed := p.holds
 		if p.holds {
-			from.used.sub(p.needs)
+			w.use(from, p.needs.negative())
 			p.holds = false
 		}
 		if freed {
@@ -287,8 +334,7 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 	}
 	p.host = to
 	if to != nil {
-		i, _ := slices.BinarySearchFunc(to.pods, p.ref.Key, byKey)
-		to.pods = slices.Insert(to.pods, i, p)
+		to.pods = with(to.pods, p)
 	}
 }
 
@@ -302,58 +348,9 @@ func (w *World) account(p *pod, now time.Time) {
 	}
 	p.holds = holds
 	if holds {
-		p.host.used.add(p.needs)
+		w.use(p.host, p.needs)
 		return
 	}
-	p.host.used.sub(p.needs)
+	w.use(p.host, p.needs.negative())
 	w.armPods(p.host, now)
-}
-
-// armPods arms the pods of a host anew after something changed on it.
-func (w *World) armPods(h *host, now time.Time) {
-	for _, p := range h.pods {
-		w.armPod(p, now)
-	}
-}
-
-func (w *World) armHost(h *host, now time.Time) {
-	s, delay, ok := w.nodeStage(h)
-	w.arm(&h.item, s, now)
-	if ok {
-		w.wake(&h.item, h.since.Add(delay))
-	}
-}
-
-func (w *World) armPod(p *pod, now time.Time) {
-	if p.object == nil {
-		return
-	}
-	s, delay, ok := w.podStage(p)
-	w.arm(&p.item, s, now)
-	if ok {
-		w.wake(&p.item, p.since.Add(delay))
-	}
-}
-
-// arm enters a stage and takes the timer of the one before.
-func (w *World) arm(i *item, s stage, now time.Time) {
-	if i.stage != s {
-		i.stage, i.since = s, now
-	}
-	w.disarm(i)
-}
-
-func (w *World) disarm(i *item) {
-	if i.armed {
-		w.timers.Delete(i)
-		i.armed = false
-	}
-}
-
-// wake sets the timer of an item that has no step under way.
-func (w *World) wake(i *item, at time.Time) {
-	if i.under == nil {
-		i.at, i.armed = at, true
-		w.timers.Set(i)
-	}
 }

@@ -115,6 +115,10 @@ func (st *stand) check() {
 		}
 		fresh.Observe(e)
 	}
+	// What a world finds out in vain, another finds out again: no more.
+	if steps := fresh.Due(st.now, 1000); len(steps) > 0 {
+		st.t.Fatalf("after reading the log, a world would do %+v", steps[0].(*Step).Event)
+	}
 	if got, want := fingerprint(st.w), fingerprint(fresh); got != want {
 		st.t.Fatalf("the world is\n%s\nand after reading the log\n%s", got, want)
 	}
@@ -146,7 +150,19 @@ func fingerprint(w *World) string {
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(w.pods), events.Key.Compare) {
 		p := w.pods[key]
-		fmt.Fprintf(&b, "%s %s seq=%d since=%v armed=%v %v holds=%v\n", key, p.stage, p.seq, p.since.Sub(epoch), p.armed, p.at.Sub(epoch)*b2d(p.armed), p.holds)
+		since := p.since.Sub(epoch) * b2d(p.stage != podStuck) // when it was tried last
+		fmt.Fprintf(&b, "%s %s seq=%d since=%v armed=%v %v holds=%v\n", key, p.stage, p.seq, since, p.armed, p.at.Sub(epoch)*b2d(p.armed), p.holds)
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(w.claims), events.Key.Compare) {
+		c := w.claims[key]
+		fmt.Fprintf(&b, "%s %s seq=%d armed=%v\n", key, c.stage, c.seq, c.armed)
+	}
+	for _, name := range slices.Sorted(maps.Keys(w.volumes)) {
+		v := w.volumes[name]
+		fmt.Fprintf(&b, "%s %s seq=%d armed=%v claim=%v\n", name, v.stage, v.seq, v.armed, v.claim != nil)
+	}
+	for _, key := range slices.SortedFunc(maps.Keys(w.users), events.Key.Compare) {
+		fmt.Fprintf(&b, "%s used by %d\n", key, len(w.users[key]))
 	}
 	fmt.Fprintf(&b, "nodes=%d timers=%d", w.nodes, w.timers.Len())
 	return b.String()
@@ -167,7 +183,10 @@ func (st *stand) line(e events.Event) string {
 	if !ok {
 		return head
 	}
-	if o.Kind == events.Node {
+	switch o.Kind {
+	case claimKind, volumeKind:
+		return head + st.volumeLine(o)
+	case events.Node:
 		n := new(corev1.Node)
 		if err := o.Decode(n); err != nil {
 			st.t.Fatal(err)
@@ -197,6 +216,9 @@ func (st *stand) line(e events.Event) string {
 			text += "=" + string(c.Status)
 			if c.Reason != "" {
 				text += "(" + c.Reason + ")"
+			}
+			if c.Reason == corev1.PodReasonUnschedulable {
+				text += "\n          " + c.Message
 			}
 			conditions = append(conditions, text)
 		}
@@ -230,7 +252,9 @@ func (st *stand) newPod(name, on, image string) *corev1.Pod {
 	p.Spec.Tolerations = daemonpod.Tolerations(&p.Spec)
 	p.Spec.TerminationGracePeriodSeconds = ptr.To[int64](30)
 	p.Status.Phase = corev1.PodPending
-	daemonpod.Pin(&p.Spec, on)
+	if on != "" {
+		daemonpod.Pin(&p.Spec, on)
+	}
 	return p
 }
 
@@ -238,7 +262,7 @@ func (st *stand) newPod(name, on, image string) *corev1.Pod {
 func TestConversations(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
 		st := newStand(t, Options{JoinDelay: time.Second, BindDelay: 100 * time.Millisecond,
-			StartDelay: time.Second, StopDelay: 500 * time.Millisecond})
+			StartDelay: time.Second, StopDelay: 500 * time.Millisecond, RunDelay: time.Second})
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			st.t = t
 			return st.converse(d)
@@ -277,7 +301,7 @@ func (st *stand) converse(d *datadriven.TestData) string {
 		st.append("node.deleted", events.Gone{Ref: st.w.hosts[name].ref})
 	case "pod":
 		var on, image string
-		d.ScanArgs(st.t, "on", &on)
+		d.MaybeScanArgs(st.t, "on", &on)
 		image = "i:1"
 		d.MaybeScanArgs(st.t, "image", &image)
 		p := st.newPod(name, on, image)
@@ -290,7 +314,7 @@ func (st *stand) converse(d *datadriven.TestData) string {
 	case "drop-pod":
 		st.append("pod.deleted", events.Gone{Ref: st.w.pods[events.Key{Namespace: "x", Name: name}].ref})
 	default:
-		d.Fatalf(st.t, "unknown command %s", d.Cmd)
+		return st.converseMore(d, name)
 	}
 	return "ok"
 }
@@ -303,11 +327,14 @@ func (st *stand) alterNode(n *corev1.Node, d *datadriven.TestData) {
 		case "cordon":
 			n.Spec.Unschedulable = a.Vals[0] == "true"
 		case "simulated":
-			n.Labels[SimulatedLabel] = a.Vals[0]
+			metav1.SetMetaDataLabel(&n.ObjectMeta, SimulatedLabel, a.Vals[0])
 		case "cpu", "memory", "pods":
 			n.Status.Allocatable[corev1.ResourceName(a.Key)] = resource.MustParse(a.Vals[0])
 		case "label":
 			n.Labels[a.Vals[0]] = "true"
+		case "bare":
+			// As kubectl makes it and admission leaves it.
+			n.Labels, n.Status, n.Spec.ProviderID = map[string]string{}, corev1.NodeStatus{}, ""
 		case "taint":
 			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: a.Vals[0], Effect: corev1.TaintEffectNoSchedule})
 		case "untaint":
@@ -323,6 +350,24 @@ func (st *stand) alterPod(p *corev1.Pod, d *datadriven.TestData) {
 		switch a.Key {
 		case "bound":
 			p.Spec.NodeName = a.Vals[0]
+		case "restart":
+			p.Spec.RestartPolicy = corev1.RestartPolicy(a.Vals[0])
+		case "scheduler":
+			p.Spec.SchedulerName = a.Vals[0]
+		case "gate":
+			p.Spec.SchedulingGates = nil
+			if a.Vals[0] != "none" {
+				p.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: a.Vals[0]}}
+			}
+		case "claims":
+			for _, claim := range a.Vals {
+				p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: claim, VolumeSource: corev1.VolumeSource{
+					PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: claim}}})
+			}
+		case "wants":
+			p.Spec.Affinity = wants(corev1.NodeSelectorRequirement{Key: a.Vals[0], Operator: corev1.NodeSelectorOpExists})
+		case "tolerates":
+			p.Spec.Tolerations = []corev1.Toleration{{Key: a.Vals[0], Operator: corev1.TolerationOpExists}}
 		case "cpu", "memory":
 			p.Spec.Containers[0].Resources.Requests = corev1.ResourceList{corev1.ResourceName(a.Key): resource.MustParse(a.Vals[0])}
 		case "probe":

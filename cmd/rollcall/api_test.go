@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+	"k8s.io/component-base/version"
+	"k8s.io/klog/v2"
+)
+
+// TestListen holds what --listen understands, and by which names the server is
+// reached then.
+func TestListen(t *testing.T) {
+	for _, c := range []struct {
+		listen string
+		host   string
+		port   string
+		named  string // one of its hosts
+		err    string
+	}{
+		{"none", "", "", "", ""},
+		{"127.0.0.1:0", "127.0.0.1", "0", "127.0.0.1", ""},
+		{"localhost:6443", "127.0.0.1", "6443", "localhost", ""},
+		{"[::1]:0", "::1", "0", "::1", ""},
+		{"10.1.2.3:65535", "10.1.2.3", "65535", "10.1.2.3", ""},
+		{":6443", "", "6443", "127.0.0.1", ""},
+		{"", "", "", "", "it is no address"},
+		{"127.0.0.1", "", "", "", "it is no address"},
+		{"::1:0", "", "", "", "it is no address"},
+		{"127.0.0.1:65536", "", "", "", `"65536" is no port`},
+		{"127.0.0.1:", "", "", "", `"" is no port`},
+		{"127.0.0.1:https", "", "", "", `"https" is no port`},
+		{"example.org:1", "", "", "", "use 127.0.0.1:1"},
+		{"1.2.3:5", "", "", "", "is no IP address"},
+		{"None", "", "", "", "it is no address"},
+	} {
+		a, err := parseListen(c.listen)
+		if (err != nil) != (c.err != "") || err != nil && (!strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), "E-CLI-LISTEN: ")) {
+			t.Errorf("%q: error %v, want %q", c.listen, err, c.err)
+		}
+		if a != (apiAddress{c.host, c.port}) {
+			t.Errorf("%q is %+v", c.listen, a)
+		}
+		if c.named == "" {
+			continue
+		}
+		hosts, err := a.hosts()
+		if err != nil || !slices.Contains(hosts, c.named) || len(hosts) != len(slices.Compact(slices.Sorted(slices.Values(hosts)))) {
+			t.Errorf("%q is reached by %v, %v", c.listen, hosts, err)
+		}
+	}
+}
+
+// TestServerURL: a server on every address is reached through loopback.
+func TestServerURL(t *testing.T) {
+	for _, c := range []struct {
+		a    apiAddress
+		at   string
+		want string
+	}{
+		{apiAddress{"127.0.0.1", "0"}, "127.0.0.1", "https://127.0.0.1:77"},
+		{apiAddress{"::1", "0"}, "::1", "https://[::1]:77"},
+		{apiAddress{"", "77"}, "::", "https://127.0.0.1:77"},
+		{apiAddress{"0.0.0.0", "77"}, "0.0.0.0", "https://127.0.0.1:77"},
+	} {
+		if got := c.a.serverURL(&net.TCPAddr{IP: net.ParseIP(c.at), Port: 77}); got != c.want {
+			t.Errorf("%+v: %s, want %s", c.a, got, c.want)
+		}
+	}
+}
+
+// TestListenTaken: an address that is in use is refused with its reason.
+func TestListenTaken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	a, err := parseListen(l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "E-CLI-LISTEN: the Kubernetes API cannot be served there (--listen " + l.Addr().String() + "): bind: address already in use; use another port, or port 0 for any"
+	if err := a.probe(); err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+	if err := (apiAddress{"127.0.0.1", "0"}).probe(); err != nil {
+		t.Errorf("any port: %v", err)
+	}
+}
+
+func TestControllers(t *testing.T) {
+	got, err := checkControllers([]string{"job", "daemonset", "job"})
+	if err != nil || !slices.Equal(got, []string{"job", "daemonset"}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := checkControllers(nil); err != nil || len(got) > 0 {
+		t.Errorf("%v, %v", got, err)
+	}
+	for name, want := range map[string]string{"deployments": "did you mean deployment?", "": "choose from daemonset, ", "endpointslice": "choose from"} {
+		if _, err := checkControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", name, err, want)
+		}
+	}
+}
+
+// TestLogKubernetes: the log of Kubernetes' libraries is not ours to show,
+// unless it is asked for.
+func TestLogKubernetes(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := os.Stderr
+	os.Stderr = f
+	defer func() {
+		os.Stderr = was
+		if err := errors.Join(logKubernetes(-1), f.Close()); err != nil {
+			t.Error(err)
+		}
+	}()
+	for _, c := range []struct {
+		level int
+		lines int
+	}{{-1, 0}, {0, 2}, {3, 3}, {-1, 0}} {
+		if err := errors.Join(logKubernetes(c.level), f.Truncate(0)); err != nil {
+			t.Fatal(err)
+		}
+		klog.Error("an error")
+		klog.Warning("a warning")
+		klog.V(3).Info("a detail")
+		b, err := os.ReadFile(f.Name())
+		if err != nil || bytes.Count(b, []byte("\n")) != c.lines {
+			t.Errorf("level %d: %q, %v; want %d lines", c.level, b, err, c.lines)
+		}
+	}
+}
+
+// TestAsKubectl: the program is kubectl by its name or by its first argument.
+func TestAsKubectl(t *testing.T) {
+	for _, c := range []struct {
+		args    string
+		rest    string
+		own, ok bool
+	}{
+		{"rollcall kubectl get pods", "get pods", true, true},
+		{"/usr/bin/rollcall kubectl", "", true, true},
+		{"/home/u/bin/kubectl get -h", "get -h", false, true},
+		{"kubectl kubectl", "kubectl", false, true},
+		{"kubectl.exe version", "", false, false},
+		{"rollcall get kubectl", "", false, false},
+		{"rollcall", "", false, false},
+		{"", "", false, false},
+	} {
+		rest, own, ok := asKubectl(strings.Fields(c.args))
+		if strings.Join(rest, " ") != c.rest || own != c.own || ok != c.ok {
+			t.Errorf("%q: %q, %v, %v", c.args, rest, own, ok)
+		}
+	}
+}
+
+func TestHasFlag(t *testing.T) {
+	for args, want := range map[string]bool{
+		"get --kubeconfig k": true, "--kubeconfig=k get": true, "get": false, "exec p -- x --kubeconfig k": false, "get --kubeconfigs k": false,
+	} {
+		if got := hasFlag(strings.Fields(args), "--kubeconfig"); got != want {
+			t.Errorf("%q: %v", args, got)
+		}
+	}
+}
+
+// TestVersion: clients and the server tell the version of Kubernetes that
+// go.mod names, however the program was built.
+func TestVersion(t *testing.T) {
+	out, err := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := strings.TrimSpace(string(out)); v != kubernetesVersion || !strings.HasPrefix(v, "v"+kubernetesMajor+"."+kubernetesMinor+".") {
+		t.Errorf("go.mod has %s, the program says %s, %s and %s", v, kubernetesVersion, kubernetesMajor, kubernetesMinor)
+	}
+	if v := version.Get(); v.GitVersion != kubernetesVersion || v.Major != kubernetesMajor || v.Minor != kubernetesMinor {
+		t.Errorf("the version inside is %+v", v)
+	}
+	if agent := rest.DefaultKubernetesUserAgent(); !strings.Contains(agent, "/"+kubernetesVersion+" ") || strings.Contains(agent, "Format") {
+		t.Errorf("clients name themselves %s", agent)
+	}
+}

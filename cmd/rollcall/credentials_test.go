@@ -1,0 +1,99 @@
+package main
+
+import (
+	"bytes"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rollcall/events"
+)
+
+// TestCredentials: they are made once, for the owner only, and again when they
+// end soon or the server has another address; the authority stays the same.
+func TestCredentials(t *testing.T) {
+	dir, now := t.TempDir(), time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	local := []string{"localhost", "127.0.0.1"}
+	first := verified(t, dir, local, now)
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 3 {
+		t.Errorf("%d files, want 3; %v", len(entries), err)
+	}
+	for _, e := range entries {
+		if i, err := e.Info(); err != nil || i.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", e.Name(), i.Mode(), err)
+		}
+	}
+	for _, c := range []struct {
+		why       string
+		hosts     []string
+		after     time.Duration
+		same, was bool // the serving certificate; the authority
+	}{
+		{"at once", local, 0, true, true},
+		{"fewer names", local[:1], time.Hour, true, true},
+		{"another address", []string{"127.0.0.1", "10.1.2.3"}, time.Hour, false, true},
+		{"one that was lost with it", local, time.Hour, false, true},
+		{"long before its end", local, servingValid - renewBefore, true, true},
+		{"near its end", local, servingValid - renewBefore + 2*time.Hour, false, true},
+		{"after years", local, caValid - renewBefore + time.Hour, false, false},
+	} {
+		next := verified(t, dir, c.hosts, now.Add(c.after))
+		if same := bytes.Equal(next.cert, first.cert); same != c.same {
+			t.Errorf("%s: the same certificate %v, want %v", c.why, same, c.same)
+		}
+		if same := bytes.Equal(next.ca, first.ca); same != c.was {
+			t.Errorf("%s: the same authority %v, want %v", c.why, same, c.was)
+		}
+		if next.token != first.token || len(next.token) < 26 {
+			t.Errorf("%s: token %q, was %q", c.why, next.token, first.token)
+		}
+		first = next
+	}
+}
+
+// verified returns credentials that a client accepts for all of the hosts.
+func verified(t *testing.T, dir string, hosts []string, now time.Time) credentials {
+	t.Helper()
+	c, err := ensureCredentials(dir, hosts, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(c.ca) {
+		t.Fatalf("no authority in %s", c.ca)
+	}
+	block, _ := pem.Decode(c.cert)
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range hosts {
+		if _, err := leaf.Verify(x509.VerifyOptions{DNSName: h, Roots: roots, CurrentTime: now}); err != nil {
+			t.Errorf("%s: %v", h, err)
+		}
+	}
+	return c
+}
+
+// TestDamagedCredentials: what cannot be read is refused and not made anew,
+// because clients rely on it.
+func TestDamagedCredentials(t *testing.T) {
+	for _, file := range []string{tokenFile, caFile, servingFile} {
+		dir := t.TempDir()
+		if _, err := ensureCredentials(dir, []string{"localhost"}, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), []byte("\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var e *events.Error
+		if _, err := ensureCredentials(dir, []string{"localhost"}, time.Now()); !errors.As(err, &e) || e.Code != "E-STORE-FILE" || e.Where != filepath.Join(dir, file) {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}

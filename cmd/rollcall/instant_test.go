@@ -1,0 +1,69 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/events"
+)
+
+// TestInstant holds what --at understands, and the line for what it does not.
+func TestInstant(t *testing.T) {
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("", 2*60*60))
+	for _, c := range []struct {
+		at   string
+		want instant
+		err  string
+	}{
+		{at: "48210", want: instant{seq: 48210}},
+		{at: "#48210", want: instant{seq: 48210}},
+		{at: " 1 ", want: instant{seq: 1}},
+		{at: "-5m", want: instant{time: now.Add(-5 * time.Minute)}},
+		{at: "-1h30m", want: instant{time: now.Add(-90 * time.Minute)}},
+		{at: "2026-02-28T23:00:00Z", want: instant{time: time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC)}},
+		{at: "2026-03-01T11:59:59.5+02:00", want: instant{time: now.Add(-500 * time.Millisecond)}},
+		{at: "2026-03-01", want: instant{time: now.Add(-12 * time.Hour)}},
+		{at: "0", err: "nothing is before the first event"},
+		{at: "#0", err: "nothing is before"},
+		{at: "2026-03-02", err: "in the future"},
+		{at: "2026-03-01T10:00:01Z", err: "in the future"},
+		{at: "5m", err: "it is no point in time"},
+		{at: "+5m", err: "such as 2026-03-01T10:00:00Z"},
+		{at: "-5", err: "no point in time"},
+		{at: "--5m", err: "no point in time"},
+		{at: "18446744073709551616", err: "no point in time"},
+		{at: "2026-02-30", err: "no point in time"},
+		{at: "yesterday", err: `"yesterday" cannot be shown (--at)`},
+		{at: "", err: "no point in time"},
+	} {
+		got, err := parseInstant(c.at, now)
+		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%q: error %v, want %q", c.at, err, c.err)
+		}
+		if got.seq != c.want.seq || !got.time.Equal(c.want.time) {
+			t.Errorf("%q is %v, want %v", c.at, got, c.want)
+		}
+	}
+}
+
+// TestHolds: an instant is after the event at its position, and after those
+// stored at its very time.
+func TestHolds(t *testing.T) {
+	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		at   instant
+		e    events.Event
+		want bool
+	}{
+		{instant{seq: 7}, events.Event{Seq: 7}, true},
+		{instant{seq: 7}, events.Event{Seq: 8}, false},
+		{instant{time: at}, events.Event{Seq: 1, Stored: at}, true},
+		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(1)}, false},
+		{instant{}, events.Event{Seq: 1 << 40, Stored: at}, true},
+	} {
+		if got := c.at.holds(c.e); got != c.want {
+			t.Errorf("%v holds #%d of %v: %v", c.at, c.e.Seq, c.e.Stored, got)
+		}
+	}
+}

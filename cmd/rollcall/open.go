@@ -1,0 +1,143 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/events"
+	"rollcall/projector/apiserver"
+)
+
+// openOptions are the flags of open.
+type openOptions struct {
+	at      string
+	instant instant
+	api     apiOptions
+}
+
+func (s *session) openCommand() *cobra.Command {
+	var o openOptions
+	c := &cobra.Command{Use: "open", Short: "Serve the Kubernetes API as the cluster was, to be read with any kubectl", Args: takes(0, 0),
+		Long: `open serves the cluster as it was after an event of its log, from the data
+directory or beside the instance that runs. Nothing can be changed there. It
+stays until it is stopped, and leaves nothing behind.
+
+An instant is a position (48210, or '#48210' as rollcall log prints it), a time
+(RFC 3339, or a date for its midnight), or how long before now (-5m).`,
+		Example: `  rollcall open --at 48210
+  rollcall open --at -5m --data ./cluster`}
+	t := addTarget(c)
+	c.Flags().StringVar(&o.at, "at", "", "instant to show (default: the end of the log)")
+	addAPIFlags(c, &o.api)
+	c.RunE = func(c *cobra.Command, _ []string) (err error) {
+		if o.at != "" || c.Flags().Changed("at") {
+			if o.instant, err = parseInstant(o.at, time.Now()); err != nil {
+				return err
+			}
+		}
+		if o.api.listen == noListen {
+			return usageError("E-CLI-FLAG", "--listen none leaves nothing to open", "give an address, or leave it out")
+		}
+		if err := firstError(o.api.check(c.Flags().Changed), logKubernetes(o.api.verbosity)); err != nil {
+			return err
+		}
+		feed, m, err := s.readPast(c.Context(), t, o.instant)
+		if err != nil {
+			return err
+		}
+		return s.servePast(c.Context(), t.cluster, feed, m, o)
+	}
+	return c
+}
+
+// moment is where a log was folded up to.
+type moment struct {
+	seq  events.Seq
+	time time.Time
+}
+
+func (m moment) String() string {
+	return fmt.Sprintf("#%d (%s)", m.seq, m.time.UTC().Format("2006-01-02 15:04:05.000 UTC"))
+}
+
+// foldUntil feeds the events that an instant holds, and returns the last.
+func (a *archive) foldUntil(ctx context.Context, at instant, feed func(events.Event)) (m moment, err error) {
+	info, err := a.Info(ctx)
+	if err != nil {
+		return m, err
+	}
+	if at.seq > info.Last {
+		return m, instantError(fmt.Sprint(at.seq), "it is after the end of the log", fmt.Sprintf("the log ends at %d", info.Last))
+	}
+	p := a.counting("reading the log", info.Last)
+	defer p.done()
+	for e, err := range a.Read(ctx, 0) {
+		if err != nil {
+			return m, err
+		}
+		if !at.holds(e) {
+			if m.seq == 0 {
+				return m, instantError(at.time.Format(time.RFC3339), "it is before the first event", "the log begins at "+e.Stored.Format(time.RFC3339Nano))
+			}
+			break
+		}
+		feed(e)
+		m = moment{e.Seq, e.Stored}
+		p.at.Store(uint64(e.Seq))
+	}
+	if m.seq == 0 {
+		return m, &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
+	}
+	return m, nil
+}
+
+// readPast reads the log up to an instant. It has let go of the data directory
+// when it returns: an up may start on it meanwhile.
+func (s *session) readPast(ctx context.Context, t *target, at instant) (*apiserver.Feed, moment, error) {
+	a, err := t.open(ctx, s)
+	if err != nil {
+		return nil, moment{}, err
+	}
+	defer a.close()
+	feed := apiserver.NewFeed()
+	m, err := a.foldUntil(ctx, at, feed.Follow)
+	return feed, m, err
+}
+
+// servePast serves the cluster as it was until ctx is done.
+func (s *session) servePast(ctx context.Context, cluster string, feed *apiserver.Feed, m moment, o openOptions) (err error) {
+	subjects, err := events.NewSubjects(cluster)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "rollcall-")
+	if err != nil {
+		return fmt.Errorf("make a directory for the kubeconfig: %w", err)
+	}
+	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
+	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m)})
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- api.server.Run(ctx) }()
+	select {
+	case <-api.server.Ready():
+		s.out.printf("rollcall  cluster %s as it was at %s, to be read only\n%s  Stop     Ctrl-C\n\n%s\n", cluster, m, api.lines(), exportLine(api.kubeconfig))
+		err = <-ended
+	case err = <-ended:
+	}
+	if ctx.Err() != nil {
+		return s.out.failure() // it was stopped
+	}
+	return err
+}
+
+// readOnlyText is the refusal of a write to what has been.
+func readOnlyText(m moment) string {
+	return fmt.Sprintf("the cluster is shown as it was at %s: nothing can be changed there; run `rollcall up` on the data directory to go on from its end", m)
+}

@@ -1,0 +1,160 @@
+package simkubelet
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// Line is one line that a container wrote.
+type Line struct {
+	At   time.Time
+	Text string
+}
+
+// A container that runs says so every minute; the last of these lines are kept,
+// as a kubelet keeps the last of its files.
+const (
+	aliveEvery = time.Minute
+	aliveKept  = 100
+)
+
+// Logs returns the lines that a simulated container of a pod had written by
+// now, oldest first; with previous those of the one before its last restart.
+// No name means the only container. The same pod gives the same lines, and a
+// later now more of them. A container that has no lines because it has not
+// started is a BadRequest with a kubelet's message; a pod that is on no node
+// has no lines and no error, as with Kubernetes.
+func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) ([]Line, error) {
+	name, err := logged(pod, container)
+	if err != nil || pod.Spec.NodeName == "" {
+		return nil, err
+	}
+	s := statusOf(pod, name)
+	if s == nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not available", name, pod.Name))
+	}
+	l, why := runOf(s, previous)
+	if why != "" {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf(why, name, pod.Name))
+	}
+	lines := slices.Concat(l.first(pod, s), l.alive(now), l.last(pod, s))
+	slices.SortStableFunc(lines, func(a, b Line) int { return a.At.Compare(b.At) })
+	return slices.DeleteFunc(lines, func(l Line) bool { return l.At.After(now) }), nil
+}
+
+// logged returns the container of a pod that is asked for by name or as the only one.
+func logged(pod *corev1.Pod, container string) (string, error) {
+	var names []string
+	for _, cs := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range cs {
+			names = append(names, cs[i].Name)
+		}
+	}
+	for i := range pod.Spec.EphemeralContainers {
+		names = append(names, pod.Spec.EphemeralContainers[i].Name)
+	}
+	switch {
+	case container == "" && len(pod.Spec.Containers) == 1:
+		return pod.Spec.Containers[0].Name, nil
+	case container == "":
+		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names))
+	case !slices.Contains(names, container):
+		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", container, pod.Name))
+	}
+	return container, nil
+}
+
+func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
+	for _, ss := range [][]corev1.ContainerStatus{
+		pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses, pod.Status.EphemeralContainerStatuses} {
+		for i := range ss {
+			if ss[i].Name == container {
+				return &ss[i]
+			}
+		}
+	}
+	return nil
+}
+
+// life is a container from one start to its end.
+type life struct {
+	from  time.Time
+	end   *corev1.ContainerStateTerminated // nil: it runs
+	start int32                            // how often it was restarted before
+}
+
+// runOf returns the life whose lines are asked for, or why there is none: a
+// format with the names of container and pod.
+func runOf(s *corev1.ContainerStatus, previous bool) (l life, why string) {
+	last, now := s.LastTerminationState.Terminated, s.State
+	switch {
+	case previous && last == nil:
+		return life{}, "previous terminated container %q in pod %q not found"
+	case !previous && now.Running != nil:
+		return life{from: now.Running.StartedAt.Time, start: s.RestartCount}, ""
+	case !previous && now.Terminated != nil:
+		return life{now.Terminated.StartedAt.Time, now.Terminated, s.RestartCount}, ""
+	case last != nil:
+		return life{last.StartedAt.Time, last, max(s.RestartCount-1, 0)}, ""
+	case now.Waiting == nil:
+		return life{}, "container %q in pod %q is waiting to start - no logs yet"
+	}
+	switch now.Waiting.Reason {
+	case "ErrImagePull":
+		return life{}, "container %q in pod %q is waiting to start: image can't be pulled"
+	case "ImagePullBackOff":
+		return life{}, "container %q in pod %q is waiting to start: trying and failing to pull image"
+	}
+	return life{}, "container %q in pod %q is waiting to start: " + now.Waiting.Reason
+}
+
+// first are the lines of a container that came up.
+func (l life) first(pod *corev1.Pod, s *corev1.ContainerStatus) []Line {
+	text := fmt.Sprintf("%s: %s starts on node %s as %s", s.Name, s.Image, pod.Spec.NodeName, cmp.Or(pod.Status.PodIP, "no address"))
+	if l.start > 0 {
+		text += fmt.Sprintf(", restart %d", l.start)
+	}
+	lines := []Line{{l.from, text}}
+	c := condition(pod, corev1.ContainersReady)
+	if l.end == nil && s.Ready && c != nil && c.Status == corev1.ConditionTrue {
+		at := c.LastTransitionTime.Time
+		if at.Before(l.from) {
+			at = l.from
+		}
+		lines = append(lines, Line{at, "ready"})
+	}
+	return lines
+}
+
+// alive are the lines that a container writes while it runs.
+func (l life) alive(now time.Time) (lines []Line) {
+	end := now
+	if l.end != nil && l.end.FinishedAt.Time.Before(now) {
+		end = l.end.FinishedAt.Time
+	}
+	n := int(end.Sub(l.from) / aliveEvery)
+	for i := max(1, n-aliveKept+1); i <= n; i++ {
+		up := time.Duration(i) * aliveEvery
+		lines = append(lines, Line{l.from.Add(up), fmt.Sprintf("running for %s", up)})
+	}
+	return lines
+}
+
+// last are the lines of a container that goes down.
+func (l life) last(pod *corev1.Pod, s *corev1.ContainerStatus) []Line {
+	switch {
+	case l.end == nil && pod.DeletionTimestamp != nil && pod.DeletionGracePeriodSeconds != nil:
+		asked := pod.DeletionTimestamp.Add(-time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second)
+		return []Line{{asked, "asked to stop, stopping"}}
+	case l.end == nil:
+		return nil
+	case l.end.ExitCode == 0:
+		return []Line{{l.end.FinishedAt.Time, "work is done, exit 0"}}
+	}
+	return []Line{{l.end.FinishedAt.Time, fmt.Sprintf("error: image %s says so, exit %d", s.Image, l.end.ExitCode)}}
+}

@@ -1,0 +1,108 @@
+package simkubelet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"rollcall/events"
+)
+
+func (st *stand) logs(name string, d *datadriven.TestData) string {
+	st.t.Helper()
+	var container string
+	d.MaybeScanArgs(st.t, "c", &container)
+	lines, err := Logs(st.pod(name), container, d.HasArg("previous"), st.now)
+	if err != nil {
+		if !apierrors.IsBadRequest(err) {
+			st.t.Errorf("not a bad request: %v", err)
+		}
+		return err.Error()
+	}
+	text := []string{fmt.Sprintf("%d lines", len(lines))}
+	for i, l := range lines {
+		if i > 0 && l.At.Before(lines[i-1].At) || l.At.After(st.now) {
+			st.t.Errorf("line at %v out of order", l.At)
+		}
+		if i < 3 || i > len(lines)-4 {
+			text = append(text, fmt.Sprintf("%.0fs %s", l.At.Sub(epoch).Seconds(), l.Text))
+		}
+	}
+	return strings.Join(text, "\n")
+}
+
+// notices are those of all that the log tells of a pod.
+func (st *stand) notices(name string) string {
+	st.t.Helper()
+	var old *corev1.Pod
+	var lines []string
+	for e, err := range st.log.Read(context.Background(), 0) {
+		if err != nil {
+			st.t.Fatal(err)
+		}
+		r := events.RefOf(e)
+		if r.Kind != events.Pod || r.Key.Name != name {
+			continue
+		}
+		var is *corev1.Pod
+		if o, ok := e.Body.(events.Object); ok {
+			is = new(corev1.Pod)
+			if err := o.Decode(is); err != nil {
+				st.t.Fatal(err)
+			}
+		}
+		for _, n := range Notices(old, is) {
+			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%.2fs %s %s %s %s %s: %s",
+				e.Stored.Sub(epoch).Seconds(), n.Type, n.Reason, n.Component, n.Host, n.FieldPath, n.Message)))
+		}
+		old = is
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Lines do not change when they are asked for again, and later come more.
+func TestLogsGrow(t *testing.T) {
+	st := newStand(t, Options{})
+	st.nodesNamed(1)
+	st.put(events.Pod, events.VerbCreated, st.newPod("p", "n00", "i:1"))
+	st.run(time.Minute)
+	p := st.pod("p")
+	early, err := Logs(p, "", false, st.now)
+	late, lateErr := Logs(p, "c", false, st.now.Add(10*time.Minute))
+	if err := errors.Join(err, lateErr); err != nil {
+		t.Fatal(err)
+	}
+	if len(early) != 3 || len(late) != 13 || !reflect.DeepEqual(early, late[:3]) {
+		t.Errorf("first %v\nthen %v", early, late)
+	}
+	if none, err := Logs(p, "c", false, p.Status.StartTime.Add(-time.Second)); len(none) > 0 || err != nil {
+		t.Errorf("before it started: %v, %v", none, err)
+	}
+}
+
+// A container that is not named is the only one, or has to be.
+func TestLogsOfWhichContainer(t *testing.T) {
+	p := &corev1.Pod{}
+	p.Name, p.Spec.NodeName = "p", "n"
+	p.Spec.InitContainers = []corev1.Container{{Name: "first"}}
+	p.Spec.Containers = []corev1.Container{{Name: "a"}, {Name: "b"}}
+	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "b"}}
+	for container, want := range map[string]string{
+		"":  "a container name must be specified for pod p, choose one of: [first a b]",
+		"c": "container c is not valid for pod p",
+		"a": `container "a" in pod "p" is not available`,
+		"b": `container "b" in pod "p" is waiting to start - no logs yet`,
+	} {
+		if _, err := Logs(p, container, false, epoch); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", container, err, want)
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package simkubelet
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"rollcall/events"
+)
+
+// wants is the affinity to nodes that a requirement selects.
+func wants(r corev1.NodeSelectorRequirement) *corev1.Affinity {
+	return &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{
+		NodeSelectorTerms: []corev1.NodeSelectorTerm{{MatchExpressions: []corev1.NodeSelectorRequirement{r}}}}}}
+}
+
+func (st *stand) volumeLine(o events.Object) string {
+	st.t.Helper()
+	if o.Kind == claimKind {
+		c := new(corev1.PersistentVolumeClaim)
+		if err := o.Decode(c); err != nil {
+			st.t.Fatal(err)
+		}
+		return fmt.Sprintf(" %s volume=%s has=%s finalizers=%v", c.Status.Phase, c.Spec.VolumeName, c.Status.Capacity.Storage(), c.Finalizers)
+	}
+	v := new(corev1.PersistentVolume)
+	if err := o.Decode(v); err != nil {
+		st.t.Fatal(err)
+	}
+	return fmt.Sprintf(" %s has=%s for=%s/%s", v.Status.Phase, v.Spec.Capacity.Storage(), v.Spec.ClaimRef.Namespace, v.Spec.ClaimRef.Name)
+}
+
+func newClaim(name, uid string) *corev1.PersistentVolumeClaim {
+	c := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "x", UID: types.UID(uid)}}
+	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	c.Spec.Resources.Requests = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+	c.Status.Phase = corev1.ClaimPending
+	return c
+}
+
+// converseMore is the part of a conversation that is about claims and volumes,
+// and about what users see of pods.
+func (st *stand) converseMore(d *datadriven.TestData, name string) string {
+	claim := st.w.claims[events.Key{Namespace: "x", Name: name}]
+	switch d.Cmd {
+	case "claim":
+		uid := "uid-" + name
+		d.MaybeScanArgs(st.t, "uid", &uid)
+		c := newClaim(name, uid)
+		alterClaim(st, c, d)
+		st.put(claimKind, events.VerbCreated, c)
+	case "change-claim":
+		c := claim.object.DeepCopy()
+		alterClaim(st, c, d)
+		st.put(claimKind, events.VerbUpdated, c)
+	case "drop-claim":
+		st.append("persistentvolumeclaim.deleted", events.Gone{Ref: claim.ref})
+	case "retain":
+		v := st.w.volumes[name].object.DeepCopy()
+		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+		st.put(volumeKind, events.VerbUpdated, v)
+	case "volume":
+		v := newVolume(newClaim("elsewhere", "uid-elsewhere"), stamp(st.now))
+		v.Name, v.UID, v.Annotations = name, "uid-"+v.UID, nil
+		st.put(volumeKind, events.VerbCreated, v)
+	case "waits":
+		var names []string
+		if st.w.binder.stuck != nil {
+			st.w.binder.stuck.Scan(func(p *pod) bool {
+				names = append(names, fmt.Sprintf("%s %s, offers %v", p.ref.Key.Name, p.stage, p.offers))
+				return true
+			})
+		}
+		return strings.Join(names, "\n")
+	case "drop-volume":
+		st.append("persistentvolume.deleted", events.Gone{Ref: st.w.volumes[name].ref})
+	case "logs":
+		return st.logs(name, d)
+	case "notices":
+		return st.notices(name)
+	default:
+		d.Fatalf(st.t, "unknown command %s", d.Cmd)
+	}
+	return "ok"
+}
+
+func alterClaim(st *stand, c *corev1.PersistentVolumeClaim, d *datadriven.TestData) {
+	for _, a := range d.CmdArgs[1:] {
+		switch a.Key {
+		case "names":
+			c.Spec.VolumeName = a.Vals[0]
+		case "finalizers":
+			c.Finalizers = a.Vals
+		case "deleted":
+			c.DeletionTimestamp = ptr.To(metav1.NewTime(st.now))
+		}
+	}
+}
+
+// A volume is for its claim alone, and says so as Kubernetes does.
+func TestVolume(t *testing.T) {
+	st := newStand(t, Options{})
+	c := newClaim("data", "u1")
+	c.Spec.StorageClassName = ptr.To("fast")
+	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany, corev1.ReadOnlyMany}
+	st.put(claimKind, events.VerbCreated, c)
+	st.put(claimKind, events.VerbCreated, newClaim("other", "u2"))
+	if facts := st.run(time.Second); len(facts) != 4 {
+		t.Fatalf("%d facts, want a volume and a bound claim for each of two", len(facts))
+	}
+	v, got := st.w.volumes["pvc-u1"].object, st.w.claims[events.Key{Namespace: "x", Name: "data"}].object
+	want := corev1.ObjectReference{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: "x", Name: "data", UID: "u1"}
+	if *v.Spec.ClaimRef != want || v.Spec.StorageClassName != "fast" || len(v.Spec.AccessModes) != 2 ||
+		v.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete || v.Spec.CSI == nil ||
+		v.Annotations["pv.kubernetes.io/provisioned-by"] != "rollcall" || v.Status.Phase != corev1.VolumeBound ||
+		v.UID == "" || v.UID == st.w.volumes["pvc-u2"].object.UID || v.CreationTimestamp.IsZero() {
+		t.Errorf("volume %+v", v)
+	}
+	if got.Annotations["pv.kubernetes.io/bind-completed"] != "yes" || got.Annotations["pv.kubernetes.io/bound-by-controller"] != "yes" ||
+		len(got.Status.AccessModes) != 2 || *got.Spec.StorageClassName != "fast" {
+		t.Errorf("claim %+v", got)
+	}
+}
