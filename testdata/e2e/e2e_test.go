@@ -80,16 +80,20 @@ func TestE2E(t *testing.T) {
 	suite, reporter := framework.CreateGinkgoConfig()
 	if len(suite.FocusStrings) == 0 {
 		suite.FocusStrings = []string{focus}
+		ginkgo.ReportAfterSuite("every spec in focus", func(r ginkgo.Report) {
+			gomega.Expect(r.PreRunStats.SpecsThatWillRun).To(gomega.Equal(wanted), "specs in focus")
+		})
 	}
 	suite.SkipStrings = append(suite.SkipStrings, skips...)
+	reporter.SilenceSkips = true
+	// Here and not above: the framework has looked at the specs in a dry run,
+	// whose results must not be taken for any.
+	ginkgo.BeforeSuite(waitForNodes)
+	ginkgo.ReportAfterEach(tell)
 	ginkgo.RunSpecs(t, "rollcall under Kubernetes' own specs", suite, reporter)
 }
 
-// running is false while the framework looks at the specs in a dry run.
-var running bool
-
-var _ = ginkgo.BeforeSuite(func(ctx context.Context) {
-	running = true
+func waitForNodes(ctx context.Context) {
 	c, err := framework.LoadClientset()
 	framework.ExpectNoError(err)
 	framework.ExpectNoError(e2enode.WaitForAllNodesSchedulable(ctx, c, time.Minute))
@@ -100,18 +104,12 @@ var _ = ginkgo.BeforeSuite(func(ctx context.Context) {
 	version, err := c.Discovery().ServerVersion()
 	framework.ExpectNoError(err)
 	fmt.Printf("server %s, %d nodes\n", version.GitVersion, len(nodes.Items))
-})
-
-var _ = ginkgo.ReportBeforeSuite(func(r ginkgo.Report) {
-	if len(r.SuiteConfig.FocusStrings) == 1 && r.SuiteConfig.FocusStrings[0] == focus {
-		gomega.Expect(r.PreRunStats.SpecsThatWillRun).To(gomega.Equal(wanted), "specs in focus")
-	}
-})
+}
 
 var tags = regexp.MustCompile(` ?\[[^\]]*\]`)
 
-var _ = ginkgo.ReportAfterEach(func(r ginkgo.SpecReport) {
-	if running && !r.State.Is(types.SpecStateSkipped) {
-		fmt.Printf("%-6s %5.1fs %s\n", r.State, r.RunTime.Seconds(), tags.ReplaceAllString(r.FullText(), ""))
+func tell(r ginkgo.SpecReport) {
+	if !r.State.Is(types.SpecStateSkipped) {
+		fmt.Printf("\n%-6s %5.1fs %s\n", r.State, r.RunTime.Seconds(), tags.ReplaceAllString(r.FullText(), ""))
 	}
-})
+}

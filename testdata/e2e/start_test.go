@@ -10,16 +10,16 @@ import (
 	"syscall"
 )
 
-// start runs the binary with three simulated nodes and nothing kept, and
-// returns its kubeconfig as soon as it says that it serves. stop ends it and
-// removes what it wrote.
+// start runs the binary with four simulated nodes, one of them a tainted
+// control plane, and returns its kubeconfig as soon as it says that it serves.
+// stop ends it and removes what it wrote.
 func start(binary string) (kubeconfig string, stop func(), err error) {
 	dir, err := os.MkdirTemp("", "rollcall-e2e-")
 	if err != nil {
 		return "", nil, err
 	}
 	kubeconfig = filepath.Join(dir, "kubeconfig")
-	cmd := exec.Command(binary, "up", "--nodes", "3", "--data", filepath.Join(dir, "data"), "--kubeconfig", kubeconfig)
+	cmd := exec.Command(binary, "up", "--nodes", "4", "--data", filepath.Join(dir, "data"), "--kubeconfig", kubeconfig)
 	cmd.Stderr = os.Stderr
 	stdout, err := cmd.StdoutPipe()
 	if err != nil {
