@@ -52,7 +52,7 @@ func TestKubeAPIServer(t *testing.T) {
 func TestRollcall(t *testing.T) {
 	dir := t.TempDir()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
-	serve(t, *rollcall, "up", "--nodes", "0", "--data", filepath.Join(dir, "data"), "--kubeconfig", kubeconfig)
+	serve(t, *rollcall, "up", "--nodes", "0", "--controllers", "", "--data", filepath.Join(dir, "data"), "--kubeconfig", kubeconfig)
 	got := compare(parse(read(t, golden)), transcript(t, build(t, "./kubectl"), kubeconfig))
 	listed := reasons(read(t, differences))
 	if *accept {

@@ -96,7 +96,7 @@ const token = "parity"
 // waits for a controller, is off.
 func serverOptions(dir string, listener net.Listener, etcd string) (*options.ServerRunOptions, error) {
 	tokens, key := filepath.Join(dir, "tokens"), filepath.Join(dir, "serviceaccount.key")
-	if err := os.WriteFile(tokens, []byte(token+",admin,admin,system:masters\n"), 0o600); err != nil {
+	if err := os.WriteFile(tokens, []byte(token+",admin,,system:masters\n"), 0o600); err != nil {
 		return nil, err
 	}
 	pem, err := keyutil.MakeEllipticPrivateKeyPEM()
