@@ -32,13 +32,29 @@ func (r *decider) collect() Result {
 		}
 		r.write(events.ControllerRevision, events.VerbDeleted, rev.Object, rev.Seq)
 	}
-	if !d.Ghost && d.Owned == 0 && d.Creating == 0 && len(d.Revisions()) == 0 {
-		r.write(events.DaemonSet, events.VerbDeleted, withoutCollectors(d.Object), d.Seq)
+	if !d.Ghost && d.Owned == 0 && d.Creating == 0 && len(d.Revisions()) == 0 && !r.waits() {
+		last, verb := withoutCollectors(d.Object), events.VerbDeleted
+		if len(last.Finalizers) > 0 {
+			verb = events.VerbUpdated // others are not done with it
+		}
+		if verb == events.VerbDeleted || len(last.Finalizers) < len(d.Object.Finalizers) {
+			r.write(events.DaemonSet, verb, last, d.Seq)
+		}
 	}
 	return r.finish()
 }
 
-// withoutCollectors returns the last state of a DaemonSet whose finalizers are done.
+// waits reports whether the DaemonSet waits for objects that it owns and does
+// not look after itself.
+func (r *decider) waits() bool {
+	ref := events.Ref{Kind: events.DaemonSet, Key: r.d.Key, UID: r.d.UID}
+	if r.d.Orphaning() {
+		return r.s.Dependents(ref) > 0
+	}
+	return slices.Contains(r.d.Object.Finalizers, metav1.FinalizerDeleteDependents) && r.s.Blocked(ref)
+}
+
+// withoutCollectors returns a DaemonSet whose cascades are done.
 func withoutCollectors(ds *appsv1.DaemonSet) *appsv1.DaemonSet {
 	ds = ds.DeepCopy()
 	ds.Finalizers = slices.DeleteFunc(ds.Finalizers, func(f string) bool {

@@ -26,8 +26,9 @@ const roundInterval = 5 * time.Millisecond
 // retryUnknown is the pause before an append of unknown outcome is tried again.
 const retryUnknown = 100 * time.Millisecond
 
-// Controller reconciles DaemonSets as the log tells of changes. Several may
-// run on one log: the fence lets one plan through, and the others decide again.
+// Controller reconciles DaemonSets as the log tells of changes, and collects
+// what is left behind. Several may run on one log: the fence lets one plan
+// through, and the others decide again.
 type Controller struct {
 	log      events.Log
 	subjects events.Subjects
@@ -37,6 +38,8 @@ type Controller struct {
 	after  map[events.Key]events.Seq // not to be reconciled before this is folded
 	due    map[events.Key]time.Time
 	status map[events.Key]time.Time // of the last status write
+
+	collectAfter events.Seq // nothing is to be collected before this is folded
 }
 
 // New returns a controller on a log and the projector that reads it.
@@ -88,7 +91,7 @@ func (c *Controller) next() time.Time {
 	return next
 }
 
-// round reconciles every DaemonSet that changed or is due.
+// round reconciles every DaemonSet that changed or is due, and collects.
 func (c *Controller) round(ctx context.Context) error {
 	for _, k := range c.state.TakeDirty() {
 		c.todo[k] = true
@@ -105,7 +108,30 @@ func (c *Controller) round(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return c.collect(ctx)
+}
+
+// collect appends what is due about objects left behind, once its own last
+// append is folded.
+func (c *Controller) collect(ctx context.Context) error {
+	var what *events.Collection
+	var fence, at events.Seq
+	now := time.Now()
+	c.state.Read(func(s *projector.State) {
+		if at = s.Seq(); at >= c.collectAfter {
+			what, fence = Collect(s, now), s.LastCollection()
+		}
+	})
+	if what == nil {
+		return nil
+	}
+	e, x := CollectionEvent(what, c.subjects, fence)
+	seq, err := c.submit(ctx, e, x)
+	if errors.Is(err, events.ErrConflict) {
+		seq, err = at+1, nil
+	}
+	c.collectAfter = seq
+	return err
 }
 
 // step reconciles one DaemonSet and appends what was decided. One whose own
@@ -173,23 +199,32 @@ func (c *Controller) write(ctx context.Context, k events.Key, at events.Seq, w W
 // append appends e and has k wait until it is folded. A lost fence means that
 // the state was old: k is reconciled again when it has moved on.
 func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e events.Event, x events.Expect) error {
+	seq, err := c.submit(ctx, e, x)
+	if errors.Is(err, events.ErrConflict) {
+		c.todo[k] = true
+		seq, err = at+1, nil
+	}
+	if err != nil {
+		return fmt.Errorf("for %s: %w", k, err)
+	}
+	c.after[k] = max(c.after[k], seq)
+	return nil
+}
+
+// submit appends e, again while nobody knows whether it was stored.
+func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect) (events.Seq, error) {
 	e.ID = ulid.Make()
 	for {
 		seq, err := c.log.Append(ctx, x, e)
 		switch {
 		case err == nil:
-			c.after[k] = max(c.after[k], seq)
-			return nil
-		case errors.Is(err, events.ErrConflict):
-			c.todo[k] = true
-			c.after[k] = max(c.after[k], at+1)
-			return nil
+			return seq, nil
 		case errors.Is(err, events.ErrUnknown) && ctx.Err() == nil:
 			if err := pause(ctx, retryUnknown); err != nil {
-				return err
+				return 0, err
 			}
 		default:
-			return fmt.Errorf("append %s for %s: %w", e.Type, k, err)
+			return 0, fmt.Errorf("append %s: %w", e.Type, err)
 		}
 	}
 }

@@ -136,6 +136,10 @@ func Encode(e Event) ([]byte, error) {
 		fs = append(fs, w.refField(RefOf(e)), field{"plan", true, func() { w.plan(b) }})
 	case Outcome:
 		fs = append(fs, w.refField(RefOf(e)), field{"outcome", true, func() { w.outcome(b) }})
+	case *Collection:
+		fs = append(fs, field{"collection", true, func() { w.collection(b) }})
+	case Uncollected:
+		fs = append(fs, field{"uncollected", true, func() { w.uncollected(b) }})
 	default:
 		return nil, fmt.Errorf("encode event %s: no body that a log takes: %T", e.ID, e.Body)
 	}
@@ -153,9 +157,13 @@ func (w *encoder) refField(r Ref) field {
 	}}
 }
 
+func (w *encoder) basisField(b Basis) field {
+	return field{"basis", true, func() { w.arrayLen(2); w.int(int64(b.Seq)); w.time(b.Now) }}
+}
+
 func (w *encoder) plan(p *Plan) {
 	w.fields(
-		field{"basis", true, func() { w.arrayLen(2); w.int(int64(p.Basis.Seq)); w.time(p.Basis.Now) }},
+		w.basisField(p.Basis),
 		w.strField("revision", p.Revision),
 		field{"rollout", p.Rollout != Budget{}, func() { w.budget(p.Rollout) }},
 		field{"commands", len(p.Commands) > 0, func() {
@@ -195,4 +203,29 @@ func (w *encoder) command(c Command) {
 func (w *encoder) outcome(o Outcome) {
 	w.fields(field{"command", true, func() { w.command(o.Command) }},
 		w.strField("reason", o.Reason), w.strField("message", o.Message))
+}
+
+func (w *encoder) collection(c *Collection) {
+	w.fields(w.basisField(c.Basis), field{"commands", len(c.Commands) > 0, func() {
+		w.arrayLen(len(c.Commands))
+		for _, x := range c.Commands {
+			w.collectCommand(x)
+		}
+	}})
+}
+
+func (w *encoder) collectCommand(c CollectCommand) {
+	w.fields(w.strField("do", string(c.Do)), w.refField(c.Ref),
+		field{"owners", len(c.Owners) > 0, func() {
+			w.arrayLen(len(c.Owners))
+			for _, uid := range c.Owners {
+				w.str(string(uid))
+			}
+		}},
+		w.strField("finalizer", c.Finalizer), w.strField("reason", string(c.Reason)))
+}
+
+func (w *encoder) uncollected(u Uncollected) {
+	w.fields(field{"command", true, func() { w.collectCommand(u.Command) }},
+		w.strField("reason", u.Reason), w.strField("message", u.Message))
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/vmihailenco/msgpack/v5"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
 	"rollcall/events/wire"
@@ -45,6 +46,20 @@ var bodies = []struct {
 	{"plan-empty", events.Event{ID: id, Type: events.Planned, Body: &events.Plan{DaemonSet: ds}}},
 	{"outcome", events.Event{ID: id, Type: events.Failed, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
 		Body: events.Outcome{DaemonSet: ds, UID: "u3", Command: fullPlan().Commands[0], Reason: "Forbidden", Message: "exceeded quota"}}},
+	{"collection", events.Event{ID: id, Type: events.CollectionPlanned, Source: "controller", At: at, Body: fullCollection()}},
+	{"uncollected", events.Event{ID: id, Type: events.Overtaken, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
+		Body: events.Uncollected{Command: fullCollection().Commands[0], Reason: "Changed", Message: "it has an owner again"}}},
+}
+
+func fullCollection() *events.Collection {
+	return &events.Collection{
+		Basis: events.Basis{Seq: 1234, Now: at.Add(time.Second)},
+		Commands: []events.CollectCommand{
+			{Do: events.DisownObject, Ref: events.Ref{Kind: events.ConfigMap, Key: ds, UID: "c1"}, Owners: []types.UID{"o1", "o2"},
+				Finalizer: "x/y", Reason: events.OwnerGone},
+			{Do: events.FinalizeObject, Ref: ref, Finalizer: "orphan", Reason: events.Collected},
+		},
+	}
 }
 
 func fullPlan() *events.Plan {
@@ -82,7 +97,8 @@ func TestEncodeDecode(t *testing.T) {
 // must be in it, and so in the codec.
 func TestFullPlanIsFull(t *testing.T) {
 	p := fullPlan()
-	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waiting[1], p.Held[0], bodies[6].e.Body} {
+	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waiting[1], p.Held[0], bodies[6].e.Body,
+		*fullCollection(), fullCollection().Commands[0], bodies[8].e.Body} {
 		rv := reflect.ValueOf(v)
 		for i := range rv.NumField() {
 			if rv.Field(i).IsZero() {
@@ -228,6 +244,8 @@ func TestDecodeInAnyOrder(t *testing.T) {
 			&events.Plan{DaemonSet: ds, UID: "u3", Rollout: events.Budget{Desired: 4}}},
 		{"outcome", pairs{"outcome", fields{"reason": "Gone", "command": fields{"x": 1}}, "v", 1, "ref", set},
 			events.Outcome{DaemonSet: ds, UID: "u3", Reason: "Gone"}},
+		{"collection", pairs{"collection", fields{"new": 1, "commands": []any{fields{"ref": node, "newer": 2, "do": "DeleteObject"}}}, "v", 1},
+			&events.Collection{Commands: []events.CollectCommand{{Do: events.DeleteObject, Ref: ref}}}},
 		{"the same field twice", pairs{"v", 1, "plan", fields{"held": []any{fields{"for": "budget", "nodes": 2}}}, "ref", node, "ref", set},
 			&events.Plan{DaemonSet: ds, UID: "u3", Held: []events.WaitCount{{For: events.HeldBudget, Nodes: 2}}}},
 	} {
@@ -263,6 +281,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"cause", "E-EVT-MSGPACK", "cause has 3 parts, want 2", bytesOf(t, pairs{"v", 1, "cause", []any{1, 2, 3}, "ref", node, "object", fields{}})},
 		{"negative cause", "E-EVT-MSGPACK", "-1 is negative", bytesOf(t, pairs{"v", 1, "cause", []any{-1, 2}, "ref", node, "object", fields{}})},
 		{"basis", "E-EVT-MSGPACK", "basis has 1 parts, want 2", bytesOf(t, pairs{"v", 1, "ref", node, "plan", fields{"basis": []any{1}}})},
+		{"collection", "E-EVT-MSGPACK", "basis has 3 parts, want 2", bytesOf(t, pairs{"v", 1, "collection", fields{"basis": []any{1, 2, 3}}})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, ok := events.Decode(c.raw).Body.(events.Unreadable)

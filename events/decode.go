@@ -41,10 +41,19 @@ func (d *decoder) refusal(e Event, data []byte) (code, why string) {
 		return "E-EVT-MSGPACK", d.why
 	case e.Body == nil:
 		return "E-EVT-KIND", fmt.Sprintf("type %q has no body", e.Type)
-	case d.ref.Key.Name == "" || d.ref.Kind == "":
+	case d.nameless(e.Body):
 		return "E-EVT-MSGPACK", "ref has no name or no kind"
 	}
 	return "", ""
+}
+
+// nameless reports whether a body that is about one object lacks its reference.
+func (d *decoder) nameless(b Body) bool {
+	switch b.(type) {
+	case *Collection, Uncollected:
+		return false
+	}
+	return d.ref.Key.Name == "" || d.ref.Kind == ""
 }
 
 type decoder struct {
@@ -134,6 +143,10 @@ func (d *decoder) event() (e Event) {
 			d.tells(d.plan())
 		case "outcome":
 			d.tells(d.outcome())
+		case "collection":
+			d.tells(d.collection())
+		case "uncollected":
+			d.tells(d.uncollected())
 		default:
 			d.Skip()
 		}
@@ -208,10 +221,7 @@ func (d *decoder) plan() *Plan {
 	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
 		switch string(d.Str()) {
 		case "basis":
-			if d.two("basis") {
-				p.Basis.Seq = Seq(d.count())
-				p.Basis.Now = d.time()
-			}
+			p.Basis = d.basis()
 		case "revision":
 			p.Revision = d.string()
 		case "rollout":
@@ -339,44 +349,4 @@ func (d *decoder) outcome() (o Outcome) {
 		}
 	}
 	return o
-}
-
-// intern returns one string for each of the few words that most events repeat,
-// without an allocation.
-func intern(b []byte) string {
-	switch string(b) {
-	case "pod.created":
-		return "pod.created"
-	case "pod.updated":
-		return "pod.updated"
-	case "pod.deleted":
-		return "pod.deleted"
-	case "node.updated":
-		return "node.updated"
-	case "daemonset.updated":
-		return "daemonset.updated"
-	case "daemonset.planned":
-		return string(Planned)
-	case "Pod":
-		return string(Pod)
-	case "Node":
-		return string(Node)
-	case "DaemonSet":
-		return string(DaemonSet)
-	case "CreatePod":
-		return string(CreatePod)
-	case "DeletePod":
-		return string(DeletePod)
-	case "Missing":
-		return string(Missing)
-	case "Rollout":
-		return string(Rollout)
-	case "kubelet":
-		return "kubelet"
-	case "executor":
-		return "executor"
-	case "controller":
-		return "controller"
-	}
-	return string(b)
 }

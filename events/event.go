@@ -2,8 +2,9 @@
 // interfaces of the logs that say it.
 //
 // A log holds facts (an object is now so, or is gone), plans (what the
-// controller decided for one DaemonSet, with its reasons) and outcomes
-// (a command that could not be carried out), in one total order. State is the
+// controller decided, with its reasons: for one DaemonSet, or about what others
+// left behind) and outcomes (a command that could not be carried out), in one
+// total order. State is the
 // fold of a log; nothing is true that is not in one.
 //
 // The package is pure: no clock, no goroutine, no I/O.
@@ -73,9 +74,10 @@ type Type string
 
 // Types that are not about one object.
 const (
-	Planned   Type = "daemonset.planned"
-	Failed    Type = "command.failed"    // a command was refused
-	Overtaken Type = "command.overtaken" // a command had nothing left to do
+	Planned           Type = "daemonset.planned"
+	CollectionPlanned Type = "collection.planned"
+	Failed            Type = "command.failed"    // a command was refused
+	Overtaken         Type = "command.overtaken" // a command had nothing left to do
 )
 
 // Verbs of object events.
@@ -107,7 +109,8 @@ type Event struct {
 	Raw []byte // the bytes in the log, set by readers; never modified
 }
 
-// Body is what an event tells: Object, Gone, *Plan, Outcome or Unreadable.
+// Body is what an event tells: Object, Gone, *Plan, Outcome, *Collection,
+// Uncollected or Unreadable.
 type Body interface{ body() }
 
 // Object says that an object is now so.
@@ -147,7 +150,8 @@ func (Outcome) body()    {}
 func (Unreadable) body() {}
 
 // RefOf returns the object that e is about: the DaemonSet for plans and
-// outcomes, the zero Ref for an event that is about none.
+// outcomes, the object that was not collected, the zero Ref for an event that
+// is about none or, as a collection, about many.
 func RefOf(e Event) Ref {
 	switch b := e.Body.(type) {
 	case Object:
@@ -158,6 +162,8 @@ func RefOf(e Event) Ref {
 		return Ref{DaemonSet, b.DaemonSet, b.UID}
 	case Outcome:
 		return Ref{DaemonSet, b.DaemonSet, b.UID}
+	case Uncollected:
+		return b.Command.Ref
 	}
 	return Ref{}
 }

@@ -12,6 +12,8 @@ import (
 //	rollcall.<cluster>.<kind>.<namespace or _>.<name>   facts of one object
 //	rollcall.<cluster>.plan.<namespace>.<daemonset>     plans of one DaemonSet
 //	rollcall.<cluster>.outcome.<namespace>.<daemonset>  outcomes of its commands
+//	rollcall.<cluster>.plan._.collector                 collections
+//	rollcall.<cluster>.outcome._.collector              outcomes of their commands
 //
 // Kubernetes names cannot hold "_", so "." in a name is written "_" and back
 // without loss.
@@ -55,6 +57,12 @@ func (s Subjects) Outcome(ds Key) string {
 	return "rollcall." + s.cluster + ".outcome." + token(ds.Namespace) + "." + token(ds.Name)
 }
 
+// Collections returns the subject of all collections.
+func (s Subjects) Collections() string { return "rollcall." + s.cluster + ".plan._.collector" }
+
+// Uncollected returns the subject of the outcomes of their commands.
+func (s Subjects) Uncollected() string { return "rollcall." + s.cluster + ".outcome._.collector" }
+
 // Of returns the subject that e is stored under, or an error if a name in it
 // cannot be a subject token.
 func (s Subjects) Of(e Event) (string, error) {
@@ -74,6 +82,10 @@ func (s Subjects) Of(e Event) (string, error) {
 		return s.Plan(ref.Key), nil
 	case Outcome:
 		return s.Outcome(ref.Key), nil
+	case *Collection:
+		return s.Collections(), nil
+	case Uncollected:
+		return s.Uncollected(), nil
 	}
 	return "", &Error{Code: "E-EVT-KIND", What: fmt.Sprintf("event %s has no body that a log takes", e.ID), Exit: ExitInput}
 }

@@ -20,6 +20,7 @@ type Pod struct {
 
 	cell *Cell      // where it counts
 	ds   *DaemonSet // whose pods by revision it counts in
+	item *Item      // nil: a DaemonSet alone looks after it
 }
 
 // Pending is a command whose answer is not folded yet.

@@ -40,6 +40,7 @@ func (s *State) Check() error {
 	if pending != len(s.pending) {
 		bad("%d commands pending, cells say %d", len(s.pending), pending)
 	}
+	s.checkItems(bad)
 	return errors.Join(errs...)
 }
 
@@ -127,7 +128,7 @@ func (s *State) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, 
 	}
 	owned, byRevision := 0, map[string]int{}
 	for _, p := range s.Pods() {
-		if p.OwnerUID == d.UID {
+		if p.Daemon && p.OwnerUID == d.UID && p.ownerKey() == d.Key {
 			owned++
 			byRevision[p.Revision]++
 		}

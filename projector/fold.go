@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -28,6 +29,9 @@ func Fold(s *State, e events.Event) {
 		s.foldPlan(e, b)
 	case events.Outcome:
 		s.foldOutcome(e, b)
+	case *events.Collection:
+		s.foldCollection(e, b)
+	case events.Uncollected:
 	case events.Unreadable:
 		s.reject(e.Seq, b.Code, b.Why)
 	default:
@@ -67,6 +71,7 @@ func (s *State) foldObject(e events.Event, o events.Object) error {
 		s.others[o.Kind] = rows
 	}
 	rows[o.Key] = row{o, e.Seq}
+	s.putItem(viewItem(o.Ref, o.Data))
 	return nil
 }
 
@@ -79,11 +84,14 @@ func (s *State) foldGone(e events.Event, g events.Gone) {
 	case events.DaemonSet:
 		s.dropDaemonSet(g.Key)
 		delete(s.others[g.Kind], g.Key)
+		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
 	case events.ControllerRevision:
 		s.dropRevision(g.Key)
 		s.revGone[g.Key] = e.Seq
+		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
 	default:
 		delete(s.others[g.Kind], g.Key)
+		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
 	}
 }
 
@@ -227,6 +235,7 @@ func (s *State) foldRevision(e events.Event, o events.Object) error {
 		s.reviseOwner(old)
 	}
 	s.reviseOwner(rev)
+	s.putItem(viewItem(o.Ref, o.Data))
 	return nil
 }
 
@@ -243,7 +252,9 @@ func (s *State) dropRevision(k events.Key) {
 // an owner that the log does not know, may matter to every DaemonSet of the
 // namespace.
 func (s *State) reviseOwner(r *Revision) {
-	if d := s.owner(r.OwnerUID); d != nil {
+	d := cmp.Or(s.byUID[r.OwnerUID], s.buried[r.OwnerUID])
+	if d != nil && d.Key.Namespace == r.Key.Namespace {
+		d = s.owner(d.UID, d.Key)
 		s.revise(d)
 		s.bury(d)
 		return

@@ -175,22 +175,25 @@ func (s *State) bury(d *DaemonSet) {
 	if len(s.ghosts[d.Key]) == 0 {
 		delete(s.ghosts, d.Key)
 	}
+	s.reviewNamespace(d.Key.Namespace)
 	s.mark(d)
 }
 
-// owner returns the DaemonSet with this uid, or nil. One that was buried is a
-// ghost again: a fact that was told late says that something of it is left.
-func (s *State) owner(uid types.UID) *DaemonSet {
-	if d := s.byUID[uid]; d != nil {
+// owner returns the DaemonSet with this uid and name, or nil. One that was
+// buried is a ghost again: a fact that was told late says that something of it
+// is left.
+func (s *State) owner(uid types.UID, k events.Key) *DaemonSet {
+	if d := s.byUID[uid]; d != nil && d.Key == k {
 		return d
 	}
 	d := s.buried[uid]
-	if d == nil {
+	if d == nil || d.Key != k {
 		return nil
 	}
 	delete(s.buried, uid)
 	s.byUID[uid] = d
 	s.ghosts[d.Key] = append(s.ghosts[d.Key], d)
+	s.reviewNamespace(d.Key.Namespace)
 	s.mark(d)
 	return d
 }
@@ -209,7 +212,9 @@ func (s *State) foldNode(e events.Event, o events.Object) error {
 	if err != nil {
 		return err
 	}
-	s.nodes[v.Name] = &Node{v, o, e.Seq}
+	n := &Node{v, o, e.Seq}
+	s.nodes[v.Name] = n
+	s.watchNode(n, was == nil)
 	if was != nil && v.node == was.node && v.Ready == was.Ready {
 		return nil // neither labels, taints nor readiness changed (S02)
 	}
@@ -285,6 +290,7 @@ func (s *State) dropNode(name string) {
 	for _, p := range slices.Clone(s.onNode[name]) {
 		s.claim(p)
 	}
+	s.forgetNode(events.Ref{Kind: events.Node, Key: events.Key{Name: name}, UID: n.UID})
 }
 
 // abandon marks a cell's node as gone: no kubelet will confirm a deletion there.

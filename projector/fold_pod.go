@@ -30,6 +30,9 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 			p.ReadySince = readySince(p, &v, e.Stored, false)
 			p.PodView, p.Object, p.Seq = v, o, e.Seq
 			s.recount(p.cell.owner, p.cell)
+			if p.item != nil || !p.plain() {
+				s.watchPod(p)
+			}
 			return nil
 		}
 		s.unindex(p)
@@ -47,6 +50,10 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 	}
 	s.index(p)
 	s.claim(p)
+	s.watchPod(p)
+	if fresh && p.item == nil {
+		s.reviewDependents(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID})
+	}
 	return nil
 }
 
@@ -92,10 +99,16 @@ func (s *State) index(p *Pod) {
 }
 
 func (s *State) own(p *Pod) {
-	if d := s.owner(p.OwnerUID); d != nil && p.ds == nil {
+	if p.ds != nil || !p.Daemon {
+		return
+	}
+	if d := s.owner(p.OwnerUID, p.ownerKey()); d != nil {
 		p.ds = d
 		d.Pods[p.Revision]++
 		d.Owned++
+		if p.item != nil {
+			s.watchPod(p)
+		}
 	}
 }
 
@@ -126,7 +139,7 @@ func (s *State) unindex(p *Pod) {
 func (s *State) claimant(p *Pod) (d *DaemonSet, release bool) {
 	if p.OwnerUID != "" {
 		d = s.byUID[p.OwnerUID]
-		if d == nil || !p.Daemon {
+		if d == nil || !p.Daemon || d.Key != p.ownerKey() {
 			return nil, false
 		}
 		if d.Deleting() {
@@ -151,6 +164,9 @@ func (s *State) claim(p *Pod) {
 	// Whoever claims it, and whenever: a later node of that name is another.
 	if n := s.nodes[p.Node]; n != nil && p.NodeUID == "" {
 		p.NodeUID = n.UID
+	}
+	if p.item != nil {
+		s.review(p.item)
 	}
 	d, release := s.claimant(p)
 	var to *Cell
@@ -218,6 +234,11 @@ func (s *State) dropPod(k events.Key) {
 		c.remove(p)
 		p.cell = nil
 		s.recount(c.owner, c)
+	}
+	if p.item != nil {
+		s.dropItem(p.item)
+	} else {
+		s.reviewDependents(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID})
 	}
 	if d != nil {
 		s.bury(d)
@@ -328,6 +349,7 @@ func (d *DaemonSet) RefusedUntil() time.Time {
 func (s *State) settle(cause events.Cause, e events.Event) {
 	ref, ok := s.pending[cause]
 	if !ok {
+		s.settleCollection(cause, e)
 		return
 	}
 	delete(s.pending, cause)

@@ -87,9 +87,10 @@ type State struct {
 	onNode    map[string][]*Pod
 	plans     map[events.Key]events.Seq
 	pending   map[events.Cause]pendingRef
-	dirty     map[events.Key]bool
-	dirtied   []events.Key // the keys of dirty
-	ripe      time.Time    // no cell matures before; zero: none does
+	collector
+	dirty   map[events.Key]bool
+	dirtied []events.Key // the keys of dirty
+	ripe    time.Time    // no cell matures before; zero: none does
 
 	quarantine      []Quarantined
 	quarantineCount int
@@ -112,7 +113,7 @@ func New(log string) *State {
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		buried:    map[types.UID]*DaemonSet{},
 		revisions: map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
-		others:  map[events.Kind]map[events.Key]row{},
+		others: map[events.Kind]map[events.Key]row{}, collector: newCollector(),
 		orphans: map[string]map[events.Key]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{}, dirty: map[events.Key]bool{},
 	}
@@ -210,7 +211,7 @@ func (s *State) setRevision(k events.Key, r *Revision) {
 func (s *State) LastPlan(k events.Key) events.Seq { return s.plans[k] }
 
 // PendingCommands returns the number of commands without an answer.
-func (s *State) PendingCommands() int { return len(s.pending) }
+func (s *State) PendingCommands() int { return len(s.pending) + len(s.commands) }
 
 // Quarantine returns the first events that could not be folded, and the number of all.
 func (s *State) Quarantine() ([]Quarantined, int) { return s.quarantine, s.quarantineCount }

@@ -29,8 +29,15 @@ type PodView struct {
 	Deleting  bool
 	Held      bool // by finalizers, whose owners end it
 	Forced    bool // deleting without a grace period
+	Owners    int  // references to owners
+	Cascades  bool // a finalizer says what becomes of what it owns
 	Created   time.Time
 	labels    []byte // msgpack, to match a selector when it matters
+}
+
+// ownerKey returns where the pod's controller has to be.
+func (v *PodView) ownerKey() events.Key {
+	return events.Key{Namespace: v.Key.Namespace, Name: v.OwnerName}
 }
 
 // Terminal reports whether the pod's phase is final.
@@ -40,18 +47,6 @@ func (v *PodView) Terminal() bool {
 
 // Labels decodes the pod's labels.
 func (v *PodView) Labels() map[string]string { return stringMap(v.labels) }
-
-// NodeView is what decisions read of a node.
-type NodeView struct {
-	Name   string
-	UID    types.UID
-	Labels map[string]string
-	Taints []corev1.Taint
-	Ready  bool
-
-	labels, taints []byte
-	node           *corev1.Node // name and labels, as the affinity matcher wants them
-}
 
 func stringMap(b []byte) map[string]string {
 	c := wire.NewCursor(b)
@@ -111,12 +106,16 @@ func (v *PodView) readMeta(c *wire.Cursor) {
 			n := c.Array()
 			v.Held = n > 0
 			for range n {
-				c.Skip()
+				switch string(c.Str()) {
+				case metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents:
+					v.Cascades = true
+				}
 			}
 		case "deletionGracePeriodSeconds":
 			v.Forced = !c.Nil() && c.Int() == 0
 		case "ownerReferences":
-			for range c.Array() {
+			v.Owners = c.Array()
+			for range v.Owners {
 				v.readOwner(c)
 			}
 		default:
@@ -310,86 +309,4 @@ func parseTime(b []byte) time.Time {
 		return time.Time{}
 	}
 	return t.UTC()
-}
-
-// viewNode walks the bytes of a node once. Labels and taints are decoded only
-// if they differ from those of old.
-func viewNode(ref events.Ref, data []byte, old *NodeView) (*NodeView, error) {
-	v := &NodeView{Name: ref.Key.Name, UID: ref.UID}
-	c := wire.NewCursor(data)
-	for range c.Map() {
-		switch string(c.Str()) {
-		case "metadata":
-			for range c.Map() {
-				switch string(c.Str()) {
-				case "uid":
-					if b := c.Str(); v.UID == "" {
-						v.UID = types.UID(b)
-					}
-				case "labels":
-					v.labels = c.Value()
-				default:
-					c.Skip()
-				}
-			}
-		case "spec":
-			for range c.Map() {
-				if string(c.Str()) == "taints" {
-					v.taints = c.Value()
-				} else {
-					c.Skip()
-				}
-			}
-		case "status":
-			v.readStatus(&c)
-		default:
-			c.Skip()
-		}
-	}
-	if err := c.Err(); err != nil {
-		return nil, fmt.Errorf("view node %s: %w", ref.Key, err)
-	}
-	if old != nil && old.UID == v.UID && string(old.labels) == string(v.labels) && string(old.taints) == string(v.taints) {
-		v.Labels, v.Taints, v.node = old.Labels, old.Taints, old.node
-		return v, nil
-	}
-	v.Labels, v.Taints = stringMap(v.labels), taints(v.taints)
-	v.node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: v.Name, Labels: v.Labels}}
-	return v, nil
-}
-
-func (v *NodeView) readStatus(c *wire.Cursor) {
-	for range c.Map() {
-		if string(c.Str()) != "conditions" {
-			c.Skip()
-			continue
-		}
-		for range c.Array() {
-			if typ, status, _ := readCondition(c); typ == string(corev1.NodeReady) {
-				v.Ready = status
-			}
-		}
-	}
-}
-
-func taints(b []byte) []corev1.Taint {
-	c := wire.NewCursor(b)
-	var ts []corev1.Taint
-	for range c.Array() {
-		var t corev1.Taint
-		for range c.Map() {
-			switch string(c.Str()) {
-			case "key":
-				t.Key = string(c.Str())
-			case "value":
-				t.Value = string(c.Str())
-			case "effect":
-				t.Effect = corev1.TaintEffect(c.Str())
-			default:
-				c.Skip()
-			}
-		}
-		ts = append(ts, t)
-	}
-	return ts
 }

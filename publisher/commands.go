@@ -39,6 +39,9 @@ type order struct {
 	owner   events.Ref // the DaemonSet of the plan
 	command events.Command
 
+	collect *events.CollectCommand // of a collection, instead of a plan
+	basis   events.Seq             // of the collection
+
 	underway bool
 	seen     events.Seq // of its pod, when it was handed out
 	tries    int        // that failed
@@ -99,6 +102,8 @@ func (c *commands) observe(e events.Event) {
 		c.gone(b.Ref)
 	case *events.Plan:
 		c.plan(e.Seq, b)
+	case *events.Collection:
+		c.collection(e.Seq, b)
 	}
 	if !e.Cause.IsZero() {
 		c.answered(e.Cause)
@@ -118,6 +123,16 @@ func (c *commands) plan(seq events.Seq, p *events.Plan) {
 	}
 }
 
+// collection makes the commands ready: there is no object twice in it, and none
+// that an earlier one is not done with.
+func (c *commands) collection(seq events.Seq, b *events.Collection) {
+	for i := range b.Commands {
+		o := &order{cause: events.Cause{Seq: seq, Index: i}, planned: b.Basis.Now, collect: &b.Commands[i], basis: b.Basis.Seq}
+		c.pending[o.cause] = o
+		c.ready.Set(o)
+	}
+}
+
 // answered forgets a command and lets the next one of its pod come forward.
 func (c *commands) answered(cause events.Cause) {
 	o, ok := c.pending[cause]
@@ -126,6 +141,9 @@ func (c *commands) answered(cause events.Cause) {
 	}
 	delete(c.pending, cause)
 	c.ready.Delete(o)
+	if o.collect != nil {
+		return
+	}
 	key := o.podKey()
 	rest := slices.DeleteFunc(c.byPod[key], func(x *order) bool { return x == o })
 	if len(rest) == 0 {

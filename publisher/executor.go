@@ -21,8 +21,9 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Executor carries out the commands of plans in a World and appends what came
-// of them: the pod as it then is, or an outcome. It is a Party.
+// Executor carries out the commands of plans and collections, those about pods
+// in a World, and appends what came of them: the object as it then is, or an
+// outcome. It is a Party.
 //
 // Every command is answered by one event, whose id is a function of the
 // command, and which is fenced by the last event of the pod. So a command that
@@ -64,6 +65,10 @@ func (x *Executor) Due(now time.Time, limit int) []Step {
 		}
 		x.fold.ready.Delete(o)
 		o.underway, o.seen = true, 0
+		if o.collect != nil {
+			steps = append(steps, x.gather(o, now))
+			continue
+		}
 		t := &task{executor: x, order: o, situation: x.situation(o), now: now}
 		if t.pod != nil {
 			o.seen = t.pod.seq
@@ -91,22 +96,33 @@ func (x *Executor) situation(o *order) situation {
 
 // Settle implements Party.
 func (x *Executor) Settle(s Step, err error, now time.Time) {
-	o := s.(*task).order
 	if err == nil {
 		// The answer is in the log and will be observed.
 		return
 	}
-	seen := events.Seq(0)
-	if p := x.fold.pods[o.podKey()]; p != nil {
-		seen = p.seq
-	}
-	if errors.Is(err, events.ErrConflict) && seen != o.seen {
+	o := orderOf(s)
+	if o.collect == nil && errors.Is(err, events.ErrConflict) && x.seen(o) != o.seen {
 		x.fold.rearm(o, time.Time{})
 		return
 	}
 	pause := min(firstRetry<<min(o.tries, 10), lastRetry)
 	o.tries++
 	x.fold.rearm(o, now.Add(pause))
+}
+
+func orderOf(s Step) *order {
+	if g, ok := s.(*gathering); ok {
+		return g.order
+	}
+	return s.(*task).order
+}
+
+// seen returns the position of the last fact about the pod of o; 0: none.
+func (x *Executor) seen(o *order) events.Seq {
+	if p := x.fold.pods[o.podKey()]; p != nil {
+		return p.seq
+	}
+	return 0
 }
 
 // task is one try of one command.
@@ -173,15 +189,19 @@ func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
 	return t.answer(events.ObjectType(events.Pod, verb), body), nil
 }
 
+func (t *task) answer(as events.Type, body events.Body) events.Event {
+	return t.order.answer(t.now, as, body)
+}
+
 // answer returns the event that answers the command: with the same id for
 // every body, so that a command has one answer.
-func (t *task) answer(as events.Type, body events.Body) events.Event {
+func (o *order) answer(now time.Time, as events.Type, body events.Body) events.Event {
 	return events.Event{
-		ID:     events.AnswerID(t.order.cause, t.order.planned, "answer"),
+		ID:     events.AnswerID(o.cause, o.planned, "answer"),
 		Type:   as,
 		Source: sourceExecutor,
-		At:     t.now,
-		Cause:  t.order.cause,
+		At:     now,
+		Cause:  o.cause,
 		Body:   body,
 	}
 }

@@ -146,7 +146,10 @@ func (b *bench) answers() []string {
 			continue
 		}
 		text := fmt.Sprintf("%d/%d %s", e.Cause.Seq, e.Cause.Index, e.Type)
-		if o, ok := e.Body.(events.Outcome); ok {
+		switch o := e.Body.(type) {
+		case events.Outcome:
+			text += " " + o.Reason
+		case events.Uncollected:
 			text += " " + o.Reason
 		}
 		out = append(out, text)

@@ -73,6 +73,7 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 // served is a Kubernetes API that answers.
 type served struct {
 	url        string
+	also       string // where else
 	context    string
 	kubeconfig string
 	merged     string // the kubeconfig that has got the context, if one has
@@ -100,6 +101,9 @@ func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err e
 		}
 	}()
 	a := &served{url: o.address.serverURL(l.Addr().(*net.TCPAddr)), context: contextPrefix + name, merged: o.targets.merge}
+	if o.address.everywhere() {
+		a.also = " and every other address of this machine"
+	}
 	a.kubeconfig, err = o.targets.write(dir, access{name: a.context, url: a.url, ca: cred.ca, token: cred.token})
 	if err != nil {
 		return nil, err
@@ -113,7 +117,7 @@ func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err e
 
 // lines are what a banner says of the API.
 func (a *served) lines() string {
-	text := fmt.Sprintf("  API      %s  kubeconfig in %s\n", a.url, a.kubeconfig)
+	text := fmt.Sprintf("  API      %s%s  kubeconfig in %s\n", a.url, a.also, a.kubeconfig)
 	if a.merged != "" {
 		text += fmt.Sprintf("  Context  %s, merged into %s as the current one\n", a.context, a.merged)
 	}
@@ -132,8 +136,11 @@ func (in *instance) serve(ctx context.Context, s *session) (err error) {
 	}
 	done := s.progress("starting the Kubernetes API", nil)
 	defer done()
-	in.api, err = o.api.open(dir, o.cluster, apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed})
+	c, err := in.apiConfig(ctx)
 	if err != nil {
+		return err
+	}
+	if in.api, err = o.api.open(dir, o.cluster, c); err != nil {
 		return err
 	}
 	in.launch(in.api.server.Run)

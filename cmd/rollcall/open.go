@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"os"
 	"time"
 
@@ -49,7 +50,7 @@ An instant is a position (48210, or '#48210' as rollcall log prints it), a time
 		if err != nil {
 			return err
 		}
-		return s.servePast(c.Context(), t.cluster, feed, m, o)
+		return s.servePast(c.Context(), reopened{session: s, target: t}, feed, m, o)
 	}
 	return c
 }
@@ -108,8 +109,30 @@ func (s *session) readPast(ctx context.Context, t *target, at instant) (*apiserv
 	return feed, m, err
 }
 
+// reopened is a log that is opened for each reading only. It can do nothing
+// else: the past needs no more.
+type reopened struct {
+	events.Log
+	session *session
+	target  *target
+}
+
+// Read implements events.Reader.
+func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		a, err := r.target.open(ctx, r.session)
+		if err != nil {
+			yield(events.Event{}, err)
+			return
+		}
+		defer a.close()
+		a.Read(ctx, after)(yield)
+	}
+}
+
 // servePast serves the cluster as it was until ctx is done.
-func (s *session) servePast(ctx context.Context, cluster string, feed *apiserver.Feed, m moment, o openOptions) (err error) {
+func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment, o openOptions) (err error) {
+	cluster := log.target.cluster
 	subjects, err := events.NewSubjects(cluster)
 	if err != nil {
 		return err
@@ -119,7 +142,8 @@ func (s *session) servePast(ctx context.Context, cluster string, feed *apiserver
 		return fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}
 	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
-	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m)})
+	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m),
+		Logs: logsUntil(func() time.Time { return m.time }), Notices: podNotices})
 	if err != nil {
 		return err
 	}

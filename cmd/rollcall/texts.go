@@ -42,9 +42,6 @@ func (s *session) banner(in *instance) {
 	if !o.once {
 		b.WriteString("  Stop     Ctrl-C\n")
 	}
-	if in.api != nil {
-		fmt.Fprintf(&b, "\n%s\n", exportLine(in.api.kubeconfig))
-	}
 	s.out.printf("%s\n", b.String())
 }
 

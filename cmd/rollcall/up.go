@@ -57,7 +57,8 @@ the rollout, and stays until it is stopped; with --once until every DaemonSet is
 rolled out (exit 0) or stalled (exit 3).
 
 It serves the Kubernetes API to any kubectl, on a loopback address chosen by the
-system or on that of --listen, and prints the line that points kubectl at it.
+system or on that of --listen, and prints the line that points kubectl at it
+when the nodes and what the manifests say are there.
 With --once it does so only if --listen or --kubeconfig is given.
 
 With --data the log is kept, and the next up on the same directory goes on from it.`,
@@ -242,6 +243,9 @@ func (s *session) work(ctx context.Context, in *instance, o upOptions, files []f
 		if err := in.state.Await(ctx, reply.Seq()); err != nil {
 			return err
 		}
+	}
+	if in.api != nil {
+		s.out.printf("%s\n", exportLine(in.api.kubeconfig))
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()

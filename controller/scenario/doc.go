@@ -39,6 +39,10 @@
 //	decide NAME as=X, append X    keep a decision and append it later, as another controller would
 //	status|conditions|cells|counts|revisions|pods NAME, quarantine, woken, log,
 //	notices                       print what the fold or projector/story makes of the log
+//	object [delete|gone] KIND NAME [owner=[GROUP:]KIND/NAME[!][@UID],..] [finalizers=..] [node=N] [cascade=..]
+//	                              make, change or delete an object; "!" blocks the owner's deletion
+//	collect                       decide about what was left behind, print and append it; execute does it
+//	objects                       print every object but nodes
 //	garbage                       append bytes that are no event
 //
 // Pods that a command creates are called by their node and a letter in the

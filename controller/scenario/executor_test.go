@@ -109,6 +109,7 @@ func (w *world) doExecute(c *command) {
 		}
 		w.execute(&o, c.opt("bind") == "false")
 	}
+	w.gather()
 }
 
 func (w *world) outcome(o *order, t events.Type, reason string) {

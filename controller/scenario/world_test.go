@@ -16,6 +16,7 @@ import (
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/story"
+	"rollcall/publisher"
 )
 
 // namespace is where every DaemonSet of a conversation is, unless its name says otherwise.
@@ -45,6 +46,8 @@ type world struct {
 	woken    map[events.Key]bool
 	brief    bool // print plans only
 
+	gatherer *publisher.Executor
+
 	rivals  map[string]rival
 	noticer *story.Noticer
 	notices []story.Notice // not printed yet
@@ -73,7 +76,7 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, subjects: subjects, start: start, now: start, woken: map[events.Key]bool{},
 		podNames: map[types.UID]string{}, letters: map[string]int{}, revNames: map[string]string{}, lifetimes: map[string]int{}}
 	w.log = memlog.New(subjects, func() time.Time { return w.now })
-	w.state, w.noticer = projector.New("test"), story.NewNoticer()
+	w.state, w.noticer, w.gatherer = projector.New("test"), story.NewNoticer(), newGatherer(subjects)
 	return w
 }
 
@@ -197,11 +200,16 @@ func (w *world) fold(e events.Event) {
 	projector.Fold(w.state, e)
 	w.notices = append(w.notices, w.noticer.Observe(e)...)
 	w.observe(e)
+	if _, plan := e.Body.(*events.Plan); !plan {
+		w.gatherer.Observe(e)
+	}
 }
 
 // observe gives names to what an event brings, and takes over plans and answers.
 func (w *world) observe(e events.Event) {
 	switch b := e.Body.(type) {
+	case *events.Collection:
+		w.plans++
 	case *events.Plan:
 		w.plans++
 		owner := events.Ref{Kind: events.DaemonSet, Key: b.DaemonSet, UID: b.UID}

@@ -8,9 +8,11 @@ import (
 )
 
 // patch is a unified diff with words before it, which tell what it plants and
-// which invariants may find it ("Killer: S1 L13").
+// which invariants may find it ("Killer: S1 L13"), and where another test than
+// TestHistories of this package looks ("Test: ./controller TestEstates").
 type patch struct {
 	killers []string
+	test    []string
 	files   []patchedFile
 }
 
@@ -31,6 +33,8 @@ func parsePatch(text string) (patch, error) {
 		switch {
 		case strings.HasPrefix(line, "Killer: "):
 			p.killers = strings.Fields(strings.TrimPrefix(line, "Killer: "))
+		case strings.HasPrefix(line, "Test: "):
+			p.test = strings.Fields(strings.TrimPrefix(line, "Test: "))
 		case strings.HasPrefix(line, "--- "):
 		case strings.HasPrefix(line, "+++ b/"):
 			p.files = append(p.files, patchedFile{name: strings.TrimPrefix(line, "+++ b/")})
@@ -46,6 +50,12 @@ func parsePatch(text string) (patch, error) {
 	}
 	if len(p.killers) == 0 || len(p.files) == 0 {
 		return patch{}, fmt.Errorf("a patch names its killers and changes files")
+	}
+	if p.test == nil {
+		p.test = []string{"./controller/sim", "TestHistories"}
+	}
+	if len(p.test) != 2 {
+		return patch{}, fmt.Errorf("a test is a package and a name")
 	}
 	return p, nil
 }

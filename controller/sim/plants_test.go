@@ -52,8 +52,8 @@ func plant(t *testing.T, root, file string) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay="+overlay(t, root, p), "-run=^TestHistories$",
-		"./controller/sim", "-histories="+strconv.Itoa(*plantHistories))
+	test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay="+overlay(t, root, p), "-run=^"+p.test[1]+"$",
+		p.test[0], "-histories="+strconv.Itoa(*plantHistories))
 	test.Dir = root
 	out, err := test.CombinedOutput()
 	found := foundInvariant.FindStringSubmatch(string(out))

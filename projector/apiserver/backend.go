@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -112,47 +111,3 @@ func (b frozenBackend) await(ctx context.Context, rev uint64) error {
 }
 
 func (b frozenBackend) position() uint64 { return uint64(b.feed.position()) }
-
-// memoryBackend keeps objects that are in no log, with revisions of its own.
-type memoryBackend struct {
-	table *table
-
-	mu  sync.Mutex
-	rev uint64
-}
-
-func (b *memoryBackend) append(_ context.Context, w write) (uint64, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	last := uint64(0)
-	if i := b.table.get(w.key); i != nil {
-		last = i.rev
-	}
-	if last != w.last {
-		return 0, events.ErrConflict
-	}
-	b.rev++
-	data := w.now.Data
-	if w.verb == events.VerbDeleted {
-		data = nil
-	}
-	b.table.put(b.rev, w.key, data)
-	return b.rev, nil
-}
-
-func (b *memoryBackend) refresh(context.Context) (uint64, error) { return b.position(), nil }
-
-// await implements backend: a revision that was not given will not come.
-func (b *memoryBackend) await(ctx context.Context, rev uint64) error {
-	if rev <= b.position() {
-		return nil
-	}
-	<-ctx.Done()
-	return ctx.Err()
-}
-
-func (b *memoryBackend) position() uint64 {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return max(b.rev, 1)
-}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"rollcall/events"
 	"rollcall/projector/story"
@@ -13,18 +14,17 @@ import (
 // Feed folds a log into what the API serves: for each kind a table of objects
 // as the log has them. It keeps the bytes of the events and decodes nothing.
 type Feed struct {
-	tables  map[events.Kind]*table // the keys never change
-	notices *noticeBoard
+	tables map[events.Kind]*table // the keys never change
 
 	mu      sync.Mutex
 	applied events.Seq
+	stored  time.Time // when that was
 	waiters map[chan struct{}]events.Seq
 }
 
 // NewFeed returns the feed before the first event of a log.
 func NewFeed() *Feed {
-	f := &Feed{tables: map[events.Kind]*table{}, waiters: map[chan struct{}]events.Seq{},
-		notices: newNoticeBoard()}
+	f := &Feed{tables: map[events.Kind]*table{}, waiters: map[chan struct{}]events.Seq{}}
 	for _, r := range served {
 		if r.board == "" {
 			f.tables[r.kind()] = newTable()
@@ -46,16 +46,15 @@ func (f *Feed) Follow(e events.Event) {
 			t.put(uint64(e.Seq), tableKey(b.Key), nil)
 		}
 	}
-	f.notices.observe(e)
-	f.advance(e.Seq)
+	f.advance(e)
 }
 
-func (f *Feed) advance(seq events.Seq) {
+func (f *Feed) advance(e events.Event) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.applied = seq
+	f.applied, f.stored = e.Seq, e.Stored
 	for w, at := range f.waiters {
-		if at <= seq {
+		if at <= e.Seq {
 			close(w)
 			delete(f.waiters, w)
 		}
@@ -67,6 +66,13 @@ func (f *Feed) position() events.Seq {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.applied
+}
+
+// time returns when the last event taken was stored.
+func (f *Feed) time() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.stored
 }
 
 // await returns when the event at seq was taken.

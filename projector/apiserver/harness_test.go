@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/cert"
 
@@ -86,4 +87,26 @@ func newCluster(t testing.TB) *cluster {
 	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed})
 	c.client = c.server.client
 	return c
+}
+
+// as returns a client of the admin with a user agent.
+func (c *cluster) as(t testing.TB, agent string) kubernetes.Interface {
+	t.Helper()
+	config := c.server.Loopback()
+	config.BearerToken, config.UserAgent = c.server.config.Token, agent
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// append appends an event beside the API.
+func (c *cluster) append(t testing.TB, typ events.Type, body events.Body) events.Seq {
+	t.Helper()
+	seq, err := c.log.Append(t.Context(), events.Expect{}, events.Event{ID: ulid.Make(), Type: typ, At: time.Now(), Body: body})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seq
 }

@@ -19,6 +19,7 @@ import (
 	statefulsetstore "k8s.io/kubernetes/pkg/registry/apps/statefulset/storage"
 	"k8s.io/kubernetes/pkg/registry/authentication/selfsubjectreview"
 	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectaccessreview"
+	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectrulesreview"
 	cronjobstore "k8s.io/kubernetes/pkg/registry/batch/cronjob/storage"
 	jobstore "k8s.io/kubernetes/pkg/registry/batch/job/storage"
 	leasestore "k8s.io/kubernetes/pkg/registry/coordination/lease/storage"
@@ -123,7 +124,9 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 		resources group
 	}{
 		{"authentication.k8s.io", group{"selfsubjectreviews": selfsubjectreview.NewREST()}},
-		{"authorization.k8s.io", group{"selfsubjectaccessreviews": selfsubjectaccessreview.NewREST(i.auth)}},
+		{"authorization.k8s.io", group{
+			"selfsubjectaccessreviews": selfsubjectaccessreview.NewREST(i.auth),
+			"selfsubjectrulesreviews":  selfsubjectrulesreview.NewREST(adminRules{})}},
 		{"apps", i.apps()},
 		{"batch", i.batch()},
 		{"coordination.k8s.io", group{"leases": one(leasestore.NewREST(i.options))(i)}},

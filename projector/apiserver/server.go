@@ -2,11 +2,13 @@ package apiserver
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -36,17 +38,20 @@ const Admin = "admin"
 
 // Config says what a server serves and to whom.
 type Config struct {
-	Log      events.Log // nil: read only
+	Log      events.Log
 	Subjects events.Subjects
 	Feed     *Feed // that follows the log, or did until the position that is shown
+
+	Leases, Events events.Board // nil: they are kept in memory
 
 	Listener  net.Listener // TCP
 	Cert, Key []byte       // PEM, of the listener's address and of loopback
 	CA        []byte       // PEM that clients check Cert against
 	Token     string       // bearer token of Admin
 
-	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
-	Logs     LogSource // nil: no container has written anything
+	ReadOnly string     // why nothing can be written, as a sentence; empty: it can
+	Logs     LogSource  // nil: no container has written anything
+	Notices  PodNotices // nil: there are no Events about pods
 }
 
 // Server is the Kubernetes API of one cluster.
@@ -56,6 +61,11 @@ type Server struct {
 	client  kubernetes.Interface
 	factory informers.SharedInformerFactory
 	ready   chan struct{}
+	token   string // of clients in this process, which are not the admin
+
+	life    context.Context // of what the server has started
+	end     context.CancelFunc
+	running sync.WaitGroup
 }
 
 var featureGate = utilfeature.DefaultFeatureGate
@@ -63,7 +73,8 @@ var featureGate = utilfeature.DefaultFeatureGate
 // New returns a server that Run lets serve.
 func New(c Config) (*Server, error) {
 	announceProgress()
-	s := &Server{config: c, ready: make(chan struct{})}
+	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text()}
+	s.life, s.end = context.WithCancel(context.Background())
 	if c.Logs == nil {
 		s.config.Logs = noLogs
 	}
@@ -82,6 +93,7 @@ func New(c Config) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
+	s.generic.ShutdownTimeout = stopTime
 	i := &installer{options: s.options(), auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
@@ -99,7 +111,7 @@ func (s *Server) Loopback() *rest.Config {
 	}
 	return &rest.Config{
 		Host:            "https://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)),
-		BearerToken:     s.config.Token,
+		BearerToken:     s.token,
 		TLSClientConfig: rest.TLSClientConfig{CAData: s.config.CA},
 		UserAgent:       "rollcall",
 		QPS:             -1,
@@ -111,6 +123,8 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 
 // Run serves until ctx is done.
 func (s *Server) Run(ctx context.Context) error {
+	defer s.running.Wait()
+	defer s.end()
 	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("serve the API: %w", err)
 	}
@@ -136,7 +150,6 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(openapi.GetOpenAPIDefinitions, namer)
 	c.OpenAPIConfig.Info.Title, c.OpenAPIV3Config.Info.Title = "Kubernetes", "Kubernetes"
 	c.EnableProfiling = false
-	c.ShutdownSendRetryAfter = true
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
 		c.AdmissionControl, err = admissions(s.config.Feed.tables["Namespace"], s.client, s.factory)
@@ -168,15 +181,21 @@ func (v effectiveVersion) Info() *apiversion.Info {
 	return &info
 }
 
+// start runs f until the server ends.
+func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life) }) }
+
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
 	o := restOptions{tables: map[string]*table{}, backends: map[string]backend{}}
 	for _, r := range served {
 		switch {
-		case r.board != "":
-			t := newTable()
-			o.tables[r.name], o.backends[r.name] = t, &memoryBackend{table: t}
-		case s.config.Log == nil:
+		case r.board == boardLeases:
+			o.tables[r.name] = newTable()
+			o.backends[r.name] = newBoardBackend(o.tables[r.name], s.config.Leases, s.start)
+		case r.board == boardEvents:
+			o.tables[r.name] = newTable()
+			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
+		case s.config.ReadOnly != "":
 			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], frozenBackend{s.config.Feed}
 		default:
 			o.tables[r.name] = s.config.Feed.tables[r.kind()]
@@ -185,6 +204,30 @@ func (s *Server) options() restOptions {
 	}
 	return o
 }
+
+// eventsBackend shows core Events: those that were made through the API, and
+// those that are a view of the log's last hour, until the position that is shown.
+func (s *Server) eventsBackend(t *table) *boardBackend {
+	b := newBoardBackend(t, s.config.Events, s.start)
+	b.log = s.config.Log
+	now := time.Now()
+	if s.config.ReadOnly != "" {
+		now, b.past = s.config.Feed.time(), true
+		b.end = func(context.Context) (events.Seq, error) { return s.config.Feed.position(), nil }
+	} else {
+		b.end = func(ctx context.Context) (events.Seq, error) {
+			info, err := s.config.Log.Info(ctx)
+			return info.Last, err
+		}
+	}
+	if s.config.Log != nil {
+		b.view = newEventView(s.config.Notices, now.Add(-noticeTTL))
+	}
+	return b
+}
+
+// stopTime is how long a server that ends lets requests come to their end.
+const stopTime = 500 * time.Millisecond
 
 // bootTime bounds the first writes of a server.
 const bootTime = 30 * time.Second

@@ -1,14 +1,22 @@
 package apiserver
 
 import (
-	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/meta"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"rollcall/events"
 )
 
 // A new cluster has its namespaces, and each of them its account and the
@@ -37,24 +45,137 @@ func TestNewCluster(t *testing.T) {
 	}
 }
 
-// A client that asks for what is there and then for changes is told where the
-// first ends, also if nothing is there.
-func TestWatchOfNothing(t *testing.T) {
+// What the API writes says who asked for what through what, and what changed.
+func TestWritesAreEvents(t *testing.T) {
 	c := newCluster(t)
-	initial := true
-	o := metav1.ListOptions{SendInitialEvents: &initial, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, AllowWatchBookmarks: true}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for what, open := range map[string]func(context.Context, metav1.ListOptions) (watch.Interface, error){
-		"pods": c.client.CoreV1().Pods("").Watch, "events": c.client.CoreV1().Events("").Watch} {
-		w, err := open(ctx, o)
+	admin := c.as(t, "kubectl-edit/v1.36.3 (test)")
+	maps := admin.CoreV1().ConfigMaps("default")
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "m"}}
+	before := c.feed.position()
+	made, err := maps.Create(t.Context(), m, metav1.CreateOptions{FieldManager: "mine"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := maps.Update(t.Context(), made, metav1.UpdateOptions{}); err != nil { // nothing changes
+		t.Fatal(err)
+	}
+	patched, err := maps.Patch(t.Context(), "m", types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`), metav1.PatchOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := maps.Delete(t.Context(), "m", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	type line struct{ typ, actor, verb, manager, change string }
+	want := []line{
+		{"configmap.created", Admin, "create", "mine", ""},
+		{"configmap.updated", Admin, "patch", "kubectl-edit", "label a=b"},
+		{"configmap.deleted", Admin, "delete", "kubectl-edit", ""},
+	}
+	var got []line
+	for e, err := range c.log.Read(t.Context(), before) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer w.Stop()
-		e := <-w.ResultChan()
-		if m, err := meta.Accessor(e.Object); err != nil || e.Type != watch.Bookmark || m.GetAnnotations()[metav1.InitialEventsAnnotationKey] != "true" {
-			t.Errorf("%s: %+v, %v", what, e, err)
+		got = append(got, line{string(e.Type), e.Actor, e.Verb, e.Manager, e.Change})
+		if e.Type == "configmap.updated" && patched.ResourceVersion != fmt.Sprint(e.Seq) {
+			t.Errorf("resourceVersion %s of the event at %d", patched.ResourceVersion, e.Seq)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("events\n%v\nwant\n%v", got, want)
+	}
+}
+
+// Objects that others append are there for clients, with the position as
+// their resourceVersion and the defaults of what was left out.
+func TestFactsAreObjects(t *testing.T) {
+	c := newCluster(t)
+	w, err := c.client.CoreV1().Pods("").Watch(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", UID: "u"},
+		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+	body, err := events.NewObject(events.Pod, pod)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seq := c.append(t, "pod.created", body)
+	got := (<-w.ResultChan()).Object.(*corev1.Pod)
+	if got.ResourceVersion != fmt.Sprint(seq) || got.Spec.RestartPolicy != corev1.RestartPolicyAlways {
+		t.Errorf("pod %+v, at %d", got, seq)
+	}
+}
+
+// Core Events are shown from the log, and those that are made are kept.
+func TestEventsAreAView(t *testing.T) {
+	c := newCluster(t)
+	evs := c.client.CoreV1().Events("default")
+	list := func() (names []string) {
+		l, err := evs.List(t.Context(), metav1.ListOptions{FieldSelector: "involvedObject.name=ds"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range l.Items {
+			names = append(names, fmt.Sprintf("%s %s %s x%d", e.Type, e.Reason, e.Message, e.Count))
+		}
+		slices.Sort(names)
+		return names
+	}
+	if got := list(); len(got) != 0 {
+		t.Errorf("events before anything happened: %v", got)
+	}
+	plan := &events.Plan{DaemonSet: events.Key{Namespace: "default", Name: "ds"}, UID: "ds-uid", Basis: events.Basis{Seq: 1, Now: time.Now()},
+		Commands: []events.Command{{Do: events.DeletePod, Pod: "p", UID: "u", Node: "n", Reason: events.FailedPod}}}
+	c.append(t, events.Planned, plan)
+	made, err := evs.Create(t.Context(), &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "own"}, Reason: "Own", Message: "said",
+		Type: "Normal", InvolvedObject: corev1.ObjectReference{Kind: "DaemonSet", Namespace: "default", Name: "ds"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"Normal Own said x0", "Warning FailedDaemonPod Found failed daemon pod default/p on node n, will try to kill it x1"}
+	if got := list(); !slices.Equal(got, want) {
+		t.Errorf("events\n%q\nwant\n%q", got, want)
+	}
+	c.append(t, events.Planned, plan)
+	if err := evs.Delete(t.Context(), made.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(); len(got) != 1 || !strings.HasSuffix(got[0], "x2") {
+		t.Errorf("events after a deletion and a repetition: %q", got)
+	}
+}
+
+// The past is read and not written.
+func TestReadOnly(t *testing.T) {
+	c := newCluster(t)
+	const why = "the cluster is shown as it was at #7"
+	past := serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed, ReadOnly: why})
+	if _, err := past.client.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+	_, err := past.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{})
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Code != http.StatusMethodNotAllowed || status.Status().Message != why {
+		t.Errorf("a write to the past: %v", err)
+	}
+}
+
+// Each user of the API has a token; nobody else is let in.
+func TestTokens(t *testing.T) {
+	c := newCluster(t)
+	config := c.server.Loopback()
+	for token, want := range map[string]string{"secret": Admin, config.BearerToken: "system:apiserver", "wrong": "", "": ""} {
+		config.BearerToken = token
+		client, err := kubernetes.NewForConfig(config)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := client.AuthenticationV1().SelfSubjectReviews().Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
+		if got := r.Status.UserInfo.Username; got != want || (want == "") != apierrors.IsUnauthorized(err) {
+			t.Errorf("token %q is %q, %v; want %q", token, got, err, want)
 		}
 	}
 }

@@ -25,7 +25,8 @@ func JSON(e events.Event) ([]byte, error) {
 		j.Cause = &causeJSON{e.Cause.Seq, e.Cause.Index}
 	}
 	if r := events.RefOf(e); r != (events.Ref{}) {
-		j.Ref = &refJSON{r.Kind, r.Key.Namespace, r.Key.Name, string(r.UID)}
+		ref := refOf(r)
+		j.Ref = &ref
 	}
 	switch b := e.Body.(type) {
 	case events.Object:
@@ -39,6 +40,10 @@ func JSON(e events.Event) ([]byte, error) {
 		j.Plan = planOf(b)
 	case events.Outcome:
 		j.Outcome = &outcomeJSON{commandOf(b.Command), b.Reason, b.Message}
+	case *events.Collection:
+		j.Collection = collectionOf(b)
+	case events.Uncollected:
+		j.Uncollected = &uncollectedJSON{collectOf(b.Command), b.Reason, b.Message}
 	case events.Unreadable:
 		j.Unreadable = &unreadableJSON{b.Code, b.Why, e.Raw}
 	default:
@@ -63,23 +68,25 @@ func (j *eventJSON) object(into *json.RawMessage, data []byte) {
 // The fields are those of the envelope in the log, but for seq, stored and
 // unreadable, which the log adds.
 type eventJSON struct {
-	Seq        events.Seq      `json:"seq"`
-	Stored     string          `json:"stored,omitempty"`
-	ID         string          `json:"id,omitempty"`
-	Type       events.Type     `json:"type,omitempty"`
-	Source     string          `json:"source,omitempty"`
-	Actor      string          `json:"actor,omitempty"`
-	Verb       string          `json:"verb,omitempty"`
-	Manager    string          `json:"manager,omitempty"`
-	Change     string          `json:"change,omitempty"`
-	At         string          `json:"at,omitempty"`
-	Cause      *causeJSON      `json:"cause,omitempty"`
-	Ref        *refJSON        `json:"ref,omitempty"`
-	Object     json.RawMessage `json:"object,omitempty"`
-	Gone       json.RawMessage `json:"gone,omitempty"`
-	Plan       *planJSON       `json:"plan,omitempty"`
-	Outcome    *outcomeJSON    `json:"outcome,omitempty"`
-	Unreadable *unreadableJSON `json:"unreadable,omitempty"`
+	Seq         events.Seq       `json:"seq"`
+	Stored      string           `json:"stored,omitempty"`
+	ID          string           `json:"id,omitempty"`
+	Type        events.Type      `json:"type,omitempty"`
+	Source      string           `json:"source,omitempty"`
+	Actor       string           `json:"actor,omitempty"`
+	Verb        string           `json:"verb,omitempty"`
+	Manager     string           `json:"manager,omitempty"`
+	Change      string           `json:"change,omitempty"`
+	At          string           `json:"at,omitempty"`
+	Cause       *causeJSON       `json:"cause,omitempty"`
+	Ref         *refJSON         `json:"ref,omitempty"`
+	Object      json.RawMessage  `json:"object,omitempty"`
+	Gone        json.RawMessage  `json:"gone,omitempty"`
+	Plan        *planJSON        `json:"plan,omitempty"`
+	Outcome     *outcomeJSON     `json:"outcome,omitempty"`
+	Collection  *collectionJSON  `json:"collection,omitempty"`
+	Uncollected *uncollectedJSON `json:"uncollected,omitempty"`
+	Unreadable  *unreadableJSON  `json:"unreadable,omitempty"`
 }
 
 type causeJSON struct {

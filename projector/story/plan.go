@@ -8,15 +8,16 @@ import (
 )
 
 // verbText is what a command does, in a word.
-func verbText(v events.Verb) string { return strings.ToLower(strings.TrimSuffix(string(v), "Pod")) }
+func verbText(v events.Verb) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimSuffix(string(v), "Pod"), "Object"))
+}
 
 // planText says what was planned, from what, and how the rollout stood then.
 func planText(p *events.Plan) string {
-	parts := []string{"no commands"}
-	if len(p.Commands) > 0 {
-		parts[0] = commandsText(p.Commands)
-	}
-	parts = append(parts, fmt.Sprintf("basis #%d", p.Basis.Seq))
+	commands := countText(len(p.Commands), func(i int) (events.Verb, events.Reason) {
+		return p.Commands[i].Do, p.Commands[i].Reason
+	})
+	parts := []string{commands, fmt.Sprintf("basis #%d", p.Basis.Seq)}
 	if b := p.Rollout; b != (events.Budget{}) {
 		s := fmt.Sprintf("%d/%d updated, %d unavailable", b.Updated, b.Desired, b.Unavailable)
 		if b.MaxSurge > 0 {
@@ -29,17 +30,21 @@ func planText(p *events.Plan) string {
 	return strings.Join(parts, "; ")
 }
 
-// commandsText counts commands by what they do and why, in the order in which
+// countText counts n commands by what they do and why, in the order in which
 // they first come.
-func commandsText(cs []events.Command) string {
+func countText(n int, command func(int) (events.Verb, events.Reason)) string {
+	if n == 0 {
+		return "no commands"
+	}
 	type group struct {
 		do     events.Verb
 		reason events.Reason
 	}
 	var order []group
 	count := map[group]int{}
-	for _, c := range cs {
-		g := group{c.Do, c.Reason}
+	for i := range n {
+		do, reason := command(i)
+		g := group{do, reason}
 		if count[g] == 0 {
 			order = append(order, g)
 		}
@@ -95,14 +100,18 @@ func heldText(p *events.Plan) string {
 
 // outcomeText says how a command ended that no fact answers.
 func outcomeText(typ events.Type, o events.Outcome) string {
+	c := o.Command
+	return howEnded(fmt.Sprintf("%s pod %s on %s", verbText(c.Do), c.Pod, c.Node), typ, o.Reason, o.Message)
+}
+
+func howEnded(what string, typ events.Type, reason, message string) string {
 	end := "failed"
 	if typ == events.Overtaken {
 		end = "overtaken"
 	}
-	c := o.Command
-	s := fmt.Sprintf("%s pod %s on %s %s: %s", verbText(c.Do), c.Pod, c.Node, end, o.Reason)
-	if o.Message != "" {
-		s += ": " + o.Message
+	s := what + " " + end + ": " + reason
+	if message != "" {
+		s += ": " + message
 	}
 	return s
 }

@@ -72,6 +72,11 @@ func (t *Teller) Tell(e events.Event) []Entry {
 		entries = planEntries(head, b)
 	case events.Outcome:
 		head.DaemonSet, head.What = b.DaemonSet, outcomeText(e.Type, b)
+	case *events.Collection:
+		head.What = collectionText(b)
+		entries = collectionEntries(head, b)
+	case events.Uncollected:
+		head.What = uncollectedText(e.Type, b)
 	case events.Unreadable:
 		head.What = "unreadable: " + b.Code + ": " + b.Why
 	default:

@@ -25,6 +25,8 @@ import (
 //	gone KIND/[NS/]NAME [cause=...]
 //	plan NS/NAME, outcome NS/NAME TYPE [cause=...]
 //	    the fields of events.Plan, events.Outcome in YAML
+//	collection, uncollected TYPE [cause=...]
+//	    the fields of events.Collection, events.Uncollected in YAML
 //	raw
 //	    bytes that are no event, in hexadecimal
 //	forget
@@ -77,7 +79,7 @@ func newTold(t *testing.T) *told {
 
 func (w *told) run(d *datadriven.TestData) string {
 	switch d.Cmd {
-	case "put", "gone", "plan", "outcome":
+	case "put", "gone", "plan", "outcome", "collection", "uncollected":
 		w.append(d)
 	case "raw":
 		var raw []byte
@@ -193,7 +195,11 @@ func (w *told) append(d *datadriven.TestData) {
 	w.must(err)
 	e := events.Event{At: w.clock}
 	e.ID[0], e.ID[1] = 1, byte(info.Last+1)
-	for _, arg := range d.CmdArgs[1:] {
+	name, args := "", d.CmdArgs
+	if !strings.Contains(d.Cmd, "collect") {
+		name, args = args[0].Key, args[1:]
+	}
+	for _, arg := range args {
 		switch arg.Key {
 		case "cause":
 			var n int
@@ -210,8 +216,15 @@ func (w *told) append(d *datadriven.TestData) {
 			e.Type = events.Type(arg.Key)
 		}
 	}
-	name := d.CmdArgs[0].Key
 	switch d.Cmd {
+	case "collection":
+		c := &events.Collection{}
+		w.must(yaml.Unmarshal([]byte(d.Input), c))
+		e.Type, e.Body = events.CollectionPlanned, c
+	case "uncollected":
+		var u events.Uncollected
+		w.must(yaml.Unmarshal([]byte(d.Input), &u))
+		e.Body = u
 	case "put":
 		w.put(&e, name, d.Input)
 	case "gone":

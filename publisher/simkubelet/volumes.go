@@ -250,8 +250,12 @@ func (w *World) claimStage(c *claim) (s stage, ok bool) {
 func bound(p *pod) bool { return p.object.Spec.NodeName != "" }
 
 // pending reports whether a claim is to get a volume made for it: not if it
-// names another.
+// names another, nor if it wants one that is there already, which is what an
+// empty class says.
 func pending(o *corev1.PersistentVolumeClaim) bool {
+	if c := o.Spec.StorageClassName; c != nil && *c == "" {
+		return false
+	}
 	return (o.Status.Phase == "" || o.Status.Phase == corev1.ClaimPending) &&
 		(o.Spec.VolumeName == "" || o.Spec.VolumeName == volumeName(o.UID))
 }

@@ -113,6 +113,9 @@ func TestVolume(t *testing.T) {
 	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany, corev1.ReadOnlyMany}
 	st.put(claimKind, events.VerbCreated, c)
 	st.put(claimKind, events.VerbCreated, newClaim("other", "u2"))
+	static := newClaim("static", "u3")
+	static.Spec.StorageClassName = ptr.To("") // a volume that somebody made, or none
+	st.put(claimKind, events.VerbCreated, static)
 	if facts := st.run(time.Second); len(facts) != 4 {
 		t.Fatalf("%d facts, want a volume and a bound claim for each of two", len(facts))
 	}

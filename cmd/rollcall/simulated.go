@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"rollcall/events"
+	"rollcall/events/stream"
+	"rollcall/projector/apiserver"
+	"rollcall/publisher/simkubelet"
+)
+
+// eventsKept is how long core Events are kept that clients have made.
+const eventsKept = time.Hour
+
+// apiConfig is what an instance serves: its log, and what is beside the log.
+// A lease says nothing after the process, so that its board is in memory.
+func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices}
+	for _, b := range []struct {
+		into *events.Board
+		o    stream.BoardOptions
+	}{
+		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: true}},
+		{&c.Events, stream.BoardOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
+	} {
+		board, err := stream.OpenBoard(ctx, in.nc, in.subjects, b.o)
+		if err != nil {
+			return c, fmt.Errorf("open what is beside the log: %w", err)
+		}
+		*b.into = board
+	}
+	return c, nil
+}
+
+// logsUntil returns the source of the lines that simulated containers have
+// written by now.
+func logsUntil(now func() time.Time) apiserver.LogSource {
+	return func(pod *corev1.Pod, container string, previous bool) ([]apiserver.LogLine, error) {
+		lines, err := simkubelet.Logs(pod, container, previous, now())
+		var out []apiserver.LogLine
+		for _, l := range lines {
+			out = append(out, apiserver.LogLine(l))
+		}
+		return out, err
+	}
+}
+
+// podNotices are what the simulated scheduler and kubelets tell of pods.
+func podNotices(old, now *corev1.Pod) []apiserver.Notice {
+	var out []apiserver.Notice
+	for _, n := range simkubelet.Notices(old, now) {
+		out = append(out, apiserver.Notice(n))
+	}
+	return out
+}

@@ -1,0 +1,71 @@
+package controller
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// maxOwners bounds the owners that one command takes off, so that every
+// collection fits a log; more come off with the next.
+const maxOwners = 10
+
+// Collect decides what is due about objects that owners, namespaces and nodes
+// left behind, in the state s and at the time now, which counts as log time if
+// that is later. Nil: nothing. It walks no more than what is left behind.
+func Collect(s *projector.State, now time.Time) *events.Collection {
+	if s.Left() == 0 {
+		return nil
+	}
+	if s.Time().After(now) {
+		now = s.Time()
+	}
+	c := &events.Collection{Basis: events.Basis{Seq: s.Seq(), Now: now.UTC()}}
+	s.EachLeft(func(it *projector.Item, at projector.Standing) bool {
+		c.Commands = append(c.Commands, relieve(s, it, at))
+		return len(c.Commands) < events.MaxCommands
+	})
+	return c
+}
+
+// relieve returns the command that ends a plight.
+func relieve(s *projector.State, it *projector.Item, at projector.Standing) events.CollectCommand {
+	c := events.CollectCommand{Do: events.DeleteObject, Ref: it.Ref}
+	switch at.Plight {
+	case projector.Orphan:
+		c.Do, c.Owners, c.Reason = events.DisownObject, bounded(at.Owners), events.Orphaned
+	case projector.Disowned:
+		c.Do, c.Owners, c.Reason = events.DisownObject, bounded(at.Owners), events.OwnerDeleting
+		if at.Gone {
+			c.Reason = events.OwnerGone
+		}
+	case projector.Done:
+		c.Do, c.Finalizer, c.Reason = events.FinalizeObject, at.Finalizer, events.Collected
+	case projector.Stranded:
+		c.Reason = events.NodeGone
+	case projector.Evicted:
+		c.Reason = events.NamespaceGone
+	case projector.Doomed:
+		// An owner that waits for this one waits for what this one owns too.
+		if s.Dependents(it.Ref) > 0 {
+			c.Finalizer = metav1.FinalizerDeleteDependents
+		}
+		c.Reason = events.OwnerDeleting
+	case projector.Bereft:
+		c.Reason = events.OwnerGone
+	}
+	return c
+}
+
+func bounded(uids []types.UID) []types.UID { return uids[:min(len(uids), maxOwners)] }
+
+// CollectionEvent returns c as an event to append, without an id, and its
+// fence: that the last collection is the one that the state knew.
+func CollectionEvent(c *events.Collection, s events.Subjects, last events.Seq) (events.Event, events.Expect) {
+	e := events.Event{Type: events.CollectionPlanned, Source: Source, At: c.Basis.Now, Body: c}
+	return e, events.Expect{Subject: s.Collections(), Last: last}
+}

@@ -1,0 +1,216 @@
+package controller_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/utils/ptr"
+
+	"rollcall/controller"
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/projector"
+	"rollcall/publisher/simkubelet"
+)
+
+// until follows the log until an object of that name is gone.
+func (s *stack) until(gone events.Kind, key events.Key) {
+	s.t.Helper()
+	ctx, stop := context.WithTimeout(s.t.Context(), time.Hour)
+	defer stop()
+	for e, err := range s.log.Tail(ctx, 0) {
+		if err != nil {
+			s.t.Fatalf("%s %s is not gone: %v", gone, key, err)
+		}
+		if g, ok := e.Body.(events.Gone); ok && g.Kind == gone && g.Key == key {
+			return
+		}
+	}
+}
+
+// final folds the whole log, and demands that nothing is under way or left.
+func (s *stack) final() *projector.State {
+	s.t.Helper()
+	st := projector.New("")
+	for e, err := range s.log.Read(s.t.Context(), 0) {
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		projector.Fold(st, e)
+	}
+	if err := st.Check(); err != nil {
+		s.t.Error(err)
+	}
+	if n, left := st.PendingCommands(), st.Left(); n+left > 0 {
+		s.t.Errorf("%d commands without an answer, %d objects to be collected", n, left)
+	}
+	if _, diff, err := replay.Verify(s.t.Context(), s.log); err != nil || diff != nil {
+		s.t.Errorf("verify: %v %v", err, diff)
+	}
+	return st
+}
+
+func partial(ns, name string, owners ...metav1.OwnerReference) *metav1.PartialObjectMetadata {
+	return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name,
+		UID: types.UID("uid-" + ns + "-" + name), OwnerReferences: owners}}
+}
+
+func ownedBy(k events.Kind, o metav1.Object) metav1.OwnerReference {
+	return metav1.OwnerReference{APIVersion: api[k], Kind: string(k), Name: o.GetName(), UID: o.GetUID(), BlockOwnerDeletion: ptr.To(true)}
+}
+
+// TestNamespaceGoes deletes a namespace in which a DaemonSet runs beside 700
+// objects that own each other, with the real loop, executor and kubelets, with
+// two controllers, and with acknowledgements that get lost.
+func TestNamespaceGoes(t *testing.T) {
+	for name, c := range map[string]struct {
+		controllers int
+		fault       memlog.Fault
+	}{"one controller": {1, memlog.None}, "two controllers": {2, memlog.None}, "lost answers": {2, memlog.LoseAck}, "lost appends": {1, memlog.LoseAppend}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := start(t, c.controllers, simkubelet.DefaultOptions())
+				defer s.end()
+				for _, n := range simkubelet.NewNodes(4, 1) {
+					n.Spec.Taints = nil
+					s.tell(events.Node, events.VerbCreated, n)
+				}
+				ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "uid-ns"}}
+				ns.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
+				s.tell(events.Namespace, events.VerbCreated, ns)
+				s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+				for i := range 350 {
+					rs := partial("kube-system", fmt.Sprintf("rs-%d", i))
+					s.tell(events.ReplicaSet, events.VerbCreated, rs)
+					s.tell(events.ConfigMap, events.VerbCreated, partial("kube-system", rs.Name, ownedBy(events.ReplicaSet, rs)))
+				}
+				s.tell(events.ConfigMap, events.VerbCreated, partial("other", "stays"))
+				s.settled(1, 4)
+				n := 0
+				s.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+					if n++; n%7 == 0 {
+						return c.fault
+					}
+					return memlog.None
+				})
+				ns.DeletionTimestamp = ptr.To(metav1.Now())
+				ns.Status.Phase = corev1.NamespaceTerminating
+				s.tell(events.Namespace, events.VerbUpdated, ns)
+				s.until(events.Namespace, events.Key{Name: "kube-system"})
+				s.log.Inject(nil)
+				synctest.Wait()
+				st := s.final()
+				for kind, want := range map[events.Kind]int{events.ConfigMap: 1, events.ReplicaSet: 0, events.Pod: 0, events.DaemonSet: 0, events.ControllerRevision: 0} {
+					if got := len(st.List(kind, "")); got != want {
+						t.Errorf("%d of kind %s are left, want %d", got, kind, want)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestForegroundGoesInOrder: an owner is gone after what it owns.
+func TestForegroundGoesInOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, 1, simkubelet.DefaultOptions())
+		defer s.end()
+		owner := partial("x", "web")
+		s.tell(events.Deployment, events.VerbCreated, owner)
+		ref := ownedBy(events.Deployment, owner)
+		ref.APIVersion = "apps/v1"
+		middle := partial("x", "web-1", ref)
+		s.tell(events.ReplicaSet, events.VerbCreated, middle)
+		s.tell(events.Secret, events.VerbCreated, partial("x", "leaf", ownedBy(events.ReplicaSet, middle)))
+		owner.Finalizers, owner.DeletionTimestamp = []string{metav1.FinalizerDeleteDependents}, ptr.To(metav1.Now())
+		s.tell(events.Deployment, events.VerbUpdated, owner)
+		s.until(events.Deployment, events.Key{Namespace: "x", Name: "web"})
+		s.final()
+		var gone []events.Kind
+		for e, err := range s.log.Read(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if g, ok := e.Body.(events.Gone); ok {
+				gone = append(gone, g.Kind)
+			}
+		}
+		if fmt.Sprint(gone) != "[Secret ReplicaSet Deployment]" {
+			t.Errorf("gone in the order %v", gone)
+		}
+	})
+}
+
+// TestVerifyFindsAnotherCollection changes a recorded reason, a command and a basis.
+func TestVerifyFindsAnotherCollection(t *testing.T) {
+	e := newEstate(1)
+	e.create(events.ConfigMap, events.Key{Namespace: "x", Name: "a"}, func(o metav1.Object) {
+		o.SetOwnerReferences([]metav1.OwnerReference{ownedBy(events.ConfigMap, partial("x", "gone"))})
+	})
+	if !e.collect() || e.collect() {
+		t.Fatal("collected not once")
+	}
+	recorded, _, err := e.log.Latest(ctx, e.subjects.Collections())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(*events.Collection){
+		"reason": func(c *events.Collection) { c.Commands[0].Reason = events.Orphaned },
+		"more":   func(c *events.Collection) { c.Commands = append(c.Commands, c.Commands[0]) },
+		"basis":  func(c *events.Collection) { c.Basis.Seq += 1000 },
+		"early":  func(c *events.Collection) { c.Basis.Seq = 0 },
+	} {
+		changed := events.Decode(recorded.Raw)
+		change(changed.Body.(*events.Collection))
+		raw, err := events.Encode(changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.log.Rewrite(recorded.Seq, raw)
+		if _, diff, err := replay.Verify(ctx, e.log); err != nil || diff == nil || diff.Seq != recorded.Seq || diff.String() == "" {
+			t.Errorf("%s: got %v %v, want a difference at #%d", name, diff, err, recorded.Seq)
+		}
+	}
+	e.log.Rewrite(recorded.Seq, recorded.Raw)
+	if n, diff, err := replay.Verify(ctx, e.log); err != nil || diff != nil || n != 1 {
+		t.Errorf("the log as it was: %d, %v %v", n, diff, err)
+	}
+}
+
+// TestCollectionIsBounded: of many objects so many are named that a log takes
+// the plan, also with the longest names.
+func TestCollectionIsBounded(t *testing.T) {
+	e := newEstate(1)
+	long := func(n int) string { return fmt.Sprintf("%0253d", n) }
+	var owners []metav1.OwnerReference
+	for range 40 {
+		owners = append(owners, ownedBy(events.ConfigMap, partial("x", long(len(owners)))))
+		owners[len(owners)-1].UID = types.UID(fmt.Sprintf("%036d", len(owners)))
+	}
+	owners = append(owners, ownedBy("Widget", partial("x", "stays")))
+	for i := range events.MaxCommands + 1 {
+		o := partial(long(1)[190:], long(i), owners...)
+		o.UID = types.UID(fmt.Sprintf("%036d", i))
+		body, err := events.NewObject(events.PersistentVolumeClaim, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		projector.Fold(e.state, events.Event{Seq: e.state.Seq() + 1, Type: "persistentvolumeclaim.created", Body: body})
+	}
+	c := controller.Collect(e.state, e.now)
+	if x := c.Commands[0]; len(c.Commands) != events.MaxCommands || x.Do != events.DisownObject || len(x.Owners) != 10 {
+		t.Errorf("%d commands, the first with %d owners: %s", len(c.Commands), len(x.Owners), x.Do)
+	}
+	raw, err := events.Encode(events.Event{Type: events.CollectionPlanned, Body: c})
+	if err != nil || len(raw) > events.MaxSize {
+		t.Errorf("%d bytes, %v", len(raw), err)
+	}
+}

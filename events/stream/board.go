@@ -1,0 +1,112 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
+)
+
+// BoardOptions say what a board is for.
+type BoardOptions struct {
+	Name          string        // of the board among those of its cluster: a DNS-1123 label
+	MaxAge        time.Duration // after which a value is gone; 0: never
+	MemoryStorage bool
+}
+
+// Board keeps the newest value of each key in a stream of its own beside the
+// log, for what beats often or is not worth keeping: leases, core Events. It is
+// a JetStream key-value bucket. Its methods may be called from any goroutine.
+type Board struct{ kv jetstream.KeyValue }
+
+// markerTTL is how long the stream remembers that a value went by its age: long
+// enough for every reader to be told.
+const markerTTL = time.Minute
+
+// OpenBoard opens a board of a cluster, and makes it if there is none.
+func OpenBoard(ctx context.Context, nc *nats.Conn, s events.Subjects, o BoardOptions) (*Board, error) {
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return nil, fmt.Errorf("open board %s: %w", o.Name, err)
+	}
+	c := jetstream.KeyValueConfig{Bucket: "rollcall_" + s.Cluster() + "_" + o.Name, History: 1, TTL: o.MaxAge}
+	if o.MaxAge > 0 {
+		c.LimitMarkerTTL = markerTTL
+	}
+	if o.MemoryStorage {
+		c.Storage = jetstream.MemoryStorage
+	}
+	kv, err := js.CreateKeyValue(ctx, c)
+	if errors.Is(err, jetstream.ErrBucketExists) {
+		kv, err = js.KeyValue(ctx, c.Bucket)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open board %s: %w", o.Name, err)
+	}
+	return &Board{kv}, nil
+}
+
+// Put makes value the value of key and returns its revision, which rises with
+// each change of the board. It returns events.ErrConflict and changes nothing
+// if the revision of key is not last (0: there is no value).
+func (b *Board) Put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
+	var rev uint64
+	var err error
+	if last == 0 {
+		rev, err = b.kv.Create(ctx, key, value)
+	} else {
+		rev, err = b.kv.Update(ctx, key, value, last)
+	}
+	if errors.Is(err, jetstream.ErrKeyExists) {
+		err = events.ErrConflict
+	}
+	if err != nil {
+		return 0, fmt.Errorf("put %s: %w", key, err)
+	}
+	return rev, nil
+}
+
+// Watch yields every value that there is, then an entry without a key, and then
+// changes as they come, until ctx is done. A value that went by its age is nil.
+func (b *Board) Watch(ctx context.Context) iter.Seq2[events.Posted, error] {
+	return func(yield func(events.Posted, error) bool) {
+		w, err := b.kv.WatchAll(ctx)
+		if err != nil {
+			yield(events.Posted{}, fmt.Errorf("watch board %s: %w", b.kv.Bucket(), err))
+			return
+		}
+		defer func() { _ = w.Stop() }()
+		for {
+			select {
+			case e, ok := <-w.Updates():
+				if !ok {
+					yield(events.Posted{}, fmt.Errorf("watch board %s: it has ended", b.kv.Bucket()))
+					return
+				}
+				if !yield(entryOf(e), nil) {
+					return
+				}
+			case <-ctx.Done():
+				yield(events.Posted{}, ctx.Err())
+				return
+			}
+		}
+	}
+}
+
+func entryOf(e jetstream.KeyValueEntry) events.Posted {
+	if e == nil {
+		return events.Posted{}
+	}
+	x := events.Posted{Key: e.Key(), Rev: e.Revision()}
+	if e.Operation() == jetstream.KeyValuePut {
+		x.Value = e.Value()
+	}
+	return x
+}

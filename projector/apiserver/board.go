@@ -1,0 +1,262 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/klog/v2"
+
+	"rollcall/events"
+)
+
+// boardBackend keeps the objects of a resource on a board, or in memory if
+// there is none, and shows a view of the log among them if it has one. It
+// begins to read when it is first asked.
+//
+// Its revisions are its own. They rise over restarts: each begins with the
+// milliseconds since 1970, and no board takes a thousand values a second for long.
+type boardBackend struct {
+	table *table
+	board events.Board                              // nil: in memory
+	view  *eventView                                // nil: there is nothing but what is put
+	log   events.Log                                // that the view is of
+	end   func(context.Context) (events.Seq, error) // of that log
+	past  bool                                      // the view goes no further than that
+	run   func(func(context.Context))               // for as long as the server lives
+	start sync.Once
+
+	mu      sync.Mutex
+	base    uint64
+	read    events.Seq // of the log
+	posted  uint64     // revision of the board
+	sub     uint64     // changes since one of them rose
+	synced  bool       // everything that was on the board is in the table
+	failed  error
+	entries map[string]entry
+	changed chan struct{}
+}
+
+// entry is what the board has under a key.
+type entry struct {
+	posted, rev uint64
+	gone        bool
+}
+
+func newBoardBackend(t *table, b events.Board, run func(func(context.Context))) *boardBackend {
+	return &boardBackend{table: t, board: b, run: run, base: uint64(time.Now().UnixMilli()), synced: b == nil,
+		entries: map[string]entry{}, changed: make(chan struct{})}
+}
+
+// subBits leave room for the changes that one event of the log makes.
+const subBits = 20
+
+func (b *boardBackend) revision() uint64 {
+	return (b.base+uint64(b.read)+b.posted)<<subBits + b.sub
+}
+
+// begin starts to read, once.
+func (b *boardBackend) begin() {
+	b.start.Do(func() {
+		if b.board != nil {
+			b.run(b.follow)
+		}
+		if b.view != nil {
+			b.run(b.watchLog)
+		}
+	})
+}
+
+// tell wakes those who wait. The caller holds mu.
+func (b *boardBackend) tell() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+// fail keeps why the board or the log cannot be read any more.
+func (b *boardBackend) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.failed = errors.Join(b.failed, err)
+	b.tell()
+}
+
+// follow takes what is on the board, and then what comes.
+func (b *boardBackend) follow(ctx context.Context) {
+	for p, err := range b.board.Watch(ctx) {
+		if err != nil {
+			if ctx.Err() == nil {
+				klog.ErrorS(err, "read a board")
+				b.fail(err)
+			}
+			return
+		}
+		b.take(p)
+	}
+}
+
+func (b *boardBackend) take(p events.Posted) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.tell()
+	if p.Key == "" {
+		b.synced = true
+		// Revisions of an earlier run count differently.
+		b.table.compact(b.revision())
+		return
+	}
+	b.posted, b.sub = p.Rev, b.sub+1
+	var data []byte
+	if o, ok := events.Decode(p.Value).Body.(events.Object); ok && p.Value != nil {
+		data = o.Data
+	}
+	b.entries[p.Key] = entry{posted: p.Rev, rev: b.revision(), gone: data == nil}
+	if p.Value == nil {
+		delete(b.entries, p.Key)
+	}
+	b.table.put(b.revision(), p.Key, data)
+}
+
+// watchLog shows the view of the log to its end, and what it becomes.
+func (b *boardBackend) watchLog(ctx context.Context) {
+	read := b.log.Tail
+	if b.past {
+		read = b.log.Read
+	}
+	until, err := b.end(ctx)
+	if err != nil {
+		b.fail(err)
+		return
+	}
+	for e, err := range read(ctx, 0) {
+		if err != nil {
+			if ctx.Err() == nil {
+				klog.ErrorS(err, "read the log for core Events")
+				b.fail(err)
+			}
+			return
+		}
+		b.observe(e)
+		if b.past && e.Seq >= until {
+			return
+		}
+	}
+}
+
+// observe takes one event of the log into the view.
+func (b *boardBackend) observe(e events.Event) {
+	changes := b.view.observe(e)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.read = e.Seq
+	for _, c := range changes {
+		b.show(c)
+	}
+	b.tell()
+}
+
+// show puts a change of the view into the table, unless somebody else has
+// written that object.
+func (b *boardBackend) show(c viewed) {
+	if _, theirs := b.entries[c.key]; theirs {
+		return
+	}
+	b.sub++
+	b.table.put(b.revision(), c.key, c.data)
+}
+
+// append implements backend.
+func (b *boardBackend) append(ctx context.Context, w write) (uint64, error) {
+	b.begin()
+	if _, err := b.refresh(ctx); err != nil {
+		return 0, err
+	}
+	b.mu.Lock()
+	last := uint64(0)
+	if i := b.table.get(w.key); i != nil {
+		last = i.rev
+	}
+	known := b.entries[w.key].posted
+	b.mu.Unlock()
+	if last != w.last {
+		return 0, events.ErrConflict
+	}
+	value, err := events.Encode(event(ctx, w))
+	if err != nil {
+		return 0, fmt.Errorf("write %s: %w", w.key, err)
+	}
+	rev, err := b.put(ctx, w.key, value, known)
+	if err != nil {
+		return 0, err
+	}
+	if err := b.wait(ctx, func() bool { return b.posted >= rev }); err != nil {
+		return 0, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.entries[w.key].rev, nil
+}
+
+// put puts a value on the board, or takes it in itself if there is none.
+func (b *boardBackend) put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
+	if b.board != nil {
+		return b.board.Put(ctx, key, value, last)
+	}
+	b.mu.Lock()
+	if b.entries[key].posted != last {
+		b.mu.Unlock()
+		return 0, events.ErrConflict
+	}
+	rev := b.posted + 1
+	b.mu.Unlock()
+	b.take(events.Posted{Key: key, Value: value, Rev: rev})
+	return rev, nil
+}
+
+// wait returns when ok does, which is called with mu held.
+func (b *boardBackend) wait(ctx context.Context, ok func() bool) error {
+	for {
+		b.mu.Lock()
+		done, err, changed := ok(), b.failed, b.changed
+		b.mu.Unlock()
+		if done || err != nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// refresh implements backend.
+func (b *boardBackend) refresh(ctx context.Context) (uint64, error) {
+	b.begin()
+	until := events.Seq(0)
+	if b.view != nil {
+		var err error
+		if until, err = b.end(ctx); err != nil {
+			return 0, err
+		}
+	}
+	if err := b.wait(ctx, func() bool { return b.synced && b.read >= until }); err != nil {
+		return 0, err
+	}
+	return b.position(), nil
+}
+
+// await implements backend.
+func (b *boardBackend) await(ctx context.Context, rev uint64) error {
+	b.begin()
+	return b.wait(ctx, func() bool { return b.revision() >= rev })
+}
+
+// position implements backend.
+func (b *boardBackend) position() uint64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.revision()
+}

@@ -1,0 +1,208 @@
+package apiserver
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/events/wire"
+	"rollcall/projector/story"
+)
+
+// Notice is a core Event about a pod, as its kubelet or scheduler would tell it.
+type Notice struct {
+	Type, Reason, Message string
+	Component, Host       string // who tells it
+	FieldPath             string // of the container; empty: the whole pod
+}
+
+// PodNotices returns what there is to tell about a change of a pod: old is nil
+// for one that was created, now for one that is gone.
+type PodNotices func(old, now *corev1.Pod) []Notice
+
+// How the view thins out what it shows, as Kubernetes' recorder does: so many
+// Events of one source about one object at once, and then one in five minutes.
+const (
+	noticeBurst  = 25
+	noticeRefill = 5 * time.Minute
+	noticeTTL    = eventTTL * time.Second
+)
+
+// controllerComponent is the source of Events about DaemonSets.
+const controllerComponent = "daemonset-controller"
+
+// eventView is core Events as a view of the log: nothing of it is stored. It
+// has one owner.
+type eventView struct {
+	pods    PodNotices // nil: nothing is told about pods
+	since   time.Time  // what was stored before is too old to be shown
+	noticer *story.Noticer
+	last    map[events.Key][]byte // of pods
+	shown   map[string]*corev1.Event
+	ages    []aging
+	buckets map[string]*bucket
+}
+
+// aging is when an Event was last told.
+type aging struct {
+	key string
+	at  time.Time
+}
+
+// bucket bounds the Events of one source about one object.
+type bucket struct {
+	tokens float64
+	at     time.Time
+}
+
+// viewed is a change of the view; data is nil for an Event that is gone.
+type viewed struct {
+	key  string
+	data []byte
+}
+
+func newEventView(pods PodNotices, since time.Time) *eventView {
+	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{},
+		shown: map[string]*corev1.Event{}, buckets: map[string]*bucket{}}
+}
+
+// observe takes the next event of the log and returns what it changes.
+func (v *eventView) observe(e events.Event) []viewed {
+	out := v.expire(e.Stored)
+	old := v.noticer.Observe(e)
+	fresh := e.Stored.After(v.since)
+	for _, n := range v.aboutPod(e, fresh) {
+		out = v.show(out, events.RefOf(e), "v1", e.Stored, n)
+	}
+	if !fresh {
+		return out
+	}
+	for _, n := range old {
+		out = v.show(out, n.Object, "apps/v1", n.At,
+			Notice{Type: n.Type, Reason: n.Reason, Message: n.Message, Component: controllerComponent})
+	}
+	if g, ok := e.Body.(events.Gone); ok && g.Kind == events.Namespace {
+		out = append(out, v.forget(g.Key.Name)...)
+	}
+	return out
+}
+
+// aboutPod returns what an event tells about a pod.
+func (v *eventView) aboutPod(e events.Event, fresh bool) []Notice {
+	ref := events.RefOf(e)
+	if v.pods == nil || ref.Kind != events.Pod {
+		return nil
+	}
+	before := v.last[ref.Key]
+	now, ok := e.Body.(events.Object)
+	if ok {
+		v.last[ref.Key] = now.Data
+	} else {
+		delete(v.last, ref.Key)
+	}
+	if !fresh {
+		return nil
+	}
+	return v.pods(podOf(before), podOf(now.Data))
+}
+
+// podOf decodes a pod; nil if there is none.
+func podOf(data []byte) *corev1.Pod {
+	pod := &corev1.Pod{}
+	if data == nil || wire.Unmarshal(data, pod) != nil {
+		return nil
+	}
+	return pod
+}
+
+// show adds a notice, or counts it if it was told before.
+func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n Notice) []viewed {
+	id := sha256.Sum256([]byte(strings.Join([]string{string(about.UID), n.Component, n.Type, n.Reason, n.Message, n.FieldPath}, "\x00")))
+	ns := about.Key.Namespace
+	if ns == "" {
+		ns = metav1.NamespaceDefault
+	}
+	name := fmt.Sprintf("%s.%x", about.Key.Name, id[:8])
+	key := ns + "/" + name
+	if !v.admit(about.UID, n.Component, at) {
+		return out
+	}
+	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
+	ev := v.shown[key]
+	if ev == nil {
+		ev = &corev1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, UID: types.UID(fmt.Sprintf("%x-%x-8%x-a%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])),
+				CreationTimestamp: stamp},
+			InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: version, Namespace: about.Key.Namespace,
+				Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
+			Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,
+			Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,
+		}
+		v.shown[key] = ev
+	}
+	ev.Count++
+	ev.LastTimestamp = stamp
+	v.ages = append(v.ages, aging{key, at})
+	data, err := wire.Marshal(ev)
+	if err != nil {
+		return out // strings and numbers have a form on the wire
+	}
+	return append(out, viewed{key, data})
+}
+
+// admit reports whether one more Event about an object may be shown.
+func (v *eventView) admit(uid types.UID, component string, at time.Time) bool {
+	k := component + "/" + string(uid)
+	b := v.buckets[k]
+	if b == nil {
+		b = &bucket{tokens: noticeBurst, at: at}
+		v.buckets[k] = b
+	}
+	b.tokens = min(noticeBurst, b.tokens+float64(at.Sub(b.at))/float64(noticeRefill))
+	b.at = at
+	if b.tokens < 1 {
+		return false
+	}
+	b.tokens--
+	return true
+}
+
+// expire takes away what was last told more than an hour before.
+func (v *eventView) expire(now time.Time) []viewed {
+	var out []viewed
+	n := 0
+	for ; n < len(v.ages) && now.Sub(v.ages[n].at) >= noticeTTL; n++ {
+		a := v.ages[n]
+		if ev := v.shown[a.key]; ev != nil && now.Sub(ev.LastTimestamp.Time) >= noticeTTL {
+			delete(v.shown, a.key)
+			delete(v.buckets, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
+			out = append(out, viewed{key: a.key})
+		}
+	}
+	v.ages = v.ages[n:]
+	return out
+}
+
+// forget takes away what is told in a namespace that is gone.
+func (v *eventView) forget(namespace string) []viewed {
+	var keys []string
+	for _, a := range v.ages {
+		if strings.HasPrefix(a.key, namespace+"/") && v.shown[a.key] != nil {
+			delete(v.shown, a.key)
+			keys = append(keys, a.key)
+		}
+	}
+	slices.Sort(keys)
+	var out []viewed
+	for _, k := range keys {
+		out = append(out, viewed{key: k})
+	}
+	return out
+}

@@ -1,0 +1,111 @@
+package projector
+
+import (
+	"cmp"
+	"slices"
+
+	"rollcall/events"
+)
+
+// checkItems builds items and their indexes again from the objects.
+func (s *State) checkItems(bad func(string, ...any)) {
+	fresh := newCollector()
+	for _, k := range sortedKeys(s.others, cmp.Compare[events.Kind]) {
+		for _, key := range sortedKeys(s.others[k], events.Key.Compare) {
+			fresh.link(viewItem(s.others[k][key].object.Ref, s.others[k][key].object.Data))
+		}
+	}
+	for _, k := range sortedKeys(s.revRows, events.Key.Compare) {
+		fresh.link(viewItem(s.revRows[k].object.Ref, s.revRows[k].object.Data))
+	}
+	for _, n := range s.Nodes() {
+		if it := viewItem(n.Object.Ref, n.Object.Data); len(it.Owners) > 0 || len(it.Finalizers) > 0 {
+			fresh.link(it)
+		}
+	}
+	for _, p := range s.Pods() {
+		if p.plain() != (p.item == nil) {
+			bad("pod %s: plain %v, with an item %v", p.Key, p.plain(), p.item != nil)
+		}
+		if p.item != nil {
+			it := viewItem(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID}, p.Object.Data)
+			it.pod = p
+			fresh.link(it)
+		}
+	}
+	s.checkItem(&fresh, bad)
+	s.checkBroods(&fresh, bad)
+	s.checkCommands(bad)
+}
+
+func compareCauses(a, b events.Cause) int {
+	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
+}
+
+func compareItemKeys(a, b itemKey) int {
+	return compareRefs(events.Ref{Kind: a.kind, Key: a.key}, events.Ref{Kind: b.kind, Key: b.key})
+}
+
+// checkItem compares every item with a fresh one, and how it is listed with how
+// it stands.
+func (s *State) checkItem(fresh *collector, bad func(string, ...any)) {
+	left := 0
+	for _, k := range sortedKeys(fresh.items, compareItemKeys) {
+		it, want := s.items[k], fresh.items[k]
+		if it == nil || it.Ref != want.Ref || !slices.Equal(it.Owners, want.Owners) || !slices.Equal(it.Finalizers, want.Finalizers) ||
+			it.Deleting != want.Deleting || it.Filled != want.Filled || it.pod != want.pod {
+			bad("item %s %s: %+v, want %+v", k.kind, k.key, it, want)
+			continue
+		}
+		if p := s.standing(it).Plight; p != it.plight {
+			bad("item %s %s: plight %d, want %d", k.kind, k.key, it.plight, p)
+		}
+		listed, in := s.left.Get(it)
+		if in != s.wanted(it) || in && listed != it {
+			bad("item %s %s: listed %v, want %v", k.kind, k.key, in, s.wanted(it))
+		}
+		if s.wanted(it) {
+			left++
+		}
+	}
+	if len(s.items) != len(fresh.items) || s.left.Len() != left {
+		bad("%d items, %d of them to be collected; want %d, %d", len(s.items), s.left.Len(), len(fresh.items), left)
+	}
+}
+
+func (s *State) checkBroods(fresh *collector, bad func(string, ...any)) {
+	for _, r := range sortedKeys(fresh.broods, compareRefs) {
+		b, want := s.broods[r], fresh.broods[r]
+		if b == nil || b.blocks != want.blocks || !s.sameItems(b.items.Items(), want.items.Items()) {
+			bad("%s %s: dependents %+v, want %+v", r.Kind, r.Key, b, want)
+		}
+	}
+	for _, ns := range sortedKeys(fresh.spaces, cmp.Compare[string]) {
+		if t := s.spaces[ns]; t == nil || !s.sameItems(t.Items(), fresh.spaces[ns].Items()) {
+			bad("namespace %s: does not hold what is in it", ns)
+		}
+	}
+	if len(s.broods) != len(fresh.broods) || len(s.spaces) != len(fresh.spaces) {
+		bad("%d owners and %d namespaces, want %d and %d", len(s.broods), len(s.spaces), len(fresh.broods), len(fresh.spaces))
+	}
+}
+
+// sameItems reports whether a list holds the present items that fresh ones stand for.
+func (s *State) sameItems(list, fresh []*Item) bool {
+	return slices.EqualFunc(list, fresh, func(a, b *Item) bool { return a.Ref == b.Ref && s.items[itemKey{a.Kind, a.Key}] == a })
+}
+
+func (s *State) checkCommands(bad func(string, ...any)) {
+	under := map[events.Ref]int{}
+	for _, c := range sortedKeys(s.commands, compareCauses) {
+		under[s.commands[c]]++
+	}
+	for _, r := range sortedKeys(under, compareRefs) {
+		if s.under[r] != under[r] {
+			bad("%s %s: %d commands under way, want %d", r.Kind, r.Key, s.under[r], under[r])
+		}
+	}
+	if len(s.under) != len(under) {
+		bad("commands of collections about %d objects under way, want %d", len(s.under), len(under))
+	}
+}

@@ -1,0 +1,252 @@
+package projector
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tidwall/btree"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+)
+
+// Plight is what is to be done about an object that somebody left behind.
+type Plight uint8
+
+// The plights of an item. The order is the one in which they are asked for.
+const (
+	Content  Plight = iota // nothing
+	Orphan                 // owners that leave their dependents are to be taken off
+	Stranded               // a pod whose node was deleted goes at once
+	Done                   // what a finalizer waits for has happened
+	Evicted                // its namespace is being deleted: it goes
+	Disowned               // owners that are gone, or wait for it, are to be taken off: others stay
+	Doomed                 // its owners wait for it to be gone
+	Bereft                 // all its owners are gone: it goes
+)
+
+// Standing is the plight of an item and what it is about.
+type Standing struct {
+	Plight    Plight
+	Owners    []types.UID // Orphan, Disowned: to be taken off, as the object lists them
+	Gone      bool        // Disowned: some of them are gone
+	Finalizer string      // Done
+}
+
+type itemKey struct {
+	kind events.Kind
+	key  events.Key
+}
+
+// brood is what one object owns.
+type brood struct {
+	items  *btree.BTreeG[*Item]
+	blocks int // so many of them hold its deletion up
+}
+
+// collector is the part of a state from which collections are decided: who
+// owns what, what is in which namespace, and the items with a plight that no
+// command is under way for.
+type collector struct {
+	items  map[itemKey]*Item
+	broods map[events.Ref]*brood
+	spaces map[string]*btree.BTreeG[*Item] // by namespace
+	left   *btree.BTreeG[*Item]
+
+	commands map[events.Cause]events.Ref // not answered
+	under    map[events.Ref]int          // commands about one object
+	last     events.Seq
+}
+
+func newCollector() collector {
+	return collector{items: map[itemKey]*Item{}, broods: map[events.Ref]*brood{}, spaces: map[string]*btree.BTreeG[*Item]{},
+		left: newItemTree(), commands: map[events.Cause]events.Ref{}, under: map[events.Ref]int{}}
+}
+
+// LastCollection returns the position of the last collection; 0: none.
+func (s *State) LastCollection() events.Seq { return s.last }
+
+// Left returns the number of items with a plight that no command is under way for.
+func (s *State) Left() int { return s.left.Len() }
+
+// EachLeft yields them by kind and name with how they stand, until f returns false.
+func (s *State) EachLeft(f func(*Item, Standing) bool) {
+	s.left.Scan(func(it *Item) bool { return f(it, s.standing(it)) })
+}
+
+// Dependents returns how many objects an object owns, without the pods that a
+// DaemonSet looks after itself.
+func (s *State) Dependents(of events.Ref) int {
+	b := s.broods[of]
+	if b == nil {
+		return 0
+	}
+	return b.items.Len()
+}
+
+// Blocked reports whether some of them hold up its deletion in the foreground.
+// Who waits for nobody but itself is not blocked.
+func (s *State) Blocked(of events.Ref) bool {
+	b := s.broods[of]
+	return b != nil && b.blocks > 0 && !s.deadlocked(of)
+}
+
+// standing says how an item stands to its owners, its namespace and its node.
+func (s *State) standing(it *Item) Standing {
+	var leaving, off []types.UID
+	gone, waiting, stays := 0, 0, false
+	d := s.manager(it)
+	for _, o := range it.Owners {
+		owner := s.items[itemKey{o.Kind, o.Key}]
+		switch {
+		case !o.Known || d != nil && o.Controls:
+			stays = true
+		case !s.there(o.Ref):
+			gone++
+			off = append(off, o.UID)
+		case owner == nil || !owner.Deleting:
+			stays = true
+		case owner.Orphaning():
+			leaving = append(leaving, o.UID)
+		case owner.Waiting():
+			waiting++
+			off = append(off, o.UID)
+		default:
+			stays = true
+		}
+	}
+	switch {
+	case len(leaving) > 0:
+		return Standing{Plight: Orphan, Owners: leaving}
+	case d == nil && s.stranded(it):
+		return Standing{Plight: Stranded}
+	case it.Deleting:
+		return s.ending(it)
+	case d != nil && d.Deleting():
+		return Standing{}
+	case d == nil && s.terminating(it.Key.Namespace):
+		return Standing{Plight: Evicted}
+	case stays && len(off) > 0:
+		return Standing{Plight: Disowned, Owners: off, Gone: gone > 0}
+	case waiting > 0:
+		return Standing{Plight: Doomed}
+	case gone > 0:
+		return Standing{Plight: Bereft}
+	}
+	return Standing{}
+}
+
+// ending says which finalizer of an item that is being deleted has seen what it
+// waits for. Those of a DaemonSet's own cascades are its controller's.
+func (s *State) ending(it *Item) Standing {
+	switch daemons := it.Kind == events.DaemonSet; {
+	case it.Orphaning() && !daemons && s.Dependents(it.Ref) == 0:
+		return Standing{Plight: Done, Finalizer: metav1.FinalizerOrphanDependents}
+	case it.Waiting() && !daemons && !s.Blocked(it.Ref):
+		return Standing{Plight: Done, Finalizer: metav1.FinalizerDeleteDependents}
+	case it.Terminating() && s.empty(it.Key.Name):
+		return Standing{Plight: Done, Finalizer: string(corev1.FinalizerKubernetes)}
+	}
+	return Standing{}
+}
+
+// deadlocked reports whether an object waits, by way of objects that all wait,
+// for itself, and for nothing else.
+func (s *State) deadlocked(it events.Ref) bool {
+	todo, seen := []events.Ref{it}, map[events.Ref]bool{}
+	circle := false
+	for len(todo) > 0 {
+		x := todo[0]
+		todo = todo[1:]
+		b := s.broods[x]
+		if b == nil || b.blocks == 0 {
+			return false
+		}
+		stuck := true
+		b.items.Scan(func(d *Item) bool {
+			if !d.blocks(x) {
+				return true
+			}
+			circle = circle || d.Ref == it
+			if !seen[d.Ref] {
+				seen[d.Ref] = true
+				todo = append(todo, d.Ref)
+			}
+			stuck = d.Waiting()
+			return stuck
+		})
+		if !stuck {
+			return false
+		}
+	}
+	return circle
+}
+
+func (it *Item) blocks(owner events.Ref) bool {
+	return slices.ContainsFunc(it.Owners, func(o Owner) bool { return o.Known && o.Blocks && o.Ref == owner })
+}
+
+// there reports whether this incarnation of an object is in the log.
+func (s *State) there(r events.Ref) bool {
+	switch r.Kind {
+	case events.Pod:
+		p := s.pods[r.Key]
+		return p != nil && p.UID == r.UID
+	case events.Node:
+		n := s.nodes[r.Key.Name]
+		return n != nil && n.UID == r.UID
+	}
+	it := s.items[itemKey{r.Kind, r.Key}]
+	return it != nil && it.UID == r.UID
+}
+
+// manager returns the DaemonSet that controls the item, if that is there or has
+// something left: its own plans say what becomes of it. Nil: there is none.
+func (s *State) manager(it *Item) *DaemonSet {
+	switch it.Kind {
+	case events.Pod:
+		return it.pod.ds
+	case events.ControllerRevision:
+		for _, o := range it.Owners {
+			if d := s.byUID[o.UID]; o.Controls && o.Known && d != nil && d.Key == o.Key {
+				return d
+			}
+		}
+	}
+	return nil
+}
+
+// stranded reports whether the node that a pod was made for was deleted, or is
+// not there to end a pod that is being deleted. One that is not bound can run
+// on another node of the same name. A pod that finalizers hold has to be told
+// only once.
+func (s *State) stranded(it *Item) bool {
+	p := it.pod
+	if p == nil || it.Deleting && len(it.Finalizers) > 0 {
+		return false
+	}
+	n := s.nodes[p.Node]
+	if p.NodeUID == "" {
+		return n == nil && p.Bound && it.Deleting
+	}
+	return n == nil || p.Bound && n.UID != p.NodeUID
+}
+
+func (s *State) terminating(namespace string) bool {
+	if namespace == "" {
+		return false
+	}
+	ns := s.items[itemKey{events.Namespace, events.Key{Name: namespace}}]
+	return ns != nil && ns.Terminating()
+}
+
+// empty reports whether nothing is in a namespace: no item, and no pod of a
+// DaemonSet that is gone already.
+func (s *State) empty(namespace string) bool {
+	if s.spaces[namespace] != nil {
+		return false
+	}
+	return !slices.ContainsFunc(slices.Collect(maps.Keys(s.ghosts)), func(k events.Key) bool { return k.Namespace == namespace })
+}
