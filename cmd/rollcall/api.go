@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"rollcall/controller/workloads"
 	"rollcall/events"
 	"rollcall/projector/apiserver"
 )
@@ -184,6 +185,14 @@ func checkControllers(given []string) ([]string, error) {
 		}
 	}
 	return names, nil
+}
+
+// control starts those of Kubernetes' controllers that were asked for.
+func (in *instance) control() {
+	names := slices.DeleteFunc(slices.Clone(in.options.controls), func(name string) bool { return name == ownController })
+	if len(names) > 0 {
+		in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.api.server.Loopback(), names) })
+	}
 }
 
 // logKubernetes keeps the log of Kubernetes' libraries off standard error, but

@@ -48,6 +48,7 @@ var layers = map[string]layer{
 	"projector/apiserver":          {may: with("projector", "projector/story"), why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                   {pure: true, shell: []string{"controller.go"}, may: with("projector"), why: "decides from a state; never sees who carries out"},
 	"controller/replay":            {pure: true, may: with("projector", "controller"), why: "decides recorded plans again"},
+	"controller/workloads":         {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
 	"controller/sim":               {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "a world for the core alone: the real executor is not its oracle"},
 	"controller/scenario":          {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "conversations with the core"},
 	"publisher":                    {pure: false, may: vocabulary, why: "carries commands out; never sees the state of the controller"},
@@ -65,9 +66,9 @@ var owners = map[string][]string{
 	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
 	"github.com/vmihailenco/msgpack":       {"events", "events/wire"},
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
-	"k8s.io/kubernetes/":                   {"projector/apiserver"},
+	"k8s.io/kubernetes/":                   {"projector/apiserver", "controller/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "cmd/rollcall"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "controller/workloads", "cmd/rollcall"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

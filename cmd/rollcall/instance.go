@@ -100,6 +100,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err := in.serve(ctx, s); err != nil {
 		return nil, err
 	}
+	in.control()
 	return in, in.register()
 }
 

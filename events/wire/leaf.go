@@ -168,7 +168,7 @@ func (d *decoder) instant(layout string) time.Time {
 		d.fail(err.Error())
 		return time.Time{}
 	}
-	return t.UTC()
+	return t.In(d.zone)
 }
 
 func putDuration(e *msgpack.Encoder, v reflect.Value) error {

@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
 	"github.com/vmihailenco/msgpack/v5"
 )
@@ -69,12 +70,15 @@ func Marshal(v any) ([]byte, error) {
 //
 // What it allocates is bounded by a multiple of the size of b, whatever b
 // declares. Bytes from outside go through Check first, which bounds depth.
-func Unmarshal(b []byte, v any) error {
+func Unmarshal(b []byte, v any) error { return UnmarshalIn(b, v, time.UTC) }
+
+// UnmarshalIn is Unmarshal with times in another zone.
+func UnmarshalIn(b []byte, v any, zone *time.Location) error {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() != reflect.Pointer || rv.IsNil() {
 		return fmt.Errorf("msgpack: read into %T, which is no pointer to a value", v)
 	}
-	d := decoder{Cursor: NewCursor(b), left: budgetFloor + budgetRatio*len(b)}
+	d := decoder{Cursor: NewCursor(b), left: budgetFloor + budgetRatio*len(b), zone: zone}
 	codecOf(rv.Type().Elem()).take(&d, rv.Elem())
 	if d.err == nil && d.off < len(b) {
 		d.fail("another value follows")
@@ -94,6 +98,7 @@ const (
 type decoder struct {
 	Cursor
 	left int
+	zone *time.Location // of times
 }
 
 // charge takes n values of size bytes off the bound and reports whether it allows them.

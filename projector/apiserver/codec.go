@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -41,13 +42,15 @@ func (c codec) encode(o runtime.Object) (events.Object, error) {
 }
 
 // decode returns the object that data holds, at a revision, as the registries
-// have it: with the defaults of fields that its writer left out.
+// have it: with the defaults of fields that its writer left out, and with times
+// in the local zone as those that clients send, because some validations
+// compare both as values.
 func (c codec) decode(data []byte, rev uint64) (runtime.Object, error) {
 	v, err := c.scheme.New(c.stored)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
 	}
-	if err := wire.Unmarshal(data, v); err != nil {
+	if err := wire.UnmarshalIn(data, v, time.Local); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
 	}
 	c.scheme.Default(v)

@@ -370,12 +370,15 @@ func (s *store) RequestWatchProgress(context.Context) error {
 }
 
 // GetCurrentResourceVersion implements storage.Interface. It is that of the
-// last change of this resource: a reader need not wait for others.
+// last change of this resource: a reader need not wait for others. Of one that
+// never had an object it is the first of all, because to the cache 0 means that
+// a watch does not ask for the bookmark that ends what is there already.
 func (s *store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
-	if _, err := s.backend.refresh(ctx); err != nil {
+	now, err := s.backend.refresh(ctx)
+	if err != nil {
 		return 0, s.unavailable(err)
 	}
-	return s.table.lastRevision(), nil
+	return max(s.table.lastRevision(), min(now, 1)), nil
 }
 
 // EnableResourceSizeEstimation implements storage.Interface; the table knows its keys.
