@@ -54,6 +54,12 @@ func TestCredentials(t *testing.T) {
 		}
 		first = next
 	}
+	if err := os.Remove(filepath.Join(dir, caFile)); err != nil {
+		t.Fatal(err)
+	}
+	if next := verified(t, dir, local, now.Add(caValid)); bytes.Equal(next.cert, first.cert) {
+		t.Error("the certificate of an authority that was lost is used again")
+	}
 }
 
 // verified returns credentials that a client accepts for all of the hosts.

@@ -71,8 +71,10 @@ Begin with
 
 and, while it runs, in another terminal
 
-  rollcall get ds -A
-  rollcall log -f`,
+  rollcall kubectl get pods -A
+  rollcall log -f
+
+or point any kubectl at it with the line that up prints.`,
 		s.upCommand(), s.applyCommand(), s.getCommand(), s.rolloutCommand(), s.setCommand(), s.nodeCommand(), s.deleteCommand(),
 		s.logCommand(), s.verifyCommand(), s.kubectlCommand(), s.openCommand(), s.versionCommand(), s.exitCodesTopic())
 	root.SilenceErrors, root.SilenceUsage = true, true
@@ -142,6 +144,8 @@ func (s *session) exitCodesTopic() *cobra.Command {
 2  bad input: a flag, an argument, a manifest, a name that does not exist; nothing was done
 3  the log is damaged or not readable, or up --once ended with a stalled rollout
 4  another process holds the data directory
+
+Those of rollcall kubectl are kubectl's, but for 2 without a cluster to ask.
 
 Every error is one line on standard error:
 

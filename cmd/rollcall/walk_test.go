@@ -1,13 +1,16 @@
 package main
 
 import (
+	"context"
 	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what kubectl prints into testdata/kubectl")
@@ -24,18 +27,18 @@ func TestWalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newWalk(t)
-	var got strings.Builder
+	var out []string
 	for _, line := range strings.Split(string(want), "\n") {
 		switch {
-		case strings.HasPrefix(line, "#"):
-			got.WriteString("\n" + line + "\n")
+		case strings.HasPrefix(line, "# ") && len(out) > 0 && (!strings.HasPrefix(out[len(out)-1], "#") || heading.MatchString(line)):
+			out = append(out, "", line)
+		case strings.HasPrefix(line, "# "):
+			out = append(out, line)
 		case strings.HasPrefix(line, "$ "):
-			got.WriteString(line + "\n" + w.run(line[2:]))
+			out = append(out, line, w.run(line[2:]))
 		}
 	}
-	have := strings.TrimPrefix(got.String(), "\n")
-	have = regexp.MustCompile(`(?m)(^#.*\n)\n(#)`).ReplaceAllString(have, "$1$2")
-	have = regexp.MustCompile(`(?m)(^#.*\n)\n(#)`).ReplaceAllString(have, "$1$2")
+	have := strings.Join(slices.DeleteFunc(out, func(s string) bool { return s == noOutput }), "\n") + "\n"
 	if *rewrite {
 		if err := os.WriteFile(path, []byte(have), 0o644); err != nil {
 			t.Fatal(err)
@@ -46,6 +49,12 @@ func TestWalk(t *testing.T) {
 		t.Errorf("%s\n\ngo test ./cmd/rollcall -run TestWalk -rewrite writes what is printed now", firstDifference(string(want), have))
 	}
 }
+
+// heading is a comment that begins a step.
+var heading = regexp.MustCompile(`^# (\d|what)`)
+
+// noOutput stands for a command that prints nothing.
+const noOutput = "\x00"
 
 // firstDifference shows where two texts part, with the command.
 func firstDifference(want, got string) string {
@@ -106,17 +115,26 @@ func newWalk(t *testing.T) *walk {
 	return w
 }
 
+// stepTime bounds one command, so that one that hangs is told.
+const stepTime = 90 * time.Second
+
 // run runs a shell command and returns its output without what differs from
 // run to run, and its exit code if it failed.
 func (w *walk) run(command string) string {
-	cmd := exec.CommandContext(w.t.Context(), "bash", "-c", command)
+	ctx, cancel := context.WithTimeout(w.t.Context(), stepTime)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "bash", "-c", command)
+	cmd.WaitDelay = time.Second
 	cmd.Dir, cmd.Env = w.dir, w.env
 	out, err := cmd.CombinedOutput()
 	text := normal(string(out))
 	if err != nil {
 		text += "(" + err.Error() + ")\n"
 	}
-	return text
+	if text == "" {
+		return noOutput
+	}
+	return strings.TrimRight(text, "\n")
 }
 
 // varying is what differs from run to run, and what is written for it.
