@@ -3,7 +3,6 @@ package apiserver
 import (
 	"crypto/sha256"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -45,15 +44,19 @@ type eventView struct {
 	since   time.Time  // what was stored before is too old to be shown
 	noticer *story.Noticer
 	last    map[events.Key][]byte // of pods
-	shown   map[string]*corev1.Event
+	shown   map[tellingID]*corev1.Event
+	names   map[string]bool // keys of those that are shown
 	ages    []aging
 	buckets map[string]*bucket
 }
 
+// tellingID is what makes two notices one Event that is told twice.
+type tellingID [sha256.Size]byte
+
 // aging is when an Event was last told.
 type aging struct {
-	key string
-	at  time.Time
+	id tellingID
+	at time.Time
 }
 
 // bucket bounds the Events of one source about one object.
@@ -70,7 +73,7 @@ type viewed struct {
 
 func newEventView(pods PodNotices, since time.Time) *eventView {
 	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{},
-		shown: map[string]*corev1.Event{}, buckets: map[string]*bucket{}}
+		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, buckets: map[string]*bucket{}}
 }
 
 // observe takes the next event of the log and returns what it changes.
@@ -124,37 +127,48 @@ func podOf(data []byte) *corev1.Pod {
 
 // show adds a notice, or counts it if it was told before.
 func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n Notice) []viewed {
-	id := sha256.Sum256([]byte(strings.Join([]string{string(about.UID), n.Component, n.Type, n.Reason, n.Message, n.FieldPath}, "\x00")))
-	ns := about.Key.Namespace
-	if ns == "" {
-		ns = metav1.NamespaceDefault
-	}
-	name := fmt.Sprintf("%s.%x", about.Key.Name, id[:8])
-	key := ns + "/" + name
 	if !v.admit(about.UID, n.Component, at) {
 		return out
 	}
-	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
-	ev := v.shown[key]
+	id := tellingID(sha256.Sum256([]byte(strings.Join([]string{string(about.UID), n.Component, n.Type, n.Reason, n.Message, n.FieldPath}, "\x00"))))
+	ev := v.shown[id]
 	if ev == nil {
-		ev = &corev1.Event{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, UID: types.UID(fmt.Sprintf("%x-%x-8%x-a%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])),
-				CreationTimestamp: stamp},
-			InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: version, Namespace: about.Key.Namespace,
-				Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
-			Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,
-			Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,
-		}
-		v.shown[key] = ev
+		ev = v.newEvent(about, version, at, n, id)
+		v.shown[id] = ev
 	}
 	ev.Count++
-	ev.LastTimestamp = stamp
-	v.ages = append(v.ages, aging{key, at})
+	ev.LastTimestamp = metav1.NewTime(at.UTC().Truncate(time.Second))
+	v.ages = append(v.ages, aging{id, at})
 	data, err := wire.Marshal(ev)
 	if err != nil {
 		return out // strings and numbers have a form on the wire
 	}
-	return append(out, viewed{key, data})
+	return append(out, viewed{keyOf(ev), data})
+}
+
+func keyOf(ev *corev1.Event) string { return ev.Namespace + "/" + ev.Name }
+
+// newEvent returns the Event of a notice that is told for the first time. Its
+// name ends with the time, as those of a recorder do, so that names sort in the
+// order of telling.
+func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n Notice, id tellingID) *corev1.Event {
+	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
+	ev := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: about.Key.Namespace, CreationTimestamp: stamp,
+			UID: types.UID(fmt.Sprintf("%x-%x-8%x-a%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])[:36])},
+		InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: version, Namespace: about.Key.Namespace,
+			Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
+		Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,
+		Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,
+	}
+	if ev.Namespace == "" {
+		ev.Namespace = metav1.NamespaceDefault
+	}
+	for nanos := at.UnixNano(); ev.Name == "" || v.names[keyOf(ev)]; nanos++ {
+		ev.Name = fmt.Sprintf("%s.%x", about.Key.Name, nanos)
+	}
+	v.names[keyOf(ev)] = true
+	return ev
 }
 
 // admit reports whether one more Event about an object may be shown.
@@ -179,30 +193,30 @@ func (v *eventView) expire(now time.Time) []viewed {
 	var out []viewed
 	n := 0
 	for ; n < len(v.ages) && now.Sub(v.ages[n].at) >= noticeTTL; n++ {
-		a := v.ages[n]
-		if ev := v.shown[a.key]; ev != nil && now.Sub(ev.LastTimestamp.Time) >= noticeTTL {
-			delete(v.shown, a.key)
-			delete(v.buckets, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
-			out = append(out, viewed{key: a.key})
+		ev := v.shown[v.ages[n].id]
+		if ev == nil || now.Sub(ev.LastTimestamp.Time) < noticeTTL {
+			continue
 		}
+		delete(v.buckets, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
+		out = append(out, v.drop(v.ages[n].id, ev))
 	}
 	v.ages = v.ages[n:]
 	return out
 }
 
+func (v *eventView) drop(id tellingID, ev *corev1.Event) viewed {
+	delete(v.shown, id)
+	delete(v.names, keyOf(ev))
+	return viewed{key: keyOf(ev)}
+}
+
 // forget takes away what is told in a namespace that is gone.
 func (v *eventView) forget(namespace string) []viewed {
-	var keys []string
-	for _, a := range v.ages {
-		if strings.HasPrefix(a.key, namespace+"/") && v.shown[a.key] != nil {
-			delete(v.shown, a.key)
-			keys = append(keys, a.key)
-		}
-	}
-	slices.Sort(keys)
 	var out []viewed
-	for _, k := range keys {
-		out = append(out, viewed{key: k})
+	for _, a := range v.ages {
+		if ev := v.shown[a.id]; ev != nil && ev.Namespace == namespace {
+			out = append(out, v.drop(a.id, ev))
+		}
 	}
 	return out
 }
