@@ -109,6 +109,26 @@ func TestFactsAreObjects(t *testing.T) {
 	}
 }
 
+// A read sees what anybody has written before it.
+func TestReadsWhatOthersWrote(t *testing.T) {
+	c := newCluster(t)
+	for i := range 100 {
+		name := fmt.Sprintf("m%d", i)
+		body, err := events.NewObject("ConfigMap", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.append(t, "configmap.created", body)
+		if _, err := c.client.CoreV1().ConfigMaps("default").Get(t.Context(), name, metav1.GetOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		l, err := c.client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+		if err != nil || len(l.Items) != 1 {
+			t.Fatalf("list of %s: %d, %v", name, len(l.Items), err)
+		}
+	}
+}
+
 // Core Events are shown from the log, and those that are made are kept.
 func TestEventsAreAView(t *testing.T) {
 	c := newCluster(t)

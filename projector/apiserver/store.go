@@ -347,8 +347,14 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 	return w, nil
 }
 
-// ReadinessCheck implements storage.Interface.
-func (s *store) ReadinessCheck() error { return nil }
+// ReadinessCheck implements storage.Interface: the log answers, and the table
+// has what it holds.
+func (s *store) ReadinessCheck() error {
+	ctx, cancel := context.WithTimeout(context.Background(), freshWait)
+	defer cancel()
+	_, err := s.backend.refresh(ctx)
+	return err
+}
 
 // Stats implements storage.Interface.
 func (s *store) Stats(context.Context) (storage.Stats, error) {
