@@ -71,6 +71,10 @@ func (s Subjects) Of(e Event) (string, error) {
 	if ref.Key.Namespace != "" {
 		names = append(names, ref.Key.Namespace)
 	}
+	switch e.Body.(type) {
+	case *Collection, Uncollected:
+		names = nil // they are about no one object
+	}
 	for _, n := range names {
 		if why := CheckName(n); why != "" {
 			return "", &Error{Code: "E-EVT-NAME", What: fmt.Sprintf("name %q of a %s", n, ref.Kind), Why: why, Exit: ExitInput}
