@@ -23,8 +23,9 @@ type Notice struct {
 }
 
 // PodNotices returns what there is to tell about a change of a pod: old is nil
-// for one that was created, now for one that is gone.
-type PodNotices func(old, now *corev1.Pod) []Notice
+// for one that was created, now for one that is gone, node for one that is
+// bound to none, or to one that is gone.
+type PodNotices func(old, now *corev1.Pod, node *corev1.Node) []Notice
 
 // How the view thins out what it shows, as Kubernetes' recorder does: so many
 // Events of one source about one object at once, and then one in five minutes.
@@ -44,6 +45,7 @@ type eventView struct {
 	since   time.Time  // what was stored before is too old to be shown
 	noticer *story.Noticer
 	last    map[events.Key][]byte // of pods
+	nodes   map[string]*corev1.Node
 	shown   map[tellingID]*corev1.Event
 	names   map[string]bool // keys of those that are shown
 	ages    []aging
@@ -72,7 +74,7 @@ type viewed struct {
 }
 
 func newEventView(pods PodNotices, since time.Time) *eventView {
-	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{},
+	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{}, nodes: map[string]*corev1.Node{},
 		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, buckets: map[string]*bucket{}}
 }
 
@@ -100,6 +102,9 @@ func (v *eventView) observe(e events.Event) []viewed {
 // aboutPod returns what an event tells about a pod.
 func (v *eventView) aboutPod(e events.Event, fresh bool) []Notice {
 	ref := events.RefOf(e)
+	if v.pods != nil && ref.Kind == events.Node {
+		v.node(e, ref.Key.Name)
+	}
 	if v.pods == nil || ref.Kind != events.Pod {
 		return nil
 	}
@@ -113,16 +118,33 @@ func (v *eventView) aboutPod(e events.Event, fresh bool) []Notice {
 	if !fresh {
 		return nil
 	}
-	return v.pods(podOf(before), podOf(now.Data))
+	old, pod := decoded[corev1.Pod](before), decoded[corev1.Pod](now.Data)
+	name := ""
+	for _, p := range []*corev1.Pod{old, pod} {
+		if p != nil && p.Spec.NodeName != "" {
+			name = p.Spec.NodeName
+		}
+	}
+	return v.pods(old, pod, v.nodes[name])
 }
 
-// podOf decodes a pod; nil if there is none.
-func podOf(data []byte) *corev1.Pod {
-	pod := &corev1.Pod{}
-	if data == nil || wire.Unmarshal(data, pod) != nil {
+// node keeps a node as it is.
+func (v *eventView) node(e events.Event, name string) {
+	delete(v.nodes, name)
+	if o, ok := e.Body.(events.Object); ok {
+		if n := decoded[corev1.Node](o.Data); n != nil {
+			v.nodes[name] = n
+		}
+	}
+}
+
+// decoded returns the object that data holds; nil if there is none.
+func decoded[T any](data []byte) *T {
+	o := new(T)
+	if data == nil || wire.Unmarshal(data, o) != nil {
 		return nil
 	}
-	return pod
+	return o
 }
 
 // show adds a notice, or counts it if it was told before.
