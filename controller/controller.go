@@ -39,6 +39,7 @@ type Controller struct {
 	due    map[events.Key]time.Time
 	status map[events.Key]time.Time // of the last status write
 
+	collects     bool       // and reconciles nothing
 	collectAfter events.Seq // nothing is to be collected before this is folded
 }
 
@@ -80,6 +81,13 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 }
 
+// RunCollector is Run without the DaemonSets: it only collects what owners,
+// namespaces and nodes leave behind.
+func (c *Controller) RunCollector(ctx context.Context) error {
+	c.collects = true
+	return c.Run(ctx)
+}
+
 // next returns the earliest time at which something is due; zero: none.
 func (c *Controller) next() time.Time {
 	var next time.Time
@@ -93,7 +101,11 @@ func (c *Controller) next() time.Time {
 
 // round reconciles every DaemonSet that changed or is due, and collects.
 func (c *Controller) round(ctx context.Context) error {
-	for _, k := range c.state.TakeDirty() {
+	dirty := c.state.TakeDirty()
+	if c.collects {
+		return c.collect(ctx)
+	}
+	for _, k := range dirty {
 		c.todo[k] = true
 	}
 	now := time.Now()

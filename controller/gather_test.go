@@ -118,6 +118,28 @@ func TestNamespaceGoes(t *testing.T) {
 	}
 }
 
+// TestCollectorAlone: what is left behind is collected where somebody else
+// reconciles, and DaemonSets are left to them.
+func TestCollectorAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, 0, simkubelet.DefaultOptions())
+		defer s.end()
+		state := projector.Open(s.log, projector.Options{})
+		s.part(state.Run)
+		s.part(controller.New(s.log, s.subjects, state).RunCollector)
+		node := simkubelet.NewNode("n1", 0, 1)
+		node.Spec.Taints = nil
+		s.tell(events.Node, events.VerbCreated, node)
+		s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+		s.tell(events.ConfigMap, events.VerbCreated, partial("x", "left", ownedBy(events.ReplicaSet, partial("x", "gone"))))
+		s.until(events.ConfigMap, events.Key{Namespace: "x", Name: "left"})
+		synctest.Wait()
+		if n := len(s.final().List(events.Pod, "")); n != 0 {
+			t.Errorf("%d pods of a DaemonSet that nobody reconciles", n)
+		}
+	})
+}
+
 // TestForegroundGoesInOrder: an owner is gone after what it owns.
 func TestForegroundGoesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,6 +29,7 @@ type stack struct {
 	subjects events.Subjects
 	stop     context.CancelFunc
 	running  sync.WaitGroup
+	part     func(run func(context.Context) error) // runs until the end of the stack
 }
 
 // start runs a number of controllers, each with a projector of its own, and
@@ -40,13 +41,14 @@ func start(t *testing.T, controllers int, o simkubelet.Options) *stack {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	s := &stack{t: t, log: memlog.New(subjects, time.Now), subjects: subjects, stop: stop}
-	part := func(run func(context.Context) error) {
+	s.part = func(run func(context.Context) error) {
 		s.running.Go(func() {
 			if err := run(ctx); !errors.Is(err, context.Canceled) {
 				t.Errorf("a part ended with %v", err)
 			}
 		})
 	}
+	part := s.part
 	for range controllers {
 		state := projector.Open(s.log, projector.Options{})
 		part(state.Run)

@@ -67,10 +67,15 @@ func (s Subjects) Uncollected() string { return "rollcall." + s.cluster + ".outc
 // cannot be a subject token.
 func (s Subjects) Of(e Event) (string, error) {
 	ref := RefOf(e)
-	for _, n := range []string{ref.Key.Name, ref.Key.Namespace} {
-		if n == "" && n == ref.Key.Namespace {
-			continue
-		}
+	names := []string{ref.Key.Name}
+	if ref.Key.Namespace != "" {
+		names = append(names, ref.Key.Namespace)
+	}
+	switch e.Body.(type) {
+	case *Collection, Uncollected:
+		names = nil // they are about no one object
+	}
+	for _, n := range names {
 		if why := CheckName(n); why != "" {
 			return "", &Error{Code: "E-EVT-NAME", What: fmt.Sprintf("name %q of a %s", n, ref.Kind), Why: why, Exit: ExitInput}
 		}

@@ -83,8 +83,12 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err := in.project(ctx, s, v); err != nil {
 		return nil, err
 	}
-	if slices.Contains(o.controls, ownController) {
-		in.launch(controller.New(in.log, in.subjects, in.state).Run)
+	c := controller.New(in.log, in.subjects, in.state)
+	switch {
+	case slices.Contains(o.controls, ownController):
+		in.launch(c.Run)
+	case len(o.controls) > 0: // what others leave behind is collected for all
+		in.launch(c.RunCollector)
 	}
 	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{})
 	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())

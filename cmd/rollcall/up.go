@@ -88,7 +88,7 @@ With --data the log is kept, and the next up on the same directory goes on from 
 	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
 	f.Int64Var(&o.seed, "seed", 1, "of the simulated nodes: the same seed gives the same nodes")
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
-	f.StringSliceVar(&o.controls, "controllers", []string{ownController}, "controllers to run, of "+strings.Join(knownControllers, ", "))
+	f.StringSliceVar(&o.controls, "controllers", []string{ownController}, "controllers to run, of "+strings.Join(knownControllers, ", ")+"; empty: none, and nothing is collected")
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
 	addAPIFlags(c, &o.api)
 	return c

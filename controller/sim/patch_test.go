@@ -8,7 +8,7 @@ import (
 )
 
 // patch is a unified diff with words before it, which tell what it plants and
-// which invariants may find it ("Killer: S1 L13"), and where another test than
+// which invariants may find it ("Killer: S1 L13", or the names of tests), and where another test than
 // TestHistories of this package looks ("Test: ./controller TestEstates").
 type patch struct {
 	killers []string

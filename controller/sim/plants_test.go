@@ -51,6 +51,10 @@ func plant(t *testing.T, root, file string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if strings.HasPrefix(p.killers[0], "Test") {
+		plantForTest(t, root, p)
+		return
+	}
 	start := time.Now()
 	test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay="+overlay(t, root, p), "-run=^"+p.test[1]+"$",
 		p.test[0], "-histories="+strconv.Itoa(*plantHistories))
@@ -66,6 +70,22 @@ func plant(t *testing.T, root, file string) {
 		t.Errorf("found by %s, want one of %v: %s", found[2], p.killers, found[3])
 	}
 	t.Logf("%s, seed %s, %s: %s", found[2], found[1], time.Since(start).Round(time.Second/10), found[3])
+}
+
+// plantForTest demands that an ordinary test fails, by name.
+func plantForTest(t *testing.T, root string, p patch) {
+	test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay="+overlay(t, root, p), "-run=^"+p.test[1]+"$", p.test[0])
+	test.Dir = root
+	out, err := test.CombinedOutput()
+	if err == nil {
+		t.Fatalf("%s does not notice", p.test[1])
+	}
+	for _, k := range p.killers {
+		if strings.Contains(string(out), "--- FAIL: "+k+" ") {
+			return
+		}
+	}
+	t.Errorf("found, but not by any of %v:\n%s", p.killers, out)
 }
 
 // overlay writes the planted files and what they stand for, as the go command

@@ -169,6 +169,19 @@ func TestUnmarshalRefuses(t *testing.T) {
 	}
 }
 
+func TestUnmarshalIn(t *testing.T) {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	b, err := wire.Marshal(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{CreationTimestamp: metav1.NewTime(at)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	zone := time.FixedZone("east", 3600)
+	var got corev1.Pod
+	if err := wire.UnmarshalIn(b, &got, zone); err != nil || got.CreationTimestamp.Time != at.In(zone) {
+		t.Errorf("got %v, %v, want %v", got.CreationTimestamp, err, at.In(zone))
+	}
+}
+
 // TestUnmarshalIsTolerant: fields of a newer Kubernetes, fields in any order,
 // nil for anything, a number for a quantity.
 func TestUnmarshalIsTolerant(t *testing.T) {

@@ -61,6 +61,9 @@ func (l *lifecycle) Admit(_ context.Context, a admission.Attributes, _ admission
 		return nil // what one may do in a namespace says nothing about it
 	}
 	i := l.namespaces.get(a.GetNamespace())
+	if i == nil && a.GetOperation() == admission.Update {
+		return nil // a manifest may have been applied beside the API, in a namespace that nobody made
+	}
 	if i == nil {
 		return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, a.GetNamespace())
 	}

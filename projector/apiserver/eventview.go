@@ -3,7 +3,6 @@ package apiserver
 import (
 	"crypto/sha256"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -24,8 +23,9 @@ type Notice struct {
 }
 
 // PodNotices returns what there is to tell about a change of a pod: old is nil
-// for one that was created, now for one that is gone.
-type PodNotices func(old, now *corev1.Pod) []Notice
+// for one that was created, now for one that is gone, node for one that is
+// bound to none, or to one that is gone.
+type PodNotices func(old, now *corev1.Pod, node *corev1.Node) []Notice
 
 // How the view thins out what it shows, as Kubernetes' recorder does: so many
 // Events of one source about one object at once, and then one in five minutes.
@@ -45,15 +45,20 @@ type eventView struct {
 	since   time.Time  // what was stored before is too old to be shown
 	noticer *story.Noticer
 	last    map[events.Key][]byte // of pods
-	shown   map[string]*corev1.Event
+	nodes   map[string]*corev1.Node
+	shown   map[tellingID]*corev1.Event
+	names   map[string]bool // keys of those that are shown
 	ages    []aging
 	buckets map[string]*bucket
 }
 
+// tellingID is what makes two notices one Event that is told twice.
+type tellingID [sha256.Size]byte
+
 // aging is when an Event was last told.
 type aging struct {
-	key string
-	at  time.Time
+	id tellingID
+	at time.Time
 }
 
 // bucket bounds the Events of one source about one object.
@@ -69,8 +74,8 @@ type viewed struct {
 }
 
 func newEventView(pods PodNotices, since time.Time) *eventView {
-	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{},
-		shown: map[string]*corev1.Event{}, buckets: map[string]*bucket{}}
+	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{}, nodes: map[string]*corev1.Node{},
+		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, buckets: map[string]*bucket{}}
 }
 
 // observe takes the next event of the log and returns what it changes.
@@ -97,6 +102,9 @@ func (v *eventView) observe(e events.Event) []viewed {
 // aboutPod returns what an event tells about a pod.
 func (v *eventView) aboutPod(e events.Event, fresh bool) []Notice {
 	ref := events.RefOf(e)
+	if v.pods != nil && ref.Kind == events.Node {
+		v.node(e, ref.Key.Name)
+	}
 	if v.pods == nil || ref.Kind != events.Pod {
 		return nil
 	}
@@ -110,51 +118,79 @@ func (v *eventView) aboutPod(e events.Event, fresh bool) []Notice {
 	if !fresh {
 		return nil
 	}
-	return v.pods(podOf(before), podOf(now.Data))
+	old, pod := decoded[corev1.Pod](before), decoded[corev1.Pod](now.Data)
+	name := ""
+	for _, p := range []*corev1.Pod{old, pod} {
+		if p != nil && p.Spec.NodeName != "" {
+			name = p.Spec.NodeName
+		}
+	}
+	return v.pods(old, pod, v.nodes[name])
 }
 
-// podOf decodes a pod; nil if there is none.
-func podOf(data []byte) *corev1.Pod {
-	pod := &corev1.Pod{}
-	if data == nil || wire.Unmarshal(data, pod) != nil {
+// node keeps a node as it is.
+func (v *eventView) node(e events.Event, name string) {
+	delete(v.nodes, name)
+	if o, ok := e.Body.(events.Object); ok {
+		if n := decoded[corev1.Node](o.Data); n != nil {
+			v.nodes[name] = n
+		}
+	}
+}
+
+// decoded returns the object that data holds; nil if there is none.
+func decoded[T any](data []byte) *T {
+	o := new(T)
+	if data == nil || wire.Unmarshal(data, o) != nil {
 		return nil
 	}
-	return pod
+	return o
 }
 
 // show adds a notice, or counts it if it was told before.
 func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n Notice) []viewed {
-	id := sha256.Sum256([]byte(strings.Join([]string{string(about.UID), n.Component, n.Type, n.Reason, n.Message, n.FieldPath}, "\x00")))
-	ns := about.Key.Namespace
-	if ns == "" {
-		ns = metav1.NamespaceDefault
-	}
-	name := fmt.Sprintf("%s.%x", about.Key.Name, id[:8])
-	key := ns + "/" + name
 	if !v.admit(about.UID, n.Component, at) {
 		return out
 	}
-	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
-	ev := v.shown[key]
+	id := tellingID(sha256.Sum256([]byte(strings.Join([]string{string(about.UID), n.Component, n.Type, n.Reason, n.Message, n.FieldPath}, "\x00"))))
+	ev := v.shown[id]
 	if ev == nil {
-		ev = &corev1.Event{
-			ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, UID: types.UID(fmt.Sprintf("%x-%x-8%x-a%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])),
-				CreationTimestamp: stamp},
-			InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: version, Namespace: about.Key.Namespace,
-				Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
-			Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,
-			Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,
-		}
-		v.shown[key] = ev
+		ev = v.newEvent(about, version, at, n, id)
+		v.shown[id] = ev
 	}
 	ev.Count++
-	ev.LastTimestamp = stamp
-	v.ages = append(v.ages, aging{key, at})
+	ev.LastTimestamp = metav1.NewTime(at.UTC().Truncate(time.Second))
+	v.ages = append(v.ages, aging{id, at})
 	data, err := wire.Marshal(ev)
 	if err != nil {
 		return out // strings and numbers have a form on the wire
 	}
-	return append(out, viewed{key, data})
+	return append(out, viewed{keyOf(ev), data})
+}
+
+func keyOf(ev *corev1.Event) string { return ev.Namespace + "/" + ev.Name }
+
+// newEvent returns the Event of a notice that is told for the first time. Its
+// name ends with the time, as those of a recorder do, so that names sort in the
+// order of telling.
+func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n Notice, id tellingID) *corev1.Event {
+	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
+	ev := &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: about.Key.Namespace, CreationTimestamp: stamp,
+			UID: types.UID(fmt.Sprintf("%x-%x-8%x-a%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])[:36])},
+		InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: version, Namespace: about.Key.Namespace,
+			Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
+		Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,
+		Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,
+	}
+	if ev.Namespace == "" {
+		ev.Namespace = metav1.NamespaceDefault
+	}
+	for nanos := at.UnixNano(); ev.Name == "" || v.names[keyOf(ev)]; nanos++ {
+		ev.Name = fmt.Sprintf("%s.%x", about.Key.Name, nanos)
+	}
+	v.names[keyOf(ev)] = true
+	return ev
 }
 
 // admit reports whether one more Event about an object may be shown.
@@ -179,30 +215,30 @@ func (v *eventView) expire(now time.Time) []viewed {
 	var out []viewed
 	n := 0
 	for ; n < len(v.ages) && now.Sub(v.ages[n].at) >= noticeTTL; n++ {
-		a := v.ages[n]
-		if ev := v.shown[a.key]; ev != nil && now.Sub(ev.LastTimestamp.Time) >= noticeTTL {
-			delete(v.shown, a.key)
-			delete(v.buckets, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
-			out = append(out, viewed{key: a.key})
+		ev := v.shown[v.ages[n].id]
+		if ev == nil || now.Sub(ev.LastTimestamp.Time) < noticeTTL {
+			continue
 		}
+		delete(v.buckets, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
+		out = append(out, v.drop(v.ages[n].id, ev))
 	}
 	v.ages = v.ages[n:]
 	return out
 }
 
+func (v *eventView) drop(id tellingID, ev *corev1.Event) viewed {
+	delete(v.shown, id)
+	delete(v.names, keyOf(ev))
+	return viewed{key: keyOf(ev)}
+}
+
 // forget takes away what is told in a namespace that is gone.
 func (v *eventView) forget(namespace string) []viewed {
-	var keys []string
-	for _, a := range v.ages {
-		if strings.HasPrefix(a.key, namespace+"/") && v.shown[a.key] != nil {
-			delete(v.shown, a.key)
-			keys = append(keys, a.key)
-		}
-	}
-	slices.Sort(keys)
 	var out []viewed
-	for _, k := range keys {
-		out = append(out, viewed{key: k})
+	for _, a := range v.ages {
+		if ev := v.shown[a.id]; ev != nil && ev.Namespace == namespace {
+			out = append(out, v.drop(a.id, ev))
+		}
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	apitesting "k8s.io/kubernetes/pkg/api/testing"
 
+	"rollcall/events"
 	"rollcall/events/wire"
 )
 
@@ -104,6 +105,16 @@ func TestCodecIsStable(t *testing.T) {
 				t.Errorf("%s: %x, then %x", r.stored, last, body.Data)
 			}
 			first, last = body.Data, string(body.Data)
+		}
+	}
+}
+
+// The collector knows every kind that the log holds: of one that it does not
+// know, nothing that it owns is ever collected.
+func TestKindsAreCollected(t *testing.T) {
+	for _, r := range served {
+		if _, ok := events.Kept(r.group, r.kind()); ok != (r.board == "") {
+			t.Errorf("%s: the log is said to hold it: %v", r.stored, ok)
 		}
 	}
 }

@@ -85,6 +85,9 @@ func (i *installer) core() group {
 	g["nodes"], g["nodes/status"] = nodes.Node, nodes.Status
 	g["pods"], g["pods/status"], g["pods/binding"], g["bindings"] = pods.Pod, pods.Status, pods.Binding, pods.LegacyBinding
 	g["pods/eviction"], g["pods/ephemeralcontainers"], g["pods/resize"] = pods.Eviction, pods.EphemeralContainers, pods.Resize
+	for _, name := range []string{"attach", "exec", "portforward", "proxy"} {
+		g["pods/"+name] = noProcess{name}
+	}
 	g["pods/log"] = &logREST{pods: pods.Pod.Store, source: i.logs}
 	pair(i, g, "persistentvolumes", volumestore.NewREST)
 	pair(i, g, "persistentvolumeclaims", claimstore.NewREST)

@@ -109,6 +109,26 @@ func TestFactsAreObjects(t *testing.T) {
 	}
 }
 
+// A read sees what anybody has written before it.
+func TestReadsWhatOthersWrote(t *testing.T) {
+	c := newCluster(t)
+	for i := range 100 {
+		name := fmt.Sprintf("m%d", i)
+		body, err := events.NewObject("ConfigMap", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.append(t, "configmap.created", body)
+		if _, err := c.client.CoreV1().ConfigMaps("default").Get(t.Context(), name, metav1.GetOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		l, err := c.client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
+		if err != nil || len(l.Items) != 1 {
+			t.Fatalf("list of %s: %d, %v", name, len(l.Items), err)
+		}
+	}
+}
+
 // Core Events are shown from the log, and those that are made are kept.
 func TestEventsAreAView(t *testing.T) {
 	c := newCluster(t)
@@ -177,5 +197,60 @@ func TestTokens(t *testing.T) {
 		if got := r.Status.UserInfo.Username; got != want || (want == "") != apierrors.IsUnauthorized(err) {
 			t.Errorf("token %q is %q, %v; want %q", token, got, err, want)
 		}
+	}
+}
+
+// Events about pods come from who knows the node, are thinned out, and expire.
+func TestEventView(t *testing.T) {
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	v := newEventView(func(old, pod *corev1.Pod, node *corev1.Node) []Notice {
+		if node == nil || pod == nil {
+			return nil
+		}
+		return []Notice{{Type: "Normal", Reason: "Seen", Message: pod.Status.Message + " on " + node.Name, Component: "kubelet"}}
+	}, now.Add(-time.Hour))
+	seq := events.Seq(0)
+	tell := func(k events.Kind, at time.Time, o metav1.Object) []viewed {
+		t.Helper()
+		body, err := events.NewObject(k, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seq++
+		return v.observe(events.Event{Seq: seq, Stored: at, Type: events.ObjectType(k, events.VerbUpdated), Body: body})
+	}
+	pod := func(message string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "p", UID: "u"},
+			Spec: corev1.PodSpec{NodeName: "n"}, Status: corev1.PodStatus{Message: message}}
+	}
+	if got := tell(events.Pod, now, pod("before its node")); len(got) != 0 {
+		t.Errorf("a pod on a node that nobody knows: %v", got)
+	}
+	tell(events.Node, now, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "n"}})
+	if got := tell(events.Pod, now.Add(-2*time.Hour), pod("long ago")); len(got) != 0 {
+		t.Errorf("what is too old to be shown: %v", got)
+	}
+	first, again := tell(events.Pod, now, pod("a")), tell(events.Pod, now, pod("a"))
+	if len(first) != 1 || len(again) != 1 || first[0].key != again[0].key || decoded[corev1.Event](again[0].data).Count != 2 {
+		t.Errorf("the same twice: %v, %v", first, again)
+	}
+	shown := 2
+	for i := range 100 {
+		shown += len(tell(events.Pod, now, pod(fmt.Sprint(i))))
+	}
+	if shown != noticeBurst {
+		t.Errorf("%d of 102 at once are shown, want %d", shown, noticeBurst)
+	}
+	if got := tell(events.Pod, now.Add(noticeRefill), pod("later")); len(got) != 1 || got[0].key <= first[0].key {
+		t.Errorf("five minutes later %v, after %v", got, first)
+	}
+	gone := 0
+	for _, c := range tell(events.Pod, now.Add(noticeTTL), pod("an hour later")) {
+		if c.data == nil {
+			gone++
+		}
+	}
+	if gone != noticeBurst-1 {
+		t.Errorf("%d have expired after an hour, want all but the one that was told later and the repetition", gone)
 	}
 }

@@ -25,7 +25,6 @@ type write struct {
 	now    events.Object // as it is to be, or its last state if it is to be gone
 	before []byte        // as it was; nil: there was none
 	last   uint64        // revision that the change was decided from; 0: none
-	ttl    uint64        // seconds; 0: for ever
 }
 
 // backend is where the writes of a store go.
@@ -173,8 +172,9 @@ func assign(o, out runtime.Object) error {
 	return nil
 }
 
-// Create implements storage.Interface.
-func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
+// Create implements storage.Interface. What is in the log does not expire;
+// boards have an age of their own.
+func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object, _ uint64) error {
 	key, err := s.key(key, false)
 	if err != nil {
 		return err
@@ -186,7 +186,7 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	if err != nil {
 		return err
 	}
-	rev, err := s.backend.append(ctx, write{verb: events.VerbCreated, key: key, now: body, ttl: ttl})
+	rev, err := s.backend.append(ctx, write{verb: events.VerbCreated, key: key, now: body})
 	switch {
 	case errors.Is(err, events.ErrConflict):
 		return storage.NewKeyExistsError(s.full(key), 0)
@@ -322,7 +322,7 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 		}
 		before = canonical.Data
 	}
-	out, ttl, err := tryUpdate(st.obj, storage.ResponseMeta{ResourceVersion: st.rev})
+	out, _, err := tryUpdate(st.obj, storage.ResponseMeta{ResourceVersion: st.rev})
 	if err != nil {
 		return write{}, err
 	}
@@ -344,14 +344,17 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 	case bytes.Equal(before, body.Data):
 		w.verb = ""
 	}
-	if ttl != nil {
-		w.ttl = *ttl
-	}
 	return w, nil
 }
 
-// ReadinessCheck implements storage.Interface.
-func (s *store) ReadinessCheck() error { return nil }
+// ReadinessCheck implements storage.Interface: the log answers, and the table
+// has what it holds.
+func (s *store) ReadinessCheck() error {
+	ctx, cancel := context.WithTimeout(context.Background(), freshWait)
+	defer cancel()
+	_, err := s.backend.refresh(ctx)
+	return err
+}
 
 // Stats implements storage.Interface.
 func (s *store) Stats(context.Context) (storage.Stats, error) {

@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/tidwall/btree"
 )
@@ -18,10 +17,9 @@ const (
 
 // item is one object of a table. It is never modified.
 type item struct {
-	key     string // "namespace/name", or "name"
-	rev     uint64 // of its last change
-	data    []byte // as the log has it
-	expires time.Time
+	key  string // "namespace/name", or "name"
+	rev  uint64 // of its last change
+	data []byte // as the log has it
 }
 
 // change is one step of a table's history: now is nil for a deletion, prev for

@@ -1,0 +1,170 @@
+package workloads_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/cert"
+
+	"rollcall/controller"
+	"rollcall/controller/workloads"
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/projector"
+	"rollcall/projector/apiserver"
+	"rollcall/publisher"
+	"rollcall/publisher/simkubelet"
+)
+
+// patience is how long a test waits for what should come at once.
+const patience = 30 * time.Second
+
+// stand is a whole cluster in this process: a log in memory, the API over it,
+// simulated nodes, our controller and those of Kubernetes.
+type stand struct {
+	log *memlog.Log
+	kubernetes.Interface
+}
+
+func newStand(t *testing.T) *stand {
+	t.Helper()
+	subjects, err := events.NewSubjects("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stand{log: memlog.New(subjects, time.Now)}
+	for _, n := range simkubelet.NewNodes(3, 1) {
+		body, err := events.NewObject(events.Node, n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated), At: time.Now(), Body: body}
+		if _, err := s.log.Append(t.Context(), events.Expect{}, e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	feed := apiserver.NewFeed()
+	state := projector.Open(s.log, projector.Options{Follow: []func(events.Event){feed.Follow}})
+	launch(t, state.Run)
+	launch(t, controller.New(s.log, subjects, state).Run)
+	world := simkubelet.New(subjects, simkubelet.Options{JoinDelay: time.Millisecond, BindDelay: time.Millisecond,
+		StartDelay: time.Millisecond, StopDelay: time.Millisecond, RunDelay: time.Millisecond})
+	launch(t, func(ctx context.Context) error {
+		return publisher.Drive(ctx, s.log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
+	})
+	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Feed: feed})
+	loopback := server.Loopback()
+	launch(t, func(ctx context.Context) error {
+		return workloads.Run(ctx, loopback, []string{"deployment", "replicaset", "statefulset", "job", "cronjob"})
+	})
+	user := rest.CopyConfig(loopback)
+	user.UserAgent = "walk"
+	if s.Interface, err = kubernetes.NewForConfig(user); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// launch runs a part until the test ends.
+func launch(t *testing.T, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+func serve(t *testing.T, c apiserver.Config) *apiserver.Server {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Listener, c.Token = l, "secret"
+	if c.Cert, c.Key, err = cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.CA = c.Cert
+	s, err := apiserver.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	launch(t, s.Run)
+	select {
+	case <-s.Ready():
+	case <-time.After(patience):
+		t.Fatal("the API does not answer")
+	}
+	return s
+}
+
+// client is the part of a typed client by which a test waits.
+type client[T runtime.Object] interface {
+	Get(context.Context, string, metav1.GetOptions) (T, error)
+	Watch(context.Context, metav1.ListOptions) (watch.Interface, error)
+}
+
+// await returns the object of a name once it is as wanted.
+func await[T runtime.Object](t *testing.T, c client[T], name, want string, ok func(T) bool) T {
+	t.Helper()
+	var last T
+	follow(t, c, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String()}, name+": "+want,
+		func(e watch.Event) bool {
+			last = e.Object.(T)
+			return e.Type != watch.Deleted && ok(last)
+		})
+	return last
+}
+
+// awaitGone waits until there is no object of a name.
+func awaitGone[T runtime.Object](t *testing.T, c client[T], name string) {
+	t.Helper()
+	o, err := c.Get(t.Context(), name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return
+	}
+	m, metaErr := meta.Accessor(o)
+	if err != nil || metaErr != nil {
+		t.Fatal(err, metaErr)
+	}
+	follow(t, c, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", name).String(), ResourceVersion: m.GetResourceVersion()},
+		name+": gone", func(e watch.Event) bool { return e.Type == watch.Deleted })
+}
+
+// follow watches until an event is as wanted.
+func follow[T runtime.Object](t *testing.T, c client[T], o metav1.ListOptions, want string, ok func(watch.Event) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	w, err := c.Watch(ctx, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	var last watch.Event
+	for e := range w.ResultChan() {
+		if e.Type == watch.Error {
+			t.Fatalf("%s: %v", want, apierrors.FromObject(e.Object))
+		}
+		if last = e; ok(e) {
+			return
+		}
+	}
+	t.Fatalf("waiting for %s; the last was %s %+v", want, last.Type, last.Object)
+}
