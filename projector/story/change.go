@@ -117,6 +117,8 @@ func (t *telling) take(c change) {
 		done = t.daemonSet(&c)
 	case events.ControllerRevision:
 		done = t.revision(&c)
+	case secretKind:
+		done = t.secret(&c)
 	}
 	switch {
 	case done || t.meta(&c):

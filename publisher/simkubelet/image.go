@@ -17,7 +17,7 @@ const (
 	exits0         // exit-0: the pod ends as Succeeded, without having been Ready
 	crashes        // crash-loop: it runs and ends again and again
 	exits1         // exit-1: the pod ends as Failed
-	missing        // non-existent: the image cannot be pulled
+	missing        // non-existent, 404: the image cannot be pulled
 )
 
 // fateOf reads an image. after is how long a container that runs takes to be
@@ -31,7 +31,7 @@ func fateOf(image string) (f fate, after time.Duration) {
 		return exits1, 0
 	case "crash-loop":
 		return crashes, 0
-	case "non-existent":
+	case "non-existent", "404":
 		return missing, 0
 	}
 	if rest, ok := strings.CutPrefix(tag, "slow-"); ok {

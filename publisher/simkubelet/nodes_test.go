@@ -81,7 +81,7 @@ func TestFateOf(t *testing.T) {
 		fate  fate
 		after time.Duration
 	}{
-		{"nginx", runs, 0}, {"nginx:1", runs, 0}, {"reg:5000/a:non-existent", missing, 0}, {"a:crash-loop", crashes, 0},
+		{"nginx", runs, 0}, {"nginx:1", runs, 0}, {"reg:5000/a:non-existent", missing, 0}, {"a:404", missing, 0}, {"a:crash-loop", crashes, 0},
 		{"a:exit-0", exits0, 0}, {"a:exit-1", exits1, 0}, {"a:slow-30s", runs, 30 * time.Second},
 		{"a:slow-1m30s", runs, 90 * time.Second}, {"a:slow-", runs, 0}, {"a:slow--5s", runs, 0}, {"slow-5s", runs, 5 * time.Second},
 	} {
