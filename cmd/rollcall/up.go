@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -217,6 +218,9 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	return errors.Join(stopped(o, err), in.stop(), s.farewell(in))
 }
 
+// startTime is after how long a small cluster has started and rolled out.
+const startTime = 5 * time.Second
+
 // partError is why a part of an instance has ended by itself.
 type partError struct{ error }
 
@@ -246,6 +250,8 @@ func (s *session) work(ctx context.Context, in *instance, o upOptions, files []f
 	}
 	if in.api != nil {
 		s.out.printf("%s\n", exportLine(in.api.kubeconfig))
+		// Half of what the start of an API server takes is never used again.
+		defer time.AfterFunc(startTime, debug.FreeOSMemory).Stop()
 	}
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
