@@ -201,8 +201,8 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 // refused tells a client why the log did not take a write.
 func (s *store) refused(err error) error {
 	var e *events.Error
-	if errors.As(err, &e) {
-		return apierrors.NewBadRequest(e.Error())
+	if errors.As(err, &e) && e.Exit == events.ExitInput {
+		return apierrors.NewBadRequest(e.Error()) // a name or a size that no log takes
 	}
 	return s.unavailable(err)
 }
