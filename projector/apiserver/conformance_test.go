@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func (b *benches) raw(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed := newFeed(t, log, subjects)
+	feed := newFeed(t, log, &sync.Mutex{})
 	s := &store{codec: codec{exampleScheme, examplev1.SchemeGroupVersion.WithKind("Pod")}, prefix: "/pods/",
 		table: feed.tables[events.Pod], backend: &logBackend{log, subjects, feed},
 		newFunc: func() runtime.Object { return &example.Pod{} }}

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,12 +20,14 @@ type cluster struct {
 	log      events.Log
 	subjects events.Subjects
 	feed     *Feed
+	held     *sync.Mutex // who holds it keeps the feed from going on
 	server   *Server
 	client   kubernetes.Interface
 }
 
-// newFeed returns a feed that follows a log until the test ends.
-func newFeed(t testing.TB, log events.Log, s events.Subjects) *Feed {
+// newFeed returns a feed that follows a log until the test ends, while held is
+// free.
+func newFeed(t testing.TB, log events.Log, held *sync.Mutex) *Feed {
 	t.Helper()
 	feed := NewFeed()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -35,7 +38,9 @@ func newFeed(t testing.TB, log events.Log, s events.Subjects) *Feed {
 			if err != nil {
 				return
 			}
+			held.Lock()
 			feed.Follow(e)
+			held.Unlock()
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
@@ -81,9 +86,9 @@ func serve(t testing.TB, c Config) *Server {
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	c := &cluster{subjects: testSubjects(t)}
+	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
 	c.log = memlog.New(c.subjects, time.Now)
-	c.feed = newFeed(t, c.log, c.subjects)
+	c.feed = newFeed(t, c.log, c.held)
 	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed})
 	c.client = c.server.client
 	return c

@@ -77,7 +77,7 @@ func newLoad(b *testing.B) *load {
 	if l.log, err = stream.Open(b.Context(), nc, l.subjects, stream.Options{Create: true}); err != nil {
 		b.Fatal(err)
 	}
-	l.feed = newFeed(b, l.log, l.subjects)
+	l.feed = newFeed(b, l.log, &sync.Mutex{})
 	l.server = serve(b, Config{Log: l.log, Subjects: l.subjects, Feed: l.feed})
 	empty := residentMB()
 	l.fill(b)

@@ -109,22 +109,46 @@ func TestFactsAreObjects(t *testing.T) {
 	}
 }
 
-// A read sees what anybody has written before it.
+// A read sees what anybody has written before it, also if the feed has not:
+// it waits.
 func TestReadsWhatOthersWrote(t *testing.T) {
 	c := newCluster(t)
-	for i := range 100 {
-		name := fmt.Sprintf("m%d", i)
-		body, err := events.NewObject("ConfigMap", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name}})
-		if err != nil {
-			t.Fatal(err)
+	maps := c.client.CoreV1().ConfigMaps("default")
+	body, err := events.NewObject("ConfigMap", &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func(version string) (int, error) {
+		l, err := maps.List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=m", ResourceVersion: version})
+		return len(l.Items), err
+	}
+	if n, err := list(""); n != 0 || err != nil { // and the watch cache has started
+		t.Fatal(n, err)
+	}
+	c.held.Lock()
+	c.append(t, "configmap.created", body)
+	results := make(chan error, 2)
+	go func() {
+		_, err := maps.Get(t.Context(), "m", metav1.GetOptions{})
+		results <- err
+	}()
+	go func() {
+		n, err := list("")
+		if n != 1 && err == nil {
+			err = fmt.Errorf("the list has %d objects", n)
 		}
-		c.append(t, "configmap.created", body)
-		if _, err := c.client.CoreV1().ConfigMaps("default").Get(t.Context(), name, metav1.GetOptions{}); err != nil {
-			t.Fatal(err)
+		results <- err
+	}()
+	// Meanwhile reads of any age are answered with what is known.
+	for range 50 {
+		if n, err := list("0"); n != 0 || err != nil {
+			t.Errorf("a list of any age: %d objects, %v", n, err)
 		}
-		l, err := c.client.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{FieldSelector: "metadata.name=" + name})
-		if err != nil || len(l.Items) != 1 {
-			t.Fatalf("list of %s: %d, %v", name, len(l.Items), err)
+	}
+	c.held.Unlock()
+	for range 2 {
+		if err := <-results; err != nil {
+			t.Error(err)
 		}
 	}
 }
