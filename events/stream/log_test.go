@@ -102,10 +102,17 @@ func harness(t *testing.T, server *natsd.Server, o Options) logtest.Harness {
 			}
 		},
 		Recreate: func(t *testing.T) {
+			// A server that has deleted an account's last stream removes the
+			// account's directory a moment later, under whatever is being made there.
+			beside := st.CachedInfo().Config
+			beside.Name, beside.Subjects = "BESIDE", []string{"beside"}
+			if _, err := l.js.CreateStream(t.Context(), beside); err != nil {
+				t.Fatal(err)
+			}
 			if err := l.js.DeleteStream(t.Context(), l.subjects.Stream()); err != nil {
 				t.Fatal(err)
 			}
-			waitRemoved(t, filepath.Join(server.Dir(), "jetstream"))
+			waitRemoved(t, filepath.Join(server.Dir(), "jetstream"), l.subjects.Stream())
 			if _, err := l.js.CreateStream(t.Context(), st.CachedInfo().Config); err != nil {
 				t.Fatal(err)
 			}
@@ -113,18 +120,19 @@ func harness(t *testing.T, server *natsd.Server, o Options) logtest.Harness {
 	}
 }
 
-// waitRemoved waits until a server that has deleted its only stream has removed
-// the files: a stream of the same name that is made before that takes them over.
-func waitRemoved(t *testing.T, dir string) {
+// waitRemoved waits until a server that has deleted a stream has removed its
+// files, which it first sets aside under the name with a dot before it.
+func waitRemoved(t *testing.T, dir, stream string) {
 	t.Helper()
 	for left := true; left; {
 		left = false
 		err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-			left = left || err == nil && filepath.Ext(path) == ".blk"
+			name := filepath.Base(path)
+			left = left || err == nil && (name == stream || name == "."+stream)
 			return nil
 		})
 		if err != nil || t.Context().Err() != nil {
-			t.Fatalf("wait for the removal of %s: %v, %v", dir, err, t.Context().Err())
+			t.Fatalf("wait for the removal of %s: %v, %v", stream, err, t.Context().Err())
 		}
 	}
 }
