@@ -1,6 +1,9 @@
 package simkubelet
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -32,17 +35,40 @@ func (c *change) unfit(message string) {
 	c.set(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, message)
 }
 
-// unready says that no container is ready.
+// unready says which containers are not ready, as a kubelet does: sidecars first.
 func (c *change) unready() {
-	const message = "containers are not ready"
+	var names []string
+	for i := range c.pod.Status.InitContainerStatuses {
+		if s := &c.pod.Status.InitContainerStatuses[i]; sidecar(&c.pod.Spec.InitContainers[i]) && !s.Ready {
+			names = append(names, s.Name)
+		}
+	}
+	for i := range c.pod.Status.ContainerStatuses {
+		if s := &c.pod.Status.ContainerStatuses[i]; !s.Ready {
+			names = append(names, s.Name)
+		}
+	}
+	message := fmt.Sprintf("containers with unready status: %s", names)
 	c.set(corev1.PodReady, corev1.ConditionFalse, "ContainersNotReady", message)
 	c.set(corev1.ContainersReady, corev1.ConditionFalse, "ContainersNotReady", message)
+}
+
+// kubeletsOrder is how a kubelet writes its conditions, behind those of others.
+var kubeletsOrder = []corev1.PodConditionType{
+	corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.PodReady, corev1.ContainersReady, corev1.PodScheduled,
+}
+
+func (c *change) order() {
+	slices.SortStableFunc(c.pod.Status.Conditions, func(a, b corev1.PodCondition) int {
+		return cmp.Compare(slices.Index(kubeletsOrder, a.Type), slices.Index(kubeletsOrder, b.Type))
+	})
 }
 
 // accept is the pod in the hands of its kubelet, with its address.
 func (c *change) accept(ip string) {
 	s := &c.pod.Status
 	s.ObservedGeneration = c.pod.Generation
+	s.Resources = cmp.Or(c.pod.Spec.Resources, &corev1.ResourceRequirements{}).DeepCopy()
 	s.StartTime = ptr.To(c.at)
 	s.PodIP = ip
 	s.PodIPs = nil
@@ -50,20 +76,27 @@ func (c *change) accept(ip string) {
 		s.PodIPs = []corev1.PodIP{{IP: ip}}
 	}
 	c.set(corev1.PodScheduled, corev1.ConditionTrue, "", "")
+	c.set(corev1.PodReadyToStartContainers, corev1.ConditionFalse, "", "")
 	if len(c.pod.Spec.InitContainers) == 0 {
 		c.set(corev1.PodInitialized, corev1.ConditionTrue, "", "")
 	} else {
-		c.set(corev1.PodInitialized, corev1.ConditionFalse, "ContainersNotInitialized", "init containers have not run")
+		var names []string
+		for i := range c.pod.Spec.InitContainers {
+			names = append(names, c.pod.Spec.InitContainers[i].Name)
+		}
+		c.set(corev1.PodInitialized, corev1.ConditionFalse, "ContainersNotInitialized", fmt.Sprintf("containers with incomplete status: %s", names))
 	}
-	c.unready()
 	s.ContainerStatuses = c.waiting(c.pod.Spec.Containers, "ContainerCreating")
 	s.InitContainerStatuses = c.waiting(c.pod.Spec.InitContainers, "PodInitializing")
+	c.unready()
+	c.order()
 }
 
 func (c *change) waiting(cs []corev1.Container, reason string) []corev1.ContainerStatus {
 	var out []corev1.ContainerStatus
 	for i := range cs {
 		out = append(out, corev1.ContainerStatus{Name: cs[i].Name, Image: cs[i].Image, Started: ptr.To(false),
+			Resources: cs[i].Resources.DeepCopy(), AllocatedResources: cs[i].Resources.Requests.DeepCopy(),
 			State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}})
 	}
 	return out
@@ -82,6 +115,7 @@ func (c *change) pullFailed() {
 		s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{
 			Reason: "ImagePullBackOff", Message: "Back-off pulling image \"" + s.Image + "\": ErrImagePull: not found"}}
 	}
+	c.unready()
 }
 
 // start runs the containers: to the end if that is their fate, and until they
@@ -100,6 +134,8 @@ func (c *change) start() {
 		c.end(corev1.PodFailed, "PodFailed")
 	case (f == runs || f == completes) && after == 0:
 		c.containersReady()
+	default:
+		c.unready()
 	}
 }
 
@@ -162,6 +198,10 @@ func (c *change) terminated(s *corev1.ContainerStatus, code int32) *corev1.Conta
 
 func (c *change) end(phase corev1.PodPhase, reason string) {
 	c.pod.Status.Phase = phase
+	c.set(corev1.PodReadyToStartContainers, corev1.ConditionFalse, "", "")
+	if phase == corev1.PodSucceeded {
+		c.set(corev1.PodInitialized, corev1.ConditionTrue, reason, "")
+	}
 	c.set(corev1.PodReady, corev1.ConditionFalse, reason, "")
 	c.set(corev1.ContainersReady, corev1.ConditionFalse, reason, "")
 }
@@ -170,16 +210,21 @@ func (c *change) end(phase corev1.PodPhase, reason string) {
 // always go on as sidecars.
 func (c *change) initialized() {
 	c.sized()
+	c.set(corev1.PodReadyToStartContainers, corev1.ConditionTrue, "", "")
 	c.set(corev1.PodInitialized, corev1.ConditionTrue, "", "")
 	for i := range c.pod.Status.InitContainerStatuses {
 		s := &c.pod.Status.InitContainerStatuses[i]
 		c.run(s)
 		s.Ready = true
-		if p := c.pod.Spec.InitContainers[i].RestartPolicy; p == nil || *p != corev1.ContainerRestartPolicyAlways {
+		if !sidecar(&c.pod.Spec.InitContainers[i]) {
 			s.State = corev1.ContainerState{Terminated: c.terminated(s, 0)}
 			s.Started = ptr.To(false)
 		}
 	}
+}
+
+func sidecar(init *corev1.Container) bool {
+	return init.RestartPolicy != nil && *init.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
 // sized gives a pod as many statuses as containers: those that somebody else
