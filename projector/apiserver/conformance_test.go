@@ -198,7 +198,7 @@ func rawOnly(f func(context.Context, *testing.T, *bench)) testCase { return test
 
 func both(f func(context.Context, *testing.T, *bench)) testCase { return testCase{f, true} }
 
-// suite is upstream's, by name. What is not in it is told in docs/STORAGE.md.
+// suite is upstream's, by name. What is not in it is told in docs/API.md.
 var suite = map[string]testCase{
 	"Create": both(func(ctx context.Context, t *testing.T, x *bench) {
 		storagetesting.RunTestCreate(ctx, t, x, x.stored)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -76,8 +77,23 @@ type lazyCache struct {
 
 var _ storage.Interface = (*lazyCache)(nil)
 
-// reader returns the store to read from.
-func (l *lazyCache) reader() (storage.Interface, error) {
+// cacheStart is how long a read waits for its cache to be filled. After that
+// the cache answers itself: 429, try again.
+const cacheStart = 10 * time.Second
+
+// reader returns the store to read from, once it can be.
+func (l *lazyCache) reader(ctx context.Context) (storage.Interface, error) {
+	r, cache, err := l.cached()
+	if err != nil || cache == nil {
+		return r, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, cacheStart)
+	defer cancel()
+	_ = cache.Wait(ctx) // what is wrong, the read tells
+	return r, nil
+}
+
+func (l *lazyCache) cached() (storage.Interface, *cacher.Cacher, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.delegator == nil && l.err == nil && !l.destroyed {
@@ -87,11 +103,11 @@ func (l *lazyCache) reader() (storage.Interface, error) {
 	}
 	switch {
 	case l.err != nil:
-		return nil, fmt.Errorf("start the watch cache of %s: %w", l.config.GroupResource, l.err)
+		return nil, nil, fmt.Errorf("start the watch cache of %s: %w", l.config.GroupResource, l.err)
 	case l.destroyed:
-		return l.store, nil
+		return l.store, nil, nil
 	}
-	return l.delegator, nil
+	return l.delegator, l.cache, nil
 }
 
 // writer returns the store to write through: the cache, if there is one, knows
@@ -137,7 +153,7 @@ func (l *lazyCache) GuaranteedUpdate(ctx context.Context, key string, destinatio
 
 // Watch implements storage.Interface.
 func (l *lazyCache) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
-	r, err := l.reader()
+	r, err := l.reader(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +167,7 @@ func (l *lazyCache) Get(ctx context.Context, key string, opts storage.GetOptions
 
 // GetList implements storage.Interface.
 func (l *lazyCache) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
-	r, err := l.reader()
+	r, err := l.reader(ctx)
 	if err != nil {
 		return err
 	}

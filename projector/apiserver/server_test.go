@@ -207,6 +207,20 @@ func TestReadOnly(t *testing.T) {
 	}
 }
 
+// The first read of a resource is answered, and not sent away to come again.
+func TestFirstRead(t *testing.T) {
+	c := newCluster(t)
+	r := c.client.CoreV1().RESTClient()
+	if err := r.Get().AbsPath("/api/v1/secrets").MaxRetries(0).Do(t.Context()).Error(); err != nil {
+		t.Errorf("first list: %v", err)
+	}
+	w, err := r.Get().AbsPath("/apis/batch/v1/cronjobs").Param("watch", "true").MaxRetries(0).Watch(t.Context())
+	if err != nil {
+		t.Fatalf("first watch: %v", err)
+	}
+	w.Stop()
+}
+
 // Each user of the API has a token; nobody else is let in.
 func TestTokens(t *testing.T) {
 	c := newCluster(t)
