@@ -58,7 +58,8 @@ An instant is a position (48210, or '#48210' as rollcall log prints it), a time
 // moment is where a log was folded up to.
 type moment struct {
 	seq  events.Seq
-	time time.Time
+	time time.Time // of the event there
+	now  time.Time // the instant itself
 }
 
 func (m moment) String() string {
@@ -87,11 +88,14 @@ func (a *archive) foldUntil(ctx context.Context, at instant, feed func(events.Ev
 			break
 		}
 		feed(e)
-		m = moment{e.Seq, e.Stored}
+		m = moment{seq: e.Seq, time: e.Stored, now: e.Stored}
 		p.at.Store(uint64(e.Seq))
 	}
 	if m.seq == 0 {
 		return m, &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
+	}
+	if !at.time.IsZero() {
+		m.now = at.time
 	}
 	return m, nil
 }
@@ -142,8 +146,8 @@ func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.F
 		return fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}
 	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
-	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m),
-		Logs: logsUntil(func() time.Time { return m.time }), Notices: podNotices})
+	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m), Now: m.now,
+		Logs: logsUntil(func() time.Time { return m.now }), Notices: podNotices})
 	if err != nil {
 		return err
 	}

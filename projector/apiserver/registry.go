@@ -3,6 +3,7 @@ package apiserver
 import (
 	"fmt"
 	"net/http"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
@@ -48,6 +49,7 @@ type installer struct {
 	auth    authorizer.Authorizer
 	client  kubernetes.Interface // of this server
 	logs    LogSource
+	now     time.Time // of the past that is served, or zero
 	err     error
 }
 
@@ -139,9 +141,17 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 	}
 	var infos []*genericapiserver.APIGroupInfo
 	for _, g := range all {
+		i.tables(g.resources)
 		infos = append(infos, groupInfo(g.name, g.resources))
 	}
 	return infos
+}
+
+// tables has the tables of a group count ages to the instant that is served.
+func (i *installer) tables(g group) {
+	if !i.now.IsZero() && i.err == nil {
+		i.do(g.agesUntil(i.now))
+	}
 }
 
 func groupInfo(name string, resources group) *genericapiserver.APIGroupInfo {
@@ -158,6 +168,7 @@ func (i *installer) install(s *genericapiserver.GenericAPIServer) error {
 	if i.err != nil {
 		return fmt.Errorf("make the registries: %w", i.err)
 	}
+	i.tables(core)
 	groups := i.groups(core)
 	if i.err != nil {
 		return fmt.Errorf("make the registries: %w", i.err)

@@ -49,6 +49,7 @@ type Config struct {
 	Token     string       // bearer token of Admin
 
 	ReadOnly string     // why nothing can be written, as a sentence; empty: it can
+	Now      time.Time  // what tables count ages to; zero: the clock
 	Logs     LogSource  // nil: no container has written anything
 	Notices  PodNotices // nil: there are no Events about pods
 }
@@ -93,7 +94,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
 	s.generic.ShutdownTimeout = stopTime
-	i := &installer{options: s.options(), auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs}
+	i := &installer{options: s.options(), auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
