@@ -99,9 +99,9 @@ func reasons(text string) map[string]reason {
 	return listed
 }
 
-const preamble = `Where rollcall answers otherwise than kube-apiserver 1.36.3, and why: "-" is
-kube-apiserver's line, "+" is rollcall's. A difference that is not here fails
-the test, and so does one that is here and no longer occurs.
+const preamble = `Where rollcall answers otherwise than Kubernetes 1.36.3, and why: "-" is
+Kubernetes' line, "+" is rollcall's. A difference that is not here fails the
+test, and so does one that is here and no longer occurs.
 `
 
 func list(got []difference, listed map[string]reason) string {

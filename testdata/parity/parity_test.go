@@ -1,13 +1,16 @@
-// Package parity asks kube-apiserver 1.36.3 and rollcall the same commands
-// with the same kubectl and compares what they say, text for text.
+// Package parity asks Kubernetes 1.36.3 and rollcall the same commands with the
+// same kubectl and compares what they say, text for text.
 //
-//	go test . -rollcall ../../bin/rollcall   rollcall against golden.txt
-//	go test . -real                          kube-apiserver against golden.txt
-//	go test . -update                        golden.txt from kube-apiserver
-//	go test . -rollcall FILE -accept         differences.txt from rollcall
+//	go test . -rollcall ../../bin/rollcall   rollcall against the golden files
+//	go test . -real                          Kubernetes against the golden files
+//	go test . -update                        golden files from Kubernetes
+//	go test . -rollcall FILE -accept         differences from rollcall
 //
-// commands.txt is what is asked, golden.txt what kube-apiserver answered, and
-// differences.txt where rollcall answers something else, each with the reason.
+// There are two transcripts. commands.txt asks a server behind which nothing
+// runs, a kube-apiserver alone: golden.txt is what it answered, differences.txt
+// where rollcall answers something else, each with the reason. The walk, whose
+// commands stand in testdata/kubectl/walk.txt, is asked of whole clusters with
+// controllers and kubelets: walk-golden.txt and walk-differences.txt.
 package parity
 
 import (
@@ -23,51 +26,73 @@ import (
 
 var (
 	rollcall = flag.String("rollcall", "../../bin/rollcall", "the rollcall binary to compare")
-	realOne  = flag.Bool("real", false, "compile and run kube-apiserver, and compare it with golden.txt")
-	update   = flag.Bool("update", false, "rewrite golden.txt from kube-apiserver")
-	accept   = flag.Bool("accept", false, "rewrite differences.txt, keeping the reasons in it")
+	realOne  = flag.Bool("real", false, "compile and run Kubernetes, and compare it with the golden files")
+	update   = flag.Bool("update", false, "rewrite the golden files from Kubernetes")
+	accept   = flag.Bool("accept", false, "rewrite the differences, keeping the reasons in them")
 )
 
-const (
-	golden      = "golden.txt"
-	differences = "differences.txt"
+// suite is a transcript: what Kubernetes said, and where rollcall says otherwise.
+type suite struct{ golden, differences string }
+
+var (
+	commands = suite{"golden.txt", "differences.txt"}
+	walk     = suite{"walk-golden.txt", "walk-differences.txt"}
 )
 
-func TestKubeAPIServer(t *testing.T) {
-	if !*realOne && !*update {
-		t.Skip("golden.txt is its transcript; -real compiles kube-apiserver, which takes minutes, to see that it still is")
-	}
-	dir := t.TempDir()
-	kubeconfig := serve(t, build(t, "./kubeapiserver"), dir, filepath.Join(dir, "kubeconfig"))
-	got := transcript(t, build(t, "./kubectl"), kubeconfig)
+// kubernetes holds what Kubernetes says now against what it said.
+func (s suite) kubernetes(t *testing.T, got answers) {
+	t.Helper()
 	if *update {
-		write(t, golden, got.String())
+		write(t, s.golden, got.String())
 		return
 	}
-	for _, d := range compare(parse(read(t, golden)), got) {
-		t.Errorf("kube-apiserver no longer says what golden.txt says:\n%s", d)
+	for _, d := range compare(parse(read(t, s.golden)), got) {
+		t.Errorf("Kubernetes no longer says what %s says:\n%s", s.golden, d)
 	}
+}
+
+// rollcall holds what rollcall says against what Kubernetes said.
+func (s suite) rollcall(t *testing.T, got answers) {
+	t.Helper()
+	differs := compare(parse(read(t, s.golden)), got)
+	listed := reasons(read(t, s.differences))
+	if *accept {
+		write(t, s.differences, list(differs, listed))
+	}
+	for _, problem := range unexplained(differs, listed) {
+		t.Errorf("%s: %s", s.differences, problem)
+	}
+}
+
+func needsKubernetes(t *testing.T) {
+	t.Helper()
+	if !*realOne && !*update {
+		t.Skip("the golden file is its transcript; -real compiles Kubernetes, which takes minutes, to see that it still is")
+	}
+}
+
+func TestKubeAPIServer(t *testing.T) {
+	needsKubernetes(t)
+	dir := t.TempDir()
+	kubeconfig := serve(t, build(t, "./kubeapiserver"), dir, filepath.Join(dir, "kubeconfig"))
+	commands.kubernetes(t, newShell(t, ".", kubeconfig, build(t, "./kubectl")).transcript(t, read(t, "commands.txt")))
 }
 
 func TestRollcall(t *testing.T) {
 	dir := t.TempDir()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	serve(t, *rollcall, "up", "--nodes", "0", "--controllers", "", "--data", filepath.Join(dir, "data"), "--kubeconfig", kubeconfig)
-	got := compare(parse(read(t, golden)), transcript(t, build(t, "./kubectl"), kubeconfig))
-	listed := reasons(read(t, differences))
-	if *accept {
-		write(t, differences, list(got, listed))
-	}
-	for _, problem := range unexplained(got, listed) {
-		t.Error(problem)
-	}
+	commands.rollcall(t, newShell(t, ".", kubeconfig, build(t, "./kubectl")).transcript(t, read(t, "commands.txt")))
 }
+
+// version is what the linker writes into a released Kubernetes.
+const version = "-X k8s.io/component-base/version.gitVersion=v1.36.3"
 
 // build compiles a command of this module and returns its path.
 func build(t *testing.T, command string) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), filepath.Base(command))
-	out, err := exec.Command("go", "build", "-o", binary, command).CombinedOutput()
+	out, err := exec.Command("go", "build", "-ldflags", version, "-o", binary, command).CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build %s: %v\n%s", command, err, out)
 	}

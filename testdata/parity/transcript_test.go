@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -44,16 +45,28 @@ func parse(text string) answers {
 	return a
 }
 
-// transcript runs the commands of commands.txt. A command that was there
-// before is told apart by a number, "kubectl get ns #2".
-func transcript(t *testing.T, kubectl, kubeconfig string) answers {
+// shell runs the commands of a transcript.
+type shell struct {
+	dir         string
+	environment []string
+	rules       []rule // beyond those of every transcript
+}
+
+// newShell has a home of its own and finds kubectl, and programs before it.
+func newShell(t *testing.T, dir, kubeconfig, kubectl string, programs ...string) shell {
 	t.Helper()
-	environment := append(os.Environ(),
-		"KUBECONFIG="+kubeconfig, "HOME="+t.TempDir(), "TZ=UTC", "LC_ALL=C",
-		"PATH="+filepath.Dir(kubectl)+string(os.PathListSeparator)+os.Getenv("PATH"))
+	path := append(programs, filepath.Dir(kubectl), os.Getenv("PATH"))
+	return shell{dir: dir, environment: append(os.Environ(), "KUBECONFIG="+kubeconfig, "HOME="+t.TempDir(), "TZ=UTC", "LC_ALL=C",
+		"PATH="+strings.Join(path, string(os.PathListSeparator)))}
+}
+
+// transcript runs commands, one a line. A command that was there before is
+// told apart by a number, "kubectl get ns #2".
+func (s shell) transcript(t *testing.T, commands string) answers {
+	t.Helper()
 	var a answers
 	times := map[string]int{}
-	for line := range strings.Lines(read(t, "commands.txt")) {
+	for line := range strings.Lines(commands) {
 		line = strings.TrimSpace(line)
 		if line == "" || strings.HasPrefix(line, "#") {
 			continue
@@ -62,7 +75,7 @@ func transcript(t *testing.T, kubectl, kubeconfig string) answers {
 		if times[line]++; times[line] > 1 {
 			name = fmt.Sprintf("%s #%d", line, times[line])
 		}
-		text, err := ask(t.Context(), line, environment)
+		text, err := s.ask(t.Context(), line)
 		if err != nil {
 			t.Fatalf("%s: %v", line, err)
 		}
@@ -71,20 +84,25 @@ func transcript(t *testing.T, kubectl, kubeconfig string) answers {
 	return a
 }
 
-func ask(ctx context.Context, line string, environment []string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+func (s shell) ask(ctx context.Context, line string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	var out, complaints bytes.Buffer
-	cmd := exec.CommandContext(ctx, "sh", "-c", line)
-	cmd.Env, cmd.Stdout, cmd.Stderr = environment, &out, &complaints
+	cmd := exec.CommandContext(ctx, "bash", "-c", line)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.environment, &out, &complaints
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	err := cmd.Run()
 	if ctx.Err() != nil {
-		return "", ctx.Err()
+		return "", fmt.Errorf("%w; printed until then:\n%s%s", ctx.Err(), &out, &complaints)
 	}
 	text := normalise(out.String())
 	for line := range strings.Lines(normalise(complaints.String())) {
 		text += "! " + line
+	}
+	for _, r := range s.rules {
+		text = r.pattern.ReplaceAllString(text, r.instead)
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -93,12 +111,15 @@ func ask(ctx context.Context, line string, environment []string) (string, error)
 	return text, err
 }
 
-// rules take out what differs between two runs of one server. The instant
-// that the objects of this folder name stays: a server must give it back.
-var rules = []struct {
+// rule replaces what a pattern finds.
+type rule struct {
 	pattern *regexp.Regexp
 	instead string
-}{
+}
+
+// rules take out what differs between two runs of one server. The instant
+// that the objects of this folder name stays: a server must give it back.
+var rules = []rule{
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "UID"},
 	{regexp.MustCompile(`(resourceVersion\\?"?: ?\\?")\d+`), "${1}RV"},
 	{regexp.MustCompile(`(Resource Version: +)\d+`), `${1}RV`},
