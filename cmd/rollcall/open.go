@@ -11,6 +11,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector/apiserver"
+	"rollcall/publisher/simkubelet"
 )
 
 // openOptions are the flags of open.
@@ -147,7 +148,7 @@ func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.F
 	}
 	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
 	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m), Now: m.now,
-		Logs: logsUntil(func() time.Time { return m.now }), Notices: podNotices})
+		Logs: logsUntil(func() time.Time { return m.now }), Notices: podNotices, Alive: simkubelet.Heartbeat})
 	if err != nil {
 		return err
 	}

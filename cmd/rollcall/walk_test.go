@@ -144,11 +144,13 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`), "TIME"},
+	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}`), "TIME"},
 	{regexp.MustCompile(`(resourceVersion: )"\d+"`), `${1}"RV"`},
 	{regexp.MustCompile(`\b(fluentd-elasticsearch|fluentd|nginx-daemonset)-[bcdfghjklmnpqrstvwxz2456789]{8}\b`), "$1-POD"},
 	{regexp.MustCompile(`\b10\.\d+\.\d+\.\d+\b`), "POD-IP"},
 	{regexp.MustCompile(`\b(containerd://|sha256:)[0-9a-f]{64}\b`), "${1}DIGEST"},
 	{regexp.MustCompile(`(?m)(\s)(\d+[smh])+(\s|$)`), "${1}AGE$3"},
+	{regexp.MustCompile(`(?m)(Successfully pulled image "\S+") in .*$`), "$1"},
 	{regexp.MustCompile(`/\S*kubectl-edit-\d+\.yaml`), "FILE"},
 	{regexp.MustCompile(` +\n`), "\n"},
 	{regexp.MustCompile(`([^ \n]) {2,}`), "$1  "},

@@ -23,6 +23,8 @@ import (
 type restOptions struct {
 	tables   map[string]*table // by plural name
 	backends map[string]backend
+	alive    Heartbeat        // nil: all Leases are written
+	now      func() time.Time // that is served
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
@@ -44,6 +46,9 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 			EventsHistoryWindow: cacher.DefaultEventFreshDuration, ResourcePrefix: s.prefix, KeyFunc: keyOf,
 			NewFunc: newFunc, NewListFunc: newList, GetAttrsFunc: attrs, IndexerFuncs: triggers, Indexers: indexers,
 			Codec: config.Codec}}
+		if r.board == boardLeases && o.alive != nil {
+			return nodeLeases{l, o.tables["nodes"], o.alive, o.now}, l.destroy, nil
+		}
 		return l, l.destroy, nil
 	}
 	return generic.RESTOptions{StorageConfig: config, Decorator: decorate, EnableGarbageCollection: true,

@@ -52,6 +52,7 @@ type Config struct {
 	Now      time.Time  // what tables count ages to; zero: the clock
 	Logs     LogSource  // nil: no container has written anything
 	Notices  PodNotices // nil: there are no Events about pods
+	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
 }
 
 // Server is the Kubernetes API of one cluster.
@@ -186,7 +187,10 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
-	o := restOptions{tables: map[string]*table{}, backends: map[string]backend{}}
+	o := restOptions{tables: map[string]*table{}, backends: map[string]backend{}, alive: s.config.Alive, now: time.Now}
+	if !s.config.Now.IsZero() {
+		o.now = func() time.Time { return s.config.Now }
+	}
 	for _, r := range served {
 		switch {
 		case r.board == boardLeases:

@@ -5,7 +5,8 @@
 // It is a fold of the log and keeps nothing else: a new World that reads the
 // log goes on where another was killed. It simulates the nodes with the label
 // rollcall/simulated: "true" and leaves others alone. Heartbeats are not part
-// of it: a world in which nothing changes appends nothing.
+// of it, Heartbeat tells when they would have been: a world in which nothing
+// changes appends nothing.
 //
 // The package is pure but for run.go.
 package simkubelet

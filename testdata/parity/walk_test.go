@@ -20,6 +20,7 @@ var walkRules = []rule{
 	{regexp.MustCompile(`(containerID: )\S+`), "${1}ID"},
 	{regexp.MustCompile(`\b(fluentd-elasticsearch|fluentd|nginx-daemonset)-[bcdfghjklmnpqrstvwxz2456789]{5}([bcdfghjklmnpqrstvwxz2456789]{3})?\b`), "$1-POD"},
 	{regexp.MustCompile(`\b(10\.\d+\.\d+\.\d+|192\.168\.192\.168)\b`), "POD-IP"},
+	{regexp.MustCompile(`(?m)(Successfully pulled image "\S+") in .*$`), "$1"},
 	{regexp.MustCompile(`(?m)^ExitCode:0\n`), ""}, // the runtime of the kubelets may end a container between two looks
 }
 

@@ -82,6 +82,7 @@ func runKubelet(node, kubeconfig string) error {
 	flags, settings := kubemark.GetHollowKubeletConfig(&kubemark.HollowKubeletOptions{NodeName: node, MaxPods: 110})
 	settings.EnableServer, settings.Address = false, "127.0.0.1"
 	settings.SyncFrequency.Duration = time.Second
+	settings.ClusterDNS = []string{"10.0.0.10"} // or each pod gets a warning that there is none
 	k := kubemark.NewHollowKubelet(flags, settings, client, client, &testing.Fake{NodeName: node},
 		containers.ImageService, service, cm.NewStubContainerManager())
 	// Not the test's: Events that arrive, and no pod that is ready before it runs.
