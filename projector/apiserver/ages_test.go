@@ -9,6 +9,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
+	"k8s.io/apiserver/pkg/registry/rest"
+	"k8s.io/kubernetes/pkg/registry/authentication/selfsubjectreview"
+	eventstore "k8s.io/kubernetes/pkg/registry/core/event/storage"
 
 	"rollcall/events"
 )
@@ -71,5 +75,25 @@ func TestAgesOfThePast(t *testing.T) {
 				t.Errorf("the table of %s says no position", r.Name)
 			}
 		}
+	}
+}
+
+// A registry that stands in two groups counts to the instant once, and one
+// whose tables cannot is told.
+func TestAgesOfTwoGroups(t *testing.T) {
+	store := &genericregistry.Store{TableConvertor: rest.NewDefaultTableConvertor(corev1.Resource("events"))}
+	g := group{"events": &eventstore.REST{Store: store}, "reviews": selfsubjectreview.NewREST()}
+	for range 2 {
+		if err := g.agesUntil(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if p, ok := store.TableConvertor.(pastTables); !ok {
+		t.Errorf("tables are printed by %T", store.TableConvertor)
+	} else if _, twice := p.TableConvertor.(pastTables); twice {
+		t.Error("times are moved twice")
+	}
+	if err := (group{"x": struct{ rest.StandardStorage }{}}).agesUntil(time.Unix(1, 0)); err == nil {
+		t.Error("a registry without a store is not told")
 	}
 }

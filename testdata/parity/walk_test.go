@@ -111,7 +111,7 @@ func TestWalkKubernetes(t *testing.T) {
 // must runs a command that is no part of the transcript.
 func (s shell) must(t *testing.T, command string) {
 	t.Helper()
-	if text, err := s.ask(t.Context(), command); err != nil || strings.Contains(text, "\nexit ") {
+	if text, err := s.ask(t.Context(), command); err != nil || strings.Contains("\n"+text, "\nexit ") {
 		t.Fatalf("%s: %v\n%s", command, err, text)
 	}
 }
