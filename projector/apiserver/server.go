@@ -11,14 +11,13 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
-	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
@@ -27,6 +26,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/events"
+	"rollcall/projector/apiserver/netlimit"
 )
 
 // Version is that of the Kubernetes whose API is served.
@@ -53,16 +53,30 @@ type Config struct {
 	Logs     LogSource  // nil: no container has written anything
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
+
+	Health      func() error      // why the log is not well, without asking it; nil: it always is
+	Quarantined func() Quarantine // nil: nothing is known of it
+	Checks      []Check           // of /readyz, besides those of the API and the log
+	Connections netlimit.Limits   // zero: those of a process that may have defaultFiles open
+	MaxWatches  int               // that are open at once; 0: no bound
 }
+
+// defaultFiles is the usual limit of open files, where nothing is known of it.
+const defaultFiles = 1024
 
 // Server is the Kubernetes API of one cluster.
 type Server struct {
-	config  Config
-	generic *genericapiserver.GenericAPIServer
-	client  kubernetes.Interface
-	factory informers.SharedInformerFactory
-	ready   chan struct{}
-	token   string // of clients in this process, which are not the admin
+	config    Config
+	generic   *genericapiserver.GenericAPIServer
+	client    kubernetes.Interface
+	factory   informers.SharedInformerFactory
+	ready     chan struct{}
+	token     string // of clients in this process, which are not the admin
+	door      *netlimit.Listener
+	link      *link
+	watches   watches
+	compactor *compactor // nil: the past is not forgotten
+	failed    chan error // why the cluster does not get what every cluster has
 
 	life    context.Context // of what the server has started
 	end     context.CancelFunc
@@ -74,7 +88,12 @@ var featureGate = utilfeature.DefaultFeatureGate
 // New returns a server that Run lets serve.
 func New(c Config) (*Server, error) {
 	announceProgress()
-	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text()}
+	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text(), failed: make(chan error, 1),
+		link: &link{log: c.Log, feed: c.Feed, report: c.Health}, watches: watches{most: c.MaxWatches}}
+	if s.config.Connections == (netlimit.Limits{}) {
+		s.config.Connections = netlimit.ForFiles(defaultFiles)
+	}
+	s.door = netlimit.New(c.Listener, s.config.Connections)
 	s.life, s.end = context.WithCancel(context.Background())
 	if c.Logs == nil {
 		s.config.Logs = noLogs
@@ -95,11 +114,15 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
 	s.generic.ShutdownTimeout = stopTime
-	i := &installer{options: s.options(), auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
+	options := s.options()
+	if c.ReadOnly == "" {
+		s.compactor = &compactor{tables: options.tables}
+	}
+	i := &installer{options: options, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
-	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.bootstrap)
+	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.beginBootstrap)
 	return s, nil
 }
 
@@ -122,14 +145,41 @@ func (s *Server) Loopback() *rest.Config {
 // Ready is closed when the API answers and the cluster has its namespaces.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Run serves until ctx is done.
+// Run serves until ctx is done, or the cluster cannot get what every cluster has.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer s.end()
-	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("serve the API: %w", err)
+	s.observe()
+	if s.compactor != nil {
+		s.start(s.compactor.run)
 	}
-	return ctx.Err()
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.generic.PrepareRun().RunWithContext(serving) }()
+	select {
+	case err := <-s.failed:
+		stop()
+		<-ended
+		return err
+	case err := <-ended:
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("serve the API: %w", err)
+		}
+		return ctx.Err()
+	}
+}
+
+// beginBootstrap makes what every cluster has beside the hook: an error of a
+// hook ends the whole process, whoever stopped it.
+func (s *Server) beginBootstrap(hook genericapiserver.PostStartHookContext) error {
+	s.start(func(context.Context) {
+		if err := s.bootstrap(hook); err != nil && hook.Err() == nil {
+			s.failed <- &events.Error{Code: "E-API-START", What: "the Kubernetes API cannot begin", Why: err.Error(),
+				Do: "see whether the log can be written, and start again", Exit: events.ExitFailure, Err: err}
+		}
+	})
+	return nil
 }
 
 func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
@@ -139,13 +189,17 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 		return nil, fmt.Errorf("read the serving certificate: %w", err)
 	}
 	c.EffectiveVersion = effectiveVersion{compatibility.NewEffectiveVersionFromString(Version, "", "")}
-	c.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.config.Listener, Cert: cert}
+	c.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.door, Cert: cert}
 	c.LoopbackClientConfig = s.Loopback()
 	addr := s.config.Listener.Addr().(*net.TCPAddr)
 	c.PublicAddress, c.ExternalAddress = addr.IP, addr.String()
-	c.Authentication.Authenticator = authenticatorfactory.NewFromTokens(map[string]*user.DefaultInfo{
-		s.config.Token: {Name: Admin, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}}, nil)
-	c.Authorization.Authorizer = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
+	c.Authentication.Authenticator = whoAsks(s.config.Token)
+	if c.Authorization.Authorizer, err = whatIsAllowed(); err != nil {
+		return nil, fmt.Errorf("make the rules of access: %w", err)
+	}
+	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("attach", "exec", "log", "portforward", "proxy"))
+	c.LivezChecks, c.ReadyzChecks = s.checks()
+	c.HealthzChecks = c.LivezChecks
 	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
@@ -163,8 +217,11 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Handler {
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
+	} else {
+		api = withStaleWarning(api, s.link)
 	}
-	return genericapiserver.DefaultBuildHandlerChain(withManager(api), c)
+	api = withPlaces(s.watches.limit(s.explained(withManager(api))), s.door)
+	return withBodyDeadline(genericapiserver.DefaultBuildHandlerChain(api, c), bodyPause)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a
@@ -203,7 +260,7 @@ func (s *Server) options() restOptions {
 			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], frozenBackend{s.config.Feed}
 		default:
 			o.tables[r.name] = s.config.Feed.tables[r.kind()]
-			o.backends[r.name] = &logBackend{s.config.Log, s.config.Subjects, s.config.Feed}
+			o.backends[r.name] = &logBackend{s.link, s.config.Subjects}
 		}
 	}
 	return o
@@ -219,10 +276,7 @@ func (s *Server) eventsBackend(t *table) *boardBackend {
 		now, b.past = s.config.Feed.time(), true
 		b.end = func(context.Context) (events.Seq, error) { return s.config.Feed.position(), nil }
 	} else {
-		b.end = func(ctx context.Context) (events.Seq, error) {
-			info, err := s.config.Log.Info(ctx)
-			return info.Last, err
-		}
+		b.end = s.link.current
 	}
 	if s.config.Log != nil {
 		b.view = newEventView(s.config.Notices, now.Add(-noticeTTL))
