@@ -82,8 +82,6 @@ func TestPublicPaths(t *testing.T) {
 type illness struct {
 	events.Log
 	report atomic.Pointer[events.Error]
-	heals  bool // a question that it answers makes it well
-	asked  atomic.Int64
 }
 
 func (l *illness) health() error {
@@ -96,13 +94,9 @@ func (l *illness) health() error {
 // Info does not answer while the log is not reached, as a server without a
 // quorum does not.
 func (l *illness) Info(ctx context.Context) (events.Info, error) {
-	l.asked.Add(1)
-	if e := l.report.Load(); e != nil && e.Code != codeFull && !l.heals {
+	if e := l.report.Load(); e != nil && e.Code != codeFull {
 		<-ctx.Done()
 		return events.Info{}, ctx.Err()
-	}
-	if l.heals {
-		l.report.Store(nil)
 	}
 	return l.Log.Info(ctx)
 }
@@ -202,6 +196,10 @@ func TestStaleReads(t *testing.T) {
 	if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), logNoQuorum.Error()) {
 		t.Errorf("a write gives %v", err)
 	}
+	ill.report.Store(nil)
+	if a := c.ask(t, list, "secret"); a.code != 200 || a.header.Get("Warning") != "" {
+		t.Errorf("list of a log that is back: %d, warning %q", a.code, a.header.Get("Warning"))
+	}
 	// A log that has no room can be read as ever.
 	ill.report.Store(logFull)
 	if a := c.ask(t, list, "secret"); a.code != 200 || a.header.Get("Warning") != "" {
@@ -210,26 +208,6 @@ func TestStaleReads(t *testing.T) {
 	_, err = c.client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{})
 	if !apierrors.IsServiceUnavailable(err) || !strings.Contains(err.Error(), "E-LOG-FULL") {
 		t.Errorf("a write to a full log gives %v", err)
-	}
-}
-
-// TestProbe: a log that is not well is asked whether it is again, though nobody
-// else may.
-func TestProbe(t *testing.T) {
-	ill := &illness{Log: memlog.New(testSubjects(t), time.Now), heals: true}
-	l := &link{log: ill, feed: NewFeed(), report: ill.health}
-	ill.report.Store(logNoQuorum)
-	if at, err := l.current(t.Context()); at != 0 || err != nil {
-		t.Errorf("read at %d, %v", at, err)
-	}
-	for ill.report.Load() != nil {
-		if t.Context().Err() != nil {
-			t.Fatal("it is never asked")
-		}
-		_ = l.down()
-	}
-	if n := ill.asked.Load(); n != 1 {
-		t.Errorf("asked %d times within a moment", n)
 	}
 }
 

@@ -19,11 +19,10 @@ import (
 // shown of it is not old.
 const codeFull = "E-LOG-FULL"
 
-// How a log that is not well is looked at.
+// How a log is looked at.
 const (
-	probePause = time.Second            // between two looks whether it is well again
-	probeWait  = 2 * time.Second        // for its answer
-	lookAgain  = 250 * time.Millisecond // whether it has ceased to be well, while a read waits for it
+	readyWait = 2 * time.Second        // for its answer, by a question whether it is ready
+	lookAgain = 250 * time.Millisecond // whether it has ceased to be well, while a read waits for it
 )
 
 // link is the way from the API to the log, and what is known of it: while the
@@ -34,12 +33,10 @@ type link struct {
 	feed   *Feed
 	report func() error // why the log is not well, without asking it; nil: it always is
 
-	mu      sync.Mutex
-	end     events.Seq // the greatest end of the log that was seen
-	mark    events.Seq // the end when the feed was last seen behind
-	since   time.Time  // when that was
-	probing bool
-	probed  time.Time
+	mu    sync.Mutex
+	end   events.Seq // the greatest end of the log that was seen
+	mark  events.Seq // the end when the feed was last seen behind
+	since time.Time  // when that was
 }
 
 // down returns why the log cannot be reached, or nil.
@@ -47,9 +44,6 @@ func (l *link) down() error {
 	err := l.ill()
 	if e := new(events.Error); errors.As(err, &e) && e.Code == codeFull {
 		return nil
-	}
-	if err != nil {
-		l.probe()
 	}
 	return err
 }
@@ -65,25 +59,6 @@ func (l *link) ill() error {
 		return nil
 	}
 	return l.report()
-}
-
-// probe asks a log that is not well, in the background and not too often,
-// because nobody else may: its answer makes it well.
-func (l *link) probe() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.probing || time.Since(l.probed) < probePause {
-		return
-	}
-	l.probing = true
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), probeWait)
-		defer cancel()
-		_, _ = l.info(ctx) // the report tells what came of it
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		l.probing, l.probed = false, time.Now()
-	}()
 }
 
 // info asks the log for its end.
@@ -157,7 +132,7 @@ func (l *link) health() error {
 	if err := l.ill(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), probeWait)
+	ctx, cancel := context.WithTimeout(context.Background(), readyWait)
 	defer cancel()
 	_, err := l.info(ctx)
 	return err
