@@ -9,6 +9,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/stream"
+	"rollcall/projector"
 	"rollcall/projector/apiserver"
 	"rollcall/publisher/simkubelet"
 )
@@ -19,7 +20,12 @@ const eventsKept = time.Hour
 // apiConfig is what an instance serves: its log, and what is beside the log.
 // A lease says nothing after the process, so that its board is in memory.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
-	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat}
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
+		Quarantined: in.quarantined, Checks: in.checks()}
+	// A log that does not tell how it is, is asked.
+	if h, ok := any(in.log).(interface{ Health() error }); ok {
+		c.Health = h.Health
+	}
 	for _, b := range []struct {
 		into *events.Board
 		o    stream.BoardOptions
@@ -34,6 +40,30 @@ func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 		*b.into = board
 	}
 	return c, nil
+}
+
+// checks are what /readyz asks of the parts that the API does not know.
+func (in *instance) checks() []apiserver.Check {
+	var all []apiserver.Check
+	names := []string{"executor"}
+	if len(in.options.controls) > 0 {
+		names = append(names, "controller")
+	}
+	for _, name := range names {
+		all = append(all, apiserver.Check{Name: name, State: func() (string, error) { return in.parts.alive(name) }})
+	}
+	return all
+}
+
+// quarantined tells what the fold has set aside.
+func (in *instance) quarantined() (q apiserver.Quarantine) {
+	in.state.Read(func(st *projector.State) {
+		first, n := st.Quarantine()
+		if q.Events = n; n > 0 {
+			q.First, q.Why = first[0].Seq, first[0].Code+": "+first[0].Why
+		}
+	})
+	return q
 }
 
 // logsUntil returns the source of the lines that simulated containers have
