@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -52,6 +53,8 @@ type Log struct {
 	gather   int
 	// request sends a message and waits for its answer. Tests lose answers here.
 	request func(context.Context, *nats.Msg) (*nats.Msg, error)
+
+	ill atomic.Pointer[events.Error] // why the log takes no events; nil: it does
 
 	mu       sync.Mutex
 	queue    []*entry

@@ -42,7 +42,9 @@ func (l *Log) publish(ctx context.Context, m *nats.Msg) (events.Seq, error) {
 	if err != nil {
 		return 0, requestError(m, err)
 	}
-	return position(m, answer.Data)
+	seq, err := position(m, answer.Data)
+	l.note(err)
+	return seq, err
 }
 
 // publishBatch stores all of ms, one after another, or none, and returns the
