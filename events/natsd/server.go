@@ -63,7 +63,10 @@ type Server struct {
 	password string // of the user inside
 	readOnly bool
 	log      *ring
+	rescue   rescue
 	closing  sync.Once
+
+	syncAlways bool
 }
 
 // Start starts a server and waits until it takes connections. The server runs
@@ -96,7 +99,9 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: o.Dir, readOnly: readOnly, log: newRing(o.Log), password: rand.Text()}
+	s := &Server{dir: o.Dir, readOnly: readOnly, password: rand.Text(), syncAlways: o.Durability == Sync,
+		rescue: rescue{stop: make(chan struct{})}}
+	s.log = newRing(o.Log, s.heard)
 	if err := s.hold(ctx); err != nil {
 		return nil, err
 	}
@@ -154,6 +159,8 @@ func serverOptions(o Options, dir string, at address) *server.Options {
 		JetStream:              true,
 		StoreDir:               dir,
 		SyncAlways:             o.Durability == Sync,
+		JetStreamMaxStore:      maxStore,
+		MaxPayload:             events.MaxMessage,
 		DisableJetStreamBanner: true,
 	}
 }
@@ -178,13 +185,23 @@ func (s *Server) run(ctx context.Context, opts *server.Options, subjects events.
 		return &events.Error{Code: "E-STORE-START", What: "the NATS server does not start", Where: s.dir, Why: s.log.last(),
 			Do: "see its warnings; restore the data directory from an export if it is damaged", Exit: events.ExitHalt}
 	}
-	// A server with other accounts leaves that of the log without a store.
-	if log := ns.GlobalAccount(); !log.JetStreamEnabled() {
-		if err := log.EnableJetStream(nil, nil); err != nil {
-			return fmt.Errorf("open the store of the NATS server: %w", err)
-		}
+	if err := s.openStore(); err != nil {
+		return err
 	}
 	return ctx.Err()
+}
+
+// openStore gives the account of the log its store: a server with other accounts
+// leaves it without one.
+func (s *Server) openStore() error {
+	log := s.ns.GlobalAccount()
+	if log.JetStreamEnabled() {
+		return nil
+	}
+	if err := log.EnableJetStream(nil, nil); err != nil {
+		return fmt.Errorf("open the store of the NATS server: %w", err)
+	}
+	return nil
 }
 
 // Dir returns the data directory.
@@ -226,6 +243,7 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 // are gone, then gives the data directory free. Later calls do nothing.
 func (s *Server) Close() (err error) {
 	s.closing.Do(func() {
+		s.rescue.end()
 		if s.ns != nil {
 			s.ns.Shutdown()
 			s.ns.WaitForShutdown()

@@ -70,7 +70,7 @@ func (l *Log) publishBatch(ctx context.Context, ms []*nats.Msg) (events.Seq, err
 func requestError(m *nats.Msg, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		return events.TooLarge(m.Subject, len(m.Data))
+		return events.TooLarge(m.Subject, len(m.Data), events.MaxSize)
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrInvalidConnection):
 		return fmt.Errorf("append: %w", err) // before it was sent
 	}
@@ -97,7 +97,7 @@ func position(m *nats.Msg, answer []byte) (events.Seq, error) {
 	case codeDuplicateInBatch:
 		return 0, errDuplicate
 	case jetstream.JSErrCodeStreamMessageExceedsMaximum:
-		return 0, events.TooLarge(m.Subject, len(m.Data))
+		return 0, events.TooLarge(m.Subject, len(m.Data), events.MaxSize)
 	case codeNoResources, codeNoStorage:
 		return 0, &events.Error{Code: "E-LOG-FULL", What: "the log takes no more events", Where: m.Subject,
 			Why: ack.Error.Description, Do: "make room on the disk of the data directory", Exit: events.ExitFailure, Err: ack.Error}
