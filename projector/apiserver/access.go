@@ -18,6 +18,7 @@ import (
 	unionauthz "k8s.io/apiserver/pkg/authorization/union"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/projector/apiserver/netlimit"
@@ -45,6 +46,16 @@ func whatIsAllowed() (authorizer.Authorizer, error) {
 		return nil, err
 	}
 	return unionauthz.New(authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup), public), nil
+}
+
+// edge puts around the API what bounds its clients, tells them how it is, and
+// Kubernetes' own filters.
+func (s *Server) edge(api http.Handler, c *genericapiserver.Config) http.Handler {
+	if s.config.ReadOnly == "" {
+		api = withStaleWarning(api, s.link)
+	}
+	api = withPlaces(s.watches.limit(s.explained(api)), s.door)
+	return withBodyDeadline(genericapiserver.DefaultBuildHandlerChain(api, c), bodyPause)
 }
 
 // withPlaces gives the connection of a known client a place that strangers

@@ -129,8 +129,8 @@ func newIll(t *testing.T, change func(*Config)) (*cluster, *illness) {
 }
 
 var (
-	logFull     = &events.Error{Code: "E-LOG-FULL", What: "the log takes no event", Where: "/secret/dir", Exit: events.ExitFailure}
-	logNoQuorum = &events.Error{Code: "E-LOG-QUORUM", What: "the log has no leader", Where: "nats://10.0.0.1", Exit: events.ExitFailure}
+	logFull     = events.Full("/secret/dir", "the disk is full", "make room")
+	logNoQuorum = events.NoQuorum("nats://10.0.0.1", "one of three is there")
 )
 
 // finding H7, finding M1, finding U12

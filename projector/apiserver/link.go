@@ -158,7 +158,7 @@ func (l *link) lag() (behind events.Seq, since time.Duration) {
 // is not why a write failed.
 func notNow(err error) error {
 	var e *events.Error
-	if !errors.As(err, &e) || e.Exit == events.ExitInput {
+	if !errors.Is(err, events.ErrUnavailable) || !errors.As(err, &e) {
 		return nil
 	}
 	return apierrors.NewServiceUnavailable(e.Error())

@@ -19,11 +19,11 @@ import (
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/capabilities"
 
 	"rollcall/events"
 	"rollcall/projector/apiserver/netlimit"
@@ -69,7 +69,7 @@ type Server struct {
 	config    Config
 	generic   *genericapiserver.GenericAPIServer
 	client    kubernetes.Interface
-	factory   informers.SharedInformerFactory
+	stores    restOptions
 	ready     chan struct{}
 	token     string // of clients in this process, which are not the admin
 	door      *netlimit.Listener
@@ -87,6 +87,7 @@ var featureGate = utilfeature.DefaultFeatureGate
 
 // New returns a server that Run lets serve.
 func New(c Config) (*Server, error) {
+	capabilities.Setup(true, 0) // privileged containers, as every installer of clusters has it
 	announceProgress()
 	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text(), failed: make(chan error, 1),
 		link: &link{log: c.Log, feed: c.Feed, report: c.Health}, watches: watches{most: c.MaxWatches}}
@@ -103,7 +104,6 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the loopback client: %w", err)
 	}
 	s.client = client
-	s.factory = informers.NewSharedInformerFactory(client, 0)
 	generic, err := s.genericConfig()
 	if err != nil {
 		return nil, err
@@ -114,11 +114,11 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
 	s.generic.ShutdownTimeout = stopTime
-	options := s.options()
+	s.stores = s.options()
 	if c.ReadOnly == "" {
-		s.compactor = &compactor{tables: options.tables}
+		s.compactor = &compactor{tables: s.stores.tables}
 	}
-	i := &installer{options: options, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, writes: s.writes(), now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
@@ -207,7 +207,7 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
-		c.AdmissionControl, err = admissions(s.config.Feed.tables["Namespace"], s.client, s.factory)
+		c.AdmissionControl, err = NewAdmission(s.config.Feed)
 	}
 	return c, err
 }
@@ -217,11 +217,8 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Handler {
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
-	} else {
-		api = withStaleWarning(api, s.link)
 	}
-	api = withPlaces(s.watches.limit(s.explained(withManager(api))), s.door)
-	return withBodyDeadline(genericapiserver.DefaultBuildHandlerChain(api, c), bodyPause)
+	return s.edge(withManager(s.deleteUnreadable(refuseAbsent(api))), c)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a
@@ -256,14 +253,19 @@ func (s *Server) options() restOptions {
 		case r.board == boardEvents:
 			o.tables[r.name] = newTable()
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
-		case s.config.ReadOnly != "":
-			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], frozenBackend{s.config.Feed}
 		default:
-			o.tables[r.name] = s.config.Feed.tables[r.kind()]
-			o.backends[r.name] = &logBackend{s.link, s.config.Subjects}
+			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], s.writes()
 		}
 	}
 	return o
+}
+
+// writes returns where writes go that are events of the log.
+func (s *Server) writes() backend {
+	if s.config.ReadOnly != "" {
+		return frozenBackend{s.config.Feed}
+	}
+	return &logBackend{s.link, s.config.Subjects}
 }
 
 // eventsBackend shows core Events: those that were made through the API, and
