@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/oklog/ulid/v2"
 )
 
 // Screen says which events of a log are believed. Whoever acts upon a log asks
@@ -29,7 +31,7 @@ type Screen struct {
 	under      map[Cause]struct{} // commands without an answer
 	plans      map[Key]Seq        // the last believed plan of each DaemonSet
 	collection Seq                // the last believed collection
-	young, old map[idTail]Seq     // believed events by id
+	young, old map[idTail]Seq     // where events were that are believed, by id
 }
 
 // RecentEvents is among how many of the last events a repeated id is found at
@@ -66,7 +68,9 @@ func (s *Screen) believe(e *Event) {
 	if len(s.young) >= RecentEvents {
 		s.old, s.young = s.young, make(map[idTail]Seq, RecentEvents)
 	}
-	s.young[tailOf(e)] = e.Seq
+	if e.ID != (ulid.ULID{}) { // which no log takes
+		s.young[tailOf(e)] = e.Seq
+	}
 	n := 0
 	switch b := e.Body.(type) {
 	case *Plan:
@@ -106,6 +110,9 @@ func (s *Screen) doubt(e *Event) (code, why string) {
 }
 
 func (s *Screen) seen(e *Event) (Seq, bool) {
+	if e.ID == (ulid.ULID{}) {
+		return 0, false
+	}
 	t := tailOf(e)
 	if at, ok := s.young[t]; ok {
 		return at, true

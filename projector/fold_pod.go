@@ -244,4 +244,3 @@ func (s *State) dropPod(k events.Key) {
 		s.bury(d)
 	}
 }
-

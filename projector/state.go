@@ -55,7 +55,6 @@ type Node struct {
 	Seq    events.Seq
 }
 
-
 // State is the fold of a log.
 type State struct {
 	position Position
