@@ -99,7 +99,7 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if o.filter.From > info.Last && !o.follow {
 		return rangeError(fmt.Sprintf("--from %d is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
 	}
-	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New()}
+	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), screen: events.NewScreen()}
 	read := a.Read
 	if o.follow {
 		read = a.Tail
@@ -145,10 +145,12 @@ type logWriter struct {
 	format string
 	filter story.Filter
 	teller *story.Teller
+	screen *events.Screen
 	n      int
 }
 
 func (w *logWriter) event(e events.Event) error {
+	e = w.screen.Take(e)
 	if !w.filter.Wants(e) {
 		w.teller.Observe(e)
 		return nil
