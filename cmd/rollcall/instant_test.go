@@ -67,3 +67,50 @@ func TestHolds(t *testing.T) {
 		}
 	}
 }
+
+// TestInstantForms: what the program prints, what people type at night, and
+// what they do not mean.
+//
+// finding U9
+func TestInstantForms(t *testing.T) {
+	zone := time.FixedZone("", 2*60*60)
+	now := time.Date(2026, 3, 1, 3, 30, 0, 0, zone)
+	day := func(d, h, m, s int) time.Time { return time.Date(2026, 3, d, h, m, s, 0, zone) }
+	for at, want := range map[string]time.Time{
+		"now":                            now,
+		"03:12":                          day(1, 3, 12, 0),
+		"03:30":                          now,
+		"3:12":                           day(1, 3, 12, 0),
+		"23:50":                          day(0, 23, 50, 0), // yesterday
+		"03:12:05.5":                     day(1, 3, 12, 5).Add(500 * time.Millisecond),
+		"2026-03-01 01:12:00.250 UTC":    day(1, 3, 12, 0).Add(250 * time.Millisecond),
+		"2026-03-01 01:12 UTC":           day(1, 3, 12, 0),
+		"2026-03-01 01:12:00 GMT":        day(1, 3, 12, 0),
+		"2026-03-01 01:12:00Z":           day(1, 3, 12, 0),
+		"2026-03-01 03:12:00+02:00":      day(1, 3, 12, 0),
+		"2026-03-01T01:12:00.123456789Z": day(1, 3, 12, 0).Add(123456789),
+		"2026-03-01T03:12:00":            day(1, 3, 12, 0),
+		"2026-03-01T03:12":               day(1, 3, 12, 0),
+		"2026-03-01 03:12:00.5":          day(1, 3, 12, 0).Add(500 * time.Millisecond),
+		" 2026-03-01 03:12 ":             day(1, 3, 12, 0),
+		moment{time: now}.String()[len("#0 ("):len("#0 (2026-03-01 01:30:00.000 UTC")]: now,
+	} {
+		got, err := parseInstant(at, now)
+		if err != nil || !got.time.Equal(want) {
+			t.Errorf("%q is %v, %v; want %v", at, got.time, err, want)
+		}
+	}
+	for at, want := range map[string]string{
+		"2026-03-01 03:31":         "in the future",
+		"24:00":                    "no point in time",
+		"03:60":                    "no point in time",
+		"2026-03-01 01:12:00 WXYZ": "no point in time",
+		"Now":                      "no point in time",
+		"@x":                       "it is no id of an event",
+		"@":                        "it is no id of an event",
+	} {
+		if got, err := parseInstant(at, now); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is %v, %v; want %q", at, got, err, want)
+		}
+	}
+}
