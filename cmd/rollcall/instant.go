@@ -107,9 +107,19 @@ func (at instant) holds(e events.Event) bool {
 	case at.seq != 0:
 		return e.Seq <= at.seq
 	case !at.time.IsZero():
-		return !e.Stored.After(at.time)
+		return !e.Stored.After(at.end())
 	}
 	return true
+}
+
+// end returns the last moment of an instant that is a time. People copy times
+// from what is printed, which has milliseconds: such a one is all of its
+// millisecond, or an event would not be at its own time.
+func (at instant) end() time.Time {
+	if at.time.Nanosecond()%int(time.Millisecond) != 0 {
+		return at.time
+	}
+	return at.time.Add(time.Millisecond - 1)
 }
 
 // locate makes the id of an event the position of it.

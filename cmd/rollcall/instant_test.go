@@ -48,7 +48,7 @@ func TestInstant(t *testing.T) {
 }
 
 // TestHolds: an instant is after the event at its position, and after those
-// stored at its very time.
+// stored at its very time, or in its millisecond if it has no more than that.
 func TestHolds(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
@@ -59,7 +59,10 @@ func TestHolds(t *testing.T) {
 		{instant{seq: 7}, events.Event{Seq: 7}, true},
 		{instant{seq: 7}, events.Event{Seq: 8}, false},
 		{instant{time: at}, events.Event{Seq: 1, Stored: at}, true},
-		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(1)}, false},
+		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond - 1)}, true},
+		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond)}, false},
+		{instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(1)}, true},
+		{instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(2)}, false},
 		{instant{}, events.Event{Seq: 1 << 40, Stored: at}, true},
 	} {
 		if got := c.at.holds(c.e); got != c.want {

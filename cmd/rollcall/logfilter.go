@@ -34,9 +34,9 @@ func checkTypes(given []string) error {
 			continue
 		}
 		do := "write kind.created, kind.updated or kind.deleted, such as pod.created, or 'pod.*'"
-		near := manifest.Nearest(glob, append(slices.Clone(all), kindGlobs(all)...), 3)
+		near := manifest.Nearest(glob, append(slices.Clone(all), kindGlobs(all)...), 1)
 		if len(near) > 0 {
-			do = "did you mean " + strings.Join(near, " or ") + "?"
+			do = "did you mean " + near[0] + "?"
 		}
 		return &events.Error{Code: "E-CLI-TYPE", What: fmt.Sprintf("no event has the type %q", glob), Where: "--type", Do: do, Exit: events.ExitInput}
 	}
@@ -64,7 +64,9 @@ func (o *logOptions) locate(ctx context.Context, a *archive) (err error) {
 		return of("--to", err)
 	}
 	o.filter.From, o.filter.Since = o.since.seq, o.since.time
-	o.filter.To, o.filter.Until = o.until.seq, o.until.time
+	if o.filter.To = o.until.seq; !o.until.time.IsZero() {
+		o.filter.Until = o.until.end()
+	}
 	return o.goesForward()
 }
 

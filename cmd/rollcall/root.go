@@ -83,6 +83,7 @@ or point any kubectl at it with the line that up prints.`,
 	root.Version = versionText()
 	root.SetVersionTemplate("{{.Version}}")
 	forbidRepeats(root)
+	completed(root)
 	return root
 }
 
