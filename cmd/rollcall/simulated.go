@@ -20,11 +20,7 @@ const eventsKept = time.Hour
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
-		Quarantined: in.quarantined, Checks: in.checks()}
-	// A log that does not tell how it is, is asked.
-	if h, ok := any(in.log).(interface{ Health() error }); ok {
-		c.Health = h.Health
-	}
+		Health: in.log.Health, Quarantined: in.quarantined, Checks: in.checks()}
 	for _, b := range []struct {
 		into *events.Board
 		o    stream.BoardOptions
@@ -57,9 +53,10 @@ func (in *instance) checks() []apiserver.Check {
 // quarantined tells what the fold has set aside.
 func (in *instance) quarantined() (q apiserver.Quarantine) {
 	in.state.Read(func(st *projector.State) {
-		first, n := st.Quarantine()
+		n, last := st.Quarantined()
 		if q.Events = n; n > 0 {
-			q.First, q.Why = first[0].Seq, first[0].Code+": "+first[0].Why
+			newest := last[len(last)-1]
+			q.Last, q.Why = newest.Seq, newest.Code+": "+newest.Why
 		}
 	})
 	return q

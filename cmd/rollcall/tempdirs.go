@@ -4,8 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -76,28 +74,9 @@ func tryLock(path string) (release func(), free bool) {
 	return func() { _ = unix.Close(fd) }, true
 }
 
-// sweepRegistry takes those off the list of instances whose process is no more.
-func sweepRegistry() {
-	dir, err := registryDir()
-	if err != nil {
-		return
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		name, isEntry := strings.CutSuffix(e.Name(), ".json")
-		pid, err := strconv.Atoi(name)
-		if isEntry && err == nil && gone(pid) {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
 // sweepKilled removes what killed instances of this user have left outside of
 // data directories.
 func sweepKilled() {
+	_ = instances() // which are not listed any more then
 	sweepTemps(os.TempDir(), time.Now())
-	sweepRegistry()
 }

@@ -166,8 +166,8 @@ func TestReadyz(t *testing.T) {
 		has(c.ask(t, "/livez?verbose", ""), 200, "livez check passed")
 	}
 	ill.report.Store(nil)
-	q = Quarantine{Events: 3, First: 7, Why: "E-EVT-UID: the uid\nis empty"}
-	has(c.ask(t, "/readyz?verbose", ""), 200, "[+]quarantine ok: 3 events, the first at #7: E-EVT-UID: the uid is empty")
+	q = Quarantine{Events: 3, Last: 7, Why: "E-EVT-UID: the uid\nis empty"}
+	has(c.ask(t, "/readyz?verbose", ""), 200, "[+]quarantine ok: 3 events, the last at #7: E-EVT-UID: the uid is empty")
 	part = errors.New("gone")
 	has(c.ask(t, "/readyz", ""), 500, "[-]executor failed: reason withheld")
 	has(c.ask(t, "/readyz", "secret"), 500, "[-]executor failed: gone")

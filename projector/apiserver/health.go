@@ -83,7 +83,7 @@ func (s *Server) foldHealth() (string, error) {
 // believed.
 type Quarantine struct {
 	Events int
-	First  events.Seq // position of the first of them
+	Last   events.Seq // position of the last of them
 	Why    string     // that one is there
 }
 
@@ -94,7 +94,7 @@ func (s *Server) quarantine() (string, error) {
 	if q.Events == 0 {
 		return "nothing", nil
 	}
-	return fmt.Sprintf("%d events, the first at #%d: %s", q.Events, q.First, q.Why), nil
+	return fmt.Sprintf("%d events, the last at #%d: %s", q.Events, q.Last, q.Why), nil
 }
 
 // healthPaths are those whose answers are explained.
