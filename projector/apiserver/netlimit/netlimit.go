@@ -74,7 +74,7 @@ type conn struct {
 	name  string
 	place *list.Element // among the strangers; nil: it is known
 	late  *time.Timer
-	once  sync.Once
+	gone  bool
 }
 
 // Accept implements net.Listener.
@@ -124,14 +124,18 @@ func (l *Listener) expire(c *conn) {
 
 // drop takes a connection out of the books. The caller holds mu.
 func (l *Listener) drop(c *conn) {
+	if c.gone {
+		return
+	}
+	c.gone = true
 	if c.place != nil {
 		l.strangers.Remove(c.place)
 		c.place = nil
 		c.late.Stop()
-	} else if l.open[c.name] == c {
+	} else {
 		l.counts.Known--
 	}
-	if l.open[c.name] == c {
+	if l.open[c.name] == c { // a new one may have come from the same port
 		delete(l.open, c.name)
 	}
 }
@@ -173,12 +177,8 @@ func (l *Listener) Counts() Counts {
 
 // Close implements net.Conn.
 func (c *conn) Close() error {
-	c.once.Do(func() {
-		c.of.mu.Lock()
-		defer c.of.mu.Unlock()
-		if c.of.open[c.name] == c {
-			c.of.drop(c)
-		}
-	})
+	c.of.mu.Lock()
+	c.of.drop(c)
+	c.of.mu.Unlock()
 	return c.Conn.Close()
 }

@@ -153,6 +153,27 @@ func TestFull(t *testing.T) {
 	}
 }
 
+// TestSamePort: a client that comes again from the port of a connection that the
+// server has not closed yet takes nothing from the books.
+func TestSamePort(t *testing.T) {
+	p, l := newPipes(Limits{Known: 1, Strangers: 2, Patience: time.Hour})
+	_, old := p.dial(t, l)
+	l.Know(request(1))
+	p.n = 0
+	_, again := p.dial(t, l)
+	for range 2 {
+		if err := old.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !l.Know(request(1)) || l.Counts().Known != 1 {
+		t.Errorf("after a connection from the same port: %+v", l.Counts())
+	}
+	if err := again.Close(); err != nil || l.Counts() != (Counts{}) {
+		t.Errorf("%+v, %v", l.Counts(), err)
+	}
+}
+
 // TestForFiles: whatever the limit, something is left for the log, and for both
 // kinds of clients.
 func TestForFiles(t *testing.T) {
