@@ -49,7 +49,7 @@ func (p *parts) alive(name string) (string, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended[name] {
-		return "", &events.Error{Code: "E-UP-PART", What: "the " + name + " has ended", Do: "start the instance again", Exit: events.ExitFailure}
+		return "", &events.Error{Code: "E-API-PART", What: "the " + name + " has ended", Do: "start the instance again", Exit: events.ExitFailure}
 	}
 	return "running", nil
 }

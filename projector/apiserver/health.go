@@ -73,7 +73,7 @@ func (s *Server) logHealth() (string, error) {
 func (s *Server) foldHealth() (string, error) {
 	behind, since := s.link.lag()
 	if behind > 0 && since > foldPatience {
-		return "", &events.Error{Code: "E-FOLD-BEHIND", What: fmt.Sprintf("what is shown is %d events behind the log", behind),
+		return "", &events.Error{Code: "E-API-BEHIND", What: fmt.Sprintf("what is shown is %d events behind the log", behind),
 			Where: fmt.Sprintf("position %d", s.config.Feed.position()), Why: fmt.Sprintf("for %s", since.Round(time.Second))}
 	}
 	return fmt.Sprintf("%d events behind", behind), nil
