@@ -223,7 +223,7 @@ func (s *Server) run(ctx context.Context, opts *server.Options, subjects events.
 	}
 	if !ns.ReadyForConnections(wait) || !ns.JetStreamEnabled() {
 		return &events.Error{Code: "E-STORE-START", What: "the NATS server does not start", Where: s.dir, Why: s.log.last(),
-			Do: "see its warnings; restore the data directory from an export if it is damaged", Exit: events.ExitHalt}
+			Do: "keep the directory as it is, and start on a copy of it from before", Exit: events.ExitHalt}
 	}
 	if err := s.openStore(); err != nil {
 		return err
@@ -246,6 +246,9 @@ func (s *Server) openStore() error {
 
 // Dir returns the data directory.
 func (s *Server) Dir() string { return s.dir }
+
+// Keep makes Close leave a temporary data directory where it is.
+func (s *Server) Keep() { s.temp = false }
 
 // URL returns the address for other processes, or "" if there is none.
 func (s *Server) URL() string {

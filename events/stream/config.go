@@ -95,6 +95,6 @@ func checkConfig(want, have jetstream.StreamConfig) error {
 		why[i] = fmt.Sprintf("%s is %v, must be %v", d.name, d.have, d.want)
 	}
 	return &events.Error{Code: "E-STREAM-CONFIG", What: "the stream is not set as a log must be", Where: have.Name,
-		Why: strings.Join(why, ", "), Do: "set it back if nothing was lost, else restore the log from an export",
+		Why: strings.Join(why, ", "), Do: "set it back if nothing was lost, else go on with a copy of the data directory from before",
 		Exit: events.ExitHalt}
 }

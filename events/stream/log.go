@@ -138,15 +138,16 @@ type lookup struct {
 
 // message is a stored message as the server returns it.
 type message struct {
-	Seq    events.Seq `json:"seq"`
-	Header []byte     `json:"hdrs"`
-	Data   []byte     `json:"data"`
-	Time   time.Time  `json:"time"`
+	Subject string     `json:"subject"`
+	Seq     events.Seq `json:"seq"`
+	Header  []byte     `json:"hdrs"`
+	Data    []byte     `json:"data"`
+	Time    time.Time  `json:"time"`
 }
 
 func (m message) event() events.Event {
 	e := events.Decode(m.Data)
-	e.Seq, e.Stored = m.Seq, m.Time.UTC()
+	e.Seq, e.Stored, e.Subject = m.Seq, m.Time.UTC(), m.Subject
 	return e
 }
 

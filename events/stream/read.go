@@ -131,7 +131,7 @@ func (r *reader) take(m jetstream.Msg) (e events.Event, ok bool, err error) {
 		return e, false, events.Gap(r.at+1, seq)
 	}
 	e = events.Decode(m.Data())
-	e.Seq, e.Stored = seq, meta.Timestamp.UTC()
+	e.Seq, e.Stored, e.Subject = seq, meta.Timestamp.UTC(), m.Subject()
 	r.at = seq
 	if meta.NumPending == 0 && r.at < r.end {
 		// Events that were there are not: nothing would come to show the gap.
