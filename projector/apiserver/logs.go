@@ -143,6 +143,9 @@ func (t *logTail) pod(ctx context.Context) (*corev1.Pod, error) {
 }
 
 func (t *logTail) converted(o runtime.Object) (*corev1.Pod, error) {
+	if shared, ok := o.(runtime.CacheableObject); ok {
+		o = shared.GetObject() // of a watch that several clients have
+	}
 	pod := &corev1.Pod{}
 	if err := legacyscheme.Scheme.Convert(o, pod, nil); err != nil {
 		return nil, fmt.Errorf("convert pod %s: %w", t.name, err)
