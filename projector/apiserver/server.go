@@ -135,6 +135,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c := genericapiserver.NewRecommendedConfig(legacyscheme.Codecs)
+	c.LongRunningFunc = longRunning
 	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("read the serving certificate: %w", err)
