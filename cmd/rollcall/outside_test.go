@@ -13,6 +13,8 @@ import (
 
 // TestOutsideServer runs a cluster on a NATS server that is somebody else's,
 // twice, and reads and changes it there.
+//
+// finding U1
 func TestOutsideServer(t *testing.T) {
 	sandbox(t)
 	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})

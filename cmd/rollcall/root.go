@@ -45,7 +45,6 @@ func (s *session) execute(ctx context.Context, args []string) error {
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	root.SetArgs(args)
 	root.SetIn(s.in)
-	root.SetOut(s.out)
 	root.SetErr(s.err)
 	err := root.ExecuteContext(ctx)
 	if err == nil || started || errors.As(err, new(*events.Error)) {
@@ -82,6 +81,7 @@ or point any kubectl at it with the line that up prints.`,
 	root.SetHelpCommand(s.helpCommand(root))
 	root.Version = versionText()
 	root.SetVersionTemplate("{{.Version}}")
+	root.SetOut(s.out) // what cobra makes for completion keeps it
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {
 		if c.Name() == "completion" {
