@@ -15,6 +15,8 @@ var (
 	ErrTruncated = errors.New("the log ends before a position that was read")
 	ErrRewritten = errors.New("the log holds other events than those that were read")
 	ErrTooLarge  = errors.New("the event is larger than the log takes")
+	// ErrUnavailable passes when somebody makes room or a server comes back.
+	ErrUnavailable = errors.New("the log takes nothing now")
 )
 
 // Exit codes of the program, by class of error.

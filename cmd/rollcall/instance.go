@@ -91,7 +91,11 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	case len(o.controls) > 0: // what others leave behind is collected for all
 		in.launch(c.RunCollector)
 	}
-	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{})
+	admit, err := in.admission()
+	if err != nil {
+		return nil, err
+	}
+	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
 	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
 	in.launch(func(ctx context.Context) error {
 		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)

@@ -148,7 +148,7 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if o.filter.From > info.Last && !o.follow {
 		return rangeError(fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
 	}
-	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{}}
+	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), screen: events.NewScreen(), sets: map[events.Key]bool{}}
 	read := a.Read
 	if o.follow {
 		read = a.Tail
@@ -203,11 +203,13 @@ type logWriter struct {
 	format string
 	filter story.Filter
 	teller *story.Teller
+	screen *events.Screen
 	n      int
 	sets   map[events.Key]bool // the DaemonSets that the log tells of
 }
 
 func (w *logWriter) event(e events.Event) error {
+	e = w.screen.Take(e)
 	if r := events.RefOf(e); r.Kind == events.DaemonSet {
 		w.sets[r.Key] = true
 	}
