@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
+	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -53,6 +54,8 @@ type Config struct {
 	Logs     LogSource  // nil: no container has written anything
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
+
+	Unattended map[events.Kind]Unattended // of kinds with objects that nobody acts on
 }
 
 // Server is the Kubernetes API of one cluster.
@@ -154,6 +157,7 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
 		c.AdmissionControl, err = admissions(s.config.Feed.tables["Namespace"], s.client, s.factory)
+		c.AdmissionControl = admission.NewChainHandler(c.AdmissionControl, attendance(s.config.Unattended))
 	}
 	return c, err
 }
