@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/apiserver"
 )
 
 // reached is told each step of a start. Tests stop the process there.
@@ -52,4 +54,29 @@ func (p *parts) alive(name string) (string, error) {
 		return "", &events.Error{Code: "E-API-PART", What: "the " + name + " has ended", Do: "start the instance again", Exit: events.ExitFailure}
 	}
 	return "running", nil
+}
+
+// checks are what /readyz asks of the parts that the API does not know.
+func (in *instance) checks() []apiserver.Check {
+	var all []apiserver.Check
+	names := []string{"executor"}
+	if len(in.options.controls) > 0 {
+		names = append(names, "controller")
+	}
+	for _, name := range names {
+		all = append(all, apiserver.Check{Name: name, State: func() (string, error) { return in.parts.alive(name) }})
+	}
+	return all
+}
+
+// quarantined tells what the fold has set aside.
+func (in *instance) quarantined() (q apiserver.Quarantine) {
+	in.state.Read(func(st *projector.State) {
+		n, last := st.Quarantined()
+		if q.Events = n; n > 0 {
+			newest := last[len(last)-1]
+			q.Last, q.Why = newest.Seq, newest.Code+": "+newest.Why
+		}
+	})
+	return q
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
+	"k8s.io/apiserver/pkg/admission"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
@@ -54,11 +55,12 @@ type Config struct {
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
 
-	Health      func() error      // why the log is not well, without asking it; nil: it always is
-	Quarantined func() Quarantine // nil: nothing is known of it
-	Checks      []Check           // of /readyz, besides those of the API and the log
-	Connections netlimit.Limits   // zero: those of a process that may have defaultFiles open
-	MaxWatches  int               // that are open at once; 0: no bound
+	Health      func() error               // why the log is not well, without asking it; nil: it always is
+	Quarantined func() Quarantine          // nil: nothing is known of it
+	Checks      []Check                    // of /readyz, besides those of the API and the log
+	Connections netlimit.Limits            // zero: those of a process that may have defaultFiles open
+	MaxWatches  int                        // that are open at once; 0: no bound
+	Unattended  map[events.Kind]Unattended // of kinds with objects that nobody acts on
 }
 
 // defaultFiles is the usual limit of open files, where nothing is known of it.
@@ -184,6 +186,7 @@ func (s *Server) beginBootstrap(hook genericapiserver.PostStartHookContext) erro
 
 func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c := genericapiserver.NewRecommendedConfig(legacyscheme.Codecs)
+	c.LongRunningFunc = longRunning
 	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("read the serving certificate: %w", err)
@@ -207,7 +210,11 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
-		c.AdmissionControl, err = NewAdmission(s.config.Feed)
+		admitted, err := NewAdmission(s.config.Feed)
+		if err != nil {
+			return nil, err
+		}
+		c.AdmissionControl = admission.NewChainHandler(admitted, attendance(s.config.Unattended))
 	}
 	return c, err
 }
