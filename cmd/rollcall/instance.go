@@ -36,7 +36,8 @@ type instance struct {
 	subjects events.Subjects
 	server   *natsd.Server // nil: the NATS server is somebody else's
 	nc       *nats.Conn
-	log      *stream.Log
+	log      keptLog
+	keeping  *keeping    // nil: the log is in no data directory
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
 	feed     *apiserver.Feed // what the API serves
@@ -69,14 +70,18 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	}
 	done := s.progress("opening the log", nil)
 	defer done()
-	if err := in.connect(ctx); err != nil {
+	if err := in.connect(ctx, s); err != nil {
 		return nil, err
 	}
-	in.log, err = stream.Open(ctx, in.nc, in.subjects, stream.Options{Create: true, MemoryStorage: o.memory})
+	log, err := stream.Open(ctx, in.nc, in.subjects, stream.Options{Create: true, MemoryStorage: o.memory})
 	if err != nil {
 		return nil, err
 	}
+	in.log = keptLog{log, in.keeping}
 	if in.began, err = in.log.Info(ctx); err != nil {
+		return nil, err
+	}
+	if err := in.keep(); err != nil {
 		return nil, err
 	}
 	done()
@@ -109,7 +114,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 }
 
 // connect starts the embedded server or reaches the one that is named.
-func (in *instance) connect(ctx context.Context) (err error) {
+func (in *instance) connect(ctx context.Context, s *session) (err error) {
 	o := in.options
 	if o.natsURL != "" {
 		if in.nc, err = dial(o.natsURL, o.natsCreds); err != nil {
@@ -119,8 +124,13 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		if err := checkCluster(o); err != nil {
 			return err
 		}
-		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Cluster: o.cluster})
-		if err != nil {
+		no := natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Cluster: o.cluster}
+		if o.data != "" {
+			in.keeping = newKeeping(s, o, in.subjects)
+			no.Check = in.keeping.check
+			in.stops = append(in.stops, in.keeping.end)
+		}
+		if in.server, err = natsd.Start(ctx, no); err != nil {
 			return err
 		}
 		in.stops = append(in.stops, in.server.Close)
@@ -179,13 +189,8 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 		in.feed = apiserver.NewFeed()
 		o.Follow = append(o.Follow, in.feed.Follow)
 	}
-	if dir := in.options.data; dir != "" {
-		known, err := loadPosition(dir)
-		if err != nil {
-			return err
-		}
-		o.Known = known
-		o.Save = func(p projector.Position) error { return savePosition(dir, p) }
+	if in.keeping != nil {
+		o.Known, o.Save = in.keeping.known, in.keeping.save
 	}
 	v.from = in.began.Last
 	in.state = projector.Open(in.log, o)

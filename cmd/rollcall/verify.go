@@ -43,6 +43,9 @@ func (s *session) verify(ctx context.Context, a *archive) error {
 			Do: "use the program that wrote the log, or report a bug", Exit: events.ExitFailure}
 	}
 	s.out.printf("%s up to #%d decided again, all the same\n", plural(equal, "plan"), info.Last)
+	if text := a.checkedText(); text != "" {
+		s.out.printf("%s\n", text)
+	}
 	return nil
 }
 

@@ -16,7 +16,7 @@ var (
 
 func none(stream, where, why string) error {
 	return &events.Error{Code: "E-STREAM-NONE", What: "there is no stream " + stream, Where: where, Why: why,
-		Do: "name the cluster that the log was made for, or put the directory back from a copy", Exit: events.ExitHalt}
+		Do: "name the cluster that the log was made for, or make one with rollcall up", Exit: events.ExitInput}
 }
 
 // damaged is the refusal of a file or a record that is not what was written.

@@ -119,11 +119,26 @@ func (h *hasher) parse(b []byte, r *record) (l lengths, why string) {
 
 // parseAs is parse where the lengths are known.
 func (h *hasher) parseAs(b []byte, l lengths, r *record) (why string) {
+	if why := h.verify(b, l, r); why != "" || r.flags != 0 {
+		return why
+	}
+	if l.headers {
+		size := binary.LittleEndian.Uint32(b[headerSize+l.subject:])
+		if why = checkHeaders(r.body, size); why != "" {
+			return why
+		}
+		r.body = r.body[size:]
+	}
+	return checkSubject(r.subject, r.body, l.headers)
+}
+
+// verify holds a record against its checksum. Its body begins with the headers,
+// whose length it leaves out.
+func (h *hasher) verify(b []byte, l lengths, r *record) (why string) {
 	end := l.size - checksumSize
 	subject, rest := b[headerSize:headerSize+l.subject], b[headerSize+l.subject:end]
-	var headersSize uint32
 	if l.headers {
-		headersSize, rest = binary.LittleEndian.Uint32(rest), rest[4:]
+		rest = rest[4:]
 	}
 	r.checksum = b[end:l.size]
 	if !bytes.Equal(h.of(b[4:20], subject, rest), r.checksum) {
@@ -134,16 +149,7 @@ func (h *hasher) parseAs(b []byte, l lengths, r *record) (why string) {
 	r.seq = events.Seq(seq &^ (erased | tombstone))
 	r.time = int64(binary.LittleEndian.Uint64(b[12:]))
 	r.subject, r.body, r.size = subject, rest, l.size
-	if r.flags != 0 {
-		return ""
-	}
-	if l.headers {
-		if why = checkHeaders(rest, headersSize); why != "" {
-			return why
-		}
-		r.body = rest[headersSize:]
-	}
-	return checkSubject(subject, r.body, l.headers)
+	return ""
 }
 
 // checkHeaders checks the one length that nothing else proves: where the

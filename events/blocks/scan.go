@@ -52,7 +52,6 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 		first, _ := s.firstOf(from) // the block is scanned: what it says here is proved there
 		sc.at = max(first, 1) - 1
 	}
-	key := sha256.Sum256([]byte(s.name))
 	var buf []byte
 	for i := from; i < len(s.blocks); i++ {
 		if err := ctx.Err(); err != nil {
@@ -67,8 +66,7 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 			return rep, err
 		}
 		if sc.at > before {
-			rep.Blocks = append(rep.Blocks, Block{Index: b.file.index, Path: b.file.path, Size: b.file.size,
-				First: before + 1, Last: sc.at, Hash: highwayhash.Sum(b.raw, key[:])})
+			rep.Blocks = append(rep.Blocks, s.report(b, before, sc.at))
 		}
 		buf = b.raw
 	}
@@ -81,6 +79,42 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 	}
 	rep.Index, err = s.index.compare(s, sc.at)
 	return rep, err
+}
+
+// CheckBlock reads one block whose records follow after, and which others
+// follow: it has no torn record.
+func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
+	for i, f := range s.blocks {
+		if f.index != index {
+			continue
+		}
+		b, err := s.load(i, nil)
+		if err != nil {
+			return Block{}, err
+		}
+		sc := &scanner{store: s, at: after}
+		if err := sc.block(i, b, func(*record) error { return nil }); err != nil {
+			return Block{}, err
+		}
+		return s.report(b, after, sc.at), nil
+	}
+	return Block{}, events.Gap(after+1, 0)
+}
+
+// Sealed returns the numbers of the blocks that the server writes no more: those
+// with records after them.
+func (s *Store) Sealed() (indices []uint64) {
+	for i, f := range s.blocks {
+		if !(&scanner{store: s}).isEnd(i) {
+			indices = append(indices, f.index)
+		}
+	}
+	return indices
+}
+
+func (s *Store) report(b *block, before, last events.Seq) Block {
+	key := sha256.Sum256([]byte(s.name))
+	return Block{Index: b.file.index, Path: b.file.path, Size: b.file.size, First: before + 1, Last: last, Hash: highwayhash.Sum(b.raw, key[:])}
 }
 
 // block reads the records of block i.

@@ -49,9 +49,13 @@ const readyTimeout = 10 * time.Second
 type Options struct {
 	Dir        string // data directory; empty: a temporary one that Close removes
 	Durability Durability
-	Listen     string       // loopback host:port, port 0 for any; empty or NoListen: none
-	Cluster    string       // whose log and gate the credentials are for
-	Log        *slog.Logger // takes the server's warnings and errors; may be nil
+	Listen     string // loopback host:port, port 0 for any; empty or NoListen: none
+	Cluster    string // whose log and gate the credentials are for
+	// Check looks at the data directory under its lock, before the server reads
+	// the store, which it may mend without a word. An error ends the start. It
+	// may be nil.
+	Check func(ctx context.Context, dir string) error
+	Log   *slog.Logger // takes the server's warnings and errors; may be nil
 }
 
 // Server is a running nats-server.
@@ -61,7 +65,6 @@ type Server struct {
 	temp     bool
 	lock     *lock
 	password string // of the user inside
-	readOnly bool
 	log      *ring
 	closing  sync.Once
 }
@@ -72,22 +75,7 @@ type Server struct {
 // The errors of bad input come before anything is written: E-CLI-LISTEN,
 // E-CLI-STORE, E-CLI-CLUSTER. E-STORE-LOCKED says that another process holds
 // the directory, E-STORE-VERSION that it has another format.
-func Start(ctx context.Context, o Options) (*Server, error) {
-	return start(ctx, o, false)
-}
-
-// OpenReadOnly starts a server on the data directory of a cluster that no
-// process holds, to read its log: its connections may not publish, and nobody
-// outside can reach it. It takes the lock like any other.
-func OpenReadOnly(ctx context.Context, dir, cluster string) (*Server, error) {
-	if _, err := os.Stat(filepath.Join(dir, versionFile)); err != nil {
-		return nil, &events.Error{Code: "E-CLI-STORE", What: "this is no data directory", Where: dir, Why: reason(err),
-			Do: "name the directory that rollcall up was given", Exit: events.ExitInput, Err: err}
-	}
-	return start(ctx, Options{Dir: dir, Cluster: cluster}, true)
-}
-
-func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error) {
+func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	subjects, err := events.NewSubjects(o.Cluster)
 	if err != nil {
 		return nil, err
@@ -96,13 +84,13 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: o.Dir, readOnly: readOnly, log: newRing(o.Log), password: rand.Text()}
-	if err := s.hold(ctx); err != nil {
+	s := &Server{dir: o.Dir, log: newRing(o.Log), password: rand.Text()}
+	if err := s.hold(ctx, o.Check); err != nil {
 		return nil, err
 	}
 	outside := rand.Text()
 	opts := serverOptions(o, s.dir, at)
-	users, account := users(subjects, s.password, outside, readOnly)
+	users, account := users(subjects, s.password, outside)
 	opts.Users, opts.Accounts = users, []*server.Account{account}
 	if err := s.run(ctx, opts, subjects); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -117,8 +105,8 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 	return s, nil
 }
 
-// hold makes the data directory and takes its lock.
-func (s *Server) hold(ctx context.Context) error {
+// hold makes the data directory, takes its lock and lets it be checked.
+func (s *Server) hold(ctx context.Context, check func(context.Context, string) error) error {
 	if s.dir == "" {
 		dir, err := os.MkdirTemp("", "rollcall-")
 		if err != nil {
@@ -132,7 +120,11 @@ func (s *Server) hold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkVersion(s.dir); err != nil {
+	err = checkVersion(s.dir)
+	if err == nil && check != nil {
+		err = check(ctx, s.dir)
+	}
+	if err != nil {
 		return errors.Join(err, l.release())
 	}
 	s.lock = l
@@ -205,8 +197,8 @@ func (s *Server) Warnings() []string { return s.log.lines() }
 // makes a Server a nats.InProcessConnProvider.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
-// Connect returns a connection in the process, with all rights, or with those
-// of a reader on a server opened read-only. The caller closes it.
+// Connect returns a connection in the process, with all rights. The caller
+// closes it.
 func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	all := append([]nats.Option{
 		nats.InProcessServer(s),

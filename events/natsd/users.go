@@ -25,15 +25,9 @@ const inProcess = "IN_PROCESS"
 // whoever has the generated credentials, from an account of its own. There the
 // answer to a request goes to a subject of that account: in one account with
 // the log, an answer could be directed into the log.
-func users(s events.Subjects, inside, outside string, readOnly bool) ([]*server.User, *server.Account) {
+func users(s events.Subjects, inside, outside string) ([]*server.User, *server.Account) {
 	in := &server.User{Username: insideUser, Password: inside,
 		AllowedConnectionTypes: map[string]struct{}{inProcess: {}}}
-	if readOnly {
-		in.Permissions = &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: readLog(s)},
-			Subscribe: &server.SubjectPermission{Allow: []string{insideInbox + ".>"}},
-		}
-	}
 	acc := server.NewAccount(outsideAccount)
 	out := &server.User{Username: outsideUser, Password: outside, Account: acc, Permissions: &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: append(askGate(s), readLog(s)...)},
