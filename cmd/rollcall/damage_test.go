@@ -120,7 +120,7 @@ func TestRandomDamage(t *testing.T) {
 			shapes = append(shapes, sh)
 		}
 	}
-	foreign := blockstest.Write(t, blockstest.Shape{Events: 60, Many: true})
+	foreign := blockstest.Write(t, blockstest.Shape{Events: 60, Many: true, Other: true})
 	for i, sh := range shapes {
 		t.Run(sh.Name, func(t *testing.T) {
 			l := storeWithWitnesses(t, sh)
@@ -151,6 +151,7 @@ type damager struct {
 	dir     string
 	foreign string
 	rand    *rand.Rand
+	changed string // the file that is damaged; "": more than one
 }
 
 func clone(t *testing.T, dir string) string {
@@ -187,6 +188,7 @@ func (d *damager) damage() string {
 	}
 	rel, _ := filepath.Rel(d.dir, path)
 	what := ""
+	d.changed = rel
 	switch d.rand.IntN(10) {
 	default:
 		at, bit := d.rand.IntN(len(b)), d.rand.IntN(8)
@@ -222,6 +224,7 @@ func (d *damager) damage() string {
 // swapDirectories puts the stream of another log, or its messages, in place, or
 // takes them away.
 func (d *damager) swapDirectories() string {
+	d.changed = ""
 	stream := blocks.StreamDir(d.dir, blockstest.Subjects())
 	from := blocks.StreamDir(d.foreign, blockstest.Subjects())
 	if d.rand.IntN(2) == 0 {
@@ -236,6 +239,12 @@ func (d *damager) swapDirectories() string {
 }
 
 func (d *damager) restore() {
+	if d.changed != "" {
+		b, err := os.ReadFile(filepath.Join(d.l.Data, d.changed))
+		d.check(err)
+		d.check(os.WriteFile(filepath.Join(d.dir, d.changed), b, 0o600))
+		return
+	}
 	d.check(os.RemoveAll(d.dir))
 	d.check(os.CopyFS(d.dir, os.DirFS(d.l.Data)))
 }

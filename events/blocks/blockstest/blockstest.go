@@ -31,6 +31,7 @@ type Shape struct {
 	Compressed bool // each block but the last
 	Killed     bool // as kill -9 leaves it, without an index; else stopped
 	OldIndex   bool // killed, with the index of a stop before
+	Other      bool // other events than those of the other shapes
 }
 
 // Shapes are all of them, small.
@@ -77,7 +78,7 @@ func Write(tb testing.TB, sh Shape) Log {
 			w.stop()
 			w = begin(tb, store, sh)
 		}
-		w.publish(Fact(i))
+		w.publish(fact(i, sh.Other))
 	}
 	l.ID, l.Events = w.read(sh.Events)
 	if sh.Compressed {
@@ -96,10 +97,13 @@ func Write(tb testing.TB, sh Shape) Log {
 	return l
 }
 
-// Fact returns the i-th event of a log: node after node, each written twice, of
+// fact returns the i-th event of a log: node after node, each written twice, of
 // a few hundred bytes.
-func Fact(i int) events.Event {
+func fact(i int, other bool) events.Event {
 	r := rand.New(rand.NewPCG(uint64(i), 1))
+	if other {
+		r = rand.New(rand.NewPCG(uint64(i), 2))
+	}
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%04d", i/2), UID: types.UID(fmt.Sprintf("uid-%d", i/2)),
 		Annotations: map[string]string{"filling": fmt.Sprintf("%x", r.Uint64()), "more": fmt.Sprintf("%0*d", 100+r.IntN(300), i)}}}
 	o, err := events.NewObject(events.Node, n)
