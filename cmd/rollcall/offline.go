@@ -55,8 +55,11 @@ func (a *archive) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.E
 
 // checkedText says what the log was compared with.
 func (a *archive) checkedText() string {
-	if a.checked == nil {
+	switch {
+	case a.checked == nil && a.dir == "":
 		return ""
+	case a.checked == nil:
+		return "the instance that runs has compared its log with " + positionFile + " when it started"
 	}
 	w := a.checked.witness
 	if w.position.Seq == 0 && w.acked == 0 {
@@ -66,8 +69,12 @@ func (a *archive) checkedText() string {
 	if w.relaxed {
 		mode = modeRelaxed
 	}
-	text := fmt.Sprintf("every record is whole, up to #%d the log is the one that was read before (%s, %s)", w.position.Seq, positionFile, mode)
-	if w.acked > w.position.Seq {
+	upTo := w.position.Seq
+	if a.checked.lost > 0 {
+		upTo = w.synced.Seq
+	}
+	text := fmt.Sprintf("every record is whole, up to #%d the log is the one that was read before (%s, %s)", upTo, positionFile, mode)
+	if w.acked > w.position.Seq && a.checked.lost == 0 {
 		text += fmt.Sprintf(", and it holds what was acknowledged up to #%d", w.acked)
 	}
 	return text

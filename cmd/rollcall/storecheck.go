@@ -28,6 +28,7 @@ type keeping struct {
 
 	known  projector.Position // the end of the log when it was checked; Seq 0: there was none
 	sealed []sealedBlock
+	lost   bool // a power cut took the end of the log
 
 	mu      sync.Mutex
 	saved   projector.Position // as the file has it
@@ -82,7 +83,7 @@ func (k *keeping) check(ctx context.Context, dir string) error {
 	if err := k.mend(l); err != nil {
 		return fmt.Errorf("make the log ready: %w", err)
 	}
-	k.known, k.sealed = l.end, l.sealed()
+	k.known, k.sealed, k.lost = l.end, l.sealed(), l.lost > 0
 	k.saved, k.synced = l.end, l.end
 	return nil
 }
