@@ -1,9 +1,6 @@
 package main
 
 import (
-	"os"
-	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -63,32 +60,6 @@ func parse(t *testing.T, name, text string) []manifest.Document {
 		t.Fatalf("%s: %v in\n%s", name, err, text)
 	}
 	return docs
-}
-
-// TestInstances: who was killed is taken off the list, who has no data
-// directory is not on it.
-func TestInstances(t *testing.T) {
-	sandbox(t)
-	const nobody = 1 << 30
-	for _, r := range []running{{PID: nobody, Dir: t.TempDir()}, {PID: os.Getpid(), Dir: filepath.Join(t.TempDir(), "none")}} {
-		if _, err := register(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if found := instances(); len(found) > 0 {
-		t.Errorf("found %v", found)
-	}
-	dir, err := registryDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
-		t.Errorf("listed are %v, %v; want the living one only", left, err)
-	}
-	_, err = onlyInstance()
-	if err == nil || !strings.Contains(err.Error(), "E-CLI-INSTANCE: no instance is running") {
-		t.Errorf("the only instance: %v", err)
-	}
 }
 
 // TestStall: a rollout is stalled when its condition says so and this run has

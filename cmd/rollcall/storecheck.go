@@ -150,8 +150,8 @@ func (k *keeping) begin(info events.Info) error {
 	return nil
 }
 
-// keep begins to keep the witnesses of the log that was opened.
-func (in *instance) keep() error {
+// beginKeeping begins to keep the witnesses of the log that was opened.
+func (in *instance) beginKeeping() error {
 	k := in.keeping
 	if k == nil {
 		return nil

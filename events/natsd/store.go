@@ -21,6 +21,8 @@ const (
 	lockFile       = "lock"
 	versionFile    = "version"
 	connectionFile = "connection.json"
+	// Of every user but the first.
+	connectionOther = "connection-%s.json"
 )
 
 // format is the version of the data directory that this program writes.
