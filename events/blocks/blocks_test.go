@@ -174,3 +174,55 @@ func TestStopReading(t *testing.T) {
 		wantCode(t, err, "E-LOG-TRUNCATED")
 	}
 }
+
+// TestIndex: the index of a clean stop tells that the end was cut off, or that
+// another record stands there; one that is damaged says nothing.
+//
+// finding H9
+func TestIndex(t *testing.T) {
+	l := blockstest.Write(t, blockstest.Shape{Events: 20})
+	dir := filepath.Join(blocks.StreamDir(l.Data, blockstest.Subjects()), "msgs")
+	whole, err := os.ReadFile(filepath.Join(dir, "1.blk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(file string, b []byte) (blocks.Report, error) {
+		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return mustOpen(t, l.Data).Check(t.Context(), nil)
+	}
+	for cut := 1; cut < len(whole); cut += 97 {
+		_, err := check("1.blk", whole[:len(whole)-cut])
+		e := wantCode(t, err, "E-LOG-TRUNCATED")
+		if !strings.Contains(e.Where, "index.db has seen position 20") {
+			t.Errorf("cut by %d: %v", cut, e)
+		}
+	}
+	other := blockstest.Write(t, blockstest.Shape{Events: 25, Other: true})
+	foreign, err := os.ReadFile(filepath.Join(blocks.StreamDir(other.Data, blockstest.Subjects()), "msgs", "1.blk"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = check("1.blk", foreign)
+	wantCode(t, err, "E-LOG-REWRITTEN")
+	index, err := os.ReadFile(filepath.Join(dir, "index.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := check("1.blk", whole); err != nil {
+		t.Fatal(err)
+	}
+	for i := range index {
+		b := bytes.Clone(index)
+		b[i] ^= 4
+		if rep, err := check("index.db", b); err != nil || rep.Index != blocks.IndexDamaged || rep.Last != 20 {
+			t.Errorf("byte %d of the index: %+v, %v", i, rep, err)
+		}
+	}
+	for _, n := range []int{0, 10, len(index) - 1} {
+		if rep, err := check("index.db", index[:n]); err != nil || rep.Index != blocks.IndexDamaged {
+			t.Errorf("%d bytes of the index: %+v, %v", n, rep, err)
+		}
+	}
+}

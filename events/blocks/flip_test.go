@@ -16,7 +16,7 @@ import (
 )
 
 // flips is how many bits of each shape are flipped; task damage does all.
-const flips = 400
+const flips = 100
 
 // TestFlips flips bits anywhere in the files of a stream, in every shape: each
 // is refused, or what is read is what was there.
