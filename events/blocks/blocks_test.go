@@ -131,8 +131,8 @@ func TestVerified(t *testing.T) {
 	}
 }
 
-// TestReadOnly reads a store without the right to write, and one that is a copy
-// (finding M7).
+// TestReadOnly reads a store without the right to write, as root as well: what
+// is read is not changed.
 //
 // finding M7
 func TestReadOnly(t *testing.T) {
