@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"time"
 
@@ -34,6 +33,7 @@ type instance struct {
 	options  upOptions
 	subjects events.Subjects
 	server   *natsd.Server // nil: the NATS server is somebody else's
+	farPath  string        // where the position of its log is kept
 	dir      string        // of the API's credentials, or empty
 	kept     bool          // the temporary log outlives the instance
 	nc       *nats.Conn
@@ -74,7 +74,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err := in.connect(ctx, s); err != nil {
 		return nil, err
 	}
-	log, err := stream.Open(ctx, in.nc, in.subjects, stream.Options{Create: true, MemoryStorage: o.memory})
+	log, err := stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +86,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	done()
+	s.warnOfNATS(ctx, in)
 	if err := in.project(ctx, s, v); err != nil {
 		return nil, err
 	}
@@ -129,7 +130,7 @@ func (in *instance) connect(ctx context.Context, s *session) (err error) {
 		if err := checkCluster(o); err != nil {
 			return err
 		}
-		no := natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Cluster: o.cluster}
+		no := natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster}
 		if o.data != "" {
 			in.keeping = newKeeping(s, o, in.subjects)
 			no.Check = in.keeping.check
@@ -154,24 +155,6 @@ func (in *instance) connect(ctx context.Context, s *session) (err error) {
 		return nil
 	})
 	return nil
-}
-
-// dial connects to a NATS server that is somebody else's.
-func dial(address, creds string) (*nats.Conn, error) {
-	opts := []nats.Option{nats.Name("rollcall"), nats.MaxReconnects(-1)}
-	if creds != "" {
-		opts = append(opts, nats.UserCredentials(creds))
-	}
-	nc, err := nats.Connect(address, opts...)
-	if err == nil {
-		return nc, nil
-	}
-	where := "--nats-url"
-	if u, bad := url.Parse(address); bad == nil {
-		where = u.Redacted()
-	}
-	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: where, Why: err.Error(),
-		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
 }
 
 // checkCluster refuses another cluster's data directory.
@@ -200,6 +183,8 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.known, in.keeping.save
+	} else if err := in.witnessFar(s, &o); err != nil {
+		return err
 	}
 	v.from = in.began.Last
 	in.state = projector.Open(in.log, o)
@@ -213,7 +198,7 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	case <-in.state.Ready():
 		return nil
 	case err := <-in.failure:
-		return err
+		return in.farHint(err)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
