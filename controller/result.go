@@ -135,10 +135,9 @@ func controllerRef(d *projector.DaemonSet) metav1.OwnerReference {
 }
 
 // Source is the source of the events that a controller appends.
-const Source = events.SourceController
+const Source = "controller"
 
-// Event returns w as an event to append, without an id, and its fence. now is
-// the time, in log time, at which it was decided.
+// Event returns w as an event to append, without an id, and its fence.
 func (w Write) Event(s events.Subjects, now time.Time) (events.Event, events.Expect, error) {
 	ref := events.RefFor(w.Kind, w.Object)
 	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source, At: now}
