@@ -80,10 +80,6 @@ type troubles struct {
 	lost   []string // nodes that are not ready
 }
 
-// silence is how long the kubelet of a node that is ready may take to say
-// something about a pod.
-const silence = 30 * time.Second
-
 // troubled looks at the first nodes whose pods are not ready.
 func (r *decider) troubled() (t troubles) {
 	n, more := 0, 0
@@ -96,7 +92,7 @@ func (r *decider) troubled() (t troubles) {
 			return true
 		}
 		switch is := p.Trouble(); {
-		case is.Silent && !node.Simulated() && (!node.Ready || r.now.Sub(p.Created) >= silence):
+		case is.Silent && !node.Simulated() && !node.Ready:
 			t.silent = append(t.silent, c.Node)
 		case !node.Ready:
 			t.lost = append(t.lost, c.Node)
