@@ -2,8 +2,8 @@ package events
 
 import "k8s.io/apimachinery/pkg/types"
 
-// Collection is one decision about objects whose owners, namespace or node are
-// gone or going. It is a plan like that of a DaemonSet, with one subject for
+// Collection is one decision about objects whose owners or node are gone or
+// going. It is a plan like that of a DaemonSet, with one subject for
 // the whole log: what is left behind may have several owners in several places.
 type Collection struct {
 	Basis    Basis
@@ -22,7 +22,6 @@ const (
 const (
 	OwnerDeleting Reason = "OwnerDeleting" // an owner waits for its dependents to be gone
 	Orphaned      Reason = "Orphaned"      // an owner is deleted and leaves its dependents
-	NamespaceGone Reason = "NamespaceGone" // the namespace is being deleted
 	Collected     Reason = "Collected"     // what the finalizer waits for has happened
 )
 
@@ -61,6 +60,7 @@ const (
 	Job                   Kind = "Job"
 	CronJob               Kind = "CronJob"
 	PodDisruptionBudget   Kind = "PodDisruptionBudget"
+	RuntimeClass          Kind = "RuntimeClass"
 )
 
 type kindOf struct {
@@ -70,7 +70,8 @@ type kindOf struct {
 
 var kinds = map[Kind]kindOf{
 	Node: {"", false}, Namespace: {"", false}, PersistentVolume: {"", false}, PriorityClass: {"scheduling.k8s.io", false},
-	Pod: {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
+	RuntimeClass: {"node.k8s.io", false},
+	Pod:          {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
 	DaemonSet: {"apps", true}, ControllerRevision: {"apps", true}, Deployment: {"apps", true}, ReplicaSet: {"apps", true}, StatefulSet: {"apps", true},
 	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
 }

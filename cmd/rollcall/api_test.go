@@ -97,21 +97,6 @@ func TestListenTaken(t *testing.T) {
 	}
 }
 
-func TestControllers(t *testing.T) {
-	got, err := checkControllers([]string{"job", "daemonset", "job"})
-	if err != nil || !slices.Equal(got, []string{"job", "daemonset"}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	if got, err := checkControllers(nil); err != nil || len(got) > 0 {
-		t.Errorf("%v, %v", got, err)
-	}
-	for name, want := range map[string]string{"deployments": "did you mean deployment?", "": "choose from daemonset, ", "endpointslice": "choose from"} {
-		if _, err := checkControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", name, err, want)
-		}
-	}
-}
-
 // TestLogKubernetes: the log of Kubernetes' libraries is not ours to show,
 // unless it is asked for.
 func TestLogKubernetes(t *testing.T) {
@@ -155,6 +140,9 @@ func TestAsKubectl(t *testing.T) {
 		{"/usr/bin/rollcall kubectl", "", true, true},
 		{"/home/u/bin/kubectl get -h", "get -h", false, true},
 		{"kubectl kubectl", "kubectl", false, true},
+		{"rollcall __complete kubectl get po", "__complete get po", true, true},
+		{"rollcall __completeNoDesc kubectl", "__completeNoDesc", true, true},
+		{"rollcall __complete up kubectl", "", false, false},
 		{"kubectl.exe version", "", false, false},
 		{"rollcall get kubectl", "", false, false},
 		{"rollcall", "", false, false},

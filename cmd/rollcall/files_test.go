@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/publisher/manifest"
+	"rollcall/testdata/manifests"
 )
 
 // TestAnnotated: only DaemonSets without the annotation get it, and nothing
@@ -103,32 +105,6 @@ func TestPosition(t *testing.T) {
 	}
 }
 
-// TestInstances: who was killed is taken off the list, who has no data
-// directory is not on it.
-func TestInstances(t *testing.T) {
-	sandbox(t)
-	const nobody = 1 << 30
-	for _, r := range []running{{PID: nobody, Dir: t.TempDir()}, {PID: os.Getpid(), Dir: filepath.Join(t.TempDir(), "none")}} {
-		if _, err := register(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if found := instances(); len(found) > 0 {
-		t.Errorf("found %v", found)
-	}
-	dir, err := registryDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
-		t.Errorf("listed are %v, %v; want the living one only", left, err)
-	}
-	_, err = onlyInstance()
-	if err == nil || !strings.Contains(err.Error(), "E-CLI-INSTANCE: no instance is running") {
-		t.Errorf("the only instance: %v", err)
-	}
-}
-
 // TestStall: a rollout is stalled when its condition says so and this run has
 // given it its time: the condition may be of a run before.
 func TestStall(t *testing.T) {
@@ -152,5 +128,32 @@ func TestStall(t *testing.T) {
 		if why := stall(c.ds, start, start.Add(c.now)); (why != "") != c.want {
 			t.Errorf("%s: stalled %q, want %v", name, why, c.want)
 		}
+	}
+}
+
+// TestManifestsInside: every manifest of testdata/manifests is in the program,
+// and it is said what it shows.
+//
+// finding U2
+func TestManifestsInside(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "manifests", "*.yaml"))
+	if err != nil || len(files) < 5 || len(files) != len(manifests.Names()) {
+		t.Errorf("%d files, %v; in the program are %v", len(files), err, manifests.Names())
+	}
+	for _, path := range files {
+		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		want, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, ok := manifests.Read(name); !ok || !bytes.Equal(data, want) {
+			t.Errorf("%s is not in the program as it is on the disk", name)
+		}
+		if manifests.About(name) == "" {
+			t.Errorf("nothing is said of %s", name)
+		}
+	}
+	if _, ok := manifests.Read("../manifests/nginx"); ok {
+		t.Error("a name is a path")
 	}
 }

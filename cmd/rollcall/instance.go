@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
-	"os"
 	"slices"
 	"time"
 
@@ -35,6 +33,9 @@ type instance struct {
 	options  upOptions
 	subjects events.Subjects
 	server   *natsd.Server // nil: the NATS server is somebody else's
+	farPath  string        // where the position of its log is kept
+	dir      string        // of the API's credentials, or empty
+	kept     bool          // the temporary log outlives the instance
 	nc       *nats.Conn
 	log      *stream.Log
 	began    events.Info // the log when the instance started
@@ -72,7 +73,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err := in.connect(ctx); err != nil {
 		return nil, err
 	}
-	in.log, err = stream.Open(ctx, in.nc, in.subjects, stream.Options{Create: true, MemoryStorage: o.memory})
+	in.log, err = stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +81,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	done()
+	s.warnOfNATS(ctx, in)
 	if err := in.project(ctx, s, v); err != nil {
 		return nil, err
 	}
@@ -90,7 +92,11 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	case len(o.controls) > 0: // what others leave behind is collected for all
 		in.launch(c.RunCollector)
 	}
-	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{})
+	admit, err := in.admission()
+	if err != nil {
+		return nil, err
+	}
+	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
 	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
 	in.launch(func(ctx context.Context) error {
 		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
@@ -119,7 +125,7 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		if err := checkCluster(o); err != nil {
 			return err
 		}
-		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Cluster: o.cluster})
+		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster})
 		if err != nil {
 			return err
 		}
@@ -141,24 +147,6 @@ func (in *instance) connect(ctx context.Context) (err error) {
 	return nil
 }
 
-// dial connects to a NATS server that is somebody else's.
-func dial(address, creds string) (*nats.Conn, error) {
-	opts := []nats.Option{nats.Name("rollcall"), nats.MaxReconnects(-1)}
-	if creds != "" {
-		opts = append(opts, nats.UserCredentials(creds))
-	}
-	nc, err := nats.Connect(address, opts...)
-	if err == nil {
-		return nc, nil
-	}
-	where := "--nats-url"
-	if u, bad := url.Parse(address); bad == nil {
-		where = u.Redacted()
-	}
-	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: where, Why: err.Error(),
-		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
-}
-
 // checkCluster refuses another cluster's data directory.
 func checkCluster(o upOptions) error {
 	if o.data == "" {
@@ -168,8 +156,12 @@ func checkCluster(o upOptions) error {
 	if err != nil || !found || f.Cluster == o.cluster {
 		return err
 	}
-	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", f.Cluster), Where: o.data,
-		Why: fmt.Sprintf("cluster %q was asked for", o.cluster), Do: "give --cluster " + f.Cluster + ", or another directory", Exit: events.ExitInput}
+	return otherCluster(o.data, f.Cluster, o.cluster)
+}
+
+func otherCluster(dir, has, asked string) error {
+	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", has), Where: dir,
+		Why: fmt.Sprintf("cluster %q was asked for", asked), Do: "give --cluster " + has + ", or another directory", Exit: events.ExitInput}
 }
 
 // project starts the projector and waits until it has read the log.
@@ -186,6 +178,8 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 		}
 		o.Known = known
 		o.Save = func(p projector.Position) error { return savePosition(dir, p) }
+	} else if err := in.witnessFar(s, &o); err != nil {
+		return err
 	}
 	v.from = in.began.Last
 	in.state = projector.Open(in.log, o)
@@ -199,7 +193,7 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	case <-in.state.Ready():
 		return nil
 	case err := <-in.failure:
-		return err
+		return in.farHint(err)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -223,19 +217,6 @@ func (in *instance) launch(run func(context.Context) error) {
 		<-done
 		return nil
 	})
-}
-
-// register lists the instance for commands in other terminals.
-func (in *instance) register() error {
-	if in.server == nil || in.server.URL() == "" {
-		return nil
-	}
-	remove, err := register(running{PID: os.Getpid(), Dir: in.server.Dir(), Cluster: in.options.cluster, Started: time.Now().UTC()})
-	if err != nil {
-		return nil // a user without a home can still say --data
-	}
-	in.stops = append(in.stops, remove)
-	return nil
 }
 
 // stop stops the parts in reverse order of starting. It gives up after stopTime.

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"rollcall/events"
 	"rollcall/projector"
 )
 
@@ -19,7 +22,7 @@ func (s *session) banner(in *instance) {
 	switch {
 	case in.server == nil:
 		fmt.Fprintf(&b, "  NATS     %s (not started here)\n", in.nc.ConnectedUrlRedacted())
-		next = " --nats-url " + in.nc.ConnectedUrlRedacted()
+		next = in.outsideFlags()
 	case in.server.URL() == "":
 		b.WriteString("  NATS     in this process only\n")
 	default:
@@ -34,7 +37,7 @@ func (s *session) banner(in *instance) {
 	if in.api != nil {
 		b.WriteString(in.api.lines())
 	}
-	if next != "" {
+	if in.server == nil || next != "" {
 		fmt.Fprintf(&b, "  Try      %s get ds -A%s\n", self(), next)
 		fmt.Fprintf(&b, "           %s log -f%s\n", self(), next)
 		fmt.Fprintf(&b, "           %s node fail node-0002%s\n", self(), next)
@@ -43,6 +46,22 @@ func (s *session) banner(in *instance) {
 		b.WriteString("  Stop     Ctrl-C\n")
 	}
 	s.out.printf("%s\n", b.String())
+}
+
+// outsideFlags are the flags with which commands reach a log on a NATS server
+// that is somebody else's. The kubeconfig knows where it is; a password is not
+// printed, and the list of instances has it.
+func (in *instance) outsideFlags() string {
+	o := in.options
+	switch {
+	case in.api != nil:
+		return " --kubeconfig " + quoteShell(in.api.kubeconfig)
+	case withoutUser(o.natsURL) != o.natsURL:
+		return ""
+	case o.natsCreds != "":
+		return " --nats-url " + quoteShell(o.natsURL) + " --nats-creds " + quoteShell(o.natsCreds)
+	}
+	return " --nats-url " + quoteShell(o.natsURL)
 }
 
 // self is how the program was called.
@@ -83,10 +102,33 @@ func (s *session) farewell(in *instance) error {
 		s.out.printf("stopped at #%d; the log is kept: go on with  %s up --data %s\n", at, self(), o.data)
 	case o.memory:
 		s.out.printf("stopped at #%d; nothing is kept\n", at)
+	case in.kept:
+		dir := quoteShell(in.server.Dir())
+		s.out.printf("stopped at #%d; the log is kept, to see why:\n  %[2]s log --data %[3]s\n  %[2]s verify --data %[3]s\n  %[2]s up --data %[3]s\n", at, self(), dir)
 	default:
 		s.out.printf("stopped at #%d; the temporary log is deleted: keep the next one with --data DIR\n", at)
 	}
 	return s.out.failure()
+}
+
+// keep leaves the temporary log of an up that has failed with err where it is,
+// and adds to err where that is. What was stopped, or refused, needs none.
+func (in *instance) keep(err error) error {
+	var e *events.Error
+	own := errors.As(err, &e)
+	if err == nil || errors.Is(err, context.Canceled) || own && e.Exit == events.ExitInput ||
+		in.server == nil || in.options.data != "" || in.options.memory {
+		return err
+	}
+	in.server.Keep()
+	in.kept = true
+	if !own {
+		return err
+	}
+	more := *e
+	more.Do = strings.TrimPrefix(e.Do+"; ", "; ") + "what happened is in its log: rollcall log --data " + quoteShell(in.server.Dir())
+	more.Err = err
+	return &more
 }
 
 // printSummary says what an up with --once has done.
