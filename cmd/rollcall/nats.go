@@ -52,20 +52,35 @@ func (o upOptions) natsNames() []string { return append([]string{natsName(actor(
 // natsUser is who a client of a server is at the gate: the user of the URL, else
 // who runs it. Only a server with permissions can hold it to that.
 func natsUser(urls string) string {
-	first, _, _ := strings.Cut(urls, ",")
-	if u, err := url.Parse(strings.TrimSpace(first)); err == nil && u.User != nil {
-		if _, hasPassword := u.User.Password(); hasPassword { // without one it is a token
-			return natsName(u.User.Username())
-		}
+	if name := urlUser(urls); name != "" {
+		return natsName(name)
 	}
 	return natsName(actor())
 }
 
-// dial connects to NATS servers that are somebody else's.
+// urlUser returns the user of the first address, or "". One without a password
+// is a token.
+func urlUser(urls string) string {
+	first, _, _ := strings.Cut(urls, ",")
+	u, err := url.Parse(strings.TrimSpace(first))
+	if err != nil || u.User == nil {
+		return ""
+	}
+	if _, has := u.User.Password(); !has {
+		return ""
+	}
+	return u.User.Username()
+}
+
+// dial connects to NATS servers that are somebody else's. A user of the URL
+// takes answers where no other one need be able to listen.
 func dial(urls, creds string) (*nats.Conn, error) {
 	opts := []nats.Option{nats.Name("rollcall")}
 	if creds != "" {
 		opts = append(opts, nats.UserCredentials(creds))
+	}
+	if urlUser(urls) != "" {
+		opts = append(opts, nats.CustomInboxPrefix(natsd.Inbox(natsUser(urls))))
 	}
 	nc, err := stream.Dial(urls, opts...)
 	if err == nil {
