@@ -95,7 +95,7 @@ the log is, and how to read it.`,
 	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
 	f.Int64Var(&o.seed, "seed", 1, "of the simulated nodes: the same seed gives the same nodes")
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
-	f.StringSliceVar(&o.controls, "controllers", []string{ownController}, "controllers to run, of "+strings.Join(knownControllers, ", ")+"; empty: none, and nothing is collected")
+	f.StringSliceVar(&o.controls, "controllers", []string{"*"}, controllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
 	addAPIFlags(c, &o.api)
 	return c
@@ -140,11 +140,13 @@ func (o *upOptions) check(c *cobra.Command) error {
 
 // checkAPI decides whether the API is served. With --once there is hardly time
 // to use it, so it has to be asked for.
-func (o *upOptions) checkAPI(given func(string) bool) (err error) {
-	if o.controls, err = checkControllers(o.controls); err != nil {
+func (o *upOptions) checkAPI(given func(string) bool) error {
+	run, named, err := resolveControllers(o.controls)
+	if err != nil {
 		return err
 	}
-	needs := slices.ContainsFunc(o.controls, func(name string) bool { return name != ownController })
+	o.controls = run
+	needs := slices.ContainsFunc(named, func(name string) bool { return name != ownController })
 	if o.once && !needs && !given("listen") && !given("kubeconfig") && !given("merge-kubeconfig") {
 		o.api.listen = noListen
 	}
