@@ -86,21 +86,8 @@ func dial(urls, creds string) (*nats.Conn, error) {
 	if err == nil {
 		return nc, nil
 	}
-	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: redacted(urls), Why: err.Error(),
+	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: withoutUser(urls), Why: err.Error(),
 		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
-}
-
-// redacted returns addresses without their passwords and tokens.
-func redacted(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, a := range list {
-		u, err := url.Parse(strings.TrimSpace(a))
-		if err != nil {
-			return "--nats-url"
-		}
-		list[i] = u.Redacted()
-	}
-	return strings.Join(list, ",")
 }
 
 // streamOptions are those of the log of an instance.
@@ -144,7 +131,7 @@ const probeTime = 2 * time.Second
 // anybodyWrites reports whether a connection without credentials may write the
 // log. What it publishes can never be stored: it expects a position that no log has.
 func anybodyWrites(ctx context.Context, urls string, subjects events.Subjects) bool {
-	nc, err := nats.Connect(withoutUsers(urls), nats.Name("rollcall, without credentials"), nats.Timeout(probeTime), nats.NoReconnect(),
+	nc, err := nats.Connect(withoutUser(urls), nats.Name("rollcall, without credentials"), nats.Timeout(probeTime), nats.NoReconnect(),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		return false
@@ -162,17 +149,6 @@ func anybodyWrites(ctx context.Context, urls string, subjects events.Subjects) b
 		Error *jetstream.APIError `json:"error"`
 	}
 	return json.Unmarshal(answer.Data, &ack) == nil && ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
-}
-
-func withoutUsers(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, a := range list {
-		if u, err := url.Parse(strings.TrimSpace(a)); err == nil {
-			u.User = nil
-			list[i] = u.String()
-		}
-	}
-	return strings.Join(list, ",")
 }
 
 // farPosition is how far a log on somebody else's server was read from here.
@@ -193,7 +169,7 @@ func farPath(urls, cluster string) (string, error) {
 		}
 		dir = filepath.Join(home, ".local", "state")
 	}
-	list := strings.Split(withoutUsers(urls), ",")
+	list := strings.Split(withoutUser(urls), ",")
 	slices.Sort(list)
 	sum := sha256.Sum256([]byte(strings.Join(list, ",")))
 	return filepath.Join(dir, "rollcall", "positions", cluster+"-"+hex.EncodeToString(sum[:6])+".json"), nil
