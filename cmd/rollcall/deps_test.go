@@ -58,6 +58,7 @@ var layers = map[string]layer{
 	"publisher/manifest":           {pure: true, may: with("publisher"), why: "bytes in, checked objects out"},
 	"publisher/gate":               {may: with("publisher", "publisher/manifest"), why: "the one writer for outsiders; sees state through an interface of its own"},
 	"controller/scenario/coverage": {may: with("controller/scenario"), why: "writes docs/COVERAGE.md"},
+	"testdata/manifests":           {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall":                 {may: nil, why: "wiring: may import everything"},
 }
 

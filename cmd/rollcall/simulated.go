@@ -21,7 +21,8 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
-	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat}
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
+		Unattended: unattended(in.options.controls)}
 	for _, b := range []struct {
 		into *events.Board
 		o    stream.BoardOptions
@@ -29,6 +30,7 @@ func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: in.options.memory}},
 		{&c.Events, stream.BoardOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
 	} {
+		b.o.Replicas, b.o.Health = in.log.Replicas(), in.log.Health
 		board, err := stream.OpenBoard(ctx, in.nc, in.subjects, b.o)
 		if err != nil {
 			return c, fmt.Errorf("open what is beside the log: %w", err)
