@@ -17,11 +17,7 @@ import (
 func (r *decider) collect() Result {
 	d := r.d
 	if d.Orphaning() {
-		d.Releasable(func(p *projector.Pod) bool {
-			r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Pod: p.Key.Name, UID: p.UID,
-				Node: p.Node, NodeUID: p.NodeUID, Reason: events.OwnerGone})
-			return !r.full()
-		})
+		r.release(events.OwnerGone)
 	} else {
 		r.each(projector.WorkEvict, r.evict)
 	}

@@ -36,8 +36,8 @@ type Controller struct {
 
 	todo   map[events.Key]bool
 	after  map[events.Key]events.Seq // not to be reconciled before this is folded
-	due    map[events.Key]time.Time
-	status map[events.Key]time.Time // of the last status write
+	due    map[events.Key]time.Time  // in log time
+	status map[events.Key]time.Time  // of the last status write, by the clock here
 
 	collects     bool       // and reconciles nothing
 	collectAfter events.Seq // nothing is to be collected before this is folded
@@ -71,7 +71,7 @@ func (c *Controller) Run(ctx context.Context) error {
 		if next := c.next(); next.IsZero() {
 			timer.Stop()
 		} else {
-			timer.Reset(time.Until(next))
+			timer.Reset(next.Sub(c.state.Now()))
 		}
 		select {
 		case <-c.state.Wake():
@@ -109,7 +109,7 @@ func (c *Controller) round(ctx context.Context) error {
 	for _, k := range dirty {
 		c.todo[k] = true
 	}
-	now := time.Now()
+	now := c.state.Now()
 	for k, t := range c.due {
 		if !t.After(now) {
 			c.todo[k] = true
@@ -129,8 +129,7 @@ func (c *Controller) round(ctx context.Context) error {
 func (c *Controller) collect(ctx context.Context) error {
 	var what *events.Collection
 	var fence, at events.Seq
-	now := time.Now()
-	c.state.Read(func(s *projector.State) {
+	c.state.ReadNow(func(s *projector.State, now time.Time) {
 		if at = s.Seq(); at >= c.collectAfter {
 			what, fence, c.collectAt = Collect(s, now), s.LastCollection(), CollectAt(s)
 		}
@@ -152,10 +151,10 @@ func (c *Controller) collect(ctx context.Context) error {
 func (c *Controller) step(ctx context.Context, k events.Key) error {
 	var res Result
 	var fence, at events.Seq
-	now := time.Now()
+	var now time.Time // in log time
 	behind := false
-	c.state.Read(func(s *projector.State) {
-		at = s.Seq()
+	c.state.ReadNow(func(s *projector.State, present time.Time) {
+		at, now = s.Seq(), present
 		if behind = at < c.after[k]; behind {
 			return
 		}
@@ -176,23 +175,30 @@ func (c *Controller) step(ctx context.Context, k events.Key) error {
 		}
 	}
 	for _, w := range res.Writes {
-		if err := c.write(ctx, k, at, w); err != nil {
+		if err := c.write(ctx, decided{k, at, now}, w); err != nil {
 			return err
 		}
 	}
-	return c.writeStatus(ctx, k, at, res.Status)
+	return c.writeStatus(ctx, decided{k, at, now}, res.Status)
 }
 
-func (c *Controller) writeStatus(ctx context.Context, k events.Key, at events.Seq, w *Write) error {
+// decided is what was decided upon: a name, and the position and the log time.
+type decided struct {
+	key events.Key
+	at  events.Seq
+	now time.Time
+}
+
+func (c *Controller) writeStatus(ctx context.Context, d decided, w *Write) error {
 	if w == nil {
 		return nil
 	}
-	if next := c.status[k].Add(statusInterval); time.Now().Before(next) {
-		c.wakeAt(k, next)
+	if wait := statusInterval - time.Since(c.status[d.key]); wait > 0 {
+		c.wakeAt(d.key, d.now.Add(wait))
 		return nil
 	}
-	c.status[k] = time.Now()
-	return c.write(ctx, k, at, *w)
+	c.status[d.key] = time.Now()
+	return c.write(ctx, d, *w)
 }
 
 func (c *Controller) wakeAt(k events.Key, t time.Time) {
@@ -201,12 +207,12 @@ func (c *Controller) wakeAt(k events.Key, t time.Time) {
 	}
 }
 
-func (c *Controller) write(ctx context.Context, k events.Key, at events.Seq, w Write) error {
-	e, x, err := w.Event(c.subjects, time.Now())
+func (c *Controller) write(ctx context.Context, d decided, w Write) error {
+	e, x, err := w.Event(c.subjects, d.now)
 	if err != nil {
 		return err
 	}
-	return c.append(ctx, k, at, e, x)
+	return c.append(ctx, d.key, d.at, e, x)
 }
 
 // append appends e and has k wait until it is folded. A lost fence means that

@@ -78,9 +78,9 @@ func runEstate(seed uint64) (v *violation, commands int) {
 	}
 	e.rest()
 	e.judge.atRest()
-	_, diff, err := replay.Verify(ctx, e.log)
+	again, err := replay.Verify(ctx, e.log)
 	e.must(err)
-	if diff != nil {
+	if diff := again.First(); diff != nil {
 		e.fail("VERIFY", "%s", diff)
 	}
 	for ev, err := range e.log.Read(ctx, 0) {

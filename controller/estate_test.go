@@ -89,7 +89,7 @@ func (e *estate) fold() {
 		if err := e.state.Check(); err != nil {
 			e.fail("CHECK", "%s: %v", ev.Type, err)
 		}
-		if _, n := e.state.Quarantine(); n > 0 {
+		if n, _ := e.state.Quarantined(); n > 0 {
 			e.fail("CHECK", "%s is quarantined", ev.Type)
 		}
 	}

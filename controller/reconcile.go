@@ -95,11 +95,7 @@ func (r *decider) isAvailable(p *projector.Pod) bool {
 func (r *decider) manage() {
 	d := r.d
 	r.limitCreates()
-	d.Releasable(func(p *projector.Pod) bool {
-		r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Pod: p.Key.Name, UID: p.UID,
-			Node: p.Node, NodeUID: p.NodeUID, Reason: events.NotSelected})
-		return !r.full()
-	})
+	r.release(events.NotSelected)
 	r.each(projector.WorkAdopt, r.adopt)
 	r.each(projector.WorkEvict, r.evict)
 	r.each(projector.WorkTerminal, r.bury)
@@ -110,6 +106,19 @@ func (r *decider) manage() {
 	r.each(projector.WorkMissing, r.fill)
 	r.holdMore(d.Counts.Waiting, events.HeldTerminating)
 	r.holdMore(d.Creating, events.HeldPending)
+}
+
+// release lets go of owned pods that the selector does not match any more.
+func (r *decider) release(why events.Reason) {
+	r.d.Releasable(func(p *projector.Pod) bool {
+		if until := p.DeniedUntil(); r.now.Before(until) {
+			r.requeueBy(until)
+			return true
+		}
+		r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Pod: p.Key.Name, UID: p.UID,
+			Node: p.Node, NodeUID: p.NodeUID, Reason: why})
+		return !r.full()
+	})
 }
 
 // each visits the cells of a set of work until the plan is full. What is left
@@ -129,6 +138,9 @@ func (r *decider) each(w projector.Work, f func(*projector.Cell)) {
 
 func (r *decider) adopt(c *projector.Cell) {
 	for _, p := range r.d.Survey(c, &r.survey).Orphans {
+		if r.denied(c, p) {
+			continue
+		}
 		r.cmds = append(r.cmds, events.Command{Do: events.AdoptPod, Pod: p.Key.Name, UID: p.UID,
 			Node: c.Node, NodeUID: c.NodeUID, Reason: events.Selected})
 	}

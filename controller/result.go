@@ -82,7 +82,22 @@ func (r *decider) holdMore(n int, why events.Held) {
 	}
 }
 
+// denied reports whether commands about p did nothing and p is as it was then,
+// so that the next has to wait.
+func (r *decider) denied(c *projector.Cell, p *projector.Pod) bool {
+	until := p.DeniedUntil()
+	if !r.now.Before(until) {
+		return false
+	}
+	r.hold(c, events.HeldBackoff, until)
+	r.requeueBy(until)
+	return true
+}
+
 func (r *decider) delete(c *projector.Cell, p *projector.Pod, why events.Reason) {
+	if r.denied(c, p) {
+		return
+	}
 	r.cmds = append(r.cmds, events.Command{Do: events.DeletePod, Pod: p.Key.Name, UID: p.UID,
 		Node: c.Node, NodeUID: c.NodeUID, Reason: why})
 }
@@ -120,9 +135,10 @@ func controllerRef(d *projector.DaemonSet) metav1.OwnerReference {
 }
 
 // Source is the source of the events that a controller appends.
-const Source = "controller"
+const Source = events.SourceController
 
-// Event returns w as an event to append, without an id, and its fence.
+// Event returns w as an event to append, without an id, and its fence. now is
+// the time, in log time, at which it was decided.
 func (w Write) Event(s events.Subjects, now time.Time) (events.Event, events.Expect, error) {
 	ref := events.RefFor(w.Kind, w.Object)
 	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source, At: now}

@@ -19,7 +19,7 @@ import (
 // not, nothing else is decided until the log tells of it.
 func (r *decider) revise() bool {
 	d := r.d
-	r.release()
+	r.disown()
 	adopted := r.adoptRevisions()
 	for _, rev := range d.Revisions() {
 		if rev.Object.Labels[daemonpod.RevisionLabel] == "" && r.selects(rev) {
@@ -53,8 +53,8 @@ func (r *decider) revise() bool {
 	return true
 }
 
-// release takes the DaemonSet off revisions that its selector no longer matches (E13).
-func (r *decider) release() {
+// disown takes the DaemonSet off revisions that its selector no longer matches (E13).
+func (r *decider) disown() {
 	for _, rev := range r.d.Revisions() {
 		if !r.selects(rev) {
 			r.write(events.ControllerRevision, events.VerbUpdated, disowned(r.d, rev), rev.Seq)

@@ -60,6 +60,7 @@ const (
 	Job                   Kind = "Job"
 	CronJob               Kind = "CronJob"
 	PodDisruptionBudget   Kind = "PodDisruptionBudget"
+	RuntimeClass          Kind = "RuntimeClass"
 )
 
 type kindOf struct {
@@ -69,7 +70,8 @@ type kindOf struct {
 
 var kinds = map[Kind]kindOf{
 	Node: {"", false}, Namespace: {"", false}, PersistentVolume: {"", false}, PriorityClass: {"scheduling.k8s.io", false},
-	Pod: {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
+	RuntimeClass: {"node.k8s.io", false},
+	Pod:          {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
 	DaemonSet: {"apps", true}, ControllerRevision: {"apps", true}, Deployment: {"apps", true}, ReplicaSet: {"apps", true}, StatefulSet: {"apps", true},
 	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
 }

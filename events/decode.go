@@ -19,7 +19,7 @@ func Decode(data []byte) Event {
 	e := d.event()
 	e.Raw = data
 	if code, why := d.refusal(e, data); code != "" {
-		e.Body = Unreadable{code, why}
+		e.Body = Unreadable{Code: code, Why: why, Ref: d.ref}
 	}
 	return e
 }

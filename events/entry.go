@@ -6,11 +6,16 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
+// MaxMessage is what the servers of a log must take in one message: an event of
+// MaxSize and its headers.
+const MaxMessage = 3 << 20
+
 // MaxSize bounds the encoded bytes of one event, so that every log takes what
-// another takes: one mebibyte, the common limit of NATS servers, less room for
-// the headers. A plan of MaxCommands commands with the
+// another takes. Kubernetes takes requests of 1.5 MiB; an object of that size
+// whose bytes JSON writes in base64 has 2 MiB, and an event has field names, an
+// envelope and what it changes besides. A plan of MaxCommands commands with the
 // longest names has 180,809 bytes.
-const MaxSize = 1<<20 - 4<<10
+const MaxSize = MaxMessage - 4<<10
 
 // Entry returns what a log stores of e: its subject and its bytes. It refuses
 // an event without an id, which could not be told from a duplicate, one whose
@@ -28,13 +33,13 @@ func (s Subjects) Entry(e Event) (subject string, raw []byte, err error) {
 		return "", nil, err
 	}
 	if len(raw) > MaxSize {
-		return "", nil, TooLarge(subject, len(raw))
+		return "", nil, TooLarge(subject, len(raw), MaxSize)
 	}
 	return subject, raw, nil
 }
 
-// TooLarge is the error of an event of n encoded bytes, more than MaxSize.
-func TooLarge(subject string, n int) *Error {
+// TooLarge is the error of an event of n encoded bytes for a log that takes most.
+func TooLarge(subject string, n, most int) *Error {
 	return &Error{Code: "E-EVT-SIZE", What: fmt.Sprintf("the event has %d bytes", n), Where: subject,
-		Why: fmt.Sprintf("a log takes at most %d", MaxSize), Do: "make the object smaller", Exit: ExitInput, Err: ErrTooLarge}
+		Why: fmt.Sprintf("the log takes at most %d", most), Do: "make the object smaller", Exit: ExitInput, Err: ErrTooLarge}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // What callers of a log act on.
@@ -14,6 +15,8 @@ var (
 	ErrTruncated = errors.New("the log ends before a position that was read")
 	ErrRewritten = errors.New("the log holds other events than those that were read")
 	ErrTooLarge  = errors.New("the event is larger than the log takes")
+	// ErrUnavailable passes when somebody makes room or a server comes back.
+	ErrUnavailable = errors.New("the log takes nothing now")
 )
 
 // Exit codes of the program, by class of error.
@@ -22,6 +25,8 @@ const (
 	ExitInput   = 2 // bad input; nothing was done
 	ExitHalt    = 3 // the log is damaged, or a rollout is stalled
 	ExitBusy    = 4 // another instance holds the data directory
+
+	ExitTimeout = 124 // it did not end in the time that it had, as of timeout(1)
 )
 
 // Error is a refusal in one line: a code, what is wrong, where, why, and what
@@ -36,20 +41,44 @@ type Error struct {
 	Err   error // wrapped, for errors.Is; not printed
 }
 
-// Error returns "CODE: what (where): why; what to do" on one line.
+// maxPart bounds each part of an error's line: an input of a megabyte that is
+// refused must not be printed whole.
+const maxPart = 1000
+
+// Error returns "CODE: what (where): why; what to do" on one line, each part
+// cut to what a person reads and without what would move a terminal's cursor.
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s", e.Code, e.What)
+	fmt.Fprintf(&b, "%s: %s", e.Code, line(e.What))
 	if e.Where != "" {
-		fmt.Fprintf(&b, " (%s)", e.Where)
+		fmt.Fprintf(&b, " (%s)", line(e.Where))
 	}
 	if e.Why != "" {
-		fmt.Fprintf(&b, ": %s", e.Why)
+		fmt.Fprintf(&b, ": %s", line(e.Why))
 	}
 	if e.Do != "" {
-		fmt.Fprintf(&b, "; %s", e.Do)
+		fmt.Fprintf(&b, "; %s", line(e.Do))
 	}
-	return strings.Join(strings.Fields(b.String()), " ")
+	return b.String()
+}
+
+// line writes a text on one line of at most maxPart bytes and what tells how
+// much is left out.
+func line(s string) string {
+	more := len(s) - maxPart
+	if more > 0 {
+		s = strings.ToValidUTF8(s[:maxPart], "")
+	}
+	s = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.Join(strings.Fields(s), " "))
+	if more > 0 {
+		s += fmt.Sprintf("… (%d bytes more)", more)
+	}
+	return s
 }
 
 // Unwrap returns the wrapped error.

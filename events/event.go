@@ -80,6 +80,10 @@ const (
 	Overtaken         Type = "command.overtaken" // a command had nothing left to do
 )
 
+// SourceController is the source of what a controller appends. Its At is log
+// time as the controller counts it.
+const SourceController = "controller"
+
 // Verbs of object events.
 const (
 	VerbCreated = "created"
@@ -92,8 +96,9 @@ func ObjectType(k Kind, verb string) Type { return Type(strings.ToLower(string(k
 
 // Event is one entry of a log. It is never modified after it was appended.
 type Event struct {
-	Seq    Seq       // assigned by the log
-	Stored time.Time // assigned by the log: its clock at the append
+	Seq     Seq       // assigned by the log
+	Stored  time.Time // assigned by the log: its clock at the append
+	Subject string    // under which the log has it; empty: the reader does not say
 
 	ID     ulid.ULID // assigned by the source; the same again means the same event
 	Type   Type
@@ -136,11 +141,13 @@ type Outcome struct {
 	Message   string
 }
 
-// Unreadable stands for bytes that are not an event this program knows. It is
-// quarantined by the fold with its position, never skipped silently.
+// Unreadable stands for bytes that are not an event this program knows, and for
+// an event that a Screen does not believe. It is quarantined by the fold with
+// its position, never skipped silently.
 type Unreadable struct {
 	Code string // E-EVT-...
 	Why  string
+	Ref  Ref // what the event would be about; zero: nobody can tell
 }
 
 func (Object) body()     {}
@@ -149,9 +156,9 @@ func (*Plan) body()      {}
 func (Outcome) body()    {}
 func (Unreadable) body() {}
 
-// RefOf returns the object that e is about: the DaemonSet for plans and
-// outcomes, the object that was not collected, the zero Ref for an event that
-// is about none or, as a collection, about many.
+// RefOf returns the object that e is about, or claims to be: the DaemonSet for
+// plans and outcomes, the object that was not collected, the zero Ref for an
+// event that is about none or, as a collection, about many.
 func RefOf(e Event) Ref {
 	switch b := e.Body.(type) {
 	case Object:
@@ -164,6 +171,8 @@ func RefOf(e Event) Ref {
 		return Ref{DaemonSet, b.DaemonSet, b.UID}
 	case Uncollected:
 		return b.Command.Ref
+	case Unreadable:
+		return b.Ref
 	}
 	return Ref{}
 }

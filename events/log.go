@@ -23,6 +23,9 @@ type Appender interface {
 	//
 	// ErrUnknown: es may or may not be in the log. Append the same events with
 	// the same expectation again, or read the log to its end and decide again.
+	//
+	// ErrUnavailable: nothing was appended by this call, and nothing will be until
+	// there is room or a server is back. Make a pause before you try again.
 	Append(ctx context.Context, x Expect, es ...Event) (Seq, error)
 }
 

@@ -15,6 +15,10 @@ import (
 //	rollcall.<cluster>.plan._.collector                 collections
 //	rollcall.<cluster>.outcome._.collector              outcomes of their commands
 //
+// and beside the log
+//
+//	rollcall.<cluster>.gate.as.<user>.<verb>            requests of a NATS user to the gate
+//
 // Kubernetes names cannot hold "_", so "." in a name is written "_" and back
 // without loss.
 type Subjects struct{ cluster string }
@@ -32,11 +36,17 @@ func NewSubjects(cluster string) (Subjects, error) {
 func (s Subjects) Cluster() string { return s.cluster }
 
 // All returns the wildcard that covers every subject of the log: five tokens,
-// so that requests to the cluster's gate, which have four, are never stored.
+// so that requests to the cluster's gate, which have six, are never stored.
 func (s Subjects) All() string { return "rollcall." + s.cluster + ".*.*.*" }
 
 // Stream returns the name of the JetStream stream.
 func (s Subjects) Stream() string { return "ROLLCALL_" + s.cluster }
+
+// Gate returns the subject of a user's requests to the gate to do verb. A server
+// that lets each user publish on the own one only has said who asks.
+func (s Subjects) Gate(user, verb string) string {
+	return "rollcall." + s.cluster + ".gate.as." + user + "." + verb
+}
 
 // Object returns the subject of an object's facts.
 func (s Subjects) Object(k Kind, key Key) string {

@@ -17,6 +17,8 @@ type Pod struct {
 	Seq        events.Seq
 	ReadySince time.Time // log time; zero: not ready
 	NodeUID    types.UID // of the node it was made for; empty: that node is not known
+	Denials    int       // commands about it, as it is now, that did nothing
+	DeniedAt   time.Time // when the last of them did
 
 	cell *Cell      // where it counts
 	ds   *DaemonSet // whose pods by revision it counts in

@@ -87,7 +87,7 @@ func (s *State) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending 
 		if !slices.IsSortedFunc(c.Pods, PodOrder) {
 			bad("%s on %s: pods out of order", d.Key, c.Node)
 		}
-		want := d.classify(c, s.time)
+		want := d.classify(c, s.clock.now)
 		if c.class != want {
 			bad("%s on %s: class %+v, want %+v", d.Key, c.Node, c.class, want)
 		}
@@ -96,12 +96,12 @@ func (s *State) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending 
 				bad("%s on %s: in set %d %v, want %v", d.Key, c.Node, w, in, want.in(w))
 			}
 		}
-		if _, in := d.maturing.Get(c); in != want.availableFrom.After(s.time) {
+		if _, in := d.maturing.Get(c); in != want.availableFrom.After(s.clock.now) {
 			bad("%s on %s: maturing %v", d.Key, c.Node, in)
 		}
 		kept := c.class
 		c.class = want
-		fresh.count(c, s.time)
+		fresh.count(c, s.clock.now)
 		c.class = kept
 	}
 	s.checkCounts(d, fresh, creating, bad)

@@ -11,45 +11,44 @@ import (
 )
 
 // Fold takes one event into s. Events are folded in the order of their log,
-// each once. It is total: what cannot be decoded is quarantined with its
-// position.
-func Fold(s *State, e events.Event) {
+// each once. It is total: what cannot be decoded, or is not believed, is
+// quarantined with its position. Fold returns the event as it was folded: with
+// an Unreadable body if it is quarantined, so that others who follow the log
+// pass over the same.
+func Fold(s *State, e events.Event) events.Event {
 	s.advance(e.Seq, e.Raw)
-	if e.Stored.After(s.time) {
-		s.time = e.Stored
-	}
+	s.clock.tick(e)
 	s.ripen()
-	var err error
+	e = s.screen.Take(e)
+	if err := s.foldBody(e); err != nil {
+		e.Body = events.Unreadable{Code: "E-EVT-OBJECT", Why: err.Error(), Ref: events.RefOf(e)}
+	}
+	if b, ok := e.Body.(events.Unreadable); ok {
+		s.reject(e, b)
+	}
+	if !e.Cause.IsZero() {
+		s.settle(e.Cause, e)
+	}
+	return e
+}
+
+func (s *State) foldBody(e events.Event) error {
 	switch b := e.Body.(type) {
 	case events.Object:
-		err = s.foldObject(e, b)
+		return s.foldObject(e, b)
 	case events.Gone:
 		s.foldGone(e, b)
 	case *events.Plan:
 		s.foldPlan(e, b)
 	case events.Outcome:
-		s.foldOutcome(e, b)
+		s.foldOutcome(e)
 	case *events.Collection:
 		s.foldCollection(e, b)
-	case events.Uncollected:
-	case events.Unreadable:
-		s.reject(e.Seq, b.Code, b.Why)
+	case events.Uncollected, events.Unreadable:
 	default:
-		s.reject(e.Seq, "E-EVT-KIND", fmt.Sprintf("body %T", e.Body))
+		return fmt.Errorf("body %T", e.Body)
 	}
-	if err != nil {
-		s.reject(e.Seq, "E-EVT-OBJECT", err.Error())
-	}
-	if !e.Cause.IsZero() {
-		s.settle(e.Cause, e)
-	}
-}
-
-func (s *State) reject(seq events.Seq, code, why string) {
-	s.quarantineCount++
-	if len(s.quarantine) < maxQuarantine {
-		s.quarantine = append(s.quarantine, Quarantined{seq, code, why})
-	}
+	return nil
 }
 
 func (s *State) foldObject(e events.Event, o events.Object) error {
@@ -96,17 +95,19 @@ func (s *State) foldGone(e events.Event, g events.Gone) {
 }
 
 // mark notes that something happened to d.
-func (s *State) mark(d *DaemonSet) {
-	if !s.dirty[d.Key] {
-		s.dirty[d.Key] = true
-		s.dirtied = append(s.dirtied, d.Key)
+func (s *State) mark(d *DaemonSet) { s.dirtyKey(d.Key) }
+
+func (s *State) dirtyKey(k events.Key) {
+	if !s.dirty[k] {
+		s.dirty[k] = true
+		s.dirtied = append(s.dirtied, k)
 	}
 }
 
 // recount takes a changed cell out of the counters and sets of work that it
 // was in and puts it where it belongs now. Empty cells of nodes that can have
 // no pod are dropped.
-func (s *State) recount(d *DaemonSet, c *Cell) { s.recountAt(d, c, s.time) }
+func (s *State) recount(d *DaemonSet, c *Cell) { s.recountAt(d, c, s.clock.now) }
 
 // recountAt is recount for a change that took place at a time, which is when
 // the rollout made progress if it is one.
@@ -116,9 +117,9 @@ func (s *State) recountAt(d *DaemonSet, c *Cell, at time.Time) {
 	if c.empty() && (c.Place == Gone || c.Place == Evict && c.Attempts == 0) {
 		delete(d.cells, c.CellKey)
 	} else {
-		c.class = d.classify(c, s.time)
-		d.count(c, s.time)
-		if from := c.class.availableFrom; from.After(s.time) && (s.ripe.IsZero() || from.Before(s.ripe)) {
+		c.class = d.classify(c, s.clock.now)
+		d.count(c, s.clock.now)
+		if from := c.class.availableFrom; from.After(s.clock.now) && (s.ripe.IsZero() || from.Before(s.ripe)) {
 			s.ripe = from
 		}
 	}
@@ -199,7 +200,7 @@ func (d *DaemonSet) tally(c *Cell, n int) {
 
 // ripen moves the cells whose pods became available by log time.
 func (s *State) ripen() {
-	if s.ripe.IsZero() || s.ripe.After(s.time) {
+	if s.ripe.IsZero() || s.ripe.After(s.clock.now) {
 		return
 	}
 	s.ripe = time.Time{}
@@ -209,7 +210,7 @@ func (s *State) ripen() {
 			if !ok {
 				break
 			}
-			if from := c.class.availableFrom; from.After(s.time) {
+			if from := c.class.availableFrom; from.After(s.clock.now) {
 				if s.ripe.IsZero() || from.Before(s.ripe) {
 					s.ripe = from
 				}

@@ -48,7 +48,7 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 	if cells {
 		if d.Digest != digest {
 			d.setRevisions(d.revisions)
-			d.Progress = s.time
+			d.Progress = s.clock.now
 			d.Refusals = 0
 			for _, c := range d.AllCells() {
 				c.Failures = 0 // another template is another chance (G04)
@@ -111,7 +111,7 @@ func (s *State) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq,
 	i, _ := slices.BinarySearchFunc(s.order, d.Key, func(x *DaemonSet, k events.Key) int { return x.Key.Compare(k) })
 	s.order = slices.Insert(s.order, i, d)
 	d.load(ds, seq, spec)
-	d.Progress = s.time
+	d.Progress = s.clock.now
 	s.revise(d)
 	s.placeAll(d, true)
 	s.reclaim(d)

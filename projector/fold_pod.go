@@ -27,8 +27,8 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 		s.pods[o.Key] = p
 	} else {
 		if p.stays(&v) {
-			p.ReadySince = readySince(p, &v, e.Stored, false)
-			p.PodView, p.Object, p.Seq = v, o, e.Seq
+			p.ReadySince = s.readySince(p, &v, e, false)
+			p.PodView, p.Object, p.Seq, p.Denials = v, o, e.Seq, 0
 			s.recount(p.cell.owner, p.cell)
 			if p.item != nil || !p.plain() {
 				s.watchPod(p)
@@ -36,15 +36,15 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 			return nil
 		}
 		s.unindex(p)
-		if v.Terminal() && !p.Terminal() && p.cell != nil && !p.ReadySince.IsZero() && s.time.Sub(p.ReadySince) >= resetAfter {
+		if v.Terminal() && !p.Terminal() && p.cell != nil && !p.ReadySince.IsZero() && s.clock.now.Sub(p.ReadySince) >= resetAfter {
 			p.cell.Failures = 0
 		}
 	}
-	p.ReadySince = readySince(p, &v, e.Stored, fresh)
+	p.ReadySince = s.readySince(p, &v, e, fresh)
 	if !fresh && p.Node != v.Node {
 		p.NodeUID = ""
 	}
-	p.PodView, p.Object, p.Seq = v, o, e.Seq
+	p.PodView, p.Object, p.Seq, p.Denials = v, o, e.Seq, 0
 	if ref, ok := s.pending[e.Cause]; ok && ref.do == events.CreatePod && ref.uid == v.UID {
 		p.NodeUID = ref.cell.NodeUID
 	}
@@ -65,20 +65,20 @@ func (p *Pod) stays(v *PodView) bool {
 		p.Created.Equal(v.Created) && string(p.labels) == string(v.labels)
 }
 
-// readySince returns since when a pod is ready, in log time: the position at
-// which the log told it. The kubelet's own clock is believed only for a pod
-// that is first heard of when it is ready already, and never beyond log time,
-// so that no skew shifts availability (L05, L14).
-func readySince(p *Pod, v *PodView, stored time.Time, fresh bool) time.Time {
+// readySince returns since when a pod is ready, in log time: when the log told
+// it. The kubelet's own clock is believed only for a pod that is first heard of
+// when it is ready already, and never beyond log time, so that no skew shifts
+// availability (L05, L14).
+func (s *State) readySince(p *Pod, v *PodView, e events.Event, fresh bool) time.Time {
 	switch {
 	case !v.Ready:
 		return time.Time{}
-	case fresh && !v.ReadyFrom.IsZero() && v.ReadyFrom.Before(stored):
-		return v.ReadyFrom
+	case fresh && !v.ReadyFrom.IsZero() && v.ReadyFrom.Before(e.Stored):
+		return s.clock.now.Add(-e.Stored.Sub(v.ReadyFrom))
 	case !fresh && p.Ready && v.ReadyFrom.Equal(p.ReadyFrom):
 		return p.ReadySince
 	}
-	return stored
+	return s.clock.now
 }
 
 // index and unindex keep what is found by owner and by node.
@@ -243,139 +243,4 @@ func (s *State) dropPod(k events.Key) {
 	if d != nil {
 		s.bury(d)
 	}
-}
-
-// foldPlan makes the commands pending.
-func (s *State) foldPlan(e events.Event, p *events.Plan) {
-	s.plans[p.DaemonSet] = e.Seq
-	d := s.byUID[p.UID]
-	if d == nil {
-		return
-	}
-	failed := map[*Cell]bool{}
-	creates := 0
-	for i, c := range p.Commands {
-		cause := events.Cause{Seq: e.Seq, Index: i}
-		d.pending++
-		if c.Do == events.ReleasePod {
-			d.releasing[c.UID] = cause
-			s.pending[cause] = pendingRef{ds: d, do: c.Do, uid: c.UID}
-			continue
-		}
-		cell := s.cellAt(d, CellKey{c.Node, c.NodeUID})
-		cell.Pending = append(cell.Pending, Pending{cause, c.Do, c.UID, c.Revision})
-		s.pending[cause] = pendingRef{d, cell, c.Do, c.UID, c.Revision}
-		switch {
-		case c.Do == events.CreatePod:
-			cell.Attempts = max(cell.Attempts, c.Attempt+1)
-			d.Creating++
-			d.promised[c.Revision]++
-			creates++
-		case (c.Reason == events.FailedPod || c.Reason == events.Succeeded) && !failed[cell]:
-			failed[cell] = true
-			cell.fail(p.Basis.Now)
-		}
-		s.recount(d, cell)
-	}
-	if p.Basis.Now.Sub(d.RateFrom) >= time.Second {
-		d.RateFrom, d.RateUsed = p.Basis.Now, 0
-	}
-	d.RateUsed += creates
-	s.mark(d)
-}
-
-// forgetAfter is how long after the last failure earlier ones are forgotten (G07).
-const forgetAfter = 30 * time.Minute
-
-// fail counts one more failure at a time.
-func (c *Cell) fail(at time.Time) {
-	if at.Sub(c.FailedAt) > forgetAfter {
-		c.Failures = 0
-	}
-	c.Failures++
-	c.FailedAt = at
-}
-
-// maxBackoff is the longest pause between two tries (G05).
-const maxBackoff = 15 * time.Minute
-
-// BackoffUntil returns when the next try may be made: 1 s after the first
-// failure, twice as long after each further one, at most 15 minutes.
-func (c *Cell) BackoffUntil() time.Time {
-	if c.Failures == 0 {
-		return time.Time{}
-	}
-	pause := maxBackoff
-	if c.Failures <= 10 {
-		pause = min(maxBackoff, time.Second<<(c.Failures-1))
-	}
-	return c.FailedAt.Add(pause)
-}
-
-// foldOutcome counts a refused create as a failure of its cell and begins a
-// slow start.
-func (s *State) foldOutcome(e events.Event, o events.Outcome) {
-	ref, ok := s.pending[e.Cause]
-	if !ok || e.Type != events.Failed || o.Command.Do != events.CreatePod {
-		return
-	}
-	ref.cell.fail(e.Stored)
-	d := ref.ds
-	d.SlowStart = 1
-	if e.Cause.Seq > d.refused { // one plan is one try, however many of its creates were refused
-		d.Refusals++
-	}
-	d.refused, d.RefusedAt = s.plans[d.Key], e.Stored
-}
-
-// maxRefusedPause is the longest pause of all creates of a DaemonSet after a
-// refusal, as of a Kubernetes work queue.
-const maxRefusedPause = 1000 * time.Second
-
-// RefusedUntil returns when creates may be tried again after refusals: 5 ms
-// after the first, twice as long after each further one.
-func (d *DaemonSet) RefusedUntil() time.Time {
-	if d.Refusals == 0 {
-		return time.Time{}
-	}
-	pause := maxRefusedPause
-	if d.Refusals <= 18 {
-		pause = min(pause, 5*time.Millisecond<<(d.Refusals-1))
-	}
-	return d.RefusedAt.Add(pause)
-}
-
-// settle ends a pending command: a fact or an outcome answered it.
-func (s *State) settle(cause events.Cause, e events.Event) {
-	ref, ok := s.pending[cause]
-	if !ok {
-		s.settleCollection(cause, e)
-		return
-	}
-	delete(s.pending, cause)
-	d := ref.ds
-	d.pending--
-	if ref.do == events.ReleasePod {
-		delete(d.releasing, ref.uid)
-		s.mark(d)
-		s.bury(d)
-		return
-	}
-	ref.cell.Pending = slices.DeleteFunc(ref.cell.Pending, func(p Pending) bool { return p.Cause == cause })
-	if ref.do == events.CreatePod {
-		d.Creating--
-		if d.promised[ref.revision]--; d.promised[ref.revision] == 0 {
-			delete(d.promised, ref.revision)
-		}
-		// One more for each that worked doubles with each round. Creates that
-		// were planned before the last refusal say nothing.
-		if _, made := e.Body.(events.Object); made && d.SlowStart > 0 && cause.Seq > d.refused {
-			d.Refusals = 0
-			if d.SlowStart++; d.SlowStart >= events.MaxCommands {
-				d.SlowStart = 0
-			}
-		}
-	}
-	s.recount(d, ref.cell)
-	s.bury(d)
 }

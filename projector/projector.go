@@ -18,8 +18,9 @@ type Options struct {
 	// Save keeps a position for the next run. It is called at most once a
 	// second while events come, and when Run returns; nil: nothing is kept.
 	Save func(Position) error
-	// Follow are called with every event, in order, after it was folded, from
-	// the goroutine of Run: one reader of the log feeds every fold of a process.
+	// Follow are called with every event, in order, after it was folded and as
+	// it was folded, from the goroutine of Run: one reader of the log feeds
+	// every fold of a process.
 	Follow []func(events.Event)
 }
 
@@ -31,7 +32,8 @@ type Projector struct {
 
 	mu      sync.RWMutex
 	state   *State
-	err     error // why Run ended
+	folded  time.Time // when the last event was
+	err     error     // why Run ended
 	waiters map[chan struct{}]events.Seq
 	wake    chan struct{}
 	ready   chan struct{}
@@ -109,7 +111,8 @@ func (p *Projector) take(e events.Event) error {
 		p.mu.Unlock()
 		return events.Gap(at.Seq+1, e.Seq)
 	}
-	Fold(p.state, e)
+	e = Fold(p.state, e)
+	p.folded = time.Now()
 	at = p.state.Position()
 	for w, seq := range p.waiters {
 		if seq <= at.Seq {
@@ -158,6 +161,30 @@ func (p *Projector) Read(f func(*State)) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	f(p.state)
+}
+
+// ReadNow is Read with the present time as log time counts it: that of the last
+// event, and what has passed here since it was folded. No clock is compared
+// with another, so it does not matter what time it is here, or if that is put
+// right.
+func (p *Projector) ReadNow(f func(s *State, now time.Time)) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	f(p.state, p.now())
+}
+
+// Now returns the present time as log time counts it.
+func (p *Projector) Now() time.Time {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.now()
+}
+
+func (p *Projector) now() time.Time {
+	if p.folded.IsZero() {
+		return time.Now().UTC() // nothing in the log to wait for
+	}
+	return p.state.Time().Add(time.Since(p.folded))
 }
 
 // TakeDirty is State.TakeDirty of the present state. It has one caller.

@@ -160,7 +160,7 @@ func TestQuarantine(t *testing.T) {
 		}
 		projector.Fold(s, e)
 	}
-	q, n := s.Quarantine()
+	n, q := s.Quarantined()
 	if n != 1 || len(q) != 1 || q[0].Seq != 2 || q[0].Code == "" || q[0].Why == "" {
 		t.Errorf("quarantine %v of %d, want position 2 with code and reason", q, n)
 	}

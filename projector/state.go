@@ -55,21 +55,12 @@ type Node struct {
 	Seq    events.Seq
 }
 
-// Quarantined is an event that could not be folded.
-type Quarantined struct {
-	Seq  events.Seq
-	Code string
-	Why  string
-}
-
-// maxQuarantine bounds the named events; QuarantineCount counts all.
-const maxQuarantine = 1000
-
 // State is the fold of a log.
 type State struct {
 	position Position
 	hash     hash.Hash
-	time     time.Time // of the log: the greatest Stored so far
+	clock    clock
+	screen   *events.Screen
 
 	nodes     map[string]*Node
 	pods      map[events.Key]*Pod
@@ -92,14 +83,14 @@ type State struct {
 	dirtied []events.Key // the keys of dirty
 	ripe    time.Time    // no cell matures before; zero: none does
 
-	quarantine      []Quarantined
-	quarantineCount int
+	quarantine quarantine
 }
 
 type pendingRef struct {
 	ds   *DaemonSet
 	cell *Cell
 	do   events.Verb
+	pod  string
 	uid  types.UID
 
 	revision string
@@ -108,7 +99,7 @@ type pendingRef struct {
 // New returns the state before the first event of the log with this ID.
 func New(log string) *State {
 	return &State{
-		position: Position{Log: log}, hash: sha256.New(),
+		position: Position{Log: log}, hash: sha256.New(), screen: events.NewScreen(),
 		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		buried:    map[types.UID]*DaemonSet{},
@@ -125,8 +116,8 @@ func (s *State) Position() Position { return s.position }
 // Seq returns the position of the last event folded.
 func (s *State) Seq() events.Seq { return s.position.Seq }
 
-// Time returns log time: the greatest storage time of the events folded.
-func (s *State) Time() time.Time { return s.time }
+// Time returns log time, which never steps back: that of the last event folded.
+func (s *State) Time() time.Time { return s.clock.now }
 
 // DaemonSet returns the live DaemonSet of that name, or nil.
 func (s *State) DaemonSet(k events.Key) *DaemonSet { return s.sets[k] }
@@ -212,9 +203,6 @@ func (s *State) LastPlan(k events.Key) events.Seq { return s.plans[k] }
 
 // PendingCommands returns the number of commands without an answer.
 func (s *State) PendingCommands() int { return len(s.pending) + len(s.commands) }
-
-// Quarantine returns the first events that could not be folded, and the number of all.
-func (s *State) Quarantine() ([]Quarantined, int) { return s.quarantine, s.quarantineCount }
 
 // TakeDirty returns the names of the DaemonSets that something happened to
 // since it was last called, by key.

@@ -27,7 +27,7 @@ type priority struct {
 }
 
 // resolve returns the priority of a pod that names a class, or names none.
-func (cs priorityClasses) resolve(name string) (priority, *Refusal) {
+func (cs priorityClasses) resolve(generateName, name string) (priority, *Refusal) {
 	if name == "" {
 		return cs.byDefault(), nil
 	}
@@ -36,7 +36,8 @@ func (cs priorityClasses) resolve(name string) (priority, *Refusal) {
 	}
 	class, ok := cs[name]
 	if !ok {
-		return priority{}, &Refusal{"Forbidden", fmt.Sprintf("no PriorityClass with name %s was found", name)}
+		// A pod is named after it is admitted: it is known by the beginning of its name.
+		return priority{}, &Refusal{"Forbidden", fmt.Sprintf("pods %q is forbidden: no PriorityClass with name %s was found", generateName, name)}
 	}
 	return priority{name, class.Value, ptr.Deref(class.PreemptionPolicy, corev1.PreemptLowerPriority)}, nil
 }

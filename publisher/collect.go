@@ -78,6 +78,8 @@ func (g *gathering) effect(ctx context.Context, last events.Event) (events.Event
 	c := g.order.collect
 	o, ok := last.Body.(events.Object)
 	switch {
+	case last.Body != nil && !believable(last):
+		return events.Event{}, failed(ReasonUnreadable, fmt.Sprintf("#%d, the last event about the object, is quarantined", last.Seq)), nil
 	case !ok || o.UID != c.Ref.UID:
 		return events.Event{}, overtaken(ReasonGone, "the object is already gone"), nil
 	case last.Seq > g.order.basis:

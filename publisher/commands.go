@@ -20,6 +20,7 @@ import (
 // not answered yet, and the objects that carrying them out needs. An event
 // with the cause of a command answers it, whatever else it says.
 type commands struct {
+	seq     events.Seq // of the last event
 	pending map[events.Cause]*order
 	byPod   map[events.Key][]*order // by cause; only the first may be under way
 	ready   btree.BTreeG[*order]    // the first of their pods that are not under way
@@ -95,6 +96,7 @@ func newCommands() *commands {
 
 // observe folds one event.
 func (c *commands) observe(e events.Event) {
+	c.seq = e.Seq
 	switch b := e.Body.(type) {
 	case events.Object:
 		c.object(e.Seq, b)
@@ -104,6 +106,8 @@ func (c *commands) observe(e events.Event) {
 		c.plan(e.Seq, b)
 	case *events.Collection:
 		c.collection(e.Seq, b)
+	case events.Unreadable:
+		c.unreadable(e, b)
 	}
 	if !e.Cause.IsZero() {
 		c.answered(e.Cause)
@@ -188,6 +192,15 @@ func (c *commands) object(seq events.Seq, o events.Object) {
 		if o.Decode(&class) == nil {
 			c.classes[o.Key.Name] = &class
 		}
+	}
+}
+
+// unreadable lets a pod that is there be changed behind an event of its subject
+// that is not believed.
+func (c *commands) unreadable(e events.Event, b events.Unreadable) {
+	if f := c.pods[b.Ref.Key]; f != nil && b.Ref.Kind == events.Pod && b.Code != "E-EVT-SUBJECT" {
+		c.pods[b.Ref.Key] = &podFact{e.Seq, f.object}
+		c.moved(b.Ref.Key)
 	}
 }
 

@@ -21,7 +21,7 @@ import (
 // Party takes part in a log: it observes every event and says what to append.
 // All its methods are called by one goroutine.
 type Party interface {
-	// Observe folds the next event.
+	// Observe folds the next event, as a Screen lets it through.
 	Observe(e events.Event)
 	// Due returns at most limit steps that are due at now, most urgent first.
 	// Each has to be performed once and then settled.
@@ -71,7 +71,7 @@ func Drive(ctx context.Context, log events.Log, o Options, parties ...Party) err
 	if o.Report == nil {
 		o.Report = func(error) {}
 	}
-	d := &drive{log: log, options: o, parties: parties,
+	d := &drive{log: log, options: o, parties: parties, screen: events.NewScreen(),
 		events: make(chan events.Event, tailBuffer), results: make(chan result, o.InFlight)}
 	started := time.Now()
 	for e, err := range log.Read(ctx, 0) {
@@ -105,6 +105,7 @@ type drive struct {
 	options Options
 	parties []Party
 
+	screen   *events.Screen // so that nobody acts upon what the fold does not believe
 	folded   events.Seq
 	inFlight int
 	turn     int // which party is asked first
@@ -139,6 +140,7 @@ func (d *drive) tail(ctx context.Context, from events.Seq) {
 
 func (d *drive) observe(e events.Event) {
 	d.folded = e.Seq
+	e = d.screen.Take(e)
 	for _, p := range d.parties {
 		p.Observe(e)
 	}

@@ -69,7 +69,7 @@ func (x *Executor) Due(now time.Time, limit int) []Step {
 			steps = append(steps, x.gather(o, now))
 			continue
 		}
-		t := &task{executor: x, order: o, situation: x.situation(o), now: now}
+		t := &task{executor: x, order: o, situation: x.situation(o), read: x.fold.seq, now: now}
 		if t.pod != nil {
 			o.seen = t.pod.seq
 		}
@@ -86,7 +86,7 @@ func (x *Executor) situation(o *order) situation {
 	case events.CreatePod:
 		s.set = c.daemonSet(o.owner)
 		if s.template = c.template(o.owner.UID, o.command.Revision); s.template != nil {
-			s.priority, s.refusal = c.classes.resolve(s.template.Spec.PriorityClassName)
+			s.priority, s.refusal = c.classes.resolve(o.owner.Key.Name+"-", s.template.Spec.PriorityClassName)
 		}
 	case events.AdoptPod:
 		s.set = c.daemonSet(o.owner)
@@ -125,11 +125,20 @@ func (x *Executor) seen(o *order) events.Seq {
 	return 0
 }
 
+// believable reports whether an event that was looked up says something: a
+// Screen, which sees all, may still know better.
+func believable(e events.Event) bool {
+	_, bad := e.Body.(events.Unreadable)
+	code, _ := events.Doubt(&e)
+	return !bad && code == ""
+}
+
 // task is one try of one command.
 type task struct {
 	situation
 	executor *Executor
 	order    *order
+	read     events.Seq // up to where the log was, when it was handed out
 	now      time.Time
 }
 
@@ -220,7 +229,7 @@ func (t *task) append(ctx context.Context, log events.Log, e events.Event) error
 	if lerr != nil {
 		return fmt.Errorf("latest event of pod %s: %w", t.order.podKey(), lerr)
 	}
-	if _, gone := last.Body.(events.Gone); !ok || !gone {
+	if _, gone := last.Body.(events.Gone); !ok || !gone && (believable(last) || last.Seq > t.read) {
 		return err
 	}
 	x.Last = last.Seq

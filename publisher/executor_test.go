@@ -87,7 +87,7 @@ func TestPriority(t *testing.T) {
 func TestRefusalAndTrouble(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"), create("agent-2", "b"))
-	w := &troubled{LogWorld: publisher.LogWorld{Admit: func(p *corev1.Pod) *publisher.Refusal {
+	w := &troubled{LogWorld: publisher.LogWorld{Admit: func(_ context.Context, p *corev1.Pod) error {
 		if p.Name == "agent-1" {
 			return &publisher.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
 		}

@@ -108,12 +108,16 @@ func (b *bench) put(k events.Kind, verb string, o metav1.Object) events.Seq {
 
 func (b *bench) drop(k events.Kind, key events.Key) events.Seq {
 	b.t.Helper()
-	return b.append(events.ObjectType(k, events.VerbDeleted), events.Gone{Ref: events.Ref{Kind: k, Key: key}})
+	return b.append(events.ObjectType(k, events.VerbDeleted), events.Gone{Ref: events.Ref{Kind: k, Key: key, UID: "gone"}})
 }
 
 func (b *bench) plan(cs ...events.Command) events.Seq {
 	b.t.Helper()
-	return b.append(events.Planned, &events.Plan{DaemonSet: dsKey, UID: "ds-1", Basis: events.Basis{Now: b.now}, Commands: cs})
+	info, err := b.log.Info(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return b.append(events.Planned, &events.Plan{DaemonSet: dsKey, UID: "ds-1", Basis: events.Basis{Seq: info.Last, Now: b.now}, Commands: cs})
 }
 
 func create(pod, on string) events.Command {

@@ -44,16 +44,17 @@ func (r *Refusal) Error() string { return fmt.Sprintf("%s: %s", r.Reason, r.Mess
 // LogWorld is the world of a cluster that is nothing but its log: what is
 // appended is so. Its pods are ended by simulated kubelets.
 type LogWorld struct {
-	// Admit refuses pods that may not be made; nil admits all. It is called
-	// concurrently.
-	Admit func(pod *corev1.Pod) *Refusal
+	// Admit fills in what is decided for a pod that is made, or returns a
+	// *Refusal if it may not be made; any other error has it tried again. nil
+	// admits all. It is called concurrently.
+	Admit func(ctx context.Context, pod *corev1.Pod) error
 }
 
 // Create implements World.
-func (w LogWorld) Create(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+func (w LogWorld) Create(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	if w.Admit != nil {
-		if r := w.Admit(pod); r != nil {
-			return nil, r
+		if err := w.Admit(ctx, pod); err != nil {
+			return nil, err
 		}
 	}
 	return pod, nil

@@ -126,17 +126,17 @@ func (in *instance) serve(ctx context.Context, s *session) (err error) {
 	if o.api.address.none() {
 		return nil
 	}
-	dir, err := in.apiDir()
-	if err != nil {
+	if in.dir, err = in.apiDir(); err != nil {
 		return err
 	}
+	o.api.targets.origin = in.origin()
 	done := s.progress("starting the Kubernetes API", nil)
 	defer done()
 	c, err := in.apiConfig(ctx)
 	if err != nil {
 		return err
 	}
-	if in.api, err = o.api.open(dir, o.cluster, c); err != nil {
+	if in.api, err = o.api.open(in.dir, o.cluster, c); err != nil {
 		return err
 	}
 	in.launch(in.api.server.Run)

@@ -90,8 +90,14 @@ func ensureToken(path string) (string, error) {
 		return "", damagedSecret(path, reason(err))
 	}
 	token := strings.TrimSpace(string(b))
-	if token == "" {
+	switch whole := len(rand.Text()); {
+	case token == "":
 		return "", damagedSecret(path, "it is empty")
+	case len(token) < whole:
+		// What is left of a token is easier to guess than a token.
+		return "", damagedSecret(path, fmt.Sprintf("it is cut: a token has %d characters, and it %d", whole, len(token)))
+	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
+		return "", damagedSecret(path, "it holds what no token has")
 	}
 	return token, nil
 }

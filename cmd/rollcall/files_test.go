@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -100,32 +99,6 @@ func TestPosition(t *testing.T) {
 		if _, err := loadPosition(dir); !errors.As(err, &e) || e.Code != "E-STORE-FILE" || e.Exit != events.ExitHalt {
 			t.Errorf("%q is loaded: %v", text, err)
 		}
-	}
-}
-
-// TestInstances: who was killed is taken off the list, who has no data
-// directory is not on it.
-func TestInstances(t *testing.T) {
-	sandbox(t)
-	const nobody = 1 << 30
-	for _, r := range []running{{PID: nobody, Dir: t.TempDir()}, {PID: os.Getpid(), Dir: filepath.Join(t.TempDir(), "none")}} {
-		if _, err := register(r); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if found := instances(); len(found) > 0 {
-		t.Errorf("found %v", found)
-	}
-	dir, err := registryDir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
-		t.Errorf("listed are %v, %v; want the living one only", left, err)
-	}
-	_, err = onlyInstance()
-	if err == nil || !strings.Contains(err.Error(), "E-CLI-INSTANCE: no instance is running") {
-		t.Errorf("the only instance: %v", err)
 	}
 }
 

@@ -153,7 +153,7 @@ func notFound(kind events.Kind, key events.Key, others []events.Object) error {
 	for _, o := range others {
 		names = append(names, o.Key.Name)
 	}
-	e.Do = suggestion(key.Name, names, "list what there is with rollcall get -A")
+	e.Do = suggestion(key.Name, names, "list what there is with rollcall get "+strings.ToLower(string(kind))+" -A")
 	return e
 }
 

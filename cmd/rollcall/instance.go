@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"time"
 
@@ -35,6 +34,8 @@ type instance struct {
 	options  upOptions
 	subjects events.Subjects
 	server   *natsd.Server // nil: the NATS server is somebody else's
+	dir      string        // of the API's credentials, or empty
+	kept     bool          // the temporary log outlives the instance
 	nc       *nats.Conn
 	log      *stream.Log
 	began    events.Info // the log when the instance started
@@ -90,7 +91,11 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	case len(o.controls) > 0: // what others leave behind is collected for all
 		in.launch(c.RunCollector)
 	}
-	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{})
+	admit, err := in.admission()
+	if err != nil {
+		return nil, err
+	}
+	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
 	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
 	in.launch(func(ctx context.Context) error {
 		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
@@ -168,8 +173,12 @@ func checkCluster(o upOptions) error {
 	if err != nil || !found || f.Cluster == o.cluster {
 		return err
 	}
-	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", f.Cluster), Where: o.data,
-		Why: fmt.Sprintf("cluster %q was asked for", o.cluster), Do: "give --cluster " + f.Cluster + ", or another directory", Exit: events.ExitInput}
+	return otherCluster(o.data, f.Cluster, o.cluster)
+}
+
+func otherCluster(dir, has, asked string) error {
+	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", has), Where: dir,
+		Why: fmt.Sprintf("cluster %q was asked for", asked), Do: "give --cluster " + has + ", or another directory", Exit: events.ExitInput}
 }
 
 // project starts the projector and waits until it has read the log.
@@ -223,19 +232,6 @@ func (in *instance) launch(run func(context.Context) error) {
 		<-done
 		return nil
 	})
-}
-
-// register lists the instance for commands in other terminals.
-func (in *instance) register() error {
-	if in.server == nil || in.server.URL() == "" {
-		return nil
-	}
-	remove, err := register(running{PID: os.Getpid(), Dir: in.server.Dir(), Cluster: in.options.cluster, Started: time.Now().UTC()})
-	if err != nil {
-		return nil // a user without a home can still say --data
-	}
-	in.stops = append(in.stops, remove)
-	return nil
 }
 
 // stop stops the parts in reverse order of starting. It gives up after stopTime.

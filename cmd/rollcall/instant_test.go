@@ -48,7 +48,7 @@ func TestInstant(t *testing.T) {
 }
 
 // TestHolds: an instant is after the event at its position, and after those
-// stored at its very time.
+// stored at its very time, or in its millisecond if it has no more than that.
 func TestHolds(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
@@ -59,11 +59,61 @@ func TestHolds(t *testing.T) {
 		{instant{seq: 7}, events.Event{Seq: 7}, true},
 		{instant{seq: 7}, events.Event{Seq: 8}, false},
 		{instant{time: at}, events.Event{Seq: 1, Stored: at}, true},
-		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(1)}, false},
+		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond - 1)}, true},
+		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond)}, false},
+		{instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(1)}, true},
+		{instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(2)}, false},
 		{instant{}, events.Event{Seq: 1 << 40, Stored: at}, true},
 	} {
 		if got := c.at.holds(c.e); got != c.want {
 			t.Errorf("%v holds #%d of %v: %v", c.at, c.e.Seq, c.e.Stored, got)
+		}
+	}
+}
+
+// TestInstantForms: what the program prints, what people type at night, and
+// what they do not mean.
+//
+// finding U9
+func TestInstantForms(t *testing.T) {
+	zone := time.FixedZone("", 2*60*60)
+	now := time.Date(2026, 3, 1, 3, 30, 0, 0, zone)
+	day := func(d, h, m, s int) time.Time { return time.Date(2026, 3, d, h, m, s, 0, zone) }
+	for at, want := range map[string]time.Time{
+		"now":                            now,
+		"03:12":                          day(1, 3, 12, 0),
+		"03:30":                          now,
+		"3:12":                           day(1, 3, 12, 0),
+		"23:50":                          day(0, 23, 50, 0), // yesterday
+		"03:12:05.5":                     day(1, 3, 12, 5).Add(500 * time.Millisecond),
+		"2026-03-01 01:12:00.250 UTC":    day(1, 3, 12, 0).Add(250 * time.Millisecond),
+		"2026-03-01 01:12 UTC":           day(1, 3, 12, 0),
+		"2026-03-01 01:12:00 GMT":        day(1, 3, 12, 0),
+		"2026-03-01 01:12:00Z":           day(1, 3, 12, 0),
+		"2026-03-01 03:12:00+02:00":      day(1, 3, 12, 0),
+		"2026-03-01T01:12:00.123456789Z": day(1, 3, 12, 0).Add(123456789),
+		"2026-03-01T03:12:00":            day(1, 3, 12, 0),
+		"2026-03-01T03:12":               day(1, 3, 12, 0),
+		"2026-03-01 03:12:00.5":          day(1, 3, 12, 0).Add(500 * time.Millisecond),
+		" 2026-03-01 03:12 ":             day(1, 3, 12, 0),
+		moment{time: now}.String()[len("#0 ("):len("#0 (2026-03-01 01:30:00.000 UTC")]: now,
+	} {
+		got, err := parseInstant(at, now)
+		if err != nil || !got.time.Equal(want) {
+			t.Errorf("%q is %v, %v; want %v", at, got.time, err, want)
+		}
+	}
+	for at, want := range map[string]string{
+		"2026-03-01 03:31":         "in the future",
+		"24:00":                    "no point in time",
+		"03:60":                    "no point in time",
+		"2026-03-01 01:12:00 WXYZ": "no point in time",
+		"Now":                      "no point in time",
+		"@x":                       "it is no id of an event",
+		"@":                        "it is no id of an event",
+	} {
+		if got, err := parseInstant(at, now); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is %v, %v; want %q", at, got, err, want)
 		}
 	}
 }

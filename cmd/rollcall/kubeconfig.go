@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
@@ -26,11 +27,14 @@ type access struct {
 	url   string
 	ca    []byte
 	token string
+
+	origin origin
 }
 
 // into adds the access to a kubeconfig and makes it the current one.
 func (a access) into(c *api.Config) {
-	c.Clusters[a.name] = &api.Cluster{Server: a.url, CertificateAuthorityData: a.ca}
+	c.Clusters[a.name] = &api.Cluster{Server: a.url, CertificateAuthorityData: a.ca,
+		Extensions: map[string]runtime.Object{originName: a.origin.object()}}
 	c.AuthInfos[a.name] = &api.AuthInfo{Token: a.token}
 	c.Contexts[a.name] = &api.Context{Cluster: a.name, AuthInfo: a.name}
 	c.CurrentContext = a.name
@@ -51,6 +55,8 @@ func written(c *api.Config) bool {
 type kubeconfigs struct {
 	file  string // that the user has named; empty: only the one of the data directory
 	merge string // that the context is merged into; empty: none
+
+	origin origin // what is said in all of them
 }
 
 // kubeconfigTargets returns what is written for --kubeconfig and
@@ -128,6 +134,7 @@ func loadKubeconfig(path string) (*api.Config, error) {
 // write writes the kubeconfig of a directory and those that the user has asked
 // for, and returns the one to use.
 func (k kubeconfigs) write(dir string, a access) (use string, err error) {
+	a.origin = k.origin
 	use = filepath.Join(dir, kubeconfigFile)
 	if k.file != "" {
 		use = k.file

@@ -79,7 +79,7 @@ func TestKubeconfigCheck(t *testing.T) {
 		{kubeconfigs{merge: filepath.Join(dir, "none", "k")}, ""},
 	} {
 		err := c.k.check()
-		if (err != nil) != (c.err != "") || err != nil && (!strings.Contains(err.Error(), c.err) || report(&strings.Builder{}, err) != events.ExitInput) {
+		if (err != nil) != (c.err != "") || err != nil && (!strings.Contains(err.Error(), c.err) || report(t.Context(), &strings.Builder{}, err) != events.ExitInput) {
 			t.Errorf("%+v: %v, want %q", c.k, err, c.err)
 		}
 	}

@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -40,6 +43,8 @@ func asKubectl(args []string) (rest []string, own, ok bool) {
 		return args[1:], false, true
 	case len(args) > 1 && args[1] == kubectlName:
 		return args[2:], true, true
+	case len(args) > 2 && args[2] == kubectlName && strings.HasPrefix(args[1], cobra.ShellCompRequestCmd):
+		return slices.Concat(args[1:2], args[3:]), true, true // what a shell asks to complete
 	}
 	return nil, false, false
 }
@@ -70,7 +75,7 @@ func runKubectl(args []string, own bool) {
 // it elsewhere. If there is none, what asks a cluster is refused: the cluster
 // of ~/.kube/config is not meant.
 func aimKubectl(flags *genericclioptions.ConfigFlags) {
-	if os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "" || hasFlag(os.Args, "--kubeconfig") {
+	if hasFlag(os.Args, "--kubeconfig") || os.Getenv(dataVariable) == "" && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "" {
 		return
 	}
 	path, err := instanceKubeconfig()
@@ -90,7 +95,7 @@ type refusing struct{ error }
 
 // RoundTrip implements http.RoundTripper.
 func (r refusing) RoundTrip(*http.Request) (*http.Response, error) {
-	os.Exit(report(os.Stderr, r.error))
+	os.Exit(report(context.Background(), os.Stderr, r.error))
 	return nil, r.error
 }
 
@@ -114,9 +119,9 @@ func instanceKubeconfig() (string, error) {
 	if err := t.resolve(); err != nil {
 		return "", err
 	}
-	path := filepath.Join(t.data, kubeconfigFile)
-	if _, err := os.Stat(path); err != nil {
-		return "", &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is not served", Where: t.data, Why: "it has no " + kubeconfigFile,
+	path := filepath.Join(t.dir, kubeconfigFile)
+	if _, err := os.Stat(path); err != nil || t.dir == "" {
+		return "", &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is not served", Where: cmp.Or(t.dir, withoutUser(t.natsURL)), Why: "it has no " + kubeconfigFile,
 			Do: "start rollcall up without --listen none, or give --kubeconfig", Exit: events.ExitInput}
 	}
 	return path, nil
@@ -125,9 +130,9 @@ func instanceKubeconfig() (string, error) {
 // kubectlCommand is what help shows; main does not come here.
 func (s *session) kubectlCommand() *cobra.Command {
 	return &cobra.Command{Use: "kubectl", Short: "Run the kubectl that is inside, on the running instance", DisableFlagParsing: true,
-		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program. It uses --kubeconfig
-and $KUBECONFIG as any kubectl does; without them it talks to the instance that
-runs, or to that of $` + dataVariable + `, and never to ~/.kube/config.
+		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program. It takes
+--kubeconfig, the instance of $` + dataVariable + `, $KUBECONFIG, or the only instance that
+runs, in this order as all of rollcall, and never ~/.kube/config.
 
 A link named kubectl to this program is the same without that exception.`,
 		Run: func(_ *cobra.Command, args []string) { runKubectl(args, true) }}

@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,9 @@ import (
 // logOptions are the flags of log.
 type logOptions struct {
 	follow    bool
-	from, to  uint64
+	from, to  string
+	since     instant // --from
+	until     instant // --to
 	types     []string
 	daemonSet string
 	format    string
@@ -29,12 +33,18 @@ var logFormats = []string{"text", "json", "jsonl"}
 func (s *session) logCommand() *cobra.Command {
 	var o logOptions
 	c := &cobra.Command{Use: "log", Short: "Tell the one ordered story: every fact, plan and outcome", Args: takes(0, 0),
-		Example: "  rollcall log -f --daemonset kube-system/fluentd\n  rollcall log --from 100 --to 200 --type 'node.*' -o jsonl"}
+		Long: `log tells what is in the log, one line an event and one a command of a plan. With
+-f it goes on until it is stopped.
+
+--from and --to take instants, and what is there belongs to the range.
+
+` + instantForms,
+		Example: "  rollcall log -f --daemonset kube-system/fluentd\n  rollcall log --from 3 --to 20 --type 'node.*' -o jsonl\n  rollcall log --from -5m"}
 	t := addTarget(c)
 	f := c.Flags()
 	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
-	f.Uint64Var(&o.from, "from", 0, "first position")
-	f.Uint64Var(&o.to, "to", 0, "last position")
+	f.StringVar(&o.from, "from", "", "first instant (default: the beginning)")
+	f.StringVar(&o.to, "to", "", "last instant (default: the end)")
 	f.StringArrayVar(&o.types, "type", nil, "only this type, such as pod.created or 'node.*'; may be given several times")
 	f.StringVar(&o.daemonSet, "daemonset", "", "only NAMESPACE/NAME, its plans, pods and revisions")
 	f.StringVarP(&o.format, "output", "o", "text", strings.Join(logFormats, ", "))
@@ -65,10 +75,13 @@ func (o *logOptions) check() error {
 	if o.follow && o.format == "json" {
 		return usageError("E-CLI-FLAG", "-f cannot write one JSON document", "use -o jsonl")
 	}
-	if o.to != 0 && o.from > o.to {
-		return rangeError(fmt.Sprintf("--from %d is after --to %d", o.from, o.to), "give a range that goes forward")
+	if err := checkTypes(o.types); err != nil {
+		return err
 	}
-	o.filter = story.Filter{From: events.Seq(o.from), To: events.Seq(o.to), Types: o.types}
+	if err := o.checkRange(time.Now()); err != nil {
+		return err
+	}
+	o.filter.Types = o.types
 	if o.daemonSet == "" {
 		return nil
 	}
@@ -85,6 +98,39 @@ func (o *logOptions) check() error {
 	return nil
 }
 
+// checkRange reads --from and --to; a 0 is the beginning.
+func (o *logOptions) checkRange(now time.Time) (err error) {
+	for _, f := range []struct {
+		name, text string
+		into       *instant
+	}{{"--from", o.from, &o.since}, {"--to", o.to, &o.until}} {
+		if f.text == "" || f.text == "0" && f.name == "--from" {
+			continue
+		}
+		if *f.into, err = parseInstant(f.text, now); err != nil {
+			return of(f.name, err)
+		}
+	}
+	return o.goesForward()
+}
+
+// goesForward refuses a range that ends before it begins.
+func (o *logOptions) goesForward() error {
+	from, to := o.since, o.until
+	if from.seq > to.seq && to.seq != 0 || from.time.After(to.time) && !to.time.IsZero() {
+		return rangeError(fmt.Sprintf("--from %s is after --to %s", o.from, o.to), "give a range that goes forward")
+	}
+	return nil
+}
+
+// of says which flag an instant that is refused was given with.
+func of(flag string, err error) error {
+	if e := new(events.Error); errors.As(err, &e) {
+		e.Where = flag
+	}
+	return err
+}
+
 func rangeError(what, do string) error {
 	return &events.Error{Code: "E-CLI-RANGE", What: what, Do: do, Exit: events.ExitInput}
 }
@@ -96,10 +142,13 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.filter.From > info.Last && !o.follow {
-		return rangeError(fmt.Sprintf("--from %d is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
+	if err := o.locate(ctx, a); err != nil {
+		return err
 	}
-	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New()}
+	if o.filter.From > info.Last && !o.follow {
+		return rangeError(fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
+	}
+	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), screen: events.NewScreen(), sets: map[events.Key]bool{}}
 	read := a.Read
 	if o.follow {
 		read = a.Tail
@@ -123,8 +172,17 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 				return err
 			}
 		}
-		if o.filter.To != 0 && e.Seq >= o.filter.To {
+		if o.follow && e.Seq == info.Last {
+			_ = s.missing(w, o) // it may yet come
+		}
+		if o.filter.To != 0 && e.Seq >= o.filter.To && (w.settled() || e.Seq >= info.Last) {
 			break
+		}
+	}
+	if !o.follow {
+		p.done()
+		if err := s.missing(w, o); err != nil {
+			return err
 		}
 	}
 	return w.end()
@@ -145,10 +203,16 @@ type logWriter struct {
 	format string
 	filter story.Filter
 	teller *story.Teller
+	screen *events.Screen
 	n      int
+	sets   map[events.Key]bool // the DaemonSets that the log tells of
 }
 
 func (w *logWriter) event(e events.Event) error {
+	e = w.screen.Take(e)
+	if r := events.RefOf(e); r.Kind == events.DaemonSet {
+		w.sets[r.Key] = true
+	}
 	if !w.filter.Wants(e) {
 		w.teller.Observe(e)
 		return nil

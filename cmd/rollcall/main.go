@@ -19,8 +19,28 @@ func main() {
 	if !signal.Ignored(syscall.SIGHUP) { // as under nohup
 		stops = append(stops, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), stops...)
-	// From the first signal on, the next one has its usual effect: the end.
-	context.AfterFunc(ctx, stop)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	stopped := make(chan os.Signal, 1)
+	signal.Notify(stopped, stops...)
+	go func() {
+		by := <-stopped
+		// From the first signal on, the next one has its usual effect: the end.
+		signal.Stop(stopped)
+		cancel(stoppedBy{by})
+	}()
 	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// stoppedBy is the cause of the end of a command that a signal has stopped.
+type stoppedBy struct{ os.Signal }
+
+// Error implements error.
+func (s stoppedBy) Error() string { return "stopped by signal: " + s.String() }
+
+// exit is what shells make of a process that the signal has ended.
+func (s stoppedBy) exit() int {
+	if n, ok := s.Signal.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return exitInterrupted
 }

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"os/user"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -19,6 +20,7 @@ import (
 	"rollcall/projector"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/manifest"
+	"rollcall/testdata/manifests"
 )
 
 // Annotations that up gives to DaemonSets which do not have them.
@@ -81,7 +83,25 @@ func (s foldedStore) View(ctx context.Context, _ events.Seq, f func(gate.Objects
 	return nil
 }
 
+// examplePrefix begins the name of a manifest that is in the program.
+const examplePrefix = "example:"
+
+// readExample returns a manifest that is in the program.
+func readExample(path string) (file, error) {
+	name := strings.TrimPrefix(path, examplePrefix)
+	data, ok := manifests.Read(name)
+	if ok {
+		return file{path, data}, nil
+	}
+	list := "choose from " + strings.Join(manifests.Names(), ", ")
+	return file{}, &events.Error{Code: "E-MAN-FILE", What: fmt.Sprintf("there is no example %q", name), Where: path,
+		Do: suggestion(name, manifests.Names(), list), Exit: events.ExitInput}
+}
+
 func (s *session) readManifest(path string) (file, error) {
+	if strings.HasPrefix(path, examplePrefix) {
+		return readExample(path)
+	}
 	if path != "-" {
 		data, err := gate.ReadManifest(path)
 		return file{path, data}, err

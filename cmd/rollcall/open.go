@@ -28,11 +28,10 @@ func (s *session) openCommand() *cobra.Command {
 directory or beside the instance that runs. Nothing can be changed there. It
 stays until it is stopped, and leaves nothing behind.
 
-An instant is a position (48210, or '#48210' as rollcall log prints it), a time
-(RFC 3339, or a date for its midnight), or how long before now (-5m).`,
+` + instantForms,
 		Example: `  rollcall open --at 48210
   rollcall open --at -5m --data ./cluster`}
-	t := addTarget(c)
+	t := addLogTarget(c)
 	c.Flags().StringVar(&o.at, "at", "", "instant to show (default: the end of the log)")
 	addAPIFlags(c, &o.api)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
@@ -109,6 +108,9 @@ func (s *session) readPast(ctx context.Context, t *target, at instant) (*apiserv
 		return nil, moment{}, err
 	}
 	defer a.close()
+	if at, err = at.locate(ctx, a); err != nil {
+		return nil, moment{}, err
+	}
 	feed := apiserver.NewFeed()
 	m, err := a.foldUntil(ctx, at, feed.Follow)
 	return feed, m, err
@@ -147,6 +149,7 @@ func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.F
 		return fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}
 	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
+	o.api.targets.origin = log.target.origin()
 	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m), Now: m.now,
 		Logs: logsUntil(func() time.Time { return m.now }), Notices: podNotices, Alive: simkubelet.Heartbeat})
 	if err != nil {

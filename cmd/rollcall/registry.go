@@ -1,11 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -17,13 +17,28 @@ import (
 // errNotDir is what the system says of a path that goes through a file.
 const errNotDir = syscall.ENOTDIR
 
-// running is one line of the list of instances of a user: where commands in
-// another terminal find one without being told.
+// running is one entry of the list of instances of a user: where commands in
+// another terminal find one without being told. Its process holds a lock on the
+// entry for as long as it lives, so that one which was killed is known by that,
+// also when another process has got its number.
 type running struct {
 	PID     int       `json:"pid"`
-	Dir     string    `json:"dir"`
+	Dir     string    `json:"dir,omitempty"` // of its data or, with another NATS server, of its API
 	Cluster string    `json:"cluster"`
 	Started time.Time `json:"started"`
+
+	// Where the log is if it is not in Dir.
+	NATSURL   string `json:"natsURL,omitempty"`
+	NATSCreds string `json:"natsCreds,omitempty"`
+}
+
+// String names an instance to choose from.
+func (r running) String() string {
+	at := r.Dir
+	if r.NATSURL != "" {
+		at = withoutUser(r.NATSURL)
+	}
+	return fmt.Sprintf("%s (process %d)", at, r.PID)
 }
 
 // registryDir returns where instances of this user are listed.
@@ -38,8 +53,35 @@ func registryDir() (string, error) {
 	return filepath.Join(dir, "rollcall", "instances"), nil
 }
 
+// register lists the instance for commands in other terminals.
+func (in *instance) register() error {
+	r := running{PID: os.Getpid(), Dir: in.dir, Cluster: in.options.cluster, Started: time.Now().UTC()}
+	switch {
+	case in.server == nil:
+		r.NATSURL, r.NATSCreds = in.options.natsURL, in.options.natsCreds
+	case in.server.URL() == "":
+		return nil
+	default:
+		r.Dir = in.server.Dir()
+	}
+	remove, err := register(r)
+	if err != nil {
+		return nil // a user without a home can still say --data
+	}
+	in.stops = append(in.stops, remove)
+	return nil
+}
+
 // register lists an instance and returns what takes it off the list.
 func register(r running) (remove func() error, err error) {
+	for _, path := range []*string{&r.Dir, &r.NATSCreds} {
+		if *path == "" {
+			continue
+		}
+		if *path, err = filepath.Abs(*path); err != nil {
+			return nil, err
+		}
+	}
 	dir, err := registryDir()
 	if err != nil {
 		return nil, err
@@ -47,15 +89,36 @@ func register(r running) (remove func() error, err error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	path := filepath.Join(dir, strconv.Itoa(r.PID)+".json")
-	if err := saveJSON(path, r); err != nil {
+	// Nobody sees the entry before it is locked and whole.
+	f, err := os.CreateTemp(dir, fmt.Sprintf(".%d-", r.PID))
+	if err != nil {
 		return nil, err
 	}
-	return func() error { return os.Remove(path) }, nil
+	path := filepath.Join(dir, strings.TrimPrefix(filepath.Base(f.Name()), ".")+".json")
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if err == nil {
+		err = writeJSON(f, r)
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(f.Name()), f.Close())
+	}
+	return func() error { return errors.Join(os.Remove(path), f.Close()) }, nil
 }
 
-// instances returns who is listed and still runs, by process. Entries of
-// processes that were killed are removed.
+func writeJSON(f *os.File, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(b, '\n'))
+	return err
+}
+
+// instances returns who is listed and still runs, by process. What those that
+// were killed have left is removed.
 func instances() []running {
 	dir, err := registryDir()
 	if err != nil {
@@ -67,24 +130,54 @@ func instances() []running {
 	}
 	var found []running
 	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		var r running
-		if ok, err := loadJSON(path, &r); !ok || err != nil {
-			continue
-		}
-		if _, err := natsd.Attach(r.Dir); err != nil {
-			if gone(r.PID) {
-				_ = os.Remove(path)
+		if !strings.HasPrefix(e.Name(), ".") {
+			if r, ok := listedAs(filepath.Join(dir, e.Name())); ok {
+				found = append(found, r)
 			}
-			continue
 		}
-		found = append(found, r)
 	}
 	return found
 }
 
-// gone reports whether there is no process of this number.
-func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+// listedAs reads an entry. ok is false if its instance has ended, or cannot be
+// reached.
+func listedAs(path string) (r running, ok bool) {
+	f, err := os.Open(path)
+	if err != nil {
+		return r, false
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	if found, err := loadJSON(path, &r); !found || err != nil {
+		r = running{}
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
+		_ = os.Remove(path) // whose lock is free has ended
+		if r.NATSURL != "" {
+			forgetCredentials(r.Dir)
+		}
+		return r, false
+	}
+	if r.NATSURL != "" {
+		return r, true
+	}
+	_, err = natsd.Attach(r.Dir)
+	return r, err == nil
+}
+
+// forgetCredentials removes the directory in which an instance kept nothing but
+// how to reach its API.
+func forgetCredentials(dir string) {
+	if dir == "" {
+		return
+	}
+	for _, name := range []string{kubeconfigFile, tokenFile, caFile, servingFile} {
+		_ = os.Remove(filepath.Join(dir, name))
+	}
+	_ = os.Remove(dir) // if something else is in it, it stays
+}
+
+// maxNamed is how many instances an error names.
+const maxNamed = 5
 
 // onlyInstance returns the one instance that runs, or asks which.
 func onlyInstance() (running, error) {
@@ -96,10 +189,13 @@ func onlyInstance() (running, error) {
 	case 1:
 		return found[0], nil
 	}
-	var dirs []string
-	for _, r := range found {
-		dirs = append(dirs, fmt.Sprintf("%s (process %d)", r.Dir, r.PID))
+	var names []string
+	for _, r := range found[:min(len(found), maxNamed)] {
+		names = append(names, r.String())
+	}
+	if more := len(found) - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return running{}, &events.Error{Code: "E-CLI-INSTANCE", What: fmt.Sprintf("%d instances are running", len(found)),
-		Why: strings.Join(dirs, ", "), Do: "choose one with --data", Exit: events.ExitInput}
+		Why: strings.Join(names, ", "), Do: "choose one with --data, --nats-url, or the export line that it printed", Exit: events.ExitInput}
 }

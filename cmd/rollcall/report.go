@@ -5,26 +5,25 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
+	"syscall"
 
 	"rollcall/events"
 )
 
-// errHelpShown ends a command that had nothing to do and has said so.
-var errHelpShown = errors.New("help was shown")
+// exitInterrupted is the exit code of a command that was stopped by Ctrl-C.
+const exitInterrupted = 128 + int(syscall.SIGINT)
 
 // errClosedPipe ends a command whose reader has gone away.
 var errClosedPipe = errors.New("the reader of the output has gone")
 
-// report writes err as one line and returns the exit code. Who has closed the
-// output, or stopped the command, knows why it ended.
-func report(stderr io.Writer, err error) int {
+// report writes err, with which a command of ctx has ended, as one line and
+// returns the exit code. Who has closed the output, or stopped the command,
+// knows why it ended.
+func report(ctx context.Context, stderr io.Writer, err error) int {
 	var e *events.Error
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errHelpShown):
-		return events.ExitInput
 	case errors.Is(err, errClosedPipe):
 		return events.ExitFailure
 	case errors.As(err, &e):
@@ -35,8 +34,14 @@ func report(stderr io.Writer, err error) int {
 		return e.Exit
 	case errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "error: E-CLI-STOPPED: stopped before it was done")
-		return events.ExitFailure
+		if by := (stoppedBy{}); errors.As(context.Cause(ctx), &by) {
+			return by.exit()
+		}
+		return exitInterrupted
+	case errors.Is(err, context.DeadlineExceeded):
+		fmt.Fprintln(stderr, (&events.Error{Code: "error: E-CLI-TIMEOUT", What: err.Error()}).Error())
+		return events.ExitTimeout
 	}
-	fmt.Fprintln(stderr, "error: E-CLI-FAILED: "+strings.Join(strings.Fields(err.Error()), " "))
+	fmt.Fprintln(stderr, (&events.Error{Code: "error: E-CLI-FAILED", What: err.Error()}).Error())
 	return events.ExitFailure
 }

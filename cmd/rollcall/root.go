@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -16,15 +15,15 @@ import (
 
 // run is the program: it returns the exit code. ctx ends long commands cleanly.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	ctx, cancel := context.WithCancelCause(ctx)
+	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	out := newOutput(stdout, cancel)
 	s := &session{in: stdin, out: out, err: stderr}
-	err := s.execute(ctx, args)
+	err := s.execute(inner, args)
 	if failed := out.failure(); failed != nil {
 		err = failed
 	}
-	return report(stderr, err)
+	return report(ctx, stderr, err)
 }
 
 // session is what every command works with.
@@ -67,7 +66,7 @@ decision is in one order in NATS JetStream, to be read, followed and decided aga
 
 Begin with
 
-  rollcall up --nodes 50 -f testdata/manifests/fluentd.yaml
+  rollcall up --nodes 50 -f example:fluentd
 
 and, while it runs, in another terminal
 
@@ -76,12 +75,15 @@ and, while it runs, in another terminal
 
 or point any kubectl at it with the line that up prints.`,
 		s.upCommand(), s.applyCommand(), s.getCommand(), s.rolloutCommand(), s.setCommand(), s.nodeCommand(), s.deleteCommand(),
-		s.logCommand(), s.verifyCommand(), s.kubectlCommand(), s.openCommand(), s.versionCommand(), s.exitCodesTopic())
+		s.logCommand(), s.verifyCommand(), s.kubectlCommand(), s.openCommand(), s.versionCommand(),
+		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(s.helpCommand(root))
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = versionText()
+	root.SetVersionTemplate("{{.Version}}")
 	forbidRepeats(root)
+	completed(root)
 	return root
 }
 
@@ -92,11 +94,7 @@ func (s *session) group(use, short, long string, under ...*cobra.Command) *cobra
 			if len(args) > 0 {
 				return unknownCommand(c, args[0])
 			}
-			c.SetOut(s.err)
-			if err := c.Help(); err != nil {
-				return err
-			}
-			return errHelpShown
+			return c.Help()
 		}}
 	c.AddCommand(under...)
 	return c
@@ -119,37 +117,6 @@ func suggestion(name string, names []string, otherwise string) string {
 		return "did you mean " + near[0] + "?"
 	}
 	return otherwise
-}
-
-// helpCommand is cobra's, but refuses what it does not know.
-func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
-	return &cobra.Command{Use: "help [COMMAND]", Short: "Help about a command or a topic",
-		RunE: func(_ *cobra.Command, args []string) error {
-			c, rest, err := root.Find(args)
-			if err != nil {
-				return err
-			}
-			if len(rest) > 0 {
-				return unknownCommand(c, rest[0])
-			}
-			c.InitDefaultHelpFlag()
-			return c.Help()
-		}}
-}
-
-func (s *session) exitCodesTopic() *cobra.Command {
-	return &cobra.Command{Use: "exit-codes", Short: "What the exit codes mean", Long: strings.TrimSpace(`
-0  done; up: it was stopped, or with --once every DaemonSet is rolled out
-1  it was tried and did not work; verify found a difference; the output could not be written
-2  bad input: a flag, an argument, a manifest, a name that does not exist; nothing was done
-3  the log is damaged or not readable, or up --once ended with a stalled rollout
-4  another process holds the data directory
-
-Those of rollcall kubectl are kubectl's, but for 2 without a cluster to ask.
-
-Every error is one line on standard error:
-
-  error: CODE: what is wrong (where): why; what to do`)}
 }
 
 // takes refuses another number of arguments than those named in the command's

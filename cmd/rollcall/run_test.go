@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/projector/story"
 )
 
 // sandbox keeps what a test leaves in directories of its own, and returns that
@@ -76,6 +78,19 @@ func TestRefusals(t *testing.T) {
 		{"open", "E-CLI-INSTANCE", "no instance is running"},
 		{"up here", "E-CLI-ARGS", `does not take "here"`},
 		{"log --from 10 --to 5", "E-CLI-RANGE", "--from 10 is after --to 5"},
+		{"log --from -1", "E-CLI-INSTANT", "(--from)"},
+		{"log --to later", "E-CLI-INSTANT", "(--to)"},
+		{"log --type pod.create", "E-CLI-TYPE", "did you mean pod.created"},
+		{"log --type pods", "E-CLI-TYPE", "pod.*"},
+		{"log --type pod", "E-CLI-TYPE", "pod.*"},
+		{"log --type x*", "E-CLI-TYPE", "such as pod.created"},
+		{"log --type Pod.created", "E-CLI-TYPE", "did you mean pod.created"},
+		{"help E-CLI-FLAGG", "E-CLI-COMMAND", "did you mean E-CLI-FLAG?"},
+		{"help example:fluent", "E-MAN-FILE", "did you mean fluentd?"},
+		{"up -f example:", "E-MAN-FILE", "choose from fluentd, "},
+		{"up -f example:ngnix", "E-MAN-FILE", "did you mean nginx?"},
+		{"log --kubeconfig k --data d", "E-CLI-FLAG", "exclude each other"},
+		{"log --kubeconfig none", "E-CLI-INSTANCE", "the kubeconfig is not there (--kubeconfig none)"},
 		{"log -f -o json", "E-CLI-FLAG", "use -o jsonl"},
 		{"get nodse", "E-CLI-RESOURCE", "did you mean node?"},
 		{"get pods a node/b", "E-CLI-ARGS", "another kind"},
@@ -100,26 +115,41 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestHelp holds where help goes: asked for, to the output; else to standard
-// error, as bad input (C1).
+// TestHelp: help is an answer: on the output, with exit code 0, also that of a
+// command that only has commands under it.
+//
+// finding U12
 func TestHelp(t *testing.T) {
-	for _, c := range []struct {
-		args string
-		code int
-	}{{"", 2}, {"node", 2}, {"rollout", 2}, {"--help", 0}, {"up --help", 0}, {"help node add", 0}, {"help exit-codes", 0}} {
+	for _, args := range []string{"", "node", "rollout", "--help", "up --help", "help", "help node add", "help exit-codes", "help codes", "help examples",
+		"help E-CLI-FLAG", "help e-log-gap", "help example:fluentd", "--version", "version", "completion bash", "completion zsh", "completion fish", "completion powershell"} {
 		var out, errs bytes.Buffer
-		code := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), &out, &errs)
-		help, other := out.String(), errs.String()
-		if c.code != 0 {
-			help, other = other, help
-		}
-		if code != c.code || help == "" || other != "" {
-			t.Errorf("rollcall %s: exit code %d, want %d; output %q, error %q", c.args, code, c.code, out.String(), errs.String())
+		code := run(t.Context(), strings.Fields(args), strings.NewReader(""), &out, &errs)
+		if code != 0 || out.Len() == 0 || errs.Len() > 0 {
+			t.Errorf("rollcall %s: exit code %d, output %.100q, error %q", args, code, out.String(), errs.String())
 		}
 	}
 }
 
+// TestVersionText: what is asked for in a report of a bug is there, and the commit
+// is not made up.
+//
+// finding U12
+func TestVersionText(t *testing.T) {
+	for _, want := range []string{"rollcall ", "\ncommit unknown", "\nKubernetes " + kubernetesVersion, "\nnats-server 2.", "\nGo go1."} {
+		if text := versionText(); !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	defer func(v, c string) { buildVersion, buildCommit = v, c }(buildVersion, buildCommit)
+	buildVersion, buildCommit = "v9", "abc"
+	if text := versionText(); !strings.HasPrefix(text, "rollcall v9\ncommit abc\n") {
+		t.Errorf("what the linker was told is not printed:\n%s", text)
+	}
+}
+
 // TestReport holds the line and the exit code of every class of error.
+//
+// finding U12
 func TestReport(t *testing.T) {
 	for _, c := range []struct {
 		err  error
@@ -131,13 +161,28 @@ func TestReport(t *testing.T) {
 		{&events.Error{Code: "E-X", What: "w"}, 1, "error: E-X: w\n"},
 		{errors.Join(errors.New("around"), &events.Error{Code: "E-X", What: "two\nlines", Exit: 3}), 3, "error: E-X: two lines\n"},
 		{errors.New("some\n\tthing"), 1, "error: E-CLI-FAILED: some thing\n"},
-		{context.Canceled, 1, "error: E-CLI-STOPPED: stopped before it was done\n"},
+		{context.Canceled, 130, "error: E-CLI-STOPPED: stopped before it was done\n"},
+		{fmt.Errorf("look at it: %w", context.DeadlineExceeded), 124, "error: E-CLI-TIMEOUT: look at it: context deadline exceeded\n"},
+		{story.ErrRolloutTimeout, 124, "error: E-CLI-TIMEOUT: timed out waiting for the condition\n"},
 		{errClosedPipe, 1, ""},
-		{errHelpShown, 2, ""},
 	} {
 		var errs bytes.Buffer
-		if code := report(&errs, c.err); code != c.code || errs.String() != c.line {
+		if code := report(t.Context(), &errs, c.err); code != c.code || errs.String() != c.line {
 			t.Errorf("%v: exit code %d, %q; want %d, %q", c.err, code, errs.String(), c.code, c.line)
+		}
+	}
+}
+
+// TestReportOfSignals: the exit code of what was stopped is what a shell makes
+// of the signal.
+//
+// finding U12
+func TestReportOfSignals(t *testing.T) {
+	for signal, want := range map[os.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGHUP: 129} {
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cancel(stoppedBy{signal})
+		if code := report(ctx, io.Discard, ctx.Err()); code != want {
+			t.Errorf("%v gives exit code %d, want %d", signal, code, want)
 		}
 	}
 }
@@ -198,7 +243,7 @@ func TestStop(t *testing.T) {
 		line string
 	}{
 		{[]string{"up", "--nodes", "4"}, "Stop     Ctrl-C", 0, ""},
-		{[]string{"up", "--nodes", "4", "--once", "-f", "-"}, "daemonset.planned", 1, "error: E-CLI-STOPPED: stopped before it was done\n"},
+		{[]string{"up", "--nodes", "4", "--once", "-f", "-"}, "daemonset.planned", 130, "error: E-CLI-STOPPED: stopped before it was done\n"},
 	} {
 		tmp := sandbox(t)
 		ctx, cancel := context.WithCancel(t.Context())

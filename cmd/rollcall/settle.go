@@ -25,12 +25,12 @@ const (
 // settled waits until every DaemonSet is rolled out, or stalled, and names
 // those that are stalled.
 func (in *instance) settled(ctx context.Context, v *viewer) error {
-	began := time.Now()
+	began, from := time.Now(), in.state.Now()
 	joined := false
 	for {
 		// A node that has not joined may want pods later: it is too early to say.
 		joined = joined || in.joined() || time.Since(began) > in.options.deadline
-		open, stalled := in.unsettled(began)
+		open, stalled := in.unsettled(from)
 		switch {
 		case !joined || open > 0:
 		case len(stalled) > 0:
@@ -80,13 +80,14 @@ func (in *instance) joined() (all bool) {
 }
 
 // unsettled counts the DaemonSets that are under way, and names the stalled.
+// began is in log time.
 func (in *instance) unsettled(began time.Time) (open int, stalled []string) {
-	in.state.Read(func(s *projector.State) {
+	in.state.ReadNow(func(s *projector.State, now time.Time) {
 		for _, d := range s.DaemonSets() {
 			if rolledOut(s, d) {
 				continue
 			}
-			if why := stall(d, began, time.Now()); why != "" {
+			if why := stall(d, began, now); why != "" {
 				stalled = append(stalled, fmt.Sprintf("%s: %s", d.Key, why))
 				continue
 			}

@@ -17,7 +17,6 @@ import (
 const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
-// A lease says nothing after the process, so that its board is in memory.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
 		Unattended: unattended(in.options.controls)}
@@ -25,7 +24,7 @@ func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 		into *events.Board
 		o    stream.BoardOptions
 	}{
-		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: true}},
+		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: in.options.memory}},
 		{&c.Events, stream.BoardOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
 	} {
 		board, err := stream.OpenBoard(ctx, in.nc, in.subjects, b.o)

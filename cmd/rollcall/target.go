@@ -1,13 +1,16 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"rollcall/events"
 	"rollcall/events/natsd"
@@ -21,50 +24,85 @@ const dataVariable = "ROLLCALL_DATA"
 
 // target says which cluster a command is about.
 type target struct {
-	data      string
-	natsURL   string
-	natsCreds string
-	cluster   string
+	data       string
+	natsURL    string
+	natsCreds  string
+	kubeconfig string
+	cluster    string
+
+	dir string // of the instance, if it is known
 }
 
 // addTarget gives a command the flags that choose a cluster.
 func addTarget(c *cobra.Command) *target {
+	t := addLogTarget(c)
+	c.Flags().StringVar(&t.kubeconfig, "kubeconfig", "", "kubeconfig that rollcall wrote for the cluster (default $KUBECONFIG)")
+	return t
+}
+
+// addLogTarget is addTarget for a command that writes a kubeconfig.
+func addLogTarget(c *cobra.Command) *target {
 	t := &target{}
 	f := c.Flags()
-	f.StringVar(&t.data, "data", "", "data directory of the cluster (default $"+dataVariable+", else that of the only instance that runs)")
+	f.StringVar(&t.data, "data", "", "data directory of the cluster (default $"+dataVariable+", else that of $KUBECONFIG, else of the only instance that runs)")
 	f.StringVar(&t.natsURL, "nats-url", "", "NATS server of the cluster")
 	f.StringVar(&t.natsCreds, "nats-creds", "", "credentials file for --nats-url")
 	f.StringVar(&t.cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+defaultCluster+")")
 	return t
 }
 
-// resolve finds the data directory and the cluster's name where they are not given.
+// resolve finds the cluster where it is not given: by $ROLLCALL_DATA, by
+// $KUBECONFIG, or because only one instance runs.
 func (t *target) resolve() error {
-	if t.natsURL != "" && t.data != "" {
-		return usageError("E-CLI-FLAG", "--data and --nats-url exclude each other", "give one of them")
+	given := [][2]string{{"--data", t.data}, {"--nats-url", t.natsURL}, {"--kubeconfig", t.kubeconfig}}
+	given = slices.DeleteFunc(given, func(f [2]string) bool { return f[1] == "" })
+	if len(given) > 1 {
+		return usageError("E-CLI-FLAG", given[0][0]+" and "+given[1][0]+" exclude each other", "give one of them")
 	}
-	if t.natsURL == "" && t.data == "" {
+	if len(given) == 0 {
 		t.data = os.Getenv(dataVariable)
 	}
-	if t.natsURL == "" && t.data == "" {
+	switch {
+	case t.data != "" || t.natsURL != "":
+	case t.kubeconfig != "" || os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "":
+		if err := t.follow(t.kubeconfig); err != nil {
+			return err
+		}
+		t.kubeconfig = "" // it has said all that it knows
+	default:
 		r, err := onlyInstance()
 		if err != nil {
 			return err
 		}
-		t.data = r.Dir
+		t.dir, t.natsURL, t.natsCreds = r.Dir, r.NATSURL, r.NATSCreds
+		if t.natsURL == "" {
+			t.data = r.Dir
+		}
+		t.cluster = cmp.Or(t.cluster, r.Cluster)
 	}
-	if t.cluster != "" {
-		return nil
-	}
-	t.cluster = defaultCluster
+	return t.identify()
+}
+
+// identify completes the name of the cluster, and refuses one that the data
+// directory does not have.
+func (t *target) identify() error {
 	if t.data == "" {
+		t.cluster = cmp.Or(t.cluster, defaultCluster)
 		return nil
 	}
+	t.dir = cmp.Or(t.dir, t.data)
 	f, found, err := loadFounding(t.data)
-	if err == nil && found {
-		t.cluster = f.Cluster
+	if err != nil {
+		return err
 	}
-	return err
+	if !found {
+		f.Cluster = defaultCluster
+	}
+	t.cluster = cmp.Or(t.cluster, f.Cluster)
+	if found && t.cluster != f.Cluster {
+		return otherCluster(t.data, f.Cluster, t.cluster)
+	}
+	return nil
 }
 
 // reach connects to the instance, or to the server that is named.

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"rollcall/events"
 	"rollcall/projector"
 )
 
@@ -83,10 +86,33 @@ func (s *session) farewell(in *instance) error {
 		s.out.printf("stopped at #%d; the log is kept: go on with  %s up --data %s\n", at, self(), o.data)
 	case o.memory:
 		s.out.printf("stopped at #%d; nothing is kept\n", at)
+	case in.kept:
+		dir := quoteShell(in.server.Dir())
+		s.out.printf("stopped at #%d; the log is kept, to see why:\n  %[2]s log --data %[3]s\n  %[2]s verify --data %[3]s\n  %[2]s up --data %[3]s\n", at, self(), dir)
 	default:
 		s.out.printf("stopped at #%d; the temporary log is deleted: keep the next one with --data DIR\n", at)
 	}
 	return s.out.failure()
+}
+
+// keep leaves the temporary log of an up that has failed with err where it is,
+// and adds to err where that is. What was stopped, or refused, needs none.
+func (in *instance) keep(err error) error {
+	var e *events.Error
+	own := errors.As(err, &e)
+	if err == nil || errors.Is(err, context.Canceled) || own && e.Exit == events.ExitInput ||
+		in.server == nil || in.options.data != "" || in.options.memory {
+		return err
+	}
+	in.server.Keep()
+	in.kept = true
+	if !own {
+		return err
+	}
+	more := *e
+	more.Do = strings.TrimPrefix(e.Do+"; ", "; ") + "what happened is in its log: rollcall log --data " + quoteShell(in.server.Dir())
+	more.Err = err
+	return &more
 }
 
 // printSummary says what an up with --once has done.

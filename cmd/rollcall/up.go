@@ -62,9 +62,11 @@ system or on that of --listen, and prints the line that points kubectl at it
 when the nodes and what the manifests say are there.
 With --once it does so only if --listen or --kubeconfig is given.
 
-With --data the log is kept, and the next up on the same directory goes on from it.`,
-		Example: `  rollcall up --nodes 50 -f testdata/manifests/fluentd.yaml
-  rollcall up --data ./cluster -f agent.yaml --once`,
+With --data the log is kept, and the next up on the same directory goes on from
+it. Without, it is deleted at the end, unless up has failed: then it says where
+the log is, and how to read it.`,
+		Example: `  rollcall up --nodes 50 -f example:fluentd
+  rollcall up --data ./cluster -f example:nginx --once`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.nodesGiven = c.Flags().Changed("nodes")
 			if err := o.check(c); err != nil {
@@ -77,9 +79,9 @@ With --data the log is kept, and the next up on the same directory goes on from 
 		}}
 	f := c.Flags()
 	f.IntVar(&o.nodes, "nodes", 3, "simulated nodes of a new cluster")
-	f.StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply; may be given several times, - is standard input")
+	f.StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply, or an example such as "+examplePrefix+"fluentd; may be given several times, - is standard input")
 	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
-	f.StringVar(&o.data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end)")
+	f.StringVar(&o.data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end if nothing fails)")
 	f.BoolVar(&o.memory, "memory", false, "keep the log in memory only")
 	f.StringVar(&o.durability, "durability", "", "sync: every write survives a power cut; relaxed: the last two minutes may be lost (default sync with --data, else relaxed)")
 	f.BoolVar(&o.once, "once", false, "end when every DaemonSet is rolled out or stalled")
@@ -217,7 +219,8 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	if err == nil {
 		s.printSummary(in, v, began)
 	}
-	return errors.Join(stopped(o, err), in.stop(), s.farewell(in))
+	err = in.keep(stopped(o, err))
+	return errors.Join(err, in.stop(), s.farewell(in))
 }
 
 // startTime is after how long a small cluster has started and rolled out.

@@ -2,19 +2,23 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/spf13/cobra"
 
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/projector/story"
 )
 
 func (s *session) verifyCommand() *cobra.Command {
 	c := &cobra.Command{Use: "verify", Short: "Decide every recorded plan again and compare", Args: takes(0, 0),
 		Long: `verify decides every plan of the log again from the state and the time that it was
-decided from. It prints how many there are and exits 0 if all come out the same,
-else it reports the first difference and exits 1.`}
+decided from, and goes on after a difference from what the log says. It prints how
+many there are and exits 0 if all come out the same, else it lists the differences
+and exits 1. A plan that is quarantined, because it is a copy or forged, is a
+difference; other events that are quarantined are listed and are none.`}
 	t := addTarget(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		a, err := t.open(c.Context(), s)
@@ -33,17 +37,45 @@ func (s *session) verify(ctx context.Context, a *archive) error {
 		return err
 	}
 	p := a.counting("deciding again, reading the log twice", 2*info.Last)
-	equal, diff, err := replay.Verify(ctx, countedReader{a, p})
+	r, err := replay.Verify(ctx, countedReader{a, p})
 	p.done()
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case diff != nil:
-		return &events.Error{Code: "E-VERIFY-DIFFERENT", What: "a recorded plan is decided otherwise", Why: diff.String(),
-			Do: "use the program that wrote the log, or report a bug", Exit: events.ExitFailure}
 	}
-	s.out.printf("%s up to #%d decided again, all the same\n", plural(equal, "plan"), info.Last)
-	return nil
+	return s.verified(r, info.Last)
+}
+
+// maxVerified is how many differences, and how many quarantined events, verify
+// prints.
+const maxVerified = 20
+
+// verified prints what came of it.
+func (s *session) verified(r replay.Report, last events.Seq) error {
+	for i, q := range r.Passed {
+		if i == maxVerified {
+			break
+		}
+		s.out.printf("%s\n", story.Quarantined(q.Seq, q.Type, q.Ref, q.Code, q.Why))
+	}
+	if more := r.Quarantined - min(len(r.Passed), maxVerified); more > 0 {
+		s.out.printf("and %s more quarantined; rollcall log shows them\n", plural(more, "event"))
+	}
+	if r.Different == 0 {
+		s.out.printf("%s up to #%d decided again, all the same\n", plural(r.Equal, "plan"), last)
+		return nil
+	}
+	for i, d := range r.Differences {
+		if i == maxVerified {
+			break
+		}
+		s.out.printf("%s\n", d)
+	}
+	if more := r.Different - min(len(r.Differences), maxVerified); more > 0 {
+		s.out.printf("and %d more\n", more)
+	}
+	why := fmt.Sprintf("%d of %d, the first: %s", r.Different, r.Equal+r.Different, r.First())
+	return &events.Error{Code: "E-VERIFY-DIFFERENT", What: "recorded plans are decided otherwise", Why: why,
+		Do: "use the program that wrote the log, or report a bug; a quarantined plan was not decided by a controller: see rollcall log", Exit: events.ExitFailure}
 }
 
 // countedReader tells how far a log is read.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"runtime"
 	"runtime/debug"
 
@@ -10,20 +11,50 @@ import (
 	"rollcall/events"
 )
 
+// buildVersion and buildCommit are for builds that know better than the sources: with
+// -ldflags '-X main.buildVersion=v1.2.3 -X main.buildCommit=...'.
+var buildVersion, buildCommit string
+
 func (s *session) versionCommand() *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Print the versions of what is inside", Args: takes(0, 0),
+	return &cobra.Command{Use: "version", Short: "Print the versions of what is inside, as --version does", Args: takes(0, 0),
 		RunE: func(*cobra.Command, []string) error {
-			s.out.printf("rollcall %s\nGo %s\nnats-server %s\nwire %d\n", moduleVersion(), runtime.Version(), server.VERSION, events.WireVersion)
+			s.out.printf("%s", versionText())
 			return nil
 		}}
 }
 
-// moduleVersion is the version that the program was built at, or the revision
-// of its sources.
-func moduleVersion() string {
+// versionText is one line for each thing inside.
+func versionText() string {
+	v, c := built()
+	return fmt.Sprintf("rollcall %s\ncommit %s\nKubernetes %s\nnats-server %s\nGo %s %s/%s\nwire %d\n",
+		v, c, kubernetesVersion, server.VERSION, runtime.Version(), runtime.GOOS, runtime.GOARCH, events.WireVersion)
+}
+
+// built returns the version that the program was built at and the commit of its
+// sources. go run, go test, and go build -buildvcs=false do not know the commit.
+func built() (v, c string) {
+	v, c = buildVersion, buildCommit
 	info, ok := debug.ReadBuildInfo()
-	if !ok || info.Main.Version == "" {
-		return "(unknown)"
+	if ok && v == "" {
+		v = info.Main.Version
 	}
-	return info.Main.Version
+	if v == "" {
+		v = "(devel)"
+	}
+	if c != "" {
+		return v, c
+	}
+	settings := map[string]string{}
+	if ok {
+		for _, s := range info.Settings {
+			settings[s.Key] = s.Value
+		}
+	}
+	switch c = settings["vcs.revision"]; {
+	case c == "":
+		return v, "unknown (go run does not record it)"
+	case settings["vcs.modified"] == "true":
+		c += ", with changes"
+	}
+	return v, c
 }

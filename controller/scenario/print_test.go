@@ -305,7 +305,7 @@ func (w *world) doRevisions(c *command) {
 }
 
 func (w *world) doQuarantine(*command) {
-	list, n := w.state.Quarantine()
+	n, list := w.state.Quarantined()
 	w.printf("%d quarantined", n)
 	for _, q := range list {
 		w.printf("#%d %s %s", q.Seq, q.Code, q.Why)

@@ -244,14 +244,14 @@ func (w *world) finish() {
 	}
 	// The context of the test is done when its clean-up runs.
 	ctx := context.WithoutCancel(w.t.Context())
-	equal, diff, err := replay.Verify(ctx, w.log)
+	again, err := replay.Verify(ctx, w.log)
 	switch {
 	case err != nil:
 		w.t.Errorf("%s: verify: %v", w.where, err)
-	case diff != nil:
-		w.t.Errorf("%s: decided again, a plan is another: %s", w.where, diff)
-	case equal != w.plans:
-		w.t.Errorf("%s: %d plans were verified, %d are in the log", w.where, equal, w.plans)
+	case again.Different > 0:
+		w.t.Errorf("%s: decided again, a plan is another: %s", w.where, again.First())
+	case again.Equal != w.plans:
+		w.t.Errorf("%s: %d plans were verified, %d are in the log", w.where, again.Equal, w.plans)
 	}
 	w.refold(ctx)
 }

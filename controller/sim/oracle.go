@@ -60,12 +60,15 @@ func (h *History) audit() *Violation {
 
 // decideAgain decides every plan again and looks at what was never answered.
 func (h *History) decideAgain(b *books) *Violation {
-	_, diff, err := replay.Verify(context.Background(), h.log)
-	switch {
+	again, err := replay.Verify(context.Background(), h.log)
+	switch diff := again.First(); {
 	case err != nil:
 		return violation("L4", h.last(), "verify: %v", err)
 	case diff != nil:
 		return violation("L4", diff.Seq, "decided again: %v", diff)
+	case again.Quarantined > 0:
+		q := again.Passed[0]
+		return violation("L11", q.Seq, "nothing of it is forged, and it is quarantined: %s: %s", q.Code, q.Why)
 	}
 	for _, c := range b.open {
 		if h.broken == nil {

@@ -249,7 +249,7 @@ func (h *History) check(s *projector.State) {
 	}
 	if err := s.Check(); err != nil {
 		h.broken = violation("CHECK", s.Seq(), "%v", err)
-	} else if q, n := s.Quarantine(); n > 0 {
+	} else if n, q := s.Quarantined(); n > 0 {
 		h.broken = violation("L11", q[0].Seq, "quarantined: %s %s", q[0].Code, q[0].Why)
 	}
 }

@@ -148,7 +148,7 @@ func (l *Log) store(x events.Expect, recs []encoded) (events.Seq, error) {
 func (l *Log) at(seq events.Seq) events.Event {
 	r := l.records[seq-1]
 	e := events.Decode(r.raw)
-	e.Seq, e.Stored = seq, r.stored
+	e.Seq, e.Stored, e.Subject = seq, r.stored, r.subject
 	return e
 }
 

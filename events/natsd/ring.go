@@ -14,18 +14,22 @@ const ringSize = 100
 // ring keeps the last warnings and errors of a server and passes them on. It
 // is the server's logger; what is less than a warning is dropped.
 type ring struct {
-	to *slog.Logger
+	to   *slog.Logger
+	also func(line string) // told of each line; must not wait for the server
 
 	mu   sync.Mutex
 	kept []string
 }
 
-func newRing(to *slog.Logger) *ring { return &ring{to: to} }
+func newRing(to *slog.Logger, also func(string)) *ring { return &ring{to: to, also: also} }
 
 func (r *ring) keep(level slog.Level, format string, v ...any) {
 	line := fmt.Sprintf(format, v...)
 	if r.to != nil {
 		r.to.Log(context.Background(), level, line, "from", "nats-server")
+	}
+	if r.also != nil {
+		r.also(line)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -5,7 +5,8 @@
 // and two processes on one store both acknowledge and one loses. rollcall
 // connects in process with all rights; everybody else connects to a loopback
 // port with generated credentials that may ask the gate and read the log, and
-// may not write it.
+// may not write it nor leave anything in the server. Port and credentials are
+// the same after a restart on the same directory.
 //
 // It installs no signal handler and writes nothing to the standard streams.
 package natsd
@@ -50,6 +51,7 @@ type Options struct {
 	Dir        string // data directory; empty: a temporary one that Close removes
 	Durability Durability
 	Listen     string       // loopback host:port, port 0 for any; empty or NoListen: none
+	Users      []string     // who gets credentials; nobody: DefaultUser
 	Cluster    string       // whose log and gate the credentials are for
 	Log        *slog.Logger // takes the server's warnings and errors; may be nil
 }
@@ -63,7 +65,10 @@ type Server struct {
 	password string // of the user inside
 	readOnly bool
 	log      *ring
+	rescue   rescue
 	closing  sync.Once
+
+	syncAlways bool
 }
 
 // Start starts a server and waits until it takes connections. The server runs
@@ -96,13 +101,24 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{dir: o.Dir, readOnly: readOnly, log: newRing(o.Log), password: rand.Text()}
+	if len(o.Users) == 0 {
+		o.Users = []string{DefaultUser}
+	}
+	if err := checkUsers(o.Users); err != nil {
+		return nil, err
+	}
+	s := &Server{dir: o.Dir, readOnly: readOnly, password: rand.Text(), syncAlways: o.Durability == Sync,
+		rescue: rescue{stop: make(chan struct{})}}
+	s.log = newRing(o.Log, s.heard)
 	if err := s.hold(ctx); err != nil {
 		return nil, err
 	}
-	outside := rand.Text()
-	opts := serverOptions(o, s.dir, at)
-	users, account := users(subjects, s.password, outside, readOnly)
+	id, err := loadIdentity(s.dir, o.Users)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	opts := serverOptions(o, s.dir, at.again(id.Port))
+	users, account := users(subjects, s.password, id.Passwords, readOnly)
 	opts.Users, opts.Accounts = users, []*server.Account{account}
 	if err := s.run(ctx, opts, subjects); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -110,11 +126,40 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 	if opts.DontListen {
 		return s, nil
 	}
-	c := Connection{URL: s.ns.ClientURL(), User: outsideUser, Password: outside, PID: os.Getpid(), Started: time.Now().UTC()}
-	if err := c.write(s.dir); err != nil {
+	if err := s.publish(o.Users, id); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return s, nil
+}
+
+// publish writes how the users outside reach the server, now and after a restart.
+func (s *Server) publish(users []string, id identity) error {
+	id.Port = s.ns.Addr().(*net.TCPAddr).Port
+	if err := id.write(s.dir); err != nil {
+		return err
+	}
+	for i, u := range users {
+		c := Connection{URL: s.ns.ClientURL(), User: u, Password: id.Passwords[u], InboxPrefix: Inbox(u), PID: os.Getpid(), Started: time.Now().UTC()}
+		name := connectionFile
+		if i > 0 {
+			name = fmt.Sprintf(connectionOther, u)
+		}
+		if err := c.write(s.dir, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retract removes what publish has written of this run, or one that was killed.
+func retract(dir string) error {
+	files, err := filepath.Glob(filepath.Join(dir, fmt.Sprintf(connectionOther, "*")))
+	for _, f := range append(files, filepath.Join(dir, connectionFile)) {
+		if rm := os.Remove(f); !errors.Is(rm, os.ErrNotExist) {
+			err = errors.Join(err, rm)
+		}
+	}
+	return err
 }
 
 // hold makes the data directory and takes its lock.
@@ -137,7 +182,7 @@ func (s *Server) hold(ctx context.Context) error {
 	}
 	s.lock = l
 	// Of an instance that was killed; it must not be taken for this one.
-	_ = os.Remove(filepath.Join(s.dir, connectionFile))
+	_ = retract(s.dir)
 	return nil
 }
 
@@ -154,6 +199,8 @@ func serverOptions(o Options, dir string, at address) *server.Options {
 		JetStream:              true,
 		StoreDir:               dir,
 		SyncAlways:             o.Durability == Sync,
+		JetStreamMaxStore:      maxStore,
+		MaxPayload:             events.MaxMessage,
 		DisableJetStreamBanner: true,
 	}
 }
@@ -176,19 +223,32 @@ func (s *Server) run(ctx context.Context, opts *server.Options, subjects events.
 	}
 	if !ns.ReadyForConnections(wait) || !ns.JetStreamEnabled() {
 		return &events.Error{Code: "E-STORE-START", What: "the NATS server does not start", Where: s.dir, Why: s.log.last(),
-			Do: "see its warnings; restore the data directory from an export if it is damaged", Exit: events.ExitHalt}
+			Do: "keep the directory as it is, and start on a copy of it from before", Exit: events.ExitHalt}
 	}
-	// A server with other accounts leaves that of the log without a store.
-	if log := ns.GlobalAccount(); !log.JetStreamEnabled() {
-		if err := log.EnableJetStream(nil, nil); err != nil {
-			return fmt.Errorf("open the store of the NATS server: %w", err)
-		}
+	if err := s.openStore(); err != nil {
+		return err
 	}
 	return ctx.Err()
 }
 
+// openStore gives the account of the log its store: a server with other accounts
+// leaves it without one.
+func (s *Server) openStore() error {
+	log := s.ns.GlobalAccount()
+	if log.JetStreamEnabled() {
+		return nil
+	}
+	if err := log.EnableJetStream(nil, nil); err != nil {
+		return fmt.Errorf("open the store of the NATS server: %w", err)
+	}
+	return nil
+}
+
 // Dir returns the data directory.
 func (s *Server) Dir() string { return s.dir }
+
+// Keep makes Close leave a temporary data directory where it is.
+func (s *Server) Keep() { s.temp = false }
 
 // URL returns the address for other processes, or "" if there is none.
 func (s *Server) URL() string {
@@ -226,14 +286,12 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 // are gone, then gives the data directory free. Later calls do nothing.
 func (s *Server) Close() (err error) {
 	s.closing.Do(func() {
+		s.rescue.end()
 		if s.ns != nil {
 			s.ns.Shutdown()
 			s.ns.WaitForShutdown()
 		}
-		if rm := os.Remove(filepath.Join(s.dir, connectionFile)); rm != nil && !errors.Is(rm, os.ErrNotExist) {
-			err = rm
-		}
-		err = errors.Join(err, s.lock.release())
+		err = errors.Join(retract(s.dir), s.lock.release())
 		if s.temp {
 			err = errors.Join(err, os.RemoveAll(s.dir))
 		}

@@ -309,7 +309,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 }
 
 func TestRingKeepsTheLast(t *testing.T) {
-	r := newRing(nil)
+	r := newRing(nil, nil)
 	for i := range ringSize + 5 {
 		r.Warnf("line %d", i)
 	}

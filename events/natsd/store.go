@@ -21,6 +21,8 @@ const (
 	lockFile       = "lock"
 	versionFile    = "version"
 	connectionFile = "connection.json"
+	// Of every user but the first.
+	connectionOther = "connection-%s.json"
 )
 
 // format is the version of the data directory that this program writes.
@@ -84,7 +86,7 @@ func checkVersion(dir string) error {
 	}
 	if v := strings.TrimSpace(string(b)); v != format {
 		return &events.Error{Code: "E-STORE-VERSION", What: fmt.Sprintf("the data directory has format %.20q", v), Where: dir,
-			Why: "this program knows format " + format, Do: "use the program that wrote it, or export and import",
+			Why: "this program knows format " + format, Do: "use the program that wrote it",
 			Exit: events.ExitInput}
 	}
 	return nil

@@ -2,6 +2,8 @@ package natsd
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -12,8 +14,9 @@ import (
 // outside may listen there.
 const (
 	insideUser  = "rollcall"
-	outsideUser = "cli"
 	insideInbox = "_ROLLCALL"
+	// DefaultUser is who is outside if Options name nobody.
+	DefaultUser = "cli"
 
 	outsideAccount = "OUTSIDE"
 )
@@ -21,25 +24,36 @@ const (
 // inProcess is the server's name for connections that come through no socket.
 const inProcess = "IN_PROCESS"
 
+// Inbox returns the prefix of the subjects on which a user outside gets answers,
+// which no other one may listen to.
+func Inbox(user string) string { return "_INBOX_" + user }
+
 // users returns who may connect: rollcall itself, in the process only, and
-// whoever has the generated credentials, from an account of its own. There the
+// whoever has generated credentials, from an account of its own. There the
 // answer to a request goes to a subject of that account: in one account with
 // the log, an answer could be directed into the log.
-func users(s events.Subjects, inside, outside string, readOnly bool) ([]*server.User, *server.Account) {
+//
+// A consumer can be made durable, be told to deliver anywhere, and be named like
+// that of somebody else, and no subject tells. So those outside make none: they
+// read by direct gets.
+func users(s events.Subjects, inside string, outside map[string]string, readOnly bool) ([]*server.User, *server.Account) {
 	in := &server.User{Username: insideUser, Password: inside,
 		AllowedConnectionTypes: map[string]struct{}{inProcess: {}}}
 	if readOnly {
 		in.Permissions = &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: readLog(s)},
+			Publish:   &server.SubjectPermission{Allow: append(consume(s), readLog(s)...)},
 			Subscribe: &server.SubjectPermission{Allow: []string{insideInbox + ".>"}},
 		}
 	}
 	acc := server.NewAccount(outsideAccount)
-	out := &server.User{Username: outsideUser, Password: outside, Account: acc, Permissions: &server.Permissions{
-		Publish:   &server.SubjectPermission{Allow: append(askGate(s), readLog(s)...)},
-		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
-	}}
-	return []*server.User{in, out}, acc
+	all := []*server.User{in}
+	for _, name := range slices.Sorted(maps.Keys(outside)) {
+		all = append(all, &server.User{Username: name, Password: outside[name], Account: acc, Permissions: &server.Permissions{
+			Publish:   &server.SubjectPermission{Allow: append(askGate(s, name), readLog(s)...)},
+			Subscribe: &server.SubjectPermission{Allow: []string{Inbox(name) + ".>"}},
+		}})
+	}
+	return all, acc
 }
 
 // openAccounts lets the outside account make its requests of the log's account.
@@ -51,7 +65,7 @@ func openAccounts(ns *server.Server, s events.Subjects) error {
 	if err != nil {
 		return err
 	}
-	for _, subject := range append(askGate(s), readLog(s)...) {
+	for _, subject := range append(askGate(s, "*"), readLog(s)...) {
 		// One request of a reader or of a search for services has many answers.
 		if err := log.AddServiceExportWithResponse(subject, server.Streamed, nil); err != nil {
 			return fmt.Errorf("export %s: %w", subject, err)
@@ -63,14 +77,14 @@ func openAccounts(ns *server.Server, s events.Subjects) error {
 	return nil
 }
 
-// askGate returns the subjects of requests to the gate and of looking for it.
-// One token is the verb: with two, the subject would be one of the log.
-func askGate(s events.Subjects) []string {
-	return []string{"rollcall." + s.Cluster() + ".gate.*", "$SRV.>"}
+// askGate returns the subjects of a user's requests to the gate and of looking
+// for it. The subject says who asks, and nobody else may use it.
+func askGate(s events.Subjects, user string) []string {
+	return []string{s.Gate(user, "*"), "$SRV.>"}
 }
 
-// readLog returns the subjects of the JetStream requests that an ordered
-// consumer and a direct get of one stream make.
+// readLog returns the subjects of the JetStream requests that read one stream
+// and leave nothing behind.
 func readLog(s events.Subjects) []string {
 	n := s.Stream()
 	return []string{
@@ -81,6 +95,13 @@ func readLog(s events.Subjects) []string {
 		"$JS.API.STREAM.MSG.GET." + n,
 		"$JS.API.DIRECT.GET." + n,
 		"$JS.API.DIRECT.GET." + n + ".>",
+	}
+}
+
+// consume returns the subjects of the requests that an ordered consumer makes.
+func consume(s events.Subjects) []string {
+	n := s.Stream()
+	return []string{
 		"$JS.API.CONSUMER.CREATE." + n,
 		"$JS.API.CONSUMER.CREATE." + n + ".>",
 		"$JS.API.CONSUMER.INFO." + n + ".>",

@@ -1,11 +1,18 @@
 package natsd
 
 import (
+	"encoding/json"
 	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
 )
 
 // X1: what the outside may not publish, nor listen to.
@@ -20,24 +27,27 @@ func TestPermissionsOfTheOutside(t *testing.T) {
 	for _, subject := range []string{
 		"rollcall.test.pod.default.x", "rollcall.test.plan.default.x", "rollcall.test.outcome.default.x",
 		"rollcall.test.daemonset.default.x", "rollcall.test.node._.x", "rollcall.test.gate.default.x",
-		"rollcall.other.gate.submit",
+		"rollcall.other.gate.as.cli.submit", "rollcall.test.gate.submit", "rollcall.test.gate.as.ann.submit", "rollcall.test.gate.as.cli.a.b",
 		"$JS.API.STREAM.CREATE.X", "$JS.API.STREAM.DELETE.ROLLCALL_test", "$JS.API.STREAM.UPDATE.ROLLCALL_test",
 		"$JS.API.STREAM.PURGE.ROLLCALL_test", "$JS.API.STREAM.MSG.DELETE.ROLLCALL_test",
 		"$JS.API.STREAM.INFO.OTHER", "$JS.API.STREAM.SNAPSHOT.ROLLCALL_test", "$JS.API.CONSUMER.CREATE.OTHER",
-		"$SYS.REQ.SERVER.PING", "_ROLLCALL.x", "_INBOX.x", "x",
+		"$SYS.REQ.SERVER.PING", "_ROLLCALL.x", "_INBOX.x", "_INBOX_cli.x", "x",
+		"$JS.API.CONSUMER.LIST.ROLLCALL_test", "$JS.API.CONSUMER.NAMES.ROLLCALL_test", "$JS.API.CONSUMER.DELETE.ROLLCALL_test.c",
+		"$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.c", "$JS.ACK.ROLLCALL_test.c.1.1.1.1.0", "$JS.ACK.>", "$JS.FC.x",
 	} {
 		err := refusal(t, c.Connect, func(nc *nats.Conn) error { return nc.Publish(subject, []byte("x")) })
 		if !errors.Is(err, nats.ErrPermissionViolation) {
 			t.Errorf("publish on %s: %v, want a refusal", subject, err)
 		}
 	}
-	for _, subject := range []string{"rollcall.test.>", ">", "*.>", "_ROLLCALL.>", "$JS.>", "$SYS.>", "rollcall.test.gate.*"} {
+	for _, subject := range []string{"rollcall.test.>", ">", "*.>", "_ROLLCALL.>", "$JS.>", "$SYS.>", "rollcall.test.gate.>",
+		"rollcall.test.gate.as.cli.*", "_INBOX.>", "_INBOX_ann.>", "_INBOX_*.>", "*.*.*", "_INBOX_cli"} {
 		err := refusal(t, c.Connect, func(nc *nats.Conn) error { _, err := nc.SubscribeSync(subject); return err })
 		if !errors.Is(err, nats.ErrPermissionViolation) {
 			t.Errorf("subscribe to %s: %v, want a refusal", subject, err)
 		}
 	}
-	for _, subject := range []string{"rollcall.test.gate.submit", "$SRV.PING"} {
+	for _, subject := range []string{"rollcall.test.gate.as.cli.submit", "$SRV.PING"} {
 		err := refusal(t, c.Connect, func(nc *nats.Conn) error { return nc.Publish(subject, []byte("x")) })
 		if err != nil {
 			t.Errorf("publish on %s: %v", subject, err)
@@ -84,7 +94,7 @@ func TestAnswersStayOutOfTheLog(t *testing.T) {
 	}
 	out := mustConnect(t, c.Connect)
 	for _, subject := range []string{"$JS.API.STREAM.INFO.ROLLCALL_test", next,
-		"$JS.API.DIRECT.GET.ROLLCALL_test.rollcall.test.pod.default.x", "rollcall.test.gate.submit"} {
+		"$JS.API.DIRECT.GET.ROLLCALL_test.rollcall.test.pod.default.x", "rollcall.test.gate.as.cli.submit"} {
 		if err := out.PublishRequest(subject, "rollcall.test.pod.default.x", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -105,6 +115,98 @@ func TestAnswersStayOutOfTheLog(t *testing.T) {
 	}
 }
 
+// A request to the gate is answered to who made it; its subject says who that
+// is, and nobody else can say so or hear the answer.
+//
+// finding M4
+func TestUsersOutsideAreApart(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0", Users: []string{"ann", "bob"}})
+	ann, err := Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bob := ann
+	b, err := os.ReadFile(filepath.Join(dir, "connection-bob.json"))
+	if err != nil || json.Unmarshal(b, &bob) != nil {
+		t.Fatal(err)
+	}
+	if bob.User != "bob" || ann.User != "ann" || bob.Password == ann.Password {
+		t.Fatalf("users %+v and %+v", ann, bob)
+	}
+	in := mustConnect(t, s.Connect)
+	if _, err := in.Subscribe("rollcall.test.gate.as.*.submit", func(m *nats.Msg) { _ = m.Respond([]byte(m.Subject)) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := in.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []Connection{ann, bob} {
+		m, err := mustConnect(t, c.Connect).RequestWithContext(t.Context(), "rollcall.test.gate.as."+c.User+".submit", nil)
+		if err != nil || string(m.Data) != "rollcall.test.gate.as."+c.User+".submit" {
+			t.Errorf("request of %s: %v, %v", c.User, m, err)
+		}
+	}
+	for what, do := range map[string]func(nc *nats.Conn) error{
+		"speaks as another":         func(nc *nats.Conn) error { return nc.Publish("rollcall.test.gate.as.ann.submit", nil) },
+		"hears another's answers":   func(nc *nats.Conn) error { _, err := nc.SubscribeSync(ann.InboxPrefix + ".>"); return err },
+		"hears everybody's answers": func(nc *nats.Conn) error { _, err := nc.SubscribeSync("_INBOX.>"); return err },
+	} {
+		if err := refusal(t, bob.Connect, do); !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("a user %s: %v, want a refusal", what, err)
+		}
+	}
+	for _, name := range []string{"rollcall", "a.b", "*", "", "ann ", "\x00"} {
+		_, err := Start(t.Context(), Options{Dir: filepath.Join(t.TempDir(), "d"), Cluster: "test", Users: []string{name}})
+		wantCode(t, err, "E-CLI-USER", events.ExitInput)
+	}
+}
+
+// No form of the request makes a consumer from outside, durable or not.
+//
+// finding M4, finding U11
+func TestNoConsumersFromOutside(t *testing.T) {
+	dir := t.TempDir()
+	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	js := logStream(t, mustConnect(t, s.Connect))
+	c, err := Attach(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	forms := map[string]string{
+		"CONSUMER.CREATE.ROLLCALL_test":                       `{"stream_name":"ROLLCALL_test","config":{"ack_policy":"none"}}`,
+		"CONSUMER.CREATE.ROLLCALL_test.a":                     `{"stream_name":"ROLLCALL_test","config":{"durable_name":"a","name":"a","ack_policy":"explicit"}}`,
+		"CONSUMER.CREATE.ROLLCALL_test.b":                     `{"stream_name":"ROLLCALL_test","config":{"name":"b","inactive_threshold":31536000000000000,"ack_policy":"explicit"}}`,
+		"CONSUMER.CREATE.ROLLCALL_test.c.rollcall.test.>":     `{"stream_name":"ROLLCALL_test","config":{"durable_name":"c","name":"c","filter_subject":"rollcall.test.>","ack_policy":"explicit"}}`,
+		"CONSUMER.DURABLE.CREATE.ROLLCALL_test.d":             `{"stream_name":"ROLLCALL_test","config":{"durable_name":"d","ack_policy":"explicit"}}`,
+		"CONSUMER.CREATE.ROLLCALL_test.e.rollcall.test.*.*.x": `{"stream_name":"ROLLCALL_test","config":{"name":"e","filter_subject":"rollcall.test.*.*.x","deliver_subject":"_INBOX_cli.x"}}`,
+	}
+	for subject, body := range forms {
+		err := refusal(t, c.Connect, func(nc *nats.Conn) error {
+			return nc.PublishRequest("$JS.API."+subject, c.InboxPrefix+".x", []byte(body))
+		})
+		if !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("%s: %v, want a refusal", subject, err)
+		}
+	}
+	st, err := js.Stream(t.Context(), "ROLLCALL_test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := st.CachedInfo().State.Consumers; n != 0 {
+		t.Errorf("%d consumers were made from outside", n)
+	}
+	// That each form is one that makes a consumer is seen inside.
+	in := mustConnect(t, s.Connect)
+	for subject, body := range forms {
+		m, err := in.RequestWithContext(t.Context(), "$JS.API."+subject, []byte(body))
+		if err != nil || strings.Contains(string(m.Data), `"error"`) {
+			t.Errorf("%s makes no consumer at all: %s, %v", subject, m.Data, err)
+		}
+	}
+}
+
+// What must work from outside: reading the log, and a request to the gate.
 func TestOutsideReadsAndAsks(t *testing.T) {
 	dir := t.TempDir()
 	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
@@ -114,54 +216,75 @@ func TestOutsideReadsAndAsks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	outsideMay(t, in, mustConnect(t, c.Connect), js)
-}
-
-// outsideMay checks what must work from outside: reading the log, a request to
-// the gate. And that a consumer cannot deliver into the log.
-func outsideMay(t *testing.T, in, out *nats.Conn, js jetstream.JetStream) {
-	t.Helper()
 	for range 3 {
 		if _, err := js.Publish(t.Context(), "rollcall.test.pod.default.x", []byte("fact")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := in.Subscribe("rollcall.test.gate.submit", func(m *nats.Msg) { _ = m.Respond([]byte("taken")) }); err != nil {
-		t.Fatal(err)
-	}
-	if err := in.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	if m, err := out.RequestWithContext(t.Context(), "rollcall.test.gate.submit", nil); err != nil || string(m.Data) != "taken" {
-		t.Errorf("request to the gate: %v, %v", m, err)
-	}
-	ojs, err := jetstream.New(out)
+	out, err := jetstream.New(mustConnect(t, c.Connect))
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ojs.OrderedConsumer(t.Context(), "ROLLCALL_test", jetstream.OrderedConsumerConfig{})
+	st, err := out.Stream(t.Context(), "ROLLCALL_test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	it, err := c.Messages()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer it.Stop()
-	for range 3 {
-		if m, err := it.Next(); err != nil || string(m.Data()) != "fact" {
-			t.Fatalf("read of the log: %v, %v", m, err)
+	for seq := range uint64(3) {
+		if m, err := st.GetMsg(t.Context(), seq+1); err != nil || string(m.Data) != "fact" {
+			t.Fatalf("read of position %d: %+v, %v", seq+1, m, err)
 		}
-	}
-	st, err := ojs.Stream(t.Context(), "ROLLCALL_test")
-	if err != nil {
-		t.Fatal(err)
 	}
 	if m, err := st.GetLastMsgForSubject(t.Context(), "rollcall.test.pod.default.x"); err != nil || m.Sequence != 3 {
 		t.Errorf("newest of a subject: %+v, %v", m, err)
 	}
-	_, err = ojs.CreateConsumer(t.Context(), "ROLLCALL_test", jetstream.ConsumerConfig{DeliverSubject: "rollcall.test.pod.default.x"})
-	if err == nil {
-		t.Error("a consumer delivers into the log")
+}
+
+// Who was told the port and the password need not be told again.
+//
+// finding U11
+func TestSameAddressAfterARestart(t *testing.T) {
+	dir := t.TempDir()
+	start := func(o Options) (*Server, Connection) {
+		o.Dir = dir
+		s := mustStart(t, o)
+		c, err := Attach(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s, c
 	}
+	stop := func(s *Server) {
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, connectionFile)); err == nil {
+			t.Error("a server that has stopped says how to reach it")
+		}
+	}
+	s, first := start(Options{Listen: "127.0.0.1:0"})
+	stop(s)
+	if fi, err := os.Stat(filepath.Join(dir, identityFile)); err != nil || fi.Mode().Perm() != 0o600 {
+		t.Fatalf("what is kept: %v, %v, want mode 0600", fi, err)
+	}
+	s, second := start(Options{Listen: "127.0.0.1:0"})
+	if second.URL != first.URL || second.User != first.User || second.Password != first.Password {
+		t.Errorf("after a restart %+v, was %+v", second, first)
+	}
+	stop(s)
+	// Somebody else has the port: another one is taken, and kept.
+	l, err := net.Listen("tcp", strings.TrimPrefix(first.URL, "nats://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s, third := start(Options{Listen: "127.0.0.1:0"})
+	if third.URL == first.URL || third.Password != first.Password {
+		t.Errorf("beside a taken port %+v, was %+v", third, first)
+	}
+	stop(s)
+	s, fourth := start(Options{Listen: "127.0.0.1:0", Users: []string{DefaultUser, "ann"}})
+	if fourth.URL != third.URL {
+		t.Errorf("the other port is not kept: %s, was %s", fourth.URL, third.URL)
+	}
+	stop(s)
 }

@@ -42,6 +42,9 @@ func (l *Log) Append(ctx context.Context, x events.Expect, es ...events.Event) (
 	if err != nil {
 		return 0, fmt.Errorf("append: %w", err)
 	}
+	if err := l.refusal(en.bytes()); err != nil {
+		return 0, err
+	}
 	l.enqueue(en)
 	select {
 	case r := <-en.done:
@@ -76,6 +79,9 @@ func (l *Log) entry(ctx context.Context, x events.Expect, es []events.Event) (*e
 		if err != nil {
 			return nil, err
 		}
+		if len(raw) > l.most() {
+			return nil, events.TooLarge(subject, len(raw), l.most())
+		}
 		id := e.ID.String()
 		en.ids = append(en.ids, id)
 		if seen[id] {
@@ -86,6 +92,15 @@ func (l *Log) entry(ctx context.Context, x events.Expect, es []events.Event) (*e
 			Header: nats.Header{jetstream.MsgIDHeader: {id}}})
 	}
 	return en, nil
+}
+
+// bytes returns how much an append may take of the disk: what a batch holds is
+// written twice.
+func (en *entry) bytes() (n int) {
+	for _, m := range en.msgs {
+		n += len(m.Data)
+	}
+	return 2 * n
 }
 
 // fence returns a copy of m that is refused if x does not hold.
@@ -118,11 +133,21 @@ func (l *Log) send(en *entry) result {
 	defer cancel()
 	for wait := firstPause; ; wait = min(2*wait, lastPause) {
 		seq, err := l.sendOnce(ctx, en)
-		if !errors.Is(err, errBusy) {
+		away := errors.Is(err, errAway)
+		if errors.Is(err, events.ErrUnknown) && ctx.Err() != nil && en.ctx.Err() == nil {
+			l.trip(err)
+		}
+		if !errors.Is(err, errBusy) && !away {
 			return result{seq, err}
 		}
 		pause(ctx, wait)
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() == nil:
+		case away && en.ctx.Err() != nil:
+			return result{0, fmt.Errorf("append: %w: %w", en.ctx.Err(), err)}
+		case away:
+			return result{0, l.trip(err)}
+		default:
 			return result{0, fmt.Errorf("append: %w: %w", events.ErrUnknown, err)}
 		}
 	}

@@ -18,12 +18,19 @@ type BoardOptions struct {
 	Name          string        // of the board among those of its cluster: a DNS-1123 label
 	MaxAge        time.Duration // after which a value is gone; 0: never
 	MemoryStorage bool
+	// Replicas as Options has it; the board of a log has those of the log.
+	Replicas int
+	// Health returns why nothing can be put now: that of the log beside it. nil: not asked.
+	Health func() error
 }
 
 // Board keeps the newest value of each key in a stream of its own beside the
 // log, for what beats often or is not worth keeping: leases, core Events. It is
 // a JetStream key-value bucket. Its methods may be called from any goroutine.
-type Board struct{ kv jetstream.KeyValue }
+type Board struct {
+	kv     jetstream.KeyValue
+	health func() error
+}
 
 // markerTTL is how long the stream remembers that a value went by its age: long
 // enough for every reader to be told.
@@ -42,14 +49,40 @@ func OpenBoard(ctx context.Context, nc *nats.Conn, s events.Subjects, o BoardOpt
 	if o.MemoryStorage {
 		c.Storage = jetstream.MemoryStorage
 	}
-	kv, err := js.CreateKeyValue(ctx, c)
-	if errors.Is(err, jetstream.ErrBucketExists) {
-		kv, err = js.KeyValue(ctx, c.Bucket)
-	}
+	kv, err := openBucket(ctx, js, c, o.Replicas)
 	if err != nil {
 		return nil, fmt.Errorf("open board %s: %w", o.Name, err)
 	}
-	return &Board{kv}, nil
+	return &Board{kv, o.Health}, nil
+}
+
+// openBucket opens a bucket, and makes it if there is none. One with fewer
+// replicas than are asked for gets them; none are taken away.
+func openBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValueConfig, replicas int) (jetstream.KeyValue, error) {
+	kv, err := js.KeyValue(ctx, c.Bucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		c.Replicas = max(replicas, 1)
+		kv, err = js.CreateKeyValue(ctx, c)
+	}
+	if errors.Is(err, jetstream.ErrBucketExists) { // somebody else was faster
+		kv, err = js.KeyValue(ctx, c.Bucket)
+	}
+	if err != nil {
+		return nil, err
+	}
+	st, err := js.Stream(ctx, "KV_"+c.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	have := st.CachedInfo().Config
+	if have.Replicas >= replicas {
+		return kv, nil
+	}
+	have.Replicas = replicas
+	if _, err := js.UpdateStream(ctx, have); err != nil {
+		return nil, replicasError(err, replicas)
+	}
+	return kv, nil
 }
 
 // Put makes value the value of key and returns its revision, which rises with
@@ -58,6 +91,11 @@ func OpenBoard(ctx context.Context, nc *nats.Conn, s events.Subjects, o BoardOpt
 func (b *Board) Put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
 	var rev uint64
 	var err error
+	if b.health != nil {
+		if err := b.health(); err != nil {
+			return 0, err
+		}
+	}
 	if last == 0 {
 		rev, err = b.kv.Create(ctx, key, value)
 	} else {

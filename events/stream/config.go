@@ -15,9 +15,6 @@ import (
 // outage of a writer should last, and costs about 100 bytes an event.
 const duplicates = 10 * time.Minute
 
-// maxMsgSize holds an event of events.MaxSize with its headers.
-const maxMsgSize = 1 << 20
-
 // config returns the stream of a log: everything is kept, nothing can be taken
 // out, and what does not fit is refused.
 func config(s events.Subjects, o Options) jetstream.StreamConfig {
@@ -33,10 +30,10 @@ func config(s events.Subjects, o Options) jetstream.StreamConfig {
 		MaxMsgs:            -1,
 		MaxBytes:           -1,
 		MaxMsgsPerSubject:  -1,
-		MaxMsgSize:         maxMsgSize,
+		MaxMsgSize:         events.MaxMessage,
 		Discard:            jetstream.DiscardNew,
 		Storage:            storage,
-		Replicas:           max(o.Replicas, 1),
+		Replicas:           max(o.Replicas, 1), // see create,
 		Duplicates:         duplicates,
 		DenyDelete:         true,
 		DenyPurge:          true,
@@ -60,7 +57,6 @@ func settings(want, have jetstream.StreamConfig) []setting {
 		{"max_bytes", want.MaxBytes, have.MaxBytes},
 		{"max_age", want.MaxAge, have.MaxAge},
 		{"max_msgs_per_subject", want.MaxMsgsPerSubject, have.MaxMsgsPerSubject},
-		{"max_msg_size", want.MaxMsgSize, have.MaxMsgSize},
 		{"discard", want.Discard, have.Discard},
 		{"duplicate_window", want.Duplicates, have.Duplicates},
 		{"no_ack", false, have.NoAck},
@@ -83,7 +79,8 @@ func settings(want, have jetstream.StreamConfig) []setting {
 
 // checkConfig returns E-STREAM-CONFIG with every setting of have that is not
 // that of want. A longer duplicate window is as good, and so are files where
-// memory would do.
+// memory would do. How large a message may be is widened where it can be, and
+// else what is too large is refused.
 func checkConfig(want, have jetstream.StreamConfig) error {
 	if have.Storage == jetstream.FileStorage {
 		want.Storage = have.Storage
@@ -98,6 +95,6 @@ func checkConfig(want, have jetstream.StreamConfig) error {
 		why[i] = fmt.Sprintf("%s is %v, must be %v", d.name, d.have, d.want)
 	}
 	return &events.Error{Code: "E-STREAM-CONFIG", What: "the stream is not set as a log must be", Where: have.Name,
-		Why: strings.Join(why, ", "), Do: "set it back if nothing was lost, else restore the log from an export",
+		Why: strings.Join(why, ", "), Do: "set it back if nothing was lost, else go on with a copy of the data directory from before",
 		Exit: events.ExitHalt}
 }

@@ -154,7 +154,7 @@ func TestAppendsOverCuts(t *testing.T) {
 				c.cut()
 			}
 			seq, err := l.Append(t.Context(), x, node(name, i))
-			for errors.Is(err, events.ErrUnknown) {
+			for errors.Is(err, events.ErrUnknown) || errors.Is(err, events.ErrUnavailable) {
 				unknown <- err
 				seq, err = l.Append(t.Context(), x, node(name, i))
 			}

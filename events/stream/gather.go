@@ -156,6 +156,9 @@ func (l *Log) sendTogether(round []*entry) {
 			en.done <- result{seq: last - events.Seq(len(round)-1-i)}
 		}
 	case errors.Is(err, events.ErrUnknown):
+		if ctx.Err() != nil {
+			l.trip(err)
+		}
 		for _, en := range round {
 			en.done <- result{err: err}
 		}

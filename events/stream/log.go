@@ -5,15 +5,16 @@
 // its Nats-Msg-Id, so that an append whose answer was lost can be made again.
 //
 // Appends of many goroutines at once share atomic batches, which share the
-// sync to disk. No goroutine of the package outlives the call that needs it.
+// sync to disk. No goroutine of the package outlives the call that needs it, but
+// the one that waits for a log that does not answer, which ends with its connection.
 package stream
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,8 +25,20 @@ import (
 
 // Options say how a log is opened. The zero Options open one that exists.
 type Options struct {
-	Create        bool          // make the stream if there is none
-	Replicas      int           // of a stream that is made; 0: one
+	Create bool // make the stream if there is none
+	// Replicas of a stream that is made, and at least of one that Create finds.
+	// 0: three where there are so many servers, else one; as it is if there is a stream.
+	Replicas int
+	// Wait bounds how long Open waits for servers that choose a leader, and
+	// Waiting is told, once, that it does.
+	Wait    time.Duration
+	Waiting func(why error)
+	// Room returns an error if the store of the log has no room for n bytes more;
+	// nil where that cannot be known.
+	Room func(n int64) error
+	// Direct reads without a consumer, for users that may make none. Events are
+	// seen a little later.
+	Direct        bool
 	MemoryStorage bool          // of a stream that is made; one that is opened may have it
 	AckTimeout    time.Duration // of one append, then its outcome is unknown; 0: 5 s
 	// Gather is how many appends must wait to be sent as one batch. 0: ten,
@@ -53,6 +66,12 @@ type Log struct {
 	// request sends a message and waits for its answer. Tests lose answers here.
 	request func(context.Context, *nats.Msg) (*nats.Msg, error)
 
+	room     func(n int64) error
+	direct   bool
+	replicas atomic.Int32                 // of the stream
+	ill      atomic.Pointer[events.Error] // why the log does not answer; nil: it does
+	full     atomic.Pointer[fullNote]     // the last refusal for want of room
+
 	mu       sync.Mutex
 	queue    []*entry
 	flushing bool // a goroutine empties the queue
@@ -60,39 +79,14 @@ type Log struct {
 
 var _ events.Log = (*Log)(nil)
 
-// Open returns the log of the cluster of s on nc, which must stay open as long
-// as the log is used.
-//
-// E-STREAM-NONE says that there is no stream and Create is false;
-// E-STREAM-CONFIG that it is not set as a log must be, with every difference.
-func Open(ctx context.Context, nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
-	l, err := attach(nc, s, o)
-	if err != nil {
-		return nil, err
-	}
-	want := config(s, o)
-	if o.Create {
-		if _, err := l.js.CreateStream(ctx, want); err != nil && !errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-			return nil, fmt.Errorf("make stream %s: %w", want.Name, err)
-		}
-	}
-	info, err := l.info(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkConfig(want, info.Config); err != nil {
-		return nil, err
-	}
-	return l, nil
-}
-
 // attach returns a log without a look at its stream.
 func attach(nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", s.Stream(), err)
 	}
-	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, gather: o.Gather, request: nc.RequestMsgWithContext}
+	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, gather: o.Gather, room: o.Room, direct: o.Direct,
+		request: nc.RequestMsgWithContext}
 	if l.timeout == 0 {
 		l.timeout = defaultAckTimeout
 	}
@@ -102,17 +96,13 @@ func attach(nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
 	return l, nil
 }
 
-func (l *Log) info(ctx context.Context) (*jetstream.StreamInfo, error) {
-	st, err := l.js.Stream(ctx, l.subjects.Stream())
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil, &events.Error{Code: "E-STREAM-NONE", What: "there is no stream " + l.subjects.Stream(),
-			Where: l.nc.ConnectedUrlRedacted(), Do: "name the cluster that the log was made for, or make one with rollcall up",
-			Exit: events.ExitInput, Err: err}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("look at stream %s: %w", l.subjects.Stream(), err)
-	}
-	return st.CachedInfo(), nil
+// info is look by a caller that does not wait long for servers.
+func (l *Log) info(ctx context.Context) (i *jetstream.StreamInfo, err error) {
+	err = l.patiently(ctx, func(ctx context.Context) (err error) {
+		i, err = l.look(ctx)
+		return err
+	})
+	return i, err
 }
 
 // identity tells a stream from another of the same name.
@@ -148,15 +138,16 @@ type lookup struct {
 
 // message is a stored message as the server returns it.
 type message struct {
-	Seq    events.Seq `json:"seq"`
-	Header []byte     `json:"hdrs"`
-	Data   []byte     `json:"data"`
-	Time   time.Time  `json:"time"`
+	Subject string     `json:"subject"`
+	Seq     events.Seq `json:"seq"`
+	Header  []byte     `json:"hdrs"`
+	Data    []byte     `json:"data"`
+	Time    time.Time  `json:"time"`
 }
 
 func (m message) event() events.Event {
 	e := events.Decode(m.Data)
-	e.Seq, e.Stored = m.Seq, m.Time.UTC()
+	e.Seq, e.Stored, e.Subject = m.Seq, m.Time.UTC(), m.Subject
 	return e
 }
 
@@ -167,18 +158,27 @@ func (l *Log) stored(ctx context.Context, q lookup) (m message, ok bool, err err
 	if err != nil {
 		return m, false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.timeout)
-	defer cancel()
-	a, err := l.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.subjects.Stream(), body)
+	err = l.patiently(ctx, func(ctx context.Context) (err error) {
+		m, ok, err = l.lookUp(ctx, body)
+		return err
+	})
 	if err != nil {
 		return m, false, fmt.Errorf("look up %s%s: %w", q.LastFor, q.NextFor, err)
+	}
+	return m, ok, nil
+}
+
+func (l *Log) lookUp(ctx context.Context, body []byte) (m message, ok bool, err error) {
+	a, err := l.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+l.subjects.Stream(), body)
+	if err != nil {
+		return m, false, err
 	}
 	var answer struct {
 		Error   *jetstream.APIError `json:"error"`
 		Message message             `json:"message"`
 	}
 	if err := json.Unmarshal(a.Data, &answer); err != nil {
-		return m, false, fmt.Errorf("look up %s%s: %w", q.LastFor, q.NextFor, err)
+		return m, false, err
 	}
 	switch {
 	case answer.Error == nil:
@@ -186,5 +186,5 @@ func (l *Log) stored(ctx context.Context, q lookup) (m message, ok bool, err err
 	case answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound:
 		return m, false, nil
 	}
-	return m, false, fmt.Errorf("look up %s%s: %w", q.LastFor, q.NextFor, answer.Error)
+	return m, false, answer.Error
 }

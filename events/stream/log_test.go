@@ -66,7 +66,7 @@ func weakLog(t *testing.T, nc *nats.Conn, o Options) *Log {
 }
 
 func TestLog(t *testing.T) {
-	for name, o := range map[string]Options{"memory": {MemoryStorage: true}, "file": {}} {
+	for name, o := range map[string]Options{"memory": {MemoryStorage: true}, "file": {}, "direct": {Direct: true}} {
 		t.Run(name, func(t *testing.T) {
 			logtest.Run(t, func(t *testing.T) logtest.Harness {
 				return harness(t, mustServer(t, natsd.Options{Durability: natsd.Relaxed}), o)
@@ -198,7 +198,6 @@ func TestConfigDrift(t *testing.T) {
 		"max_bytes":            func(c *jetstream.StreamConfig) { c.MaxBytes = 100 },
 		"max_age":              func(c *jetstream.StreamConfig) { c.MaxAge = 100 },
 		"max_msgs_per_subject": func(c *jetstream.StreamConfig) { c.MaxMsgsPerSubject = 1 },
-		"max_msg_size":         func(c *jetstream.StreamConfig) { c.MaxMsgSize = 100 },
 		"discard":              func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld },
 		"duplicate_window":     func(c *jetstream.StreamConfig) { c.Duplicates /= 2 },
 		"no_ack":               func(c *jetstream.StreamConfig) { c.NoAck = true },

@@ -23,7 +23,9 @@ const (
 
 // Codes of refusals that the client has no name for.
 const (
+	codeAccountResources  = 10002
 	codeNoResources       = 10023 // memory or disk
+	codeNoMemory          = 10028
 	codeNoStorage         = 10047
 	codeDuplicateInFlight = 10158 // of a replicated stream
 	codeDuplicateInBatch  = 10201
@@ -33,6 +35,7 @@ const (
 var (
 	errDuplicate = errors.New("an event of the batch is in the log")
 	errBusy      = errors.New("another append of the subject is under way")
+	errAway      = errors.New("no server takes events of the log")
 )
 
 // publish stores one message and returns its position, or that of the message
@@ -40,9 +43,11 @@ var (
 func (l *Log) publish(ctx context.Context, m *nats.Msg) (events.Seq, error) {
 	answer, err := l.request(ctx, m)
 	if err != nil {
-		return 0, requestError(m, err)
+		return 0, l.requestError(m, err)
 	}
-	return position(m, answer.Data)
+	seq, err := l.position(m, answer.Data)
+	l.note(err)
+	return seq, err
 }
 
 // publishBatch stores all of ms, one after another, or none, and returns the
@@ -58,17 +63,28 @@ func (l *Log) publishBatch(ctx context.Context, ms []*nats.Msg) (events.Seq, err
 		}
 		if err := l.nc.PublishMsg(m); err != nil {
 			// Without its last message the batch is dropped.
+			if errors.Is(err, nats.ErrMaxPayload) {
+				return 0, events.TooLarge(m.Subject, len(m.Data), l.most())
+			}
 			return 0, fmt.Errorf("append: %w", err)
 		}
 	}
 	return 0, errors.New("append: an empty batch")
 }
 
+// most returns how many bytes of an event the log takes: what it is made for, or
+// less if the server takes no such messages.
+func (l *Log) most() int {
+	return min(events.MaxSize, int(l.nc.MaxPayload())-(events.MaxMessage-events.MaxSize))
+}
+
 // requestError says what it means that a publish was not answered.
-func requestError(m *nats.Msg, err error) error {
+func (l *Log) requestError(m *nats.Msg, err error) error {
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):
-		return events.TooLarge(m.Subject, len(m.Data))
+		return events.TooLarge(m.Subject, len(m.Data), l.most())
+	case errors.Is(err, nats.ErrNoResponders): // nobody was there to store it
+		return fmt.Errorf("append to %s: %w: %w", m.Subject, errAway, err)
 	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrInvalidConnection):
 		return fmt.Errorf("append: %w", err) // before it was sent
 	}
@@ -76,7 +92,7 @@ func requestError(m *nats.Msg, err error) error {
 }
 
 // position reads the answer to a publish.
-func position(m *nats.Msg, answer []byte) (events.Seq, error) {
+func (l *Log) position(m *nats.Msg, answer []byte) (events.Seq, error) {
 	var ack struct {
 		Error *jetstream.APIError `json:"error"`
 		Seq   events.Seq          `json:"seq"`
@@ -95,10 +111,9 @@ func position(m *nats.Msg, answer []byte) (events.Seq, error) {
 	case codeDuplicateInBatch:
 		return 0, errDuplicate
 	case jetstream.JSErrCodeStreamMessageExceedsMaximum:
-		return 0, events.TooLarge(m.Subject, len(m.Data))
-	case codeNoResources, codeNoStorage:
-		return 0, &events.Error{Code: "E-LOG-FULL", What: "the log takes no more events", Where: m.Subject,
-			Why: ack.Error.Description, Do: "make room on the disk of the data directory", Exit: events.ExitFailure, Err: ack.Error}
+		return 0, events.TooLarge(m.Subject, len(m.Data), l.most())
+	case codeAccountResources, codeNoResources, codeNoMemory, codeNoStorage:
+		return 0, events.Full(m.Subject, ack.Error.Description, "raise the limits of JetStream on the server, or make room on its disk")
 	}
 	return 0, fmt.Errorf("append to %s: %w", m.Subject, ack.Error)
 }

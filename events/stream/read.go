@@ -36,6 +36,9 @@ func (l *Log) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event
 }
 
 func (l *Log) read(ctx context.Context, after events.Seq, tail bool) iter.Seq2[events.Event, error] {
+	if l.direct {
+		return l.readDirect(ctx, after, tail)
+	}
 	return func(yield func(events.Event, error) bool) {
 		r := &reader{log: l, at: after, tail: tail}
 		defer r.close()
@@ -128,7 +131,7 @@ func (r *reader) take(m jetstream.Msg) (e events.Event, ok bool, err error) {
 		return e, false, events.Gap(r.at+1, seq)
 	}
 	e = events.Decode(m.Data())
-	e.Seq, e.Stored = seq, meta.Timestamp.UTC()
+	e.Seq, e.Stored, e.Subject = seq, meta.Timestamp.UTC(), m.Subject()
 	r.at = seq
 	if meta.NumPending == 0 && r.at < r.end {
 		// Events that were there are not: nothing would come to show the gap.
@@ -167,7 +170,7 @@ func pause(ctx context.Context, d time.Duration) {
 // tryOpen checks that the stream is the one that was read so far, and makes a
 // consumer. retry says that the error may pass.
 func (r *reader) tryOpen(ctx context.Context) (retry bool, err error) {
-	i, err := r.log.info(ctx)
+	i, err := r.log.look(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return false, events.Rewritten(r.at, "the stream is gone")
 	}
@@ -181,6 +184,7 @@ func (r *reader) tryOpen(ctx context.Context) (retry bool, err error) {
 	if r.at > last {
 		return false, events.Truncated(r.at, last)
 	}
+	r.log.replicas.Store(int32(i.Config.Replicas))
 	c, err := r.log.js.CreateConsumer(ctx, r.log.subjects.Stream(), jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       uint64(r.at) + 1,

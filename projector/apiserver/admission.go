@@ -2,87 +2,209 @@ package apiserver
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
+	"io"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apiserver/pkg/admission/initializer"
+	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
+	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/component-base/compatibility"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	api "k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/plugin/pkg/admission/defaulttolerationseconds"
+	"k8s.io/kubernetes/plugin/pkg/admission/nodedeclaredfeatures"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodetaint"
+	"k8s.io/kubernetes/plugin/pkg/admission/podresize"
+	"k8s.io/kubernetes/plugin/pkg/admission/podtopologylabels"
 	"k8s.io/kubernetes/plugin/pkg/admission/priority"
+	"k8s.io/kubernetes/plugin/pkg/admission/runtimeclass"
+	"k8s.io/kubernetes/plugin/pkg/admission/security/podsecurity"
+	"k8s.io/kubernetes/plugin/pkg/admission/serviceaccount"
+	"k8s.io/kubernetes/plugin/pkg/admission/storage/persistentvolume/resize"
 
+	"rollcall/events"
 	"rollcall/events/wire"
 )
 
-// admissions returns the admission of a cluster: namespaces of our own, which
-// asks the table and no informer, and Kubernetes' own for the rest.
-func admissions(namespaces *table, client kubernetes.Interface, factory informers.SharedInformerFactory) (admission.Interface, error) {
-	priorities := priority.NewPlugin()
-	priorities.SetExternalKubeClientSet(client)
-	priorities.SetExternalKubeInformerFactory(factory)
-	if err := priorities.ValidateInitialization(); err != nil {
-		return nil, fmt.Errorf("admission of priorities: %w", err)
+// admissionPlugins are those of the plugins which kube-apiserver has on by
+// default that decide about what is served, in its order. docs/API.md names the
+// others, each with the reason why it is left out.
+var admissionPlugins = []struct {
+	name     string
+	register func(*admission.Plugins)
+}{
+	{lifecycle.PluginName, lifecycle.Register},
+	{serviceaccount.PluginName, serviceaccount.Register},
+	{nodetaint.PluginName, nodetaint.Register},
+	{podsecurity.PluginName, podsecurity.Register},
+	{priority.PluginName, priority.Register},
+	{defaulttolerationseconds.PluginName, defaulttolerationseconds.Register},
+	{resize.PluginName, resize.Register},
+	{runtimeclass.PluginName, runtimeclass.Register},
+	{podtopologylabels.PluginName, podtopologylabels.Register},
+	{nodedeclaredfeatures.PluginName, nodedeclaredfeatures.Register},
+	{podresize.PluginName, podresize.Register},
+}
+
+// noConfig gives plugins no configuration file.
+type noConfig struct{}
+
+// ConfigFor implements admission.ConfigProvider.
+func (noConfig) ConfigFor(string) (io.Reader, error) { return nil, nil }
+
+// Admission is what a cluster's rules say of new and changed objects:
+// Kubernetes' own plugins over the tables of a feed. Its methods may be called
+// from any goroutine.
+type Admission struct {
+	admission.Interface
+	feed *Feed
+}
+
+var (
+	_ admission.MutationInterface   = (*Admission)(nil)
+	_ admission.ValidationInterface = (*Admission)(nil)
+)
+
+// NewAdmission returns the admission of the cluster that feed follows.
+func NewAdmission(feed *Feed) (*Admission, error) {
+	all := admission.NewPlugins()
+	var names []string
+	for _, p := range admissionPlugins {
+		p.register(all)
+		names = append(names, p.name)
 	}
-	taints := nodetaint.NewPlugin()
-	tolerations := defaulttolerationseconds.NewDefaultTolerationSeconds()
-	tolerations.InspectFeatureGates(featureGate)
-	return admission.NewChainHandler(&lifecycle{namespaces}, taints, priorities, tolerations), nil
+	read := tableInformers{feed: feed}
+	start := initializer.New(tableClient{informers: read}, nil, read, nil, featureGate,
+		compatibility.NewEffectiveVersionFromString(Version, "", ""), nil, nil)
+	chain, err := all.NewFromPlugins(names, noConfig{}, start, nil)
+	if err != nil {
+		return nil, fmt.Errorf("make the admission: %w", err)
+	}
+	return &Admission{chain, feed}, nil
 }
 
-// lifecycle refuses new objects in namespaces that are not there or end, and
-// the deletion of the namespaces that a cluster needs.
-type lifecycle struct{ namespaces *table }
-
-var _ admission.MutationInterface = (*lifecycle)(nil)
-
-// immortal are the namespaces that nobody deletes.
-var immortal = map[string]bool{metav1.NamespaceDefault: true, metav1.NamespaceSystem: true, metav1.NamespacePublic: true}
-
-var namespaceKind = schema.GroupKind{Kind: "Namespace"}
-
-// Handles implements admission.Interface.
-func (l *lifecycle) Handles(op admission.Operation) bool {
-	return op == admission.Create || op == admission.Update || op == admission.Delete
+// homeless reports whether an object is in a namespace that is not there. Only
+// a manifest that was applied beside the API makes one; it can be changed.
+func (a *Admission) homeless(x admission.Attributes) bool {
+	ns := x.GetNamespace()
+	return ns != "" && x.GetOperation() == admission.Update && x.GetKind().GroupKind() != namespaceKind && a.feed.tables[events.Namespace].get(ns) == nil
 }
 
-// Admit implements admission.MutationInterface; it changes nothing.
-func (l *lifecycle) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
-	isNamespace := a.GetKind().GroupKind() == namespaceKind
-	switch {
-	case isNamespace && a.GetOperation() == admission.Delete && immortal[a.GetName()]:
-		return apierrors.NewForbidden(a.GetResource().GroupResource(), a.GetName(), fmt.Errorf("this namespace may not be deleted"))
-	case isNamespace, a.GetNamespace() == "", a.GetOperation() == admission.Delete:
+var namespaceKind = corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind()
+
+// Admit implements admission.MutationInterface.
+func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
+	if a.homeless(x) {
 		return nil
-	case a.GetResource().Group == "authorization.k8s.io":
-		return nil // what one may do in a namespace says nothing about it
 	}
-	i := l.namespaces.get(a.GetNamespace())
-	if i == nil && a.GetOperation() == admission.Update {
-		return nil // a manifest may have been applied beside the API, in a namespace that nobody made
+	return a.Interface.(admission.MutationInterface).Admit(ctx, x, o)
+}
+
+// Validate implements admission.ValidationInterface.
+func (a *Admission) Validate(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
+	if a.homeless(x) {
+		return nil
 	}
-	if i == nil {
-		return apierrors.NewNotFound(schema.GroupResource{Resource: "namespaces"}, a.GetNamespace())
+	return a.Interface.(admission.ValidationInterface).Validate(ctx, x, o)
+}
+
+// daemonController is who asks for daemon pods in a cluster of Kubernetes.
+var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-system:daemon-set-controller",
+	Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", user.AllAuthenticated}}
+
+// AdmitPod decides about a pod that is made beside the API, as if the DaemonSet
+// controller of Kubernetes had asked for it, and fills in what admission fills
+// in. An error that is an apierrors.APIStatus refuses the pod; another one says
+// nothing. A refusal is of the cluster as log has it, not as the feed had it.
+//
+// Nothing is decided about a pod in a namespace that is not there, which only a
+// manifest applied beside the API makes.
+func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
+	if a.feed.tables[events.Namespace].get(pod.Namespace) == nil {
+		return nil
 	}
-	if a.GetOperation() == admission.Create && namespacePhase(i.data) == corev1.NamespaceTerminating {
-		return terminating(a)
+	err := a.admitPod(ctx, pod)
+	if err == nil {
+		return nil
 	}
+	info, bad := log.Info(ctx)
+	if bad == nil {
+		bad = a.feed.await(ctx, info.Last)
+	}
+	if bad != nil {
+		return fmt.Errorf("see whether the cluster has changed: %w", bad)
+	}
+	return a.admitPod(ctx, pod)
+}
+
+func (a *Admission) admitPod(ctx context.Context, pod *corev1.Pod) error {
+	o := new(api.Pod)
+	if err := legacyscheme.Scheme.Convert(pod.DeepCopy(), o, nil); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	asked := func() admission.Attributes {
+		return admission.NewAttributesRecord(o, nil, corev1.SchemeGroupVersion.WithKind("Pod"), pod.Namespace, o.Name,
+			corev1.SchemeGroupVersion.WithResource("pods"), "", admission.Create, &metav1.CreateOptions{}, false, daemonController)
+	}
+	// Kubernetes names a pod after it has been filled in, and before it is
+	// validated: refusals differ in it.
+	o.Name, o.UID = "", ""
+	if err := a.Admit(ctx, asked(), nil); err != nil {
+		return err
+	}
+	o.Name, o.UID = pod.Name, pod.UID
+	if err := a.Validate(ctx, asked(), nil); err != nil {
+		return err
+	}
+	admitted := new(corev1.Pod)
+	if err := legacyscheme.Scheme.Convert(o, admitted, nil); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	renameToken(pod, admitted)
+	*pod = *admitted
 	return nil
 }
 
-func terminating(a admission.Attributes) error {
-	err := admission.NewForbidden(a, fmt.Errorf("unable to create new content in namespace %s because it is being terminated", a.GetNamespace()))
-	if status, ok := err.(*apierrors.StatusError); ok {
-		status.ErrStatus.Details.Causes = append(status.ErrStatus.Details.Causes, metav1.StatusCause{
-			Type:    corev1.NamespaceTerminatingCause,
-			Message: fmt.Sprintf("namespace %s is being terminated", a.GetNamespace()),
-			Field:   "metadata.namespace",
-		})
+// tokenVolume begins the name of the volume with the token of a pod's account.
+const tokenVolume = serviceaccount.ServiceAccountVolumeName + "-"
+
+// renameToken gives the volume that admission has added a name that follows
+// from the pod: whoever makes this pod again makes the same.
+func renameToken(asked, pod *corev1.Pod) {
+	if len(pod.Spec.Volumes) == len(asked.Spec.Volumes) {
+		return
 	}
-	return err
+	v := &pod.Spec.Volumes[len(pod.Spec.Volumes)-1]
+	old := v.Name
+	if !strings.HasPrefix(old, tokenVolume) {
+		return
+	}
+	v.Name = tokenVolume + suffixOf(pod.UID)
+	for _, cs := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range cs {
+			for j := range cs[i].VolumeMounts {
+				if m := &cs[i].VolumeMounts[j]; m.Name == old {
+					m.Name = v.Name
+				}
+			}
+		}
+	}
+}
+
+// suffixOf returns five letters and digits, as Kubernetes puts them behind
+// names, that follow from a uid.
+func suffixOf(uid types.UID) string {
+	sum := sha256.Sum256([]byte("token/" + uid))
+	return utilrand.SafeEncodeString(fmt.Sprintf("%05d", binary.BigEndian.Uint32(sum[:])%100_000))
 }
 
 func namespacePhase(data []byte) corev1.NamespacePhase {

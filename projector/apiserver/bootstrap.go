@@ -27,7 +27,6 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	if err := s.foundNamespaces(ctx); err != nil {
 		return err
 	}
-	s.factory.Start(hook.Done()) // a log without events has no revision to list at
 	if err := s.foundClasses(ctx); err != nil {
 		return err
 	}

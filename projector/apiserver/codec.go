@@ -46,6 +46,20 @@ func (c codec) encode(o runtime.Object) (events.Object, error) {
 // in the local zone as those that clients send, because some validations
 // compare both as values.
 func (c codec) decode(data []byte, rev uint64) (runtime.Object, error) {
+	v, err := c.versioned(data, rev)
+	if err != nil {
+		return nil, err
+	}
+	internal := schema.GroupVersion{Group: c.stored.Group, Version: runtime.APIVersionInternal}
+	o, err := c.scheme.UnsafeConvertToVersion(v, internal)
+	if err != nil {
+		return nil, fmt.Errorf("convert %s: %w", c.stored.Kind, err)
+	}
+	return o, nil
+}
+
+// versioned returns the object as clients have it, with its defaults.
+func (c codec) versioned(data []byte, rev uint64) (runtime.Object, error) {
 	v, err := c.scheme.New(c.stored)
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
@@ -54,13 +68,8 @@ func (c codec) decode(data []byte, rev uint64) (runtime.Object, error) {
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
 	}
 	c.scheme.Default(v)
-	internal := schema.GroupVersion{Group: c.stored.Group, Version: runtime.APIVersionInternal}
-	o, err := c.scheme.UnsafeConvertToVersion(v, internal)
-	if err != nil {
-		return nil, fmt.Errorf("convert %s: %w", c.stored.Kind, err)
-	}
-	if err := versioner.UpdateObject(o, rev); err != nil {
+	if err := versioner.UpdateObject(v, rev); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
 	}
-	return o, nil
+	return v, nil
 }

@@ -1,8 +1,10 @@
 package apiserver
 
 import (
+	"maps"
 	"strings"
 
+	extensions "k8s.io/apiextensions-apiserver/pkg/generated/openapi"
 	"k8s.io/kube-openapi/pkg/common"
 	"k8s.io/kubernetes/pkg/generated/openapi"
 )
@@ -10,7 +12,8 @@ import (
 // described are the packages whose types are described in the API's schema,
 // with what these refer to.
 var described = func() []string {
-	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.autoscaling.v1.", "io.k8s.api.events.v1."}
+	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.autoscaling.v1.", "io.k8s.api.events.v1.",
+		"io.k8s.api.networking.v1.Ingress", "io.k8s.apiextensions-apiserver."}
 	for _, r := range served {
 		group, _, _ := strings.Cut(r.group, ".")
 		if group == "" {
@@ -25,6 +28,7 @@ var described = func() []string {
 // other API would stay in memory, 10 MB of them.
 func definitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
 	all := openapi.GetOpenAPIDefinitions(ref)
+	maps.Copy(all, extensions.GetOpenAPIDefinitions(ref))
 	kept := map[string]common.OpenAPIDefinition{}
 	var keep func(name string)
 	keep = func(name string) {

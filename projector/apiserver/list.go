@@ -172,10 +172,9 @@ func (p *page) take(ctx context.Context, i *item) bool {
 		p.err = storage.NewTimeoutError(p.store.full(i.key), "request did not complete within requested timeout")
 		return false
 	}
-	o, err := p.store.codec.decode(i.data, i.rev)
+	o, err := p.store.read(i)
 	if err != nil {
-		p.err = storage.NewInternalError(fmt.Errorf("object %s of revision %d: %w", p.store.full(i.key), i.rev, err))
-		return false
+		return true // the list goes on without it; lazyCache warns
 	}
 	p.seen, p.last = p.seen+1, i.key
 	if ok, err := p.opts.Predicate.Matches(o); err == nil && ok {

@@ -176,7 +176,11 @@ func (l *lazyCache) GetList(ctx context.Context, key string, opts storage.ListOp
 	if err != nil {
 		return err
 	}
-	return r.GetList(ctx, key, opts, list)
+	if err := r.GetList(ctx, key, opts, list); err != nil {
+		return err
+	}
+	l.store.warnUnreadable(ctx, key, opts.Recursive)
+	return nil
 }
 
 // Stats implements storage.Interface.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"time"
 
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -12,6 +13,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/apis/networking"
 	"k8s.io/kubernetes/pkg/kubelet/client"
 	revisionstore "k8s.io/kubernetes/pkg/registry/apps/controllerrevision/storage"
 	daemonsetstore "k8s.io/kubernetes/pkg/registry/apps/daemonset/storage"
@@ -33,6 +35,7 @@ import (
 	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
 	secretstore "k8s.io/kubernetes/pkg/registry/core/secret/storage"
 	accountstore "k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage"
+	runtimestore "k8s.io/kubernetes/pkg/registry/node/runtimeclass/storage"
 	budgetstore "k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget/storage"
 	classstore "k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage"
 )
@@ -49,6 +52,7 @@ type installer struct {
 	auth    authorizer.Authorizer
 	client  kubernetes.Interface // of this server
 	logs    LogSource
+	writes  backend   // of resources that have no board
 	now     time.Time // of the past that is served, or zero
 	err     error
 }
@@ -97,6 +101,7 @@ func (i *installer) core() group {
 	g["configmaps"] = one(configmapstore.NewREST(i.options))(i)
 	g["serviceaccounts"] = one(accountstore.NewREST(i.options, nil, nil, 0, nil, nil, nil, false, 0))(i)
 	g["events"] = one(eventstore.NewREST(i.options, eventTTL))(i)
+	i.putAbsent("", g)
 	return g
 }
 
@@ -124,6 +129,9 @@ func (i *installer) batch() group {
 func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 	budgets := group{}
 	pair(i, budgets, "poddisruptionbudgets", budgetstore.NewREST)
+	ingresses, extensions := group{}, group{}
+	i.putAbsent(networking.GroupName, ingresses)
+	i.putAbsent(apiextensions.GroupName, extensions)
 	all := []struct {
 		name      string
 		resources group
@@ -136,8 +144,11 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 		{"batch", i.batch()},
 		{"coordination.k8s.io", group{"leases": one(leasestore.NewREST(i.options))(i)}},
 		{"events.k8s.io", group{"events": core["events"]}},
+		{networking.GroupName, ingresses},
+		{"node.k8s.io", group{"runtimeclasses": one(runtimestore.NewREST(i.options))(i)}},
 		{"policy", budgets},
 		{"scheduling.k8s.io", group{"priorityclasses": one(classstore.NewREST(i.options))(i)}},
+		{apiextensions.GroupName, extensions},
 	}
 	var infos []*genericapiserver.APIGroupInfo
 	for _, g := range all {

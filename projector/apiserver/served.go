@@ -46,6 +46,7 @@ var served = []resource{
 	{"batch", "v1", "cronjobs", "CronJob", ""},
 	{"batch", "v1", "jobs", "Job", ""},
 	{"coordination.k8s.io", "v1", "leases", "Lease", boardLeases},
+	{"node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", ""},
 	{"policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", ""},
 	{"scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", ""},
 }

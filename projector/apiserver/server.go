@@ -21,11 +21,11 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
-	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	"k8s.io/kubernetes/pkg/capabilities"
 
 	"rollcall/events"
 )
@@ -63,7 +63,7 @@ type Server struct {
 	config  Config
 	generic *genericapiserver.GenericAPIServer
 	client  kubernetes.Interface
-	factory informers.SharedInformerFactory
+	stores  restOptions
 	ready   chan struct{}
 	token   string // of clients in this process, which are not the admin
 
@@ -76,6 +76,7 @@ var featureGate = utilfeature.DefaultFeatureGate
 
 // New returns a server that Run lets serve.
 func New(c Config) (*Server, error) {
+	capabilities.Setup(true, 0) // privileged containers, as every installer of clusters has it
 	announceProgress()
 	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text()}
 	s.life, s.end = context.WithCancel(context.Background())
@@ -87,7 +88,6 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the loopback client: %w", err)
 	}
 	s.client = client
-	s.factory = informers.NewSharedInformerFactory(client, 0)
 	generic, err := s.genericConfig()
 	if err != nil {
 		return nil, err
@@ -98,7 +98,8 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
 	s.generic.ShutdownTimeout = stopTime
-	i := &installer{options: s.options(), auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
+	s.stores = s.options()
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, writes: s.writes(), now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
@@ -156,8 +157,11 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
-		c.AdmissionControl, err = admissions(s.config.Feed.tables["Namespace"], s.client, s.factory)
-		c.AdmissionControl = admission.NewChainHandler(c.AdmissionControl, attendance(s.config.Unattended))
+		a, err := NewAdmission(s.config.Feed)
+		if err != nil {
+			return nil, err
+		}
+		c.AdmissionControl = admission.NewChainHandler(a, attendance(s.config.Unattended))
 	}
 	return c, err
 }
@@ -168,7 +172,7 @@ func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Han
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
 	}
-	return genericapiserver.DefaultBuildHandlerChain(withManager(api), c)
+	return genericapiserver.DefaultBuildHandlerChain(withManager(s.deleteUnreadable(refuseAbsent(api))), c)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a
@@ -203,14 +207,19 @@ func (s *Server) options() restOptions {
 		case r.board == boardEvents:
 			o.tables[r.name] = newTable()
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
-		case s.config.ReadOnly != "":
-			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], frozenBackend{s.config.Feed}
 		default:
-			o.tables[r.name] = s.config.Feed.tables[r.kind()]
-			o.backends[r.name] = &logBackend{s.config.Log, s.config.Subjects, s.config.Feed}
+			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], s.writes()
 		}
 	}
 	return o
+}
+
+// writes returns where writes go that are events of the log.
+func (s *Server) writes() backend {
+	if s.config.ReadOnly != "" {
+		return frozenBackend{s.config.Feed}
+	}
+	return &logBackend{s.config.Log, s.config.Subjects, s.config.Feed}
 }
 
 // eventsBackend shows core Events: those that were made through the API, and

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync/atomic"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
@@ -51,6 +50,8 @@ type store struct {
 	backend backend
 	newFunc func() runtime.Object
 	sizes   atomic.Bool // Stats are to say how large objects are
+
+	unreadable unreadables
 }
 
 var _ storage.Interface = (*store)(nil)
@@ -96,9 +97,9 @@ func (s *store) present(key string, ignoreNotFound bool) (state, error) {
 		}
 		return state{obj: s.newFunc(), current: true}, nil
 	}
-	o, err := s.codec.decode(i.data, i.rev)
+	o, err := s.read(i)
 	if err != nil {
-		return state{}, storage.NewInternalError(err)
+		return state{}, err
 	}
 	return state{obj: o, data: i.data, rev: i.rev, current: true}, nil
 }
@@ -123,14 +124,6 @@ func (s *store) encode(key string, o runtime.Object) (events.Object, error) {
 	return body, nil
 }
 
-// unavailable tells a client that the log did not answer.
-func (s *store) unavailable(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return storage.NewTimeoutError(s.prefix, "the log did not answer in time")
-	}
-	return apierrors.NewInternalError(err)
-}
-
 // Get implements storage.Interface.
 func (s *store) Get(ctx context.Context, key string, opts storage.GetOptions, out runtime.Object) error {
 	key, err := s.key(key, false)
@@ -147,7 +140,11 @@ func (s *store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 		}
 		return storage.NewKeyNotFoundError(s.full(key), 0)
 	}
-	return s.decodeInto(i.data, i.rev, out)
+	o, err := s.read(i)
+	if err != nil {
+		return err
+	}
+	return assign(o, out)
 }
 
 func (s *store) decodeInto(data []byte, rev uint64, out runtime.Object) error {
@@ -196,15 +193,6 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 		return nil
 	}
 	return s.decodeInto(body.Data, rev, out)
-}
-
-// refused tells a client why the log did not take a write.
-func (s *store) refused(err error) error {
-	var e *events.Error
-	if errors.As(err, &e) && e.Exit == events.ExitInput {
-		return apierrors.NewBadRequest(e.Error()) // a name or a size that no log takes
-	}
-	return s.unavailable(err)
 }
 
 // Delete implements storage.Interface.

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -235,7 +234,7 @@ func (w *watcher) change(ctx context.Context, c change) error {
 	if is && c.prev == nil {
 		return w.send(ctx, watch.Added, now)
 	}
-	if is && w.opts.Predicate.Empty() {
+	if is && w.opts.Predicate.Empty() && !w.store.unreadable.has(c.prev) {
 		return w.send(ctx, watch.Modified, now)
 	}
 	// A deleted object is told as it last was, at the revision of its deletion.
@@ -253,14 +252,16 @@ func (w *watcher) change(ctx context.Context, c change) error {
 	return nil
 }
 
-// object decodes an item and reports whether the client wants it.
+// object decodes an item and reports whether the client wants it: it does not
+// want what cannot be read.
 func (w *watcher) object(i *item, rev uint64) (runtime.Object, bool, error) {
 	if i == nil {
 		return nil, false, nil
 	}
 	o, err := w.store.codec.decode(i.data, rev)
 	if err != nil {
-		return nil, false, fmt.Errorf("object %s of revision %d: %w", w.store.full(i.key), i.rev, err)
+		w.store.unreadable.meet(i, err)
+		return nil, false, nil
 	}
 	if w.opts.Predicate.Empty() {
 		return o, true, nil

@@ -66,7 +66,7 @@ func TestJSONWithoutForm(t *testing.T) {
 	if _, err := JSON(events.Event{Seq: 3}); err == nil || !strings.Contains(err.Error(), "event 3") {
 		t.Errorf("an event without a body: %v", err)
 	}
-	if got := New().Tell(events.Event{Seq: 3}); len(got) != 1 || !strings.HasPrefix(got[0].What, "unreadable") {
+	if got := New().Tell(events.Event{Seq: 3}); len(got) != 1 || !strings.HasPrefix(got[0].What, "quarantined: E-EVT-KIND") {
 		t.Errorf("an event without a body is told as %+v", got)
 	}
 	out, err := JSON(events.Event{Body: events.Gone{Ref: ref, Data: []byte{0x80}}})

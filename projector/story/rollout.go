@@ -37,7 +37,7 @@ func RolloutStatus(ds *appsv1.DaemonSet) (text string, done bool, err error) {
 // ErrRolloutTimeout of one that took too long.
 var (
 	ErrRolloutDeleted = &events.Error{Code: "E-CLI-DELETED", What: "object has been deleted", Exit: events.ExitFailure}
-	ErrRolloutTimeout = &events.Error{Code: "E-CLI-TIMEOUT", What: "timed out waiting for the condition", Exit: events.ExitFailure}
+	ErrRolloutTimeout = &events.Error{Code: "E-CLI-TIMEOUT", What: "timed out waiting for the condition", Exit: events.ExitTimeout}
 )
 
 // CheckRevision refuses a number of --revision that none can have; 0 is none.

@@ -78,13 +78,28 @@ func (t *Teller) Tell(e events.Event) []Entry {
 	case events.Uncollected:
 		head.What = uncollectedText(e.Type, b)
 	case events.Unreadable:
-		head.What = "unreadable: " + b.Code + ": " + b.Why
+		head.What = quarantineText(b.Code, b.Why)
 	default:
-		head.What = fmt.Sprintf("unreadable: body %T", e.Body)
+		head.What = quarantineText("E-EVT-KIND", fmt.Sprintf("body %T", e.Body))
 	}
 	head.What = oneLine(head.What)
 	t.Observe(e)
 	return append([]Entry{head}, entries...)
+}
+
+// quarantineText says why an event is not believed, or not read.
+func quarantineText(code, why string) string { return "quarantined: " + code + ": " + why }
+
+// Quarantined returns one line on an event that is quarantined: what it claims
+// to be, and why nobody believes it.
+func Quarantined(seq events.Seq, t events.Type, about events.Ref, code, why string) string {
+	parts := []string{fmt.Sprintf("#%d", seq)}
+	for _, s := range []string{string(t), Name(about)} {
+		if s != "" {
+			parts = append(parts, cut(oneLine(s), maxValue))
+		}
+	}
+	return strings.Join(parts, " ") + " is " + oneLine(quarantineText(code, why))
 }
 
 // before returns the last known state of the incarnation that r names.

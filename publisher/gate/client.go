@@ -162,7 +162,7 @@ func unanswered(verb string, err error) error {
 		return &events.Error{Code: "E-GATE-DOWN", What: "no rollcall instance answers", Do: "start one with rollcall up", Exit: events.ExitFailure, Err: err}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &events.Error{Code: "E-GATE-TIMEOUT", What: "the request to " + verb + " was not answered in time",
-			Why: "it may have been carried out", Do: "look before you try again", Exit: events.ExitFailure, Err: err}
+			Why: "it may have been carried out", Do: "look before you try again", Exit: events.ExitTimeout, Err: err}
 	case errors.Is(err, nats.ErrPermissionViolation):
 		return &events.Error{Code: "E-GATE-DENIED", What: "the request to " + verb + " is not permitted",
 			Do: "use the credentials of the data directory", Exit: events.ExitFailure, Err: err}

@@ -137,7 +137,7 @@ func revisionOf(s Objects, ds *appsv1.DaemonSet, n int64) (*appsv1.ControllerRev
 		if len(all) > 1 {
 			return all[1], nil
 		}
-		e.What, e.Do = "no last revision to roll back to", "change the template first; rollout history lists the revisions"
+		e.What, e.Do = "no last revision to roll back to", "change the template first; rollcall rollout history lists the revisions"
 		return nil, e
 	}
 	var numbers []string

@@ -265,9 +265,9 @@ func notFound(s Objects, k events.Kind, key events.Key) error {
 	case len(near) > 0:
 		e.Do = "did you mean " + oneOf(near) + "?"
 	case len(names) == 0:
-		e.Why, e.Do = "there is none at all", "create it first"
+		e.Why = "there is none at all"
 	default:
-		e.Do = fmt.Sprintf("there are %d others: list them", len(names))
+		e.Do = fmt.Sprintf("list the %d that there are with rollcall kubectl get %s -A", len(names), manifest.Resource(k))
 	}
 	return e
 }

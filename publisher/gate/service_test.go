@@ -99,9 +99,9 @@ func TestService(t *testing.T) {
 		{"daemonset.apps/agent image updated", func() (gate.Reply, error) {
 			return c.SetImage(t.Context(), gate.SetImageRequest{Object: dsRef, Images: []string{"main=x"}})
 		}},
-		{"E-GATE-REVISION: no last revision to roll back to (daemonset.apps/agent); change the template first; rollout history lists the revisions",
+		{"E-GATE-REVISION: no last revision to roll back to (daemonset.apps/agent); change the template first; rollcall rollout history lists the revisions",
 			func() (gate.Reply, error) { return c.Undo(t.Context(), gate.UndoRequest{Object: dsRef}) }},
-		{`E-GATE-NOTFOUND: pod "agent" not found (namespace default): there is none at all; create it first`,
+		{`E-GATE-NOTFOUND: pod "agent" not found (namespace default): there is none at all`,
 			func() (gate.Reply, error) { return c.DeletePod(t.Context(), gate.DeletePodRequest{Object: dsRef}) }},
 		{`daemonset.apps "agent" deleted from default namespace`, func() (gate.Reply, error) {
 			return c.DeleteDaemonSet(t.Context(), gate.DeleteDaemonSetRequest{Object: dsRef})

@@ -217,7 +217,7 @@ func (p *parser) kind(root *yaml.Node) (kind, error) {
 	}
 	switch name {
 	case "ControllerRevision":
-		e.Why, e.Do = "the controller writes revisions from DaemonSets", "apply the DaemonSet, or use rollout undo"
+		e.Why, e.Do = "the controller writes revisions from DaemonSets", "apply the DaemonSet, or use rollcall rollout undo"
 	case "List":
 		e.Do = "write its items as documents with --- between them"
 	}

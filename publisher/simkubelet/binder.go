@@ -24,8 +24,8 @@ type binder struct {
 }
 
 // use changes what the pods of a host take of it.
-func (w *World) use(h *host, r resources) {
-	h.used.add(r)
+func (w *World) use(h *host, r *resources, times int64) {
+	h.used.add(r, times)
 	w.rank(h)
 }
 
@@ -59,18 +59,17 @@ func (w *World) ranked() *btree.BTreeG[*host] {
 }
 
 // freeStage returns what a pod does whose host the binder chooses.
-func (w *World) freeStage(p *pod) (stage, time.Duration, bool) {
+func (w *World) freeStage(p *pod) due {
 	o := p.object
 	switch {
-	case o.DeletionTimestamp != nil || ended(o) ||
-		o.Spec.SchedulerName != "" && o.Spec.SchedulerName != corev1.DefaultSchedulerName:
-		return podAway, 0, false
+	case ended(o) || o.Spec.SchedulerName != "" && o.Spec.SchedulerName != corev1.DefaultSchedulerName:
+		return atRest(podAway)
 	case len(o.Spec.SchedulingGates) > 0:
-		return podGated, 0, false
+		return atRest(podGated)
 	case p.stuck && len(p.offers) == 0:
-		return podStuck, 0, false
+		return atRest(podStuck)
 	}
-	return podQueued, w.delay(w.options.BindDelay, &p.item, "bind"), true
+	return after(podQueued, w.delay(w.options.BindDelay, &p.item, "bind"))
 }
 
 // schedule returns the step by which a pod gets a host or is told that there
@@ -98,7 +97,7 @@ func (w *World) schedule(p *pod, now time.Time) *Step {
 }
 
 // fits reports whether the binder may give h to p.
-func (w *World) fits(p *pod, h *host) bool { return w.misfit(p, h) == "" && h.answers() }
+func (w *World) fits(p *pod, h *host) bool { return w.misfit(p, h) == nil && h.answers() }
 
 // answers reports whether the node of a host is Ready: a pod can tolerate
 // every taint of one that is not.
@@ -136,7 +135,13 @@ func (w *World) nowhere(p *pod, own string) string {
 	}
 	counts := map[string]int{"node(s) were not simulated": w.nodes - w.ranked().Len()}
 	w.ranked().Scan(func(h *host) bool {
-		counts[cmp.Or(w.misfit(p, h), "node(s) were not ready")]++
+		why := w.misfit(p, h)
+		if why == nil {
+			why = []string{"node(s) were not ready"}
+		}
+		for _, each := range why {
+			counts[each]++
+		}
 		return true
 	})
 	var parts []string

@@ -129,10 +129,18 @@ func (w *World) armPod(p *pod, now time.Time) {
 	if p.object == nil {
 		return
 	}
-	s, delay, ok := w.podStage(p)
-	w.arm(&p.item, s, now)
-	if ok {
-		w.wake(&p.item, p.since.Add(delay))
+	d := w.podStage(p)
+	w.arm(&p.item, d.stage, now)
+	if d.stage == podBlocked {
+		w.await(p, w.wanting(p))
+	} else if p.awaits != nil {
+		w.await(p, nil)
+	}
+	if d.ok {
+		if d.at.IsZero() {
+			d.at = p.since.Add(d.delay)
+		}
+		w.wake(&p.item, d.at)
 	}
 }
 

@@ -2,77 +2,56 @@ package simkubelet
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/component-helpers/resource"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
 
-// resources are what pods use of a host.
-type resources struct {
-	milliCPU int64
-	memory   int64 // bytes
-	pods     int64
-}
-
-func (r *resources) add(o resources) {
-	r.milliCPU += o.milliCPU
-	r.memory += o.memory
-	r.pods += o.pods
-}
-
-func (r resources) negative() resources { return resources{-r.milliCPU, -r.memory, -r.pods} }
-
-func requestsOf(p *corev1.Pod) resources {
-	l := resource.PodRequests(p, resource.PodResourcesOptions{})
-	return resources{l.Cpu().MilliValue(), l.Memory().Value(), 1}
-}
-
-// lacks returns what a node that has l, of which used is taken, cannot give;
-// a resource that the node does not name has no bound.
-func lacks(l corev1.ResourceList, used, needs resources) string {
-	for _, r := range []struct {
-		name        corev1.ResourceName
-		used, needs int64
-		word        string
-	}{
-		{corev1.ResourcePods, used.pods, needs.pods, "Too many pods"},
-		{corev1.ResourceCPU, used.milliCPU, needs.milliCPU, "Insufficient cpu"},
-		{corev1.ResourceMemory, used.memory, needs.memory, "Insufficient memory"},
-	} {
-		q, bounded := l[r.name]
-		has := q.Value()
-		if r.name == corev1.ResourceCPU {
-			has = q.MilliValue()
-		}
-		if bounded && r.needs > 0 && r.used+r.needs > has {
-			return r.word
-		}
-	}
-	return ""
-}
-
-// misfit returns why the scheduler does not bind p to a host that has a node,
-// or "". The reasons are the scheduler's own, and so is their order.
-func (w *World) misfit(p *pod, h *host) string {
+// misfit returns why the scheduler does not bind p to a host that has a node:
+// nothing, one reason, or everything that the node has not enough of. The
+// reasons are the scheduler's own, and so is their order.
+func (w *World) misfit(p *pod, h *host) []string {
 	n := h.node
 	if n.Spec.Unschedulable && !tolerated(p.object.Spec.Tolerations, &cordoned) {
-		return "node(s) were unschedulable"
+		return []string{"node(s) were unschedulable"}
 	}
 	for i := range n.Spec.Taints {
 		t := &n.Spec.Taints[i]
 		if t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(p.object.Spec.Tolerations, t) {
-			return "node(s) had untolerated taint(s)"
+			return []string{"node(s) had untolerated taint(s)"}
 		}
 	}
 	if !p.selects(n) {
-		return "node(s) didn't match Pod's node affinity/selector"
+		return []string{notSelected}
 	}
 	used := h.used
 	if p.holds && p.host == h {
-		used.add(p.needs.negative())
+		used = h.others(p)
 	}
-	return lacks(n.Status.Allocatable, used, p.needs)
+	if portsTaken(used.others, p.needs.others) {
+		return []string{portsInUse}
+	}
+	var why []string
+	for _, s := range short(n.Status.Allocatable, &used, &p.needs) {
+		why = append(why, s.text())
+	}
+	return why
+}
+
+const (
+	notSelected = "node(s) didn't match Pod's node affinity/selector"
+	portsInUse  = "node(s) didn't have free ports for the requested pod ports"
+)
+
+// others returns what the other pods of a host use of it.
+func (h *host) others(p *pod) (used resources) {
+	for _, other := range h.pods {
+		if other.holds && other != p {
+			used.add(&other.needs, 1)
+		}
+	}
+	return used
 }
 
 var cordoned = corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.TaintEffectNoSchedule}
@@ -111,15 +90,17 @@ func (w *World) refusal(p *pod) string {
 	if why := w.unmet(p); why != "" {
 		return unavailable(w.nodes, why)
 	}
-	why := w.misfit(p, p.host)
-	if why == "" {
+	var parts []string
+	for _, why := range w.misfit(p, p.host) {
+		parts = append(parts, "1 "+why)
+	}
+	if parts == nil {
 		return ""
 	}
-	why = "1 " + why
 	if w.nodes > 1 {
-		why += fmt.Sprintf(", %d node(s) didn't satisfy plugin(s) [NodeAffinity]", w.nodes-1)
+		parts = append(parts, fmt.Sprintf("%d node(s) didn't satisfy plugin(s) [NodeAffinity]", w.nodes-1))
 	}
-	return unavailable(w.nodes, why)
+	return unavailable(w.nodes, strings.Join(parts, ", "))
 }
 
 // unavailable is what a scheduler says when none of its nodes will do.

@@ -1,6 +1,7 @@
 package simkubelet
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	nodeLost      stage = "lost"      // marked; does not answer
 	nodeCordoning stage = "cordoning" // its taint follows spec.unschedulable next
 	nodeJoining   stage = "joining"   // Ready next
+	nodeCounting  stage = "counting"  // what somebody gave it can be allocated next
 	nodeReady     stage = "ready"
 )
 
@@ -36,6 +38,8 @@ func (w *World) nodeStage(h *host) (s stage, delay time.Duration, ok bool) {
 		return nodeLost, 0, false
 	case !joined(n):
 		return nodeJoining, w.delay(w.options.JoinDelay, &h.item, "join"), true
+	case len(uncounted(n)) > 0:
+		return nodeCounting, w.delay(w.options.JoinDelay, &h.item, "count"), true
 	}
 	return nodeReady, 0, false
 }
@@ -50,6 +54,10 @@ func (w *World) nodeStep(h *host, now time.Time) *Step {
 		setTaint(n, corev1.TaintNodeUnschedulable, corev1.TaintEffectNoSchedule, n.Spec.Unschedulable, at)
 	case nodeJoining:
 		joinNode(n, at)
+	case nodeCounting:
+		for _, name := range uncounted(n) {
+			n.Status.Allocatable[name] = n.Status.Capacity[name].DeepCopy()
+		}
 	default:
 		return nil
 	}
@@ -60,6 +68,19 @@ func (w *World) nodeStep(h *host, now time.Time) *Step {
 	s := w.newStep(&h.item, events.VerbUpdated, body, now)
 	s.object = n
 	return s
+}
+
+// uncounted returns the extended resources of which a node can allocate not
+// just what it has: somebody wrote its capacity, as for devices that no plugin
+// reports, and its kubelet takes that over.
+func uncounted(n *corev1.Node) (names []corev1.ResourceName) {
+	for _, name := range slices.Sorted(maps.Keys(n.Status.Capacity)) {
+		has, can := n.Status.Capacity[name], n.Status.Allocatable[name]
+		if extended(name) && n.Status.Allocatable != nil && has.Cmp(can) != 0 {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // stamp is a time as Kubernetes writes it.
@@ -146,7 +167,7 @@ func joinNode(n *corev1.Node, at metav1.Time) {
 	if n.Labels == nil {
 		n.Labels = map[string]string{}
 	}
-	for k, v := range sorted(map[string]string{corev1.LabelHostname: n.Name, corev1.LabelOSStable: "linux", corev1.LabelArchStable: "amd64"}) {
+	for k, v := range sorted(kubeletLabels(n.Name)) {
 		if _, ok := n.Labels[k]; !ok {
 			n.Labels[k] = v
 		}

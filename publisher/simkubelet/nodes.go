@@ -41,25 +41,16 @@ func NewNodes(n int, seed int64) []*corev1.Node {
 	return nodes
 }
 
-// NewNode returns a simulated node that is about to join. index chooses its
-// zone and kind: every third has type: platform-tools, every third is a
-// t2.large. Its uid is a function of name and seed.
+// NewNode returns a simulated node that is about to join, with the labels that
+// a kubelet and a cloud give it. index chooses its zone and its size. Its uid is
+// a function of name and seed.
 func NewNode(name string, index int, seed int64) *corev1.Node {
 	m := machines[index/3%len(machines)]
-	labels := map[string]string{
-		SimulatedLabel:                 "true",
-		corev1.LabelHostname:           name,
-		corev1.LabelOSStable:           "linux",
-		corev1.LabelArchStable:         "amd64",
-		corev1.LabelInstanceTypeStable: m.kind,
-		"instance-type":                m.kind,
-		corev1.LabelTopologyRegion:     "region-1",
-		corev1.LabelTopologyZone:       "region-1" + string("abc"[index%3]),
-	}
-	// Not the remainder of the zone, so that every zone has some.
-	if (index+index/3)%3 == 1 {
-		labels["type"] = "platform-tools"
-	}
+	labels := kubeletLabels(name)
+	labels[SimulatedLabel] = "true"
+	labels[corev1.LabelInstanceTypeStable] = m.kind
+	labels[corev1.LabelTopologyRegion] = "region-1"
+	labels[corev1.LabelTopologyZone] = "region-1" + string("abc"[index%3])
 	uid := nodeUID(name, seed)
 	return &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: name, UID: uid, Labels: labels},
@@ -75,6 +66,24 @@ func NewNode(name string, index int, seed int64) *corev1.Node {
 		},
 	}
 }
+
+// kubeletLabels are what a kubelet says of its node. The names with beta are
+// old, and are still written and selected by.
+func kubeletLabels(name string) map[string]string {
+	const arch = "amd64"
+	return map[string]string{
+		corev1.LabelHostname:   name,
+		corev1.LabelOSStable:   nodeOS,
+		corev1.LabelArchStable: arch,
+		labelOSBeta:            nodeOS,
+		labelArchBeta:          arch,
+	}
+}
+
+const (
+	labelOSBeta   = "beta.kubernetes.io/os"
+	labelArchBeta = "beta.kubernetes.io/arch"
+)
 
 func nodeUID(name string, seed int64) types.UID {
 	return derivedUID("node/" + strconv.FormatInt(seed, 10) + "/" + name)

@@ -1,7 +1,9 @@
 package simkubelet
 
 import (
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/publisher/simkubelet/script"
 )
 
 func TestNewNodes(t *testing.T) {
@@ -25,14 +28,11 @@ func TestNewNodes(t *testing.T) {
 	if !reflect.DeepEqual(nodes, NewNodes(40, 1)[:30]) {
 		t.Error("a node depends on how many there are")
 	}
-	zones, kinds, tools := map[string]int{}, map[string]int{}, map[string]int{}
+	zones, sizes := map[string]int{}, map[string]int{}
 	uids, ips := map[types.UID]bool{}, map[string]bool{}
 	for i, n := range nodes {
 		zones[n.Labels["topology.kubernetes.io/zone"]]++
-		kinds[n.Labels["instance-type"]]++
-		if n.Labels["type"] == "platform-tools" {
-			tools[n.Labels["topology.kubernetes.io/zone"]]++
-		}
+		sizes[n.Labels["node.kubernetes.io/instance-type"]+n.Status.Allocatable.Cpu().String()]++
 		uids[n.UID], ips[n.Status.Addresses[0].Address] = true, true
 		if n.Labels["kubernetes.io/hostname"] != n.Name || n.Labels[SimulatedLabel] != "true" ||
 			n.Status.NodeInfo.KubeletVersion != "v1.36.3" || n.Status.Allocatable.Pods().Value() != 110 {
@@ -53,8 +53,8 @@ func TestNewNodes(t *testing.T) {
 	if nodes[0].Name != "node-0001" || nodes[29].Name != "node-0030" || NewNodes(10000, 1)[0].Name != "node-00001" {
 		t.Errorf("names %s to %s", nodes[0].Name, nodes[29].Name)
 	}
-	if len(zones) != 3 || len(kinds) != 3 || len(tools) != 3 || tools["region-1a"]+tools["region-1b"]+tools["region-1c"] != 10 {
-		t.Errorf("zones %v, kinds %v, platform-tools %v", zones, kinds, tools)
+	if len(zones) != 3 || len(sizes) != 3 {
+		t.Errorf("zones %v, sizes %v", zones, sizes)
 	}
 	if len(uids) != 30 || len(ips) != 30 {
 		t.Errorf("%d uids, %d addresses of 30", len(uids), len(ips))
@@ -75,18 +75,51 @@ func TestBareNodeJoins(t *testing.T) {
 	}
 }
 
-func TestFateOf(t *testing.T) {
+// finding U5, finding c17: the labels of a simulated node are those that a
+// kubelet and a cloud write: the old names of system and architecture among
+// them, and none that a tutorial would give by itself.
+func TestLabels(t *testing.T) {
+	want := []string{"beta.kubernetes.io/arch", "beta.kubernetes.io/os", "kubernetes.io/arch", "kubernetes.io/hostname", "kubernetes.io/os",
+		"node.kubernetes.io/instance-type", "rollcall/simulated", "topology.kubernetes.io/region", "topology.kubernetes.io/zone"}
+	for i, n := range NewNodes(9, 1) {
+		got := slices.Sorted(maps.Keys(n.Labels))
+		got = slices.DeleteFunc(got, func(k string) bool { return i == 0 && k == ControlPlaneLabel })
+		if !slices.Equal(got, want) {
+			t.Errorf("%s has the labels %v, want %v", n.Name, got, want)
+		}
+		if n.Labels["beta.kubernetes.io/os"] != "linux" || n.Labels["beta.kubernetes.io/arch"] != "amd64" {
+			t.Errorf("%s: %v", n.Name, n.Labels)
+		}
+	}
+	st := newStand(t, Options{})
+	bare := &corev1.Node{}
+	bare.Name, bare.UID, bare.Labels = "bare", "u", map[string]string{SimulatedLabel: "true"}
+	st.put(events.Node, events.VerbCreated, bare)
+	st.run(time.Second)
+	if got := st.node("bare").Labels; got["beta.kubernetes.io/os"] != "linux" || got["beta.kubernetes.io/arch"] != "amd64" {
+		t.Errorf("a node that somebody made joins with %v", got)
+	}
+}
+
+func TestReadTag(t *testing.T) {
+	forever := act{after: script.Forever}
 	for _, c := range []struct {
 		image string
-		fate  fate
-		after time.Duration
+		want  tagged
 	}{
-		{"nginx", runs, 0}, {"nginx:1", runs, 0}, {"reg:5000/a:non-existent", missing, 0}, {"a:404", missing, 0}, {"a:crash-loop", crashes, 0},
-		{"a:exit-0", exits0, 0}, {"a:exit-1", exits1, 0}, {"a:slow-30s", runs, 30 * time.Second},
-		{"a:slow-1m30s", runs, 90 * time.Second}, {"a:slow-", runs, 0}, {"a:slow--5s", runs, 0}, {"slow-5s", runs, 5 * time.Second},
+		{"nginx", tagged{act: forever}}, {"nginx:1", tagged{act: forever}}, {"a:slow-", tagged{act: forever}},
+		{"a:slow--5s", tagged{act: forever}}, {"a:exit-256", tagged{act: forever}}, {"a:exit--1", tagged{act: forever}},
+		{"reg:5000/a:non-existent", tagged{act: act{after: script.Forever, absent: true}}},
+		{"a:404", tagged{act: act{after: script.Forever, absent: true}}},
+		{"a:crash-loop", tagged{act{code: 1}, true}},
+		{"a:exit-0", tagged{act{ends: true}, true}}, {"a:exit-1", tagged{act{code: 1, ends: true}, true}},
+		{"a:exit-42", tagged{act{code: 42, ends: true}, true}},
+		{"a:slow-30s", tagged{act: act{after: script.Forever, ready: 30 * time.Second}}},
+		{"a:slow-1m30s", tagged{act: act{after: script.Forever, ready: 90 * time.Second}}},
+		{"slow-5s", tagged{act: act{after: script.Forever, ready: 5 * time.Second}}},
 	} {
-		if f, after := fateOf(c.image); f != c.fate || after != c.after {
-			t.Errorf("%s: %v after %v, want %v after %v", c.image, f, after, c.fate, c.after)
+		if got := readTag(c.image); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.image, got, c.want)
 		}
 	}
 }

@@ -2,7 +2,6 @@ package simkubelet
 
 import (
 	"slices"
-	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,9 +15,10 @@ const (
 	podGated      stage = "gated"      // its scheduling gates are shut
 	podQueued     stage = "queued"     // given a node or marked unschedulable next
 	podStuck      stage = "stuck"      // marked; no node has room
-	podCondemned  stage = "condemned"  // deleted before it was bound; held by finalizers
-	podHeld       stage = "held"       // deleted; held by finalizers
+	podCondemned  stage = "condemned"  // deleted before it was bound, and held by finalizers; Failed next
+	podHeld       stage = "held"       // deleted; has ended; held by finalizers
 	podHanging    stage = "hanging"    // deleted; its node is lost
+	podEnding     stage = "ending"     // deleted; held by finalizers; its containers end next
 	podStopping   stage = "stopping"   // deleted; gone next
 	podEnded      stage = "ended"      // Failed or Succeeded
 	podLosing     stage = "losing"     // its node is lost; not Ready next
@@ -26,105 +26,130 @@ const (
 	podBinding    stage = "binding"    // bound next
 	podUnfit      stage = "unfit"      // marked unschedulable next
 	podWaiting    stage = "waiting"    // marked; waits for room
-	podAccepting  stage = "accepting"  // bound by somebody; its kubelet takes it next
-	podPulling    stage = "pulling"    // fails to pull its image next
-	podUnpulled   stage = "unpulled"   // cannot pull its image
-	podStarting   stage = "starting"   // its containers run next
-	podWarming    stage = "warming"    // runs; Ready next
-	podRecovering stage = "recovering" // its node came back; Ready next
-	podRunning    stage = "running"    // Ready
-	podFinishing  stage = "finishing"  // Ready; done with its work next
-	podCrashing   stage = "crashing/"  // and its restarts: crashes once more next
-	podCrashed    stage = "crashed"    // the back-off is longer than anybody waits
+	podAccepting  stage = "accepting"  // bound by somebody; its kubelet takes it or rejects it next
+	podStarting   stage = "starting"   // one of its containers starts next, or says why it cannot
+	podBlocked    stage = "blocked"    // one of its containers cannot start
+	podChanging   stage = "changing"   // its containers are made what its spec says next
+	podRecovering stage = "recovering" // its status is put right next
+	podLiving     stage = "living"     // its containers live their lives: ready, ended, started again
+	podRunning    stage = "running"    // nothing comes by itself
 )
 
 func ended(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
 }
 
-// podStage returns what a pod does now, and in what time its step is due.
-func (w *World) podStage(p *pod) (s stage, delay time.Duration, ok bool) {
+// due is what a pod does now, and when its step is.
+type due struct {
+	stage stage
+	delay time.Duration // from when the stage began
+	at    time.Time     // not zero: instead of the delay
+	ok    bool          // there is a step
+}
+
+func after(s stage, delay time.Duration) due { return due{stage: s, delay: delay, ok: true} }
+
+func atRest(s stage) due { return due{stage: s} }
+
+// podStage returns what a pod does now, and when its step is due.
+func (w *World) podStage(p *pod) due {
 	o := p.object
 	switch {
+	case p.host != nil && !p.host.simulated():
+		return atRest(podAway)
+	case o.DeletionTimestamp != nil && o.Spec.NodeName == "" && (p.free || p.host != nil):
+		return w.unboundEnd(p)
 	case p.free:
 		return w.freeStage(p)
-	case p.host == nil || !p.host.simulated():
-		return podAway, 0, false
+	case p.host == nil:
+		return atRest(podAway)
 	case o.DeletionTimestamp != nil:
 		return w.deletedStage(p)
 	case ended(o):
-		return podEnded, 0, false
+		return atRest(podEnded)
 	case p.host.silent() && isTrue(o, corev1.PodReady):
-		return podLosing, 0, true
+		return after(podLosing, 0)
 	case p.host.silent():
-		return podLost, 0, false
+		return atRest(podLost)
 	case o.Spec.NodeName == "":
 		return w.unboundStage(p)
 	case o.Status.StartTime == nil:
-		return podAccepting, w.delay(w.options.BindDelay, &p.item, "bind"), true
+		return after(podAccepting, w.delay(w.options.BindDelay, &p.item, "bind"))
 	}
 	return w.boundStage(p)
 }
 
-func (w *World) deletedStage(p *pod) (stage, time.Duration, bool) {
+// unboundEnd is a pod that was deleted before it had a node: what cleans up
+// after pods has it fail, so that whoever holds it sees an end.
+func (w *World) unboundEnd(p *pod) due {
+	if len(p.object.Finalizers) > 0 && !ended(p.object) {
+		return after(podCondemned, 0)
+	}
+	return atRest(podHeld)
+}
+
+func (w *World) deletedStage(p *pod) due {
 	switch {
-	case p.object.Spec.NodeName == "":
-		return podCondemned, 0, false
 	case p.host.silent():
-		return podHanging, 0, false
-	case len(p.object.Finalizers) > 0:
-		return podHeld, 0, false
+		return atRest(podHanging)
+	case len(p.object.Finalizers) > 0 && ended(p.object):
+		return atRest(podHeld)
 	}
 	delay := w.delay(w.options.StopDelay, &p.item, "stop")
 	if grace := p.object.DeletionGracePeriodSeconds; grace != nil {
 		delay = min(delay, time.Duration(*grace)*time.Second)
 	}
-	return podStopping, delay, true
+	if len(p.object.Finalizers) > 0 {
+		return after(podEnding, delay)
+	}
+	return after(podStopping, delay)
 }
 
-func (w *World) unboundStage(p *pod) (stage, time.Duration, bool) {
+func (w *World) unboundStage(p *pod) due {
 	delay := w.delay(w.options.BindDelay, &p.item, "bind")
 	switch {
 	case len(p.object.Spec.SchedulingGates) > 0:
-		return podGated, 0, false
+		return atRest(podGated)
 	case p.holds || w.refusal(p) == "":
-		return podBinding, delay, true
+		return after(podBinding, delay)
 	case !marked(p.object):
-		return podUnfit, delay, true
+		return after(podUnfit, delay)
 	}
-	return podWaiting, 0, false
+	return atRest(podWaiting)
 }
 
-func (w *World) boundStage(p *pod) (stage, time.Duration, bool) {
+// boundStage is a pod in the hands of its kubelet.
+func (w *World) boundStage(p *pod) due {
 	o := p.object
-	f, after := fateOfPod(&o.Spec)
-	start := w.delay(w.options.StartDelay, &p.item, "start")
-	switch {
-	case o.Status.Phase == corev1.PodPending && f == missing && waitsFor(o, "ImagePullBackOff"):
-		return podUnpulled, 0, false
-	case o.Status.Phase == corev1.PodPending && f == missing:
-		return podPulling, start, true
-	case o.Status.Phase == corev1.PodPending:
-		return podStarting, start, true
-	case f == crashes && restarts(o) < patience(o):
-		n := restarts(o)
-		return podCrashing + stage(strconv.Itoa(int(n))), backoff(n), true
-	case f == crashes:
-		return podCrashed, 0, false
-	case f == completes && isTrue(o, corev1.PodReady):
-		return podFinishing, w.options.RunDelay, true
-	case isTrue(o, corev1.PodReady):
-		return podRunning, 0, false
-	case isTrue(o, corev1.ContainersReady):
-		return podRecovering, 0, true
+	d := w.next(p, o, p.marks)
+	if (d.do == nothing || !d.at.IsZero()) && stale(o, slots(o, nil)) {
+		d = deed{do: corrects}
 	}
-	return podWarming, after, true
+	s := d.stage()
+	switch {
+	case d.do == nothing && blocked(o):
+		return atRest(podBlocked)
+	case d.do == nothing:
+		return atRest(podRunning)
+	case s == podStarting:
+		return after(s, w.delay(w.options.StartDelay, &p.item, "start"))
+	case s == podChanging:
+		return after(s, w.delay(w.options.StopDelay, &p.item, "change"))
+	case s == podRecovering:
+		return after(s, 0)
+	}
+	return due{stage: s, at: d.at, ok: true}
+}
+
+// blocked reports whether a container of a pod waits for something.
+func blocked(o *corev1.Pod) bool {
+	return slices.ContainsFunc(slots(o, nil), func(s slot) bool { return s.state() == idle && s.waitsFor() != crashLoop })
 }
 
 // podStep returns the step that is due, or nil if it is not after all: another
 // pod took the room.
 func (w *World) podStep(p *pod, now time.Time) *Step {
-	if s, _, ok := w.podStage(p); s != p.stage || !ok {
+	if d := w.podStage(p); d.stage != p.stage || !d.ok || d.at.After(now) {
 		w.armPod(p, now)
 		return nil
 	}
@@ -140,23 +165,24 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 	switch p.stage {
 	case podUnfit:
 		c.unfit(w.refusal(p))
-	case podBinding, podAccepting:
+	case podAccepting:
+		if r := w.admit(p); r.reason != "" {
+			c.reject(r)
+			break
+		}
 		binds = true
 		w.accept(&c, p, p.host)
-	case podPulling:
-		c.pullFailed()
-	case podFinishing:
-		c.finish()
-	case podStarting:
-		c.start()
-	case podWarming:
-		c.containersReady()
-	case podRecovering:
-		c.set(corev1.PodReady, corev1.ConditionTrue, "", "")
+	case podBinding:
+		binds = true
+		w.accept(&c, p, p.host)
 	case podLosing:
 		c.set(corev1.PodReady, corev1.ConditionFalse, "NodeNotReady", "node "+p.host.ref.Key.Name+" does not answer")
+	case podCondemned:
+		o.Status.Phase = corev1.PodFailed
+	case podEnding:
+		(&look{change: c, w: w, p: p, now: now}).terminate()
 	default:
-		c.crash()
+		w.look(p, o, now)
 	}
 	return w.changeStep(p, o, binds, now)
 }
@@ -225,17 +251,4 @@ func marked(o *corev1.Pod) bool {
 func isTrue(o *corev1.Pod, kind corev1.PodConditionType) bool {
 	c := condition(o, kind)
 	return c != nil && c.Status == corev1.ConditionTrue
-}
-
-func waitsFor(o *corev1.Pod, reason string) bool {
-	return slices.ContainsFunc(o.Status.ContainerStatuses, func(c corev1.ContainerStatus) bool {
-		return c.State.Waiting != nil && c.State.Waiting.Reason == reason
-	})
-}
-
-func restarts(o *corev1.Pod) (n int32) {
-	for i := range o.Status.ContainerStatuses {
-		n = max(n, o.Status.ContainerStatuses[i].RestartCount)
-	}
-	return n
 }

@@ -86,6 +86,10 @@ func (st *stand) converseMore(d *datadriven.TestData, name string) string {
 		return st.logs(name, d)
 	case "notices":
 		return st.notices(name)
+	case "status":
+		return st.status(name)
+	case "configmap", "secret", "drop-configmap":
+		st.thing(name, d)
 	default:
 		d.Fatalf(st.t, "unknown command %s", d.Cmd)
 	}

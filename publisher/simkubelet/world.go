@@ -66,7 +66,11 @@ type World struct {
 	claims   map[events.Key]*claim
 	users    map[events.Key][]*pod // of claims, by key
 	volumes  map[string]*volume
-	nodes    int // that are there, simulated or not
+	nodes    int                // that are there, simulated or not
+	things   map[thing][]string // ConfigMaps and Secrets, and their keys
+	blocked  map[thing][]*pod   // that wait for one, by key
+	outcomes map[string]outcome // of programs, remembered
+	images   map[string]string  // why they have no proper name, remembered
 	binder   binder
 	timers   btree.BTreeG[*item]
 	ips      addresses
@@ -75,7 +79,8 @@ type World struct {
 // New returns the world before the first event.
 func New(s events.Subjects, o Options) *World {
 	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{},
-		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{}}
+		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{},
+		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}}
 	w.timers = *btree.NewBTreeGOptions(func(a, b *item) bool {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(string(a.ref.Kind), string(b.ref.Kind)),
 			a.ref.Key.Compare(b.ref.Key), strings.Compare(string(a.ref.UID), string(b.ref.UID))) < 0
@@ -128,6 +133,8 @@ type pod struct {
 	holds  bool         // its needs are part of what its host has used
 	ip     string       // leased to it: its own, or that of the step under way
 	claims []events.Key // of its volumes; they never change
+	marks  []mark       // of its containers
+	awaits []thing      // that are not there, and hold it up
 
 	free   bool                               // the binder chooses its host
 	stuck  bool                               // it fits on no host but, perhaps, on those of offers
@@ -153,6 +160,8 @@ func (w *World) Observe(e events.Event) {
 			w.nodeIs(e, b)
 		case events.Pod:
 			w.podIs(e, b)
+		case configMapKind, secretKind:
+			w.thingIs(e, b)
 		case claimKind:
 			w.claimIs(e, b)
 		case volumeKind:
@@ -164,6 +173,8 @@ func (w *World) Observe(e events.Event) {
 			w.nodeGone(e, b.Ref)
 		case events.Pod:
 			w.podGone(e, b.Ref)
+		case configMapKind, secretKind:
+			w.thingGone(b.Ref)
 		case claimKind:
 			w.claimGone(e, b.Ref)
 		case volumeKind:
@@ -258,8 +269,10 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		p.ip = ip
 		w.ips.keep(ip, o.UID)
 	}
+	p.marks = remark(object, p.marks, clock(e))
 	w.account(p, clock(e))
 	w.armPod(p, clock(e))
+	w.pulled(p, clock(e))
 	w.armClaims(p, clock(e))
 }
 
@@ -277,17 +290,18 @@ func (w *World) forget(p *pod, now time.Time) {
 	w.unstick(p)
 	w.move(p, nil, now)
 	w.unmount(p)
+	w.await(p, nil)
 	w.armClaims(p, now)
 }
 
 // need keeps what a pod needs of its host.
 func (w *World) need(p *pod) {
 	if p.holds {
-		w.use(p.host, p.needs.negative())
+		w.use(p.host, &p.needs, -1)
 	}
 	p.needs = requestsOf(p.object)
 	if p.holds {
-		w.use(p.host, p.needs)
+		w.use(p.host, &p.needs, 1)
 	}
 }
 
@@ -325,7 +339,7 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 		from.pods = without(from.pods, p)
 		freed := p.holds
 		if p.holds {
-			w.use(from, p.needs.negative())
+			w.use(from, &p.needs, -1)
 			p.holds = false
 		}
 		if freed {
@@ -349,9 +363,9 @@ func (w *World) account(p *pod, now time.Time) {
 	}
 	p.holds = holds
 	if holds {
-		w.use(p.host, p.needs)
+		w.use(p.host, &p.needs, 1)
 		return
 	}
-	w.use(p.host, p.needs.negative())
+	w.use(p.host, &p.needs, -1)
 	w.armPods(p.host, now)
 }

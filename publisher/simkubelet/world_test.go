@@ -143,10 +143,10 @@ func fingerprint(w *World) string {
 		var used resources
 		for _, p := range h.pods {
 			if p.holds {
-				used.add(p.needs)
+				used.add(&p.needs, 1)
 			}
 		}
-		fmt.Fprintf(&b, "%s %s seq=%d since=%v armed=%v %v used=%v sum=%v\n", name, h.stage, h.seq, h.since.Sub(epoch), h.armed, h.at.Sub(epoch)*b2d(h.armed), h.used, used)
+		fmt.Fprintf(&b, "%s %s seq=%d since=%v armed=%v %v used=%v sum=%v\n", name, h.stage, h.seq, h.since.Sub(epoch), h.armed, h.at.Sub(epoch)*b2d(h.armed), show(h.used), show(used))
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(w.pods), events.Key.Compare) {
 		p := w.pods[key]
@@ -166,6 +166,15 @@ func fingerprint(w *World) string {
 	}
 	fmt.Fprintf(&b, "nodes=%d timers=%d", w.nodes, w.timers.Len())
 	return b.String()
+}
+
+// show is what pods use of a host, and of its ports.
+func show(r resources) string {
+	text := fmt.Sprintf("%dm %d %d %d", r.milliCPU, r.memory, r.ephemeral, r.pods)
+	if r.others != nil {
+		text += fmt.Sprint(r.others.scalars, r.others.ports) // maps are printed by key
+	}
+	return text
 }
 
 func b2d(b bool) time.Duration {
@@ -202,7 +211,10 @@ func (st *stand) line(e events.Event) string {
 		st.t.Fatal(err)
 	}
 	status := string(p.Status.Phase)
-	for _, c := range p.Status.ContainerStatuses {
+	if p.Status.Reason != "" {
+		status += "(" + p.Status.Reason + ")"
+	}
+	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses, p.Status.EphemeralContainerStatuses) {
 		if c.State.Waiting != nil {
 			status += "/" + c.State.Waiting.Reason
 		}
@@ -305,10 +317,12 @@ func (st *stand) converse(d *datadriven.TestData) string {
 		image = "i:1"
 		d.MaybeScanArgs(st.t, "image", &image)
 		p := st.newPod(name, on, image)
+		st.specify(p, d)
 		st.alterPod(p, d)
 		st.put(events.Pod, events.VerbCreated, p)
 	case "change-pod":
 		p := st.pod(name)
+		st.specify(p, d)
 		st.alterPod(p, d)
 		st.put(events.Pod, events.VerbUpdated, p)
 	case "drop-pod":
@@ -330,6 +344,9 @@ func (st *stand) alterNode(n *corev1.Node, d *datadriven.TestData) {
 			metav1.SetMetaDataLabel(&n.ObjectMeta, SimulatedLabel, a.Vals[0])
 		case "cpu", "memory", "pods":
 			n.Status.Allocatable[corev1.ResourceName(a.Key)] = resource.MustParse(a.Vals[0])
+		case "capacity":
+			name, has, _ := strings.Cut(a.Vals[0], ":")
+			n.Status.Capacity[corev1.ResourceName(name)] = resource.MustParse(has)
 		case "label":
 			n.Labels[a.Vals[0]] = "true"
 		case "bare":

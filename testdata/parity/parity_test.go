@@ -6,8 +6,10 @@
 //	go test . -update                        golden files from Kubernetes
 //	go test . -rollcall FILE -accept         differences from rollcall
 //
-// There are two transcripts. commands.txt asks a server behind which nothing
-// runs, a kube-apiserver alone: golden.txt is what it answered, differences.txt
+// The kube-apiserver has the flags of kubeadm. There are two transcripts.
+// commands.txt asks a server behind which no kind is acted on but that each
+// namespace gets its account and certificate, without which admission takes no
+// pod: golden.txt is what it answered, differences.txt
 // where rollcall answers something else, each with the reason. The walk, whose
 // commands stand in testdata/kubectl/walk.txt, is asked of whole clusters with
 // controllers and kubelets: walk-golden.txt and walk-differences.txt.
@@ -75,7 +77,11 @@ func TestKubeAPIServer(t *testing.T) {
 	needsKubernetes(t)
 	dir := t.TempDir()
 	kubeconfig := serve(t, build(t, "./kubeapiserver"), dir, filepath.Join(dir, "kubeconfig"))
-	commands.kubernetes(t, newShell(t, ".", kubeconfig, build(t, "./kubectl")).transcript(t, read(t, "commands.txt")))
+	controllers(t, build(t, "./kubernetes"), dir, kubeconfig,
+		"--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller")
+	s := newShell(t, ".", kubeconfig, build(t, "./kubectl"))
+	s.must(t, "kubectl wait --for=create serviceaccount/default --timeout=60s && kubectl wait --for=create serviceaccount/default -n kube-system --timeout=60s")
+	commands.kubernetes(t, s.transcript(t, read(t, "commands.txt")))
 }
 
 func TestRollcall(t *testing.T) {

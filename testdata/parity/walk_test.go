@@ -75,17 +75,8 @@ func TestWalkKubernetes(t *testing.T) {
 	dir := t.TempDir()
 	kubeconfig := serve(t, build(t, "./kubeapiserver"), dir, filepath.Join(dir, "kubeconfig"))
 	kubernetes, bin := build(t, "./kubernetes"), t.TempDir()
-	for _, args := range [][]string{
-		{"kube-controller-manager", "--root-ca-file=" + filepath.Join(dir, "apiserver.crt"),
-			"--service-account-private-key-file=" + filepath.Join(dir, "serviceaccount.key")},
-		{"kube-scheduler"},
-	} {
-		cmd, err := beside(t.Context(), kubernetes, append(args, "--kubeconfig="+kubeconfig, "--secure-port=0", "--leader-elect=false")...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { cmd.Wait() })
-	}
+	controllers(t, kubernetes, dir, kubeconfig)
+	process(t, kubernetes, "kube-scheduler", "--kubeconfig="+kubeconfig, "--secure-port=0", "--leader-elect=false")
 	// A node joins a cluster when its kubelet starts; one that exists already is
 	// taken over by it.
 	script := "#!/bin/sh\nprintf 'apiVersion: v1\\nkind: Node\\nmetadata: {name: %s}\\n' \"$3\" | kubectl create -f -\n"
@@ -106,6 +97,25 @@ func TestWalkKubernetes(t *testing.T) {
 	})
 	s.must(t, nodesReady)
 	walk.kubernetes(t, s.transcript(t, walkCommands(t)))
+}
+
+// controllers starts a kube-controller-manager beside the kube-apiserver of a
+// directory, with the flags of kubeadm that say what it does.
+func controllers(t *testing.T, kubernetes, dir, kubeconfig string, flags ...string) {
+	t.Helper()
+	process(t, kubernetes, append([]string{"kube-controller-manager", "--kubeconfig=" + kubeconfig, "--secure-port=0", "--leader-elect=false",
+		"--use-service-account-credentials=true", "--root-ca-file=" + filepath.Join(dir, "apiserver.crt"),
+		"--service-account-private-key-file=" + filepath.Join(dir, "serviceaccount.key")}, flags...)...)
+}
+
+// process starts a program that ends with the test.
+func process(t *testing.T, binary string, args ...string) {
+	t.Helper()
+	cmd, err := beside(t.Context(), binary, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { cmd.Wait() })
 }
 
 // must runs a command that is no part of the transcript.

@@ -1,6 +1,6 @@
 // Command kubeapiserver is a whole kube-apiserver 1.36.3 with its etcd in one
-// process, on loopback ports chosen by the system: what rollcall is measured
-// against. Nothing runs behind it, no controller, scheduler or kubelet.
+// process, on loopback ports chosen by the system, with the flags that kubeadm
+// gives it: what rollcall is measured against.
 //
 //	kubeapiserver DIR
 //
@@ -91,9 +91,8 @@ func startEtcd(dir string) (*embed.Etcd, error) {
 
 const token = "parity"
 
-// serverOptions are kube-apiserver's defaults, but for what would have to run
-// beside it: tokens come from a file, and ServiceAccount admission, which
-// waits for a controller, is off.
+// serverOptions are the flags that kubeadm writes, but for addresses and for
+// the certificates of its users: who asks is in a file of tokens.
 func serverOptions(dir string, listener net.Listener, etcd string) (*options.ServerRunOptions, error) {
 	tokens, key := filepath.Join(dir, "tokens"), filepath.Join(dir, "serviceaccount.key")
 	if err := os.WriteFile(tokens, []byte(token+",admin,,system:masters\n"), 0o600); err != nil {
@@ -117,12 +116,14 @@ func serverOptions(dir string, listener net.Listener, etcd string) (*options.Ser
 		"--cert-dir=" + dir,
 		"--bind-address=127.0.0.1",
 		"--token-auth-file=" + tokens,
-		"--authorization-mode=RBAC",
-		"--service-cluster-ip-range=10.0.0.0/16",
-		"--service-account-issuer=https://kubernetes.default.svc",
+		"--allow-privileged=true",
+		"--authorization-mode=Node,RBAC",
+		"--enable-admission-plugins=NodeRestriction",
+		"--enable-bootstrap-token-auth=true",
+		"--service-cluster-ip-range=10.96.0.0/12",
+		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-key-file=" + key,
 		"--service-account-signing-key-file=" + key,
-		"--disable-admission-plugins=ServiceAccount",
 	})
 	if err != nil {
 		return nil, err

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"rollcall/projector/apiserver"
+	"rollcall/publisher"
+)
+
+// admission returns what decides about pods that the executor makes; nil: the
+// API is not served, so that nobody can make the objects it would ask for.
+func (in *instance) admission() (func(context.Context, *corev1.Pod) error, error) {
+	if in.feed == nil {
+		return nil, nil
+	}
+	a, err := apiserver.NewAdmission(in.feed)
+	if err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context, pod *corev1.Pod) error {
+		err := a.AdmitPod(ctx, in.log, pod)
+		var refused apierrors.APIStatus
+		if errors.As(err, &refused) {
+			return &publisher.Refusal{Reason: string(refused.Status().Reason), Message: refused.Status().Message}
+		}
+		return err
+	}, nil
+}

@@ -1,0 +1,89 @@
+package natsd
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+
+	"github.com/nats-io/nats-server/v2/server"
+
+	"rollcall/events"
+)
+
+// identityFile keeps what others have been told of a server: its port and the
+// passwords of its users. It is for its owner only.
+const identityFile = "nats.json"
+
+// identity is that file. With it a server is the same one after a restart.
+type identity struct {
+	Port      int               `json:"port,omitempty"`
+	Passwords map[string]string `json:"passwords"`
+}
+
+// loadIdentity returns what dir says, and a password for each of the users.
+func loadIdentity(dir string, users []string) (identity, error) {
+	var id identity
+	path := filepath.Join(dir, identityFile)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(b, &id)
+	}
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return id, &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: reason(err),
+			Do: "remove it: clients then need the new connection.json", Exit: events.ExitInput, Err: err}
+	}
+	kept := map[string]string{}
+	for _, u := range users {
+		if kept[u] = id.Passwords[u]; kept[u] == "" {
+			kept[u] = rand.Text()
+		}
+	}
+	id.Passwords = kept
+	return id, nil
+}
+
+func (id identity) write(dir string) error {
+	b, err := json.MarshalIndent(id, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, identityFile), append(b, '\n'), 0o600)
+}
+
+// again returns the address of the last run where any port will do and that one
+// is free.
+func (a address) again(port int) address {
+	if a.none || a.port != server.RANDOM_PORT || port == 0 {
+		return a
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(a.host, strconv.Itoa(port)))
+	if err != nil {
+		return a
+	}
+	if l.Close() == nil {
+		a.port = port
+	}
+	return a
+}
+
+// userName is what a user outside may be called: it is a token of a subject.
+var userName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]{0,62}$`)
+
+// checkUsers refuses names that are none, and rollcall's own.
+func checkUsers(users []string) error {
+	seen := map[string]bool{insideUser: true}
+	for _, u := range users {
+		if !userName.MatchString(u) || seen[u] {
+			return &events.Error{Code: "E-CLI-USER", What: fmt.Sprintf("%.64q is no name of a NATS user", u),
+				Why: "a name is letters, digits, - and _, is given once, and is not " + insideUser, Do: "give another name", Exit: events.ExitInput}
+		}
+		seen[u] = true
+	}
+	return nil
+}

@@ -1,0 +1,245 @@
+package events
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/oklog/ulid/v2"
+)
+
+// Screen says which events of a log are believed. Whoever acts upon a log asks
+// it about every event, in order and from the first: the fold and those who
+// carry commands out must believe the same, or one would do what the other has
+// never heard of.
+//
+// Not believed is what cannot be so, whoever wrote it:
+//   - a fact that Kubernetes would refuse for its name or uid, whose type does
+//     not fit its body, or that stands under the subject of another object;
+//   - a plan or a collection that was decided before the last one of its
+//     subject was known, or from what comes later. Its fence made sure that no
+//     controller wrote it so: it is a copy, or forged;
+//   - an answer to a command that is not under way: it was answered before, or
+//     never planned;
+//   - an event whose id was there already among the last RecentEvents.
+//
+// The first three are exact for ever and need no more memory than there are
+// DaemonSets and commands under way. The last is for what has no fence and
+// answers nothing: a source that did not learn that its append worked tries
+// again for minutes, not for days.
+type Screen struct {
+	under      map[Cause]struct{} // commands without an answer
+	plans      map[Key]Seq        // the last believed plan of each DaemonSet
+	collection Seq                // the last believed collection
+	young, old map[idTail]Seq     // where events were that are believed, by id
+}
+
+// RecentEvents is among how many of the last events a repeated id is found at
+// least; at most twice as many are remembered.
+const RecentEvents = 1 << 14
+
+// idTail is the part of an id that sources choose at random.
+type idTail [8]byte
+
+// NewScreen returns the screen before the first event of a log.
+func NewScreen() *Screen {
+	return &Screen{under: map[Cause]struct{}{}, plans: map[Key]Seq{}, young: map[idTail]Seq{}}
+}
+
+// Take takes the next event and returns it as it is to be read: one that is not
+// believed has an Unreadable body that says why. It ends its command all the
+// same, which has nothing else to wait for.
+func (s *Screen) Take(e Event) Event {
+	if _, ok := e.Body.(Unreadable); !ok {
+		if code, why := s.doubt(&e); code != "" {
+			e.Body = Unreadable{Code: code, Why: why, Ref: RefOf(e)}
+		} else {
+			s.believe(&e)
+		}
+	}
+	if !e.Cause.IsZero() {
+		delete(s.under, e.Cause)
+	}
+	return e
+}
+
+// believe remembers what later events are compared with.
+func (s *Screen) believe(e *Event) {
+	if len(s.young) >= RecentEvents {
+		s.old, s.young = s.young, make(map[idTail]Seq, RecentEvents)
+	}
+	if e.ID != (ulid.ULID{}) { // which no log takes
+		s.young[tailOf(e)] = e.Seq
+	}
+	n := 0
+	switch b := e.Body.(type) {
+	case *Plan:
+		s.plans[b.DaemonSet] = e.Seq
+		n = len(b.Commands)
+	case *Collection:
+		s.collection = e.Seq
+		n = len(b.Commands)
+	}
+	for i := range n {
+		s.under[Cause{e.Seq, i}] = struct{}{}
+	}
+}
+
+func tailOf(e *Event) idTail { return idTail(e.ID[8:]) }
+
+// doubt says why an event is not believed; the code is empty if it is.
+func (s *Screen) doubt(e *Event) (code, why string) {
+	if at, ok := s.seen(e); ok {
+		return "E-EVT-REPEATED", fmt.Sprintf("the event of id %s is at #%d already", e.ID, at)
+	}
+	if code, why = Doubt(e); code != "" {
+		return code, why
+	}
+	switch b := e.Body.(type) {
+	case *Plan:
+		return stale(e.Seq, b.Basis.Seq, s.plans[b.DaemonSet])
+	case *Collection:
+		return stale(e.Seq, b.Basis.Seq, s.collection)
+	}
+	if !e.Cause.IsZero() {
+		if _, ok := s.under[e.Cause]; !ok {
+			return "E-EVT-ANSWER", fmt.Sprintf("it answers command #%d[%d], which is not under way", e.Cause.Seq, e.Cause.Index)
+		}
+	}
+	return "", ""
+}
+
+func (s *Screen) seen(e *Event) (Seq, bool) {
+	if e.ID == (ulid.ULID{}) {
+		return 0, false
+	}
+	t := tailOf(e)
+	if at, ok := s.young[t]; ok {
+		return at, true
+	}
+	at, ok := s.old[t]
+	return at, ok
+}
+
+// stale compares the basis of a plan with its own position and with that of
+// the last one.
+func stale(at, basis, last Seq) (code, why string) {
+	switch {
+	case basis >= at:
+		return "E-EVT-STALE", fmt.Sprintf("it was decided from #%d, which comes later", basis)
+	case basis < last:
+		return "E-EVT-STALE", fmt.Sprintf("it was decided from #%d, before the plan at #%d", basis, last)
+	}
+	return "", ""
+}
+
+// Doubt says why an event cannot be so, whatever else is in the log; the code
+// is empty if nothing speaks against it.
+func Doubt(e *Event) (code, why string) {
+	ref := RefOf(*e)
+	switch b := e.Body.(type) {
+	case Object:
+		if !e.Type.tells(b.Kind, VerbCreated) && !e.Type.tells(b.Kind, VerbUpdated) {
+			return misfit(e.Type, "an object of kind "+quote(string(b.Kind)))
+		}
+		if code, why = doubtRef(b.Ref); code == "" {
+			code, why = doubtData(b.Ref, b.Data)
+		}
+	case Gone:
+		if !e.Type.tells(b.Kind, VerbDeleted) {
+			return misfit(e.Type, "the end of an object of kind "+quote(string(b.Kind)))
+		}
+		code, why = doubtRef(b.Ref)
+	case *Plan:
+		if e.Type != Planned {
+			return misfit(e.Type, "a plan")
+		}
+		code, why = doubtOwner(ref)
+	case *Collection:
+		if e.Type != CollectionPlanned {
+			return misfit(e.Type, "a collection")
+		}
+	case Outcome:
+		if e.Type != Failed && e.Type != Overtaken {
+			return misfit(e.Type, "an outcome")
+		}
+		code, why = doubtOwner(ref)
+	case Uncollected:
+		if e.Type != Failed && e.Type != Overtaken {
+			return misfit(e.Type, "an outcome")
+		}
+	}
+	if code == "" && e.Subject != "" && !stands(e) {
+		return "E-EVT-SUBJECT", "it stands under " + quote(e.Subject) + ", which names something else"
+	}
+	return code, why
+}
+
+func misfit(t Type, what string) (code, why string) {
+	return "E-EVT-TYPE", fmt.Sprintf("type %s does not tell of %s", quote(string(t)), what)
+}
+
+// tells reports whether t is ObjectType(k, verb).
+func (t Type) tells(k Kind, verb string) bool {
+	n := len(k)
+	return len(t) == n+1+len(verb) && t[n] == '.' && string(t[n+1:]) == verb && lowered(string(t[:n]), string(k))
+}
+
+// lowered reports whether low is kind in lower case, of ASCII letters as kinds are.
+func lowered(low, kind string) bool {
+	if len(low) != len(kind) {
+		return false
+	}
+	for i := range len(kind) {
+		c := kind[i]
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		if low[i] != c {
+			return false
+		}
+	}
+	return true
+}
+
+func doubtOwner(r Ref) (code, why string) {
+	if r.Kind != DaemonSet {
+		return "E-EVT-TYPE", fmt.Sprintf("it is of a %s, and only a DaemonSet has plans", quote(string(r.Kind)))
+	}
+	return doubtRef(r)
+}
+
+func doubtRef(r Ref) (code, why string) {
+	if why := CheckObjectName(r.Kind, r.Key); why != "" {
+		return "E-EVT-NAME", why
+	}
+	switch {
+	case r.UID == "":
+		return "E-EVT-UID", fmt.Sprintf("the %s has no uid", r.Kind)
+	case !printable(string(r.UID)):
+		return "E-EVT-UID", fmt.Sprintf("uid %s of the %s cannot be printed", quote(string(r.UID)), r.Kind)
+	}
+	return "", ""
+}
+
+// printable reports whether s is UTF-8 without control characters.
+func printable(s string) bool {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c >= 0x7f {
+			plain = false
+		}
+	}
+	return plain || utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || 0x7f <= r && r < 0xa0 })
+}
+
+// quote makes a short text that may be anything fit for a message.
+func quote(s string) string {
+	if r := []rune(s); len(r) > maxQuoted {
+		s = string(r[:maxQuoted]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// maxQuoted bounds what a reason repeats of an event.
+const maxQuoted = 80

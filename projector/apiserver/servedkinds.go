@@ -1,0 +1,14 @@
+package apiserver
+
+import "rollcall/events"
+
+// Kinds returns the kinds whose objects a log can hold through this API.
+func Kinds() []events.Kind {
+	var kinds []events.Kind
+	for _, r := range served {
+		if r.board == "" {
+			kinds = append(kinds, r.kind())
+		}
+	}
+	return kinds
+}

@@ -1,0 +1,175 @@
+package projector
+
+import (
+	"slices"
+	"time"
+
+	"rollcall/events"
+)
+
+// foldPlan makes the commands pending.
+func (s *State) foldPlan(e events.Event, p *events.Plan) {
+	s.plans[p.DaemonSet] = e.Seq
+	d := s.byUID[p.UID]
+	if d == nil {
+		return
+	}
+	failed := map[*Cell]bool{}
+	creates := 0
+	for i, c := range p.Commands {
+		cause := events.Cause{Seq: e.Seq, Index: i}
+		d.pending++
+		if c.Do == events.ReleasePod {
+			d.releasing[c.UID] = cause
+			s.pending[cause] = pendingRef{ds: d, do: c.Do, pod: c.Pod, uid: c.UID}
+			continue
+		}
+		cell := s.cellAt(d, CellKey{c.Node, c.NodeUID})
+		cell.Pending = append(cell.Pending, Pending{cause, c.Do, c.UID, c.Revision})
+		s.pending[cause] = pendingRef{d, cell, c.Do, c.Pod, c.UID, c.Revision}
+		switch {
+		case c.Do == events.CreatePod:
+			cell.Attempts = max(cell.Attempts, c.Attempt+1)
+			d.Creating++
+			d.promised[c.Revision]++
+			creates++
+		case (c.Reason == events.FailedPod || c.Reason == events.Succeeded) && !failed[cell]:
+			failed[cell] = true
+			cell.fail(p.Basis.Now)
+		}
+		s.recount(d, cell)
+	}
+	if p.Basis.Now.Sub(d.RateFrom) >= time.Second {
+		d.RateFrom, d.RateUsed = p.Basis.Now, 0
+	}
+	d.RateUsed += creates
+	s.mark(d)
+}
+
+// forgetAfter is how long after the last failure earlier ones are forgotten (G07).
+const forgetAfter = 30 * time.Minute
+
+// fail counts one more failure at a time.
+func (c *Cell) fail(at time.Time) {
+	if at.Sub(c.FailedAt) > forgetAfter {
+		c.Failures = 0
+	}
+	c.Failures++
+	c.FailedAt = at
+}
+
+// maxBackoff is the longest pause between two tries (G05).
+const maxBackoff = 15 * time.Minute
+
+// BackoffUntil returns when the next try may be made.
+func (c *Cell) BackoffUntil() time.Time { return pauseAfter(c.Failures, c.FailedAt) }
+
+// pauseAfter returns when the next try may be made after n failures in a row:
+// 1 s after the first, twice as long after each further one, at most 15 minutes.
+func pauseAfter(n int, last time.Time) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	pause := maxBackoff
+	if n <= 10 {
+		pause = min(maxBackoff, time.Second<<(n-1))
+	}
+	return last.Add(pause)
+}
+
+// foldOutcome counts a create that came to nothing as a failure of its cell: it
+// would come to nothing again. One that was refused also begins a slow start of
+// all creates.
+func (s *State) foldOutcome(e events.Event) {
+	ref, ok := s.pending[e.Cause]
+	if !ok || ref.do != events.CreatePod {
+		return
+	}
+	ref.cell.fail(s.clock.now)
+	if e.Type != events.Failed {
+		return
+	}
+	d := ref.ds
+	d.SlowStart = 1
+	if e.Cause.Seq > d.refused { // one plan is one try, however many of its creates were refused
+		d.Refusals++
+	}
+	d.refused, d.RefusedAt = s.plans[d.Key], s.clock.now
+}
+
+// maxRefusedPause is the longest pause of all creates of a DaemonSet after a
+// refusal, as of a Kubernetes work queue.
+const maxRefusedPause = 1000 * time.Second
+
+// RefusedUntil returns when creates may be tried again after refusals: 5 ms
+// after the first, twice as long after each further one.
+func (d *DaemonSet) RefusedUntil() time.Time {
+	if d.Refusals == 0 {
+		return time.Time{}
+	}
+	pause := maxRefusedPause
+	if d.Refusals <= 18 {
+		pause = min(pause, 5*time.Millisecond<<(d.Refusals-1))
+	}
+	return d.RefusedAt.Add(pause)
+}
+
+// denied notes that a command did nothing. For a create that is a failure of
+// the cell, which foldOutcome counts if it was told; another command about a
+// pod that is as it was would do nothing again, so the pod is left alone for a
+// while.
+func (s *State) denied(ref pendingRef, e events.Event) {
+	switch e.Body.(type) {
+	case events.Outcome:
+	case events.Unreadable:
+		if ref.do == events.CreatePod {
+			ref.cell.fail(s.clock.now)
+		}
+	default:
+		return
+	}
+	if p := s.pods[events.Key{Namespace: ref.ds.Key.Namespace, Name: ref.pod}]; p != nil && p.UID == ref.uid && ref.do != events.CreatePod {
+		p.Denials++
+		p.DeniedAt = s.clock.now
+	}
+}
+
+// DeniedUntil returns when the next command about p may be planned, after some
+// that did nothing.
+func (p *Pod) DeniedUntil() time.Time { return pauseAfter(p.Denials, p.DeniedAt) }
+
+// settle ends a pending command: a fact or an outcome answered it.
+func (s *State) settle(cause events.Cause, e events.Event) {
+	ref, ok := s.pending[cause]
+	if !ok {
+		s.settleCollection(cause, e)
+		return
+	}
+	delete(s.pending, cause)
+	d := ref.ds
+	d.pending--
+	s.denied(ref, e)
+	if ref.do == events.ReleasePod {
+		delete(d.releasing, ref.uid)
+		s.mark(d)
+		s.bury(d)
+		return
+	}
+	ref.cell.Pending = slices.DeleteFunc(ref.cell.Pending, func(p Pending) bool { return p.Cause == cause })
+	if ref.do == events.CreatePod {
+		d.Creating--
+		if d.promised[ref.revision]--; d.promised[ref.revision] == 0 {
+			delete(d.promised, ref.revision)
+		}
+		// One more for each that worked doubles with each round. Creates that
+		// were planned before the last refusal say nothing.
+		if _, made := e.Body.(events.Object); made && d.SlowStart > 0 && cause.Seq > d.refused {
+			d.Refusals = 0
+			if d.SlowStart++; d.SlowStart >= events.MaxCommands {
+				d.SlowStart = 0
+			}
+		}
+	}
+	s.recount(d, ref.cell)
+	s.bury(d)
+}
