@@ -230,7 +230,8 @@ func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e 
 	return nil
 }
 
-// submit appends e, again while nobody knows whether it was stored.
+// submit appends e, again while nobody knows whether it was stored, and while
+// the log takes nothing.
 func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect) (events.Seq, error) {
 	e.ID = ulid.Make()
 	for {
@@ -238,7 +239,7 @@ func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect
 		switch {
 		case err == nil:
 			return seq, nil
-		case errors.Is(err, events.ErrUnknown) && ctx.Err() == nil:
+		case (errors.Is(err, events.ErrUnknown) || errors.Is(err, events.ErrUnavailable)) && ctx.Err() == nil:
 			if err := pause(ctx, retryUnknown); err != nil {
 				return 0, err
 			}

@@ -60,7 +60,7 @@ func (s *State) checkItem(fresh *collector, bad func(string, ...any)) {
 		if p := s.standing(it).Plight; p != it.plight {
 			bad("item %s %s: plight %d, want %d", k.kind, k.key, it.plight, p)
 		}
-		if (it.plight == Adrift) == it.since.IsZero() || it.since.After(s.clock.now) {
+		if (it.plight == Adrift) == it.since.IsZero() || it.since.After(s.Time()) {
 			bad("item %s %s: plight %d since %s", k.kind, k.key, it.plight, it.since)
 		}
 		listed, in := s.listed(it).Get(it)

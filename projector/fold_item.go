@@ -95,7 +95,7 @@ func (s *State) review(it *Item) {
 	case it.plight != Adrift:
 		it.since = time.Time{}
 	case it.since.IsZero():
-		it.since = s.clock.now
+		it.since = s.Time()
 	}
 	if s.wanted(it) {
 		s.listed(it).Set(it)

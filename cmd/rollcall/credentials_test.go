@@ -89,17 +89,33 @@ func verified(t *testing.T, dir string, hosts []string, now time.Time) credentia
 // TestDamagedCredentials: what cannot be read is refused and not made anew,
 // because clients rely on it.
 func TestDamagedCredentials(t *testing.T) {
+	cut := func(b []byte) []byte { return b[:len(b)/2] }
 	for _, file := range []string{tokenFile, caFile, servingFile} {
-		dir := t.TempDir()
-		if _, err := ensureCredentials(dir, []string{"localhost"}, time.Now()); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, file), []byte("\n"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var e *events.Error
-		if _, err := ensureCredentials(dir, []string{"localhost"}, time.Now()); !errors.As(err, &e) || e.Code != "E-STORE-FILE" || e.Where != filepath.Join(dir, file) {
-			t.Errorf("%s: %v", file, err)
+		for name, damage := range map[string]func([]byte) []byte{
+			"empty":    func([]byte) []byte { return []byte("\n") },
+			"cut":      cut,
+			"cut line": func(b []byte) []byte { return append(cut(b), '\n') },
+			"not text": func(b []byte) []byte { return append(bytes.Repeat([]byte{0}, 40), b...) },
+		} {
+			dir := t.TempDir()
+			path := filepath.Join(dir, file)
+			if _, err := ensureCredentials(dir, []string{"localhost"}, time.Now()); err != nil {
+				t.Fatal(err)
+			}
+			b, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if name == "not text" && file != tokenFile {
+				continue // what stands before a certificate is passed over
+			}
+			if err := os.WriteFile(path, damage(b), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var e *events.Error
+			if _, err := ensureCredentials(dir, []string{"localhost"}, time.Now()); !errors.As(err, &e) || e.Code != "E-STORE-FILE" || e.Where != path {
+				t.Errorf("%s %s: %v", file, name, err)
+			}
 		}
 	}
 }

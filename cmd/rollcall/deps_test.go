@@ -52,10 +52,13 @@ var layers = map[string]layer{
 	"controller/sim":               {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "a world for the core alone: the real executor is not its oracle"},
 	"controller/scenario":          {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "conversations with the core"},
 	"publisher":                    {pure: false, may: vocabulary, why: "carries commands out; never sees the state of the controller"},
-	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: with("publisher"), why: "a world driven by the log alone"},
+	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: with("publisher", "publisher/simkubelet/script"), why: "a world driven by the log alone"},
+	"publisher/simkubelet/script":  {pure: true, why: "a container's command played in virtual time; knows no pod"},
+	"docs":                         {pure: true, why: "texts that the command prints, in one place"},
 	"publisher/manifest":           {pure: true, may: with("publisher"), why: "bytes in, checked objects out"},
 	"publisher/gate":               {may: with("publisher", "publisher/manifest"), why: "the one writer for outsiders; sees state through an interface of its own"},
 	"controller/scenario/coverage": {may: with("controller/scenario"), why: "writes docs/COVERAGE.md"},
+	"testdata/manifests":           {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall":                 {may: nil, why: "wiring: may import everything"},
 }
 
@@ -66,6 +69,8 @@ var owners = map[string][]string{
 	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
 	"github.com/vmihailenco/msgpack":       {"events", "events/wire"},
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
+	"mvdan.cc/sh/":                         {"publisher/simkubelet/script"},
+	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "controller/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver"},
 	"k8s.io/client-go/":                    {"projector/apiserver", "controller/workloads", "cmd/rollcall"}, // the command writes kubeconfigs

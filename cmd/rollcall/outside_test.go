@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 
 // TestOutsideServer runs a cluster on a NATS server that is somebody else's,
 // twice, and reads and changes it there.
+//
+// finding U1
 func TestOutsideServer(t *testing.T) {
 	sandbox(t)
 	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
@@ -46,9 +49,18 @@ func TestOutsideServer(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	added := make(chan string, 1)
-	up := &stopWriter{on: "Stop     Ctrl-C", stop: func() {
+	var up *stopWriter
+	up = &stopWriter{on: "Stop     Ctrl-C", stop: func() {
 		go func() {
 			defer cancel()
+			// It is found by what up prints, and as the only one that runs.
+			printed := regexp.MustCompile(`kubeconfig in (\S+)`).FindStringSubmatch(up.text())
+			for _, flags := range [][]string{{"--kubeconfig", printed[1]}, nil} {
+				var out, errs bytes.Buffer
+				if code := run(t.Context(), append([]string{"log", "--to", "1"}, flags...), strings.NewReader(""), &out, &errs); code != 0 || !strings.HasPrefix(out.String(), "#1 ") {
+					t.Errorf("log %v: exit code %d, %q, %q", flags, code, out.String(), errs.String())
+				}
+			}
 			added <- do(t.Context(), &stopWriter{}, "node", "delete", "node-0003")
 		}()
 	}}

@@ -45,7 +45,6 @@ func (s *session) execute(ctx context.Context, args []string) error {
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	root.SetArgs(args)
 	root.SetIn(s.in)
-	root.SetOut(s.out)
 	root.SetErr(s.err)
 	err := root.ExecuteContext(ctx)
 	if err == nil || started || errors.As(err, new(*events.Error)) {
@@ -76,12 +75,19 @@ and, while it runs, in another terminal
 or point any kubectl at it with the line that up prints.`,
 		s.upCommand(), s.applyCommand(), s.getCommand(), s.rolloutCommand(), s.setCommand(), s.nodeCommand(), s.deleteCommand(),
 		s.logCommand(), s.verifyCommand(), s.kubectlCommand(), s.openCommand(), s.versionCommand(),
-		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic())
+		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic(), s.simulationTopic())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(s.helpCommand(root))
 	root.Version = versionText()
 	root.SetVersionTemplate("{{.Version}}")
+	root.SetOut(s.out) // what cobra makes for completion keeps it
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.Args, c.RunE = cobra.ArbitraryArgs, runGroup // cobra's answers everything with help
+		}
+	}
 	forbidRepeats(root)
 	completed(root)
 	return root
@@ -89,15 +95,17 @@ or point any kubectl at it with the line that up prints.`,
 
 // group is a command that only has commands under it.
 func (s *session) group(use, short, long string, under ...*cobra.Command) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs,
-		RunE: func(c *cobra.Command, args []string) error {
-			if len(args) > 0 {
-				return unknownCommand(c, args[0])
-			}
-			return c.Help()
-		}}
+	c := &cobra.Command{Use: use, Short: short, Long: long, Args: cobra.ArbitraryArgs, RunE: runGroup}
 	c.AddCommand(under...)
 	return c
+}
+
+// runGroup is what a command does that only has commands under it.
+func runGroup(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return unknownCommand(c, args[0])
+	}
+	return c.Help()
 }
 
 func unknownCommand(c *cobra.Command, name string) error {

@@ -42,6 +42,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"sttaus", "E-CLI-COMMAND", `rollcall has no command "sttaus"`},
 		{"node rekover n1", "E-CLI-COMMAND", "did you mean recover?"},
+		{"completion bahs", "E-CLI-COMMAND", "did you mean bash?"},
 		{"help nod", "E-CLI-COMMAND", "did you mean node?"},
 		{"up --nods 3", "E-CLI-FLAG", "did you mean --nodes?"},
 		{"up -z", "E-CLI-FLAG", "rollcall up has no flag -z"},

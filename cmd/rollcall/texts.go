@@ -22,7 +22,7 @@ func (s *session) banner(in *instance) {
 	switch {
 	case in.server == nil:
 		fmt.Fprintf(&b, "  NATS     %s (not started here)\n", in.nc.ConnectedUrlRedacted())
-		next = " --nats-url " + in.nc.ConnectedUrlRedacted()
+		next = in.outsideFlags()
 	case in.server.URL() == "":
 		b.WriteString("  NATS     in this process only\n")
 	default:
@@ -37,7 +37,7 @@ func (s *session) banner(in *instance) {
 	if in.api != nil {
 		b.WriteString(in.api.lines())
 	}
-	if next != "" {
+	if in.server == nil || next != "" {
 		fmt.Fprintf(&b, "  Try      %s get ds -A%s\n", self(), next)
 		fmt.Fprintf(&b, "           %s log -f%s\n", self(), next)
 		fmt.Fprintf(&b, "           %s node fail node-0002%s\n", self(), next)
@@ -46,6 +46,22 @@ func (s *session) banner(in *instance) {
 		b.WriteString("  Stop     Ctrl-C\n")
 	}
 	s.out.printf("%s\n", b.String())
+}
+
+// outsideFlags are the flags with which commands reach a log on a NATS server
+// that is somebody else's. The kubeconfig knows where it is; a password is not
+// printed, and the list of instances has it.
+func (in *instance) outsideFlags() string {
+	o := in.options
+	switch {
+	case in.api != nil:
+		return " --kubeconfig " + quoteShell(in.api.kubeconfig)
+	case withoutUser(o.natsURL) != o.natsURL:
+		return ""
+	case o.natsCreds != "":
+		return " --nats-url " + quoteShell(o.natsURL) + " --nats-creds " + quoteShell(o.natsCreds)
+	}
+	return " --nats-url " + quoteShell(o.natsURL)
 }
 
 // self is how the program was called.

@@ -38,6 +38,8 @@ type upOptions struct {
 	natsListen string
 	natsURL    string
 	natsCreds  string
+	natsUsers  []string // who gets credentials of the embedded server
+	replicas   int
 	cluster    string
 	seed       int64
 	deadline   time.Duration
@@ -86,7 +88,9 @@ the log is, and how to read it.`,
 	f.StringVar(&o.durability, "durability", "", "sync: every write survives a power cut; relaxed: the last two minutes may be lost (default sync with --data, else relaxed)")
 	f.BoolVar(&o.once, "once", false, "end when every DaemonSet is rolled out or stalled")
 	f.StringVar(&o.natsListen, "nats-listen", "127.0.0.1:0", "loopback address of the embedded NATS server, or none")
-	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one")
+	f.StringSliceVar(&o.natsUsers, "nats-user", nil, "who else than you gets credentials of the embedded NATS server, in connection-NAME.json")
+	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one; several of a cluster with commas between them")
+	f.IntVar(&o.replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
 	f.StringVar(&o.natsCreds, "nats-creds", "", "credentials file for --nats-url")
 	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
 	f.Int64Var(&o.seed, "seed", 1, "of the simulated nodes: the same seed gives the same nodes")
@@ -106,7 +110,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 	if _, err := events.NewSubjects(o.cluster); err != nil {
 		return err
 	}
-	for _, pair := range [][2]string{{"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"durability", "nats-url"}} {
+	for _, pair := range [][2]string{{"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}} {
 		if given(pair[0]) && given(pair[1]) {
 			return usageError("E-CLI-FLAG", fmt.Sprintf("--%s and --%s exclude each other", pair[0], pair[1]), "give one of them")
 		}
@@ -116,6 +120,14 @@ func (o *upOptions) check(c *cobra.Command) error {
 	}
 	if given("nats-creds") && !given("nats-url") {
 		return usageError("E-CLI-FLAG", "--nats-creds is for --nats-url", "give both, or neither")
+	}
+	if given("replicas") {
+		if !given("nats-url") {
+			return usageError("E-CLI-FLAG", "--replicas is for --nats-url", "give both, or neither: the embedded server is one")
+		}
+		if err := within("replicas", int64(o.replicas), 1, maxReplicas); err != nil {
+			return err
+		}
 	}
 	if err := o.checkDurability(); err != nil {
 		return err

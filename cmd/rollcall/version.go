@@ -52,7 +52,7 @@ func built() (v, c string) {
 	}
 	switch c = settings["vcs.revision"]; {
 	case c == "":
-		return v, "unknown (go run does not record it)"
+		return v, "unknown (built with go run, or not in a git checkout)"
 	case settings["vcs.modified"] == "true":
 		c += ", with changes"
 	}

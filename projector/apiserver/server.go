@@ -138,6 +138,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c := genericapiserver.NewRecommendedConfig(legacyscheme.Codecs)
+	c.LongRunningFunc = longRunning
 	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("read the serving certificate: %w", err)
@@ -157,11 +158,11 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
-		a, err := NewAdmission(s.config.Feed)
+		admitted, err := NewAdmission(s.config.Feed)
 		if err != nil {
 			return nil, err
 		}
-		c.AdmissionControl = admission.NewChainHandler(a, attendance(s.config.Unattended))
+		c.AdmissionControl = admission.NewChainHandler(admitted, attendance(s.config.Unattended))
 	}
 	return c, err
 }
