@@ -71,8 +71,13 @@ func (in *instance) control() {
 	if len(names) == 0 || in.api == nil {
 		return
 	}
-	o := workloads.Options{Names: names, Await: in.await, Simulated: simkubelet.SimulatedLabel + "=true"}
+	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign()}
 	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.api.server.Loopback(), o) })
+}
+
+// foreign are the nodes that no kubelet of ours plays.
+func (in *instance) foreign() *apiserver.Foreign {
+	return in.feed.Foreign(simkubelet.SimulatedLabel, "true")
 }
 
 // await waits until the log has what a controller wants.
@@ -81,7 +86,7 @@ func (in *instance) await(ctx context.Context, w workloads.Want) error {
 	case workloads.Endings:
 		return in.feed.Await(ctx, events.Namespace, apiserver.Deleting)
 	case workloads.ForeignNodes:
-		return in.feed.Await(ctx, events.Node, apiserver.Unlabeled(simkubelet.SimulatedLabel, "true"))
+		return in.foreign().Await(ctx)
 	case workloads.Evictions:
 		if err := in.feed.Await(ctx, events.Node, apiserver.Evicting); err != nil {
 			return err
@@ -91,8 +96,12 @@ func (in *instance) await(ctx context.Context, w workloads.Want) error {
 	return in.feed.Await(ctx, events.Kind(w), nil)
 }
 
-// unattended says of the kinds that clients make why nobody acts on them.
+// unattended says of the kinds that clients make why nobody acts on them. Who
+// has no controller run brings his own.
 func unattended(controls []string) map[events.Kind]apiserver.Unattended {
+	if len(controls) == 0 {
+		return nil
+	}
 	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
 	for _, x := range []struct {
 		kind   events.Kind

@@ -80,6 +80,9 @@ func TestUnattended(t *testing.T) {
 			t.Errorf("%s is warned of though its controller runs", kind)
 		}
 	}
+	if none := unattended(nil); len(none) > 0 {
+		t.Errorf("warned of %v where others act", none)
+	}
 	claim := unattended(all)[events.PersistentVolumeClaim]
 	for want, c := range map[string]corev1.PersistentVolumeClaimSpec{"": {}, "empty storage class": {StorageClassName: ptr.To("")},
 		"names": {VolumeName: "v"}} {

@@ -38,7 +38,7 @@ func walkNamespace(t *testing.T, s *stand, ns string) {
 	}
 	pods := s.CoreV1().Pods(ns)
 	await(t, pods, "held", "deleted, and held", func(p *corev1.Pod) bool { return p.DeletionTimestamp != nil })
-	follow(t, pods, metav1.ListOptions{LabelSelector: "app=a"}, "pods of the DaemonSet gone", func(watch.Event) bool {
+	follow(t, pods, metav1.ListOptions{}, "pods of the DaemonSet gone", func(watch.Event) bool {
 		left, err := pods.List(ctx, metav1.ListOptions{LabelSelector: "app=a"})
 		return err == nil && len(left.Items) == 0
 	})

@@ -2,7 +2,7 @@ package workloads
 
 import (
 	"context"
-	"strings"
+	"errors"
 	"sync"
 	"time"
 
@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
-	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -43,82 +42,77 @@ func nodeLifecycle(ctx context.Context, w *crew) error {
 	if err != nil {
 		return err
 	}
-	foreign := func(o *metav1.ListOptions) { o.LabelSelector = strings.Replace(w.options.Simulated, "=", "!=", 1) }
-	nodes := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagers), informers.WithTweakListOptions(foreign))
 	leases := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagers), informers.WithNamespace(corev1.NamespaceNodeLease))
-	pods := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(outline))
-	seen := &census{NodeInformer: nodes.Core().V1().Nodes(), client: client, simulated: w.options.Simulated, life: ctx}
-	c, err := nodelifecycle.NewNodeLifecycleController(ctx, leases.Coordination().V1().Leases(), pods.Core().V1().Pods(), seen,
+	of := w.options.Foreign
+	if of == nil {
+		return errors.New("nobody says which nodes are not simulated")
+	}
+	pods := podsOf{cache.NewSharedIndexInformer(of.Pods(), &corev1.Pod{}, 0, byNamespace)}
+	nodes := &census{SharedIndexInformer: cache.NewSharedIndexInformer(of.Nodes(), &corev1.Node{}, 0, cache.Indexers{}), others: of.Well}
+	c, err := nodelifecycle.NewNodeLifecycleController(ctx, leases.Coordination().V1().Leases(), pods, nodes,
 		w.gate.apps().V1().DaemonSets(), client, nodeMonitorPeriod, nodeStartupGracePeriod, nodeMonitorGracePeriod,
 		nodeEvictionRate, secondaryEvictionRate, largeClusterSize, unhealthyZoneThreshold)
 	if err != nil {
 		return err
 	}
-	factories := []informers.SharedInformerFactory{nodes, leases, pods}
-	for _, f := range factories {
-		f.StartWithContext(ctx)
-	}
+	leases.StartWithContext(ctx)
 	w.add(func(ctx context.Context) {
+		defer leases.Shutdown()
 		c.Run(ctx)
-		for _, f := range factories {
-			f.Shutdown()
-		}
 	})
-	r := &reminder{nodes: nodes.Core().V1().Nodes().Lister(), pods: pods.Core().V1().Pods().Informer(), client: client}
+	w.add(pods.RunWithContext)
+	w.add(nodes.RunWithContext)
+	r := &reminder{nodes: nodes.listed(), pods: pods, client: client}
 	w.add(r.run)
 	return nil
 }
 
-// outline drops what is not needed of pods whose status alone is written: there
-// may be a hundred thousand.
-func outline(o any) (any, error) {
-	if p, ok := o.(*corev1.Pod); ok {
-		p.ManagedFields, p.Spec = nil, corev1.PodSpec{NodeName: p.Spec.NodeName}
-	}
-	return o, nil
-}
+var byNamespace = cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
+
+// podsOf are pods as a controller wants to be informed of them.
+type podsOf struct{ cache.SharedIndexInformer }
+
+// Informer implements coreinformers.PodInformer.
+func (p podsOf) Informer() cache.SharedIndexInformer { return p.SharedIndexInformer }
+
+// Lister implements coreinformers.PodInformer.
+func (p podsOf) Lister() corelisters.PodLister { return corelisters.NewPodLister(p.GetIndexer()) }
 
 // census informs of the nodes that are not simulated, and counts among them one
-// simulated node that is well, if there is one. By the whole of the nodes that
-// it is told of the controller judges whether nodes are ill or itself cut off
-// from all of them, when it keeps from evicting.
+// of the others that is well, if there is one. By the whole of the nodes that it
+// is told of the controller judges whether nodes are ill or itself cut off from
+// all of them, when it keeps from evicting.
 type census struct {
-	coreinformers.NodeInformer
-	client    kubernetes.Interface
-	simulated string
-	life      context.Context // of the controller: its listers take none
+	cache.SharedIndexInformer
+	others func() *corev1.Node
 
 	mu   sync.Mutex
 	well *corev1.Node // the one that was counted last
 }
 
-// Lister implements coreinformers.NodeInformer.
-func (c *census) Lister() corelisters.NodeLister { return counted{c.NodeInformer.Lister(), c} }
+// Informer implements coreinformers.NodeInformer.
+func (c *census) Informer() cache.SharedIndexInformer { return c.SharedIndexInformer }
 
-// spokesman returns a simulated node that is well, as one that has just said so;
-// nil: there is none.
+// Lister implements coreinformers.NodeInformer.
+func (c *census) Lister() corelisters.NodeLister { return counted{c.listed(), c} }
+
+func (c *census) listed() corelisters.NodeLister { return corelisters.NewNodeLister(c.GetIndexer()) }
+
+// spokesman returns one of the others that is well, as one that has just said
+// so; nil: there is none.
 func (c *census) spokesman() *corev1.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.well = nil
-	if c.simulated == "" {
+	c.well = c.others()
+	if c.well == nil {
 		return nil
 	}
-	list, err := c.client.CoreV1().Nodes().List(c.life, metav1.ListOptions{LabelSelector: c.simulated, Limit: 20})
-	if err != nil {
-		return nil
-	}
-	for i := range list.Items {
-		n := &list.Items[i]
-		for j := range n.Status.Conditions {
-			if r := &n.Status.Conditions[j]; r.Type == corev1.NodeReady && r.Status == corev1.ConditionTrue {
-				r.LastHeartbeatTime = metav1.Now()
-				c.well = n
-				return n
-			}
+	for i := range c.well.Status.Conditions {
+		if r := &c.well.Status.Conditions[i]; r.Type == corev1.NodeReady {
+			r.LastHeartbeatTime = metav1.Now()
 		}
 	}
-	return nil
+	return c.well
 }
 
 // counted lists nodes as a census counts them.

@@ -45,12 +45,13 @@ type stand struct {
 
 // options run every controller, as rollcall does.
 func (s *stand) options(feed *apiserver.Feed) workloads.Options {
+	foreign := feed.Foreign(simkubelet.SimulatedLabel, "true")
 	await := func(ctx context.Context, w workloads.Want) error {
 		switch w {
 		case workloads.Endings:
 			return feed.Await(ctx, events.Namespace, apiserver.Deleting)
 		case workloads.ForeignNodes:
-			return feed.Await(ctx, events.Node, apiserver.Unlabeled(simkubelet.SimulatedLabel, "true"))
+			return foreign.Await(ctx)
 		case workloads.Evictions:
 			if err := feed.Await(ctx, events.Node, apiserver.Evicting); err != nil {
 				return err
@@ -59,7 +60,7 @@ func (s *stand) options(feed *apiserver.Feed) workloads.Options {
 		}
 		return feed.Await(ctx, events.Kind(w), nil)
 	}
-	return workloads.Options{Names: workloads.Names(), Simulated: simkubelet.SimulatedLabel + "=true",
+	return workloads.Options{Names: workloads.Names(), Foreign: foreign,
 		Await: func(ctx context.Context, w workloads.Want) error {
 			err := await(ctx, w)
 			if err == nil {

@@ -16,11 +16,13 @@ import (
 	"strings"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/controller"
 	"k8s.io/kubernetes/pkg/controller/cronjob"
 	"k8s.io/kubernetes/pkg/controller/deployment"
@@ -86,9 +88,16 @@ type Options struct {
 	// Until then the controller takes no memory. Nil: it starts at once.
 	Await func(ctx context.Context, w Want) error
 
-	// Simulated is the label that nodes have whose health somebody else looks
-	// after: "key=value".
-	Simulated string
+	// Foreign are the nodes that node-lifecycle looks after.
+	Foreign Foreign
+}
+
+// Foreign are the nodes whose health nobody else looks after. They and their
+// pods come from wherever that takes no memory for the others.
+type Foreign interface {
+	Nodes() cache.ListerWatcher // of corev1.Node
+	Pods() cache.ListerWatcher  // of corev1.Pod, on these nodes at least
+	Well() *corev1.Node         // one of the others that is ready; nil: none is
 }
 
 // Run runs controllers on the API that c reaches, until ctx is done and all of

@@ -1,0 +1,208 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+
+	"rollcall/events"
+	"rollcall/events/wire"
+)
+
+// Foreign finds the nodes that lack a label with a value, and what is on them.
+// It decodes nothing else: beside the other nodes and their pods, of which there
+// may be a hundred thousand, these are few.
+type Foreign struct {
+	feed    *Feed
+	foreign func(node []byte) bool
+}
+
+// Foreign returns the nodes without that label.
+func (f *Feed) Foreign(key, value string) *Foreign { return &Foreign{f, Unlabeled(key, value)} }
+
+// Await returns when there is such a node.
+func (f *Foreign) Await(ctx context.Context) error { return f.feed.Await(ctx, events.Node, f.foreign) }
+
+// Nodes lists and watches them.
+func (f *Foreign) Nodes() cache.ListerWatcher {
+	return &selection{table: f.feed.tables[events.Node], match: f.foreign,
+		make: func() object { return &corev1.Node{} }, list: func(o []object) runtime.Object {
+			l := &corev1.NodeList{}
+			for _, x := range o {
+				l.Items = append(l.Items, *x.(*corev1.Node))
+			}
+			return l
+		}}
+}
+
+// Pods lists and watches the pods that are bound to one of them, or to a node
+// that is not there.
+func (f *Foreign) Pods() cache.ListerWatcher {
+	return &selection{table: f.feed.tables[events.Pod], match: f.holds,
+		make: func() object { return &corev1.Pod{} }, list: func(o []object) runtime.Object {
+			l := &corev1.PodList{}
+			for _, x := range o {
+				l.Items = append(l.Items, *x.(*corev1.Pod))
+			}
+			return l
+		}}
+}
+
+func (f *Foreign) holds(pod []byte) bool {
+	name := wire.NewCursor(wire.Field(wire.Field(pod, "spec"), "nodeName"))
+	if !name.More() {
+		return false
+	}
+	node := f.feed.tables[events.Node].get(string(name.Str()))
+	return node == nil || f.foreign(node.data)
+}
+
+// Well returns one of the other nodes that is ready; nil: there is none.
+func (f *Foreign) Well() (well *corev1.Node) {
+	nodes, _ := f.feed.tables[events.Node].snapshot()
+	nodes.Scan(func(i *item) bool {
+		var n corev1.Node
+		if f.foreign(i.data) || wire.UnmarshalIn(i.data, &n, time.Local) != nil {
+			return true
+		}
+		for _, c := range n.Status.Conditions {
+			if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+				n.ResourceVersion = strconv.FormatUint(i.rev, 10)
+				well = &n
+			}
+		}
+		return well == nil
+	})
+	return well
+}
+
+type object interface {
+	runtime.Object
+	metav1.Object
+}
+
+// selection is those objects of a table that match. They have the fields that
+// the log has, without the defaults that the API adds.
+type selection struct {
+	table *table
+	match func(data []byte) bool
+	make  func() object
+	list  func([]object) runtime.Object
+}
+
+var _ cache.ListerWatcher = (*selection)(nil)
+
+// IsWatchListSemanticsUnSupported tells reflectors to list first.
+func (s *selection) IsWatchListSemanticsUnSupported() bool { return true }
+
+// List implements cache.Lister.
+func (s *selection) List(metav1.ListOptions) (runtime.Object, error) {
+	items, rev := s.table.snapshot()
+	var found []object
+	items.Scan(func(i *item) bool {
+		if o := s.decode(i); o != nil {
+			found = append(found, o)
+		}
+		return true
+	})
+	l := s.list(found)
+	l.(metav1.ListInterface).SetResourceVersion(strconv.FormatUint(max(rev, 1), 10))
+	return l, nil
+}
+
+// decode returns an object that matches; nil: it does not, or cannot be read,
+// which reading it through the API tells.
+func (s *selection) decode(i *item) object {
+	if i == nil || !s.match(i.data) {
+		return nil
+	}
+	o := s.make()
+	if wire.UnmarshalIn(i.data, o, time.Local) != nil {
+		return nil
+	}
+	o.SetResourceVersion(strconv.FormatUint(i.rev, 10))
+	o.SetManagedFields(nil)
+	return o
+}
+
+// Watch implements cache.Watcher.
+func (s *selection) Watch(o metav1.ListOptions) (watch.Interface, error) {
+	rev, err := strconv.ParseUint(o.ResourceVersion, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("watch from %q: %w", o.ResourceVersion, err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	events := make(chan watch.Event)
+	go s.follow(ctx, rev, events)
+	return &selectionWatch{events, stop}, nil
+}
+
+type selectionWatch struct {
+	events chan watch.Event
+	stop   context.CancelFunc
+}
+
+// Stop implements watch.Interface.
+func (w *selectionWatch) Stop() { w.stop() }
+
+// ResultChan implements watch.Interface.
+func (w *selectionWatch) ResultChan() <-chan watch.Event { return w.events }
+
+// follow sends what happens after a revision until ctx is done.
+func (s *selection) follow(ctx context.Context, rev uint64, to chan<- watch.Event) {
+	defer close(to)
+	for {
+		cs, wake, _, ok := s.table.since(rev)
+		if !ok {
+			status := apierrors.NewResourceExpired("too much has changed since").Status()
+			send(ctx, to, watch.Event{Type: watch.Error, Object: &status})
+			return
+		}
+		for _, c := range cs {
+			rev = c.rev
+			if e, some := s.event(c); some && !send(ctx, to, e) {
+				return
+			}
+		}
+		if len(cs) > 0 {
+			continue
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// event says what a change is to the selection.
+func (s *selection) event(c change) (watch.Event, bool) {
+	was, is := s.decode(c.prev), s.decode(c.now)
+	switch {
+	case is != nil && was != nil:
+		return watch.Event{Type: watch.Modified, Object: is}, true
+	case is != nil:
+		return watch.Event{Type: watch.Added, Object: is}, true
+	case was != nil:
+		was.SetResourceVersion(strconv.FormatUint(c.rev, 10))
+		return watch.Event{Type: watch.Deleted, Object: was}, true
+	}
+	return watch.Event{}, false
+}
+
+func send(ctx context.Context, to chan<- watch.Event, e watch.Event) bool {
+	select {
+	case to <- e:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
