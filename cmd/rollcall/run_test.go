@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -225,7 +226,16 @@ func TestBrokenOutput(t *testing.T) {
 			t.Errorf("rollcall %v goes on without a reader", c.args)
 		}
 		cancel()
-		if code != events.ExitFailure || errs.String() != c.line {
+		line := errs.String()
+		if c.args[0] == "up" { // a slow machine may be told how far it is
+			line = regexp.MustCompile(`(?m)^[a-z].*\n`).ReplaceAllStringFunc(line, func(l string) string {
+				if strings.HasPrefix(l, "error: ") {
+					return l
+				}
+				return ""
+			})
+		}
+		if code != events.ExitFailure || line != c.line {
 			t.Errorf("rollcall %v: exit code %d, error %q; want 1, %q", c.args, code, errs.String(), c.line)
 		}
 	}
