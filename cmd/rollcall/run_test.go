@@ -81,6 +81,7 @@ func TestRefusals(t *testing.T) {
 		{"up here", "E-CLI-ARGS", `does not take "here"`},
 		{"log --from 10 --to 5", "E-CLI-RANGE", "--from 10 is after --to 5"},
 		{"log --from -1", "E-CLI-INSTANT", "(--from)"},
+		{"log -f --to now", "E-CLI-FLAG", "has passed"},
 		{"log --to later", "E-CLI-INSTANT", "(--to)"},
 		{"log --type pod.create", "E-CLI-TYPE", "did you mean pod.created"},
 		{"log --type pods", "E-CLI-TYPE", "pod.*"},
