@@ -41,6 +41,7 @@ type Controller struct {
 
 	collects     bool       // and reconciles nothing
 	collectAfter events.Seq // nothing is to be collected before this is folded
+	collectAt    time.Time  // when something is due to be; zero: when something happens
 }
 
 // New returns a controller on a log and the projector that reads it.
@@ -81,8 +82,8 @@ func (c *Controller) Run(ctx context.Context) error {
 	}
 }
 
-// RunCollector is Run without the DaemonSets: it only collects what owners,
-// namespaces and nodes leave behind.
+// RunCollector is Run without the DaemonSets: it only collects what owners and
+// nodes leave behind.
 func (c *Controller) RunCollector(ctx context.Context) error {
 	c.collects = true
 	return c.Run(ctx)
@@ -90,7 +91,7 @@ func (c *Controller) RunCollector(ctx context.Context) error {
 
 // next returns the earliest time at which something is due; zero: none.
 func (c *Controller) next() time.Time {
-	var next time.Time
+	next := c.collectAt
 	for _, t := range c.due {
 		if next.IsZero() || t.Before(next) {
 			next = t
@@ -130,7 +131,7 @@ func (c *Controller) collect(ctx context.Context) error {
 	var fence, at events.Seq
 	c.state.ReadNow(func(s *projector.State, now time.Time) {
 		if at = s.Seq(); at >= c.collectAfter {
-			what, fence = Collect(s, now), s.LastCollection()
+			what, fence, c.collectAt = Collect(s, now), s.LastCollection(), CollectAt(s)
 		}
 	})
 	if what == nil {
@@ -229,7 +230,8 @@ func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e 
 	return nil
 }
 
-// submit appends e, again while nobody knows whether it was stored.
+// submit appends e, again while nobody knows whether it was stored, and while
+// the log takes nothing.
 func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect) (events.Seq, error) {
 	e.ID = ulid.Make()
 	for {
@@ -237,7 +239,7 @@ func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect
 		switch {
 		case err == nil:
 			return seq, nil
-		case errors.Is(err, events.ErrUnknown) && ctx.Err() == nil:
+		case (errors.Is(err, events.ErrUnknown) || errors.Is(err, events.ErrUnavailable)) && ctx.Err() == nil:
 			if err := pause(ctx, retryUnknown); err != nil {
 				return 0, err
 			}

@@ -1,7 +1,9 @@
 package controller_test
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +22,35 @@ type judge struct {
 
 	bases map[events.Seq]events.Seq   // of collections
 	under map[events.Ref]events.Cause // the command about an object that is not answered
+	lost  map[events.Ref]time.Time    // since when a pod is bound to a node that was not there when it was
+}
+
+// adrift notes after each event the pods whose nodes were not there when they
+// were bound, and are not there now.
+func (j *judge) adrift() {
+	lost := map[events.Ref]time.Time{}
+	for _, p := range j.e.state.Pods() {
+		ref := events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID}
+		if p.NodeUID != "" || p.Deleting || !p.Bound || j.e.state.Node(p.Node) != nil {
+			continue
+		}
+		lost[ref] = j.e.now
+		if since, known := j.lost[ref]; known {
+			lost[ref] = since
+		}
+	}
+	j.lost = lost
+}
+
+// plan judges what is planned for a DaemonSet: nothing is made in a namespace
+// that is being deleted.
+func (j *judge) plan(p *events.Plan) {
+	j.census()
+	ns := j.find(events.Namespace, "", p.DaemonSet.Namespace, "")
+	making := slices.ContainsFunc(p.Commands, func(c events.Command) bool { return c.Do == events.CreatePod })
+	if making && ns != nil && ns.DeletionTimestamp != nil {
+		j.e.fail("UNJUST", "a pod of %s is made while its namespace is being deleted", p.DaemonSet)
+	}
 }
 
 // event judges what was appended: one command at a time about one object, and
@@ -177,11 +208,11 @@ func (j *judge) just(x events.CollectCommand, t *thing) bool {
 			return alive && len(absent) > 0 && len(waiting)+len(orphaning)+stay == 0
 		case events.OwnerDeleting:
 			return alive && len(waiting) > 0 && len(orphaning)+stay == 0
-		case events.NamespaceGone:
-			ns := j.find(events.Namespace, "", t.Namespace, "")
-			return alive && ns != nil && ns.DeletionTimestamp != nil
 		case events.NodeGone:
 			n := j.find(events.Node, "", nodeOf(t.pod), "")
+			if since, lost := j.lost[x.Ref]; lost {
+				return alive && n == nil && j.e.now.Sub(since) >= time.Minute
+			}
 			return n == nil || n.ObjectMeta.UID != j.e.state.Pod(x.Ref.Key).NodeUID
 		}
 	case events.DisownObject:
@@ -196,8 +227,6 @@ func (j *judge) just(x events.CollectCommand, t *thing) bool {
 			return t.dying(x.Finalizer) && len(all) == 0
 		case metav1.FinalizerDeleteDependents:
 			return t.foreground() && !slices.ContainsFunc(blocking, func(d *thing) bool { return !d.foreground() })
-		case string(corev1.FinalizerKubernetes):
-			return !alive && t.ns != nil && len(j.content(t.Name)) == 0
 		}
 	}
 	return false
@@ -230,8 +259,11 @@ func (j *judge) atRest() {
 			left(t, "is empty")
 		case t.pod != nil && len(t.Finalizers) == 0 && j.stranded(t):
 			left(t, "is on a node that was deleted")
+		case len(j.lost) > 0:
+			left(t, fmt.Sprintf("is there while pods are on nodes that never were: %v", j.lost))
 		}
-		if ns := j.find(events.Namespace, "", t.Namespace, ""); ns != nil && ns.DeletionTimestamp != nil && alive && len(ns.ns.Spec.Finalizers) > 0 {
+		ordered := t.pod != nil || !slices.ContainsFunc(j.content(t.Namespace), func(o *thing) bool { return o.pod != nil })
+		if ns := j.find(events.Namespace, "", t.Namespace, ""); ns != nil && ns.DeletionTimestamp != nil && alive && ordered && len(ns.ns.Spec.Finalizers) > 0 {
 			left(t, "is in a namespace that is being deleted")
 		}
 	}

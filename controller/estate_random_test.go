@@ -99,7 +99,7 @@ func pick[T any](h *heirs, of ...T) T { return of[h.r.IntN(len(of))] }
 
 func (h *heirs) act() {
 	h.now = h.now.Add(time.Duration(h.r.IntN(3000)) * time.Millisecond)
-	switch h.r.IntN(16) {
+	switch h.r.IntN(17) {
 	case 0, 1, 2, 3, 4:
 		h.make()
 	case 5, 6:
@@ -133,6 +133,8 @@ func (h *heirs) act() {
 		h.execute(events.Seq(h.r.IntN(int(h.state.Seq())+1)), 1+h.r.IntN(4))
 	case 15:
 		h.kubelet()
+	case 16:
+		h.empty()
 	}
 }
 

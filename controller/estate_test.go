@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -60,7 +61,7 @@ func newEstate(seed uint64) *estate {
 	e := &estate{subjects: subjects, state: projector.New("test"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
 		executor: publisher.NewExecutor(subjects, publisher.LogWorld{}), r: rand.New(rand.NewPCG(seed, 0))}
 	e.log = memlog.New(subjects, func() time.Time { return e.now })
-	e.judge = &judge{e: e, bases: map[events.Seq]events.Seq{}, under: map[events.Ref]events.Cause{}}
+	e.judge = &judge{e: e, bases: map[events.Seq]events.Seq{}, under: map[events.Ref]events.Cause{}, lost: map[events.Ref]time.Time{}}
 	return e
 }
 
@@ -84,6 +85,7 @@ func (e *estate) fold() {
 		e.must(err)
 		e.judge.event(ev)
 		projector.Fold(e.state, ev)
+		e.judge.adrift()
 		if err := e.state.Check(); err != nil {
 			e.fail("CHECK", "%s: %v", ev.Type, err)
 		}
@@ -120,7 +122,7 @@ func blank(k events.Kind) metav1.Object {
 	case events.Node:
 		return &corev1.Node{}
 	case events.Namespace:
-		return &corev1.Namespace{Spec: corev1.NamespaceSpec{Finalizers: []corev1.FinalizerName{corev1.FinalizerKubernetes}}}
+		return &corev1.Namespace{}
 	case events.DaemonSet:
 		return &appsv1.DaemonSet{}
 	case events.ControllerRevision:
@@ -145,8 +147,11 @@ func (e *estate) gone(k events.Kind, o metav1.Object) {
 func (e *estate) create(k events.Kind, key events.Key, with func(metav1.Object)) {
 	e.lives++
 	o := blank(k)
-	if ds, ok := o.(*appsv1.DaemonSet); ok {
-		*ds = *daemonSetOf(key.Name)
+	switch o := o.(type) {
+	case *appsv1.DaemonSet:
+		*o = *daemonSetOf(key.Name)
+	case *corev1.Namespace:
+		o.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
 	}
 	o.SetName(key.Name)
 	o.SetNamespace(key.Namespace)
@@ -219,12 +224,59 @@ func (e *estate) collect() bool {
 	return true
 }
 
+// empty does what Kubernetes' namespace controller does for the namespaces that
+// are being deleted: their pods go, then the rest, then they.
+func (e *estate) empty() (some bool) {
+	for _, ns := range e.state.List(events.Namespace, "") {
+		o := e.object(events.Namespace, ns.Key).(*corev1.Namespace)
+		if o.DeletionTimestamp == nil || len(o.Spec.Finalizers) == 0 {
+			continue
+		}
+		pods, rest := e.content(o.Name)
+		switch {
+		case len(pods) > 0:
+			some = e.deleteAll(pods) || some
+		case len(rest) > 0:
+			some = e.deleteAll(rest) || some
+		default:
+			e.update(events.Namespace, ns.Key, func(o metav1.Object) { o.(*corev1.Namespace).Spec.Finalizers = nil })
+			some = true
+		}
+	}
+	return some
+}
+
+// content returns what is in a namespace.
+func (e *estate) content(ns string) (pods, rest []events.Ref) {
+	for _, k := range slices.Sorted(maps.Keys(api)) {
+		for _, o := range e.state.List(k, ns) {
+			if k == events.Pod {
+				pods = append(pods, o.Ref)
+			} else if !clusterScoped(k) {
+				rest = append(rest, o.Ref)
+			}
+		}
+	}
+	return pods, rest
+}
+
+func (e *estate) deleteAll(refs []events.Ref) (some bool) {
+	for _, r := range refs {
+		if o := e.object(r.Kind, r.Key); o != nil && o.GetDeletionTimestamp() == nil {
+			e.delete(r.Kind, r.Key, "")
+			some = true
+		}
+	}
+	return some
+}
+
 // reconcile appends what is due for the DaemonSets.
 func (e *estate) reconcile() (some bool) {
 	for _, ns := range []string{"x", "y"} {
 		k := events.Key{Namespace: ns, Name: "agent"}
 		res := controller.Reconcile(e.state, k, e.now)
 		if res.Plan != nil {
+			e.judge.plan(res.Plan)
 			ev, x := controller.PlanEvent(res.Plan, e.subjects, e.state.LastPlan(k))
 			some = e.append(x, ev) || some
 		}
@@ -289,8 +341,8 @@ func (e *estate) kubelet() (some bool) {
 func (e *estate) rest() {
 	for range 300 {
 		e.now = e.now.Add(time.Minute)
-		did := []bool{e.reconcile(), e.collect(), e.execute(0, 1000), e.kubelet()}
-		if !slices.Contains(did, true) {
+		did := []bool{e.reconcile(), e.collect(), e.execute(0, 1000), e.kubelet(), e.empty()}
+		if !slices.Contains(did, true) && controller.CollectAt(e.state).IsZero() {
 			return
 		}
 	}

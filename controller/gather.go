@@ -14,13 +14,14 @@ import (
 // collection fits a log; more come off with the next.
 const maxOwners = 10
 
-// Collect decides what is due about objects that owners, namespaces and nodes
-// left behind, in the state s and at the time now, which counts as log time if
-// that is later. Nil: nothing. It walks no more than what is left behind.
+// lostAfter is how long a pod may be bound to a node that the log never told
+// of. Kubernetes waits 40 seconds, and looks every 20.
+const lostAfter = time.Minute
+
+// Collect decides what is due about objects that owners and nodes left behind,
+// in the state s and at the time now, which counts as log time if that is
+// later. Nil: nothing. It walks no more than what is left behind.
 func Collect(s *projector.State, now time.Time) *events.Collection {
-	if s.Left() == 0 {
-		return nil
-	}
 	if s.Time().After(now) {
 		now = s.Time()
 	}
@@ -29,7 +30,27 @@ func Collect(s *projector.State, now time.Time) *events.Collection {
 		c.Commands = append(c.Commands, relieve(s, it, at))
 		return len(c.Commands) < events.MaxCommands
 	})
+	s.EachAdrift(now.Add(-lostAfter), func(it *projector.Item) bool {
+		if len(c.Commands) == events.MaxCommands {
+			return false
+		}
+		c.Commands = append(c.Commands, events.CollectCommand{Do: events.DeleteObject, Ref: it.Ref, Reason: events.NodeGone})
+		return true
+	})
+	if len(c.Commands) == 0 {
+		return nil
+	}
 	return c
+}
+
+// CollectAt returns when something is due that nothing but time brings about;
+// zero: nothing.
+func CollectAt(s *projector.State) time.Time {
+	since, ok := s.AdriftSince()
+	if !ok {
+		return time.Time{}
+	}
+	return since.Add(lostAfter)
 }
 
 // relieve returns the command that ends a plight.
@@ -47,8 +68,6 @@ func relieve(s *projector.State, it *projector.Item, at projector.Standing) even
 		c.Do, c.Finalizer, c.Reason = events.FinalizeObject, at.Finalizer, events.Collected
 	case projector.Stranded:
 		c.Reason = events.NodeGone
-	case projector.Evicted:
-		c.Reason = events.NamespaceGone
 	case projector.Doomed:
 		// An owner that waits for this one waits for what this one owns too.
 		if s.Dependents(it.Ref) > 0 {

@@ -67,10 +67,10 @@ func ownedBy(k events.Kind, o metav1.Object) metav1.OwnerReference {
 	return metav1.OwnerReference{APIVersion: api[k], Kind: string(k), Name: o.GetName(), UID: o.GetUID(), BlockOwnerDeletion: ptr.To(true)}
 }
 
-// TestNamespaceGoes deletes a namespace in which a DaemonSet runs beside 700
-// objects that own each other, with the real loop, executor and kubelets, with
-// two controllers, and with acknowledgements that get lost.
-func TestNamespaceGoes(t *testing.T) {
+// TestOwnerGoes deletes, in the foreground, the owner of a DaemonSet that runs
+// and of 700 objects that own each other, with the real loop, executor and
+// kubelets, with two controllers, and with acknowledgements that get lost.
+func TestOwnerGoes(t *testing.T) {
 	for name, c := range map[string]struct {
 		controllers int
 		fault       memlog.Fault
@@ -83,12 +83,13 @@ func TestNamespaceGoes(t *testing.T) {
 					n.Spec.Taints = nil
 					s.tell(events.Node, events.VerbCreated, n)
 				}
-				ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kube-system", UID: "uid-ns"}}
-				ns.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
-				s.tell(events.Namespace, events.VerbCreated, ns)
-				s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+				owner := partial("kube-system", "all")
+				s.tell(events.Job, events.VerbCreated, owner)
+				ds := daemonSet("agent", "agent:v1", intstr.FromInt32(1))
+				ds.OwnerReferences = []metav1.OwnerReference{ownedBy(events.Job, owner)}
+				s.tell(events.DaemonSet, events.VerbCreated, ds)
 				for i := range 350 {
-					rs := partial("kube-system", fmt.Sprintf("rs-%d", i))
+					rs := partial("kube-system", fmt.Sprintf("rs-%d", i), ownedBy(events.Job, owner))
 					s.tell(events.ReplicaSet, events.VerbCreated, rs)
 					s.tell(events.ConfigMap, events.VerbCreated, partial("kube-system", rs.Name, ownedBy(events.ReplicaSet, rs)))
 				}
@@ -101,10 +102,9 @@ func TestNamespaceGoes(t *testing.T) {
 					}
 					return memlog.None
 				})
-				ns.DeletionTimestamp = ptr.To(metav1.Now())
-				ns.Status.Phase = corev1.NamespaceTerminating
-				s.tell(events.Namespace, events.VerbUpdated, ns)
-				s.until(events.Namespace, events.Key{Name: "kube-system"})
+				owner.DeletionTimestamp, owner.Finalizers = ptr.To(metav1.Now()), []string{metav1.FinalizerDeleteDependents}
+				s.tell(events.Job, events.VerbUpdated, owner)
+				s.until(events.Job, events.Key{Namespace: "kube-system", Name: "all"})
 				s.log.Inject(nil)
 				synctest.Wait()
 				st := s.final()
@@ -117,6 +117,40 @@ func TestNamespaceGoes(t *testing.T) {
 		})
 	}
 }
+
+// TestLostPod: a pod bound to a node that never was goes after a minute, and
+// not before, though somebody changes it meanwhile; one whose node comes in that
+// time stays.
+//
+// finding c15
+func TestLostPod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, 1, simkubelet.DefaultOptions())
+		defer s.end()
+		at := func(name, node string) *corev1.Pod {
+			return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: name, UID: types.UID(name)}, Spec: corev1.PodSpec{NodeName: node}}
+		}
+		began := time.Now()
+		s.tell(events.Pod, events.VerbCreated, at("early", "later"))
+		s.tell(events.Pod, events.VerbCreated, at("lost", "nosuch"))
+		time.AfterFunc(lostFor/2, func() {
+			s.tell(events.Node, events.VerbCreated, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "later", UID: "later"}})
+			changed := at("lost", "nosuch")
+			changed.Labels = map[string]string{"a": "b"}
+			s.tell(events.Pod, events.VerbUpdated, changed)
+		})
+		s.until(events.Pod, events.Key{Namespace: "x", Name: "lost"})
+		if took := time.Since(began); took < lostFor || took > lostFor+time.Second {
+			t.Errorf("gone after %s, want %s", took, lostFor)
+		}
+		if left := s.final().List(events.Pod, ""); len(left) != 1 || left[0].Key.Name != "early" {
+			t.Errorf("%v is left, want the pod whose node came", left)
+		}
+	})
+}
+
+// lostFor is how long a pod may be on a node that is not there.
+const lostFor = time.Minute
 
 // TestCollectorAlone: what is left behind is collected where somebody else
 // reconciles, and DaemonSets are left to them.

@@ -265,9 +265,14 @@ func (r *decider) succeeded(c *projector.Cell) bool {
 	return true
 }
 
-// create plans a pod, unless a predecessor's pod, the cell's backoff or the
-// limit on creates holds it back, and reports whether it did.
+// create plans a pod, unless the end of its namespace, a predecessor's pod, the
+// cell's backoff or the limit on creates holds it back, and reports whether it
+// did.
 func (r *decider) create(c *projector.Cell, why events.Reason) bool {
+	if r.s.Ending(r.d.Key.Namespace) {
+		r.hold(c, events.HeldNamespace, time.Time{})
+		return false
+	}
 	if !r.succeeded(c) {
 		r.hold(c, events.HeldPredecessor, time.Time{})
 		return false

@@ -54,8 +54,8 @@ type decider struct {
 }
 
 // heldOrder is the order in which causes of waiting are listed.
-var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldLimit, events.HeldPartition,
-	events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldTerminating}
+var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldLimit,
+	events.HeldNamespace, events.HeldPartition, events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldTerminating}
 
 // requeueBy asks to be called again at t at the latest.
 func (r *decider) requeueBy(t time.Time) {

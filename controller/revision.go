@@ -101,6 +101,9 @@ func (r *decider) newRevision(number int64) {
 	}
 	hash := daemonpod.Hash(d.Digest, collisions)
 	key := events.Key{Namespace: d.Key.Namespace, Name: daemonpod.RevisionName(d.Key.Name, hash)}
+	if r.s.Ending(key.Namespace) {
+		return // where nothing new is made
+	}
 	if other := r.s.Revision(key); other != nil {
 		if !r.s.Dying(other.OwnerUID) && (other.OwnerUID != d.UID || other.Digest != d.Digest) {
 			collisions++

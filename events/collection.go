@@ -2,8 +2,8 @@ package events
 
 import "k8s.io/apimachinery/pkg/types"
 
-// Collection is one decision about objects whose owners, namespace or node are
-// gone or going. It is a plan like that of a DaemonSet, with one subject for
+// Collection is one decision about objects whose owners or node are gone or
+// going. It is a plan like that of a DaemonSet, with one subject for
 // the whole log: what is left behind may have several owners in several places.
 type Collection struct {
 	Basis    Basis
@@ -22,7 +22,6 @@ const (
 const (
 	OwnerDeleting Reason = "OwnerDeleting" // an owner waits for its dependents to be gone
 	Orphaned      Reason = "Orphaned"      // an owner is deleted and leaves its dependents
-	NamespaceGone Reason = "NamespaceGone" // the namespace is being deleted
 	Collected     Reason = "Collected"     // what the finalizer waits for has happened
 )
 

@@ -103,6 +103,7 @@ const (
 	HeldCanary      Held = "canary"      // rollcall/canary-selector keeps the old revision here
 	HeldPartition   Held = "partition"   // rollcall/partition keeps the old revision here
 	HeldPredecessor Held = "predecessor" // a pod of a deleted DaemonSet of this name is not gone yet
+	HeldNamespace   Held = "namespace"   // the namespace is being deleted
 	HeldLimit       Held = "limit"       // MaxCommands, or slow start after a failure
 )
 

@@ -49,27 +49,34 @@ func compareItemKeys(a, b itemKey) int {
 // checkItem compares every item with a fresh one, and how it is listed with how
 // it stands.
 func (s *State) checkItem(fresh *collector, bad func(string, ...any)) {
-	left := 0
+	left, adrift := 0, 0
 	for _, k := range sortedKeys(fresh.items, compareItemKeys) {
 		it, want := s.items[k], fresh.items[k]
 		if it == nil || it.Ref != want.Ref || !slices.Equal(it.Owners, want.Owners) || !slices.Equal(it.Finalizers, want.Finalizers) ||
-			it.Deleting != want.Deleting || it.Filled != want.Filled || it.pod != want.pod {
+			it.Deleting != want.Deleting || it.pod != want.pod {
 			bad("item %s %s: %+v, want %+v", k.kind, k.key, it, want)
 			continue
 		}
 		if p := s.standing(it).Plight; p != it.plight {
 			bad("item %s %s: plight %d, want %d", k.kind, k.key, it.plight, p)
 		}
-		listed, in := s.left.Get(it)
+		if (it.plight == Adrift) == it.since.IsZero() || it.since.After(s.Time()) {
+			bad("item %s %s: plight %d since %s", k.kind, k.key, it.plight, it.since)
+		}
+		listed, in := s.listed(it).Get(it)
 		if in != s.wanted(it) || in && listed != it {
 			bad("item %s %s: listed %v, want %v", k.kind, k.key, in, s.wanted(it))
 		}
-		if s.wanted(it) {
+		switch {
+		case s.wanted(it) && it.plight == Adrift:
+			adrift++
+		case s.wanted(it):
 			left++
 		}
 	}
-	if len(s.items) != len(fresh.items) || s.left.Len() != left {
-		bad("%d items, %d of them to be collected; want %d, %d", len(s.items), s.left.Len(), len(fresh.items), left)
+	if len(s.items) != len(fresh.items) || s.left.Len() != left || s.adrift.Len() != adrift {
+		bad("%d items, %d and %d of them to be collected; want %d, %d and %d",
+			len(s.items), s.left.Len(), s.adrift.Len(), len(fresh.items), left, adrift)
 	}
 }
 
@@ -80,13 +87,8 @@ func (s *State) checkBroods(fresh *collector, bad func(string, ...any)) {
 			bad("%s %s: dependents %+v, want %+v", r.Kind, r.Key, b, want)
 		}
 	}
-	for _, ns := range sortedKeys(fresh.spaces, cmp.Compare[string]) {
-		if t := s.spaces[ns]; t == nil || !s.sameItems(t.Items(), fresh.spaces[ns].Items()) {
-			bad("namespace %s: does not hold what is in it", ns)
-		}
-	}
-	if len(s.broods) != len(fresh.broods) || len(s.spaces) != len(fresh.spaces) {
-		bad("%d owners and %d namespaces, want %d and %d", len(s.broods), len(s.spaces), len(fresh.broods), len(fresh.spaces))
+	if len(s.broods) != len(fresh.broods) {
+		bad("%d owners, want %d", len(s.broods), len(fresh.broods))
 	}
 }
 

@@ -1,11 +1,10 @@
 package projector
 
 import (
-	"maps"
 	"slices"
+	"time"
 
 	"github.com/tidwall/btree"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -21,10 +20,10 @@ const (
 	Orphan                 // owners that leave their dependents are to be taken off
 	Stranded               // a pod whose node was deleted goes at once
 	Done                   // what a finalizer waits for has happened
-	Evicted                // its namespace is being deleted: it goes
 	Disowned               // owners that are gone, or wait for it, are to be taken off: others stay
 	Doomed                 // its owners wait for it to be gone
 	Bereft                 // all its owners are gone: it goes
+	Adrift                 // a pod on a node that the log never told of: it goes if that stays so
 )
 
 // Standing is the plight of an item and what it is about.
@@ -47,13 +46,12 @@ type brood struct {
 }
 
 // collector is the part of a state from which collections are decided: who
-// owns what, what is in which namespace, and the items with a plight that no
-// command is under way for.
+// owns what, and the items with a plight that no command is under way for.
 type collector struct {
 	items  map[itemKey]*Item
 	broods map[events.Ref]*brood
-	spaces map[string]*btree.BTreeG[*Item] // by namespace
 	left   *btree.BTreeG[*Item]
+	adrift *btree.BTreeG[*Item] // those of them with time, by since when they are
 
 	commands map[events.Cause]events.Ref // not answered
 	under    map[events.Ref]int          // commands about one object
@@ -61,19 +59,41 @@ type collector struct {
 }
 
 func newCollector() collector {
-	return collector{items: map[itemKey]*Item{}, broods: map[events.Ref]*brood{}, spaces: map[string]*btree.BTreeG[*Item]{},
-		left: newItemTree(), commands: map[events.Cause]events.Ref{}, under: map[events.Ref]int{}}
+	return collector{items: map[itemKey]*Item{}, broods: map[events.Ref]*brood{}, left: newItemTree(), adrift: newDriftTree(),
+		commands: map[events.Cause]events.Ref{}, under: map[events.Ref]int{}}
 }
 
 // LastCollection returns the position of the last collection; 0: none.
 func (s *State) LastCollection() events.Seq { return s.last }
 
-// Left returns the number of items with a plight that no command is under way for.
+// Left returns the number of items with a plight that no command is under way
+// for, without those that are adrift.
 func (s *State) Left() int { return s.left.Len() }
 
 // EachLeft yields them by kind and name with how they stand, until f returns false.
 func (s *State) EachLeft(f func(*Item, Standing) bool) {
 	s.left.Scan(func(it *Item) bool { return f(it, s.standing(it)) })
+}
+
+// EachAdrift yields the items that are adrift since a time or longer, in the
+// order in which they came to be, until f returns false.
+func (s *State) EachAdrift(since time.Time, f func(*Item) bool) {
+	s.adrift.Scan(func(it *Item) bool { return !it.since.After(since) && f(it) })
+}
+
+// AdriftSince returns since when the first of them is; ok is false if none is.
+func (s *State) AdriftSince() (since time.Time, ok bool) {
+	it, ok := s.adrift.Min()
+	if !ok {
+		return time.Time{}, false
+	}
+	return it.since, true
+}
+
+// Ending reports whether a namespace is being deleted: nothing more is made in it.
+func (s *State) Ending(namespace string) bool {
+	ns := s.items[itemKey{events.Namespace, events.Key{Name: namespace}}]
+	return ns != nil && ns.Deleting
 }
 
 // Dependents returns how many objects an object owns, without the pods that a
@@ -93,7 +113,7 @@ func (s *State) Blocked(of events.Ref) bool {
 	return b != nil && b.blocks > 0 && !s.deadlocked(of)
 }
 
-// standing says how an item stands to its owners, its namespace and its node.
+// standing says how an item stands to its owners and its node.
 func (s *State) standing(it *Item) Standing {
 	var leaving, off []types.UID
 	gone, waiting, stays := 0, 0, false
@@ -126,14 +146,14 @@ func (s *State) standing(it *Item) Standing {
 		return s.ending(it)
 	case d != nil && d.Deleting():
 		return Standing{}
-	case d == nil && s.terminating(it.Key.Namespace):
-		return Standing{Plight: Evicted}
 	case stays && len(off) > 0:
 		return Standing{Plight: Disowned, Owners: off, Gone: gone > 0}
 	case waiting > 0:
 		return Standing{Plight: Doomed}
 	case gone > 0:
 		return Standing{Plight: Bereft}
+	case d == nil && s.lost(it):
+		return Standing{Plight: Adrift}
 	}
 	return Standing{}
 }
@@ -146,8 +166,6 @@ func (s *State) ending(it *Item) Standing {
 		return Standing{Plight: Done, Finalizer: metav1.FinalizerOrphanDependents}
 	case it.Waiting() && !daemons && !s.Blocked(it.Ref):
 		return Standing{Plight: Done, Finalizer: metav1.FinalizerDeleteDependents}
-	case it.Terminating() && s.empty(it.Key.Name):
-		return Standing{Plight: Done, Finalizer: string(corev1.FinalizerKubernetes)}
 	}
 	return Standing{}
 }
@@ -234,19 +252,9 @@ func (s *State) stranded(it *Item) bool {
 	return n == nil || p.Bound && n.UID != p.NodeUID
 }
 
-func (s *State) terminating(namespace string) bool {
-	if namespace == "" {
-		return false
-	}
-	ns := s.items[itemKey{events.Namespace, events.Key{Name: namespace}}]
-	return ns != nil && ns.Terminating()
-}
-
-// empty reports whether nothing is in a namespace: no item, and no pod of a
-// DaemonSet that is gone already.
-func (s *State) empty(namespace string) bool {
-	if s.spaces[namespace] != nil {
-		return false
-	}
-	return !slices.ContainsFunc(slices.Collect(maps.Keys(s.ghosts)), func(k events.Key) bool { return k.Namespace == namespace })
+// lost reports whether a pod is bound to a node that was not there when it was,
+// and is not there now.
+func (s *State) lost(it *Item) bool {
+	p := it.pod
+	return p != nil && p.Bound && p.NodeUID == "" && s.nodes[p.Node] == nil
 }

@@ -175,7 +175,6 @@ func (s *State) bury(d *DaemonSet) {
 	if len(s.ghosts[d.Key]) == 0 {
 		delete(s.ghosts, d.Key)
 	}
-	s.reviewNamespace(d.Key.Namespace)
 	s.mark(d)
 }
 
@@ -193,7 +192,6 @@ func (s *State) owner(uid types.UID, k events.Key) *DaemonSet {
 	delete(s.buried, uid)
 	s.byUID[uid] = d
 	s.ghosts[d.Key] = append(s.ghosts[d.Key], d)
-	s.reviewNamespace(d.Key.Namespace)
 	s.mark(d)
 	return d
 }

@@ -2,21 +2,16 @@ package projector
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tidwall/btree"
 
 	"rollcall/events"
 )
 
-// link enters an item where it is found by owner and by namespace.
+// link enters an item where it is found by owner.
 func (c *collector) link(it *Item) {
 	c.items[itemKey{it.Kind, it.Key}] = it
-	if ns := it.Key.Namespace; ns != "" {
-		if c.spaces[ns] == nil {
-			c.spaces[ns] = newItemTree()
-		}
-		c.spaces[ns].Set(it)
-	}
 	for _, r := range it.bonds() {
 		b := c.broods[r]
 		if b == nil {
@@ -32,12 +27,6 @@ func (c *collector) link(it *Item) {
 
 func (c *collector) unlink(it *Item) {
 	delete(c.items, itemKey{it.Kind, it.Key})
-	if t := c.spaces[it.Key.Namespace]; t != nil {
-		t.Delete(it)
-		if t.Len() == 0 {
-			delete(c.spaces, it.Key.Namespace)
-		}
-	}
 	for _, r := range it.bonds() {
 		b := c.broods[r]
 		b.items.Delete(it)
@@ -49,6 +38,7 @@ func (c *collector) unlink(it *Item) {
 		}
 	}
 	c.left.Delete(it)
+	c.adrift.Delete(it)
 }
 
 // bonds returns the owners that the log can say something about, each once.
@@ -73,20 +63,16 @@ func (s *State) putItem(it *Item) {
 	}
 	if old != nil {
 		s.unlink(old)
+		it.since = old.since
 	}
 	s.link(it)
 	s.review(it)
 	s.reviewOwners(it)
 	if old != nil {
 		s.reviewOwners(old)
-	} else {
-		s.reviewNamespace(it.Key.Namespace)
 	}
 	if old == nil || old.Deleting != it.Deleting || old.Orphaning() != it.Orphaning() || old.Waiting() != it.Waiting() {
 		s.reviewDependents(it.Ref)
-	}
-	if it.Kind == events.Namespace && it.Terminating() != (old != nil && old.Terminating()) {
-		s.reviewAll(s.spaces[it.Key.Name])
 	}
 }
 
@@ -98,20 +84,30 @@ func (s *State) dropItem(it *Item) {
 	s.unlink(it)
 	s.reviewOwners(it)
 	s.reviewDependents(it.Ref)
-	s.reviewNamespace(it.Key.Namespace)
-	if it.Terminating() {
-		s.reviewAll(s.spaces[it.Key.Name])
-	}
 }
 
 // review lists an item if it has a plight that no command is under way for.
 func (s *State) review(it *Item) {
+	s.left.Delete(it)
+	s.adrift.Delete(it)
 	it.plight = s.standing(it).Plight
-	if s.wanted(it) {
-		s.left.Set(it)
-	} else {
-		s.left.Delete(it)
+	switch {
+	case it.plight != Adrift:
+		it.since = time.Time{}
+	case it.since.IsZero():
+		it.since = s.Time()
 	}
+	if s.wanted(it) {
+		s.listed(it).Set(it)
+	}
+}
+
+// listed returns where an item that something is to be done about is listed.
+func (s *State) listed(it *Item) *btree.BTreeG[*Item] {
+	if it.plight == Adrift {
+		return s.adrift
+	}
+	return s.left
 }
 
 func (s *State) wanted(it *Item) bool {
@@ -155,13 +151,6 @@ func (s *State) reviewDependents(of events.Ref) {
 func (s *State) reviewAll(items *btree.BTreeG[*Item]) {
 	if items != nil {
 		items.Scan(func(it *Item) bool { s.review(it); return true })
-	}
-}
-
-// reviewNamespace looks whether a namespace that is being deleted is empty.
-func (s *State) reviewNamespace(name string) {
-	if ns := s.items[itemKey{events.Namespace, events.Key{Name: name}}]; ns != nil && ns.Terminating() {
-		s.review(ns)
 	}
 }
 

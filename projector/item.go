@@ -4,9 +4,9 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tidwall/btree"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -21,11 +21,11 @@ type Item struct {
 	Owners     []Owner
 	Finalizers []string
 	Deleting   bool
-	Filled     bool // a Namespace whose spec keeps it until it is empty
 
 	plight  Plight
-	refused bool // the last command about it failed, and it has not changed since
-	pod     *Pod // of a Pod
+	since   time.Time // Adrift: log time at which it came to be
+	refused bool      // the last command about it failed, and it has not changed since
+	pod     *Pod      // of a Pod
 }
 
 // Owner is one owner of an item: an object, or what is none that a log could
@@ -48,9 +48,6 @@ func (it *Item) Waiting() bool {
 	return it.Deleting && it.has(metav1.FinalizerDeleteDependents) && !it.Orphaning()
 }
 
-// Terminating reports whether the object is a namespace that is to be emptied.
-func (it *Item) Terminating() bool { return it.Kind == events.Namespace && it.Deleting && it.Filled }
-
 func compareRefs(a, b events.Ref) int {
 	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), a.Key.Compare(b.Key), strings.Compare(string(a.UID), string(b.UID)))
 }
@@ -59,25 +56,21 @@ func newItemTree() *btree.BTreeG[*Item] {
 	return btree.NewBTreeGOptions(func(a, b *Item) bool { return compareRefs(a.Ref, b.Ref) < 0 }, btree.Options{NoLocks: true})
 }
 
+func newDriftTree() *btree.BTreeG[*Item] {
+	return btree.NewBTreeGOptions(func(a, b *Item) bool {
+		return cmp.Or(a.since.Compare(b.since), compareRefs(a.Ref, b.Ref)) < 0
+	}, btree.Options{NoLocks: true})
+}
+
 // viewItem walks the bytes of an object once. One that cannot be read has
 // neither owners nor finalizers.
 func viewItem(ref events.Ref, data []byte) *Item {
 	it := &Item{Ref: ref}
 	c := wire.NewCursor(data)
 	for range c.Map() {
-		switch key := string(c.Str()); {
-		case key == "metadata":
+		switch string(c.Str()) {
+		case "metadata":
 			it.readMeta(&c)
-		case key == "spec" && ref.Kind == events.Namespace:
-			for range c.Map() {
-				if string(c.Str()) != "finalizers" {
-					c.Skip()
-					continue
-				}
-				for range c.Array() {
-					it.Filled = string(c.Str()) == string(corev1.FinalizerKubernetes) || it.Filled
-				}
-			}
 		default:
 			c.Skip()
 		}

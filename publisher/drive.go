@@ -268,18 +268,20 @@ func (d *drive) current(ctx context.Context, now time.Time) bool {
 	return now.Sub(d.fresh) <= maxLag
 }
 
-// Pauses between tries of one append whose outcome is unknown.
+// Pauses between tries of one append whose outcome is unknown, or that the log
+// does not take now.
 const (
 	firstPause = 20 * time.Millisecond
 	lastPause  = 2 * time.Second
 )
 
 // Append appends e under the fence x, again and again while the outcome is
-// unknown, always the same event under the same expectation.
+// unknown or the log takes nothing, always the same event under the same
+// expectation.
 func Append(ctx context.Context, log events.Appender, x events.Expect, e events.Event) (events.Seq, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		seq, err := log.Append(ctx, x, e)
-		if !errors.Is(err, events.ErrUnknown) {
+		if !errors.Is(err, events.ErrUnknown) && !errors.Is(err, events.ErrUnavailable) {
 			return seq, err
 		}
 		timer := time.NewTimer(pause)

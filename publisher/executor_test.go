@@ -83,6 +83,24 @@ func TestPriority(t *testing.T) {
 	}
 }
 
+// A class that is not there is refused in the words in which Kubernetes refuses
+// the DaemonSet controller.
+//
+// finding c18
+func TestMissingPriorityClass(t *testing.T) {
+	b := newBench(t)
+	ds := daemonSet()
+	ds.Spec.Template.Spec.PriorityClassName = "high"
+	b.put(events.ControllerRevision, events.VerbUpdated, revision(t, ds))
+	b.plan(create("agent-1", "a"))
+	b.executor(publisher.LogWorld{}).rest()
+	all := b.all()
+	o, ok := all[len(all)-1].Body.(events.Outcome)
+	if want := `pods "agent-" is forbidden: no PriorityClass with name high was found`; !ok || o.Message != want {
+		t.Errorf("outcome %+v, want %s", o, want)
+	}
+}
+
 // A world that refuses is an outcome; one that cannot be reached is asked again.
 func TestRefusalAndTrouble(t *testing.T) {
 	b := newBench(t)

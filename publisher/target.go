@@ -62,16 +62,8 @@ func (t *target) held() bool {
 	return len(t.meta.Finalizers) > 0 || t.namespace != nil && len(t.namespace.Spec.Finalizers) > 0
 }
 
-// release takes a finalizer off and reports whether it was there. What keeps a
-// namespace until it is empty is part of its spec.
+// release takes a finalizer off and reports whether it was there.
 func (t *target) release(finalizer string) bool {
-	if t.namespace != nil && finalizer == string(corev1.FinalizerKubernetes) {
-		n := len(t.namespace.Spec.Finalizers)
-		t.namespace.Spec.Finalizers = slices.DeleteFunc(t.namespace.Spec.Finalizers, func(f corev1.FinalizerName) bool {
-			return f == corev1.FinalizerKubernetes
-		})
-		return len(t.namespace.Spec.Finalizers) < n
-	}
 	n := len(t.meta.Finalizers)
 	t.meta.Finalizers = slices.DeleteFunc(t.meta.Finalizers, func(f string) bool { return f == finalizer })
 	return len(t.meta.Finalizers) < n

@@ -24,9 +24,13 @@ func (in *instance) admission() (func(context.Context, *corev1.Pod) error, error
 	return func(ctx context.Context, pod *corev1.Pod) error {
 		err := a.AdmitPod(ctx, in.log, pod)
 		var refused apierrors.APIStatus
-		if errors.As(err, &refused) {
-			return &publisher.Refusal{Reason: string(refused.Status().Reason), Message: refused.Status().Message}
+		if !errors.As(err, &refused) {
+			return err
 		}
-		return err
+		reason := string(refused.Status().Reason)
+		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+			reason = string(corev1.NamespaceTerminatingCause) // nobody has to be told
+		}
+		return &publisher.Refusal{Reason: reason, Message: refused.Status().Message}
 	}, nil
 }

@@ -7,17 +7,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
-	"rollcall/controller/workloads"
-	"rollcall/events"
 	"rollcall/projector/apiserver"
 )
 
@@ -165,34 +161,6 @@ func (in *instance) apiDir() (string, error) {
 	}
 	in.stops = append(in.stops, func() error { return os.RemoveAll(dir) })
 	return dir, nil
-}
-
-// The controllers that up can run: its own, and those of Kubernetes.
-const ownController = "daemonset"
-
-var knownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
-
-// checkControllers refuses names that are none, and drops those that come again.
-func checkControllers(given []string) ([]string, error) {
-	var names []string
-	for _, name := range given {
-		if !slices.Contains(knownControllers, name) {
-			return nil, &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("there is no controller %q", name), Where: "--controllers",
-				Do: suggestion(name, knownControllers, "choose from "+strings.Join(knownControllers, ", ")), Exit: events.ExitInput}
-		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
-		}
-	}
-	return names, nil
-}
-
-// control starts those of Kubernetes' controllers that were asked for.
-func (in *instance) control() {
-	names := slices.DeleteFunc(slices.Clone(in.options.controls), func(name string) bool { return name == ownController })
-	if len(names) > 0 {
-		in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.api.server.Loopback(), names) })
-	}
 }
 
 // logKubernetes keeps the log of Kubernetes' libraries off standard error, but

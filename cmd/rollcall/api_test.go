@@ -97,21 +97,6 @@ func TestListenTaken(t *testing.T) {
 	}
 }
 
-func TestControllers(t *testing.T) {
-	got, err := checkControllers([]string{"job", "daemonset", "job"})
-	if err != nil || !slices.Equal(got, []string{"job", "daemonset"}) {
-		t.Errorf("%v, %v", got, err)
-	}
-	if got, err := checkControllers(nil); err != nil || len(got) > 0 {
-		t.Errorf("%v, %v", got, err)
-	}
-	for name, want := range map[string]string{"deployments": "did you mean deployment?", "": "choose from daemonset, ", "endpointslice": "choose from"} {
-		if _, err := checkControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v, want %q", name, err, want)
-		}
-	}
-}
-
 // TestLogKubernetes: the log of Kubernetes' libraries is not ours to show,
 // unless it is asked for.
 func TestLogKubernetes(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"time"
 
@@ -34,6 +33,7 @@ type instance struct {
 	options  upOptions
 	subjects events.Subjects
 	server   *natsd.Server // nil: the NATS server is somebody else's
+	farPath  string        // where the position of its log is kept
 	dir      string        // of the API's credentials, or empty
 	kept     bool          // the temporary log outlives the instance
 	nc       *nats.Conn
@@ -73,7 +73,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err := in.connect(ctx); err != nil {
 		return nil, err
 	}
-	in.log, err = stream.Open(ctx, in.nc, in.subjects, stream.Options{Create: true, MemoryStorage: o.memory})
+	in.log, err = stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
 	if err != nil {
 		return nil, err
 	}
@@ -81,6 +81,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	done()
+	s.warnOfNATS(ctx, in)
 	if err := in.project(ctx, s, v); err != nil {
 		return nil, err
 	}
@@ -124,7 +125,7 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		if err := checkCluster(o); err != nil {
 			return err
 		}
-		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Cluster: o.cluster})
+		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster})
 		if err != nil {
 			return err
 		}
@@ -144,24 +145,6 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		return nil
 	})
 	return nil
-}
-
-// dial connects to a NATS server that is somebody else's.
-func dial(address, creds string) (*nats.Conn, error) {
-	opts := []nats.Option{nats.Name("rollcall"), nats.MaxReconnects(-1)}
-	if creds != "" {
-		opts = append(opts, nats.UserCredentials(creds))
-	}
-	nc, err := nats.Connect(address, opts...)
-	if err == nil {
-		return nc, nil
-	}
-	where := "--nats-url"
-	if u, bad := url.Parse(address); bad == nil {
-		where = u.Redacted()
-	}
-	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: where, Why: err.Error(),
-		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
 }
 
 // checkCluster refuses another cluster's data directory.
@@ -195,6 +178,8 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 		}
 		o.Known = known
 		o.Save = func(p projector.Position) error { return savePosition(dir, p) }
+	} else if err := in.witnessFar(s, &o); err != nil {
+		return err
 	}
 	v.from = in.began.Last
 	in.state = projector.Open(in.log, o)
@@ -208,7 +193,7 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	case <-in.state.Ready():
 		return nil
 	case err := <-in.failure:
-		return err
+		return in.farHint(err)
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -75,7 +75,7 @@ and, while it runs, in another terminal
 or point any kubectl at it with the line that up prints.`,
 		s.upCommand(), s.applyCommand(), s.getCommand(), s.rolloutCommand(), s.setCommand(), s.nodeCommand(), s.deleteCommand(),
 		s.logCommand(), s.verifyCommand(), s.kubectlCommand(), s.openCommand(), s.versionCommand(),
-		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic())
+		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic(), s.simulationTopic())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(s.helpCommand(root))

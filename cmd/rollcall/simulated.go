@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 
+	"rollcall/docs"
 	"rollcall/events"
 	"rollcall/events/stream"
 	"rollcall/projector/apiserver"
@@ -18,7 +21,8 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
-	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat}
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
+		Unattended: unattended(in.options.controls)}
 	for _, b := range []struct {
 		into *events.Board
 		o    stream.BoardOptions
@@ -26,6 +30,7 @@ func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: in.options.memory}},
 		{&c.Events, stream.BoardOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
 	} {
+		b.o.Replicas, b.o.Health = in.log.Replicas(), in.log.Health
 		board, err := stream.OpenBoard(ctx, in.nc, in.subjects, b.o)
 		if err != nil {
 			return c, fmt.Errorf("open what is beside the log: %w", err)
@@ -35,14 +40,19 @@ func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 	return c, nil
 }
 
+// simulationTopic is what rollcall help simulation prints.
+func (s *session) simulationTopic() *cobra.Command {
+	return &cobra.Command{Use: "simulation", Short: "What is simulated, and how it behaves", Long: strings.TrimSpace(docs.Simulation)}
+}
+
 // logsUntil returns the source of the lines that simulated containers have
 // written by now.
 func logsUntil(now func() time.Time) apiserver.LogSource {
-	return func(pod *corev1.Pod, container string, previous bool) ([]apiserver.LogLine, error) {
-		lines, err := simkubelet.Logs(pod, container, previous, now())
-		var out []apiserver.LogLine
-		for _, l := range lines {
-			out = append(out, apiserver.LogLine(l))
+	return func(pod *corev1.Pod, container string, previous bool) (apiserver.ContainerLog, error) {
+		log, err := simkubelet.Logs(pod, container, previous, now())
+		out := apiserver.ContainerLog{Life: log.Life, Ended: log.Ended, Next: log.Next}
+		for _, l := range log.Lines {
+			out.Lines = append(out.Lines, apiserver.LogLine(l))
 		}
 		return out, err
 	}

@@ -30,7 +30,8 @@ type target struct {
 	kubeconfig string
 	cluster    string
 
-	dir string // of the instance, if it is known
+	dir  string // of the instance, if it is known
+	user string // of the NATS server, once it is reached
 }
 
 // addTarget gives a command the flags that choose a cluster.
@@ -108,12 +109,14 @@ func (t *target) identify() error {
 // reach connects to the instance, or to the server that is named.
 func (t *target) reach() (*nats.Conn, error) {
 	if t.natsURL != "" {
+		t.user = natsUser(t.natsURL)
 		return dial(t.natsURL, t.natsCreds)
 	}
 	c, err := natsd.Attach(t.data)
 	if err != nil {
 		return nil, err
 	}
+	t.user = c.User
 	// An instance that has gone is not waited for: it may never come again, and
 	// if it does, on another port.
 	return c.Connect(nats.NoReconnect())
@@ -149,7 +152,7 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	}
 	a.nc = nc
 	a.closers = append(a.closers, nc.Close)
-	if a.Log, err = stream.Open(ctx, nc, subjects, stream.Options{}); err != nil {
+	if a.Log, err = stream.Open(ctx, nc, subjects, stream.Options{Direct: a.live}); err != nil {
 		a.close()
 		return nil, err
 	}
@@ -235,7 +238,7 @@ func (s *session) askGate(ctx context.Context, t *target, ask func(*gate.Client)
 	}
 	defer nc.Close()
 	done := s.progress("waiting for the answer", nil)
-	reply, err := ask(gate.Dial(nc, t.cluster).As(actor()))
+	reply, err := ask(gate.Dial(nc, t.cluster, t.user))
 	done()
 	s.printReply(reply)
 	if err != nil {

@@ -38,6 +38,8 @@ type upOptions struct {
 	natsListen string
 	natsURL    string
 	natsCreds  string
+	natsUsers  []string // who gets credentials of the embedded server
+	replicas   int
 	cluster    string
 	seed       int64
 	deadline   time.Duration
@@ -86,12 +88,14 @@ the log is, and how to read it.`,
 	f.StringVar(&o.durability, "durability", "", "sync: every write survives a power cut; relaxed: the last two minutes may be lost (default sync with --data, else relaxed)")
 	f.BoolVar(&o.once, "once", false, "end when every DaemonSet is rolled out or stalled")
 	f.StringVar(&o.natsListen, "nats-listen", "127.0.0.1:0", "loopback address of the embedded NATS server, or none")
-	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one")
+	f.StringSliceVar(&o.natsUsers, "nats-user", nil, "who else than you gets credentials of the embedded NATS server, in connection-NAME.json")
+	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one; several of a cluster with commas between them")
+	f.IntVar(&o.replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
 	f.StringVar(&o.natsCreds, "nats-creds", "", "credentials file for --nats-url")
 	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
 	f.Int64Var(&o.seed, "seed", 1, "of the simulated nodes: the same seed gives the same nodes")
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
-	f.StringSliceVar(&o.controls, "controllers", []string{ownController}, "controllers to run, of "+strings.Join(knownControllers, ", ")+"; empty: none, and nothing is collected")
+	f.StringSliceVar(&o.controls, "controllers", []string{"*"}, controllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
 	addAPIFlags(c, &o.api)
 	return c
@@ -106,7 +110,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 	if _, err := events.NewSubjects(o.cluster); err != nil {
 		return err
 	}
-	for _, pair := range [][2]string{{"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"durability", "nats-url"}} {
+	for _, pair := range [][2]string{{"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}} {
 		if given(pair[0]) && given(pair[1]) {
 			return usageError("E-CLI-FLAG", fmt.Sprintf("--%s and --%s exclude each other", pair[0], pair[1]), "give one of them")
 		}
@@ -116,6 +120,14 @@ func (o *upOptions) check(c *cobra.Command) error {
 	}
 	if given("nats-creds") && !given("nats-url") {
 		return usageError("E-CLI-FLAG", "--nats-creds is for --nats-url", "give both, or neither")
+	}
+	if given("replicas") {
+		if !given("nats-url") {
+			return usageError("E-CLI-FLAG", "--replicas is for --nats-url", "give both, or neither: the embedded server is one")
+		}
+		if err := within("replicas", int64(o.replicas), 1, maxReplicas); err != nil {
+			return err
+		}
 	}
 	if err := o.checkDurability(); err != nil {
 		return err
@@ -128,11 +140,13 @@ func (o *upOptions) check(c *cobra.Command) error {
 
 // checkAPI decides whether the API is served. With --once there is hardly time
 // to use it, so it has to be asked for.
-func (o *upOptions) checkAPI(given func(string) bool) (err error) {
-	if o.controls, err = checkControllers(o.controls); err != nil {
+func (o *upOptions) checkAPI(given func(string) bool) error {
+	run, named, err := resolveControllers(o.controls)
+	if err != nil {
 		return err
 	}
-	needs := slices.ContainsFunc(o.controls, func(name string) bool { return name != ownController })
+	o.controls = run
+	needs := slices.ContainsFunc(named, func(name string) bool { return name != ownController })
 	if o.once && !needs && !given("listen") && !given("kubeconfig") && !given("merge-kubeconfig") {
 		o.api.listen = noListen
 	}

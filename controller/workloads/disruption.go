@@ -27,8 +27,8 @@ func disruptions(ctx context.Context, w *crew) error {
 	if err != nil {
 		return err
 	}
-	apps, core := w.shared.Apps().V1(), w.shared.Core().V1()
-	c := disruption.NewDisruptionController(ctx, core.Pods(), w.shared.Policy().V1().PodDisruptionBudgets(), noReplicationControllers{},
+	apps, core := w.gate.apps().V1(), w.gate.core().V1()
+	c := disruption.NewDisruptionController(ctx, core.Pods(), w.gate.policy().V1().PodDisruptionBudgets(), noReplicationControllers{},
 		apps.ReplicaSets(), apps.Deployments(), apps.StatefulSets(), client, mapper, scales, client.Discovery())
 	w.add(c.Run)
 	return nil

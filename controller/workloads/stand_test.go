@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -36,6 +38,44 @@ const patience = 30 * time.Second
 type stand struct {
 	log *memlog.Log
 	kubernetes.Interface
+
+	mu      sync.Mutex
+	started []workloads.Want // what there was for controllers to do, in order
+}
+
+// options run every controller, as rollcall does.
+func (s *stand) options(feed *apiserver.Feed) workloads.Options {
+	await := func(ctx context.Context, w workloads.Want) error {
+		switch w {
+		case workloads.Endings:
+			return feed.Await(ctx, events.Namespace, apiserver.Deleting)
+		case workloads.ForeignNodes:
+			return feed.Await(ctx, events.Node, apiserver.Unlabeled(simkubelet.SimulatedLabel, "true"))
+		case workloads.Evictions:
+			if err := feed.Await(ctx, events.Node, apiserver.Evicting); err != nil {
+				return err
+			}
+			return feed.Await(ctx, events.Pod, apiserver.Strays)
+		}
+		return feed.Await(ctx, events.Kind(w), nil)
+	}
+	return workloads.Options{Names: workloads.Names(), Simulated: simkubelet.SimulatedLabel + "=true",
+		Await: func(ctx context.Context, w workloads.Want) error {
+			err := await(ctx, w)
+			if err == nil {
+				s.mu.Lock()
+				defer s.mu.Unlock()
+				s.started = append(s.started, w)
+			}
+			return err
+		}}
+}
+
+// wanted returns what there was for controllers to do so far.
+func (s *stand) wanted() []workloads.Want {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.started)
 }
 
 func newStand(t *testing.T) *stand {
@@ -66,9 +106,7 @@ func newStand(t *testing.T) *stand {
 	})
 	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Feed: feed})
 	loopback := server.Loopback()
-	launch(t, func(ctx context.Context) error {
-		return workloads.Run(ctx, loopback, []string{"deployment", "replicaset", "statefulset", "job", "cronjob"})
-	})
+	launch(t, func(ctx context.Context) error { return workloads.Run(ctx, loopback, s.options(feed)) })
 	user := rest.CopyConfig(loopback)
 	user.UserAgent = "walk"
 	if s.Interface, err = kubernetes.NewForConfig(user); err != nil {

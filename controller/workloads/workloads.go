@@ -1,18 +1,17 @@
-// Package workloads runs Kubernetes' own controllers of Deployments,
-// ReplicaSets, StatefulSets, Jobs and CronJobs, and those without which their
-// pods would not live as they do elsewhere: eviction by NoExecute taints, and
-// the status of PodDisruptionBudgets.
+// Package workloads runs Kubernetes' own controllers: those of Deployments,
+// ReplicaSets, StatefulSets, Jobs and CronJobs, and those without which these,
+// nodes and namespaces would not live as they do elsewhere. Each starts when
+// there is something for it to do, and costs nothing before.
 //
 // They are clients of the Kubernetes API like any other, each as the service
 // account that it has in Kubernetes: what they write is an event of the log
-// with them as its actor. Garbage collection, namespaces, nodes and the binding
-// of pods are not theirs.
+// with them as its actor. DaemonSets, garbage collection, simulated nodes and
+// the binding of pods are not theirs.
 package workloads
 
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,54 +34,116 @@ import (
 // workers is how many objects a controller works on at once, as in Kubernetes.
 const workers = 5
 
-// builders add the controllers that can be asked for to a crew.
-var builders = map[string]func(context.Context, *crew) error{
-	"cronjob":     cronJobs,
-	"deployment":  deployments,
-	"job":         jobs,
-	"replicaset":  replicaSets,
-	"statefulset": statefulSets,
+// Want is what there has to be for a controller to have anything to do.
+type Want string
+
+// What controllers wait for. The first six are kinds.
+const (
+	Deployments  Want = "Deployment"
+	ReplicaSets  Want = "ReplicaSet"
+	StatefulSets Want = "StatefulSet"
+	Jobs         Want = "Job"
+	CronJobs     Want = "CronJob"
+	Budgets      Want = "PodDisruptionBudget"
+	Evictions    Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
+	ForeignNodes Want = "ForeignNode" // a node that is not simulated
+	Endings      Want = "Ending"      // a namespace that is being deleted
+)
+
+// members are the controllers, by the names that kube-controller-manager gives
+// them, without its "-controller".
+var members = []struct {
+	name  string
+	wants Want
+	build func(context.Context, *crew) error
+}{
+	{"deployment", Deployments, deployments},
+	{"replicaset", ReplicaSets, replicaSets},
+	{"statefulset", StatefulSets, statefulSets},
+	{"job", Jobs, jobs},
+	{"cronjob", CronJobs, cronJobs},
+	{"ttl-after-finished", Jobs, finishedJobs},
+	{"disruption", Budgets, disruptions},
+	{"taint-eviction", Evictions, evictions},
+	{"node-lifecycle", ForeignNodes, nodeLifecycle},
+	{"namespace", Endings, namespaces},
 }
 
-// Run runs the controllers of these names, of "deployment", "replicaset",
-// "statefulset", "job" and "cronjob", on the API that c reaches, until ctx is
-// done and all of them have stopped, or until one cannot be started. c must be
-// allowed to impersonate.
-func Run(ctx context.Context, c *rest.Config, names []string) error {
-	building, cancel := context.WithCancel(ctx)
-	defer cancel()
-	w, err := newCrew(c)
+// Names are the names of all controllers.
+func Names() []string {
+	var names []string
+	for _, m := range members {
+		names = append(names, m.name)
+	}
+	return names
+}
+
+// Options say which controllers run, and when they start.
+type Options struct {
+	Names []string // of those that Names lists
+
+	// Await returns when there is what a controller wants, or with ctx's error.
+	// Until then the controller takes no memory. Nil: it starts at once.
+	Await func(ctx context.Context, w Want) error
+
+	// Simulated is the label that nodes have whose health somebody else looks
+	// after: "key=value".
+	Simulated string
+}
+
+// Run runs controllers on the API that c reaches, until ctx is done and all of
+// them have stopped, or until one cannot be started. c must be allowed to
+// impersonate.
+func Run(ctx context.Context, c *rest.Config, o Options) error {
+	w, err := newCrew(c, o)
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		build, ok := builders[name]
-		if !ok {
-			return fmt.Errorf("there is no controller %q: only %s", name, strings.Join(slices.Sorted(maps.Keys(builders)), ", "))
-		}
-		if err := build(building, w); err != nil {
-			return fmt.Errorf("start the %s controller: %w", name, err)
+	for _, name := range o.Names {
+		if !slices.Contains(Names(), name) {
+			return fmt.Errorf("there is no controller %q: only %s", name, strings.Join(Names(), ", "))
 		}
 	}
-	if err := evictions(building, w); err != nil {
-		return fmt.Errorf("start the eviction by taints: %w", err)
+	ctx, failed := context.WithCancelCause(ctx)
+	defer failed(nil)
+	for _, m := range members {
+		if !slices.Contains(o.Names, m.name) {
+			continue
+		}
+		w.running.Go(func() {
+			if err := o.await(ctx, m.wants); err != nil {
+				failed(err)
+			} else if err := w.hire(ctx, m.build); err != nil {
+				failed(fmt.Errorf("start the %s controller: %w", m.name, err))
+			}
+		})
 	}
-	if err := disruptions(building, w); err != nil {
-		return fmt.Errorf("start the controller of PodDisruptionBudgets: %w", err)
+	w.running.Wait()
+	w.shared.Shutdown()
+	return context.Cause(ctx)
+}
+
+func (o Options) await(ctx context.Context, w Want) error {
+	if o.Await == nil {
+		return nil
 	}
-	w.work(ctx)
-	return ctx.Err()
+	return o.Await(ctx, w)
 }
 
 // crew is the controllers that run, on informers that they share.
 type crew struct {
 	config  *rest.Config
+	options Options
 	shared  informers.SharedInformerFactory
-	members []func(context.Context)
+	running sync.WaitGroup
+
+	mu    sync.Mutex // of those who are being hired, one at a time
+	gate  *gate
+	tasks []func(context.Context)
 }
 
-func newCrew(c *rest.Config) (*crew, error) {
-	w := &crew{config: rest.CopyConfig(c)}
+func newCrew(c *rest.Config, o Options) (*crew, error) {
+	w := &crew{config: rest.CopyConfig(c), options: o}
 	w.config.ContentType = runtime.ContentTypeProtobuf
 	w.config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	reader := rest.CopyConfig(w.config)
@@ -96,6 +157,23 @@ func newCrew(c *rest.Config) (*crew, error) {
 	return w, nil
 }
 
+// hire builds a controller and runs it until ctx is done. Informers that others
+// share already go on.
+func (w *crew) hire(ctx context.Context, build func(context.Context, *crew) error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gate, w.tasks = &gate{w.shared, make(chan struct{}), ctx}, nil
+	if err := build(ctx, w); err != nil {
+		return err
+	}
+	close(w.gate.open)
+	w.shared.StartWithContext(ctx)
+	for _, run := range w.tasks {
+		w.running.Go(func() { run(ctx) })
+	}
+	return nil
+}
+
 // withoutManagers drops what no controller reads and is half of many objects.
 func withoutManagers(o any) (any, error) {
 	if m, err := meta.Accessor(o); err == nil {
@@ -104,23 +182,12 @@ func withoutManagers(o any) (any, error) {
 	return o, nil
 }
 
-// add makes a member run from work on.
-func (w *crew) add(run func(context.Context)) { w.members = append(w.members, run) }
+// add makes something run for the controller that is being built.
+func (w *crew) add(run func(context.Context)) { w.tasks = append(w.tasks, run) }
 
-// pool makes a member run with as many workers as in Kubernetes.
+// pool makes it run with as many workers as in Kubernetes.
 func (w *crew) pool(run func(context.Context, int)) {
 	w.add(func(ctx context.Context) { run(ctx, workers) })
-}
-
-// work runs all members until ctx is done and they have stopped.
-func (w *crew) work(ctx context.Context) {
-	w.shared.StartWithContext(ctx)
-	var running sync.WaitGroup
-	for _, run := range w.members {
-		running.Go(func() { run(ctx) })
-	}
-	running.Wait()
-	w.shared.Shutdown()
 }
 
 // as returns a configuration for clients that act for a controller.
@@ -141,8 +208,8 @@ func deployments(ctx context.Context, w *crew) error {
 	if err != nil {
 		return err
 	}
-	apps := w.shared.Apps().V1()
-	c, err := deployment.NewDeploymentController(ctx, apps.Deployments(), apps.ReplicaSets(), w.shared.Core().V1().Pods(), client)
+	apps := w.gate.apps().V1()
+	c, err := deployment.NewDeploymentController(ctx, apps.Deployments(), apps.ReplicaSets(), w.gate.core().V1().Pods(), client)
 	if err != nil {
 		return err
 	}
@@ -155,7 +222,7 @@ func replicaSets(ctx context.Context, w *crew) error {
 	if err != nil {
 		return err
 	}
-	c := replicaset.NewReplicaSetController(ctx, w.shared.Apps().V1().ReplicaSets(), w.shared.Core().V1().Pods(), client, replicaset.BurstReplicas)
+	c := replicaset.NewReplicaSetController(ctx, w.gate.apps().V1().ReplicaSets(), w.gate.core().V1().Pods(), client, replicaset.BurstReplicas)
 	w.pool(c.Run)
 	return nil
 }
@@ -165,29 +232,33 @@ func statefulSets(ctx context.Context, w *crew) error {
 	if err != nil {
 		return err
 	}
-	apps, core := w.shared.Apps().V1(), w.shared.Core().V1()
+	apps, core := w.gate.apps().V1(), w.gate.core().V1()
 	c := statefulset.NewStatefulSetController(ctx, core.Pods(), apps.StatefulSets(), core.PersistentVolumeClaims(), apps.ControllerRevisions(), client)
 	w.pool(c.Run)
 	return nil
 }
 
-// jobs adds the controller of Jobs, and the one that deletes those whose
-// ttlSecondsAfterFinished is over.
 func jobs(ctx context.Context, w *crew) error {
 	client, err := w.client("job-controller")
 	if err != nil {
 		return err
 	}
-	informer := w.shared.Batch().V1().Jobs()
-	c, err := job.NewController(ctx, client, w.shared.Core().V1().Pods(), informer, nil, nil)
+	c, err := job.NewController(ctx, client, w.gate.core().V1().Pods(), w.gate.batch().V1().Jobs(), nil, nil)
 	if err != nil {
 		return err
 	}
 	w.pool(c.Run)
-	if client, err = w.client("ttl-after-finished-controller"); err != nil {
+	return nil
+}
+
+// finishedJobs adds the controller that deletes Jobs whose
+// ttlSecondsAfterFinished is over.
+func finishedJobs(ctx context.Context, w *crew) error {
+	client, err := w.client("ttl-after-finished-controller")
+	if err != nil {
 		return err
 	}
-	w.pool(ttlafterfinished.New(ctx, informer, client).Run)
+	w.pool(ttlafterfinished.New(ctx, w.gate.batch().V1().Jobs(), client).Run)
 	return nil
 }
 
@@ -196,7 +267,7 @@ func cronJobs(ctx context.Context, w *crew) error {
 	if err != nil {
 		return err
 	}
-	batch := w.shared.Batch().V1()
+	batch := w.gate.batch().V1()
 	c, err := cronjob.NewControllerV2(ctx, batch.Jobs(), batch.CronJobs(), client)
 	if err != nil {
 		return err
@@ -213,7 +284,7 @@ func evictions(ctx context.Context, w *crew) error {
 	if err != nil {
 		return err
 	}
-	core := w.shared.Core().V1()
+	core := w.gate.core().V1()
 	if err := controller.AddPodNodeNameIndexer(core.Pods().Informer()); err != nil {
 		return err
 	}

@@ -24,15 +24,22 @@ import (
 	"rollcall/events"
 )
 
-// One cluster, in which every walk has a namespace of its own.
+// One cluster, in which every walk has a namespace of its own. No controller
+// starts before there is something for it to do.
+//
+// finding U3, finding c7, finding U10
 func TestWorkloads(t *testing.T) {
 	s := newStand(t)
+	if started := s.wanted(); len(started) > 0 {
+		t.Errorf("%v started in a cluster without objects", started)
+	}
 	for _, walk := range []struct {
 		name string
 		run  func(*testing.T, *stand, string)
 	}{
 		{"deployment", walkDeployment}, {"statefulset", walkStatefulSet}, {"job", walkJob},
 		{"failing", walkFailingJob}, {"cronjob", walkCronJob}, {"taint", walkTaint}, {"budget", walkBudget},
+		{"namespace", walkNamespace}, {"foreign", walkForeignNode},
 	} {
 		t.Run(walk.name, func(t *testing.T) {
 			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: walk.name}}
@@ -40,6 +47,9 @@ func TestWorkloads(t *testing.T) {
 				t.Fatal(err)
 			}
 			walk.run(t, s, walk.name)
+			if walk.name == "deployment" && !slices.Equal(slices.Sorted(slices.Values(s.wanted())), []workloads.Want{workloads.Deployments, workloads.ReplicaSets}) {
+				t.Errorf("%v started for a Deployment", s.wanted())
+			}
 		})
 	}
 	t.Run("actors", func(t *testing.T) { checkActors(t, s) })
@@ -265,7 +275,9 @@ func checkActors(t *testing.T, s *stand) {
 		"replicaset-controller pod.created", "replicaset-controller replicaset.updated",
 		"statefulset-controller pod.created", "statefulset-controller persistentvolumeclaim.created", "statefulset-controller statefulset.updated",
 		"job-controller pod.created", "job-controller job.updated", "ttl-after-finished-controller job.updated",
-		"cronjob-controller job.created", "taint-eviction-controller pod.updated", "disruption-controller poddisruptionbudget.updated"} {
+		"cronjob-controller job.created", "taint-eviction-controller pod.updated", "disruption-controller poddisruptionbudget.updated",
+		"namespace-controller namespace.updated", "namespace-controller namespace.deleted", "namespace-controller configmap.deleted",
+		"node-controller node.updated"} {
 		if wrote[want] == 0 {
 			t.Errorf("the log knows of no %s, but of %v", want, slices.Sorted(maps.Keys(wrote)))
 		}
@@ -274,7 +286,7 @@ func checkActors(t *testing.T, s *stand) {
 
 func TestUnknownName(t *testing.T) {
 	nowhere := &rest.Config{Host: "https://127.0.0.1:1"}
-	err := workloads.Run(t.Context(), nowhere, []string{"job", "nothing"})
+	err := workloads.Run(t.Context(), nowhere, workloads.Options{Names: []string{"job", "nothing"}})
 	if err == nil || !strings.Contains(err.Error(), `"nothing"`) {
 		t.Errorf("Run = %v, want a refusal of the name", err)
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -142,7 +143,7 @@ func TestUsersOutsideAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []Connection{ann, bob} {
-		m, err := mustConnect(t, c.Connect).RequestWithContext(t.Context(), "rollcall.test.gate.as."+c.User+".submit", nil)
+		m, err := mustConnect(t, c.Connect).Request("rollcall.test.gate.as."+c.User+".submit", nil, 5*time.Second)
 		if err != nil || string(m.Data) != "rollcall.test.gate.as."+c.User+".submit" {
 			t.Errorf("request of %s: %v, %v", c.User, m, err)
 		}
@@ -199,7 +200,7 @@ func TestNoConsumersFromOutside(t *testing.T) {
 	// That each form is one that makes a consumer is seen inside.
 	in := mustConnect(t, s.Connect)
 	for subject, body := range forms {
-		m, err := in.RequestWithContext(t.Context(), "$JS.API."+subject, []byte(body))
+		m, err := in.Request("$JS.API."+subject, []byte(body), 5*time.Second)
 		if err != nil || strings.Contains(string(m.Data), `"error"`) {
 			t.Errorf("%s makes no consumer at all: %s, %v", subject, m.Data, err)
 		}

@@ -79,7 +79,7 @@ func (l *Log) away(cause error) *events.Error {
 		why = cause.Error()
 	}
 	where := "stream " + l.subjects.Stream()
-	if l.nc.Status() == nats.CONNECTED && l.replicas.Load() > 1 {
+	if l.nc.Status() == nats.CONNECTED && (l.replicas.Load() > 1 || l.nc.ConnectedClusterName() != "") {
 		return events.NoQuorum(where, why)
 	}
 	return events.Unreachable(where, why)

@@ -129,19 +129,19 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // Nothing is decided about a pod in a namespace that is not there, which only a
 // manifest applied beside the API makes.
 func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
-	if a.feed.tables[events.Namespace].get(pod.Namespace) == nil {
+	home := func() bool { return a.feed.tables[events.Namespace].get(pod.Namespace) != nil }
+	if home() && a.admitPod(ctx, pod) == nil {
 		return nil
 	}
-	err := a.admitPod(ctx, pod)
+	info, err := log.Info(ctx)
 	if err == nil {
+		err = a.feed.await(ctx, info.Last)
+	}
+	if err != nil {
+		return fmt.Errorf("see whether the cluster has changed: %w", err)
+	}
+	if !home() {
 		return nil
-	}
-	info, bad := log.Info(ctx)
-	if bad == nil {
-		bad = a.feed.await(ctx, info.Last)
-	}
-	if bad != nil {
-		return fmt.Errorf("see whether the cluster has changed: %w", bad)
 	}
 	return a.admitPod(ctx, pod)
 }

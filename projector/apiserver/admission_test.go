@@ -200,6 +200,19 @@ func TestPodsBesideTheAPI(t *testing.T) {
 	}
 }
 
+func BenchmarkAdmitPod(b *testing.B) {
+	c := newCluster(b)
+	a, err := NewAdmission(c.feed)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := a.AdmitPod(b.Context(), c.log, podNamed("p", nil)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // A refusal is of the cluster as the log has it: what was written before it,
 // and has not come through yet, counts.
 func TestRefusalsAreOfTheLog(t *testing.T) {

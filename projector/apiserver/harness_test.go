@@ -86,10 +86,17 @@ func serve(t testing.TB, c Config) *Server {
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
+	return newClusterWith(t, Config{})
+}
+
+// newClusterWith is newCluster with a server of that configuration.
+func newClusterWith(t testing.TB, config Config) *cluster {
+	t.Helper()
 	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
 	c.log = memlog.New(c.subjects, time.Now)
 	c.feed = newFeed(t, c.log, c.held)
-	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed})
+	config.Log, config.Subjects, config.Feed = c.log, c.subjects, c.feed
+	c.server = serve(t, config)
 	c.client = c.server.client
 	return c
 }

@@ -27,9 +27,16 @@ type Heartbeat func(node *corev1.Node, now time.Time) (time.Time, bool)
 // change every few seconds.
 type nodeLeases struct {
 	storage.Interface
-	nodes *table
-	alive Heartbeat
-	now   func() time.Time
+	nodes, namespaces *table
+	alive             Heartbeat
+	now               func() time.Time
+}
+
+// housed reports whether there is a namespace for Leases to be in. While it is
+// being deleted kubelets make no new ones.
+func (l nodeLeases) housed() bool {
+	i := l.namespaces.get(corev1.NamespaceNodeLease)
+	return i != nil && namespacePhase(i.data) != corev1.NamespaceTerminating
 }
 
 const (
@@ -46,7 +53,7 @@ func (l nodeLeases) Get(ctx context.Context, key string, opts storage.GetOptions
 	if !storage.IsNotFound(err) {
 		return err
 	}
-	if name, ok := strings.CutPrefix(key, nodeLeasePrefix); ok {
+	if name, ok := strings.CutPrefix(key, nodeLeasePrefix); ok && l.housed() {
 		i := l.nodes.get(name)
 		rev, current := l.GetCurrentResourceVersion(ctx)
 		if current != nil {
@@ -74,7 +81,7 @@ func (l nodeLeases) GetList(ctx context.Context, key string, opts storage.ListOp
 	}
 	one, named := strings.CutPrefix(key, nodeLeasePrefix)
 	named = named && one != ""
-	if m.GetContinue() != "" || !named && !strings.HasPrefix(nodeLeasePrefix, strings.TrimSuffix(key, "/")+"/") {
+	if m.GetContinue() != "" || !l.housed() || !named && !strings.HasPrefix(nodeLeasePrefix, strings.TrimSuffix(key, "/")+"/") {
 		return nil
 	}
 	leases := list.(*coordination.LeaseList)

@@ -2,16 +2,22 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metainternalversion "k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -25,10 +31,19 @@ type LogLine struct {
 	Text string
 }
 
+// ContainerLog is what a container has written in one of its lives: from a
+// start until the end that followed.
+type ContainerLog struct {
+	Lines []LogLine
+	Life  string    // names the life: another start is another
+	Ended bool      // nothing more will come
+	Next  time.Time // when more comes by itself; zero: not before the pod changes
+}
+
 // LogSource returns what a container of a pod has written until now, or what
 // the one before it had if previous is set. A later call returns the same lines
 // and those that came since. An error says why there are none, for people.
-type LogSource func(pod *corev1.Pod, container string, previous bool) ([]LogLine, error)
+type LogSource func(pod *corev1.Pod, container string, previous bool) (ContainerLog, error)
 
 // logREST serves the logs of containers.
 type logREST struct {
@@ -64,7 +79,7 @@ func (l *logREST) Get(ctx context.Context, name string, options runtime.Object) 
 	if errs := validation.ValidatePodLogOptions(opts, false); len(errs) > 0 {
 		return nil, apierrors.NewInvalid(api.Kind("PodLogOptions"), name, errs)
 	}
-	t := &logTail{rest: l, name: name, opts: opts}
+	t := &logTail{rest: l, namespace: genericapirequest.NamespaceValue(ctx), name: name, opts: opts}
 	pod, err := t.pod(ctx)
 	if err != nil {
 		return nil, err
@@ -72,9 +87,10 @@ func (l *logREST) Get(ctx context.Context, name string, options runtime.Object) 
 	if t.container, err = containerOf(pod, opts.Container); err != nil {
 		return nil, err
 	}
-	if t.lines, err = l.source(pod, t.container, opts.Previous); err != nil {
+	if t.log, err = l.source(pod, t.container, opts.Previous); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
+	t.version = pod.ResourceVersion
 	return t, nil
 }
 
@@ -89,9 +105,12 @@ func containerOf(pod *corev1.Pod, container string) (string, error) {
 	for _, c := range pod.Spec.InitContainers {
 		all = append(all, c.Name)
 	}
+	for _, c := range pod.Spec.EphemeralContainers {
+		all = append(all, c.Name)
+	}
 	switch {
-	case container == "" && len(all) == 1:
-		return all[0], nil
+	case container == "" && len(names) == 1:
+		return names[0], nil
 	case container == "":
 		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", pod.Name, names))
 	case !slices.Contains(all, container):
@@ -104,11 +123,13 @@ func containerOf(pod *corev1.Pod, container string) (string, error) {
 type logTail struct {
 	api.Pod // an answer is an object
 	rest    *logREST
-	name    string
+
+	namespace, name string
 
 	container string
 	opts      *api.PodLogOptions
-	lines     []LogLine
+	version   string // of the pod that has this log
+	log       ContainerLog
 }
 
 var _ rest.ResourceStreamer = (*logTail)(nil)
@@ -117,6 +138,13 @@ func (t *logTail) pod(ctx context.Context) (*corev1.Pod, error) {
 	o, err := t.rest.pods.Get(ctx, t.name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
+	}
+	return t.converted(o)
+}
+
+func (t *logTail) converted(o runtime.Object) (*corev1.Pod, error) {
+	if shared, ok := o.(runtime.CacheableObject); ok {
+		o = shared.GetObject() // of a watch that several clients have
 	}
 	pod := &corev1.Pod{}
 	if err := legacyscheme.Scheme.Convert(o, pod, nil); err != nil {
@@ -127,53 +155,144 @@ func (t *logTail) pod(ctx context.Context) (*corev1.Pod, error) {
 
 // InputStream implements rest.ResourceStreamer.
 func (t *logTail) InputStream(ctx context.Context, _, _ string) (io.ReadCloser, bool, string, error) {
-	lines := t.wanted(t.lines)
-	if !t.opts.Follow {
+	lines := t.wanted(t.log.Lines)
+	if !t.opts.Follow || t.log.Ended {
 		text := t.text(lines)
 		if limit := t.opts.LimitBytes; limit != nil {
 			text = text[:min(int64(len(text)), *limit)]
 		}
 		return io.NopCloser(strings.NewReader(text)), false, "text/plain", nil
 	}
-	r, w := io.Pipe()
-	go func() { w.CloseWithError(t.follow(ctx, w, lines)) }()
+	ctx = genericapirequest.WithNamespace(ctx, t.namespace) // the server leaves it out here
+	w, err := t.watch(ctx)
+	if err != nil {
+		return nil, false, "", err
+	}
+	f := &follower{logTail: t, watch: w, left: math.MaxInt64}
+	if limit := t.opts.LimitBytes; limit != nil {
+		f.left = *limit
+	}
+	r, out := io.Pipe()
+	f.out = out
+	go func() {
+		defer f.close()
+		out.CloseWithError(f.follow(ctx, lines))
+	}()
 	return r, true, "text/plain", nil
 }
 
-// followEvery is how often a log that is followed is looked at.
-const followEvery = 500 * time.Millisecond
+// watch sees the pod change from where its log was read.
+func (t *logTail) watch(ctx context.Context) (watch.Interface, error) {
+	return t.rest.pods.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: t.version,
+		FieldSelector: fields.OneTermEqualSelector("metadata.name", t.name)})
+}
 
-// follow writes lines as they come until the pod has ended.
-func (t *logTail) follow(ctx context.Context, w io.Writer, lines []LogLine) error {
-	tick := time.NewTicker(followEvery)
-	defer tick.Stop()
-	written := len(t.lines)
+// follower writes the lines of one life of a container as they come.
+type follower struct {
+	*logTail
+	watch watch.Interface
+	out   io.Writer
+	left  int64 // bytes that the client still takes
+
+	passed time.Time // when the last line was due by itself
+}
+
+func (f *follower) close() { f.watch.Stop() }
+
+// follow writes until the container ends, its pod is gone or the client is. It
+// sleeps until the pod changes or the next line is due.
+func (f *follower) follow(ctx context.Context, lines []LogLine) error {
+	due := time.NewTimer(0)
+	defer due.Stop()
+	var pod *corev1.Pod
+	written := len(f.log.Lines)
 	for {
-		if _, err := io.WriteString(w, t.text(lines)); err != nil {
+		text := f.text(lines)
+		text = text[:min(int64(len(text)), f.left)]
+		f.left -= int64(len(text))
+		if _, err := io.WriteString(f.out, text); err != nil || f.log.Ended || f.left == 0 {
 			return err
 		}
+		due.Stop()
+		if !f.log.Next.IsZero() {
+			due.Reset(time.Until(f.log.Next))
+		}
 		select {
-		case <-tick.C:
+		case <-due.C:
+			f.passed = f.log.Next
+		case e, ok := <-f.watch.ResultChan():
+			var err error
+			if pod, err = f.changed(ctx, e, ok); err != nil || pod == nil {
+				return err
+			}
 		case <-ctx.Done():
 			return nil
 		}
-		pod, err := t.pod(ctx)
-		if apierrors.IsNotFound(err) {
-			return nil
+		if pod == nil {
+			var err error
+			if pod, err = f.pod(ctx); err != nil {
+				return gone(err)
+			}
 		}
-		if err != nil {
-			return err
-		}
-		all, err := t.rest.source(pod, t.container, t.opts.Previous)
+		all, err := f.read(pod)
 		if err != nil {
 			return nil // the container went away
 		}
-		lines = all[min(written, len(all)):]
-		written = len(all)
-		if len(lines) == 0 && (pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed) {
-			return nil
-		}
+		lines, written = all[min(written, len(all)):], len(all)
 	}
+}
+
+// changed returns the pod that a watch tells of: nil if it is gone. A watch
+// that ended is begun again.
+func (f *follower) changed(ctx context.Context, e watch.Event, ok bool) (*corev1.Pod, error) {
+	switch {
+	case !ok || e.Type == watch.Error:
+		pod, err := f.pod(ctx)
+		if err != nil {
+			return nil, gone(err)
+		}
+		f.version = pod.ResourceVersion
+		again, err := f.logTail.watch(ctx)
+		if err != nil {
+			return nil, err
+		}
+		f.watch.Stop()
+		f.watch = again
+		return pod, nil
+	case e.Type == watch.Deleted:
+		return nil, nil
+	}
+	return f.converted(e.Object)
+}
+
+// read returns all lines of the life that is followed, also when the container
+// was started again meanwhile.
+func (f *follower) read(pod *corev1.Pod) ([]LogLine, error) {
+	log, err := f.rest.source(pod, f.container, f.opts.Previous)
+	if err != nil || log.Life != f.log.Life {
+		before, none := f.rest.source(pod, f.container, true)
+		if none != nil || before.Life != f.log.Life {
+			return nil, errors.Join(err, none, errAnotherLife)
+		}
+		log = before
+		log.Ended = true
+	}
+	if !log.Next.After(f.passed) {
+		log.Next = time.Time{} // a clock that stands still: nothing comes by itself
+	}
+	f.log = log
+	return log.Lines, nil
+}
+
+// errAnotherLife says that the container that was followed is no more.
+var errAnotherLife = errors.New("the container was started again")
+
+// gone returns nil for what says that a pod is not there.
+func gone(err error) error {
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
 }
 
 // wanted returns the lines that the options ask for.

@@ -7,9 +7,15 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/registry/rest"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	api "k8s.io/kubernetes/pkg/apis/core"
 )
+
+// longRunning tells requests that take as long as they take from those that
+// have to be answered in time: watches, and what talks with a container.
+var longRunning = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch", "proxy"), sets.NewString("attach", "exec", "log", "portforward", "proxy"))
 
 // noProcess stands for what reaches into a container: there is nothing in one.
 type noProcess struct{ name string }

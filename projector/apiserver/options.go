@@ -47,7 +47,7 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 			NewFunc: newFunc, NewListFunc: newList, GetAttrsFunc: attrs, IndexerFuncs: triggers, Indexers: indexers,
 			Codec: config.Codec}}
 		if r.board == boardLeases && o.alive != nil {
-			return nodeLeases{l, o.tables["nodes"], o.alive, o.now}, l.destroy, nil
+			return nodeLeases{l, o.tables["nodes"], o.tables["namespaces"], o.alive, o.now}, l.destroy, nil
 		}
 		return l, l.destroy, nil
 	}

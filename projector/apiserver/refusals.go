@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apiserver/pkg/storage"
@@ -21,11 +22,23 @@ func (s *store) unavailable(err error) error {
 // refused tells a client why the log did not take a write.
 func (s *store) refused(err error) error {
 	var e *events.Error
-	if errors.Is(err, events.ErrTooLarge) {
-		return apierrors.NewRequestEntityTooLargeError(err.Error())
+	switch {
+	case !errors.As(err, &e) || e.Exit != events.ExitInput:
+		return s.unavailable(err)
+	case errors.Is(err, events.ErrTooLarge):
+		return apierrors.NewRequestEntityTooLargeError(e.What + "; " + e.Why)
 	}
-	if errors.As(err, &e) && e.Exit == events.ExitInput {
-		return apierrors.NewBadRequest(e.Error()) // a name or a size that no log takes
+	return apierrors.NewBadRequest(e.Error()) // a name that no log takes
+}
+
+// maxObject bounds the bytes of one object. What etcd takes, 1.5 MiB, fits: a
+// log has bytes as JSON has them, in base64.
+const maxObject = 2 << 20
+
+// fits refuses an object that is larger than any that Kubernetes keeps.
+func fits(o events.Object) error {
+	if len(o.Data) <= maxObject {
+		return nil
 	}
-	return s.unavailable(err)
+	return apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("%s %s has %d bytes; the largest object that is kept has %d", o.Kind, o.Key, len(o.Data), maxObject))
 }

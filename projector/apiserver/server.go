@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
+	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -53,6 +54,8 @@ type Config struct {
 	Logs     LogSource  // nil: no container has written anything
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
+
+	Unattended map[events.Kind]Unattended // of kinds with objects that nobody acts on
 }
 
 // Server is the Kubernetes API of one cluster.
@@ -135,6 +138,7 @@ func (s *Server) Run(ctx context.Context) error {
 
 func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c := genericapiserver.NewRecommendedConfig(legacyscheme.Codecs)
+	c.LongRunningFunc = longRunning
 	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key)
 	if err != nil {
 		return nil, fmt.Errorf("read the serving certificate: %w", err)
@@ -154,7 +158,11 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
-		c.AdmissionControl, err = NewAdmission(s.config.Feed)
+		admitted, err := NewAdmission(s.config.Feed)
+		if err != nil {
+			return nil, err
+		}
+		c.AdmissionControl = admission.NewChainHandler(admitted, attendance(s.config.Unattended))
 	}
 	return c, err
 }

@@ -121,7 +121,7 @@ func (s *store) encode(key string, o runtime.Object) (events.Object, error) {
 		return events.Object{}, storage.NewInternalError(err)
 	}
 	body.Key = eventKey(key)
-	return body, nil
+	return body, fits(body)
 }
 
 // Get implements storage.Interface.

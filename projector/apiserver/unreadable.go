@@ -108,8 +108,7 @@ func (s *store) warnUnreadable(ctx context.Context, key string, recursive bool) 
 	}
 	keys := s.unreadable.under(prefix, s.table)
 	for _, key := range keys[:min(len(keys), mostWarnings)] {
-		warning.AddWarning(ctx, "", fmt.Sprintf("%s %s is left out: it cannot be read; `kubectl get` it by its name to see why",
-			s.codec.stored.Kind, strings.ToValidUTF8(key, "?")))
+		warning.AddWarning(ctx, "", fmt.Sprintf("%s %q is left out: it cannot be read; get it by its name to see why", s.codec.stored.Kind, key))
 	}
 	if more := len(keys) - mostWarnings; more > 0 {
 		warning.AddWarning(ctx, "", fmt.Sprintf("%d more are left out", more))

@@ -58,7 +58,7 @@ func TestOneBadObject(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.bad(t, events.Node, events.Key{Name: "nan"}, badNode)
-			if got := list(); len(got) != 1 || got[0].Name != "good" || len(*warnings) != 1 || !strings.Contains((*warnings)[0], "Node nan is left out") {
+			if got := list(); len(got) != 1 || got[0].Name != "good" || len(*warnings) != 1 || !strings.Contains((*warnings)[0], `Node "nan" is left out`) {
 				t.Errorf("nodes %v with warnings %q", got, *warnings)
 			}
 			_, err = nodes.Get(t.Context(), "nan", metav1.GetOptions{})

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,51 +19,43 @@ import (
 type Client struct {
 	nc      *nats.Conn
 	cluster string
-	actor   string
+	user    string
 }
 
-// Dial returns a client of the gate of a cluster. It does not look for it:
-// the first request does. nc stays the caller's.
-func Dial(nc *nats.Conn, cluster string) *Client { return &Client{nc: nc, cluster: cluster} }
-
-// As returns a client whose requests name actor where they name none.
-func (c Client) As(actor string) *Client {
-	c.actor = actor
-	return &c
+// Dial returns a client of the gate of a cluster, for the user of nc: a name
+// that can be a token of a subject. A server with permissions takes requests of
+// no other, so that the gate knows who asks. It does not look for the gate: the
+// first request does. nc stays the caller's.
+func Dial(nc *nats.Conn, cluster, user string) *Client {
+	return &Client{nc: nc, cluster: cluster, user: user}
 }
 
 // Apply is Gate.Apply.
 func (c *Client) Apply(ctx context.Context, r ApplyRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, "apply", r)
 }
 
 // DeleteDaemonSet is Gate.DeleteDaemonSet.
 func (c *Client) DeleteDaemonSet(ctx context.Context, r DeleteDaemonSetRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, "delete-daemonset", r)
 }
 
 // DeletePod is Gate.DeletePod.
 func (c *Client) DeletePod(ctx context.Context, r DeletePodRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, "delete-pod", r)
 }
 
 // SetImage is Gate.SetImage.
 func (c *Client) SetImage(ctx context.Context, r SetImageRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, "set-image", r)
 }
 
 // Undo is Gate.Undo.
 func (c *Client) Undo(ctx context.Context, r UndoRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, "undo", r)
 }
 
 func (c *Client) rollout(ctx context.Context, verb string, r RolloutRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, verb, r)
 }
 
@@ -85,12 +76,10 @@ func (c *Client) Resume(ctx context.Context, r RolloutRequest) (Reply, error) {
 
 // AddNodes is Gate.AddNodes.
 func (c *Client) AddNodes(ctx context.Context, r AddNodesRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, "add-nodes", r)
 }
 
 func (c *Client) nodes(ctx context.Context, verb string, r NodesRequest) (Reply, error) {
-	r.Actor = cmp.Or(r.Actor, c.actor)
 	return c.ask(ctx, verb, r)
 }
 
@@ -140,9 +129,13 @@ func (c *Client) ask(ctx context.Context, verb string, request any) (Reply, erro
 		return Reply{}, &events.Error{Code: "E-GATE-SIZE", What: fmt.Sprintf("the request has %d bytes", len(data)),
 			Why: fmt.Sprintf("at most %d are sent", min(MaxRequestBytes, c.nc.MaxPayload())), Do: "send it in parts", Exit: events.ExitInput}
 	}
+	subjects, err := events.NewSubjects(c.cluster)
+	if err != nil {
+		return Reply{}, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	msg, err := c.nc.RequestWithContext(ctx, Subject(c.cluster, verb), data)
+	msg, err := c.nc.RequestWithContext(ctx, subjects.Gate(c.user, verb), data)
 	if err != nil {
 		return Reply{}, unanswered(verb, err)
 	}

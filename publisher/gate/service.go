@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -29,50 +30,48 @@ const (
 	maxActor        = 253 // characters of a user's name
 )
 
-// Subject returns the subject of requests of a verb to the gate of a cluster.
-// It has four parts and so is not one of the log's, which have five.
-func Subject(cluster, verb string) string { return "rollcall." + cluster + ".gate." + verb }
-
 // operation serves one verb.
 type operation struct {
 	verb  string
-	serve func(ctx context.Context, g *Gate, data []byte) (Reply, error)
+	serve func(ctx context.Context, g *Gate, user string, data []byte) (Reply, error)
 }
 
-// op makes an operation of a method and the type of its requests.
-func op[R any](verb string, actor func(*R) string, do func(*Gate, context.Context, R) (Reply, error)) operation {
-	return operation{verb, func(ctx context.Context, g *Gate, data []byte) (Reply, error) {
+// op makes an operation of a method and the type of its requests. The actor is
+// who has asked, whatever the request says.
+func op[R any](verb string, actor func(*R) *string, do func(*Gate, context.Context, R) (Reply, error)) operation {
+	return operation{verb, func(ctx context.Context, g *Gate, user string, data []byte) (Reply, error) {
 		var r R
 		if err := decodeRequest(data, &r); err != nil {
 			return Reply{}, err
 		}
-		if a := actor(&r); len(a) > maxActor {
-			return Reply{}, &events.Error{Code: "E-GATE-REQUEST", What: fmt.Sprintf("the actor has %d characters", len(a)),
+		if len(user) > maxActor {
+			return Reply{}, &events.Error{Code: "E-GATE-REQUEST", What: fmt.Sprintf("the user has %d characters", len(user)),
 				Why: fmt.Sprintf("at most %d are kept", maxActor), Do: "shorten it", Exit: events.ExitInput}
 		}
+		*actor(&r) = user
 		return do(g, ctx, r)
 	}}
 }
 
 func nodesOp(verb string, do func(*Gate, context.Context, NodesRequest) (Reply, error)) operation {
-	return op(verb, func(r *NodesRequest) string { return r.Actor }, do)
+	return op(verb, func(r *NodesRequest) *string { return &r.Actor }, do)
 }
 
 func rolloutOp(verb string, do func(*Gate, context.Context, RolloutRequest) (Reply, error)) operation {
-	return op(verb, func(r *RolloutRequest) string { return r.Actor }, do)
+	return op(verb, func(r *RolloutRequest) *string { return &r.Actor }, do)
 }
 
 // operations are the verbs of the gate.
 var operations = []operation{
-	op("apply", func(r *ApplyRequest) string { return r.Actor }, (*Gate).Apply),
-	op("delete-daemonset", func(r *DeleteDaemonSetRequest) string { return r.Actor }, (*Gate).DeleteDaemonSet),
-	op("delete-pod", func(r *DeletePodRequest) string { return r.Actor }, (*Gate).DeletePod),
-	op("set-image", func(r *SetImageRequest) string { return r.Actor }, (*Gate).SetImage),
-	op("undo", func(r *UndoRequest) string { return r.Actor }, (*Gate).Undo),
+	op("apply", func(r *ApplyRequest) *string { return &r.Actor }, (*Gate).Apply),
+	op("delete-daemonset", func(r *DeleteDaemonSetRequest) *string { return &r.Actor }, (*Gate).DeleteDaemonSet),
+	op("delete-pod", func(r *DeletePodRequest) *string { return &r.Actor }, (*Gate).DeletePod),
+	op("set-image", func(r *SetImageRequest) *string { return &r.Actor }, (*Gate).SetImage),
+	op("undo", func(r *UndoRequest) *string { return &r.Actor }, (*Gate).Undo),
 	rolloutOp("restart", (*Gate).Restart),
 	rolloutOp("pause", (*Gate).Pause),
 	rolloutOp("resume", (*Gate).Resume),
-	op("add-nodes", func(r *AddNodesRequest) string { return r.Actor }, (*Gate).AddNodes),
+	op("add-nodes", func(r *AddNodesRequest) *string { return &r.Actor }, (*Gate).AddNodes),
 	nodesOp("delete-nodes", (*Gate).DeleteNodes),
 	nodesOp("cordon", (*Gate).Cordon),
 	nodesOp("uncordon", (*Gate).Uncordon),
@@ -121,7 +120,7 @@ func Serve(ctx context.Context, nc *nats.Conn, g *Gate) (*Service, error) {
 	}
 	s := &Service{m, stop}
 	for _, o := range operations {
-		err := m.AddEndpoint(o.verb, handler(ctx, g, o), micro.WithEndpointSubject(Subject(g.Cluster(), o.verb)),
+		err := m.AddEndpoint(o.verb, handler(ctx, g, o), micro.WithEndpointSubject(g.subjects.Gate("*", o.verb)),
 			micro.WithEndpointPendingLimits(maxPending, maxPending*MaxRequestBytes))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("serve the gate's %s: %w", o.verb, err), s.Stop())
@@ -144,11 +143,17 @@ func (s *Service) Stop() error {
 	return nil
 }
 
+// asker returns the user that the subject of a request names.
+func asker(subject string) string {
+	parts := strings.Split(subject, ".")
+	return parts[len(parts)-2]
+}
+
 func handler(ctx context.Context, g *Gate, o operation) micro.Handler {
 	return micro.HandlerFunc(func(req micro.Request) {
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
-		reply, err := o.serve(ctx, g, req.Data())
+		reply, err := o.serve(ctx, g, asker(req.Subject()), req.Data())
 		data := encodeAnswer(reply, err)
 		if err != nil {
 			r := refusalOf(err)

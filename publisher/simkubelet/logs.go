@@ -4,10 +4,13 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"rollcall/publisher/simkubelet/script"
 )
 
 // Line is one line that a container wrote.
@@ -23,28 +26,81 @@ const (
 	aliveKept  = 100
 )
 
-// Logs returns the lines that a simulated container of a pod had written by
-// now, oldest first; with previous those of the one before its last restart.
-// No name means the only container. The same pod gives the same lines, and a
-// later now more of them. A container that has no lines because it has not
-// started is a BadRequest with a kubelet's message; a pod that is on no node
-// has no lines and no error, as with Kubernetes.
-func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) ([]Line, error) {
+// Log is what a container has written in one of its lives: from a start until
+// the end that followed.
+type Log struct {
+	Lines []Line
+	Life  string    // names the life: another start is another
+	Ended bool      // nothing more will come
+	Next  time.Time // when more comes by itself; zero: not before the pod changes
+}
+
+// Logs returns what a simulated container of a pod had written by now, oldest
+// line first; with previous what the one before its last restart had. No name
+// means the only container. The same pod gives the same lines, and a later now
+// more of them. A container that has no lines because it has not started is a
+// BadRequest with a kubelet's message; a pod that is on no node has no lines
+// and no error, as with Kubernetes.
+func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) (Log, error) {
 	name, err := logged(pod, container)
 	if err != nil || pod.Spec.NodeName == "" {
-		return nil, err
+		return Log{}, err
 	}
-	s := statusOf(pod, name)
-	if s == nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not available", name, pod.Name))
+	s := slotOf(pod, name)
+	if s.s == nil {
+		return Log{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not available", name, pod.Name))
 	}
-	l, why := runOf(s, previous)
+	l, why := runOf(s.s, previous)
 	if why != "" {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf(why, name, pod.Name))
+		return Log{}, apierrors.NewBadRequest(fmt.Sprintf(why, name, pod.Name))
 	}
-	lines := slices.Concat(l.first(pod, s), l.alive(now), l.last(pod, s))
-	slices.SortStableFunc(lines, func(a, b Line) int { return a.At.Compare(b.At) })
-	return slices.DeleteFunc(lines, func(l Line) bool { return l.At.After(now) }), nil
+	log := Log{Life: s.c.Name + "/" + strconv.Itoa(int(l.start)), Ended: l.end != nil}
+	if args := arguments(pod, s.c); !readTag(s.s.Image).says && script.Understood(args) {
+		l.told(&log, script.Program{Args: args, Env: environment(pod, s.c), Work: work(pod, s.c, s.role, DefaultOptions().RunDelay)}, now)
+		return log, nil
+	}
+	log.Lines = slices.Concat(l.first(pod, s.s), l.alive(now), l.last(pod, s.s))
+	slices.SortStableFunc(log.Lines, func(a, b Line) int { return a.At.Compare(b.At) })
+	log.Lines = slices.DeleteFunc(log.Lines, func(l Line) bool { return l.At.After(now) })
+	if !log.Ended {
+		log.Next = l.from.Add((now.Sub(l.from)/aliveEvery + 1) * aliveEvery)
+	}
+	return log, nil
+}
+
+// told has a log say what a program writes.
+func (l life) told(log *Log, p script.Program, now time.Time) {
+	until := now.Sub(l.from)
+	if l.end != nil {
+		// Times in a status are whole seconds: it wrote all that it had to say.
+		if until = l.end.FinishedAt.Sub(l.from); l.end.ExitCode != killed {
+			until += time.Second
+		}
+	}
+	if until < 0 {
+		return
+	}
+	play := p.Play(l.from, until)
+	for _, line := range play.Lines {
+		at := l.from.Add(line.At)
+		if l.end != nil && at.After(l.end.FinishedAt.Time) {
+			at = l.end.FinishedAt.Time
+		}
+		log.Lines = append(log.Lines, Line{at, line.Text})
+	}
+	if l.end == nil && !play.Ended && play.Next != script.Forever {
+		log.Next = l.from.Add(play.Next)
+	}
+}
+
+func slotOf(pod *corev1.Pod, container string) *slot {
+	ss := slots(pod, nil)
+	for i := range ss {
+		if ss[i].c.Name == container {
+			return &ss[i]
+		}
+	}
+	return &slot{}
 }
 
 // logged returns the container of a pod that is asked for by name or as the only one.
@@ -67,18 +123,6 @@ func logged(pod *corev1.Pod, container string) (string, error) {
 		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", container, pod.Name))
 	}
 	return container, nil
-}
-
-func statusOf(pod *corev1.Pod, container string) *corev1.ContainerStatus {
-	for _, ss := range [][]corev1.ContainerStatus{
-		pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses, pod.Status.EphemeralContainerStatuses} {
-		for i := range ss {
-			if ss[i].Name == container {
-				return &ss[i]
-			}
-		}
-	}
-	return nil
 }
 
 // life is a container from one start to its end.
@@ -155,6 +199,8 @@ func (l life) last(pod *corev1.Pod, s *corev1.ContainerStatus) []Line {
 		return nil
 	case l.end.ExitCode == 0:
 		return []Line{{l.end.FinishedAt.Time, "work is done, exit 0"}}
+	case l.end.ExitCode == killed:
+		return []Line{{l.end.FinishedAt.Time, "asked to stop, exit 143"}}
 	}
 	return []Line{{l.end.FinishedAt.Time, fmt.Sprintf("error: image %s says so, exit %d", s.Image, l.end.ExitCode)}}
 }

@@ -20,7 +20,8 @@ func (st *stand) logs(name string, d *datadriven.TestData) string {
 	st.t.Helper()
 	var container string
 	d.MaybeScanArgs(st.t, "c", &container)
-	lines, err := Logs(st.pod(name), container, d.HasArg("previous"), st.now)
+	log, err := Logs(st.pod(name), container, d.HasArg("previous"), st.now)
+	lines := log.Lines
 	if err != nil {
 		if !apierrors.IsBadRequest(err) {
 			st.t.Errorf("not a bad request: %v", err)
@@ -80,10 +81,13 @@ func TestLogsGrow(t *testing.T) {
 	if err := errors.Join(err, lateErr); err != nil {
 		t.Fatal(err)
 	}
-	if len(early) != 3 || len(late) != 13 || !reflect.DeepEqual(early, late[:3]) {
+	if len(early.Lines) != 3 || len(late.Lines) != 13 || !reflect.DeepEqual(early.Lines, late.Lines[:3]) || early.Life != late.Life || early.Ended {
 		t.Errorf("first %v\nthen %v", early, late)
 	}
-	if none, err := Logs(p, "c", false, p.Status.StartTime.Add(-time.Second)); len(none) > 0 || err != nil {
+	if !early.Next.After(st.now) || early.Next.After(st.now.Add(time.Minute)) {
+		t.Errorf("the next line is said to come at %v", early.Next)
+	}
+	if none, err := Logs(p, "c", false, p.Status.StartTime.Add(-time.Second)); len(none.Lines) > 0 || err != nil {
 		t.Errorf("before it started: %v, %v", none, err)
 	}
 }

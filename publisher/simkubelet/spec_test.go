@@ -7,7 +7,9 @@ import (
 	"github.com/cockroachdb/datadriven"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
 	"rollcall/events"
@@ -101,4 +103,33 @@ func restarts(o *corev1.Pod) (n int32) {
 		n = max(n, o.Status.ContainerStatuses[i].RestartCount)
 	}
 	return n
+}
+
+func (st *stand) alterNode(n *corev1.Node, d *datadriven.TestData) {
+	for _, a := range d.CmdArgs[1:] {
+		switch a.Key {
+		case "fail":
+			n.Annotations = map[string]string{FailAnnotation: a.Vals[0]}
+		case "cordon":
+			n.Spec.Unschedulable = a.Vals[0] == "true"
+		case "simulated":
+			metav1.SetMetaDataLabel(&n.ObjectMeta, SimulatedLabel, a.Vals[0])
+		case "cpu", "memory", "pods":
+			n.Status.Allocatable[corev1.ResourceName(a.Key)] = resource.MustParse(a.Vals[0])
+		case "capacity":
+			name, has, _ := strings.Cut(a.Vals[0], ":")
+			n.Status.Capacity[corev1.ResourceName(name)] = resource.MustParse(has)
+		case "label":
+			n.Labels[a.Vals[0]] = "true"
+		case "bare":
+			// As kubectl makes it and admission leaves it.
+			n.Labels, n.Status, n.Spec.ProviderID = map[string]string{}, corev1.NodeStatus{}, ""
+		case "taint":
+			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: a.Vals[0], Effect: corev1.TaintEffectNoSchedule})
+		case "untaint":
+			setTaint(n, a.Vals[0], corev1.TaintEffectNoSchedule, false, stamp(st.now))
+		case "uid":
+			n.UID = types.UID(a.Vals[0])
+		}
+	}
 }

@@ -253,11 +253,20 @@ func bound(p *pod) bool { return p.object.Spec.NodeName != "" }
 // names another, nor if it wants one that is there already, which is what an
 // empty class says.
 func pending(o *corev1.PersistentVolumeClaim) bool {
-	if c := o.Spec.StorageClassName; c != nil && *c == "" {
+	if c := classOf(o); c != nil && *c == "" {
 		return false
 	}
 	return (o.Status.Phase == "" || o.Status.Phase == corev1.ClaimPending) &&
 		(o.Spec.VolumeName == "" || o.Spec.VolumeName == volumeName(o.UID))
+}
+
+// classOf returns the storage class of a claim, nil for the default one. The
+// old annotation goes before the field, as in Kubernetes.
+func classOf(o *corev1.PersistentVolumeClaim) *string {
+	if class, ok := o.Annotations[corev1.BetaStorageClassAnnotation]; ok {
+		return &class
+	}
+	return o.Spec.StorageClassName
 }
 
 // volumeStage returns what a volume does now, and in what time its step is due.
@@ -335,7 +344,7 @@ func newVolume(c *corev1.PersistentVolumeClaim, at metav1.Time) *corev1.Persiste
 	v.Spec.AccessModes = slices.Clone(c.Spec.AccessModes)
 	v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: string(claimKind), Namespace: c.Namespace, Name: c.Name, UID: c.UID}
 	v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
-	v.Spec.StorageClassName = ptr.Deref(c.Spec.StorageClassName, "")
+	v.Spec.StorageClassName = ptr.Deref(classOf(c), "")
 	v.Spec.VolumeMode = ptr.To(ptr.Deref(c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem))
 	v.Status.Phase, v.Status.LastPhaseTransitionTime = corev1.VolumeBound, ptr.To(at)
 	return v

@@ -136,3 +136,22 @@ func TestVolume(t *testing.T) {
 		t.Errorf("claim %+v", got)
 	}
 }
+
+// finding U12: a claim that names its class in the old way gets a volume of
+// that class, and none if it names no class on purpose.
+func TestClassByAnnotation(t *testing.T) {
+	st := newStand(t, Options{})
+	for name, class := range map[string]string{"old": "gold", "static": ""} {
+		c := newClaim(name, "uid-"+name)
+		c.Annotations = map[string]string{"volume.beta.kubernetes.io/storage-class": class}
+		c.Spec.StorageClassName = ptr.To("other")
+		st.put(claimKind, events.VerbCreated, c)
+	}
+	st.run(time.Second)
+	if v := st.w.volumes["pvc-uid-old"].object; v == nil || v.Spec.StorageClassName != "gold" {
+		t.Errorf("volume %+v, want one of class gold", v)
+	}
+	if v := st.w.volumes["pvc-uid-static"].object; v != nil {
+		t.Errorf("a claim without a class got %s", v.Name)
+	}
+}

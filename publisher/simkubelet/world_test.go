@@ -333,35 +333,6 @@ func (st *stand) converse(d *datadriven.TestData) string {
 	return "ok"
 }
 
-func (st *stand) alterNode(n *corev1.Node, d *datadriven.TestData) {
-	for _, a := range d.CmdArgs[1:] {
-		switch a.Key {
-		case "fail":
-			n.Annotations = map[string]string{FailAnnotation: a.Vals[0]}
-		case "cordon":
-			n.Spec.Unschedulable = a.Vals[0] == "true"
-		case "simulated":
-			metav1.SetMetaDataLabel(&n.ObjectMeta, SimulatedLabel, a.Vals[0])
-		case "cpu", "memory", "pods":
-			n.Status.Allocatable[corev1.ResourceName(a.Key)] = resource.MustParse(a.Vals[0])
-		case "capacity":
-			name, has, _ := strings.Cut(a.Vals[0], ":")
-			n.Status.Capacity[corev1.ResourceName(name)] = resource.MustParse(has)
-		case "label":
-			n.Labels[a.Vals[0]] = "true"
-		case "bare":
-			// As kubectl makes it and admission leaves it.
-			n.Labels, n.Status, n.Spec.ProviderID = map[string]string{}, corev1.NodeStatus{}, ""
-		case "taint":
-			n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: a.Vals[0], Effect: corev1.TaintEffectNoSchedule})
-		case "untaint":
-			setTaint(n, a.Vals[0], corev1.TaintEffectNoSchedule, false, stamp(st.now))
-		case "uid":
-			n.UID = types.UID(a.Vals[0])
-		}
-	}
-}
-
 func (st *stand) alterPod(p *corev1.Pod, d *datadriven.TestData) {
 	for _, a := range d.CmdArgs[1:] {
 		switch a.Key {

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"rollcall/controller/workloads"
+	"rollcall/events"
+	"rollcall/projector/apiserver"
+	"rollcall/publisher/simkubelet"
+)
+
+// ownController is the controller that is not Kubernetes'.
+const ownController = "daemonset"
+
+// knownControllers can be asked for by name.
+var knownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
+
+// helpers are the controllers without which objects would not live as they do
+// elsewhere. They run beside any other unless they are left out by name.
+func helpers() []string {
+	return slices.DeleteFunc(workloads.Names(), func(name string) bool { return slices.Contains(knownControllers, name) })
+}
+
+// controllersUsage explains --controllers.
+func controllersUsage() string {
+	return "controllers to run: * or all, names to run only those, -NAME to leave one out, of " + strings.Join(knownControllers, ", ") +
+		"; -NAME too of " + strings.Join(helpers(), ", ") + ", which run beside any other; empty: none, and nothing is collected"
+}
+
+// resolveControllers returns the names of the controllers that run, as
+// kube-controller-manager reads its flag: what is said of one by name comes
+// before *. named are those that were asked for by name.
+func resolveControllers(given []string) (run, named []string, err error) {
+	all, every := slices.Concat(knownControllers, helpers()), false
+	var without []string
+	for _, word := range given {
+		name, out := strings.CutPrefix(strings.TrimSpace(word), "-")
+		name = strings.TrimSuffix(name, "-controller")
+		switch {
+		case !out && (name == "*" || name == "all"):
+			every = true
+		case !slices.Contains(all, name):
+			return nil, nil, &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("there is no controller %q", word), Where: "--controllers",
+				Do: suggestion(name, all, "choose from "+strings.Join(all, ", ")+", or * for all"), Exit: events.ExitInput}
+		case out:
+			without = append(without, name)
+		default:
+			named = append(named, name)
+		}
+	}
+	every = every || len(named) == 0 && len(without) > 0 // nothing else can be meant
+	for _, name := range all {
+		asked := every || slices.Contains(named, name) || len(named) > 0 && slices.Contains(helpers(), name)
+		if asked && (slices.Contains(named, name) || !slices.Contains(without, name)) {
+			run = append(run, name)
+		}
+	}
+	return run, named, nil
+}
+
+// control runs those of Kubernetes' controllers that were asked for, each from
+// the first object on that it has something to do with.
+func (in *instance) control() {
+	names := slices.DeleteFunc(slices.Clone(in.options.controls), func(name string) bool { return name == ownController })
+	if len(names) == 0 || in.api == nil {
+		return
+	}
+	o := workloads.Options{Names: names, Await: in.await, Simulated: simkubelet.SimulatedLabel + "=true"}
+	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.api.server.Loopback(), o) })
+}
+
+// await waits until the log has what a controller wants.
+func (in *instance) await(ctx context.Context, w workloads.Want) error {
+	switch w {
+	case workloads.Endings:
+		return in.feed.Await(ctx, events.Namespace, apiserver.Deleting)
+	case workloads.ForeignNodes:
+		return in.feed.Await(ctx, events.Node, apiserver.Unlabeled(simkubelet.SimulatedLabel, "true"))
+	case workloads.Evictions:
+		if err := in.feed.Await(ctx, events.Node, apiserver.Evicting); err != nil {
+			return err
+		}
+		return in.feed.Await(ctx, events.Pod, apiserver.Strays)
+	}
+	return in.feed.Await(ctx, events.Kind(w), nil)
+}
+
+// unattended says of the kinds that clients make why nobody acts on them.
+func unattended(controls []string) map[events.Kind]apiserver.Unattended {
+	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
+	for _, x := range []struct {
+		kind   events.Kind
+		plural string
+		needs  []string
+	}{
+		{events.DaemonSet, "DaemonSets", []string{ownController}},
+		{events.Deployment, "Deployments", []string{"deployment", "replicaset"}},
+		{events.ReplicaSet, "ReplicaSets", []string{"replicaset"}},
+		{events.StatefulSet, "StatefulSets", []string{"statefulset"}},
+		{events.Job, "Jobs", []string{"job"}},
+		{events.CronJob, "CronJobs", []string{"cronjob", "job"}},
+		{events.PodDisruptionBudget, "PodDisruptionBudgets", []string{"disruption"}},
+	} {
+		for _, name := range x.needs {
+			if !slices.Contains(controls, name) {
+				text := fmt.Sprintf("nothing acts on %s here: rollcall runs without the %s controller (--controllers)", x.plural, name)
+				why[x.kind] = func(runtime.Object) string { return text }
+				break
+			}
+		}
+	}
+	return why
+}
+
+// handMade is why a volume that somebody made is of no use.
+func handMade(runtime.Object) string {
+	return "nothing binds a PersistentVolume that is made by hand: every claim gets a simulated volume of its own"
+}
+
+// unbound says of the claims that get no volume why not.
+func unbound(o runtime.Object) string {
+	c, ok := o.(*corev1.PersistentVolumeClaim)
+	switch {
+	case !ok:
+		return ""
+	case c.Spec.VolumeName != "":
+		return "nothing binds a claim to a volume that it names: it stays Pending"
+	case c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == "":
+		return "nothing binds a claim of the empty storage class: it stays Pending"
+	}
+	return ""
+}

@@ -1,0 +1,237 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
+	"rollcall/events/natsd"
+	"rollcall/events/stream"
+	"rollcall/projector"
+)
+
+// maxReplicas is the most that JetStream keeps.
+const maxReplicas = 5
+
+// electionWait is longer than servers take to choose a leader, also when some of
+// them have to start first.
+const electionWait = time.Minute
+
+// natsName returns a name as a NATS user: one token of a subject.
+func natsName(name string) string {
+	name = strings.Trim(strings.Map(func(r rune) rune {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
+			return r
+		}
+		return '-'
+	}, name), "-_")
+	if name == "" || name == "rollcall" {
+		return natsd.DefaultUser
+	}
+	return name[:min(len(name), 63)]
+}
+
+// natsNames are the users outside of the embedded server: who has started it,
+// and those that are named.
+func (o upOptions) natsNames() []string { return append([]string{natsName(actor())}, o.natsUsers...) }
+
+// natsUser is who a client of a server is at the gate: the user of the URL, else
+// who runs it. Only a server with permissions can hold it to that.
+func natsUser(urls string) string {
+	first, _, _ := strings.Cut(urls, ",")
+	if u, err := url.Parse(strings.TrimSpace(first)); err == nil && u.User != nil {
+		if _, hasPassword := u.User.Password(); hasPassword { // without one it is a token
+			return natsName(u.User.Username())
+		}
+	}
+	return natsName(actor())
+}
+
+// dial connects to NATS servers that are somebody else's.
+func dial(urls, creds string) (*nats.Conn, error) {
+	opts := []nats.Option{nats.Name("rollcall")}
+	if creds != "" {
+		opts = append(opts, nats.UserCredentials(creds))
+	}
+	nc, err := stream.Dial(urls, opts...)
+	if err == nil {
+		return nc, nil
+	}
+	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: redacted(urls), Why: err.Error(),
+		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
+}
+
+// redacted returns addresses without their passwords and tokens.
+func redacted(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, a := range list {
+		u, err := url.Parse(strings.TrimSpace(a))
+		if err != nil {
+			return "--nats-url"
+		}
+		list[i] = u.Redacted()
+	}
+	return strings.Join(list, ",")
+}
+
+// streamOptions are those of the log of an instance.
+func (in *instance) streamOptions(s *session) stream.Options {
+	o := stream.Options{Create: true, MemoryStorage: in.options.memory, Replicas: in.options.replicas, Wait: electionWait,
+		Waiting: func(why error) {
+			fmt.Fprintf(s.err, "waiting up to %s for the NATS servers of the log: %v\n", electionWait, why)
+		}}
+	if in.server != nil && !o.MemoryStorage {
+		o.Room = in.server.Room
+	}
+	if in.server != nil && in.options.durable == natsd.Relaxed {
+		o.Gather = stream.GatherRelaxed
+	}
+	return o
+}
+
+// warnOfNATS says what is wrong with a server that is somebody else's.
+func (s *session) warnOfNATS(ctx context.Context, in *instance) {
+	if in.server != nil {
+		return
+	}
+	warn := func(e *events.Error) { fmt.Fprintln(s.err, "warning:", e) }
+	where := in.nc.ConnectedUrlRedacted()
+	if asked, have := in.options.replicas, in.log.Replicas(); asked > 0 && asked < have {
+		fmt.Fprintf(s.err, "the log has %d replicas and keeps them: --replicas only raises\n", have)
+	}
+	if most := in.nc.MaxPayload(); most < events.MaxMessage {
+		warn(&events.Error{Code: "E-LOG-PAYLOAD", What: fmt.Sprintf("the NATS server takes messages of at most %d bytes", most), Where: where,
+			Why: "objects that Kubernetes takes will be refused", Do: fmt.Sprintf("set max_payload: %d in its configuration", events.MaxMessage)})
+	}
+	if anybodyWrites(ctx, in.options.natsURL, in.subjects) {
+		warn(&events.Error{Code: "E-LOG-OPEN", What: "anybody who reaches the NATS server can write the log of this cluster", Where: where,
+			Why: "a connection without credentials may publish on its subjects", Do: "give the server users with permissions: docs/OPERATIONS.md has them"})
+	}
+}
+
+// probeTime bounds the look at what a stranger may do.
+const probeTime = 2 * time.Second
+
+// anybodyWrites reports whether a connection without credentials may write the
+// log. What it publishes can never be stored: it expects a position that no log has.
+func anybodyWrites(ctx context.Context, urls string, subjects events.Subjects) bool {
+	nc, err := nats.Connect(withoutUsers(urls), nats.Name("rollcall, without credentials"), nats.Timeout(probeTime), nats.NoReconnect(),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		return false
+	}
+	defer nc.Close()
+	m := nats.NewMsg(subjects.Object(events.Node, events.Key{Name: "nobody"}))
+	m.Header.Set(jetstream.ExpectedLastSeqHeader, fmt.Sprint(uint64(1<<62)))
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	answer, err := nc.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return false
+	}
+	var ack struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	return json.Unmarshal(answer.Data, &ack) == nil && ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+}
+
+func withoutUsers(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, a := range list {
+		if u, err := url.Parse(strings.TrimSpace(a)); err == nil {
+			u.User = nil
+			list[i] = u.String()
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// farPosition is how far a log on somebody else's server was read from here.
+type farPosition struct {
+	Log   string     `json:"log"`
+	Seq   events.Seq `json:"seq"`
+	Chain string     `json:"chain"`
+}
+
+// farPath returns where it is kept: by the servers and the cluster, not by the
+// stream, so that one that was made anew is noticed.
+func farPath(urls, cluster string) (string, error) {
+	dir := os.Getenv("XDG_STATE_HOME")
+	if dir == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(home, ".local", "state")
+	}
+	list := strings.Split(withoutUsers(urls), ",")
+	slices.Sort(list)
+	sum := sha256.Sum256([]byte(strings.Join(list, ",")))
+	return filepath.Join(dir, "rollcall", "positions", cluster+"-"+hex.EncodeToString(sum[:6])+".json"), nil
+}
+
+// witnessFar has the position of a log on somebody else's server compared and
+// kept. A user without a home has none.
+func (in *instance) witnessFar(s *session, o *projector.Options) error {
+	if in.options.natsURL == "" {
+		return nil
+	}
+	path, err := farPath(in.options.natsURL, in.options.cluster)
+	if err == nil {
+		err = os.MkdirAll(filepath.Dir(path), 0o700)
+	}
+	if err != nil {
+		fmt.Fprintf(s.err, "warning: how far the log was read is not kept: %v\n", err)
+		return nil
+	}
+	in.farPath = path
+	var p farPosition
+	found, err := loadJSON(path, &p)
+	if err != nil {
+		return err
+	}
+	if found {
+		chain, err := hex.DecodeString(p.Chain)
+		if err != nil || len(chain) != len(o.Known.Chain) {
+			return damagedFile(path, "its chain is no SHA-256")
+		}
+		o.Known = projector.Position{Log: p.Log, Seq: p.Seq}
+		copy(o.Known.Chain[:], chain)
+	}
+	told := false
+	o.Save = func(p projector.Position) error {
+		err := saveJSON(path, farPosition{p.Log, p.Seq, hex.EncodeToString(p.Chain[:])})
+		if err != nil && !told {
+			fmt.Fprintf(s.err, "warning: how far the log was read is not kept: %v\n", err)
+		}
+		told = err != nil
+		return nil
+	}
+	return nil
+}
+
+// farHint tells of a log elsewhere that is not the one that was read what its
+// owner can do who has made it anew.
+func (in *instance) farHint(err error) error {
+	var e *events.Error
+	if in.farPath == "" || !errors.As(err, &e) || !errors.Is(err, events.ErrRewritten) && !errors.Is(err, events.ErrTruncated) {
+		return err
+	}
+	h := *e
+	h.Do = "restore the stream from a backup; if it was made anew on purpose, remove " + in.farPath
+	return &h
+}

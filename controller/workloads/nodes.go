@@ -1,0 +1,216 @@
+package workloads
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
+	typedcore "k8s.io/client-go/kubernetes/typed/core/v1"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/tools/record"
+	"k8s.io/kubernetes/pkg/controller"
+	"k8s.io/kubernetes/pkg/controller/nodelifecycle"
+)
+
+// The defaults of kube-controller-manager.
+const (
+	nodeMonitorPeriod      = 5 * time.Second
+	nodeStartupGracePeriod = time.Minute
+	nodeMonitorGracePeriod = 50 * time.Second
+	nodeEvictionRate       = 0.1
+	secondaryEvictionRate  = 0.01
+	largeClusterSize       = 50
+	unhealthyZoneThreshold = 0.55
+)
+
+// nodeLifecycle adds the controller that looks after the health of the nodes
+// that are not simulated: their taints follow their conditions, and one that is
+// silent becomes Unknown. It must not see simulated ones, which renew no Lease
+// that a watch could tell of.
+func nodeLifecycle(ctx context.Context, w *crew) error {
+	client, err := w.client("node-controller")
+	if err != nil {
+		return err
+	}
+	foreign := func(o *metav1.ListOptions) { o.LabelSelector = strings.Replace(w.options.Simulated, "=", "!=", 1) }
+	nodes := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagers), informers.WithTweakListOptions(foreign))
+	leases := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagers), informers.WithNamespace(corev1.NamespaceNodeLease))
+	pods := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(outline))
+	seen := &census{NodeInformer: nodes.Core().V1().Nodes(), client: client, simulated: w.options.Simulated, life: ctx}
+	c, err := nodelifecycle.NewNodeLifecycleController(ctx, leases.Coordination().V1().Leases(), pods.Core().V1().Pods(), seen,
+		w.gate.apps().V1().DaemonSets(), client, nodeMonitorPeriod, nodeStartupGracePeriod, nodeMonitorGracePeriod,
+		nodeEvictionRate, secondaryEvictionRate, largeClusterSize, unhealthyZoneThreshold)
+	if err != nil {
+		return err
+	}
+	factories := []informers.SharedInformerFactory{nodes, leases, pods}
+	for _, f := range factories {
+		f.StartWithContext(ctx)
+	}
+	w.add(func(ctx context.Context) {
+		c.Run(ctx)
+		for _, f := range factories {
+			f.Shutdown()
+		}
+	})
+	r := &reminder{nodes: nodes.Core().V1().Nodes().Lister(), pods: pods.Core().V1().Pods().Informer(), client: client}
+	w.add(r.run)
+	return nil
+}
+
+// outline drops what is not needed of pods whose status alone is written: there
+// may be a hundred thousand.
+func outline(o any) (any, error) {
+	if p, ok := o.(*corev1.Pod); ok {
+		p.ManagedFields, p.Spec = nil, corev1.PodSpec{NodeName: p.Spec.NodeName}
+	}
+	return o, nil
+}
+
+// census informs of the nodes that are not simulated, and counts among them one
+// simulated node that is well, if there is one. By the whole of the nodes that
+// it is told of the controller judges whether nodes are ill or itself cut off
+// from all of them, when it keeps from evicting.
+type census struct {
+	coreinformers.NodeInformer
+	client    kubernetes.Interface
+	simulated string
+	life      context.Context // of the controller: its listers take none
+
+	mu   sync.Mutex
+	well *corev1.Node // the one that was counted last
+}
+
+// Lister implements coreinformers.NodeInformer.
+func (c *census) Lister() corelisters.NodeLister { return counted{c.NodeInformer.Lister(), c} }
+
+// spokesman returns a simulated node that is well, as one that has just said so;
+// nil: there is none.
+func (c *census) spokesman() *corev1.Node {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.well = nil
+	if c.simulated == "" {
+		return nil
+	}
+	list, err := c.client.CoreV1().Nodes().List(c.life, metav1.ListOptions{LabelSelector: c.simulated, Limit: 20})
+	if err != nil {
+		return nil
+	}
+	for i := range list.Items {
+		n := &list.Items[i]
+		for j := range n.Status.Conditions {
+			if r := &n.Status.Conditions[j]; r.Type == corev1.NodeReady && r.Status == corev1.ConditionTrue {
+				r.LastHeartbeatTime = metav1.Now()
+				c.well = n
+				return n
+			}
+		}
+	}
+	return nil
+}
+
+// counted lists nodes as a census counts them.
+type counted struct {
+	corelisters.NodeLister
+	census *census
+}
+
+// List implements corelisters.NodeLister.
+func (c counted) List(s labels.Selector) ([]*corev1.Node, error) {
+	all, err := c.NodeLister.List(s)
+	if n := c.census.spokesman(); n != nil && err == nil && len(all) > 0 {
+		all = append(all, n)
+	}
+	return all, err
+}
+
+// Get implements corelisters.NodeLister.
+func (c counted) Get(name string) (*corev1.Node, error) {
+	n, err := c.NodeLister.Get(name)
+	if !apierrors.IsNotFound(err) {
+		return n, err
+	}
+	c.census.mu.Lock()
+	defer c.census.mu.Unlock()
+	if w := c.census.well; w != nil && w.Name == name {
+		return w, nil
+	}
+	return nil, err
+}
+
+// How long a pod may wait for a kubelet before an Event says so, and how often
+// that is looked at.
+const (
+	remindAfter = 10 * time.Second
+	remindEvery = 5 * time.Second
+)
+
+// reminder tells why pods wait on nodes that nobody runs.
+type reminder struct {
+	nodes  corelisters.NodeLister
+	pods   cache.SharedIndexInformer
+	client kubernetes.Interface
+	told   map[types.UID]bool
+}
+
+func (r *reminder) run(ctx context.Context) {
+	if !cache.WaitForCacheSync(ctx.Done(), r.pods.HasSynced) {
+		return
+	}
+	events := record.NewBroadcaster(record.WithContext(ctx))
+	defer events.Shutdown()
+	events.StartRecordingToSink(&typedcore.EventSinkImpl{Interface: typedcore.New(r.client.CoreV1().RESTClient()).Events("")})
+	recorder := events.NewRecorder(scheme.Scheme, corev1.EventSource{Component: "node-controller"})
+	tick := time.NewTicker(remindEvery)
+	defer tick.Stop()
+	for {
+		for _, p := range r.waiting(time.Now()) {
+			recorder.Eventf(p, corev1.EventTypeWarning, "NoKubelet",
+				"Node %s is not simulated, and nothing that acts as its kubelet has taken this pod up: it stays Pending until something does", p.Spec.NodeName)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// waiting returns the pods that wait for a kubelet for long and were not
+// returned before.
+func (r *reminder) waiting(now time.Time) (pods []*corev1.Pod) {
+	nodes, err := r.nodes.List(labels.Everything())
+	if err != nil {
+		return nil
+	}
+	told := map[types.UID]bool{}
+	for _, n := range nodes {
+		on, err := r.pods.GetIndexer().ByIndex(controller.PodNodeNameKeyIndex, n.Name)
+		if err != nil {
+			continue
+		}
+		for _, o := range on {
+			p := o.(*corev1.Pod)
+			if p.Status.Phase != corev1.PodPending || p.Status.StartTime != nil || now.Sub(p.CreationTimestamp.Time) < remindAfter {
+				continue
+			}
+			if told[p.UID] = true; !r.told[p.UID] {
+				pods = append(pods, p)
+			}
+		}
+	}
+	r.told = told
+	return pods
+}

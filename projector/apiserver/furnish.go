@@ -1,0 +1,236 @@
+package apiserver
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/controller/certificates/rootcacertpublisher"
+
+	"rollcall/events"
+	"rollcall/events/wire"
+)
+
+// What every namespace has, as in any cluster.
+const (
+	defaultAccount = "default"
+	rootCA         = rootcacertpublisher.RootCACertConfigMapName
+	rootCAKey      = "ca.crt"
+)
+
+// furnisher keeps the system's namespaces there, and in every namespace its
+// account and the certificate of the API. In Kubernetes three controllers do
+// so, each with a cache of all objects of its kinds; this one follows the
+// changes of the tables, which hold them already.
+type furnisher struct {
+	server *Server
+	follow [3]followed
+	todo   map[string]bool // namespaces to look at
+	failed map[string]bool // those that could not be put right
+}
+
+// followed is one table whose changes name namespaces to look at.
+type followed struct {
+	table *table
+	rev   uint64 // up to which they are known
+	names func(key string) string
+}
+
+func newFurnisher(s *Server) *furnisher {
+	owner := func(of string) func(string) string {
+		return func(key string) string {
+			ns, name, _ := strings.Cut(key, "/")
+			if name != of {
+				return ""
+			}
+			return ns
+		}
+	}
+	t := s.config.Feed.tables
+	f := &furnisher{server: s, todo: map[string]bool{}, failed: map[string]bool{}}
+	f.follow = [3]followed{{table: t[events.Namespace], names: func(key string) string { return key }},
+		{table: t[events.ServiceAccount], names: owner(defaultAccount)}, {table: t[events.ConfigMap], names: owner(rootCA)}}
+	return f
+}
+
+// start looks at every namespace once. What cannot be put right is tried again
+// by run.
+func (f *furnisher) start(ctx context.Context) {
+	for i := range f.follow {
+		f.follow[i].rev = f.follow[i].table.lastRevision()
+	}
+	f.all()
+	f.work(ctx)
+}
+
+// all notes every namespace, and those that should be there.
+func (f *furnisher) all() {
+	items, _ := f.follow[0].table.snapshot()
+	items.Scan(func(i *item) bool {
+		f.todo[i.key] = true
+		return true
+	})
+	for _, name := range systemNamespaces {
+		f.todo[name] = true
+	}
+}
+
+// note takes in what changed and returns what is closed at the next change of
+// each table.
+func (f *furnisher) note() (wakes [3]<-chan struct{}) {
+	for i := range f.follow {
+		t := &f.follow[i]
+		for {
+			last := t.table.lastRevision()
+			cs, wake, _, ok := t.table.since(t.rev)
+			wakes[i] = wake
+			if !ok { // too much has happened to know what
+				t.rev = last
+				f.all()
+				continue
+			}
+			if len(cs) == 0 {
+				break
+			}
+			for _, c := range cs {
+				if ns := t.names(c.key); ns != "" {
+					f.todo[ns] = true
+				}
+			}
+			t.rev = cs[len(cs)-1].rev
+		}
+	}
+	return wakes
+}
+
+// work looks at what is noted.
+func (f *furnisher) work(ctx context.Context) {
+	for _, ns := range slices.Sorted(maps.Keys(f.todo)) {
+		delete(f.todo, ns)
+		err := f.server.furnish(ctx, ns)
+		if err == nil {
+			delete(f.failed, ns)
+			continue
+		}
+		f.failed[ns] = true
+		if ctx.Err() == nil {
+			klog.ErrorS(err, "furnish a namespace")
+		}
+	}
+}
+
+// Pauses after a write that was refused: the first, and the longest.
+const (
+	furnishRetry    = time.Second
+	furnishPatience = time.Minute
+)
+
+// run works until ctx is done.
+func (f *furnisher) run(ctx context.Context) {
+	pause := furnishRetry
+	again := time.NewTimer(pause)
+	defer again.Stop()
+	for ctx.Err() == nil {
+		wakes := f.note()
+		f.work(ctx)
+		if len(f.failed) == 0 {
+			pause = furnishRetry
+			again.Reset(furnishPatience)
+		}
+		select {
+		case <-wakes[0]:
+		case <-wakes[1]:
+		case <-wakes[2]:
+		case <-again.C:
+			maps.Copy(f.todo, f.failed)
+			pause = min(2*pause, furnishPatience)
+			again.Reset(pause)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// furnish gives a namespace its account and the certificate of the API, and
+// makes it again if it is the system's and gone.
+func (s *Server) furnish(ctx context.Context, ns string) error {
+	feed := s.config.Feed
+	i := feed.tables[events.Namespace].get(ns)
+	switch {
+	case i == nil && slices.Contains(systemNamespaces, ns):
+		if err := s.makeNamespace(ctx, ns); err != nil {
+			return err
+		}
+	case i == nil || namespacePhase(i.data) == corev1.NamespaceTerminating:
+		return nil
+	}
+	if feed.tables[events.ServiceAccount].get(ns+"/"+defaultAccount) == nil {
+		a := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: defaultAccount}}
+		_, err := s.client.CoreV1().ServiceAccounts(ns).Create(ctx, a, metav1.CreateOptions{})
+		if ended(err) != nil {
+			return fmt.Errorf("make the account of namespace %s: %w", ns, err)
+		}
+	}
+	if err := ended(s.certify(ctx, ns)); err != nil {
+		return fmt.Errorf("keep the certificate of namespace %s: %w", ns, err)
+	}
+	return nil
+}
+
+// certify makes the ConfigMap with the certificate of the API, or puts its
+// contents right.
+func (s *Server) certify(ctx context.Context, ns string) error {
+	maps := s.client.CoreV1().ConfigMaps(ns)
+	i := s.config.Feed.tables[events.ConfigMap].get(ns + "/" + rootCA)
+	if i == nil {
+		m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: rootCA}}
+		s.fill(m)
+		_, err := maps.Create(ctx, m, metav1.CreateOptions{})
+		return err
+	}
+	var is corev1.ConfigMap
+	if wire.Unmarshal(i.data, &is) == nil && s.filled(&is) {
+		return nil
+	}
+	m, err := maps.Get(ctx, rootCA, metav1.GetOptions{})
+	if err != nil || s.filled(m) {
+		return err
+	}
+	s.fill(m)
+	_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
+	return err
+}
+
+func (s *Server) fill(m *corev1.ConfigMap) {
+	m.Data = map[string]string{rootCAKey: string(s.config.CA)}
+	metav1.SetMetaDataAnnotation(&m.ObjectMeta, rootcacertpublisher.DescriptionAnnotation, rootcacertpublisher.Description)
+}
+
+// filled reports whether a ConfigMap is as it should be; its description may be
+// in other words.
+func (s *Server) filled(m *corev1.ConfigMap) bool {
+	return len(m.Data) == 1 && m.Data[rootCAKey] == string(s.config.CA) && m.Annotations[rootcacertpublisher.DescriptionAnnotation] != ""
+}
+
+// exists returns err, unless it says that the object is there already.
+func exists(err error) error {
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}
+
+// ended returns err, unless it says that the object is there already or that
+// its namespace is gone or ends.
+func ended(err error) error {
+	if apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
+	}
+	return exists(err)
+}
