@@ -106,7 +106,7 @@ func hintsOf(file *ast.File) map[*ast.BasicLit]bool {
 var mention = regexp.MustCompile("\\brollcall((?: +[a-z][a-z-]*\\b)*)([^;,`\n]*)")
 
 // nouns follow the program's name where it is no command line.
-var nouns = []string{"cluster", "instance", "simulated", "is", "has", "goes", "keeps", "prints", "refuses", "wrote", "can", "cli"}
+var nouns = []string{"cluster", "instance", "simulated", "is", "has", "goes", "keeps", "prints", "refuses", "runs", "wrote", "can", "cli"}
 
 // flagIn finds flags in a text.
 var flagIn = regexp.MustCompile(`(?:^|[\s'"(])--([a-z][a-z-]+)`)
