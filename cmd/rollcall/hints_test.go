@@ -106,7 +106,7 @@ func hintsOf(file *ast.File) map[*ast.BasicLit]bool {
 var mention = regexp.MustCompile("\\brollcall((?: +[a-z][a-z-]*\\b)*)([^;,`\n]*)")
 
 // nouns follow the program's name where it is no command line.
-var nouns = []string{"cluster", "instance", "simulated", "is", "has", "wrote", "prints", "refuses", "can", "cli"}
+var nouns = []string{"cluster", "instance", "simulated", "is", "has", "goes", "keeps", "prints", "refuses", "runs", "wrote", "can", "cli"}
 
 // flagIn finds flags in a text.
 var flagIn = regexp.MustCompile(`(?:^|[\s'"(])--([a-z][a-z-]+)`)
@@ -277,17 +277,25 @@ func TestExplainCode(t *testing.T) {
 	}
 }
 
-// TestExamplesParse: every command line that a help text shows is one.
+// TestExamplesParse: every command line that a help text shows is one, and is
+// run by a script.
 //
 // finding U12
 func TestExamplesParse(t *testing.T) {
 	lines := regexp.MustCompile(`(?m)^  rollcall (.*)$`)
+	script, err := os.ReadFile(filepath.Join("..", "..", "testdata", "script", "examples.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	n := 0
 	var check func(c *cobra.Command)
 	check = func(c *cobra.Command) {
 		for _, m := range lines.FindAllStringSubmatch(c.Long+"\n"+c.Example, -1) {
 			n++
 			line, _, _ := strings.Cut(m[1], " | ")
+			if run := regexp.MustCompile(`(?m)^(exec rollcall|start \w+) ` + regexp.QuoteMeta(line) + `$`); !run.Match(script) {
+				t.Errorf("%s shows rollcall %s, which testdata/script/examples.txt does not run", c.CommandPath(), line)
+			}
 			args := strings.Fields(strings.ReplaceAll(line, "'", ""))
 			if err := parses(args); err != nil {
 				t.Errorf("%s shows rollcall %s: %v", c.CommandPath(), line, err)

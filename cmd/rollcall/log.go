@@ -111,6 +111,9 @@ func (o *logOptions) checkRange(now time.Time) (err error) {
 			return of(f.name, err)
 		}
 	}
+	if o.follow && !o.until.time.IsZero() {
+		return usageError("E-CLI-FLAG", "-f follows what is to come, and --to "+o.to+" has passed", "leave one of them out, or give a position")
+	}
 	return o.goesForward()
 }
 

@@ -223,6 +223,6 @@ func (in *instance) farHint(err error) error {
 		return err
 	}
 	h := *e
-	h.Do = "restore the stream from a backup; if it was made anew on purpose, remove " + in.farPath
+	h.Do = "put the stream back from a backup; if it was made anew on purpose, remove " + in.farPath
 	return &h
 }

@@ -29,8 +29,8 @@ directory or beside the instance that runs. Nothing can be changed there. It
 stays until it is stopped, and leaves nothing behind.
 
 ` + instantForms,
-		Example: `  rollcall open --at 48210
-  rollcall open --at -5m --data ./cluster`}
+		Example: `  rollcall open --at 10
+  rollcall open --at now --data ./cluster`}
 	t := addLogTarget(c)
 	c.Flags().StringVar(&o.at, "at", "", "instant to show (default: the end of the log)")
 	addAPIFlags(c, &o.api)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -80,6 +81,7 @@ func TestRefusals(t *testing.T) {
 		{"up here", "E-CLI-ARGS", `does not take "here"`},
 		{"log --from 10 --to 5", "E-CLI-RANGE", "--from 10 is after --to 5"},
 		{"log --from -1", "E-CLI-INSTANT", "(--from)"},
+		{"log -f --to now", "E-CLI-FLAG", "has passed"},
 		{"log --to later", "E-CLI-INSTANT", "(--to)"},
 		{"log --type pod.create", "E-CLI-TYPE", "did you mean pod.created"},
 		{"log --type pods", "E-CLI-TYPE", "pod.*"},
@@ -225,7 +227,16 @@ func TestBrokenOutput(t *testing.T) {
 			t.Errorf("rollcall %v goes on without a reader", c.args)
 		}
 		cancel()
-		if code != events.ExitFailure || errs.String() != c.line {
+		line := errs.String()
+		if c.args[0] == "up" { // a slow machine may be told how far it is
+			line = regexp.MustCompile(`(?m)^[a-z].*\n`).ReplaceAllStringFunc(line, func(l string) string {
+				if strings.HasPrefix(l, "error: ") {
+					return l
+				}
+				return ""
+			})
+		}
+		if code != events.ExitFailure || line != c.line {
 			t.Errorf("rollcall %v: exit code %d, error %q; want 1, %q", c.args, code, errs.String(), c.line)
 		}
 	}
