@@ -118,7 +118,7 @@ func openRunning(t *testing.T, ctx context.Context, data string) (*stream.Log, f
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := stream.Open(ctx, nc, subjects, stream.Options{})
+	log, err := stream.Open(ctx, nc, subjects, stream.Options{Direct: true})
 	if err != nil {
 		t.Fatal(err)
 	}
