@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
 	"rollcall/events/natsd"
@@ -119,36 +117,10 @@ func (s *session) warnOfNATS(ctx context.Context, in *instance) {
 		warn(&events.Error{Code: "E-LOG-PAYLOAD", What: fmt.Sprintf("the NATS server takes messages of at most %d bytes", most), Where: where,
 			Why: "objects that Kubernetes takes will be refused", Do: fmt.Sprintf("set max_payload: %d in its configuration", events.MaxMessage)})
 	}
-	if anybodyWrites(ctx, in.options.natsURL, in.subjects) {
+	if stream.AnybodyWrites(ctx, withoutUser(in.options.natsURL), in.subjects) {
 		warn(&events.Error{Code: "E-LOG-OPEN", What: "anybody who reaches the NATS server can write the log of this cluster", Where: where,
 			Why: "a connection without credentials may publish on its subjects", Do: "give the server users with permissions: docs/OPERATIONS.md has them"})
 	}
-}
-
-// probeTime bounds the look at what a stranger may do.
-const probeTime = 2 * time.Second
-
-// anybodyWrites reports whether a connection without credentials may write the
-// log. What it publishes can never be stored: it expects a position that no log has.
-func anybodyWrites(ctx context.Context, urls string, subjects events.Subjects) bool {
-	nc, err := nats.Connect(withoutUser(urls), nats.Name("rollcall, without credentials"), nats.Timeout(probeTime), nats.NoReconnect(),
-		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
-	if err != nil {
-		return false
-	}
-	defer nc.Close()
-	m := nats.NewMsg(subjects.Object(events.Node, events.Key{Name: "nobody"}))
-	m.Header.Set(jetstream.ExpectedLastSeqHeader, fmt.Sprint(uint64(1<<62)))
-	ctx, cancel := context.WithTimeout(ctx, probeTime)
-	defer cancel()
-	answer, err := nc.RequestMsgWithContext(ctx, m)
-	if err != nil {
-		return false
-	}
-	var ack struct {
-		Error *jetstream.APIError `json:"error"`
-	}
-	return json.Unmarshal(answer.Data, &ack) == nil && ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
 // farPosition is how far a log on somebody else's server was read from here.
@@ -223,6 +195,6 @@ func (in *instance) farHint(err error) error {
 		return err
 	}
 	h := *e
-	h.Do = "put the stream back from a backup; if it was made anew on purpose, remove " + in.farPath
+	h.Do = "put the stream back as it was; if it was made anew on purpose, remove " + in.farPath
 	return &h
 }

@@ -1,11 +1,16 @@
 package stream
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"rollcall/events"
 )
 
 // A server that answers no ping is left for another after (pings + 1) intervals:
@@ -34,4 +39,35 @@ func Dial(urls string, opts ...nats.Option) (*nats.Conn, error) {
 		return nil, fmt.Errorf("connect: %w", err)
 	}
 	return nc, nil
+}
+
+// strangerTimeout bounds the look at what a stranger may do.
+const strangerTimeout = 2 * time.Second
+
+// AnybodyWrites reports whether a connection without credentials may write the
+// log of a cluster. What it publishes can never be stored: it expects a position
+// that no log has.
+func AnybodyWrites(ctx context.Context, urls string, s events.Subjects) bool {
+	nc, err := nats.Connect(urls, nats.Name("rollcall, without credentials"), nats.Timeout(strangerTimeout), nats.NoReconnect(),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
+	if err != nil {
+		return false
+	}
+	defer nc.Close()
+	m := nats.NewMsg(s.Object(events.Node, events.Key{Name: "nobody"}))
+	m.Header.Set(jetstream.ExpectedLastSeqHeader, fmt.Sprint(uint64(1<<62)))
+	ctx, cancel := context.WithTimeout(ctx, strangerTimeout)
+	defer cancel()
+	answer, err := nc.RequestMsgWithContext(ctx, m)
+	if err != nil {
+		return false
+	}
+	var ack struct {
+		Error *jetstream.APIError `json:"error"`
+	}
+	if json.Unmarshal(answer.Data, &ack) != nil || ack.Error == nil {
+		return false
+	}
+	return ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence ||
+		ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 }
