@@ -197,3 +197,78 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 		})
 	}
 }
+
+// TestVerifyGoesOn: verify lists every difference, and decides what comes after
+// one from what the log says.
+func TestVerifyGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, 1, simkubelet.DefaultOptions())
+		for _, n := range simkubelet.NewNodes(4, 1) {
+			s.tell(events.Node, events.VerbCreated, n)
+		}
+		s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+		s.settled(1, 3)
+		ds := s.state().DaemonSet(agent).Object.DeepCopy()
+		ds.Spec.Template.Spec.Containers[0].Image = "agent:v2"
+		ds.Generation++
+		s.tell(events.DaemonSet, events.VerbUpdated, ds)
+		s.settled(2, 3)
+		s.end()
+		var plans []events.Event
+		for e, err := range s.log.Read(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Type == events.Planned {
+				plans = append(plans, e)
+			}
+		}
+		for _, i := range []int{0, 2} {
+			p := events.Decode(plans[i].Raw)
+			p.Body.(*events.Plan).Rollout.Desired += 7
+			raw, err := events.Encode(p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.log.Rewrite(plans[i].Seq, raw)
+		}
+		r, err := replay.Verify(t.Context(), s.log)
+		if err != nil || r.Different != 2 || r.Equal != len(plans)-2 || r.Differences[0].Seq != plans[0].Seq || r.Differences[1].Seq != plans[2].Seq {
+			t.Errorf("%d different, %d of %d equal, %v", r.Different, r.Equal, len(plans), err)
+		}
+	})
+}
+
+// finding H3: a create that was overtaken is not planned again at once, nor is
+// another deletion of a pod that the first did nothing to.
+func TestOvertakenWaits(t *testing.T) {
+	c := newCluster(t)
+	c.addNodes(1)
+	c.apply(daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+	c.reconcile(agent) // its revision
+	overtake := func(want events.Verb) {
+		t.Helper()
+		for n := range 3 {
+			p := controller.Reconcile(c.s, agent, c.now).Plan
+			if p == nil || len(p.Commands) != 1 || p.Commands[0].Do != want {
+				t.Fatalf("try %d: %+v, want a %s", n, p, want)
+			}
+			e, _ := controller.PlanEvent(p, c.subjects, 0)
+			c.fold(e)
+			c.fold(events.Event{Type: events.Overtaken, Cause: events.Cause{Seq: c.seq}, Body: events.Outcome{DaemonSet: p.DaemonSet, UID: p.UID,
+				Command: p.Commands[0], Reason: "NodeGone"}})
+			pause := time.Second << n
+			c.now = c.now.Add(pause - 1)
+			if r := controller.Reconcile(c.s, agent, c.now); r.Plan != nil && len(r.Plan.Commands) > 0 || !r.RequeueAt.Equal(c.now.Add(1)) {
+				t.Fatalf("try %d: again before %s: %+v at %s", n, pause, r.Plan, r.RequeueAt)
+			}
+			c.now = c.now.Add(1)
+		}
+	}
+	overtake(events.CreatePod)
+	c.settle()
+	c.done(agent, 1)
+	c.change(image("v2"))
+	c.reconcile(agent)
+	overtake(events.DeletePod)
+}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,12 +44,12 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 	if d == nil {
 		d = newDaemonSet(o.Key, o.UID)
 		s.addDaemonSet(d, ds, e.Seq, spec)
-		d.pause(e)
+		d.pause(e, s.clock.now)
 		return nil
 	}
 	digest, selector, deleting := d.Digest, d.Selector, d.Deleting()
 	cells, places := d.load(ds, e.Seq, spec)
-	d.pause(e)
+	d.pause(e, s.clock.now)
 	if cells {
 		if d.Digest != digest {
 			d.setRevisions(d.revisions)
@@ -67,10 +68,14 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 	return nil
 }
 
-// pause notes who paused d, if the event did.
-func (d *DaemonSet) pause(e events.Event) {
+// pause notes who paused d, if the event did. The deadline of a rollout counts
+// anew from the end of a pause.
+func (d *DaemonSet) pause(e events.Event, now time.Time) {
 	switch paused := d.Settings.Paused; {
 	case !paused:
+		if !d.Paused.At.IsZero() {
+			d.progressed(now)
+		}
 		d.Paused = Pause{}
 	case d.Paused.At.IsZero():
 		d.Paused = Pause{e.Stored, cmp.Or(e.Actor, e.Manager, e.Source)}

@@ -125,3 +125,14 @@ func TestProgress(t *testing.T) {
 		}
 	})
 }
+
+// finding U12: the rows that the last picture takes after the terminal was made
+// narrower, so that nothing of it stays above the next.
+func TestRowsOfAfterResize(t *testing.T) {
+	lines := []string{strings.Repeat("x", 79), "", "agent"}
+	for width, want := range map[int]int{200: 3, 80: 3, 79: 3, 40: 4, 20: 6} {
+		if got := rowsOf(lines, width); got != want {
+			t.Errorf("at %d columns: %d rows, want %d", width, got, want)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func (r *record) stored() time.Time { return time.Unix(0, r.time).UTC() }
 // event returns the event with bytes of its own.
 func (r *record) event() events.Event {
 	e := events.Decode(bytes.Clone(r.body))
-	e.Seq, e.Stored = r.seq, r.stored()
+	e.Seq, e.Stored, e.Subject = r.seq, r.stored(), string(r.subject)
 	return e
 }
 

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"strings"
 
 	"rollcall/events"
@@ -137,7 +138,7 @@ func (t *telling) counts() {
 }
 
 // rolloutCondition tells the conditions of a DaemonSet: Stalled with what it
-// waits for, Progressing by its reason, others by their status.
+// waits for, Progressing by its reason and what keeps it, others by their status.
 func (t *telling) rolloutCondition(c *change) bool {
 	if len(c.path) != 4 {
 		return false
@@ -151,6 +152,13 @@ func (t *telling) rolloutCondition(c *change) bool {
 	switch {
 	case c.path[2] == "Progressing" && c.last() == "reason" && c.new != nil:
 		t.say(rankCondition, "%s", short(c.new))
+	case c.path[2] == "Progressing" && c.last() == "message":
+		_, was, _ := strings.Cut(text(c.old), "; ")
+		_, waits, _ := strings.Cut(text(c.new), "; ")
+		if waits == was {
+			return false
+		}
+		t.say(rankCondition, "%s", cut(oneLine("waits: "+cmp.Or(waits, "for nothing any more")), 3*maxValue))
 	case c.path[2] == "Progressing":
 		return false
 	case c.path[2] == "Stalled" && c.last() == "status" && text(c.new) == "True":

@@ -199,7 +199,7 @@ func (w *writer) read(n int) (id string, all []events.Event) {
 			w.tb.Fatal(err)
 		}
 		e := events.Decode(m.Data)
-		e.Seq, e.Stored = events.Seq(m.Sequence), m.Time.UTC()
+		e.Seq, e.Stored, e.Subject = events.Seq(m.Sequence), m.Time.UTC(), m.Subject
 		all = append(all, e)
 	}
 	return fmt.Sprintf("%s@%d", info.Config.Name, info.Created.UnixNano()), all
