@@ -37,12 +37,14 @@ type instance struct {
 	dir      string        // of the API's credentials, or empty
 	kept     bool          // the temporary log outlives the instance
 	nc       *nats.Conn
-	log      *stream.Log
+	log      keptLog
+	keeping  *keeping    // nil: the log is in no data directory
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
 	feed     *apiserver.Feed // what the API serves
 	gate     *gate.Gate
 	api      *served        // nil: it is not
+	parts    parts          // that must run
 	stops    []func() error // in the order of starting
 	failure  chan error     // the first part that ended by itself says why
 }
@@ -65,32 +67,41 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 			err = errors.Join(err, in.stop())
 		}
 	}()
+	sweepKilled()
+	in.launch(giveBack)
 	if in.subjects, err = events.NewSubjects(o.cluster); err != nil {
 		return nil, err
 	}
 	done := s.progress("opening the log", nil)
 	defer done()
-	if err := in.connect(ctx); err != nil {
+	if err := in.connect(ctx, s); err != nil {
 		return nil, err
 	}
-	in.log, err = stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
+	reached("connected")
+	log, err := stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
 	if err != nil {
 		return nil, err
 	}
+	in.log = keptLog{log, in.keeping}
 	if in.began, err = in.log.Info(ctx); err != nil {
 		return nil, err
 	}
+	if err := in.beginKeeping(); err != nil {
+		return nil, err
+	}
 	done()
+	reached("log opened")
 	s.warnOfNATS(ctx, in)
 	if err := in.project(ctx, s, v); err != nil {
 		return nil, err
 	}
+	reached("log read")
 	c := controller.New(in.log, in.subjects, in.state)
 	switch {
 	case slices.Contains(o.controls, ownController):
-		in.launch(c.Run)
+		in.launch(in.parts.run("controller", c.Run))
 	case len(o.controls) > 0: // what others leave behind is collected for all
-		in.launch(c.RunCollector)
+		in.launch(in.parts.run("controller", c.RunCollector))
 	}
 	admit, err := in.admission()
 	if err != nil {
@@ -98,24 +109,26 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	}
 	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
 	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
-	in.launch(func(ctx context.Context) error {
+	in.launch(in.parts.run("executor", func(ctx context.Context) error {
 		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
-	})
+	}))
 	in.gate = gate.New(in.log, in.subjects, gateStore{in.state}, time.Now, ulid.Make, newUID)
 	service, err := gate.Serve(context.WithoutCancel(ctx), in.nc, in.gate)
 	if err != nil {
 		return nil, err
 	}
 	in.stops = append(in.stops, service.Stop)
+	reached("gate open")
 	if err := in.serve(ctx, s); err != nil {
 		return nil, err
 	}
+	reached("API open")
 	in.control()
 	return in, in.register()
 }
 
 // connect starts the embedded server or reaches the one that is named.
-func (in *instance) connect(ctx context.Context) (err error) {
+func (in *instance) connect(ctx context.Context, s *session) (err error) {
 	o := in.options
 	if o.natsURL != "" {
 		if in.nc, err = dial(o.natsURL, o.natsCreds); err != nil {
@@ -125,8 +138,13 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		if err := checkCluster(o); err != nil {
 			return err
 		}
-		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster})
-		if err != nil {
+		no := natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster}
+		if o.data != "" {
+			in.keeping = newKeeping(s, o, in.subjects)
+			no.Check = in.keeping.check
+			in.stops = append(in.stops, in.keeping.end)
+		}
+		if in.server, err = natsd.Start(ctx, no); err != nil {
 			return err
 		}
 		in.stops = append(in.stops, in.server.Close)
@@ -166,18 +184,13 @@ func otherCluster(dir, has, asked string) error {
 
 // project starts the projector and waits until it has read the log.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
-	o := projector.Options{Follow: []func(events.Event){v.follow}}
+	o := projector.Options{Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if !in.options.api.address.none() {
 		in.feed = apiserver.NewFeed()
 		o.Follow = append(o.Follow, in.feed.Follow)
 	}
-	if dir := in.options.data; dir != "" {
-		known, err := loadPosition(dir)
-		if err != nil {
-			return err
-		}
-		o.Known = known
-		o.Save = func(p projector.Position) error { return savePosition(dir, p) }
+	if in.keeping != nil {
+		o.Known, o.Save = in.keeping.known, in.keeping.save
 	} else if err := in.witnessFar(s, &o); err != nil {
 		return err
 	}
