@@ -118,7 +118,7 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 	} {
 		for _, name := range x.needs {
 			if !slices.Contains(controls, name) {
-				text := fmt.Sprintf("nothing acts on %s here: rollcall runs without the %s controller (--controllers)", x.plural, name)
+				text := fmt.Sprintf("nothing acts on %s here: --controllers leaves the %s controller out", x.plural, name)
 				why[x.kind] = func(runtime.Object) string { return text }
 				break
 			}

@@ -65,9 +65,9 @@ func TestUnattended(t *testing.T) {
 		t.Fatal(err)
 	}
 	for kind, want := range map[events.Kind]string{
-		events.Deployment: "without the replicaset controller", events.CronJob: "without the cronjob controller",
-		events.StatefulSet: "without the statefulset controller", events.PodDisruptionBudget: "without the disruption controller",
-		events.ReplicaSet: "without the replicaset controller", events.Job: "", events.DaemonSet: "",
+		events.Deployment: "leaves the replicaset controller out", events.CronJob: "leaves the cronjob controller out",
+		events.StatefulSet: "leaves the statefulset controller out", events.PodDisruptionBudget: "leaves the disruption controller out",
+		events.ReplicaSet: "leaves the replicaset controller out", events.Job: "", events.DaemonSet: "",
 	} {
 		got := ""
 		if f := unattended(run)[kind]; f != nil {
