@@ -66,8 +66,6 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 			err = errors.Join(err, in.stop())
 		}
 	}()
-	sweepKilled()
-	in.launch(giveBack)
 	if in.subjects, err = events.NewSubjects(o.cluster); err != nil {
 		return nil, err
 	}
@@ -124,6 +122,8 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 
 // connect starts the embedded server or reaches the one that is named.
 func (in *instance) connect(ctx context.Context) (err error) {
+	sweepKilled()
+	in.launch(giveBack)
 	o := in.options
 	if o.natsURL != "" {
 		if in.nc, err = dial(o.natsURL, o.natsCreds); err != nil {
