@@ -10,7 +10,6 @@ package projector
 import (
 	"cmp"
 	"crypto/sha256"
-	"encoding/binary"
 	"hash"
 	"maps"
 	"slices"
@@ -30,17 +29,7 @@ type Position struct {
 }
 
 // advance takes one more event with these bytes into the position.
-func (s *State) advance(seq events.Seq, raw []byte) {
-	p := &s.position
-	s.hash.Reset()
-	s.hash.Write(p.Chain[:])
-	var n [8]byte
-	binary.BigEndian.PutUint64(n[:], uint64(len(raw)))
-	s.hash.Write(n[:])
-	s.hash.Write(raw)
-	p.Seq = seq
-	s.hash.Sum(p.Chain[:0])
-}
+func (s *State) advance(seq events.Seq, raw []byte) { s.position.advance(s.hash, seq, raw) }
 
 // row is one object with the position of its last fact.
 type row struct {
@@ -100,6 +89,7 @@ type pendingRef struct {
 func New(log string) *State {
 	return &State{
 		position: Position{Log: log}, hash: sha256.New(), screen: events.NewScreen(),
+		clock: clock{sources: map[string]time.Duration{}},
 		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		buried:    map[types.UID]*DaemonSet{},

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
@@ -9,45 +8,16 @@ import (
 	"path/filepath"
 
 	"rollcall/events"
-	"rollcall/projector"
 )
 
 // Files of a data directory that the program keeps beside the log. None is a
-// truth of its own: the position tells a log that lost its end from one that
-// never had it, the cluster file which cluster's log is in the directory and
-// which nodes it was begun with, the kubeconfig how to reach its API.
+// truth of its own: the cluster file tells which cluster's log is in the
+// directory and which nodes it was begun with, the kubeconfig how to reach its
+// API. Others are witnesses of the log: see witness.
 const (
-	positionFile   = "position.json"
 	clusterFile    = "cluster.json"
 	kubeconfigFile = "kubeconfig"
 )
-
-// savedPosition is a projector.Position in JSON.
-type savedPosition struct {
-	Log   string     `json:"log"`
-	Seq   events.Seq `json:"seq"`
-	Chain string     `json:"chain"`
-}
-
-// loadPosition returns how far the last run on dir had read; zero: nothing is known.
-func loadPosition(dir string) (projector.Position, error) {
-	var s savedPosition
-	found, err := loadJSON(filepath.Join(dir, positionFile), &s)
-	if err != nil || !found {
-		return projector.Position{}, err
-	}
-	p := projector.Position{Log: s.Log, Seq: s.Seq}
-	chain, err := hex.DecodeString(s.Chain)
-	if err != nil || len(chain) != len(p.Chain) {
-		return p, damagedFile(filepath.Join(dir, positionFile), "its chain is no SHA-256")
-	}
-	copy(p.Chain[:], chain)
-	return p, nil
-}
-
-func savePosition(dir string, p projector.Position) error {
-	return saveJSON(filepath.Join(dir, positionFile), savedPosition{p.Log, p.Seq, hex.EncodeToString(p.Chain[:])})
-}
 
 // sweep removes what writers left that were killed. The caller holds the lock
 // of the directory.
@@ -75,12 +45,9 @@ func loadFounding(dir string) (f founding, found bool, err error) {
 func saveFounding(dir string, f founding) error { return saveJSON(filepath.Join(dir, clusterFile), f) }
 
 func loadJSON(path string, into any) (found bool, err error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir) {
-		return false, nil // that a data directory is a file is refused by who opens it
-	}
-	if err != nil {
-		return false, damagedFile(path, reason(err))
+	b, found, err := readFile(path)
+	if err != nil || !found {
+		return false, err
 	}
 	if err := json.Unmarshal(b, into); err != nil {
 		return false, damagedFile(path, err.Error())
@@ -111,12 +78,21 @@ func saveFile(path string, b []byte) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return nil
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory survive a power cut.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 func damagedFile(path, why string) error {
 	return &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: why,
-		Do: "run rollcall verify on the directory; if that is well, remove the file", Exit: events.ExitHalt}
+		Do: "put it back from a copy of the directory; without one, keep what is there and remove the file: up makes it again, but can no longer tell what it told", Exit: events.ExitHalt}
 }
 
 // reason returns the cause of a failed file operation without its path.

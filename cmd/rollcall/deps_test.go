@@ -41,6 +41,8 @@ var layers = map[string]layer{
 	"events/daemonpod":             {pure: true, may: []string{"events", "events/wire"}, why: "what a daemon pod is made of: who decides and who does must agree"},
 	"events/memlog":                {pure: true, shell: []string{"tail.go"}, may: []string{"events"}, why: "the log that tests and simulations run on; only waiting for more needs a channel"},
 	"events/logtest":               {may: with("events/memlog"), why: "what every log has to pass"},
+	"events/blocks":                {may: []string{"events"}, why: "the one package that knows how nats-server writes a stream; it starts no server"},
+	"events/blocks/blockstest":     {may: []string{"events"}, why: "writes with nats-server what events/blocks reads; for tests"},
 	"events/natsd":                 {may: []string{"events"}, why: "the one package that knows nats-server"},
 	"events/stream":                {may: []string{"events"}, why: "the one package that knows JetStream as a log"},
 	"projector":                    {pure: true, shell: []string{"projector.go"}, may: vocabulary, why: "the fold; it never sees who publishes"},
@@ -65,7 +67,8 @@ var layers = map[string]layer{
 
 // owners are the only importers of a module outside.
 var owners = map[string][]string{
-	"github.com/nats-io/nats-server/":      {"events/natsd", "cmd/rollcall"}, // the command prints its version
+	"github.com/nats-io/nats-server/":      {"events/natsd", "events/blocks/blockstest", "cmd/rollcall"}, // the command prints its version
+	"github.com/minio/highwayhash":         {"events/blocks"},
 	"github.com/nats-io/nats.go/jetstream": {"events/stream"},
 	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
 	"github.com/vmihailenco/msgpack":       {"events", "events/wire"},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/controller"
-	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/publisher/manifest"
 	"rollcall/testdata/manifests"
@@ -67,42 +65,6 @@ func parse(t *testing.T, name, text string) []manifest.Document {
 		t.Fatalf("%s: %v in\n%s", name, err, text)
 	}
 	return docs
-}
-
-// TestPosition: what was saved is loaded, also over what a killed writer left;
-// what is damaged is refused and not taken for nothing.
-func TestPosition(t *testing.T) {
-	dir := t.TempDir()
-	if p, err := loadPosition(dir); err != nil || p != (projector.Position{}) {
-		t.Errorf("an empty directory gives %v, %v", p, err)
-	}
-	want := projector.Position{Log: "x@1", Seq: 77, Chain: [32]byte{1, 2, 31: 9}}
-	for range 2 {
-		if err := savePosition(dir, want); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(dir, "."+positionFile+"-12"), []byte("{"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := sweep(dir); err != nil {
-		t.Fatal(err)
-	}
-	if p, err := loadPosition(dir); err != nil || p != want {
-		t.Errorf("loaded %v, %v, saved %v", p, err, want)
-	}
-	if left, err := os.ReadDir(dir); err != nil || len(left) != 1 {
-		t.Errorf("left are %v, %v", left, err)
-	}
-	for _, text := range []string{"", "{", `{"log":"x","seq":1,"chain":"00"}`, `{"log":"x","seq":-1}`} {
-		if err := os.WriteFile(filepath.Join(dir, positionFile), []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		var e *events.Error
-		if _, err := loadPosition(dir); !errors.As(err, &e) || e.Code != "E-STORE-FILE" || e.Exit != events.ExitHalt {
-			t.Errorf("%q is loaded: %v", text, err)
-		}
-	}
 }
 
 // TestStall: a rollout is stalled when its condition says so and this run has

@@ -33,6 +33,9 @@ func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
 		if found && (was.Added || in.nodeCount() > 0) {
 			f = was
 		}
+		if in.keeping != nil && in.keeping.lost && in.nodeCount() == 0 {
+			f.Added = false // the power took them
+		}
 	} else if in.nodeCount() > 0 {
 		f.Added, f.Nodes = true, in.nodeCount()
 	}

@@ -37,7 +37,8 @@ type instance struct {
 	dir      string        // of the API's credentials, or empty
 	kept     bool          // the temporary log outlives the instance
 	nc       *nats.Conn
-	log      *stream.Log
+	log      keptLog
+	keeping  *keeping    // nil: the log is in no data directory
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
 	feed     *apiserver.Feed // what the API serves
@@ -71,15 +72,19 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	}
 	done := s.progress("opening the log", nil)
 	defer done()
-	if err := in.connect(ctx); err != nil {
+	if err := in.connect(ctx, s); err != nil {
 		return nil, err
 	}
 	reached("connected")
-	in.log, err = stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
+	log, err := stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
 	if err != nil {
 		return nil, err
 	}
+	in.log = keptLog{log, in.keeping}
 	if in.began, err = in.log.Info(ctx); err != nil {
+		return nil, err
+	}
+	if err := in.beginKeeping(); err != nil {
 		return nil, err
 	}
 	done()
@@ -89,13 +94,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	reached("log read")
-	c := controller.New(in.log, in.subjects, in.state)
-	switch {
-	case slices.Contains(o.controls, ownController):
-		in.launch(in.parts.run("controller", c.Run))
-	case len(o.controls) > 0: // what others leave behind is collected for all
-		in.launch(in.parts.run("controller", c.RunCollector))
-	}
+	in.decide()
 	admit, err := in.admission()
 	if err != nil {
 		return nil, err
@@ -120,8 +119,19 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	return in, in.register()
 }
 
+// decide starts the controller.
+func (in *instance) decide() {
+	c := controller.New(in.log, in.subjects, in.state)
+	switch names := in.options.controls; {
+	case slices.Contains(names, ownController):
+		in.launch(in.parts.run("controller", c.Run))
+	case len(names) > 0: // what others leave behind is collected for all
+		in.launch(in.parts.run("controller", c.RunCollector))
+	}
+}
+
 // connect starts the embedded server or reaches the one that is named.
-func (in *instance) connect(ctx context.Context) (err error) {
+func (in *instance) connect(ctx context.Context, s *session) (err error) {
 	sweepKilled()
 	in.launch(giveBack)
 	o := in.options
@@ -133,8 +143,13 @@ func (in *instance) connect(ctx context.Context) (err error) {
 		if err := checkCluster(o); err != nil {
 			return err
 		}
-		in.server, err = natsd.Start(ctx, natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster})
-		if err != nil {
+		no := natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster}
+		if o.data != "" {
+			in.keeping = newKeeping(s, o, in.subjects)
+			no.Check = in.keeping.check
+			in.stops = append(in.stops, in.keeping.end)
+		}
+		if in.server, err = natsd.Start(ctx, no); err != nil {
 			return err
 		}
 		in.stops = append(in.stops, in.server.Close)
@@ -179,13 +194,8 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 		in.feed = apiserver.NewFeed()
 		o.Follow = append(o.Follow, in.feed.Follow)
 	}
-	if dir := in.options.data; dir != "" {
-		known, err := loadPosition(dir)
-		if err != nil {
-			return err
-		}
-		o.Known = known
-		o.Save = func(p projector.Position) error { return savePosition(dir, p) }
+	if in.keeping != nil {
+		o.Known, o.Save = in.keeping.known, in.keeping.save
 	} else if err := in.witnessFar(s, &o); err != nil {
 		return err
 	}

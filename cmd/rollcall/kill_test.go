@@ -13,6 +13,7 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/blocks"
 	"rollcall/events/daemonpod"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
@@ -129,21 +130,11 @@ func checkKilledLog(t *testing.T, data string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	server, err := natsd.OpenReadOnly(ctx, data, defaultCluster)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Close()
-	nc, err := server.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
 	subjects, err := events.NewSubjects(defaultCluster)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := stream.Open(ctx, nc, subjects, stream.Options{})
+	log, err := blocks.Open(data, subjects)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,6 +23,9 @@ import (
 //	sees NAME REGEXP            wait for more output of it
 //	interrupt NAME [CODE]       interrupt it and wait; 0 if no code is given
 //	ends NAME CODE              wait for its end
+//	kill9 NAME                  kill it with SIGKILL and wait
+//	flip FILE OFFSET            flip a bit of the byte at OFFSET, or at -OFFSET from the end
+//	tear FILE                   begin a record at the end of a block
 //	refused EXIT CODE ARGS...   run rollcall, which must say one line of that code and nothing else
 func TestScripts(t *testing.T) {
 	manifests, err := filepath.Abs(filepath.Join("..", "..", "testdata", "manifests"))
@@ -47,6 +50,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": scriptStart, "cluster": scriptCluster, "sees": scriptSees, "interrupt": scriptInterrupt, "ends": scriptEnds, "refused": scriptRefused,
+			"kill9": scriptKill, "flip": scriptFlip, "tear": scriptTear,
 		},
 	})
 }

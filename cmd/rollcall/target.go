@@ -124,8 +124,9 @@ func (t *target) reach() (*nats.Conn, error) {
 
 // archive is the log of a cluster, opened to be read.
 type archive struct {
-	*stream.Log
-	nc      *nats.Conn
+	history
+	checked *checkedLog // nil: an instance runs, which has checked its log
+	nc      *nats.Conn  // nil: nothing runs
 	session *session
 	live    bool // something may still append to it
 	dir     string
@@ -145,35 +146,28 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	a := &archive{session: s, live: true, dir: t.data}
 	nc, err := t.reach()
 	if err != nil && t.natsURL == "" {
-		nc, err = a.openStore(ctx, t, err)
+		unreached := err
+		err = a.openStopped(ctx, t, subjects)
+		var e *events.Error
+		if errors.As(err, &e) && e.Code == "E-STORE-LOCKED" {
+			err = unreached // an instance that does not listen, or not yet
+		}
+		if err != nil {
+			a.close()
+			return nil, err
+		}
+		return a, nil
 	}
 	if err != nil {
 		return nil, err
 	}
 	a.nc = nc
 	a.closers = append(a.closers, nc.Close)
-	if a.Log, err = stream.Open(ctx, nc, subjects, stream.Options{Direct: a.live}); err != nil {
+	if a.history, err = stream.Open(ctx, nc, subjects, stream.Options{Direct: true}); err != nil {
 		a.close()
 		return nil, err
 	}
 	return a, nil
-}
-
-// openStore opens the data directory itself, for want of an instance.
-func (a *archive) openStore(ctx context.Context, t *target, unreached error) (*nats.Conn, error) {
-	done := a.session.progress("opening "+t.data, nil)
-	defer done()
-	server, err := natsd.OpenReadOnly(ctx, t.data, t.cluster)
-	var e *events.Error
-	if errors.As(err, &e) && e.Code == "E-STORE-LOCKED" {
-		return nil, unreached // an instance that does not listen, or not yet
-	}
-	if err != nil {
-		return nil, err
-	}
-	a.live = false
-	a.closers = append(a.closers, func() { _ = server.Close() }) // nothing was written
-	return server.Connect()
 }
 
 func (a *archive) close() {
@@ -201,7 +195,7 @@ func (a *archive) ended(ctx context.Context, err error) error {
 
 // lost tells an error that comes of an instance that has gone from others.
 func (a *archive) lost(err error) error {
-	if err == nil || !a.nc.IsClosed() {
+	if err == nil || a.nc == nil || !a.nc.IsClosed() {
 		return err
 	}
 	return &events.Error{Code: "E-CLI-GONE", What: "the instance has stopped", Where: a.dir, Do: "start it again with rollcall up",

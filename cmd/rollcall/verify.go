@@ -42,7 +42,11 @@ func (s *session) verify(ctx context.Context, a *archive) error {
 	if err != nil {
 		return err
 	}
-	return s.verified(r, info.Last)
+	err = s.verified(r, info.Last)
+	if text := a.checkedText(); text != "" {
+		s.out.printf("%s\n", text)
+	}
+	return err
 }
 
 // maxVerified is how many differences, and how many quarantined events, verify

@@ -50,10 +50,14 @@ const readyTimeout = 10 * time.Second
 type Options struct {
 	Dir        string // data directory; empty: a temporary one that Close removes
 	Durability Durability
-	Listen     string       // loopback host:port, port 0 for any; empty or NoListen: none
-	Users      []string     // who gets credentials; nobody: DefaultUser
-	Cluster    string       // whose log and gate the credentials are for
-	Log        *slog.Logger // takes the server's warnings and errors; may be nil
+	Listen     string   // loopback host:port, port 0 for any; empty or NoListen: none
+	Users      []string // who gets credentials; nobody: DefaultUser
+	Cluster    string   // whose log and gate the credentials are for
+	// Check looks at the data directory under its lock, before the server reads
+	// the store, which it may mend without a word. An error ends the start. It
+	// may be nil.
+	Check func(ctx context.Context, dir string) error
+	Log   *slog.Logger // takes the server's warnings and errors; may be nil
 }
 
 // Server is a running nats-server.
@@ -63,7 +67,6 @@ type Server struct {
 	temp     bool
 	lock     *lock
 	password string // of the user inside
-	readOnly bool
 	log      *ring
 	rescue   rescue
 	closing  sync.Once
@@ -77,22 +80,7 @@ type Server struct {
 // The errors of bad input come before anything is written: E-CLI-LISTEN,
 // E-CLI-STORE, E-CLI-CLUSTER. E-STORE-LOCKED says that another process holds
 // the directory, E-STORE-VERSION that it has another format.
-func Start(ctx context.Context, o Options) (*Server, error) {
-	return start(ctx, o, false)
-}
-
-// OpenReadOnly starts a server on the data directory of a cluster that no
-// process holds, to read its log: its connections may not publish, and nobody
-// outside can reach it. It takes the lock like any other.
-func OpenReadOnly(ctx context.Context, dir, cluster string) (*Server, error) {
-	if _, err := os.Stat(filepath.Join(dir, versionFile)); err != nil {
-		return nil, &events.Error{Code: "E-CLI-STORE", What: "this is no data directory", Where: dir, Why: reason(err),
-			Do: "name the directory that rollcall up was given", Exit: events.ExitInput, Err: err}
-	}
-	return start(ctx, Options{Dir: dir, Cluster: cluster}, true)
-}
-
-func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error) {
+func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	subjects, err := events.NewSubjects(o.Cluster)
 	if err != nil {
 		return nil, err
@@ -107,10 +95,10 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 	if err := checkUsers(o.Users); err != nil {
 		return nil, err
 	}
-	s := &Server{dir: o.Dir, readOnly: readOnly, password: rand.Text(), syncAlways: o.Durability == Sync,
+	s := &Server{dir: o.Dir, password: rand.Text(), syncAlways: o.Durability == Sync,
 		rescue: rescue{stop: make(chan struct{})}}
 	s.log = newRing(o.Log, s.heard)
-	if err := s.hold(ctx); err != nil {
+	if err := s.hold(ctx, o.Check); err != nil {
 		return nil, err
 	}
 	id, err := loadIdentity(s.dir, o.Users)
@@ -118,7 +106,7 @@ func start(ctx context.Context, o Options, readOnly bool) (_ *Server, err error)
 		return nil, errors.Join(err, s.Close())
 	}
 	opts := serverOptions(o, s.dir, at.again(id.Port))
-	users, account := users(subjects, s.password, id.Passwords, readOnly)
+	users, account := users(subjects, s.password, id.Passwords)
 	opts.Users, opts.Accounts = users, []*server.Account{account}
 	if err := s.run(ctx, opts, subjects); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -162,8 +150,8 @@ func retract(dir string) error {
 	return err
 }
 
-// hold makes the data directory and takes its lock.
-func (s *Server) hold(ctx context.Context) error {
+// hold makes the data directory, takes its lock and lets it be checked.
+func (s *Server) hold(ctx context.Context, check func(context.Context, string) error) error {
 	if s.dir == "" {
 		dir, err := os.MkdirTemp("", "rollcall-")
 		if err != nil {
@@ -177,7 +165,11 @@ func (s *Server) hold(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := checkVersion(s.dir); err != nil {
+	err = checkVersion(s.dir)
+	if err == nil && check != nil {
+		err = check(ctx, s.dir)
+	}
+	if err != nil {
 		return errors.Join(err, l.release())
 	}
 	s.lock = l
@@ -265,8 +257,8 @@ func (s *Server) Warnings() []string { return s.log.lines() }
 // makes a Server a nats.InProcessConnProvider.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
 
-// Connect returns a connection in the process, with all rights, or with those
-// of a reader on a server opened read-only. The caller closes it.
+// Connect returns a connection in the process, with all rights. The caller
+// closes it.
 func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	all := append([]nats.Option{
 		nats.InProcessServer(s),

@@ -143,9 +143,8 @@ func TestSecondInstanceIsRefused(t *testing.T) {
 	if !strings.Contains(err.Error(), h.Since.Format(time.RFC3339)) {
 		t.Errorf("error %q does not say since when", err)
 	}
-	if _, err := OpenReadOnly(t.Context(), dir, "test"); err == nil {
-		t.Error("a held directory was opened for reading")
-	}
+	_, err = Share(dir)
+	wantCode(t, err, "E-STORE-LOCKED", events.ExitBusy)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -229,40 +228,50 @@ func TestNoListen(t *testing.T) {
 	wantCode(t, err, "E-CLI-ATTACH", events.ExitInput)
 }
 
-func TestReadOnlyMayNotPublish(t *testing.T) {
+// TestShare: readers share a directory and keep instances out of it.
+func TestShare(t *testing.T) {
 	dir := t.TempDir()
-	s := mustStart(t, Options{Dir: dir})
-	nc := mustConnect(t, s.Connect)
-	if _, err := logStream(t, nc).Publish(t.Context(), "rollcall.test.pod.default.x", []byte("fact")); err != nil {
-		t.Fatal(err)
-	}
-	nc.Close()
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	ro, err := OpenReadOnly(t.Context(), dir, "test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ro.Close()
-	nc = mustConnect(t, ro.Connect)
-	js, err := jetstream.New(nc)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := js.Stream(t.Context(), "ROLLCALL_test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if m, err := st.GetMsg(t.Context(), 1); err != nil || string(m.Data) != "fact" {
-		t.Errorf("read: %v, %v", m, err)
-	}
-	err = refusal(t, ro.Connect, func(nc *nats.Conn) error { return nc.Publish("rollcall.test.pod.default.x", nil) })
-	if !errors.Is(err, nats.ErrPermissionViolation) {
-		t.Errorf("a reader may publish: %v", err)
-	}
-	_, err = OpenReadOnly(t.Context(), filepath.Join(dir, "other"), "test")
+	_, err := Share(dir)
 	wantCode(t, err, "E-CLI-STORE", events.ExitInput)
+	if err := mustStart(t, Options{Dir: dir}).Close(); err != nil {
+		t.Fatal(err)
+	}
+	release, err := Share(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	also, err := Share(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	also()
+	_, err = Start(t.Context(), Options{Dir: dir, Cluster: "test"})
+	wantCode(t, err, "E-STORE-LOCKED", events.ExitBusy)
+	release()
+	if err := os.Remove(filepath.Join(dir, lockFile)); err != nil {
+		t.Fatal(err)
+	}
+	if release, err = Share(dir); err != nil {
+		t.Fatalf("a copy without the lock file: %v", err)
+	}
+	release()
+	if _, err := os.Stat(filepath.Join(dir, lockFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("reading has made the lock file: %v", err)
+	}
+}
+
+// TestCheckComesFirst: the store is looked at before the server reads it, and
+// what is refused then is left as it was.
+func TestCheckComesFirst(t *testing.T) {
+	dir, bad := t.TempDir(), errors.New("bad")
+	_, err := Start(t.Context(), Options{Dir: dir, Cluster: "test", Check: func(context.Context, string) error { return bad }})
+	if !errors.Is(err, bad) {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "jetstream")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the server has made its store: %v", err)
+	}
+	mustStart(t, Options{Dir: dir})
 }
 
 func TestTemporaryDirectoryIsRemoved(t *testing.T) {

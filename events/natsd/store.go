@@ -85,9 +85,7 @@ func checkVersion(dir string) error {
 		return storeError(dir, err)
 	}
 	if v := strings.TrimSpace(string(b)); v != format {
-		return &events.Error{Code: "E-STORE-VERSION", What: fmt.Sprintf("the data directory has format %.20q", v), Where: dir,
-			Why: "this program knows format " + format, Do: "use the program that wrote it",
-			Exit: events.ExitInput}
+		return versionError(dir, v)
 	}
 	return nil
 }

@@ -36,15 +36,9 @@ func Inbox(user string) string { return "_INBOX_" + user }
 // A consumer can be made durable, be told to deliver anywhere, and be named like
 // that of somebody else, and no subject tells. So those outside make none: they
 // read by direct gets.
-func users(s events.Subjects, inside string, outside map[string]string, readOnly bool) ([]*server.User, *server.Account) {
+func users(s events.Subjects, inside string, outside map[string]string) ([]*server.User, *server.Account) {
 	in := &server.User{Username: insideUser, Password: inside,
 		AllowedConnectionTypes: map[string]struct{}{inProcess: {}}}
-	if readOnly {
-		in.Permissions = &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: append(consume(s), readLog(s)...)},
-			Subscribe: &server.SubjectPermission{Allow: []string{insideInbox + ".>"}},
-		}
-	}
 	acc := server.NewAccount(outsideAccount)
 	all := []*server.User{in}
 	for _, name := range slices.Sorted(maps.Keys(outside)) {
@@ -95,17 +89,5 @@ func readLog(s events.Subjects) []string {
 		"$JS.API.STREAM.MSG.GET." + n,
 		"$JS.API.DIRECT.GET." + n,
 		"$JS.API.DIRECT.GET." + n + ".>",
-	}
-}
-
-// consume returns the subjects of the requests that an ordered consumer makes.
-func consume(s events.Subjects) []string {
-	n := s.Stream()
-	return []string{
-		"$JS.API.CONSUMER.CREATE." + n,
-		"$JS.API.CONSUMER.CREATE." + n + ".>",
-		"$JS.API.CONSUMER.INFO." + n + ".>",
-		"$JS.API.CONSUMER.MSG.NEXT." + n + ".>",
-		"$JS.API.CONSUMER.DELETE." + n + ".>",
 	}
 }

@@ -1,0 +1,260 @@
+package blocks
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"time"
+
+	"github.com/minio/highwayhash"
+
+	"rollcall/events"
+)
+
+// Block is what a check found of one block.
+type Block struct {
+	Index       uint64
+	Path        string
+	Size        int64
+	First, Last events.Seq
+	Hash        [highwayhash.Size]byte // of the file
+}
+
+// Torn is the beginning of a record at the very end of a log: the server was
+// killed, or the power went, while it was written. It was never acknowledged.
+type Torn struct {
+	Path     string
+	Position events.Seq // that the record would have had
+	Offset   int64      // of its first byte
+	Bytes    int64      // from there to the end of the file
+	Zeroed   bool       // the file ends with zeros; only where Store.Relaxed
+}
+
+func (t Torn) String() string {
+	return fmt.Sprintf("%d bytes of a record that was not ended, for position %d (%s, offset %d)", t.Bytes, t.Position, t.Path, t.Offset)
+}
+
+// scanner is one pass over records in their order.
+type scanner struct {
+	store *Store
+	at    events.Seq // last position that was read
+	time  int64      // of the record there
+	torn  *Torn
+}
+
+// scan reads the blocks from the given one on, and compares the index if it
+// comes to the end of the log.
+func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (rep Report, err error) {
+	sc := &scanner{store: s}
+	if from > 0 {
+		first, _ := s.firstOf(from) // the block is scanned: what it says here is proved there
+		sc.at = max(first, 1) - 1
+	}
+	var buf []byte
+	for i := from; i < len(s.blocks); i++ {
+		if err := ctx.Err(); err != nil {
+			return rep, err
+		}
+		b, err := s.load(i, buf)
+		if err != nil {
+			return rep, err
+		}
+		before := sc.at
+		if err := sc.block(i, b, visit); err != nil && err != errTorn {
+			return rep, err
+		}
+		if sc.at > before {
+			rep.Blocks = append(rep.Blocks, s.report(b, before, sc.at))
+		}
+		buf = b.raw
+	}
+	rep.Last, rep.Torn = sc.at, sc.torn
+	if sc.at > 0 {
+		rep.Time = time.Unix(0, sc.time).UTC()
+	}
+	if s.index.found == IndexAgrees {
+		rep.Known = s.index.last
+	}
+	rep.Index, err = s.index.compare(s, sc.at)
+	return rep, err
+}
+
+// CheckBlock reads one block whose records follow after, and which others
+// follow: it has no torn record.
+func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
+	for i, f := range s.blocks {
+		if f.index != index {
+			continue
+		}
+		b, err := s.load(i, nil)
+		if err != nil {
+			return Block{}, err
+		}
+		sc := &scanner{store: s, at: after}
+		if err := sc.block(i, b, func(*record) error { return nil }); err != nil {
+			return Block{}, err
+		}
+		return s.report(b, after, sc.at), nil
+	}
+	return Block{}, events.Gap(after+1, 0)
+}
+
+// Sealed returns the numbers of the blocks that the server writes no more: those
+// with records after them.
+func (s *Store) Sealed() (indices []uint64) {
+	for i, f := range s.blocks {
+		if !(&scanner{store: s}).isEnd(i) {
+			indices = append(indices, f.index)
+		}
+	}
+	return indices
+}
+
+func (s *Store) report(b *block, before, last events.Seq) Block {
+	key := sha256.Sum256([]byte(s.name))
+	return Block{Index: b.file.index, Path: b.file.path, Size: b.file.size, First: before + 1, Last: last, Hash: highwayhash.Sum(b.raw, key[:])}
+}
+
+// block reads the records of block i.
+func (sc *scanner) block(i int, b *block, visit func(*record) error) error {
+	var r record
+	for off := 0; off < len(b.data); off += r.size {
+		l, why := b.hash.parse(b.data[off:], &r)
+		if why != "" {
+			return sc.bad(i, b, off, l, why)
+		}
+		if r.flags != 0 || r.seq != sc.at+1 {
+			return sc.disorder(b, off, r)
+		}
+		sc.at, sc.time = r.seq, r.time
+		if err := sc.store.index.meet(sc.store, &r); err != nil {
+			return err
+		}
+		if err := visit(&r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disorder is the refusal of a whole record that does not follow the last one.
+func (sc *scanner) disorder(b *block, off int, r record) error {
+	where := place(b, off)
+	switch {
+	case r.flags != 0 && r.seq <= sc.at:
+		return deleted(r.seq, where)
+	case r.flags != 0:
+		return deleted(sc.at+1, where)
+	case r.seq <= sc.at:
+		return damaged(fmt.Sprintf("position %d stands twice in the log", r.seq), where, fmt.Sprintf("position %d has been read before it", sc.at), "")
+	}
+	gap := events.Gap(sc.at+1, r.seq)
+	gap.Where = where
+	if n := r.seq - sc.at - 1; n > 1 {
+		gap.What = fmt.Sprintf("positions %d to %d are missing from the log", sc.at+1, r.seq-1)
+	}
+	return gap
+}
+
+func place(b *block, off int) string {
+	if b.packed {
+		return fmt.Sprintf("%s, offset %d of what it unpacks to", b.file.path, off)
+	}
+	return fmt.Sprintf("%s, offset %d", b.file.path, off)
+}
+
+// bad tells a record that was being written from one that was damaged. Only
+// that can be torn which the file ends in, and then nothing in the rest of the
+// file is a record: a length that was damaged goes past the end, too.
+func (sc *scanner) bad(i int, b *block, off int, l lengths, why string) error {
+	next, found := sc.resync(b, off)
+	if !found && !b.packed && sc.isEnd(i) {
+		t := &Torn{Path: b.file.path, Position: sc.at + 1, Offset: int64(off), Bytes: int64(len(b.data) - off)}
+		rest := b.data[off:]
+		if sc.begun(b, rest, l) {
+			sc.torn = t
+			return errTorn
+		}
+		if t.Zeroed = zeroed(b.data, off); t.Zeroed && sc.store.Relaxed {
+			sc.torn = t
+			return errTorn
+		}
+	}
+	lost := fmt.Sprintf("the events from position %d to the end of the block are lost", sc.at+1)
+	switch {
+	case found && next == sc.at+2:
+		lost = fmt.Sprintf("the event of position %d is lost, the log goes on at %d", sc.at+1, next)
+	case found && next > 0:
+		lost = fmt.Sprintf("the events of positions %d to %d are lost, the log goes on at %d", sc.at+1, next-1, next)
+	}
+	return damaged(fmt.Sprintf("the record of position %d is damaged", sc.at+1), place(b, off), why, lost)
+}
+
+// isEnd reports whether no block after i has bytes.
+func (sc *scanner) isEnd(i int) bool {
+	for _, b := range sc.store.blocks[i+1:] {
+		if b.size > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// begun reports whether rest is the beginning of the record that would be the
+// next, and no more of it than a part.
+func (sc *scanner) begun(b *block, rest []byte, l lengths) bool {
+	if len(rest) < headerSize {
+		return len(rest) < 12 || recordSeq(rest) == sc.at+1
+	}
+	if l.size <= len(rest) || l.size > maxBlock || recordSeq(rest) != sc.at+1 {
+		return false
+	}
+	// A whole record whose length was damaged ends where the file does.
+	var r record
+	for _, headers := range []bool{true, false} {
+		l := lengths{size: len(rest), subject: l.subject, headers: headers}
+		if least := leastRecord + l.subject + 4; l.size >= least && b.hash.parseAs(rest, l, &r) == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// sector is what a disk writes at once.
+const sector = 512
+
+// zeroed reports whether data ends with zeros that begin at a sector, or in the
+// record at off.
+func zeroed(data []byte, off int) bool {
+	end := len(bytes.TrimRight(data, "\x00"))
+	return end <= off || (end+sector-1)/sector*sector < len(data)
+}
+
+// searchBytes bounds what is hashed in the search for a record behind a damaged
+// one, so that a block made for it cannot make the search long.
+const searchBytes = 256 << 20
+
+// resync looks for the next whole record after a damaged one.
+func (sc *scanner) resync(b *block, off int) (events.Seq, bool) {
+	prefix := []byte("rollcall.")
+	var r record
+	for p, budget := off+1, searchBytes; budget > 0; p++ {
+		i := bytes.Index(b.data[min(p+headerSize, len(b.data)):], prefix)
+		if i < 0 {
+			return 0, false
+		}
+		p += i
+		if l, why := measure(b.data[p:]); why == "" && recordSeq(b.data[p:]) > sc.at {
+			budget -= l.size
+			if b.hash.parseAs(b.data[p:], l, &r) == "" && r.flags == 0 {
+				return r.seq, true
+			}
+		}
+	}
+	return 0, true // whatever there is, it is not said to be torn
+}
+
+// recordSeq returns the position in the header of a record, with its flags.
+func recordSeq(b []byte) events.Seq { return events.Seq(binary.LittleEndian.Uint64(b[4:])) }
