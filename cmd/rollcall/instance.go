@@ -67,8 +67,6 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 			err = errors.Join(err, in.stop())
 		}
 	}()
-	sweepKilled()
-	in.launch(giveBack)
 	if in.subjects, err = events.NewSubjects(o.cluster); err != nil {
 		return nil, err
 	}
@@ -96,13 +94,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	reached("log read")
-	c := controller.New(in.log, in.subjects, in.state)
-	switch {
-	case slices.Contains(o.controls, ownController):
-		in.launch(in.parts.run("controller", c.Run))
-	case len(o.controls) > 0: // what others leave behind is collected for all
-		in.launch(in.parts.run("controller", c.RunCollector))
-	}
+	in.decide()
 	admit, err := in.admission()
 	if err != nil {
 		return nil, err
@@ -127,8 +119,21 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	return in, in.register()
 }
 
+// decide starts the controller.
+func (in *instance) decide() {
+	c := controller.New(in.log, in.subjects, in.state)
+	switch names := in.options.controls; {
+	case slices.Contains(names, ownController):
+		in.launch(in.parts.run("controller", c.Run))
+	case len(names) > 0: // what others leave behind is collected for all
+		in.launch(in.parts.run("controller", c.RunCollector))
+	}
+}
+
 // connect starts the embedded server or reaches the one that is named.
 func (in *instance) connect(ctx context.Context, s *session) (err error) {
+	sweepKilled()
+	in.launch(giveBack)
 	o := in.options
 	if o.natsURL != "" {
 		if in.nc, err = dial(o.natsURL, o.natsCreds); err != nil {

@@ -264,6 +264,14 @@ func TestStrangersStarveNobody(t *testing.T) {
 	c, _ := newIll(t, func(c *Config) {
 		c.Connections = netlimit.Limits{Known: 8, Strangers: 4, Patience: time.Hour}
 	})
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	maps := c.as(t, "test").CoreV1().ConfigMaps("default")
+	open, err := maps.Watch(ctx, metav1.ListOptions{ResourceVersion: "0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer open.Stop()
 	var idle []net.Conn
 	for range 60 {
 		conn, err := net.Dial("tcp", c.server.config.Listener.Addr().String())
@@ -280,6 +288,17 @@ func TestStrangersStarveNobody(t *testing.T) {
 	}
 	if _, err := idle[0].Read(make([]byte, 1)); err == nil {
 		t.Error("the oldest idle connection is served")
+	}
+	if _, err := c.client.CoreV1().ConfigMaps("default").Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "late"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for late := false; !late; { // what was there comes first
+		e, ok := <-open.ResultChan()
+		if !ok {
+			t.Fatal("strangers have ended the watch of a client")
+		}
+		m, is := e.Object.(*corev1.ConfigMap)
+		late = is && m.Name == "late"
 	}
 	if a := c.ask(t, "/livez", ""); a.code != 200 || !a.last {
 		t.Errorf("/livez of a stranger: %d, ends the connection: %v", a.code, a.last)
