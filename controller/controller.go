@@ -208,7 +208,7 @@ func (c *Controller) wakeAt(k events.Key, t time.Time) {
 }
 
 func (c *Controller) write(ctx context.Context, d decided, w Write) error {
-	e, x, err := w.Event(c.subjects, d.now)
+	e, x, err := w.Event(c.subjects, time.Now())
 	if err != nil {
 		return err
 	}
@@ -235,6 +235,7 @@ func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e 
 func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect) (events.Seq, error) {
 	e.ID = ulid.Make()
 	for {
+		e.At = time.Now() // log time is told from it: it says when it was stored, not when it was first tried
 		seq, err := c.log.Append(ctx, x, e)
 		switch {
 		case err == nil:

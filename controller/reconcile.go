@@ -52,6 +52,7 @@ func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
 	}
 	r.forget()
 	r.status()
+	r.whole = true
 	return r.finish()
 }
 

@@ -21,7 +21,7 @@ import (
 // Result is what a reconcile wants to be appended, and when it wants to be
 // asked again.
 type Result struct {
-	Plan      *events.Plan // nil: no command is due
+	Plan      *events.Plan // nil: no command is due, and what holds the rollout is what the last one said
 	Writes    []Write      // revisions, and DaemonSets whose deletion is complete
 	Status    *Write       // nil: the status is as it should be
 	Waiting   []events.Wait
@@ -48,6 +48,7 @@ type decider struct {
 	creates     int       // how many more creates may be planned
 	createsFrom time.Time // when more may be; zero: when something happens
 	rollout     events.Budget
+	whole       bool              // all passes were made: what is held is all that is
 	due         []*projector.Cell // available by now, though no event has told so since
 	progress    time.Time         // when the last of them on a desired node became so
 	survey      projector.Survey
@@ -113,7 +114,7 @@ func (r *decider) finish() Result {
 			r.out.Held = append(r.out.Held, events.WaitCount{For: heldOrder[i], Nodes: n})
 		}
 	}
-	if len(r.cmds) > 0 {
+	if len(r.cmds) > 0 || r.whole && !slices.Equal(r.lasting(), r.d.Held) {
 		p := &events.Plan{DaemonSet: r.d.Key, UID: r.d.UID,
 			Basis: events.Basis{Seq: r.s.Seq(), Now: r.now}, Rollout: r.rollout,
 			Commands: r.cmds, Waiting: r.out.Waiting, Held: r.out.Held}
@@ -123,6 +124,17 @@ func (r *decider) finish() Result {
 		r.out.Plan = p
 	}
 	return r.out
+}
+
+// lasting returns what holds the rollout and does not pass by itself.
+func (r *decider) lasting() []events.Held {
+	var hs []events.Held
+	for _, h := range r.out.Held {
+		if h.For.Lasts() {
+			hs = append(hs, h.For)
+		}
+	}
+	return hs
 }
 
 func (r *decider) write(kind events.Kind, verb string, o metav1.Object, last events.Seq) {
@@ -135,10 +147,9 @@ func controllerRef(d *projector.DaemonSet) metav1.OwnerReference {
 }
 
 // Source is the source of the events that a controller appends.
-const Source = events.SourceController
+const Source = "controller"
 
-// Event returns w as an event to append, without an id, and its fence. now is
-// the time, in log time, at which it was decided.
+// Event returns w as an event to append, without an id, and its fence.
 func (w Write) Event(s events.Subjects, now time.Time) (events.Event, events.Expect, error) {
 	ref := events.RefFor(w.Kind, w.Object)
 	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source, At: now}

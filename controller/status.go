@@ -77,6 +77,7 @@ func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	r.condition(st, ConditionAvailable, enough, "MinimumNodesAvailable", "NodesUnavailable",
 		fmt.Sprintf("%d of %d nodes have an available pod", available, desired))
 
+	causes := r.causes()
 	done := available == desired && (updated == desired || r.holdsBack())
 	progress := d.Progress
 	if r.progress.After(progress) {
@@ -87,21 +88,27 @@ func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	switch {
 	case stalled:
 		r.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
-			fmt.Sprintf("no progress for %s", d.Settings.Deadline))
+			listed(fmt.Sprintf("no progress for %s", d.Settings.Deadline), causes))
 	case done:
-		r.condition(st, ConditionProgressing, true, "RolledOut", "", fmt.Sprintf("%d nodes are up to date", updated))
+		r.condition(st, ConditionProgressing, true, "RolledOut", "", listed(fmt.Sprintf("%d nodes are up to date", updated), causes))
+	case d.Settings.Paused:
+		r.condition(st, ConditionProgressing, true, "Paused", "",
+			listed(fmt.Sprintf("%d of %d nodes are up to date", updated, desired), append([]string{r.paused()}, causes...)))
 	default:
-		if !d.Settings.Paused {
-			r.requeueBy(deadline)
-		}
+		r.requeueBy(deadline)
 		r.condition(st, ConditionProgressing, true, "RollingOut", "",
-			fmt.Sprintf("%d of %d nodes are up to date", updated, desired))
+			listed(fmt.Sprintf("%d of %d nodes are up to date", updated, desired), causes))
 	}
 	message := ""
 	if stalled {
-		message = r.stalledOn()
+		message = listed(r.stalledOn(), causes)
 	}
 	r.condition(st, ConditionStalled, stalled, "ProgressDeadlineExceeded", "Progressing", message)
+}
+
+// listed appends what holds a rollout up to how it stands.
+func listed(how string, causes []string) string {
+	return strings.Join(append([]string{how}, causes...), "; ")
 }
 
 // holdsBack reports whether the old pods that are left are meant to stay: by

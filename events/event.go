@@ -80,10 +80,6 @@ const (
 	Overtaken         Type = "command.overtaken" // a command had nothing left to do
 )
 
-// SourceController is the source of what a controller appends. Its At is log
-// time as the controller counts it.
-const SourceController = "controller"
-
 // Verbs of object events.
 const (
 	VerbCreated = "created"

@@ -107,6 +107,18 @@ const (
 	HeldLimit       Held = "limit"       // MaxCommands, or slow start after a failure
 )
 
+// Lasts reports whether what is held back by h may stay so for long: somebody
+// wants it so, or pods of which nobody knows when they get ready use up the
+// budget. A plan is made when it begins and when it ends, though there may be
+// nothing to do.
+func (h Held) Lasts() bool {
+	switch h {
+	case HeldPaused, HeldCanary, HeldPartition, HeldBudget:
+		return true
+	}
+	return false
+}
+
 // Wait is one node that is held back.
 type Wait struct {
 	Node  string

@@ -88,6 +88,7 @@ const (
 	WorkSurplus              // delete all but one pod (surging: one a revision)
 	WorkHandover             // an old and a new pod live side by side
 	WorkAdopt                // ownerless pods match the selector
+	Unready                  // desired, with a live pod and none that is ready
 	OldBroken                // one old pod, not ready, on a node that should run one
 	OldYoung                 // one old pod, ready for less than minReadySeconds
 	OldReady                 // one old pod, available
@@ -216,6 +217,7 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return d.Forfeits(c, p) }))
 		return k
 	}
+	add(Unready, c.Place == Run && s.Live() > 0 && !k.ready)
 	add(WorkTerminal, slices.ContainsFunc(s.Dead, func(p *Pod) bool { return p.OwnerUID == d.UID }))
 	surplus := s.Live() > 1
 	if d.Surge {

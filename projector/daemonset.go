@@ -65,6 +65,8 @@ type DaemonSet struct {
 	RefusedAt time.Time      // when the last create was refused
 	SlowStart int            // at most so many creates under way; 0: no limit
 	Progress  time.Time      // log time of the last progress of its rollout
+	Paused    Pause          // zero: it is not
+	Held      []events.Held  // what its last plan said holds it, of what does not pass by itself
 	RateFrom  time.Time      // when the present second of creates began
 	RateUsed  int
 
@@ -84,6 +86,12 @@ type DaemonSet struct {
 	canary    labels.Selector // nil: every node
 	raw       []byte          // spec bytes that placement and selector were made from
 	survey    Survey
+}
+
+// Pause says who paused a DaemonSet, as far as the log knows, and when.
+type Pause struct {
+	At time.Time
+	By string
 }
 
 // Counts are the counters of a DaemonSet's cells. What depends on the present

@@ -17,9 +17,11 @@ import (
 // pass over the same.
 func Fold(s *State, e events.Event) events.Event {
 	s.advance(e.Seq, e.Raw)
-	s.clock.tick(e)
-	s.ripen()
 	e = s.screen.Take(e)
+	if _, bad := e.Body.(events.Unreadable); !bad {
+		s.clock.tick(&e)
+		s.ripen()
+	}
 	if err := s.foldBody(e); err != nil {
 		e.Body = events.Unreadable{Code: "E-EVT-OBJECT", Why: err.Error(), Ref: events.RefOf(e)}
 	}

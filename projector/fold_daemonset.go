@@ -2,6 +2,7 @@ package projector
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -40,11 +41,14 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 		d = nil
 	}
 	if d == nil {
-		s.addDaemonSet(newDaemonSet(o.Key, o.UID), ds, e.Seq, spec)
+		d = newDaemonSet(o.Key, o.UID)
+		s.addDaemonSet(d, ds, e.Seq, spec)
+		d.pause(e)
 		return nil
 	}
 	digest, selector, deleting := d.Digest, d.Selector, d.Deleting()
 	cells, places := d.load(ds, e.Seq, spec)
+	d.pause(e)
 	if cells {
 		if d.Digest != digest {
 			d.setRevisions(d.revisions)
@@ -61,6 +65,16 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 	}
 	s.mark(d)
 	return nil
+}
+
+// pause notes who paused d, if the event did.
+func (d *DaemonSet) pause(e events.Event) {
+	switch paused := d.Settings.Paused; {
+	case !paused:
+		d.Paused = Pause{}
+	case d.Paused.At.IsZero():
+		d.Paused = Pause{e.Stored, cmp.Or(e.Actor, e.Manager, e.Source)}
+	}
 }
 
 // decodeDaemonSet decodes a DaemonSet and returns the bytes of its spec. Most

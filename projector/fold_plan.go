@@ -39,6 +39,12 @@ func (s *State) foldPlan(e events.Event, p *events.Plan) {
 		}
 		s.recount(d, cell)
 	}
+	d.Held = d.Held[:0]
+	for _, h := range p.Held {
+		if h.For.Lasts() {
+			d.Held = append(d.Held, h.For)
+		}
+	}
 	if p.Basis.Now.Sub(d.RateFrom) >= time.Second {
 		d.RateFrom, d.RateUsed = p.Basis.Now, 0
 	}

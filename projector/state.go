@@ -89,6 +89,7 @@ type pendingRef struct {
 func New(log string) *State {
 	return &State{
 		position: Position{Log: log}, hash: sha256.New(), screen: events.NewScreen(),
+		clock: clock{sources: map[string]time.Duration{}},
 		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		buried:    map[types.UID]*DaemonSet{},

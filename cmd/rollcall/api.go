@@ -23,8 +23,10 @@ type apiOptions struct {
 	kubeconfig string
 	merge      bool
 	verbosity  int
+	watches    int // that may be open at once; 0: as memory allows
 
 	address apiAddress
+	sticks  bool // the port is that of the run before, if it is free
 	targets kubeconfigs
 }
 
@@ -33,6 +35,7 @@ func addAPIFlags(c *cobra.Command, o *apiOptions) {
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the Kubernetes API, with TLS and a token; none: it is not served")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that tells kubectl how to reach it (default: one beside the data)")
 	f.BoolVar(&o.merge, "merge-kubeconfig", false, "add it to --kubeconfig, $KUBECONFIG or ~/.kube/config instead, as the current context")
+	f.IntVar(&o.watches, "max-watches", 0, "watches and followed logs that may be open at once (default: an eighth of memory, at 512 KiB each)")
 	f.IntVar(&o.verbosity, "v", -1, "show the log of Kubernetes' libraries on standard error, at this level (default: not)")
 }
 
@@ -47,6 +50,14 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 			return err
 		}
 	}
+	if given("max-watches") {
+		if err := within("max-watches", int64(o.watches), 1, maxWatches); err != nil {
+			return err
+		}
+	} else {
+		o.watches = watchLimit(memoryThere())
+	}
+	o.sticks = !given("listen")
 	if o.address.none() {
 		for _, f := range []string{"kubeconfig", "merge-kubeconfig"} {
 			if given(f) {
@@ -66,10 +77,14 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 	return o.address.probe()
 }
 
+// maxWatches is the greatest bound that --max-watches takes.
+const maxWatches = 1_000_000
+
 // served is a Kubernetes API that answers.
 type served struct {
 	url        string
 	also       string // where else
+	exposed    string // the token that keeps other machines off; empty: they cannot reach it
 	context    string
 	kubeconfig string
 	merged     string // the kubeconfig that has got the context, if one has
@@ -87,7 +102,7 @@ func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err e
 	if err != nil {
 		return nil, err
 	}
-	l, err := o.address.listen()
+	l, err := o.listener(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -100,11 +115,15 @@ func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err e
 	if o.address.everywhere() {
 		a.also = " and every other address of this machine"
 	}
+	if !o.address.loopback() {
+		a.exposed = filepath.Join(dir, tokenFile)
+	}
 	a.kubeconfig, err = o.targets.write(dir, access{name: a.context, url: a.url, ca: cred.ca, token: cred.token})
 	if err != nil {
 		return nil, err
 	}
 	c.Listener, c.Cert, c.Key, c.CA, c.Token = l, cred.cert, cred.key, cred.ca, cred.token
+	c.Connections, c.MaxWatches = connectionLimits(), o.watches
 	if a.server, err = apiserver.New(c); err != nil {
 		return nil, fmt.Errorf("prepare the Kubernetes API: %w", err)
 	}
@@ -114,6 +133,9 @@ func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err e
 // lines are what a banner says of the API.
 func (a *served) lines() string {
 	text := fmt.Sprintf("  API      %s%s  kubeconfig in %s\n", a.url, a.also, a.kubeconfig)
+	if a.exposed != "" {
+		text += fmt.Sprintf("  Warning  other machines can reach the API: whoever has the token in %s may do everything\n", a.exposed)
+	}
 	if a.merged != "" {
 		text += fmt.Sprintf("  Context  %s, merged into %s as the current one\n", a.context, a.merged)
 	}
@@ -139,6 +161,7 @@ func (in *instance) serve(ctx context.Context, s *session) (err error) {
 	if in.api, err = o.api.open(in.dir, o.cluster, c); err != nil {
 		return err
 	}
+	reached("API made")
 	in.launch(in.api.server.Run)
 	select {
 	case <-in.api.server.Ready():
@@ -155,7 +178,7 @@ func (in *instance) apiDir() (string, error) {
 	if in.server != nil {
 		return in.server.Dir(), nil
 	}
-	dir, err := os.MkdirTemp("", "rollcall-")
+	dir, err := makeTemp()
 	if err != nil {
 		return "", fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}

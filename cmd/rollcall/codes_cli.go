@@ -2,9 +2,18 @@ package main
 
 // cliCodes are those of the command line.
 var cliCodes = []codeText{
+	{"E-API-BEHIND", "what is shown is behind the log",
+		"The log has events that the API does not show yet, for seconds: the machine is too busy, or the fold has stopped",
+		"Give the process time or processors; if the number grows, read the log of the process and start it again"},
+	{"E-API-PART", "a part of the instance has ended",
+		"The executor or the controller has come to its end while the instance goes on",
+		"Start the instance again: it goes on from its log"},
 	{"E-API-READONLY", "the past cannot be changed",
 		"Something was written to the API of rollcall open, which shows a cluster as it was",
 		"Write to the cluster itself: that of rollcall up"},
+	{"E-API-START", "the Kubernetes API cannot begin",
+		"The namespaces and priority classes that every cluster has could not be written",
+		"See whether the log can be written, and start again"},
 	{"E-CLI-API", "the instance serves no Kubernetes API",
 		"rollcall kubectl found the instance, and no kubeconfig of it: it runs with --listen none, or it has stopped",
 		"Start rollcall up without --listen none, or name another cluster with --kubeconfig"},

@@ -44,6 +44,7 @@ type instance struct {
 	feed     *apiserver.Feed // what the API serves
 	gate     *gate.Gate
 	api      *served        // nil: it is not
+	parts    parts          // that must run
 	stops    []func() error // in the order of starting
 	failure  chan error     // the first part that ended by itself says why
 }
@@ -66,6 +67,8 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 			err = errors.Join(err, in.stop())
 		}
 	}()
+	sweepKilled()
+	in.launch(giveBack)
 	if in.subjects, err = events.NewSubjects(o.cluster); err != nil {
 		return nil, err
 	}
@@ -74,6 +77,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err := in.connect(ctx, s); err != nil {
 		return nil, err
 	}
+	reached("connected")
 	log, err := stream.Open(ctx, in.nc, in.subjects, in.streamOptions(s))
 	if err != nil {
 		return nil, err
@@ -86,16 +90,18 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	done()
+	reached("log opened")
 	s.warnOfNATS(ctx, in)
 	if err := in.project(ctx, s, v); err != nil {
 		return nil, err
 	}
+	reached("log read")
 	c := controller.New(in.log, in.subjects, in.state)
 	switch {
 	case slices.Contains(o.controls, ownController):
-		in.launch(c.Run)
+		in.launch(in.parts.run("controller", c.Run))
 	case len(o.controls) > 0: // what others leave behind is collected for all
-		in.launch(c.RunCollector)
+		in.launch(in.parts.run("controller", c.RunCollector))
 	}
 	admit, err := in.admission()
 	if err != nil {
@@ -103,18 +109,20 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	}
 	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
 	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
-	in.launch(func(ctx context.Context) error {
+	in.launch(in.parts.run("executor", func(ctx context.Context) error {
 		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
-	})
+	}))
 	in.gate = gate.New(in.log, in.subjects, gateStore{in.state}, time.Now, ulid.Make, newUID)
 	service, err := gate.Serve(context.WithoutCancel(ctx), in.nc, in.gate)
 	if err != nil {
 		return nil, err
 	}
 	in.stops = append(in.stops, service.Stop)
+	reached("gate open")
 	if err := in.serve(ctx, s); err != nil {
 		return nil, err
 	}
+	reached("API open")
 	in.control()
 	return in, in.register()
 }
@@ -176,7 +184,7 @@ func otherCluster(dir, has, asked string) error {
 
 // project starts the projector and waits until it has read the log.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
-	o := projector.Options{Follow: []func(events.Event){v.follow}}
+	o := projector.Options{Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if !in.options.api.address.none() {
 		in.feed = apiserver.NewFeed()
 		o.Follow = append(o.Follow, in.feed.Follow)

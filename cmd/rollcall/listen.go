@@ -52,6 +52,9 @@ func (a apiAddress) everywhere() bool {
 	return a.host == "" || net.ParseIP(a.host).IsUnspecified()
 }
 
+// loopback reports whether only this machine can reach it.
+func (a apiAddress) loopback() bool { return a.host != "" && net.ParseIP(a.host).IsLoopback() }
+
 // hosts are the names and addresses that clients reach the server by.
 func (a apiAddress) hosts() ([]string, error) {
 	hosts := []string{"localhost", "127.0.0.1", "::1", "kubernetes.default.svc"}

@@ -52,40 +52,42 @@ func (o upOptions) natsNames() []string { return append([]string{natsName(actor(
 // natsUser is who a client of a server is at the gate: the user of the URL, else
 // who runs it. Only a server with permissions can hold it to that.
 func natsUser(urls string) string {
-	first, _, _ := strings.Cut(urls, ",")
-	if u, err := url.Parse(strings.TrimSpace(first)); err == nil && u.User != nil {
-		if _, hasPassword := u.User.Password(); hasPassword { // without one it is a token
-			return natsName(u.User.Username())
-		}
+	if name := urlUser(urls); name != "" {
+		return natsName(name)
 	}
 	return natsName(actor())
 }
 
-// dial connects to NATS servers that are somebody else's.
+// urlUser returns the user of the first address, or "". One without a password
+// is a token.
+func urlUser(urls string) string {
+	first, _, _ := strings.Cut(urls, ",")
+	u, err := url.Parse(strings.TrimSpace(first))
+	if err != nil || u.User == nil {
+		return ""
+	}
+	if _, has := u.User.Password(); !has {
+		return ""
+	}
+	return u.User.Username()
+}
+
+// dial connects to NATS servers that are somebody else's. A user of the URL
+// takes answers where no other one need be able to listen.
 func dial(urls, creds string) (*nats.Conn, error) {
 	opts := []nats.Option{nats.Name("rollcall")}
 	if creds != "" {
 		opts = append(opts, nats.UserCredentials(creds))
 	}
+	if urlUser(urls) != "" {
+		opts = append(opts, nats.CustomInboxPrefix(natsd.Inbox(natsUser(urls))))
+	}
 	nc, err := stream.Dial(urls, opts...)
 	if err == nil {
 		return nc, nil
 	}
-	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: redacted(urls), Why: err.Error(),
+	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: withoutUser(urls), Why: err.Error(),
 		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
-}
-
-// redacted returns addresses without their passwords and tokens.
-func redacted(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, a := range list {
-		u, err := url.Parse(strings.TrimSpace(a))
-		if err != nil {
-			return "--nats-url"
-		}
-		list[i] = u.Redacted()
-	}
-	return strings.Join(list, ",")
 }
 
 // streamOptions are those of the log of an instance.
@@ -129,7 +131,7 @@ const probeTime = 2 * time.Second
 // anybodyWrites reports whether a connection without credentials may write the
 // log. What it publishes can never be stored: it expects a position that no log has.
 func anybodyWrites(ctx context.Context, urls string, subjects events.Subjects) bool {
-	nc, err := nats.Connect(withoutUsers(urls), nats.Name("rollcall, without credentials"), nats.Timeout(probeTime), nats.NoReconnect(),
+	nc, err := nats.Connect(withoutUser(urls), nats.Name("rollcall, without credentials"), nats.Timeout(probeTime), nats.NoReconnect(),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}))
 	if err != nil {
 		return false
@@ -147,17 +149,6 @@ func anybodyWrites(ctx context.Context, urls string, subjects events.Subjects) b
 		Error *jetstream.APIError `json:"error"`
 	}
 	return json.Unmarshal(answer.Data, &ack) == nil && ack.Error != nil && ack.Error.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
-}
-
-func withoutUsers(urls string) string {
-	list := strings.Split(urls, ",")
-	for i, a := range list {
-		if u, err := url.Parse(strings.TrimSpace(a)); err == nil {
-			u.User = nil
-			list[i] = u.String()
-		}
-	}
-	return strings.Join(list, ",")
 }
 
 // farPosition is how far a log on somebody else's server was read from here.
@@ -178,7 +169,7 @@ func farPath(urls, cluster string) (string, error) {
 		}
 		dir = filepath.Join(home, ".local", "state")
 	}
-	list := strings.Split(withoutUsers(urls), ",")
+	list := strings.Split(withoutUser(urls), ",")
 	slices.Sort(list)
 	sum := sha256.Sum256([]byte(strings.Join(list, ",")))
 	return filepath.Join(dir, "rollcall", "positions", cluster+"-"+hex.EncodeToString(sum[:6])+".json"), nil

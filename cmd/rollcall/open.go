@@ -144,7 +144,7 @@ func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.F
 	if err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp("", "rollcall-")
+	dir, err := makeTemp()
 	if err != nil {
 		return fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}

@@ -3,10 +3,10 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/clientcmd"
@@ -54,14 +54,22 @@ func (o origin) absolute() origin {
 	return o
 }
 
-// withoutUser returns a URL without a name and a password in it.
-func withoutUser(address string) string {
-	u, err := url.Parse(address)
-	if err != nil || u.User == nil {
-		return address
+// withoutUser returns URLs, with commas between them, without a name, a password
+// or a token in them.
+func withoutUser(urls string) string {
+	list := strings.Split(urls, ",")
+	for i, a := range list {
+		a = strings.TrimSpace(a)
+		if at := strings.LastIndex(a, "@"); at >= 0 {
+			scheme, _, found := strings.Cut(a, "://")
+			if !found {
+				scheme = "nats"
+			}
+			a = scheme + "://" + a[at+1:]
+		}
+		list[i] = a
 	}
-	u.User = nil
-	return u.String()
+	return strings.Join(list, ",")
 }
 
 // object is what a kubeconfig can hold.

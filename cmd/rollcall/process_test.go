@@ -18,6 +18,7 @@ import (
 // TestMain lets the test binary be the program: called as rollcall, or as
 // kubectl, it is.
 func TestMain(m *testing.M) {
+	stopAt(os.Getenv(stopEnv))
 	testscript.Main(m, map[string]func(){"rollcall": main, kubectlName: main})
 }
 
@@ -42,8 +43,13 @@ func startProcess(dir string, env []string, args ...string) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.Command(self), done: make(chan struct{}), changed: make(chan struct{})}
-	p.cmd.Args = append([]string{"rollcall"}, args...)
+	return startCommand(dir, env, append([]string{"rollcall"}, args...), self)
+}
+
+// startCommand runs a program, which is its first argument or at path.
+func startCommand(dir string, env, args []string, path ...string) (*process, error) {
+	p := &process{cmd: exec.Command(append(path, args[0])[0]), done: make(chan struct{}), changed: make(chan struct{})}
+	p.cmd.Args = args
 	p.cmd.Dir, p.cmd.Env = dir, env
 	p.cmd.Stdout, p.cmd.Stderr = p, p
 	if err := p.cmd.Start(); err != nil {

@@ -170,7 +170,7 @@ func forgetCredentials(dir string) {
 	if dir == "" {
 		return
 	}
-	for _, name := range []string{kubeconfigFile, tokenFile, caFile, servingFile} {
+	for _, name := range []string{kubeconfigFile, tokenFile, caFile, servingFile, addressFile, tempLock} {
 		_ = os.Remove(filepath.Join(dir, name))
 	}
 	_ = os.Remove(dir) // if something else is in it, it stays

@@ -26,7 +26,8 @@ func (s *session) rolloutStatus() *cobra.Command {
 	var namespace string
 	var watch bool
 	var timeout time.Duration
-	c := &cobra.Command{Use: "status ds/NAME", Short: "Follow a rollout to its end", Args: takes(1, 1)}
+	c := &cobra.Command{Use: "status ds/NAME", Short: "Follow a rollout to its end", Args: takes(1, 1),
+		Long: "status follows a rollout to its end and says what it waits for. It exits 3 when\nthe rollout is stalled: when nothing has moved for the progress deadline."}
 	t := addTarget(c)
 	addNamespace(c, &namespace)
 	c.Flags().BoolVarP(&watch, "watch", "w", true, "go on until the rollout is done")
@@ -70,13 +71,9 @@ func (s *session) followRollout(ctx context.Context, a *archive, key events.Key,
 	if err != nil {
 		return err
 	}
-	last, done, err := story.RolloutStatus(ds)
-	if err != nil {
+	last, done, err := s.tellRollout(ds, "")
+	if err != nil || done || !watch {
 		return err
-	}
-	s.out.printf("%s\n", last)
-	if done || !watch {
-		return nil
 	}
 	if err := a.wait("--watch"); err != nil {
 		return err
@@ -97,19 +94,31 @@ func (s *session) followRollout(ctx context.Context, a *archive, key events.Key,
 			if err := b.Decode(&ds); err != nil {
 				return err
 			}
-			text, done, err := story.RolloutStatus(&ds)
-			if err != nil {
+			if last, done, err = s.tellRollout(&ds, last); err != nil || done {
 				return err
-			}
-			if text != last {
-				s.out.printf("%s\n", text)
-			}
-			if last = text; done {
-				return nil
 			}
 		}
 	}
 	return nil
+}
+
+// tellRollout prints how a rollout stands and what it waits for, if that is not
+// what was said last, and returns it. A rollout that is stalled is an error.
+func (s *session) tellRollout(ds *appsv1.DaemonSet, last string) (text string, done bool, err error) {
+	text, done, err = story.RolloutStatus(ds)
+	if err != nil {
+		return "", false, err
+	}
+	if cause := story.RolloutCause(ds); cause != "" && !done {
+		text += "\n  " + cause
+	}
+	if text != last {
+		s.out.printf("%s\n", text)
+	}
+	if !done && story.Stalled(ds) != "" {
+		return text, false, story.ErrRolloutStalled(ds)
+	}
+	return text, done, nil
 }
 
 // daemonSet returns a DaemonSet of the state, or says which there are.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -203,6 +202,7 @@ func (o *upOptions) checkLimits(given func(string) bool) error {
 // anything is started.
 func (s *session) up(ctx context.Context, o upOptions) error {
 	began := time.Now()
+	reached("begun")
 	files, err := s.readManifests(ctx, o.files, o.namespace)
 	if err != nil {
 		return err
@@ -211,9 +211,10 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 		return err
 	}
 	v := newViewer(s.out)
+	signalled := ctx
 	in, err := startInstance(ctx, s, o, v)
 	if err != nil {
-		return stopped(o, err)
+		return stopped(o, interrupted(signalled, err))
 	}
 	ctx, failed := context.WithCancelCause(ctx)
 	defer failed(nil)
@@ -231,12 +232,9 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	if err == nil {
 		s.printSummary(in, v, began)
 	}
-	err = in.keep(stopped(o, err))
+	err = in.keep(stopped(o, interrupted(signalled, err)))
 	return errors.Join(err, in.stop(), s.farewell(in))
 }
-
-// startTime is after how long a small cluster has started and rolled out.
-const startTime = 5 * time.Second
 
 // partError is why a part of an instance has ended by itself.
 type partError struct{ error }
@@ -252,6 +250,7 @@ func stopped(o upOptions, err error) error {
 // work founds the cluster, applies the manifests and watches.
 func (s *session) work(ctx context.Context, in *instance, o upOptions, files []file, v *viewer) error {
 	s.banner(in)
+	reached("banner")
 	if err := s.found(ctx, in, o); err != nil {
 		return err
 	}
@@ -267,9 +266,8 @@ func (s *session) work(ctx context.Context, in *instance, o upOptions, files []f
 	}
 	if in.api != nil {
 		s.out.printf("%s\n", exportLine(in.api.kubeconfig))
-		// Half of what the start of an API server takes is never used again.
-		defer time.AfterFunc(startTime, debug.FreeOSMemory).Stop()
 	}
+	reached("working")
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	shown := make(chan struct{})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -40,7 +41,7 @@ type viewer struct {
 	wake    chan struct{}
 
 	tail  []string // on a terminal
-	drawn int      // lines of the last picture
+	drawn []string // the last picture
 }
 
 func newViewer(out *output) *viewer {
@@ -203,15 +204,27 @@ func (v *viewer) draw(in *instance) {
 	v.tail = v.tail[max(0, len(v.tail)-maxTail):]
 	lines := v.picture(in, height-1)
 	var b strings.Builder
-	if v.drawn > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\r", v.drawn)
+	if rows := min(rowsOf(v.drawn, width), height-1); rows > 0 {
+		fmt.Fprintf(&b, "\x1b[%dA\r", rows)
 	}
+	v.drawn = v.drawn[:0]
 	for _, line := range lines {
-		b.WriteString(fit(line, width-1) + "\x1b[K\n")
+		line = fit(line, width-1)
+		v.drawn = append(v.drawn, line)
+		b.WriteString(line + "\x1b[K\n")
 	}
 	b.WriteString("\x1b[J")
-	v.drawn = len(lines)
 	v.out.printf("%s", b.String())
+}
+
+// rowsOf returns how many rows lines take on a terminal of a width: one that was
+// made narrower since they were written has wrapped them.
+func rowsOf(lines []string, width int) int {
+	rows := 0
+	for _, line := range lines {
+		rows += max(1, (utf8.RuneCountInString(line)+width-1)/width)
+	}
+	return rows
 }
 
 // picture returns a line for each DaemonSet and under them the last changes, at

@@ -15,18 +15,19 @@ import (
 
 // books are what the oracle keeps of a log up to a position.
 type books struct {
-	seq   events.Seq
-	now   time.Time
-	nodes map[string]*corev1.Node
-	pods  map[events.Key]*podBook
-	keys  []events.Key           // of pods, in order
-	sets  map[types.UID]*setBook // also deleted ones
-	named map[events.Key]*setBook
-	revs  map[events.Key]*revisionBook
-	cmds  map[events.Cause]*commandBook
-	open  []*commandBook // not answered, by cause
-	made  map[types.UID]events.Cause
-	takes map[events.Cause]int // commands of judged plans that take an available pod, with the budget
+	seq     events.Seq
+	now     time.Time
+	planned time.Time // the latest time at which a plan was decided: log time may stand still after that
+	nodes   map[string]*corev1.Node
+	pods    map[events.Key]*podBook
+	keys    []events.Key           // of pods, in order
+	sets    map[types.UID]*setBook // also deleted ones
+	named   map[events.Key]*setBook
+	revs    map[events.Key]*revisionBook
+	cmds    map[events.Cause]*commandBook
+	open    []*commandBook // not answered, by cause
+	made    map[types.UID]events.Cause
+	takes   map[events.Cause]int // commands of judged plans that take an available pod, with the budget
 }
 
 type podBook struct {
@@ -80,7 +81,7 @@ func newBooks() *books {
 }
 
 func (b *books) take(e entry) {
-	b.seq, b.now = e.Seq, e.Stored
+	b.seq, b.now = e.Seq, e.time
 	switch o := e.Body.(type) {
 	case events.Object:
 		b.takeObject(e, o)
@@ -89,8 +90,8 @@ func (b *books) take(e entry) {
 	case *events.Plan:
 		b.takePlan(e, o)
 	case events.Outcome:
-		if e.Type == events.Failed && o.Command.Do == events.CreatePod && b.sets[o.UID] != nil {
-			b.sets[o.UID].failed(cellKey{o.Command.Node, o.Command.NodeUID}, e.Stored)
+		if o.Command.Do == events.CreatePod && b.sets[o.UID] != nil { // refused or overtaken
+			b.sets[o.UID].failed(cellKey{o.Command.Node, o.Command.NodeUID}, e.time)
 		}
 	}
 	if c := b.cmds[e.Cause]; c != nil {
@@ -103,6 +104,7 @@ func (b *books) takeObject(e entry, ref events.Object) {
 	switch o := e.object.(type) {
 	case *corev1.Node:
 		b.nodes[o.Name] = o
+		b.excuse(o)
 		for _, k := range b.keys {
 			if p := b.pods[k]; p.cell == (cellKey{node: o.Name}) {
 				p.cell.uid = o.UID
@@ -152,13 +154,13 @@ func (b *books) takePod(e entry, k events.Key, o *corev1.Pod) {
 		p.genuine = false
 	}
 	if isReady(o) {
-		p.since = e.Stored
+		p.since = e.time
 		if was != nil && isReady(was.Pod) && o.Status.Conditions[0].LastTransitionTime.Equal(&was.Status.Conditions[0].LastTransitionTime) {
 			p.since = was.since
 		}
 	}
 	if s := b.sets[p.owner]; s != nil && was != nil && finished(o) && !finished(was.Pod) && !was.since.IsZero() &&
-		e.Stored.Sub(was.since) >= 10*time.Minute {
+		e.time.Sub(was.since) >= 10*time.Minute {
 		delete(s.fails, p.cell)
 	}
 	if i, found := slices.BinarySearchFunc(b.keys, k, events.Key.Compare); !found {
@@ -187,6 +189,7 @@ func (b *books) takeGone(o events.Gone) {
 }
 
 func (b *books) takePlan(e entry, p *events.Plan) {
+	b.planned = later(b.planned, p.Basis.Now)
 	s := b.sets[p.UID]
 	failed := map[cellKey]bool{}
 	for i, c := range p.Commands {

@@ -31,6 +31,8 @@ const (
 	faultSettings
 	faultStrategy
 	faultBadImage
+	faultClock // the log's clock is put back, or its leader is behind for a while
+	faultForge // somebody else writes the log: copies, and what cannot be
 	faultKinds
 )
 

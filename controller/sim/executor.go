@@ -21,7 +21,7 @@ type executor struct {
 	view *view
 }
 
-func newExecutor(h *History, id int) *executor { return &executor{h: h, id: id, view: newView()} }
+func newExecutor(h *History, id int) *executor { return &executor{h: h, id: id, view: newScreened()} }
 
 // read takes over all records but the last few.
 func (x *executor) read(but int) {
@@ -38,7 +38,7 @@ func (x *executor) turn(n int) {
 		lag = h.order.IntN(12)
 	}
 	if h.cfg.has(faultRestart) && h.order.IntN(60) == 0 {
-		x.view = newView()
+		x.view = newScreened()
 	}
 	x.read(lag)
 	if h.cfg.has(faultLate) && h.order.IntN(4) == 0 {

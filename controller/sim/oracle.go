@@ -61,14 +61,23 @@ func (h *History) audit() *Violation {
 // decideAgain decides every plan again and looks at what was never answered.
 func (h *History) decideAgain(b *books) *Violation {
 	again, err := replay.Verify(context.Background(), h.log)
-	switch diff := again.First(); {
-	case err != nil:
+	if err != nil {
 		return violation("L4", h.last(), "verify: %v", err)
-	case diff != nil:
-		return violation("L4", diff.Seq, "decided again: %v", diff)
-	case again.Quarantined > 0:
-		q := again.Passed[0]
-		return violation("L11", q.Seq, "nothing of it is forged, and it is quarantined: %s: %s", q.Code, q.Why)
+	}
+	found := again.Quarantined
+	for _, d := range again.Differences {
+		if d.Quarantined == nil || !h.entries[d.Seq-1].forged {
+			return violation("L4", d.Seq, "decided again: %v", d)
+		}
+		found++
+	}
+	for _, q := range again.Passed {
+		if !h.entries[q.Seq-1].forged {
+			return violation("L11", q.Seq, "nothing of it is forged, and it is quarantined: %s: %s", q.Code, q.Why)
+		}
+	}
+	if forged := h.forgedUpTo(h.last()); found != forged {
+		return violation("L11", h.last(), "%d events are forged, verify found %d", forged, found)
 	}
 	for _, c := range b.open {
 		if h.broken == nil {

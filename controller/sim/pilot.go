@@ -20,9 +20,10 @@ type pilot struct {
 	id     int
 	state  *projector.State
 	todo   map[events.Key]bool
-	due    map[events.Key]time.Time
+	due    map[events.Key]time.Time // in log time
 	after  map[events.Key]events.Seq
-	status map[events.Key]time.Time
+	status map[events.Key]time.Time // in real time
+	folded time.Time                // when the last event was, in real time
 	asleep time.Time
 	lag    int
 	out    *outgoing
@@ -54,7 +55,10 @@ func (p *pilot) restart() {
 func (p *pilot) read(n, but int) {
 	h := p.h
 	for ; n > 0 && int(p.state.Seq()) < len(h.entries)-but; n-- {
-		projector.Fold(p.state, h.entries[p.state.Seq()].Event)
+		was := p.state.Time()
+		projector.Fold(p.state, h.entries[p.state.Seq()].read)
+		p.folded = h.now
+		h.checkTime(was, p.state)
 		if h.checkAll {
 			h.check(p.state)
 		}
@@ -98,11 +102,12 @@ func (p *pilot) act(n int) bool {
 	before := h.last()
 	if o := p.out; o != nil {
 		p.out = nil
+		o.event.At = p.h.now
 		p.append(*o)
 		return h.last() > before
 	}
 	for _, k := range sortedKeys(p.due, events.Key.Compare) {
-		if !p.due[k].After(h.now) {
+		if !p.due[k].After(p.clock()) {
 			p.todo[k] = true
 			delete(p.due, k)
 		}
@@ -120,8 +125,14 @@ func (p *pilot) act(n int) bool {
 	return h.last() > before
 }
 
-// clock is the controller's own, which may be ahead.
-func (p *pilot) clock() time.Time { return p.h.now.Add(p.h.ahead(p.id)) }
+// clock is log time as the controller counts it: that of the last event, and
+// what has passed since it was folded. It may be ahead.
+func (p *pilot) clock() time.Time {
+	if p.state.Seq() == 0 {
+		return p.h.now
+	}
+	return p.state.Time().Add(p.h.now.Sub(p.folded) + p.h.ahead(p.id))
+}
 
 // ahead is by how much a controller's clock is ahead of the world's.
 func (h *History) ahead(controller int) time.Duration {
@@ -142,7 +153,7 @@ func (p *pilot) step(k events.Key) {
 	}
 	if res.Plan != nil {
 		e, x := controller.PlanEvent(res.Plan, h.subjects, fence)
-		if e.ID = h.id(); !p.append(outgoing{k, p.state.Seq(), x, e}) {
+		if e.ID, e.At = h.id(), p.h.now; !p.append(outgoing{k, p.state.Seq(), x, e}) {
 			return
 		}
 	}
@@ -154,8 +165,8 @@ func (p *pilot) step(k events.Key) {
 	if res.Status == nil {
 		return
 	}
-	if next := p.status[k].Add(statusInterval); h.now.Before(next) {
-		p.wakeAt(k, next)
+	if wait := p.status[k].Add(statusInterval).Sub(h.now); wait > 0 {
+		p.wakeAt(k, p.clock().Add(wait))
 		return
 	}
 	p.status[k] = h.now

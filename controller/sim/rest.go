@@ -50,6 +50,7 @@ func later(a, b time.Time) time.Time {
 // heal ends all trouble: nodes are found, pods end, images work.
 func (h *History) heal() {
 	h.calm = true
+	h.trouble.leave(h)
 	h.kubelets.quota = time.Time{}
 	for _, name := range sortedKeys(h.tip.nodes, strings.Compare) {
 		if was := h.tip.nodes[name]; down(was.object) {
@@ -79,7 +80,7 @@ func (h *History) heal() {
 		if i, found := h.kubelets.find(k); found {
 			h.kubelets.tasks = append(h.kubelets.tasks[:i], h.kubelets.tasks[i+1:]...)
 		}
-		h.kubelets.heard(h, h.entries[h.tip.pods[k].seq-1])
+		h.kubelets.heard(h, h.entries[h.tip.pods[k].told-1])
 	}
 	for _, p := range h.pilots {
 		p.lag, p.asleep = 0, time.Time{}
@@ -167,7 +168,11 @@ func (h *History) busy() bool {
 func (h *History) nextDue() time.Time {
 	next := h.kubelets.due(h)
 	for _, p := range h.pilots {
-		if t := p.nextDue(); !t.IsZero() && (next.IsZero() || t.Before(next)) {
+		due := p.nextDue()
+		if due.IsZero() {
+			continue
+		}
+		if t := h.now.Add(due.Sub(p.clock())); next.IsZero() || t.Before(next) {
 			next = t
 		}
 	}

@@ -37,6 +37,10 @@ const (
 	seenDuplicate
 	seenDeletedWhileCreating
 	seenCanary
+	seenClockBack
+	seenLeaderBehind
+	seenForgedPlan
+	seenForgedFact
 	sightings
 )
 
@@ -47,7 +51,8 @@ var sightingNames = [sightings]string{"crash between append and ack", "restart",
 	"create refused", "stuck terminating", "held by back-off", "pod adopted", "pod released", "held by a predecessor",
 	"held by a partition", "held by a pause", "duplicate deleted",
 	"DaemonSet deleted while its pods are being made",
-	"held because no canary"}
+	"held because no canary", "the log's clock put back", "a leader whose clock is behind",
+	"a plan copied", "a fact copied, or one that cannot be"}
 
 func (s Sighting) String() string { return sightingNames[s] }
 
@@ -163,7 +168,7 @@ func (r Result) PrintUntil(seq events.Seq, n int) string {
 
 func describe(e entry) string {
 	ref := events.RefOf(e.Event)
-	head := fmt.Sprintf("#%-4d %9.3fs %-24s %s", e.Seq, e.Stored.Sub(epoch).Seconds(), e.Type, ref.Key.Name)
+	head := fmt.Sprintf("#%-4d %9.3fs %-24s %s", e.Seq, e.real.Sub(epoch).Seconds(), e.Type, ref.Key.Name)
 	if !e.Cause.IsZero() {
 		head += fmt.Sprintf(" <- #%d.%d", e.Cause.Seq, e.Cause.Index)
 	}

@@ -69,6 +69,7 @@ type History struct {
 	now                         time.Time
 	ids                         uint64
 	log                         *memlog.Log
+	trouble                     trouble
 	logID                       string
 	subjects                    events.Subjects
 	entries                     []entry
@@ -118,7 +119,7 @@ func newHistory(seed uint64) *History {
 		panic(err) // a constant name
 	}
 	h.subjects = subjects
-	h.log = memlog.New(subjects, func() time.Time { return h.now })
+	h.log = memlog.New(subjects, func() time.Time { return h.now.Add(h.trouble.skew) })
 	h.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return h.fault })
 	info, err := h.log.Info(context.Background())
 	if err != nil {
@@ -150,9 +151,11 @@ func (h *History) id() ulid.ULID {
 // know of whatever is in the log then.
 func (h *History) append(x events.Expect, e events.Event) (events.Seq, error) {
 	h.fault = h.nextFault()
+	stored := h.trouble.storing(h, e.Source)
 	seq, err := h.log.Append(context.Background(), x, e)
 	h.fault = memlog.None
 	h.follow()
+	stored()
 	return seq, err
 }
 
@@ -180,10 +183,13 @@ func (h *History) follow() {
 			panic(fmt.Sprintf("sim: seed %d: log in memory: %v", h.seed, err))
 		}
 		x := newEntry(e)
+		h.trouble.enter(h, &x)
 		h.entries = append(h.entries, x)
 		h.tip.take(x)
 		h.books.take(x)
-		h.kubelets.heard(h, x)
+		if !x.forged {
+			h.kubelets.heard(h, x)
+		}
 	}
 }
 
@@ -217,6 +223,7 @@ func (h *History) eventful() {
 			return
 		}
 		h.advance()
+		h.trouble.turn(h)
 		switch p := h.order.IntN(100); {
 		case p < 35:
 			h.kubelets.turn(h, 1+h.order.IntN(4))
@@ -249,7 +256,7 @@ func (h *History) check(s *projector.State) {
 	}
 	if err := s.Check(); err != nil {
 		h.broken = violation("CHECK", s.Seq(), "%v", err)
-	} else if n, q := s.Quarantined(); n > 0 {
-		h.broken = violation("L11", q[0].Seq, "quarantined: %s %s", q[0].Code, q[0].Why)
+	} else if n, q := s.Quarantined(); n != h.forgedUpTo(s.Seq()) {
+		h.broken = violation("L11", s.Seq(), "%d quarantined, %d were forged: %v", n, h.forgedUpTo(s.Seq()), q)
 	}
 }

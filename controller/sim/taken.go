@@ -1,6 +1,8 @@
 package sim
 
 import (
+	corev1 "k8s.io/api/core/v1"
+
 	"rollcall/events"
 	"rollcall/projector"
 )
@@ -14,7 +16,7 @@ func (b *books) regain(e entry) {
 			continue
 		}
 		for _, x := range b.situations(s) {
-			if s.anyAvailable(x.live(), e.Stored) {
+			if s.anyAvailable(x.live(), later(e.time, b.planned)) {
 				delete(s.taken, x.cellKey)
 			}
 		}
@@ -39,6 +41,17 @@ func (b *books) promise(r recorded, s *setBook) {
 	}
 }
 
+// excuse forgets which commands take an available pod from a node that wants
+// none meanwhile: plans after that do not count it, also if it wants one again
+// by the time the deletion lands.
+func (b *books) excuse(n *corev1.Node) {
+	for _, c := range b.open {
+		if s := b.sets[c.set]; c.limit > 0 && c.Node == n.Name && s != nil && placeOf(s.DaemonSet, n) != wanted {
+			c.limit = 0
+		}
+	}
+}
+
 // landing is the deletion of an available pod, for a rollout, that an event
 // tells of.
 type landing struct {
@@ -55,7 +68,7 @@ func (b *books) lands(e entry) *landing {
 	}
 	s := b.sets[c.set]
 	p := b.pods[events.RefOf(e.Event).Key]
-	if s == nil || p == nil || p.DeletionTimestamp != nil || !s.available(p, e.Stored) {
+	if s == nil || p == nil || p.DeletionTimestamp != nil || !s.available(p, later(e.time, b.planned)) {
 		return nil
 	}
 	return &landing{s, p.cell, c.limit}
@@ -76,7 +89,7 @@ func (b *books) took(l *landing, e entry) *Violation {
 	n, limit := 0, 0
 	for _, x := range b.situations(l.set) {
 		was, taken := l.set.taken[x.cellKey]
-		if !taken || x.place != wanted || l.set.anyAvailable(x.live(), e.Stored) {
+		if !taken || x.place != wanted || l.set.anyAvailable(x.live(), later(e.time, b.planned)) {
 			continue
 		}
 		if l.set.Annotations[projector.AnnotationUnreachable] != "" && !nodeReady(b.nodes[x.node]) {

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -16,12 +17,16 @@ import (
 // entry is a record of the log with its object decoded once for all readers,
 // who do not change it.
 type entry struct {
-	events.Event
-	object metav1.Object // nil: it is about none, or the object is gone
+	events.Event               // as it is to be believed
+	object       metav1.Object // nil: it is about none, or the object is gone
+	read         events.Event  // as the log has it
+	forged       bool          // by somebody else: nobody may believe it
+	time         time.Time     // log time
+	real         time.Time     // when it was stored indeed, whatever the log's clock said
 }
 
 func newEntry(e events.Event) entry {
-	x := entry{Event: e}
+	x := entry{Event: e, read: e}
 	o, ok := e.Body.(events.Object)
 	if !ok {
 		return x
@@ -49,7 +54,8 @@ func newEntry(e events.Event) entry {
 // at is an object as of a position.
 type at[T metav1.Object] struct {
 	object T
-	seq    events.Seq
+	seq    events.Seq // of the last event of its subject
+	told   events.Seq // of the one that said so
 }
 
 // order is a command to be carried out.
@@ -62,6 +68,7 @@ type order struct {
 
 // view is what one reader of the log knows.
 type view struct {
+	screen    *events.Screen // nil: it knows by itself what to believe
 	seq       events.Seq
 	nodes     map[string]at[*corev1.Node]
 	pods      map[events.Key]at[*corev1.Pod]
@@ -77,10 +84,20 @@ func newView() *view {
 		revisions: map[events.Key]string{}}
 }
 
+// newScreened returns a view that believes what the real parties believe.
+func newScreened() *view {
+	v := newView()
+	v.screen = events.NewScreen()
+	return v
+}
+
 func templateKey(owner types.UID, hash string) string { return string(owner) + "/" + hash }
 
 func (v *view) take(e entry) {
 	v.seq = e.Seq
+	if v.screen != nil {
+		e.Event = v.screen.Take(e.read)
+	}
 	switch b := e.Body.(type) {
 	case events.Object:
 		v.takeObject(e, b)
@@ -96,6 +113,11 @@ func (v *view) take(e entry) {
 			delete(v.templates, v.revisions[b.Key])
 			delete(v.revisions, b.Key)
 		}
+	case events.Unreadable:
+		if p, ok := v.pods[b.Ref.Key]; ok && b.Ref.Kind == events.Pod {
+			p.seq = e.Seq // who writes there next has to know
+			v.pods[b.Ref.Key] = p
+		}
 	case *events.Plan:
 		set := events.Ref{Kind: events.DaemonSet, Key: b.DaemonSet, UID: b.UID}
 		for i, c := range b.Commands {
@@ -110,11 +132,11 @@ func (v *view) take(e entry) {
 func (v *view) takeObject(e entry, b events.Object) {
 	switch o := e.object.(type) {
 	case *corev1.Node:
-		v.nodes[o.Name] = at[*corev1.Node]{o, e.Seq}
+		v.nodes[o.Name] = at[*corev1.Node]{o, e.Seq, e.Seq}
 	case *corev1.Pod:
-		v.pods[b.Key] = at[*corev1.Pod]{o, e.Seq}
+		v.pods[b.Key] = at[*corev1.Pod]{o, e.Seq, e.Seq}
 	case *appsv1.DaemonSet:
-		v.sets[b.Key] = at[*appsv1.DaemonSet]{o, e.Seq}
+		v.sets[b.Key] = at[*appsv1.DaemonSet]{o, e.Seq, e.Seq}
 	case *appsv1.ControllerRevision:
 		delete(v.templates, v.revisions[b.Key])
 		if c := metav1.GetControllerOf(o); c != nil {

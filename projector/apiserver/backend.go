@@ -18,29 +18,31 @@ const Source = "apiserver"
 
 // logBackend writes into the log, from where the feed fills the table.
 type logBackend struct {
-	log      events.Log
+	link     *link
 	subjects events.Subjects
-	feed     *Feed
 }
 
 // append implements backend. Each write is one event, fenced by the last one
 // of its object.
 func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
+	if err := b.link.down(); err != nil {
+		return 0, err
+	}
 	e := event(ctx, w)
 	x := events.Expect{Subject: b.subjects.Object(w.now.Kind, w.now.Key), Last: events.Seq(w.last)}
 	for {
 		seq, err := b.appendKnown(ctx, x, e)
 		if err == nil {
-			return uint64(seq), b.feed.await(ctx, seq)
+			return uint64(seq), b.link.feed.await(ctx, seq)
 		}
 		if !errors.Is(err, events.ErrConflict) {
 			return 0, err
 		}
-		last, ok, err := b.log.Latest(ctx, x.Subject)
+		last, ok, err := b.link.log.Latest(ctx, x.Subject)
 		if err != nil {
 			return 0, fmt.Errorf("read what is newer than %d: %w", x.Last, err)
 		}
-		if err := b.feed.await(ctx, last.Seq); err != nil {
+		if err := b.link.feed.await(ctx, last.Seq); err != nil {
 			return 0, err
 		}
 		if _, gone := last.Body.(events.Gone); !ok || !gone || w.verb != events.VerbCreated || last.Seq == x.Last {
@@ -52,28 +54,31 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 
 // appendKnown appends e until the log has said what became of it.
 func (b *logBackend) appendKnown(ctx context.Context, x events.Expect, e events.Event) (events.Seq, error) {
+	began := time.Now()
 	for {
-		seq, err := b.log.Append(ctx, x, e)
+		seq, err := b.link.log.Append(ctx, x, e)
 		if !errors.Is(err, events.ErrUnknown) || ctx.Err() != nil {
+			appendTime.Observe(time.Since(began).Seconds())
+			b.link.saw(seq)
 			return seq, err
+		}
+		if down := b.link.down(); down != nil {
+			return 0, fmt.Errorf("whether it was written is not known: %w", down)
 		}
 	}
 }
 
 // refresh implements backend: others append too, in this process and beside it.
 func (b *logBackend) refresh(ctx context.Context) (uint64, error) {
-	info, err := b.log.Info(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("find the end of the log: %w", err)
-	}
-	return uint64(info.Last), b.feed.await(ctx, info.Last)
+	end, err := b.link.current(ctx)
+	return uint64(end), err
 }
 
 func (b *logBackend) await(ctx context.Context, rev uint64) error {
-	return b.feed.await(ctx, events.Seq(rev))
+	return b.link.feed.await(ctx, events.Seq(rev))
 }
 
-func (b *logBackend) position() uint64 { return uint64(b.feed.position()) }
+func (b *logBackend) position() uint64 { return uint64(b.link.feed.position()) }
 
 // event returns the event of a write: who asked for it by what, and what it
 // changes.

@@ -81,6 +81,9 @@ func newEventView(pods PodNotices, since time.Time) *eventView {
 // observe takes the next event of the log and returns what it changes.
 func (v *eventView) observe(e events.Event) []viewed {
 	out := v.expire(e.Stored)
+	if _, bad := e.Body.(events.Unreadable); bad {
+		return out // it tells nothing of what it is about
+	}
 	old := v.noticer.Observe(e)
 	fresh := e.Stored.After(v.since)
 	for _, n := range v.aboutPod(e, fresh) {

@@ -15,6 +15,7 @@ import (
 // as the log has them. It keeps the bytes of the events and decodes nothing.
 type Feed struct {
 	tables map[events.Kind]*table // the keys never change
+	tally  *tally
 
 	mu      sync.Mutex
 	applied events.Seq
@@ -24,7 +25,7 @@ type Feed struct {
 
 // NewFeed returns the feed before the first event of a log.
 func NewFeed() *Feed {
-	f := &Feed{tables: map[events.Kind]*table{}, waiters: map[chan struct{}]events.Seq{}}
+	f := &Feed{tables: map[events.Kind]*table{}, tally: &tally{plans: map[events.Type]int{}, commands: map[[2]string]int{}}, waiters: map[chan struct{}]events.Seq{}}
 	for _, r := range served {
 		if r.board == "" {
 			f.tables[r.kind()] = newTable()
@@ -46,6 +47,7 @@ func (f *Feed) Follow(e events.Event) {
 			t.put(uint64(e.Seq), tableKey(b.Key), nil)
 		}
 	}
+	f.tally.follow(e)
 	f.advance(e)
 }
 

@@ -16,6 +16,9 @@ func (s *store) unavailable(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return storage.NewTimeoutError(s.prefix, "the log did not answer in time")
 	}
+	if busy := notNow(err); busy != nil {
+		return busy
+	}
 	return apierrors.NewInternalError(err)
 }
 

@@ -11,15 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/admission"
-	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
+	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -28,6 +27,7 @@ import (
 	"k8s.io/kubernetes/pkg/capabilities"
 
 	"rollcall/events"
+	"rollcall/projector/apiserver/netlimit"
 )
 
 // Version is that of the Kubernetes whose API is served.
@@ -55,17 +55,30 @@ type Config struct {
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
 
-	Unattended map[events.Kind]Unattended // of kinds with objects that nobody acts on
+	Health      func() error               // why the log is not well, without asking it; nil: it always is
+	Quarantined func() Quarantine          // nil: nothing is known of it
+	Checks      []Check                    // of /readyz, besides those of the API and the log
+	Connections netlimit.Limits            // zero: those of a process that may have defaultFiles open
+	MaxWatches  int                        // that are open at once; 0: no bound
+	Unattended  map[events.Kind]Unattended // of kinds with objects that nobody acts on
 }
+
+// defaultFiles is the usual limit of open files, where nothing is known of it.
+const defaultFiles = 1024
 
 // Server is the Kubernetes API of one cluster.
 type Server struct {
-	config  Config
-	generic *genericapiserver.GenericAPIServer
-	client  kubernetes.Interface
-	stores  restOptions
-	ready   chan struct{}
-	token   string // of clients in this process, which are not the admin
+	config    Config
+	generic   *genericapiserver.GenericAPIServer
+	client    kubernetes.Interface
+	stores    restOptions
+	ready     chan struct{}
+	token     string // of clients in this process, which are not the admin
+	door      *netlimit.Listener
+	link      *link
+	watches   watches
+	compactor *compactor // nil: the past is not forgotten
+	failed    chan error // why the cluster does not get what every cluster has
 
 	life    context.Context // of what the server has started
 	end     context.CancelFunc
@@ -78,7 +91,12 @@ var featureGate = utilfeature.DefaultFeatureGate
 func New(c Config) (*Server, error) {
 	capabilities.Setup(true, 0) // privileged containers, as every installer of clusters has it
 	announceProgress()
-	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text()}
+	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text(), failed: make(chan error, 1),
+		link: &link{log: c.Log, feed: c.Feed, report: c.Health}, watches: watches{most: c.MaxWatches}}
+	if s.config.Connections == (netlimit.Limits{}) {
+		s.config.Connections = netlimit.ForFiles(defaultFiles)
+	}
+	s.door = netlimit.New(c.Listener, s.config.Connections)
 	s.life, s.end = context.WithCancel(context.Background())
 	if c.Logs == nil {
 		s.config.Logs = noLogs
@@ -99,11 +117,14 @@ func New(c Config) (*Server, error) {
 	}
 	s.generic.ShutdownTimeout = stopTime
 	s.stores = s.options()
+	if c.ReadOnly == "" {
+		s.compactor = &compactor{tables: s.stores.tables}
+	}
 	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, writes: s.writes(), now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
-	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.bootstrap)
+	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.beginBootstrap)
 	return s, nil
 }
 
@@ -126,14 +147,41 @@ func (s *Server) Loopback() *rest.Config {
 // Ready is closed when the API answers and the cluster has its namespaces.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Run serves until ctx is done.
+// Run serves until ctx is done, or the cluster cannot get what every cluster has.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer s.end()
-	if err := s.generic.PrepareRun().RunWithContext(ctx); err != nil && !errors.Is(err, context.Canceled) {
-		return fmt.Errorf("serve the API: %w", err)
+	s.observe()
+	if s.compactor != nil {
+		s.start(s.compactor.run)
 	}
-	return ctx.Err()
+	serving, stop := context.WithCancel(ctx)
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.generic.PrepareRun().RunWithContext(serving) }()
+	select {
+	case err := <-s.failed:
+		stop()
+		<-ended
+		return err
+	case err := <-ended:
+		if err != nil && !errors.Is(err, context.Canceled) {
+			return fmt.Errorf("serve the API: %w", err)
+		}
+		return ctx.Err()
+	}
+}
+
+// beginBootstrap makes what every cluster has beside the hook: an error of a
+// hook ends the whole process, whoever stopped it.
+func (s *Server) beginBootstrap(hook genericapiserver.PostStartHookContext) error {
+	s.start(func(context.Context) {
+		if err := s.bootstrap(hook); err != nil && hook.Err() == nil {
+			s.failed <- &events.Error{Code: "E-API-START", What: "the Kubernetes API cannot begin", Why: err.Error(),
+				Do: "see whether the log can be written, and start again", Exit: events.ExitFailure, Err: err}
+		}
+	})
+	return nil
 }
 
 func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
@@ -144,13 +192,17 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 		return nil, fmt.Errorf("read the serving certificate: %w", err)
 	}
 	c.EffectiveVersion = effectiveVersion{compatibility.NewEffectiveVersionFromString(Version, "", "")}
-	c.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.config.Listener, Cert: cert}
+	c.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.door, Cert: cert}
 	c.LoopbackClientConfig = s.Loopback()
 	addr := s.config.Listener.Addr().(*net.TCPAddr)
 	c.PublicAddress, c.ExternalAddress = addr.IP, addr.String()
-	c.Authentication.Authenticator = authenticatorfactory.NewFromTokens(map[string]*user.DefaultInfo{
-		s.config.Token: {Name: Admin, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}}, nil)
-	c.Authorization.Authorizer = authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup)
+	c.Authentication.Authenticator = whoAsks(s.config.Token)
+	if c.Authorization.Authorizer, err = whatIsAllowed(); err != nil {
+		return nil, fmt.Errorf("make the rules of access: %w", err)
+	}
+	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("attach", "exec", "log", "portforward", "proxy"))
+	c.LivezChecks, c.ReadyzChecks = s.checks()
+	c.HealthzChecks = c.LivezChecks
 	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
@@ -173,7 +225,7 @@ func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Han
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
 	}
-	return genericapiserver.DefaultBuildHandlerChain(withManager(s.deleteUnreadable(refuseAbsent(api))), c)
+	return s.edge(withManager(s.deleteUnreadable(refuseAbsent(api))), c)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a
@@ -220,7 +272,7 @@ func (s *Server) writes() backend {
 	if s.config.ReadOnly != "" {
 		return frozenBackend{s.config.Feed}
 	}
-	return &logBackend{s.config.Log, s.config.Subjects, s.config.Feed}
+	return &logBackend{s.link, s.config.Subjects}
 }
 
 // eventsBackend shows core Events: those that were made through the API, and
@@ -233,10 +285,7 @@ func (s *Server) eventsBackend(t *table) *boardBackend {
 		now, b.past = s.config.Feed.time(), true
 		b.end = func(context.Context) (events.Seq, error) { return s.config.Feed.position(), nil }
 	} else {
-		b.end = func(ctx context.Context) (events.Seq, error) {
-			info, err := s.config.Log.Info(ctx)
-			return info.Last, err
-		}
+		b.end = s.link.current
 	}
 	if s.config.Log != nil {
 		b.view = newEventView(s.config.Notices, now.Add(-noticeTTL))

@@ -96,7 +96,9 @@ func (t *table) forget(n int) {
 	}
 	t.floor = t.changes[n-1].rev
 	clear(t.changes[:n]) // the array is kept for a while
-	t.changes = t.changes[n:]
+	if t.changes = t.changes[n:]; cap(t.changes) > 4*len(t.changes)+changeBatch {
+		t.changes = slices.Clone(t.changes) // and let go when it is mostly empty
+	}
 }
 
 // poke wakes those who wait for changes, so that they say how far they are.

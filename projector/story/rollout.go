@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
@@ -121,12 +122,45 @@ func RolloutLine(ds *appsv1.DaemonSet, last *events.Plan) string {
 			parts = append(parts, fmt.Sprintf("%d waiting: %s", h.Nodes, oneLine(string(h.For))))
 		}
 	}
-	for _, c := range st.Conditions {
-		if c.Type == "Stalled" && c.Status == "True" {
-			parts = append(parts, "STALLED "+cut(oneLine(c.Message), maxValue))
-		}
+	if stalled := Stalled(ds); stalled != "" {
+		parts = append(parts, "STALLED "+cut(stalled, maxCause))
+	} else if cause := RolloutCause(ds); cause != "" {
+		parts = append(parts, cut(cause, maxCause))
 	}
 	return strings.Join(parts, "  ")
+}
+
+// maxCause bounds what one line says about what a rollout waits for.
+const maxCause = 300
+
+// RolloutCause returns what the rollout of a DaemonSet waits for and that does
+// not pass by itself: what its condition says behind how far it is. It is empty
+// for a rollout that is on its way, or done.
+func RolloutCause(ds *appsv1.DaemonSet) string {
+	for _, c := range ds.Status.Conditions {
+		if c.Type == "Progressing" {
+			_, cause, _ := strings.Cut(c.Message, "; ")
+			return oneLine(cause)
+		}
+	}
+	return ""
+}
+
+// Stalled returns why the rollout of a DaemonSet is stalled, on one line; empty:
+// it is not.
+func Stalled(ds *appsv1.DaemonSet) string {
+	for _, c := range ds.Status.Conditions {
+		if c.Type == "Stalled" && c.Status == corev1.ConditionTrue && ds.Status.ObservedGeneration == ds.Generation {
+			return oneLine(c.Message)
+		}
+	}
+	return ""
+}
+
+// ErrRolloutStalled is the end of a watch whose rollout does not go on.
+func ErrRolloutStalled(ds *appsv1.DaemonSet) *events.Error {
+	return &events.Error{Code: "E-CLI-STALLED", What: fmt.Sprintf("the rollout of daemon set %q is stalled", ds.Name), Why: Stalled(ds),
+		Do: "correct the manifest or the nodes, or undo it with rollcall rollout undo ds/" + ds.Name, Exit: events.ExitHalt}
 }
 
 // limits returns the budget of a DaemonSet's rollouts as it is written.

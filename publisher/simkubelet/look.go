@@ -46,7 +46,7 @@ func (d deed) stage() stage {
 
 // next returns what a kubelet does next to a pod that it has accepted and that
 // has not ended: what waits for nothing first, then the earliest.
-func (w *World) next(p *pod, o *corev1.Pod, marks []mark) deed {
+func (w *World) next(p *pod, o *corev1.Pod, ss []slot) deed {
 	var d deed
 	add := func(do doing, slot int, at time.Time) {
 		if d.do == nothing || !d.at.IsZero() && (at.IsZero() || at.Before(d.at)) {
@@ -56,7 +56,6 @@ func (w *World) next(p *pod, o *corev1.Pod, marks []mark) deed {
 	if s := o.Spec.ActiveDeadlineSeconds; s != nil && o.Status.StartTime != nil {
 		add(expires, 0, o.Status.StartTime.Add(time.Duration(*s)*time.Second))
 	}
-	ss := slots(o, marks)
 	ready := initialized(ss)
 	up := false // one that sets up is under way: the others wait for it
 	for i := range ss {
@@ -122,10 +121,10 @@ func (w *World) nextOf(p *pod, o *corev1.Pod, s *slot) (doing, time.Time) {
 // look is one look of a kubelet at a pod, in which it does all that is due.
 type look struct {
 	change
-	w     *World
-	p     *pod
-	now   time.Time
-	marks []mark
+	w   *World
+	p   *pod
+	now time.Time
+	ss  []slot
 }
 
 // maxDeeds bounds one look; what is left is done in the next.
@@ -135,23 +134,23 @@ const maxDeeds = 1000
 func (w *World) look(p *pod, o *corev1.Pod, now time.Time) {
 	l := &look{change: change{pod: o, at: stamp(now)}, w: w, p: p, now: now}
 	l.sized()
-	l.marks = remark(o, slices.Clone(p.marks), now)
+	l.ss = slots(o, slices.Clone(p.marks))
+	remark(l.ss, now)
 	for range maxDeeds {
-		d := w.next(p, o, l.marks)
+		d := w.next(p, o, l.ss)
 		if d.do == nothing || d.at.After(now) {
 			break
 		}
 		if l.do(d); ended(o) {
 			break
 		}
-		l.marks = remark(o, l.marks, now)
+		remark(l.ss, now)
 	}
 	l.settle()
 }
 
 func (l *look) do(d deed) {
-	ss := slots(l.pod, l.marks)
-	s := &ss[d.slot]
+	s := &l.ss[d.slot]
 	switch d.do {
 	case starts:
 		l.start(s)
@@ -175,9 +174,9 @@ func (l *look) do(d deed) {
 		}
 		s.s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: creating}}
 	case resizes:
-		l.resize(ss)
+		l.resize(l.ss)
 	case expires:
-		l.expire(ss)
+		l.expire()
 	}
 }
 
@@ -199,11 +198,12 @@ func (l *look) exit(s *slot) {
 	s.s.Ready = s.role == setsUp && a.code == 0
 	switch {
 	case a.ends:
-		for _, other := range slots(l.pod, nil) {
+		for i := range l.ss {
+			other := &l.ss[i]
 			if other.role == works && !other.ran() {
 				l.run(other.s) // it was about to
 			}
-			l.conclude(&other, 0)
+			l.conclude(other, 0)
 		}
 		l.phase(corev1.PodSucceeded)
 		if a.code != 0 {
@@ -246,9 +246,9 @@ func (l *look) conclude(s *slot, code int32) {
 }
 
 // expire ends a pod that was active for too long.
-func (l *look) expire(ss []slot) {
-	for i := range ss {
-		l.conclude(&ss[i], killed)
+func (l *look) expire() {
+	for i := range l.ss {
+		l.conclude(&l.ss[i], killed)
 	}
 	l.phase(corev1.PodFailed)
 	l.pod.Status.Reason, l.pod.Status.Message = deadlineExceeded, deadlineMessage
@@ -256,7 +256,7 @@ func (l *look) expire(ss []slot) {
 
 // settle has the status of a pod say what its containers are.
 func (l *look) settle() {
-	ss := slots(l.pod, nil)
+	ss := l.ss
 	if !ended(l.pod) {
 		l.phase(phaseOf(l.pod, ss, false))
 	}

@@ -241,10 +241,17 @@ func (w *World) imageless(p *pod, o *corev1.Pod, c *corev1.Container) obstacle {
 		return obstacle{"InvalidImageName", why}
 	case c.ImagePullPolicy == corev1.PullNever && !p.host.hasImage(c.Image):
 		return obstacle{"ErrImageNeverPull", fmt.Sprintf("Container image %q is not present with pull policy of Never", c.Image)}
-	case readTag(c.Image).absent:
+	case readTag(c.Image).absent || unreachable(c.Image):
 		return obstacle{"ImagePullBackOff", fmt.Sprintf("Back-off pulling image %q: ErrImagePull: not found", c.Image)}
 	}
 	return obstacle{}
+}
+
+// unreachable reports whether an image says of itself that no registry has it: it
+// is on the machine of its author, or in a registry that cannot exist.
+func unreachable(image string) bool {
+	domain, _, _ := strings.Cut(image, "/")
+	return domain != image && (domain == "localhost" || strings.HasPrefix(domain, "invalid.") || strings.HasSuffix(domain, ".invalid"))
 }
 
 // unnamed returns why an image has no proper name, or "". What was said of an

@@ -121,13 +121,14 @@ func (w *World) unboundStage(p *pod) due {
 // boundStage is a pod in the hands of its kubelet.
 func (w *World) boundStage(p *pod) due {
 	o := p.object
-	d := w.next(p, o, p.marks)
-	if (d.do == nothing || !d.at.IsZero()) && stale(o, slots(o, nil)) {
+	ss := slots(o, p.marks)
+	d := w.next(p, o, ss)
+	if (d.do == nothing || !d.at.IsZero()) && stale(o, ss) {
 		d = deed{do: corrects}
 	}
 	s := d.stage()
 	switch {
-	case d.do == nothing && blocked(o):
+	case d.do == nothing && blocked(ss):
 		return atRest(podBlocked)
 	case d.do == nothing:
 		return atRest(podRunning)
@@ -141,9 +142,9 @@ func (w *World) boundStage(p *pod) due {
 	return due{stage: s, at: d.at, ok: true}
 }
 
-// blocked reports whether a container of a pod waits for something.
-func blocked(o *corev1.Pod) bool {
-	return slices.ContainsFunc(slots(o, nil), func(s slot) bool { return s.state() == idle && s.waitsFor() != crashLoop })
+// blocked reports whether one of the containers of a pod waits for something.
+func blocked(ss []slot) bool {
+	return slices.ContainsFunc(ss, func(s slot) bool { return s.state() == idle && s.waitsFor() != crashLoop })
 }
 
 // podStep returns the step that is due, or nil if it is not after all: another

@@ -100,15 +100,19 @@ func sidecar(init *corev1.Container) bool {
 	return init.RestartPolicy != nil && *init.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
-// remark notes since when the containers of a pod are as they are: what did
-// not change keeps its time.
-func remark(o *corev1.Pod, marks []mark, at time.Time) []mark {
+// marksFor returns as many marks as a pod has containers, those that are there
+// first.
+func marksFor(o *corev1.Pod, marks []mark, at time.Time) []mark {
 	n := len(o.Spec.InitContainers) + len(o.Spec.Containers) + len(o.Spec.EphemeralContainers)
 	for len(marks) < n {
 		marks = append(marks, mark{at: at})
 	}
-	marks = marks[:n]
-	ss := slots(o, marks)
+	return marks[:n]
+}
+
+// remark notes since when containers are as they are: what did not change
+// keeps its time.
+func remark(ss []slot, at time.Time) {
 	for i := range ss {
 		s := &ss[i]
 		is := mark{state: s.state(), reason: s.waitsFor(), at: at}
@@ -119,7 +123,6 @@ func remark(o *corev1.Pod, marks []mark, at time.Time) []mark {
 			*was = is
 		}
 	}
-	return marks
 }
 
 // initialized reports whether the containers that set up are done: they are

@@ -116,6 +116,10 @@ func (st *stand) alterNode(n *corev1.Node, d *datadriven.TestData) {
 			metav1.SetMetaDataLabel(&n.ObjectMeta, SimulatedLabel, a.Vals[0])
 		case "cpu", "memory", "pods":
 			n.Status.Allocatable[corev1.ResourceName(a.Key)] = resource.MustParse(a.Vals[0])
+		case "ready":
+			setNodeCondition(n, corev1.NodeCondition{Type: corev1.NodeReady, Status: corev1.ConditionStatus(a.Vals[0]), Reason: "Somebody"}, stamp(st.now))
+		case "pressure":
+			setNodeCondition(n, corev1.NodeCondition{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionStatus(a.Vals[0])}, stamp(st.now))
 		case "capacity":
 			name, has, _ := strings.Cut(a.Vals[0], ":")
 			n.Status.Capacity[corev1.ResourceName(name)] = resource.MustParse(has)

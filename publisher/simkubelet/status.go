@@ -125,22 +125,39 @@ func initializedIs(o *corev1.Pod, ss []slot) verdict {
 }
 
 func containersReadyIs(o *corev1.Pod, ss []slot) verdict {
+	is := containersAre(o, ss)
+	if is.reason == notReady {
+		var unready []string
+		for i := range ss {
+			if s := &ss[i]; s.unready() {
+				unready = append(unready, s.c.Name)
+			}
+		}
+		is.message = fmt.Sprintf("containers with unready status: %s", unready)
+	}
+	return is
+}
+
+const notReady = "ContainersNotReady"
+
+// containersAre is whether the containers of a pod are ready, without a message.
+func containersAre(o *corev1.Pod, ss []slot) verdict {
 	switch o.Status.Phase {
 	case corev1.PodSucceeded:
 		return verdict{status: corev1.ConditionFalse, reason: "PodCompleted"}
 	case corev1.PodFailed:
 		return verdict{status: corev1.ConditionFalse, reason: "PodFailed"}
 	}
-	var unready []string
 	for i := range ss {
-		if s := &ss[i]; (s.role == works || s.role == assists) && (s.s == nil || !s.s.Ready) {
-			unready = append(unready, s.c.Name)
+		if ss[i].unready() {
+			return verdict{status: corev1.ConditionFalse, reason: notReady}
 		}
 	}
-	if unready == nil {
-		return yes
-	}
-	return verdict{corev1.ConditionFalse, "ContainersNotReady", fmt.Sprintf("containers with unready status: %s", unready)}
+	return yes
+}
+
+func (s *slot) unready() bool {
+	return (s.role == works || s.role == assists) && (s.s == nil || !s.s.Ready)
 }
 
 // readyIs is whether a pod is ready: its containers are, and whoever has a say
@@ -168,11 +185,21 @@ func readyIs(o *corev1.Pod, ss []slot) verdict {
 // stale reports whether the status of a pod that was accepted and has not
 // ended is not what its kubelet says: its spec changed, or somebody wrote it.
 func stale(o *corev1.Pod, ss []slot) bool {
-	return o.Status.ObservedGeneration != o.Generation ||
-		!says(o, corev1.ContainersReady, containersReadyIs(o, ss)) || !says(o, corev1.PodReady, readyIs(o, ss))
+	if o.Status.ObservedGeneration != o.Generation {
+		return true
+	}
+	is := containersAre(o, ss)
+	if !says(o, corev1.ContainersReady, is) {
+		return true
+	}
+	if is.status != corev1.ConditionTrue {
+		return !says(o, corev1.PodReady, is)
+	}
+	is = readyIs(o, ss)
+	return !says(o, corev1.PodReady, is) || condition(o, corev1.PodReady).Message != is.message
 }
 
 func says(o *corev1.Pod, kind corev1.PodConditionType, is verdict) bool {
 	c := condition(o, kind)
-	return c != nil && c.Status == is.status && c.Reason == is.reason && c.Message == is.message
+	return c != nil && c.Status == is.status && c.Reason == is.reason
 }

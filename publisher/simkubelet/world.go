@@ -269,7 +269,8 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		p.ip = ip
 		w.ips.keep(ip, o.UID)
 	}
-	p.marks = remark(object, p.marks, clock(e))
+	p.marks = marksFor(object, p.marks, clock(e))
+	remark(slots(object, p.marks), clock(e))
 	w.account(p, clock(e))
 	w.armPod(p, clock(e))
 	w.pulled(p, clock(e))

@@ -150,7 +150,7 @@ func fingerprint(w *World) string {
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(w.pods), events.Key.Compare) {
 		p := w.pods[key]
-		since := p.since.Sub(epoch) * b2d(p.stage != podStuck) // when it was tried last
+		since := p.since.Sub(epoch) * b2d(p.stage != podStuck && p.stage != podWaiting) // when it was tried last
 		fmt.Fprintf(&b, "%s %s seq=%d since=%v armed=%v %v holds=%v\n", key, p.stage, p.seq, since, p.armed, p.at.Sub(epoch)*b2d(p.armed), p.holds)
 	}
 	for _, key := range slices.SortedFunc(maps.Keys(w.claims), events.Key.Compare) {

@@ -1,0 +1,40 @@
+package main
+
+import (
+	"net"
+	"path/filepath"
+	"strconv"
+)
+
+// addressFile of a data directory holds the port of its API, so that a
+// kubeconfig which was handed out leads to it after a restart.
+const addressFile = "api.json"
+
+// savedAddress is what the file holds.
+type savedAddress struct {
+	Port int `json:"port"`
+}
+
+// listener opens the address: without --listen on the port of the run before,
+// if nobody else has taken it meanwhile.
+func (o apiOptions) listener(dir string) (net.Listener, error) {
+	path := filepath.Join(dir, addressFile)
+	if o.sticks {
+		var was savedAddress
+		// A file that cannot be read is no reason not to start on another port.
+		if found, err := loadJSON(path, &was); found && err == nil && was.Port > 0 && was.Port <= 65535 {
+			again := apiAddress{host: o.address.host, port: strconv.Itoa(was.Port)}
+			if l, err := again.listen(); err == nil {
+				return l, nil
+			}
+		}
+	}
+	l, err := o.address.listen()
+	if err != nil {
+		return nil, err
+	}
+	if err := saveJSON(path, savedAddress{l.Addr().(*net.TCPAddr).Port}); err != nil {
+		return nil, firstError(err, l.Close())
+	}
+	return l, nil
+}

@@ -1,0 +1,143 @@
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// Bounds of what a condition says about pods that hold a rollout up.
+const (
+	maxLooked = 20 // pods that are not ready are looked at
+	maxNamed  = 3  // are named
+)
+
+// causes says what keeps a rollout from going on, in the order in which it
+// matters; nil: nothing that does not pass by itself. It says the same while
+// the same is wrong.
+func (r *decider) causes() []string {
+	var cs []string
+	t := r.troubled()
+	if n := r.waitsFor(events.HeldBudget); n > 0 && len(t.broken)+len(t.silent)+len(t.lost) > 0 {
+		cs = append(cs, fmt.Sprintf("%d wait for the budget, %s", n, r.used()))
+	}
+	cs = append(cs, t.broken...)
+	if n := len(t.silent); n > 0 {
+		cs = append(cs, fmt.Sprintf("%s on nodes that no kubelet has reported from: %s", r.share(n), firstOf(t.silent)))
+	}
+	if n := len(t.lost); n > 0 {
+		cs = append(cs, fmt.Sprintf("%s on nodes that are not ready: %s", r.share(n), firstOf(t.lost)))
+	}
+	for _, h := range [...]struct {
+		why  events.Held
+		text string
+	}{
+		{events.HeldPartition, "held back by " + projector.AnnotationPartition},
+		{events.HeldCanary, "held back by " + projector.AnnotationCanary},
+		{events.HeldPredecessor, "wait for pods of a deleted DaemonSet of this name"},
+	} {
+		if n := r.waitsFor(h.why); n > 0 {
+			cs = append(cs, fmt.Sprintf("%d %s", n, h.text))
+		}
+	}
+	return cs
+}
+
+// waitsFor returns how many nodes wait for one thing.
+func (r *decider) waitsFor(h events.Held) int { return r.held[slices.Index(heldOrder[:], h)] }
+
+// used says how the budget stands.
+func (r *decider) used() string {
+	if r.d.Surge {
+		return fmt.Sprintf("%d of %d surging", r.rollout.Surging, r.rollout.MaxSurge)
+	}
+	return fmt.Sprintf("%d of %d unavailable", r.rollout.Unavailable, r.rollout.MaxUnavailable)
+}
+
+// share says how much of the budget n pods use up.
+func (r *decider) share(n int) string {
+	if r.rollout.MaxUnavailable == 0 {
+		return plural(n, "pod", "pods")
+	}
+	return fmt.Sprintf("%d of maxUnavailable %d used by pods", n, r.rollout.MaxUnavailable)
+}
+
+func plural(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+// troubles are what is wrong with pods that are not ready.
+type troubles struct {
+	broken []string // pods that say so
+	silent []string // nodes of others, that say nothing about their pod
+	lost   []string // nodes that are not ready
+}
+
+// troubled looks at the first nodes whose pods are not ready.
+func (r *decider) troubled() (t troubles) {
+	n, more := 0, 0
+	r.d.Cells(projector.Unready, func(c *projector.Cell) bool {
+		if n++; n > maxLooked {
+			return false
+		}
+		p, node := r.unready(c), r.s.Node(c.Node)
+		if p == nil || node == nil {
+			return true
+		}
+		switch is := p.Trouble(); {
+		case is.Silent && !node.Simulated() && !node.Ready:
+			t.silent = append(t.silent, c.Node)
+		case !node.Ready:
+			t.lost = append(t.lost, c.Node)
+		case is.Reason == "":
+		case len(t.broken) < maxNamed:
+			t.broken = append(t.broken, fmt.Sprintf("pod %s on node %s: %s", p.Key.Name, c.Node, strings.TrimSpace(is.Reason+" "+is.Image)))
+		default:
+			more++
+		}
+		return true
+	})
+	if more > 0 {
+		t.broken = append(t.broken, fmt.Sprintf("and %d more", more))
+	}
+	return t
+}
+
+// unready returns the pod of c that should get ready.
+func (r *decider) unready(c *projector.Cell) *projector.Pod {
+	s := r.d.Survey(c, &r.survey)
+	if len(s.New) > 0 {
+		return s.New[0]
+	}
+	if len(s.Old) > 0 {
+		return s.Old[0]
+	}
+	return nil
+}
+
+// firstOf names the first of some nodes.
+func firstOf(names []string) string {
+	if more := len(names) - maxStalledNodes; more > 0 {
+		return strings.Join(names[:maxStalledNodes], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(names, ", ")
+}
+
+// paused says who holds a rollout, and since when.
+func (r *decider) paused() string {
+	text := "paused by annotation " + projector.AnnotationPaused
+	if p := r.d.Paused; !p.At.IsZero() {
+		text += " since " + p.At.UTC().Format(time.RFC3339)
+		if p.By != "" {
+			text += " by " + p.By
+		}
+	}
+	return text
+}

@@ -1,0 +1,132 @@
+package stream
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"rollcall/events"
+	"rollcall/events/natsd"
+)
+
+// fillDisk takes all bytes of a disk and returns what gives them back.
+func fillDisk(t *testing.T, disk string) (giveBack func()) {
+	t.Helper()
+	path := filepath.Join(disk, "filler")
+	f, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for block := make([]byte, 64<<10); err == nil; {
+		_, err = f.Write(block)
+	}
+	if err := f.Close(); !errors.Is(err, unix.ENOSPC) && err != nil {
+		t.Fatal(err)
+	}
+	return func() {
+		if err := os.Remove(path); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// On a disk that another program fills, also under the server's hands, appends
+// are refused at once, and log, readers and boards go on by themselves when there
+// is room.
+//
+// finding H7
+func TestFullDisk(t *testing.T) {
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=48m"); err != nil {
+		t.Skipf("a small disk cannot be mounted here (%v); it takes root", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(disk, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
+	s := mustServer(t, natsd.Options{Dir: filepath.Join(disk, "data")})
+	nc := mustConnect(t, s)
+	l, err := Open(t.Context(), nc, mustSubjects(t), Options{Create: true, Room: s.Room})
+	if err != nil {
+		t.Fatal(err)
+	}
+	boards := map[bool]*Board{}
+	posted := map[bool]chan string{}
+	for _, memory := range []bool{false, true} {
+		name := map[bool]string{false: "file", true: "memory"}[memory]
+		b, err := OpenBoard(t.Context(), nc, l.subjects, BoardOptions{Name: name, MemoryStorage: memory, Health: l.Health})
+		if err != nil {
+			t.Fatal(err)
+		}
+		boards[memory], posted[memory] = b, make(chan string, 100)
+		go func() {
+			for p, err := range b.Watch(t.Context()) {
+				if err != nil {
+					if t.Context().Err() == nil {
+						t.Errorf("watch of board %s: %v", name, err)
+					}
+					return
+				}
+				if p.Key != "" {
+					posted[memory] <- p.Key
+				}
+			}
+		}()
+		if _, err := b.Put(t.Context(), "before", []byte("1"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if key := <-posted[memory]; key != "before" {
+			t.Fatalf("board %s has %q", name, key)
+		}
+	}
+	read := make(chan events.Event, 100)
+	go func() {
+		for e, err := range l.Tail(t.Context(), 0) {
+			if err != nil {
+				if t.Context().Err() == nil {
+					t.Errorf("tail: %v", err)
+				}
+				return
+			}
+			read <- e
+		}
+	}()
+	acked := appendUntilTaken(t, l, 1)
+	giveBack := fillDisk(t, disk)
+	_, err = l.Append(t.Context(), events.Expect{}, node("a", 1000))
+	wantCode(t, err, "E-LOG-FULL")
+	_, err = boards[false].Put(t.Context(), "full", []byte("1"), 0)
+	wantCode(t, err, "E-LOG-FULL")
+	// Past the look at the room, as if the disk had filled up after it.
+	if err := nc.Publish(l.subjects.Object(events.Node, events.Key{Name: "a"}), make([]byte, 1<<20)); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a write error of the server", func() bool { return len(s.Warnings()) > 0 })
+	wantCode(t, l.Health(), "E-LOG-FULL")
+	giveBack()
+	eventually(t, "health", func() bool { return l.Health() == nil })
+	acked = appendUntilTaken(t, l, acked+1)
+	for want := 1; want <= acked; {
+		if e := <-read; e.ID == node("", want).ID {
+			want++
+		}
+	}
+	for memory, b := range boards {
+		if _, err := b.Put(t.Context(), "after", []byte("1"), 0); err != nil {
+			t.Errorf("put on a board (memory %v) after the disk was full: %v", memory, err)
+			continue
+		}
+		eventually(t, "what is put is watched", func() bool {
+			select {
+			case key := <-posted[memory]:
+				return key == "after"
+			default:
+				return false
+			}
+		})
+	}
+}

@@ -1,0 +1,191 @@
+package apiserver
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"k8s.io/component-base/metrics"
+	"k8s.io/component-base/metrics/legacyregistry"
+
+	"rollcall/events"
+)
+
+// shown is the server whose figures /metrics tells: the registry is one a
+// process, as is the server, but for tests.
+var shown atomic.Pointer[Server]
+
+// appendTime is how long writes through the API take until the log has them.
+var appendTime = metrics.NewHistogram(&metrics.HistogramOpts{
+	Name: "rollcall_log_append_seconds", Help: "Time until the log has said what became of a write through the API.",
+	Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}, StabilityLevel: metrics.ALPHA})
+
+// registerMetrics puts the figures among those of Kubernetes' server, once.
+var registerMetrics = sync.OnceFunc(func() {
+	legacyregistry.MustRegister(appendTime)
+	legacyregistry.CustomMustRegister(&figures{})
+})
+
+// observe makes the server the one whose figures are told.
+func (s *Server) observe() {
+	registerMetrics()
+	shown.Store(s)
+}
+
+// figure is one metric that is read when it is asked for.
+type figure struct {
+	name, help string
+	kind       metrics.ValueType
+	labels     []string
+	read       func(s *Server, tell func(v float64, labels ...string))
+}
+
+// ownFigures are all of them but the histogram.
+var ownFigures = []figure{
+	{"rollcall_log_position", "Position of the last event that the API shows.", metrics.GaugeValue, nil,
+		func(s *Server, tell func(float64, ...string)) { tell(float64(s.config.Feed.position())) }},
+	{"rollcall_fold_lag_events", "Events between what the API shows and the end of the log as it was last seen.", metrics.GaugeValue, nil,
+		func(s *Server, tell func(float64, ...string)) { behind, _ := s.link.lag(); tell(float64(behind)) }},
+	{"rollcall_log_ready", "1 if the log can be read and takes events, else 0.", metrics.GaugeValue, nil,
+		func(s *Server, tell func(float64, ...string)) { tell(truth(s.link.ill() == nil)) }},
+	{"rollcall_log_full", "1 if the log takes no events because there is no room for them, else 0.", metrics.GaugeValue, nil,
+		func(s *Server, tell func(float64, ...string)) { tell(truth(s.link.full())) }},
+	{"rollcall_quarantined_events_total", "Events that the fold has set aside, of the whole log.", metrics.CounterValue, nil, tellQuarantine},
+	{"rollcall_plans_total", "Plans, of the whole log.", metrics.CounterValue, []string{"type"},
+		func(s *Server, tell func(float64, ...string)) { s.config.Feed.tally.tellPlans(tell) }},
+	{"rollcall_commands_total", "Commands of plans by what they do, and those that no fact has answered by how they ended, of the whole log.",
+		metrics.CounterValue, []string{"type", "outcome"},
+		func(s *Server, tell func(float64, ...string)) { s.config.Feed.tally.tellCommands(tell) }},
+	{"rollcall_watchers", "Watches and followed logs that are open.", metrics.GaugeValue, nil,
+		func(s *Server, tell func(float64, ...string)) { open, _ := s.watches.counts(); tell(float64(open)) }},
+	{"rollcall_watchers_refused_total", "Watches and followed logs for which there was no room.", metrics.CounterValue, nil,
+		func(s *Server, tell func(float64, ...string)) {
+			_, refused := s.watches.counts()
+			tell(float64(refused))
+		}},
+	{"rollcall_connections", "Connections to the API, of clients that have said who they are and of others.", metrics.GaugeValue, []string{"client"},
+		func(s *Server, tell func(float64, ...string)) {
+			n := s.door.Counts()
+			tell(float64(n.Known), "known")
+			tell(float64(n.Strangers), "stranger")
+		}},
+	{"rollcall_connections_ended_total", "Connections that the server has ended: displaced by newer ones, late in saying whose they are, refused because there was no room.",
+		metrics.CounterValue, []string{"reason"}, func(s *Server, tell func(float64, ...string)) {
+			n := s.door.Counts()
+			tell(float64(n.Displaced), "displaced")
+			tell(float64(n.Late), "late")
+			tell(float64(n.Refused), "refused")
+		}},
+}
+
+func tellQuarantine(s *Server, tell func(float64, ...string)) {
+	if s.config.Quarantined != nil {
+		tell(float64(s.config.Quarantined().Events))
+	}
+}
+
+func truth(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// figures collects them from the server that is shown.
+type figures struct {
+	metrics.BaseStableCollector
+	once  sync.Once
+	descs []*metrics.Desc
+}
+
+func (f *figures) all() []*metrics.Desc {
+	f.once.Do(func() {
+		for _, o := range ownFigures {
+			f.descs = append(f.descs, metrics.NewDesc(o.name, o.help, o.labels, nil, metrics.ALPHA, ""))
+		}
+	})
+	return f.descs
+}
+
+// DescribeWithStability implements metrics.StableCollector.
+func (f *figures) DescribeWithStability(to chan<- *metrics.Desc) {
+	for _, d := range f.all() {
+		to <- d
+	}
+}
+
+// CollectWithStability implements metrics.StableCollector.
+func (f *figures) CollectWithStability(to chan<- metrics.Metric) {
+	s := shown.Load()
+	if s == nil {
+		return
+	}
+	for i, o := range ownFigures {
+		o.read(s, func(v float64, labels ...string) {
+			to <- metrics.NewLazyConstMetric(f.all()[i], o.kind, v, labels...)
+		})
+	}
+}
+
+// tally counts what the log says of decisions. It is written by the feed, and
+// read by /metrics.
+type tally struct {
+	mu       sync.Mutex
+	plans    map[events.Type]int
+	commands map[[2]string]int // what it does, how it ended or planned
+}
+
+// planned is the outcome of a command that has none yet, or a fact for one.
+const planned = "planned"
+
+func (t *tally) follow(e events.Event) {
+	switch b := e.Body.(type) {
+	case *events.Plan:
+		t.plan(e.Type)
+		for _, c := range b.Commands {
+			t.command(c.Do, planned)
+		}
+	case *events.Collection:
+		t.plan(e.Type)
+		for _, c := range b.Commands {
+			t.command(c.Do, planned)
+		}
+	case events.Outcome:
+		t.command(b.Command.Do, endedAs(e.Type))
+	case events.Uncollected:
+		t.command(b.Command.Do, endedAs(e.Type))
+	}
+}
+
+// endedAs is the outcome that a type of event tells: "failed", "overtaken".
+func endedAs(t events.Type) string { return strings.TrimPrefix(string(t), "command.") }
+
+func (t *tally) plan(typ events.Type) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.plans[typ]++
+}
+
+func (t *tally) command(do events.Verb, outcome string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.commands[[2]string{string(do), outcome}]++
+}
+
+func (t *tally) tellPlans(tell func(float64, ...string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, typ := range slices.Sorted(maps.Keys(t.plans)) {
+		tell(float64(t.plans[typ]), strings.TrimSuffix(string(typ), ".planned"))
+	}
+}
+
+func (t *tally) tellCommands(tell func(float64, ...string)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for k, n := range t.commands {
+		tell(float64(n), k[0], k[1]) // the registry sorts
+	}
+}
