@@ -17,6 +17,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"rollcall/publisher/manifest"
 )
 
 // said is a text in the source: a string that the program may print.
@@ -105,8 +107,17 @@ func hintsOf(file *ast.File) map[*ast.BasicLit]bool {
 // mention is a text that names the program, with what may be a command of it.
 var mention = regexp.MustCompile("\\brollcall((?: +[a-z][a-z-]*\\b)*)([^;,`\n]*)")
 
-// nouns follow the program's name where it is no command line.
-var nouns = []string{"cluster", "instance", "simulated", "is", "has", "goes", "keeps", "prints", "refuses", "runs", "wrote", "can", "cli"}
+// nouns follow the program's name where it is no command line. So do verbs, as
+// in "rollcall reads": a word with an s that no command is like.
+var nouns = []string{"cluster", "instance", "simulated", "wrote", "can", "cli"}
+
+func prose(root *cobra.Command, word string) bool {
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	return slices.Contains(nouns, word) || strings.HasSuffix(word, "s") && len(manifest.Nearest(word, names, 1)) == 0
+}
 
 // flagIn finds flags in a text.
 var flagIn = regexp.MustCompile(`(?:^|[\s'"(])--([a-z][a-z-]+)`)
@@ -129,7 +140,7 @@ func wrongHint(root *cobra.Command, s said) (wrong []string) {
 			}
 			c, words = c.Commands()[next], words[1:]
 		}
-		if c == root && len(words) > 0 && !slices.Contains(nouns, words[0]) {
+		if c == root && len(words) > 0 && !prose(root, words[0]) {
 			wrong = append(wrong, "there is no command rollcall "+words[0])
 		}
 		if c == root || c.DisableFlagParsing {
@@ -193,7 +204,7 @@ func TestHints(t *testing.T) {
 func TestHintsSeesWrong(t *testing.T) {
 	root := testRoot()
 	for _, text := range []string{"restore the log from an export", "use the program that wrote it, or export and import", "rollcall export it",
-		"list them with rollcall gte ds", "start it with rollcall up --dta DIR", "give --dataa", "run `rollcall verifi` on it"} {
+		"list them with rollcall gte ds", "see rollcall logs", "start it with rollcall up --dta DIR", "give --dataa", "run `rollcall verifi` on it"} {
 		if wrongHint(root, said{text: text, hint: true}) == nil {
 			t.Errorf("%q is taken for good", text)
 		}

@@ -285,7 +285,7 @@ func cites(text, comment string) []string {
 		if at < 0 || comment == "#" && at > 0 {
 			continue
 		}
-		for _, m := range citation.FindAllStringSubmatch(line[at:], -1) {
+		for _, m := range citation.FindAllStringSubmatch(findingCitation.ReplaceAllString(line[at:], ""), -1) {
 			first, last := m[2], cmp.Or(m[4], m[2])
 			if m[3] != "" && m[3] != m[1] {
 				last = first

@@ -36,6 +36,7 @@ func TestCites(t *testing.T) {
 		{"//", "// B02-B04 and R01 to R03: F-P23, n01, B2\n", "B02 B03 B04 R01 R02 R03"},
 		{"#", "# I15 I15: TestX\nnode A01 # B02\n", "I15"},
 		{"#", "# B09-B11 B02-C04", "B02 B09 B10 B11"},
+		{"//", "// finding U10 and A01, finding M10: x", "A01"},
 	} {
 		if got := strings.Join(cites(c.text, c.comment), " "); got != c.want {
 			t.Errorf("%q cites %q, want %q", c.text, got, c.want)
