@@ -1,12 +1,13 @@
 // Coverage writes docs/COVERAGE.md: for every rule of a DaemonSet controller the
-// tests that cite it, or why there is none. Run it in the root of the
-// repository:
+// tests that cite it, or why there is none; and docs/FINDINGS.md, the same for
+// what was found not to hold. Run it in the root of the repository:
 //
 //	go run ./controller/scenario/coverage
 //
 // A test cites a rule by its id in a comment: "// F06: ..." in Go, "# F06: ..."
 // in a conversation. F06-F08 and F06 to F08 cite all of them. In Go the name of
-// a case that begins with an id cites it too: {"F06 terminating", ...}.
+// a case that begins with an id cites it too: {"F06 terminating", ...}. A finding
+// is cited with the word before it: "// finding H2".
 package main
 
 import (
@@ -34,20 +35,30 @@ const (
 
 func main() {
 	log.SetFlags(0)
-	text, problems, err := generate(os.DirFS("."))
-	if err != nil {
-		log.Fatal(err)
+	wrong := 0
+	for _, d := range documents {
+		text, problems, err := d.generate(os.DirFS("."))
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := os.WriteFile(d.name, text, 0o644); err != nil {
+			log.Fatal(err)
+		}
+		for _, p := range problems {
+			log.Print(p)
+		}
+		wrong += len(problems)
 	}
-	if err := os.WriteFile(document, text, 0o644); err != nil {
-		log.Fatal(err)
-	}
-	for _, p := range problems {
-		log.Print(p)
-	}
-	if len(problems) > 0 {
+	if wrong > 0 {
 		os.Exit(1)
 	}
 }
+
+// documents are what is written, and from what.
+var documents = []struct {
+	name     string
+	generate func(fs.FS) (text []byte, problems []string, err error)
+}{{document, generate}, {findingsDocument, generateFindings}}
 
 // row is one rule.
 type row struct{ id, rule, reason string }

@@ -11,22 +11,57 @@ import (
 
 const rootDir = "../../.."
 
-// TestDocument fails if a rule has neither test nor reason, if a test cites what
-// is no rule, and if the document is not what the tests say.
-func TestDocument(t *testing.T) {
-	text, problems, err := generate(os.DirFS(rootDir))
+// TestDocuments fails if a rule or a finding has neither test nor reason, if a
+// test cites what is none, and if a document is not what the tests say.
+func TestDocuments(t *testing.T) {
+	for _, d := range documents {
+		text, problems, err := d.generate(os.DirFS(rootDir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range problems {
+			t.Error(p)
+		}
+		was, err := os.ReadFile(rootDir + "/" + d.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(was, text) {
+			t.Errorf("%s is out of date: go run ./controller/scenario/coverage", d.name)
+		}
+	}
+}
+
+// TestFindings says that a finding without a test, and a citation of none, are
+// noticed.
+func TestFindings(t *testing.T) {
+	root := fstest.MapFS{
+		findingsFile:               {Data: []byte("# found\nC1 | one\nc1 | two | cannot be tested\nH2 | three\nH3 | four\n")},
+		"events/blocks/a_test.go":  {Data: []byte("// finding C1, finding H3: x\nx := 1 // finding H3\n")},
+		"testdata/script/b.txt":    {Data: []byte("# finding C1 and finding U99\nexec finding H2\n")},
+		"cmd/rollcall/b.go":        {Data: []byte("// finding H2\n")},
+		"testdata/plants/31.patch": {Data: []byte("Killer: finding H3\n")},
+	}
+	text, problems, err := generateFindings(root)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range problems {
-		t.Error(p)
+	want := []string{
+		"finding H2 (three): no test cites it, and no reason is given in " + findingsFile,
+		"testdata/script/b.txt cites finding U99, which is none",
 	}
-	was, err := os.ReadFile(rootDir + "/" + document)
-	if err != nil {
-		t.Fatal(err)
+	if !slices.Equal(problems, want) {
+		t.Errorf("problems %q, want %q", problems, want)
 	}
-	if !bytes.Equal(was, text) {
-		t.Errorf("%s is out of date: go run ./controller/scenario/coverage", document)
+	for _, line := range []string{
+		"| C1 | one | events/blocks/a_test.go, testdata/script/b.txt |",
+		"| c1 | two | cannot be tested |",
+		"| H2 | three | **none** |",
+		"| H3 | four | events/blocks/a_test.go, testdata/plants/31.patch |",
+	} {
+		if !strings.Contains(string(text), line+"\n") {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
 	}
 }
 
