@@ -64,7 +64,7 @@ func openElsewhere(t *testing.T, urls string) (*instance, *session, *bytes.Buffe
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.log = log
+	in.log = keptLog{Log: log}
 	return in, s, said
 }
 
