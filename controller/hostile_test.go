@@ -200,6 +200,8 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 
 // TestVerifyGoesOn: verify lists every difference, and decides what comes after
 // one from what the log says.
+//
+// finding L3
 func TestVerifyGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, 1, simkubelet.DefaultOptions())

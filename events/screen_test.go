@@ -32,7 +32,7 @@ func believed(e events.Event) string {
 	return ""
 }
 
-// finding H3
+// finding H3, finding L4
 func TestDoubt(t *testing.T) {
 	ref := func(k events.Kind, ns, name string) events.Ref {
 		return events.Ref{Kind: k, Key: events.Key{Namespace: ns, Name: name}, UID: "u"}

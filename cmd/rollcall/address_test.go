@@ -48,6 +48,8 @@ func TestPortStays(t *testing.T) {
 }
 
 // TestLoopback: which addresses other machines can reach.
+//
+// finding L1
 func TestLoopback(t *testing.T) {
 	for listen, want := range map[string]bool{"127.0.0.1:0": true, "localhost:1": true, "[::1]:0": true, "127.9.9.9:1": true,
 		"0.0.0.0:6443": false, ":6443": false, "[::]:1": false, "10.1.2.3:1": false} {

@@ -88,6 +88,8 @@ func verified(t *testing.T, dir string, hosts []string, now time.Time) credentia
 
 // TestDamagedCredentials: what cannot be read is refused and not made anew,
 // because clients rely on it.
+//
+// finding L5
 func TestDamagedCredentials(t *testing.T) {
 	cut := func(b []byte) []byte { return b[:len(b)/2] }
 	for _, file := range []string{tokenFile, caFile, servingFile} {

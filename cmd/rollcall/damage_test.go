@@ -112,7 +112,7 @@ func refusedOrSame(t *testing.T, what, dir string, l blockstest.Log) (refused bo
 // shape with their witnesses: every command and up refuse the store, or read
 // byte for byte what was written.
 //
-// finding C1, finding C2, finding H9, finding M6
+// finding C1, finding C2, finding H9, finding M6, finding D1
 func TestRandomDamage(t *testing.T) {
 	var shapes []blockstest.Shape
 	for _, sh := range blockstest.Shapes() {

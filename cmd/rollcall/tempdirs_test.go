@@ -9,6 +9,8 @@ import (
 
 // TestSweepTemps: what a killed instance left is removed; what one holds that
 // runs, what is too young to tell, and what is no such directory is not.
+//
+// finding L2
 func TestSweepTemps(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("TMPDIR", root)

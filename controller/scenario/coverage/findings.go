@@ -89,7 +89,7 @@ func findingCitations(root fs.FS) (map[string][]string, error) {
 		switch kind := path.Ext(name); {
 		case strings.HasSuffix(name, "_test.go"):
 			comment = "//"
-		case strings.HasPrefix(name, "testdata/") && kind == ".txt":
+		case strings.Contains("/"+name, "/testdata/") && kind == ".txt":
 			comment = "#"
 		case strings.HasPrefix(name, "testdata/plants/") && kind == ".patch": // says what kills it above the patch
 		default:
