@@ -155,7 +155,11 @@ func TestAppendsOverCuts(t *testing.T) {
 			}
 			seq, err := l.Append(t.Context(), x, node(name, i))
 			for errors.Is(err, events.ErrUnknown) || errors.Is(err, events.ErrUnavailable) {
-				unknown <- err
+				if errors.Is(err, events.ErrUnavailable) {
+					pause(t.Context(), firstPause)
+				} else {
+					unknown <- err
+				}
 				seq, err = l.Append(t.Context(), x, node(name, i))
 			}
 			if err != nil {
