@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -52,15 +53,30 @@ func asKubectl(args []string) (rest []string, own, ok bool) {
 // runKubectl is kubectl on the process's own streams: it ends the process as
 // kubectl would.
 func runKubectl(args []string, own bool) {
+	var k kubectlTarget
+	if own {
+		var err error
+		if k, args, err = cutTarget(args); err != nil {
+			os.Exit(report(context.Background(), os.Stderr, err))
+		}
+	}
 	// Everything of kubectl looks here, also the name that it gives to servers.
 	os.Args = append([]string{kubectlName}, args...)
 	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args)) // what is no number is refused with the flags
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().
 		WithDiscoveryBurst(discoveryBurst).WithDiscoveryQPS(discoveryQPS).WithWarningPrinter(streams)
+	end := func() {}
 	if own {
-		aimKubectl(flags)
+		end = aimKubectl(flags, k)
 	}
+	util.BehaviorOnFatal(func(text string, code int) {
+		end()
+		if text != "" {
+			fmt.Fprintln(os.Stderr, strings.TrimSuffix(text, "\n"))
+		}
+		os.Exit(code)
+	})
 	command := cmd.NewDefaultKubectlCommandWithArgs(cmd.KubectlOptions{
 		PluginHandler: cmd.NewDefaultPluginHandler(plugin.ValidPluginFilenamePrefixes),
 		Arguments:     os.Args, ConfigFlags: flags, IOStreams: streams,
@@ -68,25 +84,38 @@ func runKubectl(args []string, own bool) {
 	if err := cli.RunNoErrOutput(command); err != nil {
 		util.CheckErr(err)
 	}
+	end()
 	os.Exit(0)
 }
 
-// aimKubectl points kubectl at the running instance if the user has not pointed
-// it elsewhere. If there is none, what asks a cluster is refused: the cluster
-// of ~/.kube/config is not meant.
-func aimKubectl(flags *genericclioptions.ConfigFlags) {
-	if hasFlag(os.Args, "--kubeconfig") || os.Getenv(dataVariable) == "" && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "" {
-		return
+// aimKubectl points kubectl at what k names, or at the running instance if the
+// user has not pointed it elsewhere. If there is none, what asks a cluster is
+// refused: the cluster of ~/.kube/config is not meant. end is to be called
+// before the process ends.
+func aimKubectl(flags *genericclioptions.ConfigFlags, k kubectlTarget) (end func()) {
+	named := k != kubectlTarget{}
+	elsewhere := hasFlag(os.Args, "--kubeconfig")
+	if !named && (elsewhere || os.Getenv(dataVariable) == "" && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "") {
+		return func() {}
 	}
-	path, err := instanceKubeconfig()
+	var path string
+	err := usageError("E-CLI-FLAG", "--kubeconfig excludes --data and --at", "give one of them")
+	if !elsewhere {
+		path, end, err = k.kubeconfig()
+	}
 	if err == nil {
 		err = os.Setenv(clientcmd.RecommendedConfigPathEnvVar, path)
+	}
+	if err != nil && named {
+		os.Exit(report(context.Background(), os.Stderr, err))
 	}
 	if err != nil {
 		flags.WithWrapConfigFn(func(*rest.Config) *rest.Config {
 			return &rest.Config{Transport: refusing{err}}
 		})
+		return func() {}
 	}
+	return end
 }
 
 // refusing is the transport of a kubectl that has no cluster: at the first
@@ -112,13 +141,8 @@ func hasFlag(args []string, flag string) bool {
 	return false
 }
 
-// instanceKubeconfig returns the kubeconfig of the instance that is named, or
-// of the only one that runs.
-func instanceKubeconfig() (string, error) {
-	t := &target{}
-	if err := t.resolve(); err != nil {
-		return "", err
-	}
+// instanceKubeconfig returns the kubeconfig of the instance that was found.
+func (t *target) instanceKubeconfig() (string, error) {
 	path := filepath.Join(t.dir, kubeconfigFile)
 	if _, err := os.Stat(path); err != nil || t.dir == "" {
 		return "", &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is not served", Where: cmp.Or(t.dir, withoutUser(t.natsURL)), Why: "it has no " + kubeconfigFile,
@@ -131,9 +155,16 @@ func instanceKubeconfig() (string, error) {
 func (s *session) kubectlCommand() *cobra.Command {
 	return &cobra.Command{Use: "kubectl", Short: "Run the kubectl that is inside, on the running instance", DisableFlagParsing: true,
 		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program. It takes
---kubeconfig, the instance of $` + dataVariable + `, $KUBECONFIG, or the only instance that
-runs, in this order as all of rollcall, and never ~/.kube/config.
+--kubeconfig, --data DIR, the instance of $` + dataVariable + `, $KUBECONFIG, or the only
+instance that runs, in this order as all of rollcall, and never ~/.kube/config.
+
+On a data directory on which no instance runs it shows the end of the log, to be
+read only, and with --at the cluster as it was then, also beside an instance.
+
+` + instantForms + `
 
 A link named kubectl to this program is the same without that exception.`,
+		Example: `  rollcall kubectl get pods -A
+  rollcall kubectl --data ./cluster --at 10 get ds -A`,
 		Run: func(_ *cobra.Command, args []string) { runKubectl(args, true) }}
 }

@@ -137,31 +137,51 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 	}
 }
 
-// servePast serves the cluster as it was until ctx is done.
-func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment, o openOptions) (err error) {
+// past is the API of a cluster as it was, which runs until ctx of openPast is
+// done and close is called.
+type past struct {
+	api   *served
+	dir   string     // temporary, with its credentials
+	ended chan error // why it has ended
+}
+
+// openPast makes the cluster as it was be served; it may not be ready yet.
+func openPast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment, o openOptions) (_ *past, err error) {
 	cluster := log.target.cluster
 	subjects, err := events.NewSubjects(cluster)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	dir, err := makeTemp()
 	if err != nil {
-		return fmt.Errorf("make a directory for the kubeconfig: %w", err)
+		return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}
-	defer func() { err = firstError(err, os.RemoveAll(dir)) }()
 	o.api.targets.origin = log.target.origin()
 	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m), Now: m.now,
 		Logs: logsUntil(func() time.Time { return m.now }), Notices: podNotices, Alive: simkubelet.Heartbeat})
 	if err != nil {
+		return nil, firstError(err, os.RemoveAll(dir))
+	}
+	p := &past{api, dir, make(chan error, 1)}
+	go func() { p.ended <- api.server.Run(ctx) }()
+	return p, nil
+}
+
+// close removes what a past that has ended, or ends with the process, has made.
+func (p *past) close() error { return os.RemoveAll(p.dir) }
+
+// servePast serves the cluster as it was until ctx is done.
+func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment, o openOptions) (err error) {
+	p, err := openPast(ctx, log, feed, m, o)
+	if err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- api.server.Run(ctx) }()
+	defer func() { err = firstError(err, p.close()) }()
 	select {
-	case <-api.server.Ready():
-		s.out.printf("rollcall  cluster %s as it was at %s, to be read only\n%s  Stop     Ctrl-C\n\n%s\n", cluster, m, api.lines(), exportLine(api.kubeconfig))
-		err = <-ended
-	case err = <-ended:
+	case <-p.api.server.Ready():
+		s.out.printf("rollcall  cluster %s as it was at %s, to be read only\n%s  Stop     Ctrl-C\n\n%s\n", log.target.cluster, m, p.api.lines(), exportLine(p.api.kubeconfig))
+		err = <-p.ended
+	case err = <-p.ended:
 	}
 	if ctx.Err() != nil {
 		return s.out.failure() // it was stopped
