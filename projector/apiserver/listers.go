@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -167,9 +168,14 @@ type namespaceTable struct {
 	get func(string) (*corev1.Namespace, error)
 }
 
-// Get implements coreclient.NamespaceInterface.
+// Get implements coreclient.NamespaceInterface. What it does not find clients
+// are told in its words, which are those of the API and not of a lister.
 func (t namespaceTable) Get(_ context.Context, name string, _ metav1.GetOptions) (*corev1.Namespace, error) {
-	return t.get(name)
+	n, err := t.get(name)
+	if apierrors.IsNotFound(err) {
+		err = apierrors.NewNotFound(corev1.Resource("namespaces"), name)
+	}
+	return n, err
 }
 
 type accountTable struct {

@@ -20,7 +20,7 @@ func TestNamespaces(t *testing.T) {
 	defer accounts.Stop()
 	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "m"}}
 	maps := c.client.CoreV1().ConfigMaps("x")
-	if _, err := maps.Create(ctx, m, metav1.CreateOptions{}); !apierrors.IsNotFound(err) {
+	if _, err := maps.Create(ctx, m, metav1.CreateOptions{}); !apierrors.IsNotFound(err) || err.Error() != `namespaces "x" not found` {
 		t.Errorf("an object in a namespace that is not there: %v", err)
 	}
 	namespaces := c.client.CoreV1().Namespaces()

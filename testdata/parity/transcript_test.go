@@ -125,6 +125,7 @@ var rules = []rule{
 	{regexp.MustCompile(`(Resource Version: +)\d+`), `${1}RV`},
 	{regexp.MustCompile(`20(2[1-9]|[3-9]\d)-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?(Z| [+-]\d{4})`), "TIME"},
 	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} 20(2[1-9]|[3-9]\d) \d\d:\d\d:\d\d [+-]\d{4}`), "TIME"},
+	{regexp.MustCompile(`(?m)^([IWE])\d{4} [\d:.]+ +\d+ `), "$1 "},
 	{regexp.MustCompile(`kube-api-access-[a-z0-9]{5}\b`), "kube-api-access-NAME"},
 	{regexp.MustCompile(`https://(127\.0\.0\.1|localhost):\d+`), "SERVER"},
 	{regexp.MustCompile(`/\S*/(LIVE|MERGED)-\d+/`), "$1/"},
