@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rollcall/events/wire"
@@ -33,7 +33,7 @@ func CheckObjectName(k Kind, key Key) string {
 	case known:
 		why = validation.IsDNS1123Subdomain(key.Name)
 	default:
-		why = pathvalidation.IsValidPathSegmentName(key.Name)
+		why = content.IsPathSegmentName(key.Name)
 		if key.Name == "" || len(key.Name) > validation.DNS1123SubdomainMaxLength || !printable(key.Name) {
 			why = append(why, "a name has 1 to 253 printable characters")
 		}

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
 
 	"rollcall/events"
 )
@@ -50,11 +51,12 @@ func TestForeign(t *testing.T) {
 	if n := f.Well(); n == nil || n.Name != "ours" {
 		t.Errorf("%v is well", n)
 	}
-	nodes, err := f.Nodes().List(metav1.ListOptions{})
+	nodes, err := cache.ToListerWatcherWithContext(f.Nodes()).ListWithContext(t.Context(), metav1.ListOptions{})
 	if err != nil || len(nodes.(*corev1.NodeList).Items) != 1 || nodes.(*corev1.NodeList).Items[0].Name != "theirs" {
 		t.Errorf("nodes %v, %v", nodes, err)
 	}
-	list, err := f.Pods().List(metav1.ListOptions{})
+	pods := cache.ToListerWatcherWithContext(f.Pods())
+	list, err := pods.ListWithContext(t.Context(), metav1.ListOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +67,7 @@ func TestForeign(t *testing.T) {
 	if !slices.Equal(names, []string{"b", "c"}) {
 		t.Errorf("pods %v", names)
 	}
-	w, err := f.Pods().Watch(metav1.ListOptions{ResourceVersion: list.(*corev1.PodList).ResourceVersion})
+	w, err := pods.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: list.(*corev1.PodList).ResourceVersion})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +86,7 @@ func TestForeign(t *testing.T) {
 		}
 	}
 	feed.tables[events.Pod].compact(uint64(seq))
-	old, err := f.Pods().Watch(metav1.ListOptions{ResourceVersion: "1"})
+	old, err := pods.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +94,7 @@ func TestForeign(t *testing.T) {
 	if e := <-old.ResultChan(); e.Type != watch.Error {
 		t.Errorf("from what is forgotten: %v", e)
 	}
-	if _, err := f.Pods().Watch(metav1.ListOptions{ResourceVersion: "x"}); err == nil {
+	if _, err := pods.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "x"}); err == nil {
 		t.Error("watched from no revision")
 	}
 }
