@@ -147,6 +147,7 @@ var varying = []struct {
 	{regexp.MustCompile(`[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}`), "TIME"},
 	{regexp.MustCompile(`(resourceVersion: )"\d+"`), `${1}"RV"`},
 	{regexp.MustCompile(`\b(fluentd-elasticsearch|fluentd|nginx-daemonset)-[bcdfghjklmnpqrstvwxz2456789]{8}\b`), "$1-POD"},
+	{regexp.MustCompile(`\bkube-api-access-[a-z0-9]{5}\b`), "kube-api-access-NAME"},
 	{regexp.MustCompile(`\b10\.\d+\.\d+\.\d+\b`), "POD-IP"},
 	{regexp.MustCompile(`\b(containerd://|sha256:)[0-9a-f]{64}\b`), "${1}DIGEST"},
 	{regexp.MustCompile(`(?m)(\s)(\d+[smh])+(\s|$)`), "${1}AGE$3"},
