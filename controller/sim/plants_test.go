@@ -56,10 +56,7 @@ func plant(t *testing.T, root, file string) {
 		return
 	}
 	start := time.Now()
-	test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay="+overlay(t, root, p), "-run=^"+p.test[1]+"$",
-		p.test[0], "-histories="+strconv.Itoa(*plantHistories))
-	test.Dir = root
-	out, err := test.CombinedOutput()
+	out, err := runPlanted(t, root, p, "-histories="+strconv.Itoa(*plantHistories))
 	found := foundInvariant.FindStringSubmatch(string(out))
 	switch {
 	case err == nil:
@@ -74,9 +71,7 @@ func plant(t *testing.T, root, file string) {
 
 // plantForTest demands that an ordinary test fails, by name.
 func plantForTest(t *testing.T, root string, p patch) {
-	test := exec.CommandContext(t.Context(), "go", "test", "-count=1", "-overlay="+overlay(t, root, p), "-run=^"+p.test[1]+"$", p.test[0])
-	test.Dir = root
-	out, err := test.CombinedOutput()
+	out, err := runPlanted(t, root, p)
 	if err == nil {
 		t.Fatalf("%s does not notice", p.test[1])
 	}
@@ -86,6 +81,15 @@ func plantForTest(t *testing.T, root string, p patch) {
 		}
 	}
 	t.Errorf("found, but not by any of %v:\n%s", p.killers, out)
+}
+
+// runPlanted runs the test of a patch on the planted code. What is vetted and
+// what a debugger needs are left out: they take longer than most tests.
+func runPlanted(t *testing.T, root string, p patch, more ...string) (output []byte, err error) {
+	args := append([]string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay=" + overlay(t, root, p), "-run=^" + p.test[1] + "$", p.test[0]}, more...)
+	test := exec.CommandContext(t.Context(), "go", args...)
+	test.Dir = root
+	return test.CombinedOutput()
 }
 
 // overlay writes the planted files and what they stand for, as the go command
