@@ -96,7 +96,7 @@ func (a absent) groupResource() schema.GroupResource {
 }
 
 func newAbsent(a absent, b backend) *absentREST {
-	s := &store{codec: codec{legacyscheme.Scheme, a.gvk()}, prefix: "/" + a.name + "/", table: newTable(), backend: b, newFunc: a.object}
+	s := &store{codec: codec{legacyscheme.Scheme, a.gvk()}, prefix: "/" + a.name + "/", table: newTable(), backend: b, newFunc: a.object, unreadable: &unreadables{}}
 	return &absentREST{rest.NewDefaultTableConvertor(a.groupResource()), a, s}
 }
 

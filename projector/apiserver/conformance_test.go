@@ -90,7 +90,7 @@ func (b *benches) raw(t *testing.T) *bench {
 	feed := newFeed(t, log, &sync.Mutex{})
 	s := &store{codec: codec{exampleScheme, examplev1.SchemeGroupVersion.WithKind("Pod")}, prefix: "/pods/",
 		table: feed.tables[events.Pod], backend: &logBackend{&link{log: log, feed: feed}, subjects},
-		newFunc: func() runtime.Object { return &example.Pod{} }}
+		newFunc: func() runtime.Object { return &example.Pod{} }, unreadable: &unreadables{}}
 	x := &bench{Interface: s, raw: s, log: log, feed: feed}
 	x.increase(t.Context(), t) // no revision of a list is 0: etcd begins at 1
 	return x

@@ -156,7 +156,7 @@ func TestReadyz(t *testing.T) {
 		}
 	}
 	at := c.feed.position()
-	has(c.ask(t, "/readyz?verbose", ""), 200, fmt.Sprintf("[+]log ok: position %d", at), "[+]fold ok: 0 events behind", "[+]quarantine ok: nothing",
+	has(c.ask(t, "/readyz?verbose", ""), 200, fmt.Sprintf("[+]log ok: position %d", at), "[+]fold ok: 0 events behind", "[+]quarantine ok: nothing", "[+]objects ok: all that were asked for can be read",
 		"[+]executor ok", "[+]bootstrap ok", "readyz check passed")
 	for _, e := range []*events.Error{logFull, logNoQuorum} {
 		ill.report.Store(e)

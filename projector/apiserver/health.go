@@ -49,7 +49,7 @@ func (s *Server) readiness() []Check {
 	if s.config.Quarantined != nil {
 		own = append(own, Check{"quarantine", s.quarantine})
 	}
-	return append(own, s.config.Checks...)
+	return append(append(own, Check{"objects", s.objectsHealth}), s.config.Checks...)
 }
 
 // bootstrapped reports whether the cluster has what every cluster has.
@@ -95,6 +95,28 @@ func (s *Server) quarantine() (string, error) {
 		return "nothing", nil
 	}
 	return fmt.Sprintf("%d events, the last at #%d: %s", q.Events, q.Last, q.Why), nil
+}
+
+// objectsHealth tells where the objects are that somebody has asked for and
+// that cannot be read; their names are not for everybody. Like what is in
+// quarantine they are no reason not to be ready.
+func (s *Server) objectsHealth() (string, error) {
+	var bad []string
+	for _, r := range served {
+		for _, key := range s.stores.met[r.name].under("", s.stores.tables[r.name]) {
+			if i := s.stores.tables[r.name].get(key); i != nil {
+				bad = append(bad, fmt.Sprintf("a %s at #%d", r.kind(), i.rev))
+			}
+		}
+	}
+	if len(bad) == 0 {
+		return "all that were asked for can be read", nil
+	}
+	text := fmt.Sprintf("%d that cannot be read, left out of lists: %s", len(bad), strings.Join(bad[:min(len(bad), mostWarnings)], ", "))
+	if len(bad) > mostWarnings {
+		text += ", ..."
+	}
+	return text, nil
 }
 
 // healthPaths are those whose answers are explained.

@@ -23,8 +23,9 @@ import (
 type restOptions struct {
 	tables   map[string]*table // by plural name
 	backends map[string]backend
-	alive    Heartbeat        // nil: all Leases are written
-	now      func() time.Time // that is served
+	met      map[string]*unreadables // what could not be read, by plural name
+	alive    Heartbeat               // nil: all Leases are written
+	now      func() time.Time        // that is served
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
@@ -41,7 +42,7 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 	decorate := func(_ *storagebackend.ConfigForResource, prefix string, keyOf func(runtime.Object) (string, error),
 		newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
 	) (storage.Interface, factory.DestroyFunc, error) {
-		s := &store{codec: c, prefix: "/" + r.name + "/", table: o.tables[r.name], backend: o.backends[r.name], newFunc: newFunc}
+		s := &store{codec: c, prefix: "/" + r.name + "/", table: o.tables[r.name], backend: o.backends[r.name], newFunc: newFunc, unreadable: o.met[r.name]}
 		l := &lazyCache{store: s, config: cacher.Config{Storage: s, Versioner: versioner, GroupResource: gr,
 			EventsHistoryWindow: cacher.DefaultEventFreshDuration, ResourcePrefix: s.prefix, KeyFunc: keyOf,
 			NewFunc: newFunc, NewListFunc: newList, GetAttrsFunc: attrs, IndexerFuncs: triggers, Indexers: indexers,

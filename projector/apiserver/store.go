@@ -51,7 +51,7 @@ type store struct {
 	newFunc func() runtime.Object
 	sizes   atomic.Bool // Stats are to say how large objects are
 
-	unreadable unreadables
+	unreadable *unreadables
 }
 
 var _ storage.Interface = (*store)(nil)

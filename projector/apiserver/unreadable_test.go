@@ -61,6 +61,9 @@ func TestOneBadObject(t *testing.T) {
 			if got := list(); len(got) != 1 || got[0].Name != "good" || len(*warnings) != 1 || !strings.Contains((*warnings)[0], `Node "nan" is left out`) {
 				t.Errorf("nodes %v with warnings %q", got, *warnings)
 			}
+			if text, err := c.server.objectsHealth(); err != nil || !strings.HasPrefix(text, "1 that cannot be read, left out of lists: a Node at #") {
+				t.Errorf("health of the objects: %q, %v", text, err)
+			}
 			_, err = nodes.Get(t.Context(), "nan", metav1.GetOptions{})
 			if !apierrors.IsInternalError(err) || !strings.Contains(err.Error(), "Node nan as revision") || !strings.Contains(err.Error(), "kubectl delete node nan") {
 				t.Errorf("get: %v", err)

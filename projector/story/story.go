@@ -65,6 +65,7 @@ func (t *Teller) Tell(e events.Event) []Entry {
 	switch b := e.Body.(type) {
 	case events.Object:
 		head.What, head.DaemonSet = t.object(e, b)
+		head.What += unreadableText(b)
 	case events.Gone:
 		head.What, head.DaemonSet = t.gone(b)
 	case *events.Plan:
