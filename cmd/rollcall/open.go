@@ -157,6 +157,7 @@ func openPast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment,
 		return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
 	}
 	o.api.targets.origin = log.target.origin()
+	o.api.targets.origin.Past = true
 	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m), Now: m.now,
 		Logs: logsUntil(func() time.Time { return m.now }), Notices: podNotices, Alive: simkubelet.Heartbeat})
 	if err != nil {
