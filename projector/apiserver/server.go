@@ -203,7 +203,7 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 		if err != nil {
 			return nil, err
 		}
-		c.AdmissionControl = admission.NewChainHandler(admitted, attendance(s.config.Unattended))
+		c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
 	}
 	return c, err
 }
