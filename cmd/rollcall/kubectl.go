@@ -67,12 +67,10 @@ func runKubectl(args []string, own bool) {
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().
 		WithDiscoveryBurst(discoveryBurst).WithDiscoveryQPS(discoveryQPS).WithWarningPrinter(streams)
-	end := func() {}
 	if own {
-		end = k.aim(flags)
+		k.aim(flags)
 	}
 	util.BehaviorOnFatal(func(text string, code int) {
-		end()
 		if text != "" {
 			fmt.Fprintln(os.Stderr, strings.TrimSuffix(text, "\n"))
 		}
@@ -85,20 +83,19 @@ func runKubectl(args []string, own bool) {
 	if err := cli.RunNoErrOutput(command); err != nil {
 		util.CheckErr(err)
 	}
-	end()
 	os.Exit(0)
 }
 
 // aim points kubectl at the target. What runs is asked through its kubeconfig;
 // what is stopped, or past, by an API in this process, which begins with the
 // first request. If there is no target, what asks a cluster is refused: that of
-// ~/.kube/config is not meant. end is to be called before the process ends.
-func (k kubectlTarget) aim(flags *genericclioptions.ConfigFlags) (end func()) {
+// ~/.kube/config is not meant.
+func (k kubectlTarget) aim(flags *genericclioptions.ConfigFlags) {
 	named := k.data != "" || k.natsURL != "" || k.at != ""
 	path, open, err := k.find()
 	switch {
 	case errors.Is(err, errForeign) && !named:
-		return func() {} // somebody else's cluster, which the user has named
+		return // somebody else's cluster, which the user has named
 	case err != nil && named:
 		os.Exit(report(context.Background(), os.Stderr, err))
 	case err != nil:
@@ -107,13 +104,12 @@ func (k kubectlTarget) aim(flags *genericclioptions.ConfigFlags) (end func()) {
 		_ = os.Setenv(clientcmd.RecommendedConfigPathEnvVar, path) // the name of a variable that can be
 	}
 	if open == nil {
-		return func() {}
+		return
 	}
 	t := &pastTransport{open: open}
 	flags.WithWrapConfigFn(func(c *rest.Config) *rest.Config {
 		return &rest.Config{Host: pastHost(), Transport: t, UserAgent: c.UserAgent, Timeout: c.Timeout, QPS: c.QPS, Burst: c.Burst}
 	})
-	return t.close
 }
 
 // instanceKubeconfig returns the kubeconfig of the instance that was found.

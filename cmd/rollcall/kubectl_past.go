@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/projector/apiserver"
 )
 
 // kubectlTarget is what rollcall kubectl looks at.
@@ -103,13 +102,14 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 	return "", func() (*past, error) { return t.openPast(at) }, nil
 }
 
-// openPast serves the cluster as it was, for this process alone.
+// openPast serves the cluster as it was to clients in this process, until it
+// ends.
 func (t *target) openPast(at instant) (*past, error) {
-	o := openOptions{instant: at, api: apiOptions{listen: "127.0.0.1:0", verbosity: -1}}
+	o := openOptions{instant: at, api: apiOptions{listen: noListen, verbosity: -1}}
 	if err := firstError(o.api.check(func(string) bool { return false }), logKubernetes(o.api.verbosity)); err != nil {
 		return nil, err
 	}
-	ctx := context.Background() // until the process ends
+	ctx := context.Background()
 	s := &session{in: os.Stdin, out: newOutput(os.Stderr, func(error) {}), err: os.Stderr}
 	feed, m, err := s.readPast(ctx, t, o.instant)
 	if err != nil {
@@ -123,7 +123,7 @@ func (t *target) openPast(at instant) (*past, error) {
 	case <-p.api.server.Ready():
 		return p, nil
 	case err := <-p.ended:
-		return nil, firstError(fmt.Errorf("serve the past: %w", err), p.close())
+		return nil, fmt.Errorf("serve the past: %w", err)
 	}
 }
 
@@ -140,44 +140,19 @@ func pastHost() string {
 type pastTransport struct {
 	open func() (*past, error)
 	once sync.Once
-	past *past
-	to   *url.URL
 	http.RoundTripper
 }
 
 // RoundTrip implements http.RoundTripper.
 func (t *pastTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.once.Do(func() {
-		err := t.begin()
+		p, err := t.open()
+		if err == nil {
+			t.RoundTripper, err = rest.TransportFor(p.api.server.LoopbackAs(apiserver.Admin))
+		}
 		if err != nil {
-			t.close()
 			os.Exit(report(context.Background(), os.Stderr, err))
 		}
 	})
-	r = r.Clone(r.Context())
-	r.URL.Scheme, r.URL.Host, r.Host = t.to.Scheme, t.to.Host, t.to.Host
 	return t.RoundTripper.RoundTrip(r)
-}
-
-func (t *pastTransport) begin() (err error) {
-	if t.past, err = t.open(); err != nil {
-		return err
-	}
-	c, err := clientcmd.BuildConfigFromFlags("", t.past.api.kubeconfig)
-	if err != nil {
-		return err
-	}
-	if t.RoundTripper, err = rest.TransportFor(c); err != nil {
-		return err
-	}
-	t.to, err = url.Parse(c.Host)
-	return err
-}
-
-// close removes what the past has made on disk. What stays of a process that
-// was killed is swept by the next instance.
-func (t *pastTransport) close() {
-	if t.past != nil {
-		_ = t.past.close()
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
@@ -45,17 +46,17 @@ func (s *session) nodeFail(verb, short, done, already, value string) *cobra.Comm
 			if nodes[i], err = findNode(c.Context(), api, name); err != nil {
 				return err
 			}
-			if nodes[i].Labels[simkubelet.SimulatedLabel] != "true" {
+			if nodes[i].Labels[events.LabelSimulated] != "true" {
 				return &events.Error{Code: "E-CLI-SIMULATED", What: fmt.Sprintf("node %q is not simulated", name),
-					Why: "only nodes with label " + simkubelet.SimulatedLabel + "=true fail at will", Do: "choose a simulated node", Exit: events.ExitInput}
+					Why: "only nodes with label " + events.LabelSimulated + "=true fail at will", Do: "choose a simulated node", Exit: events.ExitInput}
 			}
 		}
 		for _, n := range nodes {
-			if n.Annotations[simkubelet.FailAnnotation] == value {
+			if n.Annotations[events.AnnotationFail] == value {
 				s.out.printf("node/%s %s\n", n.Name, already)
 				continue
 			}
-			_, err := api.CoreV1().Nodes().Patch(c.Context(), n.Name, types.MergePatchType, annotation(simkubelet.FailAnnotation, value),
+			_, err := api.CoreV1().Nodes().Patch(c.Context(), n.Name, types.MergePatchType, annotation(events.AnnotationFail, value),
 				metav1.PatchOptions{FieldManager: fieldManager})
 			if err != nil {
 				return refused(err, "", func() []string { return nil })
@@ -92,12 +93,13 @@ func (s *session) nodeAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		done := s.progress("adding nodes", nil)
-		defer done()
 		if names, err = toAdd(c.Context(), api, names, count); err != nil {
 			return err
 		}
-		added, err := addNodes(c.Context(), api, names, labels)
+		var so atomic.Int64
+		done := s.progress("adding nodes", func() string { return fmt.Sprintf("%d of %d", so.Load(), len(names)) })
+		defer done()
+		added, err := addNodes(c.Context(), api, names, labels, &so)
 		done()
 		for _, name := range added {
 			s.out.printf("node/%s created\n", name)
@@ -140,9 +142,9 @@ func toAdd(ctx context.Context, api kubernetes.Interface, names []string, count 
 // events together.
 const adders = 64
 
-// addNodes adds nodes and returns those that were, in order. It ends soon after
-// the first that is refused.
-func addNodes(ctx context.Context, api kubernetes.Interface, names []string, labels map[string]string) (added []string, err error) {
+// addNodes adds nodes, counts them in so, and returns those that were added, in
+// order. It ends soon after the first that is refused.
+func addNodes(ctx context.Context, api kubernetes.Interface, names []string, labels map[string]string, so *atomic.Int64) (added []string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make([]bool, len(names))
@@ -156,6 +158,7 @@ func addNodes(ctx context.Context, api kubernetes.Interface, names []string, lab
 					return
 				}
 				done[i] = true
+				so.Add(1)
 			}
 		})
 	}

@@ -141,7 +141,7 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 // done and close is called.
 type past struct {
 	api   *served
-	dir   string     // temporary, with its credentials
+	dir   string     // temporary, with its credentials; empty: it has no port
 	ended chan error // why it has ended
 }
 
@@ -152,9 +152,11 @@ func openPast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment,
 	if err != nil {
 		return nil, err
 	}
-	dir, err := makeTemp()
-	if err != nil {
-		return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
+	dir := ""
+	if !o.api.address.none() {
+		if dir, err = makeTemp(); err != nil {
+			return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
+		}
 	}
 	o.api.targets.origin = log.target.origin()
 	o.api.targets.origin.Past = true
@@ -168,7 +170,7 @@ func openPast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment,
 	return p, nil
 }
 
-// close removes what a past that has ended, or ends with the process, has made.
+// close removes what a past that has ended has made.
 func (p *past) close() error { return os.RemoveAll(p.dir) }
 
 // servePast serves the cluster as it was until ctx is done.

@@ -180,12 +180,12 @@ func (s *session) rolloutHold(verb, short, done, already, value string) *cobra.C
 		}
 		sets := api.AppsV1().DaemonSets(namespace)
 		ds, err := sets.Get(c.Context(), name, metav1.GetOptions{})
-		if err == nil && ds.Annotations[projector.AnnotationPaused] == value {
+		if err == nil && ds.Annotations[events.AnnotationPaused] == value {
 			s.out.printf("daemonset.apps/%s %s\n", name, already)
 			return nil
 		}
 		if err == nil {
-			_, err = sets.Patch(c.Context(), name, types.MergePatchType, annotation(projector.AnnotationPaused, value), metav1.PatchOptions{FieldManager: fieldManager})
+			_, err = sets.Patch(c.Context(), name, types.MergePatchType, annotation(events.AnnotationPaused, value), metav1.PatchOptions{FieldManager: fieldManager})
 		}
 		if err != nil {
 			return refused(err, "namespace "+namespace, func() (names []string) {
