@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
-
 )
 
 // finding U6: the live view says why a rollout stands still.
