@@ -135,7 +135,7 @@ func (in *instance) keep(err error) error {
 func (s *session) printSummary(in *instance, v *viewer, began time.Time) {
 	var pods, nodes, sets int
 	in.state.Read(func(st *projector.State) {
-		nodes, sets = len(st.Nodes()), len(st.DaemonSets())
+		nodes, sets = st.NodeCount(), len(st.DaemonSets())
 		for _, d := range st.DaemonSets() {
 			pods += d.Counts.Available
 		}
