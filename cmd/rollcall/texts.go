@@ -34,9 +34,7 @@ func (s *session) banner(in *instance) {
 		fmt.Fprintf(&b, "  Data     %s\n", in.dataText())
 		fmt.Fprintf(&b, "  Writes   %s\n", in.durabilityText())
 	}
-	if in.api != nil {
-		b.WriteString(in.api.lines())
-	}
+	b.WriteString(in.api.lines())
 	if in.server == nil || next != "" {
 		fmt.Fprintf(&b, "  Try      %s get ds -A%s\n", self(), next)
 		fmt.Fprintf(&b, "           %s log -f%s\n", self(), next)
@@ -54,7 +52,7 @@ func (s *session) banner(in *instance) {
 func (in *instance) outsideFlags() string {
 	o := in.options
 	switch {
-	case in.api != nil:
+	case in.api.kubeconfig != "":
 		return " --kubeconfig " + quoteShell(in.api.kubeconfig)
 	case withoutUser(o.natsURL) != o.natsURL:
 		return ""
