@@ -100,7 +100,7 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
-	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
+	kubelets := simkubelet.New(in.subjects, in.options.delays)
 	in.launch(in.parts.run("executor", func(ctx context.Context) error {
 		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
 	}))

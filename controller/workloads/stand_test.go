@@ -98,8 +98,8 @@ func newStand(t *testing.T) *stand {
 	state := projector.Open(s.log, projector.Options{Follow: []func(events.Event){feed.Follow}})
 	launch(t, state.Run)
 	launch(t, controller.New(s.log, subjects, state).Run)
-	world := simkubelet.New(subjects, simkubelet.Options{JoinDelay: time.Millisecond, BindDelay: time.Millisecond,
-		StartDelay: time.Millisecond, StopDelay: time.Millisecond, RunDelay: time.Millisecond})
+	world := simkubelet.New(subjects, simkubelet.Options{Join: simkubelet.Exactly(time.Millisecond), Bind: simkubelet.Exactly(time.Millisecond),
+		Start: simkubelet.Exactly(time.Millisecond), Stop: simkubelet.Exactly(time.Millisecond), Run: time.Millisecond})
 	launch(t, func(ctx context.Context) error {
 		return publisher.Drive(ctx, s.log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
 	})
