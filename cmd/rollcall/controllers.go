@@ -12,7 +12,6 @@ import (
 	"rollcall/controller/workloads"
 	"rollcall/events"
 	"rollcall/projector/apiserver"
-	"rollcall/publisher/simkubelet"
 )
 
 // ownController is the controller that is not Kubernetes'.
@@ -77,7 +76,7 @@ func (in *instance) control() {
 
 // foreign are the nodes that no kubelet of ours plays.
 func (in *instance) foreign() *apiserver.Foreign {
-	return in.feed.Foreign(simkubelet.SimulatedLabel, "true")
+	return in.feed.Foreign(events.LabelSimulated, "true")
 }
 
 // await waits until the log has what a controller wants.

@@ -186,13 +186,13 @@ func (o *upOptions) checkLimits(given func(string) bool) error {
 			Do: "give whole seconds, 1s to 8760h", Exit: events.ExitInput}
 	}
 	if o.once || given("progress-deadline") {
-		o.annotations[annotationDeadline] = fmt.Sprint(int(o.deadline / time.Second))
+		o.annotations[events.AnnotationDeadline] = fmt.Sprint(int(o.deadline / time.Second))
 	}
 	if given("max-creates-per-second") {
 		if err := within("max-creates-per-second", int64(o.rate), 1, maxNodes); err != nil {
 			return err
 		}
-		o.annotations[annotationRate] = fmt.Sprint(o.rate)
+		o.annotations[events.AnnotationRate] = fmt.Sprint(o.rate)
 	}
 	return nil
 }

@@ -45,7 +45,7 @@ type stand struct {
 
 // options run every controller, as rollcall does.
 func (s *stand) options(feed *apiserver.Feed) workloads.Options {
-	foreign := feed.Foreign(simkubelet.SimulatedLabel, "true")
+	foreign := feed.Foreign(events.LabelSimulated, "true")
 	await := func(ctx context.Context, w workloads.Want) error {
 		switch w {
 		case workloads.Endings:

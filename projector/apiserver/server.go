@@ -214,7 +214,7 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.AdmissionControl = admission.NewChainHandler(admitted, attendance(s.config.Unattended))
+		c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
 	}
 	return c, err
 }
