@@ -94,6 +94,8 @@ type Revision struct {
 	Digest   string // of its template; empty: the data holds none
 }
 
+func byName(a, b *Pod) bool { return a.Key.Compare(b.Key) < 0 }
+
 func byNode(a, b *Cell) bool { return a.compare(b.CellKey) < 0 }
 
 func byRank(a, b *Cell) bool {
@@ -114,7 +116,7 @@ func newDaemonSet(key events.Key, uid types.UID) *DaemonSet {
 	d := &DaemonSet{Key: key, UID: uid, Pods: map[string]int{}, cells: map[CellKey]*Cell{},
 		releasing: map[types.UID]events.Cause{}, promised: map[string]int{}, current: map[string]bool{}, ranks: map[string]int64{},
 		maturing: tree(byMaturity),
-		release:  tree(func(a, b *Pod) bool { return a.Key.Compare(b.Key) < 0 })}
+		release:  tree(byName)}
 	for w := range workSets {
 		less := byNode
 		if w >= OldBroken {

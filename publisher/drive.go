@@ -1,6 +1,5 @@
 // Package publisher is how facts get into a log: the executor that carries out
-// the commands of plans, the drive that runs it, and what tells a change worth
-// a fact from one that is not.
+// the commands of plans, and the drive that runs it.
 //
 // Whoever acts here is a party: a fold of the log that says what to append
 // next. Parties are pure; Drive is the shell that feeds them one tail of the

@@ -107,8 +107,8 @@ func rolledOut(s *projector.State, d *projector.DaemonSet) bool {
 		c.Updated != c.Desired && !onDelete || c.Waiting > 0 || c.Surging > 0 || d.Creating > 0 || s.PendingCommands() > 0 {
 		return false
 	}
-	for _, p := range s.Pods() {
-		if p.OwnerUID == d.UID && p.Deleting {
+	for p := range s.PodsOf(d.Key.Namespace, d.UID) {
+		if p.Deleting {
 			return false
 		}
 	}
