@@ -86,8 +86,8 @@ func (j *judge) event(ev events.Event) {
 type thing struct {
 	events.Ref
 	metav1.ObjectMeta `json:"-"` // vet: its fields are called as those of Ref
-	pod *corev1.Pod
-	ns  *corev1.Namespace
+	pod               *corev1.Pod
+	ns                *corev1.Namespace
 }
 
 func (t *thing) dying(finalizer string) bool {
