@@ -21,12 +21,12 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Executor carries out the commands of plans and collections, those about pods
-// in a World, and appends what came of them: the object as it then is, or an
-// outcome. It is a Party.
+// Executor carries out the commands of plans, those about pods in a World, and
+// appends what came of them: the object as it then is, or an outcome. It is a
+// Party.
 //
 // Every command is answered by one event, whose id is a function of the
-// command, and which is fenced by the last event of the pod. So a command that
+// command, and which is fenced by the last event of the object. So a command that
 // is tried again after a crash or a lost acknowledgement, or by two executors
 // at once, takes effect once.
 type Executor struct {
@@ -64,16 +64,8 @@ func (x *Executor) Due(now time.Time, limit int) []Step {
 			break
 		}
 		x.fold.ready.Delete(o)
-		o.underway, o.seen = true, 0
-		if o.collect != nil {
-			steps = append(steps, x.gather(o, now))
-			continue
-		}
-		t := &task{executor: x, order: o, situation: x.situation(o), read: x.fold.seq, now: now}
-		if t.pod != nil {
-			o.seen = t.pod.seq
-		}
-		steps = append(steps, t)
+		o.underway, o.seen = true, x.seen(o)
+		steps = append(steps, &task{executor: x, order: o, situation: x.situation(o), read: x.fold.seq, now: now})
 	}
 	return steps
 }
@@ -81,7 +73,10 @@ func (x *Executor) Due(now time.Time, limit int) []Step {
 // situation gathers what o is decided from.
 func (x *Executor) situation(o *order) situation {
 	c := x.fold
-	s := situation{owner: o.owner, command: o.command, pod: c.pods[o.podKey()], nodeUID: c.nodes[o.command.Node]}
+	s := situation{owner: o.owner, command: o.command, nodeUID: c.nodes[o.command.Node]}
+	if o.command.Kind == events.Pod {
+		s.pod = c.pods[o.command.Key]
+	}
 	switch o.command.Do {
 	case events.CreatePod:
 		s.set = c.daemonSet(o.owner)
@@ -90,6 +85,11 @@ func (x *Executor) situation(o *order) situation {
 		}
 	case events.AdoptPod:
 		s.set = c.daemonSet(o.owner)
+	case events.DeleteObject:
+		pod := new(corev1.Pod)
+		if s.pod != nil && s.pod.object.Decode(pod) == nil {
+			s.nodeUID = c.nodes[pod.Spec.NodeName]
+		}
 	}
 	return s
 }
@@ -100,8 +100,8 @@ func (x *Executor) Settle(s Step, err error, now time.Time) {
 		// The answer is in the log and will be observed.
 		return
 	}
-	o := orderOf(s)
-	if o.collect == nil && errors.Is(err, events.ErrConflict) && x.seen(o) != o.seen {
+	o := s.(*task).order
+	if errors.Is(err, events.ErrConflict) && x.seen(o) != o.seen {
 		x.fold.rearm(o, time.Time{})
 		return
 	}
@@ -110,16 +110,10 @@ func (x *Executor) Settle(s Step, err error, now time.Time) {
 	x.fold.rearm(o, now.Add(pause))
 }
 
-func orderOf(s Step) *order {
-	if g, ok := s.(*gathering); ok {
-		return g.order
-	}
-	return s.(*task).order
-}
-
-// seen returns the position of the last fact about the pod of o; 0: none.
+// seen returns the position of the last fact about the pod that o is about; 0:
+// none, or o is about no pod.
 func (x *Executor) seen(o *order) events.Seq {
-	if p := x.fold.pods[o.podKey()]; p != nil {
+	if p := x.fold.pods[o.command.Key]; p != nil && o.command.Kind == events.Pod {
 		return p.seq
 	}
 	return 0
@@ -144,27 +138,39 @@ type task struct {
 
 // Perform implements Step.
 func (t *task) Perform(ctx context.Context, log events.Log) error {
-	v := t.decide(t.now)
-	if v.outcome == "" {
-		fact, err := t.effect(ctx, v)
-		var refusal *Refusal
-		switch {
-		case errors.As(err, &refusal):
-			v = failed(refusal.Reason, refusal.Message)
-		case err != nil:
-			return fmt.Errorf("%s %s: %w", t.command.Do, t.order.podKey(), err)
-		default:
-			err = t.append(ctx, log, fact)
-			if !errors.Is(err, events.ErrTooLarge) {
-				return err
-			}
-			v = failed(ReasonTooLarge, err.Error())
-		}
+	perform := t.performOnPod
+	if t.owner == (events.Ref{}) {
+		perform = t.performOnObject
 	}
-	_, err := Append(ctx, log, events.Expect{}, t.answer(v.outcome, events.Outcome{
-		DaemonSet: t.owner.Key, UID: t.owner.UID, Command: t.command, Reason: v.reason, Message: v.message,
-	}))
+	v, err := perform(ctx, log)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		v = failed(refusal.Reason, refusal.Message)
+	case errors.Is(err, events.ErrTooLarge):
+		v = failed(ReasonTooLarge, err.Error())
+	case err != nil:
+		return fmt.Errorf("%s %s %s: %w", t.command.Do, t.command.Kind, t.command.Key, err)
+	case v.outcome == "":
+		return nil // a fact answers the command
+	}
+	_, err = Append(ctx, log, events.Expect{}, t.answer(v.outcome,
+		events.Outcome{Owner: t.owner, Command: t.command, Reason: v.reason, Message: v.message}))
 	return err
+}
+
+// performOnPod carries out a command of a DaemonSet's plan and appends the fact
+// that came of it, or returns the outcome.
+func (t *task) performOnPod(ctx context.Context, log events.Log) (verdict, error) {
+	v := t.decide(t.now)
+	if v.outcome != "" {
+		return v, nil
+	}
+	fact, err := t.effect(ctx, v)
+	if err != nil {
+		return verdict{}, err
+	}
+	return verdict{}, t.append(ctx, log, fact)
 }
 
 // effect carries the verdict out and returns the fact that came of it.
@@ -198,19 +204,15 @@ func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
 	return t.answer(events.ObjectType(events.Pod, verb), body), nil
 }
 
-func (t *task) answer(as events.Type, body events.Body) events.Event {
-	return t.order.answer(t.now, as, body)
-}
-
 // answer returns the event that answers the command: with the same id for
 // every body, so that a command has one answer.
-func (o *order) answer(now time.Time, as events.Type, body events.Body) events.Event {
+func (t *task) answer(as events.Type, body events.Body) events.Event {
 	return events.Event{
-		ID:     events.AnswerID(o.cause, o.planned, "answer"),
+		ID:     events.AnswerID(t.order.cause, t.order.basis.Now, "answer"),
 		Type:   as,
 		Source: sourceExecutor,
-		At:     now,
-		Cause:  o.cause,
+		At:     t.now,
+		Cause:  t.order.cause,
 		Body:   body,
 	}
 }
@@ -218,7 +220,7 @@ func (o *order) answer(now time.Time, as events.Type, body events.Body) events.E
 // append appends a fact about the pod, fenced by the last event that is known
 // of it.
 func (t *task) append(ctx context.Context, log events.Log, e events.Event) error {
-	x := events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.order.podKey()), Last: t.order.seen}
+	x := events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.command.Key), Last: t.order.seen}
 	_, err := Append(ctx, log, x, e)
 	if x.Last != 0 || !errors.Is(err, events.ErrConflict) {
 		return err
@@ -227,7 +229,7 @@ func (t *task) append(ctx context.Context, log events.Log, e events.Event) error
 	// no end: it asks when a name is used again.
 	last, ok, lerr := log.Latest(ctx, x.Subject)
 	if lerr != nil {
-		return fmt.Errorf("latest event of pod %s: %w", t.order.podKey(), lerr)
+		return fmt.Errorf("latest event: %w", lerr)
 	}
 	if _, gone := last.Body.(events.Gone); !ok || !gone && (believable(last) || last.Seq > t.read) {
 		return err
