@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 )
 
 // Reasons of outcomes of collections, besides ReasonTerminating and others.
@@ -44,8 +45,8 @@ func (x *Executor) gather(o *order, now time.Time) *gathering {
 	return g
 }
 
-// Perform implements Step.
-func (g *gathering) Perform(ctx context.Context, log events.Log) error {
+// Perform implements drive.Step.
+func (g *gathering) Perform(ctx context.Context, log drive.Log) error {
 	ref := g.order.collect.Ref
 	x := events.Expect{Subject: g.executor.subjects.Object(ref.Kind, ref.Key)}
 	last, ok, err := log.Latest(ctx, x.Subject)
@@ -61,13 +62,13 @@ func (g *gathering) Perform(ctx context.Context, log events.Log) error {
 		return fmt.Errorf("%s %s %s: %w", g.order.collect.Do, ref.Kind, ref.Key, err)
 	}
 	if v.outcome == "" {
-		_, err := Append(ctx, log, x, fact)
+		_, err := log.Submit(ctx, x, fact)
 		if !errors.Is(err, events.ErrTooLarge) {
 			return err
 		}
 		v = failed(ReasonTooLarge, err.Error())
 	}
-	_, err = Append(ctx, log, events.Expect{}, g.order.answer(g.now, v.outcome,
+	_, err = log.Submit(ctx, events.Expect{}, g.order.answer(v.outcome,
 		events.Uncollected{Command: *g.order.collect, Reason: v.reason, Message: v.message}))
 	return err
 }
@@ -112,9 +113,9 @@ func (g *gathering) effect(ctx context.Context, last events.Event) (events.Event
 		return events.Event{}, failed(ReasonReadOnly, err.Error()), nil
 	}
 	if gone {
-		return g.order.answer(g.now, events.ObjectType(c.Ref.Kind, events.VerbDeleted), events.Gone(body)), verdict{}, nil
+		return g.order.answer(events.ObjectType(c.Ref.Kind, events.VerbDeleted), events.Gone(body)), verdict{}, nil
 	}
-	return g.order.answer(g.now, events.ObjectType(c.Ref.Kind, events.VerbUpdated), body), verdict{}, nil
+	return g.order.answer(events.ObjectType(c.Ref.Kind, events.VerbUpdated), body), verdict{}, nil
 }
 
 // delete deletes as an API server does: what finalizers hold is marked, and
