@@ -6,6 +6,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
@@ -92,6 +93,27 @@ func BenchmarkNodeJoins(b *testing.B) {
 		projector.Fold(c.s, c.encode(events.Event{Type: "node.deleted", Body: events.Gone{Ref: events.RefFor(events.Node, c.node(10000+i))}}))
 		c.s.TakeDirty()
 		b.StartTimer()
+	}
+}
+
+// BenchmarkMadeAgain deletes a DaemonSet without pods and makes it again among
+// 20,000 pods that are no DaemonSet's.
+func BenchmarkMadeAgain(b *testing.B) {
+	c := newCluster(b)
+	for i := range 20_000 {
+		controls := true
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: fmt.Sprintf("web-%05d", i), UID: types.UID(fmt.Sprint("uid-web-", i)),
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "ReplicaSet", Name: "web", UID: "uid-web", Controller: &controls}}}}
+		c.fold(c.object(events.Pod, events.VerbCreated, pod, events.Cause{}))
+	}
+	ds := daemonSet("agent", "agent:v1", intstr.FromInt32(1))
+	made := c.encode(c.object(events.DaemonSet, events.VerbCreated, ds, events.Cause{}))
+	gone := c.encode(events.Event{Type: "daemonset.deleted", Body: events.Gone{Ref: events.RefFor(events.DaemonSet, ds)}})
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		projector.Fold(c.s, made)
+		projector.Fold(c.s, gone)
 	}
 }
 

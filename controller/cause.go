@@ -36,8 +36,8 @@ func (r *decider) causes() []string {
 		why  events.Held
 		text string
 	}{
-		{events.HeldPartition, "held back by " + projector.AnnotationPartition},
-		{events.HeldCanary, "held back by " + projector.AnnotationCanary},
+		{events.HeldPartition, "held back by " + events.AnnotationPartition},
+		{events.HeldCanary, "held back by " + events.AnnotationCanary},
 		{events.HeldPredecessor, "wait for pods of a deleted DaemonSet of this name"},
 	} {
 		if n := r.waitsFor(h.why); n > 0 {
@@ -132,7 +132,7 @@ func firstOf(names []string) string {
 
 // paused says who holds a rollout, and since when.
 func (r *decider) paused() string {
-	text := "paused by annotation " + projector.AnnotationPaused
+	text := "paused by annotation " + events.AnnotationPaused
 	if p := r.d.Paused; !p.At.IsZero() {
 		text += " since " + p.At.UTC().Format(time.RFC3339)
 		if p.By != "" {

@@ -10,7 +10,6 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
-	"rollcall/projector"
 )
 
 // progressing returns the condition that a reconcile asks to be written, or
@@ -39,7 +38,7 @@ func (c *cluster) ours(but string) {
 		if err := n.Object.Decode(node); err != nil {
 			c.tb.Fatal(err)
 		}
-		node.Labels[projector.LabelSimulated] = "true"
+		node.Labels[events.LabelSimulated] = "true"
 		node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}
 		c.fold(c.object(events.Node, events.VerbUpdated, node, events.Cause{}))
 	}
@@ -79,7 +78,7 @@ func TestCauses(t *testing.T) {
 	silent := func(p *corev1.Pod) { p.Status = corev1.PodStatus{Phase: corev1.PodPending} }
 	pause := func(ds *appsv1.DaemonSet) {
 		image("v3")(ds)
-		ds.Annotations = map[string]string{projector.AnnotationPaused: "true"}
+		ds.Annotations = map[string]string{events.AnnotationPaused: "true"}
 	}
 	const on = "node-00001"
 	for name, c := range map[string]struct {

@@ -128,10 +128,10 @@ func (r *decider) slots(v *victims, budget, used, allowed int) {
 	}
 	free := max(0, budget-used)
 	switch r.d.Settings.Budget {
-	case projector.BudgetStrict:
+	case events.BudgetStrict:
 		free -= cut(&v.broken, free)
 		free -= cut(&v.young, free)
-	case projector.BudgetUpstream:
+	case events.BudgetUpstream:
 		cut(&v.broken, allowed)
 		cut(&v.young, allowed)
 	default:
@@ -159,9 +159,9 @@ func (r *decider) rollInPlace(allowed int) {
 	lost := min(d.Settings.Lost, d.Counts.Lost)
 	used := r.rollout.Unavailable - lost
 	switch d.Settings.Budget {
-	case projector.BudgetStrict:
+	case events.BudgetStrict:
 		used -= youngOld + brokenOld
-	case projector.BudgetDefault:
+	case events.BudgetDefault:
 		used -= youngOld
 	}
 	r.slots(&v, budget, used, min(allowed, room))
@@ -245,7 +245,7 @@ func (r *decider) rollSurge(allowed int) {
 		switch {
 		case p.ReadySince.IsZero():
 			r.deleteOld(c)
-		case !r.isAvailable(p) && d.Settings.Budget == projector.BudgetUpstream:
+		case !r.isAvailable(p) && d.Settings.Budget == events.BudgetUpstream:
 			r.deleteOld(c)
 		case extra > 0:
 			extra--

@@ -77,7 +77,7 @@ func TestCanarySelector(t *testing.T) {
 	c := newCluster(t)
 	c.addNodes(6)
 	ds := daemonSet("agent", "agent:v1", intstr.FromInt32(2))
-	ds.Annotations = map[string]string{projector.AnnotationCanary: "canary=true"}
+	ds.Annotations = map[string]string{events.AnnotationCanary: "canary=true"}
 	c.apply(ds)
 	c.settle()
 	label := func(i int) {
@@ -102,7 +102,7 @@ func TestCanarySelector(t *testing.T) {
 	if got, want := c.updated(), []string{"node-00001", "node-00004"}; !slices.Equal(got, want) {
 		t.Errorf("updated %v, want %v", got, want)
 	}
-	c.change(func(ds *appsv1.DaemonSet) { delete(ds.Annotations, projector.AnnotationCanary) })
+	c.change(func(ds *appsv1.DaemonSet) { delete(ds.Annotations, events.AnnotationCanary) })
 	c.settle()
 	c.check(t)
 	c.done(agent, 6)
@@ -118,7 +118,7 @@ func TestIgnoreUnreachable(t *testing.T) {
 				c.readyNode(i, true)
 			}
 			ds := daemonSet("agent", "agent:v1", intstr.FromInt32(1))
-			ds.Annotations = map[string]string{projector.AnnotationUnreachable: fmt.Sprint(ignored)}
+			ds.Annotations = map[string]string{events.AnnotationUnreachable: fmt.Sprint(ignored)}
 			c.apply(ds)
 			c.settle()
 			for _, i := range []int{0, 3} {

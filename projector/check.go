@@ -26,6 +26,13 @@ func (s *State) Check() error {
 	for _, k := range sortedKeys(s.ghosts, events.Key.Compare) {
 		all = append(all, s.ghosts[k]...)
 	}
+	for _, o := range sortedKeys(s.owned, owned.compare) {
+		for p := range s.PodsOf(o.namespace, o.owner) {
+			if at, ok := p.claimedBy(); !ok || at != o || s.pods[p.Key] != p {
+				bad("pod %s: found by an owner that it has not", p.Key)
+			}
+		}
+	}
 	pending := 0
 	for _, d := range all {
 		if s.byUID[d.UID] != d {
@@ -42,6 +49,14 @@ func (s *State) Check() error {
 	}
 	s.checkItems(bad)
 	return errors.Join(errs...)
+}
+
+func (s *State) finds(o owned, p *Pod) bool {
+	if s.owned[o] == nil {
+		return false
+	}
+	q, _ := s.owned[o].Get(p)
+	return q == p
 }
 
 func (s *State) checkPod(p *Pod, bad func(string, ...any)) {
@@ -69,8 +84,8 @@ func (s *State) checkPod(p *Pod, bad func(string, ...any)) {
 			bad("pod %s: release %v, want %v", p.Key, in, release)
 		}
 	}
-	if (p.OwnerUID == "") != (s.orphans[p.Key.Namespace][p.Key] == p) {
-		bad("pod %s: wrong among ownerless pods", p.Key)
+	if o, ok := p.claimedBy(); ok && !s.finds(o, p) {
+		bad("pod %s: not found by its owner", p.Key)
 	}
 }
 

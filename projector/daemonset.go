@@ -2,7 +2,6 @@ package projector
 
 import (
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,32 +16,6 @@ import (
 	"rollcall/events/daemonpod"
 )
 
-// Annotations that a DaemonSet may carry until there is a better place.
-const (
-	AnnotationBudget      = "rollcall/budget"                    // default, strict or upstream
-	AnnotationPaused      = "rollcall/paused"                    // "true": no rollout step; missing pods are still made
-	AnnotationSuspend     = "rollcall/suspend"                   // "true": no pod anywhere
-	AnnotationPartition   = "rollcall/partition"                 // nodes that stay on the old revision: number or percent
-	AnnotationDeadline    = "rollcall/progress-deadline-seconds" // without progress for so long: Stalled
-	AnnotationCanary      = "rollcall/canary-selector"           // only nodes with these labels get the new revision
-	AnnotationUnreachable = "rollcall/ignore-unreachable"        // so many nodes that are not ready do not use up the budget
-	AnnotationRate        = "rollcall/max-creates-per-second"    // of log time; 0: no limit
-)
-
-// defaultDeadline is after how long without progress a rollout is stalled, as
-// for Deployments.
-const defaultDeadline = 600 * time.Second
-
-// BudgetMode is the rule by which old pods that are not available may be replaced.
-type BudgetMode string
-
-// Budget modes.
-const (
-	BudgetDefault  BudgetMode = "default"  // a pod that is not ready is free, one that is ready but young is not
-	BudgetStrict   BudgetMode = "strict"   // every removal counts
-	BudgetUpstream BudgetMode = "upstream" // every pod that is not available is free
-)
-
 // DaemonSet is one DaemonSet of the state with its cells, counters and work.
 // Readers outside the package do not change it.
 type DaemonSet struct {
@@ -55,7 +28,7 @@ type DaemonSet struct {
 	Ghost    bool // deleted, but not all of its pods and revisions are gone
 	Digest   string
 	Surge    bool // a new pod may run beside an old one
-	Settings Settings
+	Settings events.Settings
 
 	Counts    Counts
 	Pods      map[string]int // by revision hash, terminating ones too
@@ -105,46 +78,6 @@ type Counts struct {
 	Spare                                            int // the same on nodes that only keep their pod
 }
 
-// Settings are the annotations of a DaemonSet, read.
-type Settings struct {
-	Budget    BudgetMode
-	Paused    bool
-	Suspended bool
-	Partition *intstr.IntOrString
-	Deadline  time.Duration
-	Rate      int
-	Canary    string // a label selector; empty: every node
-	Lost      int    // how many nodes that are not ready do not count
-}
-
-func readSettings(a map[string]string) Settings {
-	s := Settings{Budget: BudgetDefault, Deadline: defaultDeadline,
-		Paused: a[AnnotationPaused] == "true", Suspended: a[AnnotationSuspend] == "true"}
-	switch m := BudgetMode(a[AnnotationBudget]); m {
-	case BudgetStrict, BudgetUpstream:
-		s.Budget = m
-	}
-	if v, ok := a[AnnotationPartition]; ok {
-		p := intstr.Parse(v)
-		if _, err := intstr.GetScaledValueFromIntOrPercent(&p, 100, false); err == nil {
-			s.Partition = &p
-		}
-	}
-	if n, err := strconv.Atoi(a[AnnotationDeadline]); err == nil && n > 0 {
-		s.Deadline = time.Duration(n) * time.Second
-	}
-	if n, err := strconv.Atoi(a[AnnotationRate]); err == nil && n > 0 {
-		s.Rate = n
-	}
-	if n, err := strconv.Atoi(a[AnnotationUnreachable]); err == nil && n > 0 {
-		s.Lost = n
-	}
-	if sel, err := labels.Parse(a[AnnotationCanary]); err == nil && !sel.Empty() {
-		s.Canary = sel.String()
-	}
-	return s
-}
-
 // Revision is one ControllerRevision that a DaemonSet owns or may adopt.
 type Revision struct {
 	Key      events.Key
@@ -155,6 +88,8 @@ type Revision struct {
 	Number   int64
 	Digest   string // of its template; empty: the data holds none
 }
+
+func byName(a, b *Pod) bool { return a.Key.Compare(b.Key) < 0 }
 
 func byNode(a, b *Cell) bool { return a.compare(b.CellKey) < 0 }
 
@@ -176,7 +111,7 @@ func newDaemonSet(key events.Key, uid types.UID) *DaemonSet {
 	d := &DaemonSet{Key: key, UID: uid, Pods: map[string]int{}, cells: map[CellKey]*Cell{},
 		releasing: map[types.UID]events.Cause{}, promised: map[string]int{}, current: map[string]bool{}, ranks: map[string]int64{},
 		maturing: tree(byMaturity),
-		release:  tree(func(a, b *Pod) bool { return a.Key.Compare(b.Key) < 0 })}
+		release:  tree(byName)}
 	for w := range workSets {
 		less := byNode
 		if w >= OldBroken {
@@ -195,7 +130,7 @@ func tree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
 // load takes over a new version of the object and reports whether what its
 // cells depend on has changed, and whether where its pods may run has.
 func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (cells, places bool) {
-	settings := readSettings(ds.Annotations)
+	settings := events.ReadSettings(ds.Annotations)
 	first := d.Object == nil
 	sameSpec := !first && string(rawSpec) == string(d.raw)
 	cells = first || !sameSpec || settings != d.Settings && !sameSettings(settings, d.Settings) ||
@@ -220,7 +155,7 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (
 	return cells, places
 }
 
-func sameSettings(a, b Settings) bool {
+func sameSettings(a, b events.Settings) bool {
 	pa, pb := a.Partition, b.Partition
 	a.Partition, b.Partition = nil, nil
 	return a == b && (pa == nil) == (pb == nil) && (pa == nil || *pa == *pb)

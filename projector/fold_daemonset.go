@@ -149,10 +149,11 @@ func (s *State) placeAll(d *DaemonSet, places bool) {
 
 // reclaim looks again at which pods d claims: its own and ownerless ones.
 func (s *State) reclaim(d *DaemonSet) {
-	for _, p := range s.Pods() {
-		if p.Key.Namespace == d.Key.Namespace && (p.OwnerUID == "" || p.OwnerUID == d.UID) {
-			s.claim(p)
-		}
+	for p := range s.PodsOf(d.Key.Namespace, d.UID) {
+		s.claim(p)
+	}
+	for p := range s.PodsOf(d.Key.Namespace, "") {
+		s.claim(p)
 	}
 }
 
@@ -167,14 +168,7 @@ func (s *State) dropDaemonSet(k events.Key) {
 	s.order = slices.DeleteFunc(s.order, func(x *DaemonSet) bool { return x == d })
 	d.Ghost = true
 	s.ghosts[k] = append(s.ghosts[k], d)
-	for _, p := range s.Pods() {
-		if p.cell != nil && p.cell.owner == d || p.OwnerUID == d.UID {
-			s.claim(p)
-		}
-	}
-	for _, key := range sortedKeys(s.orphans[k.Namespace], events.Key.Compare) {
-		s.claim(s.orphans[k.Namespace][key])
-	}
+	s.reclaim(d)
 	s.recountAll(d) // also cells without pods want nothing any more
 	s.bury(d)
 }

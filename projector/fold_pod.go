@@ -86,16 +86,20 @@ func (s *State) index(p *Pod) {
 	if p.Node != "" {
 		s.onNode[p.Node] = append(s.onNode[p.Node], p)
 	}
-	if p.OwnerUID == "" {
-		m := s.orphans[p.Key.Namespace]
-		if m == nil {
-			m = map[events.Key]*Pod{}
-			s.orphans[p.Key.Namespace] = m
+	if o, ok := p.claimedBy(); ok {
+		if s.owned[o] == nil {
+			s.owned[o] = tree(byName)
 		}
-		m[p.Key] = p
-		return
+		s.owned[o].Set(p)
 	}
 	s.own(p)
+}
+
+// claimedBy returns where a pod is found by the DaemonSet that is its
+// controller, or that may adopt it. The pods of other controllers are of no
+// interest to any DaemonSet.
+func (p *Pod) claimedBy() (o owned, ok bool) {
+	return owned{p.Key.Namespace, p.OwnerUID}, p.Daemon || p.OwnerUID == ""
 }
 
 func (s *State) own(p *Pod) {
@@ -120,8 +124,10 @@ func (s *State) unindex(p *Pod) {
 			delete(s.onNode, p.Node)
 		}
 	}
-	if p.OwnerUID == "" {
-		delete(s.orphans[p.Key.Namespace], p.Key)
+	if o, ok := p.claimedBy(); ok {
+		if s.owned[o].Delete(p); s.owned[o].Len() == 0 {
+			delete(s.owned, o)
+		}
 	}
 	if d := p.ds; d != nil {
 		p.ds = nil

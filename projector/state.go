@@ -11,10 +11,12 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"hash"
+	"iter"
 	"maps"
 	"slices"
 	"time"
 
+	"github.com/tidwall/btree"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -63,7 +65,7 @@ type State struct {
 	revRows   map[events.Key]row
 	revGone   map[events.Key]events.Seq // where a revision of that name was deleted
 	others    map[events.Kind]map[events.Key]row
-	orphans   map[string]map[events.Key]*Pod // ownerless pods by namespace
+	owned     map[owned]*btree.BTreeG[*Pod] // by name
 	onNode    map[string][]*Pod
 	plans     map[events.Key]events.Seq
 	pending   map[events.Cause]pendingRef
@@ -95,7 +97,7 @@ func New(log string) *State {
 		buried:    map[types.UID]*DaemonSet{},
 		revisions: map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
 		others: map[events.Kind]map[events.Key]row{}, collector: newCollector(),
-		orphans: map[string]map[events.Key]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
+		owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{}, dirty: map[events.Key]bool{},
 	}
 }
@@ -141,6 +143,19 @@ func (s *State) Nodes() []*Node {
 // Pod returns a pod, or nil.
 func (s *State) Pod(k events.Key) *Pod { return s.pods[k] }
 
+// NodeCount returns how many nodes there are.
+func (s *State) NodeCount() int { return len(s.nodes) }
+
+// PodsOf yields by name the pods of a namespace whose controller is the
+// DaemonSet with this uid; empty: those without a controller.
+func (s *State) PodsOf(namespace string, owner types.UID) iter.Seq[*Pod] {
+	return func(yield func(*Pod) bool) {
+		if ps := s.owned[owned{namespace, owner}]; ps != nil {
+			ps.Scan(yield)
+		}
+	}
+}
+
 // Pods returns every pod by key.
 func (s *State) Pods() []*Pod {
 	ps := make([]*Pod, 0, len(s.pods))
@@ -167,6 +182,10 @@ func (s *State) RevisionsOf(namespace string, owner types.UID) []*Revision {
 type owned struct {
 	namespace string
 	owner     types.UID
+}
+
+func (o owned) compare(p owned) int {
+	return cmp.Or(cmp.Compare(o.namespace, p.namespace), cmp.Compare(o.owner, p.owner))
 }
 
 // setRevision replaces the revision of a name; nil: there is none any more.

@@ -1,9 +1,9 @@
 package projector
 
-import "rollcall/events/wire"
-
-// LabelSimulated marks the nodes whose kubelets rollcall plays.
-const LabelSimulated = "rollcall/simulated"
+import (
+	"rollcall/events"
+	"rollcall/events/wire"
+)
 
 // Trouble is why a pod does not get ready, as far as it tells.
 type Trouble struct {
@@ -108,4 +108,4 @@ func lastingTrouble(reason string) string {
 }
 
 // Simulated reports whether rollcall plays the kubelet of a node.
-func (v *NodeView) Simulated() bool { return v.Labels[LabelSimulated] == "true" }
+func (v *NodeView) Simulated() bool { return v.Labels[events.LabelSimulated] == "true" }

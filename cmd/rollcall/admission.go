@@ -11,12 +11,8 @@ import (
 	"rollcall/publisher"
 )
 
-// admission returns what decides about pods that the executor makes; nil: the
-// API is not served, so that nobody can make the objects it would ask for.
+// admission returns what decides about pods that the executor makes.
 func (in *instance) admission() (func(context.Context, *corev1.Pod) error, error) {
-	if in.feed == nil {
-		return nil, nil
-	}
 	a, err := apiserver.NewAdmission(in.feed)
 	if err != nil {
 		return nil, err

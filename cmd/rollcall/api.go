@@ -82,36 +82,52 @@ const maxWatches = 1_000_000
 
 // served is a Kubernetes API that answers.
 type served struct {
-	url        string
+	url        string // empty: it has no port
 	also       string // where else
 	exposed    string // the token that keeps other machines off; empty: they cannot reach it
 	context    string
-	kubeconfig string
+	kubeconfig string // empty: it has no port
 	merged     string // the kubeconfig that has got the context, if one has
 	server     *apiserver.Server
 }
 
 // open takes the address, makes the credentials in dir and writes the
-// kubeconfigs. The server that c becomes has yet to run.
+// kubeconfigs. The server that c becomes has yet to run. Without an address only
+// clients in this process reach it.
 func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err error) {
+	a := &served{context: contextPrefix + name, merged: o.targets.merge}
+	if !o.address.none() {
+		if err := o.expose(dir, a, &c); err != nil {
+			return nil, err
+		}
+		defer func() {
+			if err != nil {
+				_ = c.Listener.Close() // nothing came through it
+			}
+		}()
+	}
+	c.MaxWatches = o.watches
+	if a.server, err = apiserver.New(c); err != nil {
+		return nil, fmt.Errorf("prepare the Kubernetes API: %w", err)
+	}
+	return a, nil
+}
+
+// expose gives a server an address, credentials in dir and kubeconfigs.
+func (o apiOptions) expose(dir string, a *served, c *apiserver.Config) (err error) {
 	hosts, err := o.address.hosts()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cred, err := ensureCredentials(dir, hosts, time.Now())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	l, err := o.listener(dir)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = l.Close() // nothing came through it
-		}
-	}()
-	a := &served{url: o.address.serverURL(l.Addr().(*net.TCPAddr)), context: contextPrefix + name, merged: o.targets.merge}
+	a.url = o.address.serverURL(l.Addr().(*net.TCPAddr))
 	if o.address.everywhere() {
 		a.also = " and every other address of this machine"
 	}
@@ -120,18 +136,17 @@ func (o apiOptions) open(dir, name string, c apiserver.Config) (_ *served, err e
 	}
 	a.kubeconfig, err = o.targets.write(dir, access{name: a.context, url: a.url, ca: cred.ca, token: cred.token})
 	if err != nil {
-		return nil, err
+		return firstError(err, l.Close())
 	}
-	c.Listener, c.Cert, c.Key, c.CA, c.Token = l, cred.cert, cred.key, cred.ca, cred.token
-	c.Connections, c.MaxWatches = connectionLimits(), o.watches
-	if a.server, err = apiserver.New(c); err != nil {
-		return nil, fmt.Errorf("prepare the Kubernetes API: %w", err)
-	}
-	return a, nil
+	c.Listener, c.Cert, c.Key, c.CA, c.Token, c.Connections = l, cred.cert, cred.key, cred.ca, cred.token, connectionLimits()
+	return nil
 }
 
 // lines are what a banner says of the API.
 func (a *served) lines() string {
+	if a.url == "" {
+		return ""
+	}
 	text := fmt.Sprintf("  API      %s%s  kubeconfig in %s\n", a.url, a.also, a.kubeconfig)
 	if a.exposed != "" {
 		text += fmt.Sprintf("  Warning  other machines can reach the API: whoever has the token in %s may do everything\n", a.exposed)
@@ -145,11 +160,10 @@ func (a *served) lines() string {
 // serve starts the Kubernetes API of an instance and waits until it answers.
 func (in *instance) serve(ctx context.Context, s *session) (err error) {
 	o := in.options
-	if o.api.address.none() {
-		return nil
-	}
-	if in.dir, err = in.apiDir(); err != nil {
-		return err
+	if !o.api.address.none() {
+		if in.dir, err = in.apiDir(); err != nil {
+			return err
+		}
 	}
 	o.api.targets.origin = in.origin()
 	done := s.progress("starting the Kubernetes API", nil)

@@ -12,7 +12,6 @@ import (
 	"rollcall/controller/workloads"
 	"rollcall/events"
 	"rollcall/projector/apiserver"
-	"rollcall/publisher/simkubelet"
 )
 
 // ownController is the controller that is not Kubernetes'.
@@ -35,10 +34,10 @@ func controllersUsage() string {
 
 // resolveControllers returns the names of the controllers that run, as
 // kube-controller-manager reads its flag: what is said of one by name comes
-// before *. named are those that were asked for by name.
-func resolveControllers(given []string) (run, named []string, err error) {
+// before *.
+func resolveControllers(given []string) (run []string, err error) {
 	all, every := slices.Concat(knownControllers, helpers()), false
-	var without []string
+	var named, without []string
 	for _, word := range given {
 		name, out := strings.CutPrefix(strings.TrimSpace(word), "-")
 		name = strings.TrimSuffix(name, "-controller")
@@ -46,7 +45,7 @@ func resolveControllers(given []string) (run, named []string, err error) {
 		case !out && (name == "*" || name == "all"):
 			every = true
 		case !slices.Contains(all, name):
-			return nil, nil, &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("there is no controller %q", word), Where: "--controllers",
+			return nil, &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("there is no controller %q", word), Where: "--controllers",
 				Do: suggestion(name, all, "choose from "+strings.Join(all, ", ")+", or * for all"), Exit: events.ExitInput}
 		case out:
 			without = append(without, name)
@@ -61,14 +60,14 @@ func resolveControllers(given []string) (run, named []string, err error) {
 			run = append(run, name)
 		}
 	}
-	return run, named, nil
+	return run, nil
 }
 
 // control runs those of Kubernetes' controllers that were asked for, each from
 // the first object on that it has something to do with.
 func (in *instance) control() {
 	names := slices.DeleteFunc(slices.Clone(in.options.controls), func(name string) bool { return name == ownController })
-	if len(names) == 0 || in.api == nil {
+	if len(names) == 0 {
 		return
 	}
 	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign()}
@@ -77,7 +76,7 @@ func (in *instance) control() {
 
 // foreign are the nodes that no kubelet of ours plays.
 func (in *instance) foreign() *apiserver.Foreign {
-	return in.feed.Foreign(simkubelet.SimulatedLabel, "true")
+	return in.feed.Foreign(events.LabelSimulated, "true")
 }
 
 // await waits until the log has what a controller wants.

@@ -34,16 +34,13 @@ func TestControllers(t *testing.T) {
 		if given != "" {
 			words = strings.Split(given, ",")
 		}
-		if got, _, err := resolveControllers(words); err != nil || !slices.Equal(got, want) {
+		if got, err := resolveControllers(words); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v, %v; want %v", given, got, err, want)
 		}
 	}
-	if _, named, _ := resolveControllers([]string{"*", "job", "-cronjob"}); !slices.Equal(named, []string{"job"}) {
-		t.Errorf("%v were asked for by name", named)
-	}
 	for name, want := range map[string]string{"deployments": "did you mean deployment?", "": "choose from daemonset, ",
 		"endpointslice": "choose from", "-": "choose from", "-al": "or * for all", "-*": "choose from"} {
-		if _, _, err := resolveControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := resolveControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", name, err, want)
 		}
 	}
@@ -56,11 +53,11 @@ func TestControllers(t *testing.T) {
 //
 // finding U3
 func TestUnattended(t *testing.T) {
-	run, _, err := resolveControllers([]string{"daemonset", "job", "deployment", "-disruption"})
+	run, err := resolveControllers([]string{"daemonset", "job", "deployment", "-disruption"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, _, err := resolveControllers([]string{"*"})
+	all, err := resolveControllers([]string{"*"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/controller"
+	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/publisher/manifest"
 	"rollcall/testdata/manifests"
@@ -39,7 +40,7 @@ spec:
 		"later":     {"---\n# nothing\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n---\n" + head + "metadata: {name: a}" + rest, "9"},
 		"namespace": {"apiVersion: v1\nkind: Namespace\nmetadata: {name: a}\n", ""},
 	} {
-		data, err := annotated([]byte(c.text), map[string]string{annotationDeadline: "9"})
+		data, err := annotated([]byte(c.text), map[string]string{events.AnnotationDeadline: "9"})
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -49,7 +50,7 @@ spec:
 			t.Fatalf("%s: %d documents became %d:\n%s", name, len(before), len(after), data)
 		}
 		last := after[len(after)-1].Object
-		if got := last.GetAnnotations()[annotationDeadline]; got != c.want {
+		if got := last.GetAnnotations()[events.AnnotationDeadline]; got != c.want {
 			t.Errorf("%s: annotation %q, want %q:\n%s", name, got, c.want, data)
 		}
 		if ds, ok := last.(*appsv1.DaemonSet); ok && ds.Spec.Template.Spec.Containers[0].Image != "a:1" {
@@ -72,7 +73,7 @@ func parse(t *testing.T, name, text string) []manifest.Document {
 func TestStall(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 	set := func(progress time.Duration, status corev1.ConditionStatus) *projector.DaemonSet {
-		return &projector.DaemonSet{Progress: start.Add(progress), Settings: projector.Settings{Deadline: time.Minute},
+		return &projector.DaemonSet{Progress: start.Add(progress), Settings: events.Settings{Deadline: time.Minute},
 			Object: &appsv1.DaemonSet{Status: appsv1.DaemonSetStatus{Conditions: []appsv1.DaemonSetCondition{
 				{Type: controller.ConditionStalled, Status: status, Message: "1 nodes: n1 (no pod)"}}}}}
 	}

@@ -63,7 +63,7 @@ func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
 }
 
 func (in *instance) nodeCount() (n int) {
-	in.state.Read(func(st *projector.State) { n = len(st.Nodes()) })
+	in.state.Read(func(st *projector.State) { n = st.NodeCount() })
 	return n
 }
 

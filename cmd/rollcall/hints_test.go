@@ -18,7 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"rollcall/publisher/manifest"
+	"rollcall/events"
 )
 
 // said is a text in the source: a string that the program may print.
@@ -116,7 +116,7 @@ func prose(root *cobra.Command, word string) bool {
 	for _, c := range root.Commands() {
 		names = append(names, c.Name())
 	}
-	return slices.Contains(nouns, word) || strings.HasSuffix(word, "s") && len(manifest.Nearest(word, names, 1)) == 0
+	return slices.Contains(nouns, word) || strings.HasSuffix(word, "s") && len(events.Nearest(word, names, 1)) == 0
 }
 
 // flagIn finds flags in a text.

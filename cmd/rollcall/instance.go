@@ -44,7 +44,7 @@ type instance struct {
 	state    *projector.Projector
 	feed     *apiserver.Feed // what the API serves
 	gate     *gate.Gate
-	api      *served        // nil: it is not
+	api      *served
 	parts    parts          // that must run
 	stops    []func() error // in the order of starting
 	failure  chan error     // the first part that ended by itself says why
@@ -190,11 +190,8 @@ func otherCluster(dir, has, asked string) error {
 
 // project starts the projector and waits until it has read the log.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
-	o := projector.Options{Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }}}
-	if !in.options.api.address.none() {
-		in.feed = apiserver.NewFeed()
-		o.Follow = append(o.Follow, in.feed.Follow)
-	}
+	in.feed = apiserver.NewFeed()
+	o := projector.Options{Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.feed.Follow}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.known, in.keeping.save
 	} else if err := in.witnessFar(s, &o); err != nil {

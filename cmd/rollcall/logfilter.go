@@ -8,7 +8,6 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector/apiserver"
-	"rollcall/publisher/manifest"
 )
 
 // eventTypes returns every type of event that a log can hold of what is served here,
@@ -34,7 +33,7 @@ func checkTypes(given []string) error {
 			continue
 		}
 		do := "write kind.created, kind.updated or kind.deleted, such as pod.created, or 'pod.*'"
-		near := manifest.Nearest(glob, append(slices.Clone(all), kindGlobs(all)...), 1)
+		near := events.Nearest(glob, append(slices.Clone(all), kindGlobs(all)...), 1)
 		if len(near) > 0 {
 			do = "did you mean " + near[0] + "?"
 		}

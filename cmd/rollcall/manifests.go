@@ -23,12 +23,6 @@ import (
 	"rollcall/testdata/manifests"
 )
 
-// Annotations that up gives to DaemonSets which do not have them.
-const (
-	annotationDeadline = projector.AnnotationDeadline
-	annotationRate     = projector.AnnotationRate
-)
-
 // file is a manifest that was read and is well in itself.
 type file struct {
 	name string

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/events"
-	"rollcall/publisher/manifest"
 )
 
 // run is the program: it returns the exit code. ctx ends long commands cleanly.
@@ -121,7 +120,7 @@ func unknownCommand(c *cobra.Command, name string) error {
 
 // suggestion asks for the nearest of the names, or says otherwise.
 func suggestion(name string, names []string, otherwise string) string {
-	if near := manifest.Nearest(name, names, 1); len(near) > 0 {
+	if near := events.Nearest(name, names, 1); len(near) > 0 {
 		return "did you mean " + near[0] + "?"
 	}
 	return otherwise

@@ -68,7 +68,6 @@ func TestRefusals(t *testing.T) {
 		{"up --kubeconfig none/k", "E-CLI-KUBECONFIG", "no such file or directory"},
 		{"up --kubeconfig run_test.go", "E-CLI-KUBECONFIG", "no kubeconfig"},
 		{"up --controllers daemonset,cronjobs", "E-CLI-FLAG", "did you mean cronjob?"},
-		{"up --controllers job --listen none", "E-CLI-FLAG", "without an API"},
 		{"up --v 11", "E-CLI-NUMBER", "11 is out of range (--v); give 0 to 10"},
 		{"open --at yesterday", "E-CLI-INSTANT", "it is no point in time"},
 		{"open --at=", "E-CLI-INSTANT", "it is no point in time"},

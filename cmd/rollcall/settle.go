@@ -12,7 +12,6 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/projector"
-	"rollcall/publisher/simkubelet"
 )
 
 // How often rollouts are looked at: while nothing happens, because time alone
@@ -65,11 +64,11 @@ func (in *instance) joined() (all bool) {
 	all = true
 	in.state.Read(func(s *projector.State) {
 		for _, n := range s.Nodes() {
-			if n.Ready || n.Labels[simkubelet.SimulatedLabel] != "true" {
+			if n.Ready || n.Labels[events.LabelSimulated] != "true" {
 				continue
 			}
 			var node corev1.Node
-			if err := n.Object.Decode(&node); err != nil || node.Annotations[simkubelet.FailAnnotation] == "true" {
+			if err := n.Object.Decode(&node); err != nil || node.Annotations[events.AnnotationFail] == "true" {
 				continue
 			}
 			all = false
@@ -108,8 +107,8 @@ func rolledOut(s *projector.State, d *projector.DaemonSet) bool {
 		c.Updated != c.Desired && !onDelete || c.Waiting > 0 || c.Surging > 0 || d.Creating > 0 || s.PendingCommands() > 0 {
 		return false
 	}
-	for _, p := range s.Pods() {
-		if p.OwnerUID == d.UID && p.Deleting {
+	for p := range s.PodsOf(d.Key.Namespace, d.UID) {
+		if p.Deleting {
 			return false
 		}
 	}

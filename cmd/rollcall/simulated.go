@@ -62,7 +62,7 @@ func logsUntil(now func() time.Time) apiserver.LogSource {
 // podNotices are what the simulated scheduler and kubelets tell of pods. Of one
 // on another node they know nothing.
 func podNotices(old, now *corev1.Pod, node *corev1.Node) []apiserver.Notice {
-	if now != nil && now.Spec.NodeName != "" && (node == nil || node.Labels[simkubelet.SimulatedLabel] != "true") {
+	if now != nil && now.Spec.NodeName != "" && (node == nil || node.Labels[events.LabelSimulated] != "true") {
 		return nil
 	}
 	var out []apiserver.Notice

@@ -34,9 +34,7 @@ func (s *session) banner(in *instance) {
 		fmt.Fprintf(&b, "  Data     %s\n", in.dataText())
 		fmt.Fprintf(&b, "  Writes   %s\n", in.durabilityText())
 	}
-	if in.api != nil {
-		b.WriteString(in.api.lines())
-	}
+	b.WriteString(in.api.lines())
 	if in.server == nil || next != "" {
 		fmt.Fprintf(&b, "  Try      %s get ds -A%s\n", self(), next)
 		fmt.Fprintf(&b, "           %s log -f%s\n", self(), next)
@@ -54,7 +52,7 @@ func (s *session) banner(in *instance) {
 func (in *instance) outsideFlags() string {
 	o := in.options
 	switch {
-	case in.api != nil:
+	case in.api.kubeconfig != "":
 		return " --kubeconfig " + quoteShell(in.api.kubeconfig)
 	case withoutUser(o.natsURL) != o.natsURL:
 		return ""
@@ -135,7 +133,7 @@ func (in *instance) keep(err error) error {
 func (s *session) printSummary(in *instance, v *viewer, began time.Time) {
 	var pods, nodes, sets int
 	in.state.Read(func(st *projector.State) {
-		nodes, sets = len(st.Nodes()), len(st.DaemonSets())
+		nodes, sets = st.NodeCount(), len(st.DaemonSets())
 		for _, d := range st.DaemonSets() {
 			pods += d.Counts.Available
 		}

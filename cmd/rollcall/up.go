@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -61,7 +60,8 @@ rolled out (exit 0) or stalled (exit 3).
 It serves the Kubernetes API to any kubectl, on a loopback address chosen by the
 system or on that of --listen, and prints the line that points kubectl at it
 when the nodes and what the manifests say are there.
-With --once it does so only if --listen or --kubeconfig is given.
+With --once it has a port only if --listen or --kubeconfig is given; what is in
+the same process does not need one.
 
 With --data the log is kept, and the next up on the same directory goes on from
 it. Without, it is deleted at the end, unless up has failed: then it says where
@@ -137,20 +137,14 @@ func (o *upOptions) check(c *cobra.Command) error {
 	return o.checkAPI(given)
 }
 
-// checkAPI decides whether the API is served. With --once there is hardly time
-// to use it, so it has to be asked for.
-func (o *upOptions) checkAPI(given func(string) bool) error {
-	run, named, err := resolveControllers(o.controls)
-	if err != nil {
+// checkAPI decides whether the API has a port. With --once there is hardly time
+// to use it from outside, so it has to be asked for.
+func (o *upOptions) checkAPI(given func(string) bool) (err error) {
+	if o.controls, err = resolveControllers(o.controls); err != nil {
 		return err
 	}
-	o.controls = run
-	needs := slices.ContainsFunc(named, func(name string) bool { return name != ownController })
-	if o.once && !needs && !given("listen") && !given("kubeconfig") && !given("merge-kubeconfig") {
+	if o.once && !given("listen") && !given("kubeconfig") && !given("merge-kubeconfig") {
 		o.api.listen = noListen
-	}
-	if needs && o.api.listen == noListen {
-		return usageError("E-CLI-FLAG", "--listen none leaves the other controllers without an API", "give --controllers "+ownController+", or an address")
 	}
 	return o.api.check(given)
 }
@@ -186,13 +180,13 @@ func (o *upOptions) checkLimits(given func(string) bool) error {
 			Do: "give whole seconds, 1s to 8760h", Exit: events.ExitInput}
 	}
 	if o.once || given("progress-deadline") {
-		o.annotations[annotationDeadline] = fmt.Sprint(int(o.deadline / time.Second))
+		o.annotations[events.AnnotationDeadline] = fmt.Sprint(int(o.deadline / time.Second))
 	}
 	if given("max-creates-per-second") {
 		if err := within("max-creates-per-second", int64(o.rate), 1, maxNodes); err != nil {
 			return err
 		}
-		o.annotations[annotationRate] = fmt.Sprint(o.rate)
+		o.annotations[events.AnnotationRate] = fmt.Sprint(o.rate)
 	}
 	return nil
 }
@@ -264,7 +258,7 @@ func (s *session) work(ctx context.Context, in *instance, o upOptions, files []f
 			return err
 		}
 	}
-	if in.api != nil {
+	if in.api.kubeconfig != "" {
 		s.out.printf("%s\n", exportLine(in.api.kubeconfig))
 	}
 	reached("working")

@@ -5,7 +5,6 @@ import (
 	"strconv"
 
 	"rollcall/events"
-	"rollcall/projector"
 )
 
 func scaledText(s string) int {
@@ -78,7 +77,7 @@ func (v *verdict) tally() tally {
 			t.single(v, x, some, rolled[x.cellKey])
 		}
 	}
-	t.lost = min(t.lost, scaledText(v.s.Annotations[projector.AnnotationUnreachable]))
+	t.lost = min(t.lost, scaledText(v.s.Annotations[events.AnnotationUnreachable]))
 	return t
 }
 
@@ -158,7 +157,7 @@ func (v *verdict) inPlace(t tally, maxUnavailable int) {
 		v.wrong("R1", "%d available pods taken with %d of %d nodes unavailable and at most %d allowed",
 			t.tookReady, counted, t.desired, maxUnavailable)
 	}
-	switch v.s.Annotations[projector.AnnotationBudget] {
+	switch v.s.Annotations[events.AnnotationBudget] {
 	case "strict":
 		if free := maxUnavailable - (counted - t.oldBroken - t.oldYoung); t.tookOld > max(0, free) {
 			v.wrong("R4", "%d pods taken, strictly %d are allowed", t.tookOld, free)
@@ -180,7 +179,7 @@ func (v *verdict) surge(t tally, maxSurge int) {
 		v.wrong("R5", "%d pods of wanted nodes deleted to be rolled, though surging", t.tookOld)
 	}
 	added := t.addedReady
-	if v.s.Annotations[projector.AnnotationBudget] != "upstream" {
+	if v.s.Annotations[events.AnnotationBudget] != "upstream" {
 		added += t.addedYoung
 	}
 	if added > max(0, maxSurge-t.surging) {

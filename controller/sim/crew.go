@@ -14,7 +14,6 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/projector"
 )
 
 // crew are the people: they add and drain nodes, and apply manifests.
@@ -236,19 +235,19 @@ func (c *crew) annotate(h *History, ds *appsv1.DaemonSet) {
 	k, values := "", []string(nil)
 	switch h.users.IntN(9) {
 	case 0, 1:
-		k, values = projector.AnnotationBudget, []string{"default", "strict", "upstream"}
+		k, values = events.AnnotationBudget, []string{"default", "strict", "upstream"}
 	case 2:
-		k, values = projector.AnnotationPaused, []string{"true", "false"}
+		k, values = events.AnnotationPaused, []string{"true", "false"}
 	case 3:
-		k, values = projector.AnnotationSuspend, []string{"true", "false", "false"}
+		k, values = events.AnnotationSuspend, []string{"true", "false", "false"}
 	case 7:
-		k, values = projector.AnnotationCanary, []string{"zone=x", "zone=y", ""}
+		k, values = events.AnnotationCanary, []string{"zone=x", "zone=y", ""}
 	case 8:
-		k, values = projector.AnnotationUnreachable, []string{"1", "2", "0"}
+		k, values = events.AnnotationUnreachable, []string{"1", "2", "0"}
 	case 4, 5:
-		k, values = projector.AnnotationPartition, []string{"0", "1", "3", "50%", "34%"}
+		k, values = events.AnnotationPartition, []string{"0", "1", "3", "50%", "34%"}
 	default:
-		k, values = projector.AnnotationRate, []string{"1", "3", "0"}
+		k, values = events.AnnotationRate, []string{"1", "3", "0"}
 	}
 	ds.Annotations[k] = pick(h, values...)
 }

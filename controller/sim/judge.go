@@ -9,7 +9,6 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/projector"
 )
 
 // verdict is the judgement of one plan, at the position it was decided from.
@@ -155,7 +154,7 @@ func (v *verdict) failuresOnce() {
 			creates++
 		}
 	}
-	if rate := scaledText(v.s.Annotations[projector.AnnotationRate]); rate > 0 && creates > rate {
+	if rate := scaledText(v.s.Annotations[events.AnnotationRate]); rate > 0 && creates > rate {
 		v.wrong("H2", "%d creates, and %d a second are allowed", creates, rate)
 	}
 }

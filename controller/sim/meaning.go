@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"rollcall/projector"
+	"rollcall/events"
 )
 
 // What a DaemonSet means, written down a second time and plainly.
@@ -72,8 +72,8 @@ func tolerates(ds *appsv1.DaemonSet, t corev1.Taint) bool {
 
 func annotated(ds *appsv1.DaemonSet, key, value string) bool { return ds.Annotations[key] == value }
 
-func suspended(ds *appsv1.DaemonSet) bool { return annotated(ds, projector.AnnotationSuspend, "true") }
-func paused(ds *appsv1.DaemonSet) bool    { return annotated(ds, projector.AnnotationPaused, "true") }
+func suspended(ds *appsv1.DaemonSet) bool { return annotated(ds, events.AnnotationSuspend, "true") }
+func paused(ds *appsv1.DaemonSet) bool    { return annotated(ds, events.AnnotationPaused, "true") }
 
 func rolls(ds *appsv1.DaemonSet) bool {
 	return ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType
@@ -81,7 +81,7 @@ func rolls(ds *appsv1.DaemonSet) bool {
 
 // partition returns how many nodes stay on the old revision.
 func partition(ds *appsv1.DaemonSet, desired int) int {
-	text, ok := ds.Annotations[projector.AnnotationPartition]
+	text, ok := ds.Annotations[events.AnnotationPartition]
 	if !ok {
 		return 0
 	}
@@ -96,7 +96,7 @@ func partition(ds *appsv1.DaemonSet, desired int) int {
 // withheld reports whether a node keeps its old pod because it is no canary.
 // The histories ask for one label only.
 func withheld(ds *appsv1.DaemonSet, n *corev1.Node) bool {
-	k, v, ok := strings.Cut(ds.Annotations[projector.AnnotationCanary], "=")
+	k, v, ok := strings.Cut(ds.Annotations[events.AnnotationCanary], "=")
 	return ok && n.Labels[k] != v
 }
 

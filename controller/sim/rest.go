@@ -10,7 +10,6 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/projector"
 )
 
 // rest stops all trouble, lets time pass and reports what did not come to the
@@ -63,8 +62,8 @@ func (h *History) heal() {
 		was := h.tip.sets[k]
 		ds := was.object.DeepCopy()
 		if h.users.IntN(3) > 0 {
-			for _, a := range []string{projector.AnnotationPaused, projector.AnnotationPartition,
-				projector.AnnotationSuspend, projector.AnnotationCanary} {
+			for _, a := range []string{events.AnnotationPaused, events.AnnotationPartition,
+				events.AnnotationSuspend, events.AnnotationCanary} {
 				delete(ds.Annotations, a)
 			}
 			if ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {

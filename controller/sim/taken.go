@@ -4,7 +4,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
-	"rollcall/projector"
 )
 
 // regain forgets the cells that a rollout took and that have an available pod
@@ -92,7 +91,7 @@ func (b *books) took(l *landing, e entry) *Violation {
 		if !taken || x.place != wanted || l.set.anyAvailable(x.live(), later(e.time, b.planned)) {
 			continue
 		}
-		if l.set.Annotations[projector.AnnotationUnreachable] != "" && !nodeReady(b.nodes[x.node]) {
+		if l.set.Annotations[events.AnnotationUnreachable] != "" && !nodeReady(b.nodes[x.node]) {
 			continue
 		}
 		n++

@@ -3,7 +3,6 @@ package workloads_test
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"sync"
 	"testing"
@@ -18,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/util/cert"
 
 	"rollcall/controller"
 	"rollcall/controller/workloads"
@@ -46,7 +44,7 @@ type stand struct {
 
 // options run every controller, as rollcall does.
 func (s *stand) options(feed *apiserver.Feed) workloads.Options {
-	foreign := feed.Foreign(simkubelet.SimulatedLabel, "true")
+	foreign := feed.Foreign(events.LabelSimulated, "true")
 	await := func(ctx context.Context, w workloads.Want) error {
 		switch w {
 		case workloads.Endings:
@@ -132,15 +130,6 @@ func launch(t *testing.T, run func(context.Context) error) {
 
 func serve(t *testing.T, c apiserver.Config) *apiserver.Server {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.Listener, c.Token = l, "secret"
-	if c.Cert, c.Key, err = cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil); err != nil {
-		t.Fatal(err)
-	}
-	c.CA = c.Cert
 	s, err := apiserver.New(c)
 	if err != nil {
 		t.Fatal(err)

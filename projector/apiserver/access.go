@@ -28,7 +28,8 @@ import (
 // Kubernetes.
 var publicPaths = []string{"/healthz", "/livez", "/readyz", "/version", "/version/"}
 
-// whoAsks takes the admin's token, and anybody for what is public.
+// whoAsks takes clients in this process, the admin's token, and anybody for what
+// is public.
 func whoAsks(token string) authenticator.Request {
 	admin := authenticatorfactory.NewFromTokens(map[string]*user.DefaultInfo{
 		token: {Name: Admin, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}}, nil)
@@ -36,7 +37,7 @@ func whoAsks(token string) authenticator.Request {
 	for _, p := range publicPaths {
 		public = append(public, apiservervalues.AnonymousAuthCondition{Path: p})
 	}
-	return unionauth.NewFailOnError(admin, anonymous.NewAuthenticator(public)) // a wrong token is no anonymous request
+	return unionauth.NewFailOnError(authenticator.RequestFunc(whoIsLocal), admin, anonymous.NewAuthenticator(public)) // a wrong token is no anonymous request
 }
 
 // whatIsAllowed allows the admin everything and others what is public.

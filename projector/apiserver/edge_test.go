@@ -38,7 +38,7 @@ func (c *cluster) ask(t testing.TB, path, token string) answer {
 	t.Helper()
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	defer client.CloseIdleConnections()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.server.Loopback().Host+path, nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, byPort(c.server, "").Host+path, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func newIll(t *testing.T, change func(*Config)) (*cluster, *illness) {
 	ill := &illness{Log: memlog.New(c.subjects, time.Now)}
 	c.log = ill
 	c.feed = newFeed(t, c.log, c.held)
-	config := Config{Log: c.log, Subjects: c.subjects, Feed: c.feed, Health: ill.health}
+	config := withPort(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed, Health: ill.health})
 	if change != nil {
 		change(&config)
 	}

@@ -128,7 +128,7 @@ func (c *cluster) end(t *testing.T, name string, empty bool) {
 //
 // finding c15
 func TestNoLeasesWithoutNamespace(t *testing.T) {
-	c := newClusterWith(t, Config{Alive: func(_ *corev1.Node, now time.Time) (time.Time, bool) { return now, true }})
+	c := newClusterWith(t, withPort(t, Config{Alive: func(_ *corev1.Node, now time.Time) (time.Time, bool) { return now, true }}))
 	body, err := events.NewObject(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", UID: "u"}})
 	if err != nil {
 		t.Fatal(err)

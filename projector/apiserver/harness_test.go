@@ -9,6 +9,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
 
 	"rollcall/events"
@@ -56,8 +57,8 @@ func testSubjects(t testing.TB) events.Subjects {
 	return s
 }
 
-// serve starts a server that ends with the test, and waits until it answers.
-func serve(t testing.TB, c Config) *Server {
+// withPort gives a server a port and the admin a token.
+func withPort(t testing.TB, c Config) Config {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -68,6 +69,12 @@ func serve(t testing.TB, c Config) *Server {
 		t.Fatal(err)
 	}
 	c.CA = c.Cert
+	return c
+}
+
+// serve starts a server that ends with the test, and waits until it answers.
+func serve(t testing.TB, c Config) *Server {
+	t.Helper()
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)
@@ -86,7 +93,7 @@ func serve(t testing.TB, c Config) *Server {
 
 func newCluster(t testing.TB) *cluster {
 	t.Helper()
-	return newClusterWith(t, Config{})
+	return newClusterWith(t, withPort(t, Config{}))
 }
 
 // newClusterWith is newCluster with a server of that configuration.
@@ -104,13 +111,19 @@ func newClusterWith(t testing.TB, config Config) *cluster {
 // as returns a client of the admin with a user agent.
 func (c *cluster) as(t testing.TB, agent string) kubernetes.Interface {
 	t.Helper()
-	config := c.server.Loopback()
-	config.BearerToken, config.UserAgent = c.server.config.Token, agent
+	config := c.server.LoopbackAs(Admin)
+	config.UserAgent = agent
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client
+}
+
+// byPort returns a configuration for clients that come to a server by its port.
+func byPort(s *Server, token string) *rest.Config {
+	return &rest.Config{Host: "https://" + s.config.Listener.Addr().String(), BearerToken: token,
+		TLSClientConfig: rest.TLSClientConfig{CAData: s.config.CA}, QPS: -1}
 }
 
 // append appends an event beside the API.

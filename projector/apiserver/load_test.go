@@ -190,7 +190,7 @@ func (l *load) update(b *testing.B, writer, i int) (uint64, error) {
 // connect returns a client with a connection of its own.
 func (l *load) connect(b *testing.B, contentType string) kubernetes.Interface {
 	b.Helper()
-	c := l.server.Loopback()
+	c := byPort(l.server, l.server.config.Token)
 	c.ContentType = contentType
 	c.Dial = (&net.Dialer{}).DialContext // client-go shares connections between clients that have none
 	client, err := kubernetes.NewForConfig(c)

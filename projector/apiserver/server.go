@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -21,7 +20,6 @@ import (
 	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/capabilities"
@@ -44,8 +42,8 @@ type Config struct {
 
 	Leases, Events events.Board // nil: they are kept in memory
 
-	Listener  net.Listener // TCP
-	Cert, Key []byte       // PEM, of the listener's address and of loopback
+	Listener  net.Listener // nil: only clients in this process reach the server
+	Cert, Key []byte       // PEM, of the listener's address
 	CA        []byte       // PEM that clients check Cert against
 	Token     string       // bearer token of Admin
 
@@ -73,7 +71,7 @@ type Server struct {
 	client    kubernetes.Interface
 	stores    restOptions
 	ready     chan struct{}
-	token     string // of clients in this process, which are not the admin
+	local     *local // the way of clients in this process
 	door      *netlimit.Listener
 	link      *link
 	watches   watches
@@ -91,13 +89,17 @@ var featureGate = utilfeature.DefaultFeatureGate
 func New(c Config) (*Server, error) {
 	capabilities.Setup(true, 0) // privileged containers, as every installer of clusters has it
 	announceProgress()
-	s := &Server{config: c, ready: make(chan struct{}), token: rand.Text(), failed: make(chan error, 1),
+	s := &Server{config: c, ready: make(chan struct{}), failed: make(chan error, 1),
 		link: &link{log: c.Log, feed: c.Feed, report: c.Health}, watches: watches{most: c.MaxWatches}}
 	if s.config.Connections == (netlimit.Limits{}) {
 		s.config.Connections = netlimit.ForFiles(defaultFiles)
 	}
+	if c.Listener == nil {
+		c.Listener = newNoListener()
+	}
 	s.door = netlimit.New(c.Listener, s.config.Connections)
 	s.life, s.end = context.WithCancel(context.Background())
+	s.local = &local{life: s.life}
 	if c.Logs == nil {
 		s.config.Logs = noLogs
 	}
@@ -116,6 +118,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
 	s.generic.ShutdownTimeout = stopTime
+	s.local.handler = s.generic.Handler
 	s.stores = s.options()
 	if c.ReadOnly == "" {
 		s.compactor = &compactor{tables: s.stores.tables}
@@ -128,28 +131,13 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// Loopback returns a configuration for clients in this process.
-func (s *Server) Loopback() *rest.Config {
-	host := "127.0.0.1"
-	addr := s.config.Listener.Addr().(*net.TCPAddr)
-	if !addr.IP.IsUnspecified() {
-		host = addr.IP.String()
-	}
-	return &rest.Config{
-		Host:            "https://" + net.JoinHostPort(host, strconv.Itoa(addr.Port)),
-		BearerToken:     s.token,
-		TLSClientConfig: rest.TLSClientConfig{CAData: s.config.CA},
-		UserAgent:       "rollcall",
-		QPS:             -1,
-	}
-}
-
 // Ready is closed when the API answers and the cluster has its namespaces.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
 // Run serves until ctx is done, or the cluster cannot get what every cluster has.
 func (s *Server) Run(ctx context.Context) error {
 	defer s.running.Wait()
+	defer s.local.wait()
 	defer s.end()
 	s.observe()
 	if s.compactor != nil {
@@ -184,18 +172,18 @@ func (s *Server) beginBootstrap(hook genericapiserver.PostStartHookContext) erro
 	return nil
 }
 
-func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
+func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err error) {
 	c := genericapiserver.NewRecommendedConfig(legacyscheme.Codecs)
-	c.LongRunningFunc = longRunning
-	cert, err := dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key)
-	if err != nil {
-		return nil, fmt.Errorf("read the serving certificate: %w", err)
-	}
 	c.EffectiveVersion = effectiveVersion{compatibility.NewEffectiveVersionFromString(Version, "", "")}
-	c.SecureServing = &genericapiserver.SecureServingInfo{Listener: s.door, Cert: cert}
+	serving := &genericapiserver.SecureServingInfo{Listener: s.door}
+	if s.config.Listener != nil {
+		if serving.Cert, err = dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key); err != nil {
+			return nil, fmt.Errorf("read the serving certificate: %w", err)
+		}
+	}
+	c.SecureServing = serving
 	c.LoopbackClientConfig = s.Loopback()
-	addr := s.config.Listener.Addr().(*net.TCPAddr)
-	c.PublicAddress, c.ExternalAddress = addr.IP, addr.String()
+	c.ExternalAddress = s.door.Addr().String()
 	c.Authentication.Authenticator = whoAsks(s.config.Token)
 	if c.Authorization.Authorizer, err = whatIsAllowed(); err != nil {
 		return nil, fmt.Errorf("make the rules of access: %w", err)
@@ -203,6 +191,7 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("attach", "exec", "log", "portforward", "proxy"))
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks
+	c.SkipOpenAPIInstallation = s.config.Listener == nil // who reads schemas comes by the port
 	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
@@ -214,7 +203,7 @@ func (s *Server) genericConfig() (*genericapiserver.RecommendedConfig, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.AdmissionControl = admission.NewChainHandler(admitted, attendance(s.config.Unattended))
+		c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
 	}
 	return c, err
 }
@@ -248,7 +237,7 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
-	o := restOptions{tables: map[string]*table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, now: time.Now}
+	o := restOptions{tables: map[string]*table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now}
 	if !s.config.Now.IsZero() {
 		o.now = func() time.Time { return s.config.Now }
 	}

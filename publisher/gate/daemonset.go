@@ -178,16 +178,13 @@ func set(m *map[string]string, k, v string) {
 	(*m)[k] = v
 }
 
-// paused is the annotation that holds a rollout.
-const paused = "rollcall/paused"
-
 // Pause holds the rollout of a DaemonSet: no pod is replaced until Resume.
 func (g *Gate) Pause(ctx context.Context, r RolloutRequest) (Reply, error) {
 	return g.updateDaemonSet(ctx, r.Actor, r.Object, func(_ Objects, ds *appsv1.DaemonSet) (string, error) {
-		if ds.Annotations[paused] == "true" {
+		if ds.Annotations[events.AnnotationPaused] == "true" {
 			return named(events.DaemonSet, ds.Name, "is paused already"), nil
 		}
-		set(&ds.Annotations, paused, "true")
+		set(&ds.Annotations, events.AnnotationPaused, "true")
 		return named(events.DaemonSet, ds.Name, "paused"), nil
 	})
 }
@@ -195,10 +192,10 @@ func (g *Gate) Pause(ctx context.Context, r RolloutRequest) (Reply, error) {
 // Resume ends Pause.
 func (g *Gate) Resume(ctx context.Context, r RolloutRequest) (Reply, error) {
 	return g.updateDaemonSet(ctx, r.Actor, r.Object, func(_ Objects, ds *appsv1.DaemonSet) (string, error) {
-		if _, is := ds.Annotations[paused]; !is {
+		if _, is := ds.Annotations[events.AnnotationPaused]; !is {
 			return named(events.DaemonSet, ds.Name, "is not paused"), nil
 		}
-		delete(ds.Annotations, paused)
+		delete(ds.Annotations, events.AnnotationPaused)
 		return named(events.DaemonSet, ds.Name, "resumed"), nil
 	})
 }

@@ -258,7 +258,7 @@ func notFound(s Objects, k events.Kind, key events.Key) error {
 			elsewhere = o.Key.Namespace
 		}
 	}
-	near := manifest.Nearest(key.Name, names, maxNear)
+	near := events.Nearest(key.Name, names, maxNear)
 	switch {
 	case elsewhere != "":
 		e.Do = fmt.Sprintf("namespace %s has one of this name: use --namespace %s", elsewhere, elsewhere)

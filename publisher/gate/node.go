@@ -19,12 +19,6 @@ import (
 // maxNodes bounds the nodes of one request.
 const maxNodes = 10_000
 
-// What marks a node that rollcall itself plays, and one that it plays as failed.
-const (
-	simulatedLabel = "rollcall/simulated"
-	failAnnotation = "rollcall/fail"
-)
-
 func tooMany(n int) error {
 	return &events.Error{Code: "E-GATE-NUMBER", What: fmt.Sprintf("%d nodes are asked for", n),
 		Why: fmt.Sprintf("a request takes 1 to %d", maxNodes), Do: "ask for another number", Exit: events.ExitInput}
@@ -265,7 +259,7 @@ func (g *Gate) taint(n *corev1.Node, text string) error {
 	if hasEffect && !slices.Contains(effects, effect) {
 		e := &events.Error{Code: "E-GATE-TAINT", What: fmt.Sprintf("unknown effect %q", effect), Where: text,
 			Do: "use " + oneOf(effects), Exit: events.ExitInput}
-		if near := manifest.Nearest(effect, effects, 1); len(near) > 0 {
+		if near := events.Nearest(effect, effects, 1); len(near) > 0 {
 			e.Do = "did you mean " + near[0] + "?"
 		}
 		return e
@@ -318,11 +312,11 @@ func dropTaint(n *corev1.Node, key string, effect corev1.TaintEffect) bool {
 
 // simulated refuses a node that something else than rollcall plays.
 func simulated(n *corev1.Node) error {
-	if n.Labels[simulatedLabel] == "true" {
+	if n.Labels[events.LabelSimulated] == "true" {
 		return nil
 	}
 	return &events.Error{Code: "E-GATE-SIMULATED", What: fmt.Sprintf("node %q is not simulated", n.Name),
-		Why: "only nodes with label " + simulatedLabel + "=true fail at will", Do: "choose a simulated node", Exit: events.ExitInput}
+		Why: "only nodes with label " + events.LabelSimulated + "=true fail at will", Do: "choose a simulated node", Exit: events.ExitInput}
 }
 
 // Fail makes simulated nodes fail until Recover.
@@ -331,10 +325,10 @@ func (g *Gate) Fail(ctx context.Context, r NodesRequest) (Reply, error) {
 		if err := simulated(n); err != nil {
 			return "", err
 		}
-		if n.Annotations[failAnnotation] == "true" {
+		if n.Annotations[events.AnnotationFail] == "true" {
 			return "has failed already", nil
 		}
-		set(&n.Annotations, failAnnotation, "true")
+		set(&n.Annotations, events.AnnotationFail, "true")
 		return "failed", nil
 	})
 }
@@ -345,10 +339,10 @@ func (g *Gate) Recover(ctx context.Context, r NodesRequest) (Reply, error) {
 		if err := simulated(n); err != nil {
 			return "", err
 		}
-		if _, failed := n.Annotations[failAnnotation]; !failed {
+		if _, failed := n.Annotations[events.AnnotationFail]; !failed {
 			return "has not failed", nil
 		}
-		delete(n.Annotations, failAnnotation)
+		delete(n.Annotations, events.AnnotationFail)
 		return "recovered", nil
 	})
 }

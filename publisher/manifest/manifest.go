@@ -212,7 +212,7 @@ func (p *parser) kind(root *yaml.Node) (kind, error) {
 		return kind{}, p.refuse(or(versionNode, root), "E-MAN-API", "apiVersion", e)
 	}
 	e := &events.Error{What: fmt.Sprintf("kind %q cannot be applied", name), Why: "want one of " + list, Do: "remove this document"}
-	if near := Nearest(name, want, 1); len(near) > 0 {
+	if near := events.Nearest(name, want, 1); len(near) > 0 {
 		e.Do = "did you mean " + near[0] + "?"
 	}
 	switch name {

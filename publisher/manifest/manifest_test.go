@@ -365,15 +365,6 @@ func TestFirstErrorAndCount(t *testing.T) {
 	}
 }
 
-func TestNearest(t *testing.T) {
-	names := []string{"node-0012", "node-0021", "worker", "node-0011"}
-	for want, near := range map[string]string{"node-012": "[node-0012 node-0011]", "wroker": "[worker]", "zzzzzz": "[]", "NODE-0021": "[node-0021 node-0011]"} {
-		if got := fmt.Sprint(manifest.Nearest(want, names, 2)); got != near {
-			t.Errorf("%s: %s, want %s", want, got, near)
-		}
-	}
-}
-
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(agent))
 	f.Add([]byte(bomb(3)))

@@ -2,10 +2,8 @@ package manifest
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,7 +11,6 @@ import (
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -29,10 +26,10 @@ const DefaultNamespace = "default"
 var (
 	keptAnnotations = []string{
 		appsv1.DeprecatedTemplateGeneration, "kubectl.kubernetes.io/last-applied-configuration",
-		"rollcall/paused", "rollcall/suspend", "rollcall/fail",
+		events.AnnotationPaused, events.AnnotationSuspend, events.AnnotationFail,
 	}
 	keptTemplateAnnotations = []string{"kubectl.kubernetes.io/restartedAt"}
-	keptNodeLabels          = []string{corev1.LabelHostname, corev1.LabelOSStable, corev1.LabelArchStable, "rollcall/simulated"}
+	keptNodeLabels          = []string{corev1.LabelHostname, corev1.LabelOSStable, corev1.LabelArchStable, events.LabelSimulated}
 )
 
 // InNamespace sets the namespace of a document that names none: namespace, or
@@ -269,78 +266,9 @@ func (d *Document) daemonSetWarnings(ds *appsv1.DaemonSet) (ws []string) {
 	return ws
 }
 
-// options are the annotations of a DaemonSet that change how it is rolled out.
-var options = []struct {
-	key   string
-	valid func(v string) string // why not, or ""
-}{
-	{"rollcall/budget", among("default", "strict", "upstream")},
-	{"rollcall/paused", among("true", "false")},
-	{"rollcall/suspend", among("true", "false")},
-	{"rollcall/partition", numberOrPercent},
-	{"rollcall/progress-deadline-seconds", number},
-	{"rollcall/max-creates-per-second", number},
-	{"rollcall/ignore-unreachable", number},
-	{"rollcall/canary-selector", nodeSelector},
-}
-
-func nodeSelector(v string) string {
-	if _, err := labels.Parse(v); err != nil {
-		return "want a label selector such as canary=true"
-	}
-	return ""
-}
-
-func among(values ...string) func(string) string {
-	return func(v string) string {
-		if slices.Contains(values, v) {
-			return ""
-		}
-		return "want one of " + strings.Join(values, ", ")
-	}
-}
-
-func number(v string) string {
-	if n, err := strconv.ParseInt(v, 10, 32); err != nil || n < 0 {
-		return "want a whole number of 0 or more"
-	}
-	return ""
-}
-
-func numberOrPercent(v string) string {
-	p, isPercent := strings.CutSuffix(v, "%")
-	n, err := strconv.ParseInt(p, 10, 32)
-	if err != nil || n < 0 || isPercent && n > 100 {
-		return "want a whole number of 0 or more, or 0% to 100%"
-	}
-	return ""
-}
-
 func validateOptions(annotations map[string]string) (errs field.ErrorList) {
-	path := field.NewPath("metadata", "annotations")
-	for _, k := range slices.Sorted(maps.Keys(annotations)) {
-		if !strings.HasPrefix(k, "rollcall/") {
-			continue
-		}
-		var names []string
-		known := false
-		for _, o := range options {
-			names = append(names, o.key)
-			if o.key != k {
-				continue
-			}
-			known = true
-			if why := o.valid(annotations[k]); why != "" {
-				errs = append(errs, field.Invalid(path.Key(k), annotations[k], why))
-			}
-		}
-		if !known {
-			why := "no option of a DaemonSet has this name"
-			if near := Nearest(k, names, 1); len(near) > 0 {
-				why += "; did you mean " + near[0] + "?"
-			}
-			errs = append(errs, field.Invalid(path.Key(k), k, why))
-		}
+	for _, bad := range events.CheckAnnotations(events.DaemonSet, nil, annotations) {
+		errs = append(errs, field.Invalid(field.NewPath("metadata", "annotations").Key(bad.Key), bad.Value, bad.Why))
 	}
 	return errs
 }

@@ -312,7 +312,7 @@ func (p *parser) unknown(e entry, known []shapeField, path string) error {
 	}
 	at := join(path, e.name)
 	err := &events.Error{What: fmt.Sprintf("unknown field %q", e.name), Do: "remove it"}
-	if near := Nearest(e.name, names, 1); len(near) > 0 {
+	if near := events.Nearest(e.name, names, 1); len(near) > 0 {
 		err.Do = "did you mean " + near[0] + "?"
 	} else if m, ok := misplaced[at]; ok {
 		err.Why, err.Do = m.Why, m.Do

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"rollcall/events"
 )
 
 // heartbeatEvery is how often a kubelet renews its lease by default: a quarter
@@ -14,7 +16,7 @@ const heartbeatEvery = 10 * time.Second
 // alive, as of now, and whether it ever did. No kubelet says so in the log:
 // while it is Ready it renews in time, and one that is lost did so until then.
 func Heartbeat(n *corev1.Node, now time.Time) (time.Time, bool) {
-	if n.Labels[SimulatedLabel] != "true" {
+	if n.Labels[events.LabelSimulated] != "true" {
 		return time.Time{}, false
 	}
 	for _, c := range n.Status.Conditions {

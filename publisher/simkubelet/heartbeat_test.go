@@ -6,6 +6,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
 )
 
 // A kubelet renews every ten seconds from the moment that it is Ready, and not
@@ -27,7 +29,7 @@ func TestHeartbeat(t *testing.T) {
 		{"not yet there", "true", "", 0, -1},
 		{"of another kind", "", corev1.ConditionTrue, time.Hour, -1},
 	} {
-		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{SimulatedLabel: test.simulated}}}
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{events.LabelSimulated: test.simulated}}}
 		if test.ready != "" {
 			n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: test.ready, LastTransitionTime: metav1.NewTime(since)}}
 		}

@@ -7,6 +7,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
 )
 
 // kubeletVersion is that of the Kubernetes whose behaviour is simulated.
@@ -47,7 +49,7 @@ func NewNodes(n int, seed int64) []*corev1.Node {
 func NewNode(name string, index int, seed int64) *corev1.Node {
 	m := machines[index/3%len(machines)]
 	labels := kubeletLabels(name)
-	labels[SimulatedLabel] = "true"
+	labels[events.LabelSimulated] = "true"
 	labels[corev1.LabelInstanceTypeStable] = m.kind
 	labels[corev1.LabelTopologyRegion] = "region-1"
 	labels[corev1.LabelTopologyZone] = "region-1" + string("abc"[index%3])

@@ -35,7 +35,7 @@ func TestNewNodes(t *testing.T) {
 		zones[n.Labels["topology.kubernetes.io/zone"]]++
 		sizes[n.Labels["node.kubernetes.io/instance-type"]+n.Status.Allocatable.Cpu().String()]++
 		uids[n.UID], ips[n.Status.Addresses[0].Address] = true, true
-		if n.Labels["kubernetes.io/hostname"] != n.Name || n.Labels[SimulatedLabel] != "true" ||
+		if n.Labels["kubernetes.io/hostname"] != n.Name || n.Labels[events.LabelSimulated] != "true" ||
 			n.Status.NodeInfo.KubeletVersion != "v1.36.3" || n.Status.Allocatable.Pods().Value() != 110 {
 			t.Errorf("node %+v", n)
 		}
@@ -66,7 +66,7 @@ func TestNewNodes(t *testing.T) {
 func TestBareNodeJoins(t *testing.T) {
 	st := newStand(t, Options{})
 	n := &corev1.Node{}
-	n.Name, n.UID, n.Labels = "bare", "u", map[string]string{SimulatedLabel: "true"}
+	n.Name, n.UID, n.Labels = "bare", "u", map[string]string{events.LabelSimulated: "true"}
 	st.put(events.Node, events.VerbCreated, n)
 	st.run(time.Second)
 	got := st.node("bare")
@@ -94,7 +94,7 @@ func TestLabels(t *testing.T) {
 	}
 	st := newStand(t, Options{})
 	bare := &corev1.Node{}
-	bare.Name, bare.UID, bare.Labels = "bare", "u", map[string]string{SimulatedLabel: "true"}
+	bare.Name, bare.UID, bare.Labels = "bare", "u", map[string]string{events.LabelSimulated: "true"}
 	st.put(events.Node, events.VerbCreated, bare)
 	st.run(time.Second)
 	if got := st.node("bare").Labels; got["beta.kubernetes.io/os"] != "linux" || got["beta.kubernetes.io/arch"] != "amd64" {

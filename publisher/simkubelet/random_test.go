@@ -107,7 +107,7 @@ func TestRandomPods(t *testing.T) {
 				st.put(configMapKind, events.VerbCreated, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: one(rng, "a", "b"), Namespace: "x"}})
 			case rng.IntN(15) == 0:
 				n := st.node("n00")
-				n.Annotations = map[string]string{FailAnnotation: one(rng, "true", "false")}
+				n.Annotations = map[string]string{events.AnnotationFail: one(rng, "true", "false")}
 				n.Status.Capacity["nvidia.com/gpu"] = resource.MustParse("1")
 				st.put(events.Node, events.VerbUpdated, n)
 			case p == nil:

@@ -109,11 +109,11 @@ func (st *stand) alterNode(n *corev1.Node, d *datadriven.TestData) {
 	for _, a := range d.CmdArgs[1:] {
 		switch a.Key {
 		case "fail":
-			n.Annotations = map[string]string{FailAnnotation: a.Vals[0]}
+			n.Annotations = map[string]string{events.AnnotationFail: a.Vals[0]}
 		case "cordon":
 			n.Spec.Unschedulable = a.Vals[0] == "true"
 		case "simulated":
-			metav1.SetMetaDataLabel(&n.ObjectMeta, SimulatedLabel, a.Vals[0])
+			metav1.SetMetaDataLabel(&n.ObjectMeta, events.LabelSimulated, a.Vals[0])
 		case "cpu", "memory", "pods":
 			n.Status.Allocatable[corev1.ResourceName(a.Key)] = resource.MustParse(a.Vals[0])
 		case "ready":

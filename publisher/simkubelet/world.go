@@ -26,12 +26,6 @@ import (
 	"rollcall/events/daemonpod"
 )
 
-// What makes and breaks a simulated node.
-const (
-	SimulatedLabel = "rollcall/simulated" // "true": this package plays the node
-	FailAnnotation = "rollcall/fail"      // "true": the node is lost
-)
-
 // source is the source of the events of a simulated world.
 const source = "kubelet"
 
@@ -114,10 +108,14 @@ type host struct {
 }
 
 // simulated reports whether this world plays the node.
-func (h *host) simulated() bool { return h.node != nil && h.node.Labels[SimulatedLabel] == "true" }
+func (h *host) simulated() bool {
+	return h.node != nil && h.node.Labels[events.LabelSimulated] == "true"
+}
 
 // lost reports whether the node does not answer.
-func (h *host) lost() bool { return h.node != nil && h.node.Annotations[FailAnnotation] == "true" }
+func (h *host) lost() bool {
+	return h.node != nil && h.node.Annotations[events.AnnotationFail] == "true"
+}
 
 // silent reports whether the kubelet does not act: its node is lost, or is not
 // found again yet.

@@ -110,9 +110,16 @@ func (st *stand) run(d time.Duration) (facts []events.Event) {
 func (st *stand) check() {
 	st.t.Helper()
 	fresh := New(st.s, st.options)
+	last := map[events.Ref]events.Object{}
 	for e, err := range st.log.Read(context.Background(), 0) {
 		if err != nil {
 			st.t.Fatal(err)
+		}
+		if o, ok := e.Body.(events.Object); ok {
+			if was, ok := last[o.Ref]; ok && e.Source == source && !events.Worth(was, o) {
+				st.t.Fatalf("%s at %d is not worth a fact", st.line(e), e.Seq)
+			}
+			last[o.Ref] = o
 		}
 		fresh.Observe(e, st.now)
 	}
