@@ -125,17 +125,17 @@ func (c *Controller) round(ctx context.Context) error {
 // collect appends what is due about objects left behind, once its own last
 // append is folded.
 func (c *Controller) collect(ctx context.Context) error {
-	var what *events.Collection
+	var what *events.Plan
 	var fence, at events.Seq
 	c.state.ReadNow(func(s *projector.State, now time.Time) {
 		if at = s.Seq(); at >= c.collectAfter {
-			what, fence, c.collectAt = Collect(s, now), s.LastCollection(), CollectAt(s)
+			what, fence, c.collectAt = Collect(s, now), s.LastPlan(events.Key{}), CollectAt(s)
 		}
 	})
 	if what == nil {
 		return nil
 	}
-	e, x := CollectionEvent(what, c.subjects, fence)
+	e, x := PlanEvent(what, c.subjects, fence)
 	seq, err := c.submit(ctx, e, x)
 	if errors.Is(err, events.ErrConflict) {
 		seq, err = at+1, nil

@@ -215,7 +215,7 @@ func (e *estate) collect() bool {
 		return false
 	}
 	e.judge.collection(c)
-	ev, x := controller.CollectionEvent(c, e.subjects, e.state.LastCollection())
+	ev, x := controller.PlanEvent(c, e.subjects, e.state.LastPlan(events.Key{}))
 	if !e.append(x, ev) {
 		e.fail("FENCE", "a collection of the present state was refused")
 	}

@@ -258,7 +258,7 @@ func TestOvertakenWaits(t *testing.T) {
 			}
 			e, _ := controller.PlanEvent(p, c.subjects, 0)
 			c.fold(e)
-			c.fold(events.Event{Type: events.Overtaken, Cause: events.Cause{Seq: c.seq}, Body: events.Outcome{DaemonSet: p.DaemonSet, UID: p.UID,
+			c.fold(events.Event{Type: events.Overtaken, Cause: events.Cause{Seq: c.seq}, Body: events.Outcome{Owner: p.Owner,
 				Command: p.Commands[0], Reason: "NodeGone"}})
 			pause := time.Second << n
 			c.now = c.now.Add(pause - 1)

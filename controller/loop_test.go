@@ -121,8 +121,8 @@ func (s *stack) audit() (plans int) {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		if p, ok := e.Body.(*events.Plan); ok && p.Basis.Seq < st.LastPlan(p.DaemonSet) {
-			s.t.Errorf("#%d: decided at #%d, before the plan #%d", e.Seq, p.Basis.Seq, st.LastPlan(p.DaemonSet))
+		if p, ok := e.Body.(*events.Plan); ok && p.Basis.Seq < st.LastPlan(p.Owner.Key) {
+			s.t.Errorf("#%d: decided at #%d, before the plan #%d", e.Seq, p.Basis.Seq, st.LastPlan(p.Owner.Key))
 		}
 		projector.Fold(st, e)
 		d := st.DaemonSet(agent)

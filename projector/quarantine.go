@@ -48,6 +48,9 @@ func (s *State) fence(e events.Event, ref events.Ref) {
 	of, key := events.Under(e.Subject)
 	switch {
 	case of == "plan":
+		if key.Namespace == "" {
+			key = events.Key{}
+		}
 		s.fencePlan(key)
 	case of == strings.ToLower(string(events.DaemonSet)):
 		s.fenceDaemonSet(key)
@@ -55,22 +58,19 @@ func (s *State) fence(e events.Event, ref events.Ref) {
 		s.fenceRevision(key)
 	case e.Subject != "":
 	case e.Type == events.CollectionPlanned:
-		s.last = e.Seq
+		s.fencePlan(events.Key{})
 	case e.Type == events.Planned:
 		s.fencePlan(ref.Key)
 	}
 }
 
-// collectorKey is where collections stand among the plans.
-var collectorKey = events.Key{Name: "collector"}
-
-func (s *State) fencePlan(key events.Key) {
-	if key == collectorKey {
-		s.last = s.position.Seq
-		return
+// fencePlan notes the fence of the plans of one owner; the zero Key is that of
+// the garbage collector.
+func (s *State) fencePlan(owner events.Key) {
+	s.plans[owner] = s.position.Seq
+	if owner != (events.Key{}) {
+		s.dirtyKey(owner)
 	}
-	s.plans[key] = s.position.Seq
-	s.dirtyKey(key)
 }
 
 func (s *State) fenceDaemonSet(key events.Key) {

@@ -22,8 +22,8 @@ import (
 // with the cause of a command answers it, whatever else it says.
 type commands struct {
 	pending map[events.Cause]*order
-	byPod   map[events.Key][]*order // by cause; only the first may be under way
-	ready   btree.BTreeG[*order]    // the first of their pods that are not under way
+	queues  map[events.Ref][]*order // of each object, by cause; only the first may be under way
+	ready   btree.BTreeG[*order]    // the first of their queues that are not under way
 
 	pods      map[events.Key]*podFact
 	spoiled   map[events.Key]events.Seq // the last event of a pod that is not there, if it is not believed
@@ -37,12 +37,9 @@ type commands struct {
 // order is a command that is not answered.
 type order struct {
 	cause   events.Cause
-	planned time.Time
-	owner   events.Ref // the DaemonSet of the plan
+	basis   events.Basis // of the plan
+	owner   events.Ref   // of the plan
 	command events.Command
-
-	collect *events.CollectCommand // of a collection, instead of a plan
-	basis   events.Seq             // of the collection
 
 	underway bool
 	seen     events.Seq // the end of its pod, when it was handed out
@@ -50,10 +47,8 @@ type order struct {
 	from     time.Time  // not before
 }
 
-// podKey returns the key of the pod that the command is about.
-func (o *order) podKey() events.Key {
-	return events.Key{Namespace: o.owner.Key.Namespace, Name: o.command.Pod}
-}
+// queue names the object that the command is about, whatever its incarnation.
+func (o *order) queue() events.Ref { return events.Ref{Kind: o.command.Kind, Key: o.command.Key} }
 
 func compareCauses(a, b events.Cause) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
@@ -84,7 +79,7 @@ type revisionFact struct {
 
 func newCommands() *commands {
 	c := &commands{
-		pending: map[events.Cause]*order{}, byPod: map[events.Key][]*order{},
+		pending: map[events.Cause]*order{}, queues: map[events.Ref][]*order{},
 		pods: map[events.Key]*podFact{}, spoiled: map[events.Key]events.Seq{}, nodes: map[string]types.UID{},
 		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
 		classes: priorityClasses{},
@@ -104,8 +99,6 @@ func (c *commands) observe(e events.Event) {
 		c.gone(b.Ref)
 	case *events.Plan:
 		c.plan(e.Seq, b)
-	case *events.Collection:
-		c.collection(e.Seq, b)
 	case events.Unreadable:
 		c.unreadable(e)
 	}
@@ -115,29 +108,18 @@ func (c *commands) observe(e events.Event) {
 }
 
 func (c *commands) plan(seq events.Seq, p *events.Plan) {
-	owner := events.Ref{Kind: events.DaemonSet, Key: p.DaemonSet, UID: p.UID}
 	for i, command := range p.Commands {
-		o := &order{cause: events.Cause{Seq: seq, Index: i}, planned: p.Basis.Now, owner: owner, command: command}
+		o := &order{cause: events.Cause{Seq: seq, Index: i}, basis: p.Basis, owner: p.Owner, command: command}
 		c.pending[o.cause] = o
-		key := o.podKey()
-		c.byPod[key] = append(c.byPod[key], o)
-		if len(c.byPod[key]) == 1 {
+		q := o.queue()
+		c.queues[q] = append(c.queues[q], o)
+		if len(c.queues[q]) == 1 {
 			c.ready.Set(o)
 		}
 	}
 }
 
-// collection makes the commands ready: there is no object twice in it, and none
-// that an earlier one is not done with.
-func (c *commands) collection(seq events.Seq, b *events.Collection) {
-	for i := range b.Commands {
-		o := &order{cause: events.Cause{Seq: seq, Index: i}, planned: b.Basis.Now, collect: &b.Commands[i], basis: b.Basis.Seq}
-		c.pending[o.cause] = o
-		c.ready.Set(o)
-	}
-}
-
-// answered forgets a command and lets the next one of its pod come forward.
+// answered forgets a command and lets the next one about its object come forward.
 func (c *commands) answered(cause events.Cause) {
 	o, ok := c.pending[cause]
 	if !ok {
@@ -145,24 +127,21 @@ func (c *commands) answered(cause events.Cause) {
 	}
 	delete(c.pending, cause)
 	c.ready.Delete(o)
-	if o.collect != nil {
-		return
-	}
-	key := o.podKey()
-	rest := slices.DeleteFunc(c.byPod[key], func(x *order) bool { return x == o })
+	q := o.queue()
+	rest := slices.DeleteFunc(c.queues[q], func(x *order) bool { return x == o })
 	if len(rest) == 0 {
-		delete(c.byPod, key)
+		delete(c.queues, q)
 		return
 	}
-	c.byPod[key] = rest
+	c.queues[q] = rest
 	if !rest[0].underway {
 		c.ready.Set(rest[0])
 	}
 }
 
 // moved lets the command that waits for a pod to move try again at once.
-func (c *commands) moved(key events.Key) {
-	if os := c.byPod[key]; len(os) > 0 && !os[0].underway {
+func (c *commands) moved(pod events.Key) {
+	if os := c.queues[events.Ref{Kind: events.Pod, Key: pod}]; len(os) > 0 && !os[0].underway {
 		c.rearm(os[0], time.Time{})
 	}
 }
@@ -209,15 +188,6 @@ func (c *commands) unreadable(e events.Event) {
 		c.spoiled[key] = e.Seq
 	}
 	c.moved(key)
-}
-
-// end returns the position of the last event of a pod; 0: the pod is not there,
-// and if it was its last event says so.
-func (c *commands) end(key events.Key) events.Seq {
-	if f := c.pods[key]; f != nil {
-		return f.seq
-	}
-	return c.spoiled[key]
 }
 
 func (c *commands) gone(r events.Ref) {

@@ -62,7 +62,7 @@ func TestDriveDoesNotActOnOldNews(t *testing.T) {
 		synctest.Wait()
 		// Another executor answers; the log has forgotten the id since.
 		_, err := b.log.Append(ctx, events.Expect{}, events.Event{ID: b.id(), Type: events.Failed, Source: "rival",
-			Cause: events.Cause{Seq: 5}, Body: events.Outcome{DaemonSet: dsKey, UID: "ds-1", Reason: "Forbidden"}})
+			Cause: events.Cause{Seq: 5}, Body: events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: dsKey, UID: "ds-1"}, Reason: "Forbidden"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -111,7 +111,7 @@ func TestDriveReportsTrouble(t *testing.T) {
 			if strings.HasPrefix(text, "ask the log for its end") {
 				asked += n
 			}
-			if strings.HasPrefix(text, "CreatePod logging/agent-1") {
+			if strings.HasPrefix(text, "CreatePod Pod logging/agent-1") {
 				refused += n
 			}
 		}

@@ -24,12 +24,12 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Executor carries out the commands of plans and collections, those about pods
-// in a World, and appends what came of them: the object as it then is, or an
-// outcome. It is a drive.Party.
+// Executor carries out the commands of plans, those about pods in a World, and
+// appends what came of them: the object as it then is, or an outcome. It is a
+// drive.Party.
 //
 // Every command is answered by one event, whose id is a function of the
-// command, and which is fenced by the last event of the pod. So a command that
+// command, and which is fenced by the last event of the object. So a command that
 // is tried again after a crash or a lost acknowledgement, or by two executors
 // at once, takes effect once.
 type Executor struct {
@@ -67,12 +67,7 @@ func (x *Executor) Due(now time.Time, limit int) []drive.Step {
 			break
 		}
 		x.fold.ready.Delete(o)
-		o.underway = true
-		if o.collect != nil {
-			steps = append(steps, x.gather(o, now))
-			continue
-		}
-		o.seen = x.fold.end(o.podKey())
+		o.underway, o.seen = true, x.end(o)
 		steps = append(steps, &task{executor: x, order: o, situation: x.situation(o), now: now})
 	}
 	return steps
@@ -81,7 +76,10 @@ func (x *Executor) Due(now time.Time, limit int) []drive.Step {
 // situation gathers what o is decided from.
 func (x *Executor) situation(o *order) situation {
 	c := x.fold
-	s := situation{owner: o.owner, command: o.command, pod: c.pods[o.podKey()], nodeUID: c.nodes[o.command.Node]}
+	s := situation{owner: o.owner, command: o.command, nodeUID: c.nodes[o.command.Node]}
+	if o.command.Kind == events.Pod {
+		s.pod = c.pods[o.command.Key]
+	}
 	switch o.command.Do {
 	case events.CreatePod:
 		s.set = c.daemonSet(o.owner)
@@ -90,6 +88,11 @@ func (x *Executor) situation(o *order) situation {
 		}
 	case events.AdoptPod:
 		s.set = c.daemonSet(o.owner)
+	case events.DeleteObject:
+		pod := new(corev1.Pod)
+		if s.pod != nil && s.pod.object.Decode(pod) == nil {
+			s.nodeUID = c.nodes[pod.Spec.NodeName]
+		}
 	}
 	return s
 }
@@ -100,8 +103,8 @@ func (x *Executor) Settle(s drive.Step, err error, now time.Time) {
 		// The answer is in the log and will be observed.
 		return
 	}
-	o := orderOf(s)
-	if o.collect == nil && errors.Is(err, events.ErrConflict) && x.fold.end(o.podKey()) != o.seen {
+	o := s.(*task).order
+	if errors.Is(err, events.ErrConflict) && x.end(o) != o.seen {
 		x.fold.rearm(o, time.Time{})
 		return
 	}
@@ -110,11 +113,16 @@ func (x *Executor) Settle(s drive.Step, err error, now time.Time) {
 	x.fold.rearm(o, now.Add(pause))
 }
 
-func orderOf(s drive.Step) *order {
-	if g, ok := s.(*gathering); ok {
-		return g.order
+// end returns the position of the last event of the pod that o is about; 0: the
+// pod is not there, and if it was its last event says so, or o is about no pod.
+func (x *Executor) end(o *order) events.Seq {
+	if o.command.Kind != events.Pod {
+		return 0
 	}
-	return s.(*task).order
+	if f := x.fold.pods[o.command.Key]; f != nil {
+		return f.seq
+	}
+	return x.fold.spoiled[o.command.Key]
 }
 
 // believable reports whether an event that was looked up says something: a
@@ -135,27 +143,40 @@ type task struct {
 
 // Perform implements drive.Step.
 func (t *task) Perform(ctx context.Context, log drive.Log) error {
-	v := t.decide(t.now)
-	if v.outcome == "" {
-		fact, err := t.effect(ctx, v)
-		var refusal *Refusal
-		switch {
-		case errors.As(err, &refusal):
-			v = failed(refusal.Reason, refusal.Message)
-		case err != nil:
-			return fmt.Errorf("%s %s: %w", t.command.Do, t.order.podKey(), err)
-		default:
-			_, err = log.Submit(ctx, t.fence(), fact)
-			if !errors.Is(err, events.ErrTooLarge) {
-				return err
-			}
-			v = failed(ReasonTooLarge, err.Error())
-		}
+	perform := t.performOnPod
+	if t.owner == (events.Ref{}) {
+		perform = t.performOnObject
 	}
-	_, err := log.Submit(ctx, events.Expect{}, t.order.answer(v.outcome, events.Outcome{
-		DaemonSet: t.owner.Key, UID: t.owner.UID, Command: t.command, Reason: v.reason, Message: v.message,
-	}))
+	v, err := perform(ctx, log)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		v = failed(refusal.Reason, refusal.Message)
+	case errors.Is(err, events.ErrTooLarge):
+		v = failed(ReasonTooLarge, err.Error())
+	case err != nil:
+		return fmt.Errorf("%s %s %s: %w", t.command.Do, t.command.Kind, t.command.Key, err)
+	case v.outcome == "":
+		return nil // a fact answers the command
+	}
+	_, err = log.Submit(ctx, events.Expect{}, t.answer(v.outcome,
+		events.Outcome{Owner: t.owner, Command: t.command, Reason: v.reason, Message: v.message}))
 	return err
+}
+
+// performOnPod carries out a command of a DaemonSet's plan and appends the fact
+// that came of it, or returns the outcome.
+func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error) {
+	v := t.decide(t.now)
+	if v.outcome != "" {
+		return v, nil
+	}
+	fact, err := t.effect(ctx, v)
+	if err != nil {
+		return verdict{}, err
+	}
+	_, err = log.Submit(ctx, t.fence(), fact)
+	return verdict{}, err
 }
 
 // effect carries the verdict out and returns the fact that came of it.
@@ -180,28 +201,28 @@ func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
 		return events.Event{}, err
 	}
 	if pod == nil {
-		return t.order.answer(events.ObjectType(events.Pod, events.VerbDeleted), last), nil
+		return t.answer(events.ObjectType(events.Pod, events.VerbDeleted), last), nil
 	}
 	body, err := events.NewObject(events.Pod, pod)
 	if err != nil {
 		return events.Event{}, err
 	}
-	return t.order.answer(events.ObjectType(events.Pod, verb), body), nil
+	return t.answer(events.ObjectType(events.Pod, verb), body), nil
 }
 
 // answer returns the event that answers the command: with the same id for
 // every body, so that a command has one answer.
-func (o *order) answer(as events.Type, body events.Body) events.Event {
+func (t *task) answer(as events.Type, body events.Body) events.Event {
 	return events.Event{
-		ID:     events.AnswerID(o.cause, o.planned, "answer"),
+		ID:     events.AnswerID(t.order.cause, t.order.basis.Now, "answer"),
 		Type:   as,
 		Source: sourceExecutor,
-		Cause:  o.cause,
+		Cause:  t.order.cause,
 		Body:   body,
 	}
 }
 
 // fence expects that the last event of the pod is the last that was observed.
 func (t *task) fence() events.Expect {
-	return events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.order.podKey()), Last: t.order.seen}
+	return events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.command.Key), Last: t.order.seen}
 }

@@ -52,7 +52,7 @@ func (w *world) doCollect(*command) {
 		}
 		w.printf("%s: %s", text, x.Reason)
 	}
-	e, x := controller.CollectionEvent(c, w.subjects, w.state.LastCollection())
+	e, x := controller.PlanEvent(c, w.subjects, w.state.LastPlan(events.Key{}))
 	w.append(x, e)
 }
 
@@ -75,7 +75,7 @@ func (w *world) gather() {
 			if err != nil {
 				w.fatal("%v", err)
 			}
-			if u, ok := e.Body.(events.Uncollected); ok {
+			if u, ok := e.Body.(events.Outcome); ok && u.Owner == (events.Ref{}) {
 				w.printf("%s %s: %s", strings.TrimPrefix(string(e.Type), "command."), w.called(u.Command.Ref), u.Reason)
 			}
 		}

@@ -86,11 +86,12 @@ func (c *cluster) put(k events.Kind, o metav1.Object) {
 
 func (c *cluster) plan(do events.Verb) {
 	c.t.Helper()
-	p := &events.Plan{DaemonSet: events.Key{Namespace: "x", Name: "agent"}, UID: "ds-1", Basis: events.Basis{Now: time.Now()}}
+	p := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "x", Name: "agent"}, UID: "ds-1"}, Basis: events.Basis{Now: time.Now()}}
 	_, _, p.Basis.Seq = c.pods()
 	for _, n := range c.nodes {
 		p.Commands = append(p.Commands, events.Command{Do: do, Node: n.Name, NodeUID: n.UID, Revision: hash,
-			Pod: daemonpod.Name("agent", "ds-1", n.UID, hash, 0), UID: daemonpod.UID("ds-1", n.UID, hash, 0)})
+			Ref: events.Ref{Kind: events.Pod, UID: daemonpod.UID("ds-1", n.UID, hash, 0),
+				Key: events.Key{Namespace: "x", Name: daemonpod.Name("agent", "ds-1", n.UID, hash, 0)}}})
 	}
 	c.append(events.Planned, p)
 }
