@@ -16,6 +16,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher"
@@ -55,7 +56,7 @@ func start(t *testing.T, controllers int, o simkubelet.Options) *stack {
 		part(controller.New(s.log, subjects, state).Run)
 	}
 	part(func(ctx context.Context) error {
-		return publisher.Drive(ctx, s.log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
+		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
 			simkubelet.New(subjects, o))
 	})
 	return s

@@ -201,7 +201,7 @@ func (w *world) fold(e events.Event) {
 	w.notices = append(w.notices, w.noticer.Observe(e)...)
 	w.observe(e)
 	if p, plan := e.Body.(*events.Plan); !plan || p.Owner == (events.Ref{}) {
-		w.gatherer.Observe(e)
+		w.gatherer.Observe(e, w.now)
 	}
 }
 

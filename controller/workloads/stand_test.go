@@ -21,6 +21,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/workloads"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
@@ -101,7 +102,7 @@ func newStand(t *testing.T) *stand {
 	world := simkubelet.New(subjects, simkubelet.Options{Join: simkubelet.Exactly(time.Millisecond), Bind: simkubelet.Exactly(time.Millisecond),
 		Start: simkubelet.Exactly(time.Millisecond), Stop: simkubelet.Exactly(time.Millisecond), Run: time.Millisecond})
 	launch(t, func(ctx context.Context) error {
-		return publisher.Drive(ctx, s.log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
+		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
 	})
 	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Feed: feed})
 	loopback := server.Loopback()

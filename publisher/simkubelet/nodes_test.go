@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/publisher/simkubelet/script"
 )
@@ -154,7 +155,7 @@ func TestStepHasOneID(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		late.Observe(e)
+		late.Observe(e, st.now)
 	}
 	a := st.w.Due(st.now, 1)[0].(*Step)
 	b := late.Due(st.now.Add(time.Hour), 1)[0].(*Step)
@@ -163,7 +164,7 @@ func TestStepHasOneID(t *testing.T) {
 	}
 	// The one that comes first is true for both, whatever the other would say.
 	for _, s := range []*Step{b, a} {
-		if err := s.Perform(t.Context(), st.log); err != nil {
+		if err := s.Perform(t.Context(), drivetest.At(st.now, st.log)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -210,7 +211,7 @@ func TestRefusedBindingGivesRoomBack(t *testing.T) {
 	if used := st.w.hosts["n1"].used.pods; used != 1 {
 		t.Errorf("%d pods hold room while one is being bound", used)
 	}
-	st.w.Settle(s, s.Perform(t.Context(), st.log), st.now)
+	st.w.Settle(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
 	if used := st.w.hosts["n1"].used.pods; used != 0 {
 		t.Errorf("%d pods hold room after the binding was refused", used)
 	}

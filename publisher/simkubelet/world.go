@@ -49,7 +49,7 @@ func DefaultOptions() Options {
 }
 
 // World is a simulated world at one position of a log. It is a
-// publisher.Party: its methods are called by one goroutine.
+// drive.Party: its methods are called by one goroutine.
 type World struct {
 	subjects events.Subjects
 	options  Options
@@ -148,8 +148,8 @@ func (w *World) host(name string) *host {
 	return h
 }
 
-// Observe implements publisher.Party.
-func (w *World) Observe(e events.Event) {
+// Observe implements drive.Party.
+func (w *World) Observe(e events.Event, _ time.Time) {
 	switch b := e.Body.(type) {
 	case events.Object:
 		switch b.Kind {

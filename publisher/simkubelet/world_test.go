@@ -19,8 +19,9 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/drive"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
-	"rollcall/publisher"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -75,7 +76,7 @@ func (st *stand) observe() (seen []events.Event) {
 			st.t.Fatal(err)
 		}
 		st.seq = e.Seq
-		st.w.Observe(e)
+		st.w.Observe(e, st.now)
 		seen = append(seen, e)
 	}
 	return seen
@@ -96,7 +97,7 @@ func (st *stand) run(d time.Duration) (facts []events.Event) {
 			st.now = at
 		}
 		for _, s := range st.w.Due(st.now, 3) {
-			st.w.Settle(s, s.Perform(context.Background(), st.log), st.now)
+			st.w.Settle(s, s.Perform(context.Background(), drivetest.At(st.now, st.log)), st.now)
 		}
 		facts = append(facts, st.observe()...)
 	}
@@ -120,7 +121,7 @@ func (st *stand) check() {
 			}
 			last[o.Ref] = o
 		}
-		fresh.Observe(e)
+		fresh.Observe(e, st.now)
 	}
 	// What a world finds out in vain, another finds out again: no more.
 	if steps := fresh.Due(st.now, 1000); len(steps) > 0 {
@@ -386,4 +387,4 @@ func (st *stand) alterPod(p *corev1.Pod, d *datadriven.TestData) {
 	}
 }
 
-var _ publisher.Party = (*World)(nil)
+var _ drive.Party = (*World)(nil)
