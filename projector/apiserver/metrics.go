@@ -147,14 +147,7 @@ func (t *tally) follow(e events.Event) {
 		for _, c := range b.Commands {
 			t.command(c.Do, planned)
 		}
-	case *events.Collection:
-		t.plan(e.Type)
-		for _, c := range b.Commands {
-			t.command(c.Do, planned)
-		}
 	case events.Outcome:
-		t.command(b.Command.Do, endedAs(e.Type))
-	case events.Uncollected:
 		t.command(b.Command.Do, endedAs(e.Type))
 	}
 }
