@@ -74,8 +74,7 @@ func (s *session) exitCodesTopic() *cobra.Command {
 124  it did not end in the time that it had: --timeout, or no answer
 130  Ctrl-C stopped it before it was done; 143: SIGTERM, 129: SIGHUP
 
-The exit codes of rollcall kubectl are those of kubectl; 2 says that there is no
-cluster to ask.
+Those of rollcall kubectl: kubectl's own, but for 2 without a cluster to ask.
 Commands that only follow (log -f, open, up without --once) end with 0
 when they are stopped.
 

@@ -159,6 +159,6 @@ Where no instance runs it shows the end of the log, to be read only, and with
 
 A link named kubectl to this program is the same without that exception.`,
 		Example: `  rollcall kubectl get pods -A
-  rollcall kubectl --data ./cluster --at 10 get ds -A`,
+  rollcall kubectl --data ./cluster --at 20 get ds -A`,
 		Run: func(_ *cobra.Command, args []string) { runKubectl(args, true) }}
 }
