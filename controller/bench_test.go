@@ -59,7 +59,7 @@ func (c *cluster) populate(ds *appsv1.DaemonSet) {
 	c.reconcile(key) // its revision
 	d := c.s.DaemonSet(key)
 	for _, cell := range d.AllCells() {
-		cmd := events.Command{Pod: ds.Name + "-" + cell.Node, UID: types.UID(ds.Name + cell.Node),
+		cmd := events.Command{Ref: events.Ref{Key: events.Key{Name: ds.Name + "-" + cell.Node}, UID: types.UID(ds.Name + cell.Node)},
 			Node: cell.Node, Revision: d.CurrentRevision().Hash}
 		pod := daemonpod.New(d.Object, &d.Object.Spec.Template, cmd, c.now)
 		c.fold(c.object(events.Pod, events.VerbCreated, c.ready(pod, cell.Node, true), events.Cause{}))

@@ -125,7 +125,7 @@ func (c *cluster) reconcile(key events.Key) {
 
 // answer queues the facts that the commands lead to.
 func (c *cluster) answer(p *events.Plan, seq events.Seq) {
-	d := c.s.DaemonSet(p.DaemonSet)
+	d := c.s.DaemonSet(p.Owner.Key)
 	for i, cmd := range p.Commands {
 		cause := events.Cause{Seq: seq, Index: i}
 		switch cmd.Do {
@@ -134,7 +134,7 @@ func (c *cluster) answer(p *events.Plan, seq events.Seq) {
 			c.facts = append(c.facts, c.object(events.Pod, events.VerbCreated, pod, cause))
 			c.facts = append(c.facts, c.object(events.Pod, events.VerbUpdated, c.ready(pod, cmd.Node, true), events.Cause{}))
 		case events.DeletePod:
-			old := c.s.Pod(events.Key{Namespace: p.DaemonSet.Namespace, Name: cmd.Pod})
+			old := c.s.Pod(cmd.Key)
 			pod := &corev1.Pod{}
 			if err := old.Object.Decode(pod); err != nil {
 				c.tb.Fatal(err)

@@ -43,7 +43,7 @@ func (r *decider) collect() Result {
 // waits reports whether the DaemonSet waits for objects that it owns and does
 // not look after itself.
 func (r *decider) waits() bool {
-	ref := events.Ref{Kind: events.DaemonSet, Key: r.d.Key, UID: r.d.UID}
+	ref := r.d.Ref()
 	if r.d.Orphaning() {
 		return r.s.Dependents(ref) > 0
 	}

@@ -46,10 +46,10 @@ func (j *judge) adrift() {
 // that is being deleted.
 func (j *judge) plan(p *events.Plan) {
 	j.census()
-	ns := j.find(events.Namespace, "", p.DaemonSet.Namespace, "")
+	ns := j.find(events.Namespace, "", p.Owner.Key.Namespace, "")
 	making := slices.ContainsFunc(p.Commands, func(c events.Command) bool { return c.Do == events.CreatePod })
 	if making && ns != nil && ns.DeletionTimestamp != nil {
-		j.e.fail("UNJUST", "a pod of %s is made while its namespace is being deleted", p.DaemonSet)
+		j.e.fail("UNJUST", "a pod of %s is made while its namespace is being deleted", p.Owner.Key)
 	}
 }
 
@@ -57,7 +57,10 @@ func (j *judge) plan(p *events.Plan) {
 // none is carried out on another state of it than was decided upon.
 func (j *judge) event(ev events.Event) {
 	switch b := ev.Body.(type) {
-	case *events.Collection:
+	case *events.Plan:
+		if b.Owner != (events.Ref{}) {
+			return
+		}
 		j.bases[ev.Seq] = b.Basis.Seq
 		for i, c := range b.Commands {
 			if _, twice := j.under[c.Ref]; twice {
@@ -82,9 +85,9 @@ func (j *judge) event(ev events.Event) {
 
 type thing struct {
 	events.Ref
-	metav1.ObjectMeta
-	pod *corev1.Pod
-	ns  *corev1.Namespace
+	metav1.ObjectMeta `json:"-"` // vet: its fields are called as those of Ref
+	pod               *corev1.Pod
+	ns                *corev1.Namespace
 }
 
 func (t *thing) dying(finalizer string) bool {
@@ -184,7 +187,7 @@ func (j *judge) content(ns string) (ts []*thing) {
 }
 
 // collection judges every command of a collection that is to be appended.
-func (j *judge) collection(c *events.Collection) {
+func (j *judge) collection(c *events.Plan) {
 	j.census()
 	for _, x := range c.Commands {
 		t := j.find(x.Ref.Kind, x.Ref.Key.Namespace, x.Ref.Key.Name, x.Ref.UID)
@@ -197,7 +200,7 @@ func (j *judge) collection(c *events.Collection) {
 	}
 }
 
-func (j *judge) just(x events.CollectCommand, t *thing) bool {
+func (j *judge) just(x events.Command, t *thing) bool {
 	absent, waiting, orphaning, stay := j.bonds(t)
 	all, blocking := j.dependents(t)
 	alive := t.DeletionTimestamp == nil

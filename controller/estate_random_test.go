@@ -85,7 +85,7 @@ func runEstate(seed uint64) (v *violation, commands int) {
 	}
 	for ev, err := range e.log.Read(ctx, 0) {
 		e.must(err)
-		if c, ok := ev.Body.(*events.Collection); ok {
+		if c, ok := ev.Body.(*events.Plan); ok && c.Owner == (events.Ref{}) {
 			commands += len(c.Commands)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher"
@@ -214,7 +215,7 @@ func (e *estate) collect() bool {
 		return false
 	}
 	e.judge.collection(c)
-	ev, x := controller.CollectionEvent(c, e.subjects, e.state.LastCollection())
+	ev, x := controller.PlanEvent(c, e.subjects, e.state.LastPlan(events.Key{}))
 	if !e.append(x, ev) {
 		e.fail("FENCE", "a collection of the present state was refused")
 	}
@@ -300,14 +301,14 @@ func (e *estate) execute(to events.Seq, steps int) (some bool) {
 			if to != 0 && ev.Seq > to {
 				break
 			}
-			e.executor.Observe(ev)
+			e.executor.Observe(ev, e.now)
 			e.observed = ev.Seq
 		}
 		due := e.executor.Due(e.now, 1)
 		if len(due) == 0 {
 			return some
 		}
-		err := due[0].Perform(ctx, e.log)
+		err := due[0].Perform(ctx, drivetest.At(e.now, e.log))
 		e.executor.Settle(due[0], err, e.now)
 		some = true
 		e.fold()

@@ -11,7 +11,7 @@ import (
 )
 
 // maxOwners bounds the owners that one command takes off, so that every
-// collection fits a log; more come off with the next.
+// plan fits a log; more come off with the next.
 const maxOwners = 10
 
 // lostAfter is how long a pod may be bound to a node that the log never told
@@ -21,26 +21,26 @@ const lostAfter = time.Minute
 // Collect decides what is due about objects that owners and nodes left behind,
 // in the state s and at the time now, which counts as log time if that is
 // later. Nil: nothing. It walks no more than what is left behind.
-func Collect(s *projector.State, now time.Time) *events.Collection {
+func Collect(s *projector.State, now time.Time) *events.Plan {
 	if s.Time().After(now) {
 		now = s.Time()
 	}
-	c := &events.Collection{Basis: events.Basis{Seq: s.Seq(), Now: now.UTC()}}
+	p := &events.Plan{Basis: events.Basis{Seq: s.Seq(), Now: now.UTC()}}
 	s.EachLeft(func(it *projector.Item, at projector.Standing) bool {
-		c.Commands = append(c.Commands, relieve(s, it, at))
-		return len(c.Commands) < events.MaxCommands
+		p.Commands = append(p.Commands, relieve(s, it, at))
+		return len(p.Commands) < events.MaxCommands
 	})
 	s.EachAdrift(now.Add(-lostAfter), func(it *projector.Item) bool {
-		if len(c.Commands) == events.MaxCommands {
+		if len(p.Commands) == events.MaxCommands {
 			return false
 		}
-		c.Commands = append(c.Commands, events.CollectCommand{Do: events.DeleteObject, Ref: it.Ref, Reason: events.NodeGone})
+		p.Commands = append(p.Commands, events.Command{Do: events.DeleteObject, Ref: it.Ref, Reason: events.NodeGone})
 		return true
 	})
-	if len(c.Commands) == 0 {
+	if len(p.Commands) == 0 {
 		return nil
 	}
-	return c
+	return p
 }
 
 // CollectAt returns when something is due that nothing but time brings about;
@@ -54,8 +54,8 @@ func CollectAt(s *projector.State) time.Time {
 }
 
 // relieve returns the command that ends a plight.
-func relieve(s *projector.State, it *projector.Item, at projector.Standing) events.CollectCommand {
-	c := events.CollectCommand{Do: events.DeleteObject, Ref: it.Ref}
+func relieve(s *projector.State, it *projector.Item, at projector.Standing) events.Command {
+	c := events.Command{Do: events.DeleteObject, Ref: it.Ref}
 	switch at.Plight {
 	case projector.Orphan:
 		c.Do, c.Owners, c.Reason = events.DisownObject, bounded(at.Owners), events.Orphaned
@@ -81,10 +81,3 @@ func relieve(s *projector.State, it *projector.Item, at projector.Standing) even
 }
 
 func bounded(uids []types.UID) []types.UID { return uids[:min(len(uids), maxOwners)] }
-
-// CollectionEvent returns c as an event to append, without an id, and its
-// fence: that the last collection is the one that the state knew.
-func CollectionEvent(c *events.Collection, s events.Subjects, last events.Seq) (events.Event, events.Expect) {
-	e := events.Event{Type: events.CollectionPlanned, Source: Source, At: c.Basis.Now, Body: c}
-	return e, events.Expect{Subject: s.Collections(), Last: last}
-}

@@ -214,18 +214,18 @@ func TestVerifyFindsAnotherCollection(t *testing.T) {
 	if !e.collect() || e.collect() {
 		t.Fatal("collected not once")
 	}
-	recorded, _, err := e.log.Latest(ctx, e.subjects.Collections())
+	recorded, _, err := e.log.Latest(ctx, e.subjects.Plan(events.Key{}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(*events.Collection){
-		"reason": func(c *events.Collection) { c.Commands[0].Reason = events.Orphaned },
-		"more":   func(c *events.Collection) { c.Commands = append(c.Commands, c.Commands[0]) },
-		"basis":  func(c *events.Collection) { c.Basis.Seq += 1000 },
-		"early":  func(c *events.Collection) { c.Basis.Seq = 0 },
+	for name, change := range map[string]func(*events.Plan){
+		"reason": func(c *events.Plan) { c.Commands[0].Reason = events.Orphaned },
+		"more":   func(c *events.Plan) { c.Commands = append(c.Commands, c.Commands[0]) },
+		"basis":  func(c *events.Plan) { c.Basis.Seq += 1000 },
+		"early":  func(c *events.Plan) { c.Basis.Seq = 0 },
 	} {
 		changed := events.Decode(recorded.Raw)
-		change(changed.Body.(*events.Collection))
+		change(changed.Body.(*events.Plan))
 		raw, err := events.Encode(changed)
 		if err != nil {
 			t.Fatal(err)

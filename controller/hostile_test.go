@@ -14,6 +14,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher"
@@ -165,7 +166,7 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 			s.running.Go(func() { _ = state.Run(ctx) })
 			s.running.Go(func() { _ = controller.New(log, subjects, state).Run(ctx) })
 			s.running.Go(func() {
-				_ = publisher.Drive(ctx, log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
+				_ = drive.Drive(ctx, log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
 					simkubelet.New(subjects, simkubelet.DefaultOptions()))
 			})
 			defer s.end()
@@ -257,7 +258,7 @@ func TestOvertakenWaits(t *testing.T) {
 			}
 			e, _ := controller.PlanEvent(p, c.subjects, 0)
 			c.fold(e)
-			c.fold(events.Event{Type: events.Overtaken, Cause: events.Cause{Seq: c.seq}, Body: events.Outcome{DaemonSet: p.DaemonSet, UID: p.UID,
+			c.fold(events.Event{Type: events.Overtaken, Cause: events.Cause{Seq: c.seq}, Body: events.Outcome{Owner: p.Owner,
 				Command: p.Commands[0], Reason: "NodeGone"}})
 			pause := time.Second << n
 			c.now = c.now.Add(pause - 1)

@@ -116,7 +116,7 @@ func (r *decider) release(why events.Reason) {
 			r.requeueBy(until)
 			return true
 		}
-		r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Pod: p.Key.Name, UID: p.UID,
+		r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Ref: p.Ref(),
 			Node: p.Node, NodeUID: p.NodeUID, Reason: why})
 		return !r.full()
 	})
@@ -142,7 +142,7 @@ func (r *decider) adopt(c *projector.Cell) {
 		if r.denied(c, p) {
 			continue
 		}
-		r.cmds = append(r.cmds, events.Command{Do: events.AdoptPod, Pod: p.Key.Name, UID: p.UID,
+		r.cmds = append(r.cmds, events.Command{Do: events.AdoptPod, Ref: p.Ref(),
 			Node: c.Node, NodeUID: c.NodeUID, Reason: events.Selected})
 	}
 }
@@ -293,8 +293,8 @@ func (r *decider) create(c *projector.Cell, why events.Reason) bool {
 	r.creates--
 	hash := r.d.CurrentRevision().Hash
 	r.cmds = append(r.cmds, events.Command{Do: events.CreatePod,
-		Pod:  daemonpod.Name(r.d.Key.Name, r.d.UID, c.NodeUID, hash, c.Attempts),
-		UID:  daemonpod.UID(r.d.UID, c.NodeUID, hash, c.Attempts),
+		Ref: events.Ref{Kind: events.Pod, UID: daemonpod.UID(r.d.UID, c.NodeUID, hash, c.Attempts),
+			Key: events.Key{Namespace: r.d.Key.Namespace, Name: daemonpod.Name(r.d.Key.Name, r.d.UID, c.NodeUID, hash, c.Attempts)}},
 		Node: c.Node, NodeUID: c.NodeUID, Revision: hash, Attempt: c.Attempts, Reason: why})
 	return true
 }

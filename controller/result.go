@@ -99,7 +99,7 @@ func (r *decider) delete(c *projector.Cell, p *projector.Pod, why events.Reason)
 	if r.denied(c, p) {
 		return
 	}
-	r.cmds = append(r.cmds, events.Command{Do: events.DeletePod, Pod: p.Key.Name, UID: p.UID,
+	r.cmds = append(r.cmds, events.Command{Do: events.DeletePod, Ref: p.Ref(),
 		Node: c.Node, NodeUID: c.NodeUID, Reason: why})
 }
 
@@ -115,7 +115,7 @@ func (r *decider) finish() Result {
 		}
 	}
 	if len(r.cmds) > 0 || r.whole && !slices.Equal(r.lasting(), r.d.Held) {
-		p := &events.Plan{DaemonSet: r.d.Key, UID: r.d.UID,
+		p := &events.Plan{Owner: r.d.Ref(),
 			Basis: events.Basis{Seq: r.s.Seq(), Now: r.now}, Rollout: r.rollout,
 			Commands: r.cmds, Waiting: r.out.Waiting, Held: r.out.Held}
 		if cur := r.d.CurrentRevision(); cur != nil {
@@ -165,8 +165,8 @@ func (w Write) Event(s events.Subjects, now time.Time) (events.Event, events.Exp
 }
 
 // PlanEvent returns p as an event to append, without an id, and its fence:
-// that the last plan for the DaemonSet's name is the one that the state knew.
+// that the last plan of its owner is the one that the state knew.
 func PlanEvent(p *events.Plan, s events.Subjects, last events.Seq) (events.Event, events.Expect) {
-	e := events.Event{Type: events.Planned, Source: Source, At: p.Basis.Now, Body: p}
-	return e, events.Expect{Subject: s.Plan(p.DaemonSet), Last: last}
+	e := events.Event{Type: p.Type(), Source: Source, At: p.Basis.Now, Body: p}
+	return e, events.Expect{Subject: s.Plan(p.Owner.Key), Last: last}
 }

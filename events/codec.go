@@ -133,13 +133,9 @@ func Encode(e Event) ([]byte, error) {
 		}
 		fs = append(fs, w.refField(b.Ref), field{"gone", true, func() { w.raw(b.Data) }})
 	case *Plan:
-		fs = append(fs, w.refField(RefOf(e)), field{"plan", true, func() { w.plan(b) }})
+		fs = append(fs, w.refField(b.Owner), field{"plan", true, func() { w.plan(b) }})
 	case Outcome:
-		fs = append(fs, w.refField(RefOf(e)), field{"outcome", true, func() { w.outcome(b) }})
-	case *Collection:
-		fs = append(fs, field{"collection", true, func() { w.collection(b) }})
-	case Uncollected:
-		fs = append(fs, field{"uncollected", true, func() { w.uncollected(b) }})
+		fs = append(fs, w.refField(b.Owner), field{"outcome", true, func() { w.outcome(b) }})
 	default:
 		return nil, fmt.Errorf("encode event %s: no body that a log takes: %T", e.ID, e.Body)
 	}
@@ -151,7 +147,7 @@ func Encode(e Event) ([]byte, error) {
 }
 
 func (w *encoder) refField(r Ref) field {
-	return field{"ref", true, func() {
+	return field{"ref", r != Ref{}, func() {
 		w.fields(w.strField("kind", string(r.Kind)), w.strField("namespace", r.Key.Namespace),
 			w.strField("name", r.Key.Name), w.strField("uid", string(r.UID)))
 	}}
@@ -195,27 +191,9 @@ func (w *encoder) budget(b Budget) {
 }
 
 func (w *encoder) command(c Command) {
-	w.fields(w.strField("do", string(c.Do)), w.strField("pod", c.Pod), w.strField("uid", string(c.UID)),
-		w.strField("node", c.Node), w.strField("nodeUID", string(c.NodeUID)),
-		w.strField("revision", c.Revision), w.intField("attempt", c.Attempt), w.strField("reason", string(c.Reason)))
-}
-
-func (w *encoder) outcome(o Outcome) {
-	w.fields(field{"command", true, func() { w.command(o.Command) }},
-		w.strField("reason", o.Reason), w.strField("message", o.Message))
-}
-
-func (w *encoder) collection(c *Collection) {
-	w.fields(w.basisField(c.Basis), field{"commands", len(c.Commands) > 0, func() {
-		w.arrayLen(len(c.Commands))
-		for _, x := range c.Commands {
-			w.collectCommand(x)
-		}
-	}})
-}
-
-func (w *encoder) collectCommand(c CollectCommand) {
 	w.fields(w.strField("do", string(c.Do)), w.refField(c.Ref),
+		w.strField("node", c.Node), w.strField("nodeUID", string(c.NodeUID)),
+		w.strField("revision", c.Revision), w.intField("attempt", c.Attempt),
 		field{"owners", len(c.Owners) > 0, func() {
 			w.arrayLen(len(c.Owners))
 			for _, uid := range c.Owners {
@@ -225,7 +203,7 @@ func (w *encoder) collectCommand(c CollectCommand) {
 		w.strField("finalizer", c.Finalizer), w.strField("reason", string(c.Reason)))
 }
 
-func (w *encoder) uncollected(u Uncollected) {
-	w.fields(field{"command", true, func() { w.collectCommand(u.Command) }},
-		w.strField("reason", u.Reason), w.strField("message", u.Message))
+func (w *encoder) outcome(o Outcome) {
+	w.fields(field{"command", true, func() { w.command(o.Command) }},
+		w.strField("reason", o.Reason), w.strField("message", o.Message))
 }

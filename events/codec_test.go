@@ -27,7 +27,12 @@ var (
 	at  = time.Date(2026, 3, 1, 9, 0, 0, 5, time.UTC)
 	ref = events.Ref{Kind: events.Node, Key: events.Key{Name: "n1"}, UID: "u1"}
 	ds  = events.Key{Namespace: "logging", Name: "fluentd"}
+	set = events.Ref{Kind: events.DaemonSet, Key: ds, UID: "u3"}
 )
+
+func pod(name string, uid types.UID) events.Ref {
+	return events.Ref{Kind: events.Pod, Key: events.Key{Namespace: "logging", Name: name}, UID: uid}
+}
 
 // every body, small enough to check its bytes by hand.
 var bodies = []struct {
@@ -43,18 +48,18 @@ var bodies = []struct {
 		Body: events.Gone{Ref: ref, Data: []byte{0x80}}}},
 	{"gone-unknown", events.Event{ID: id, Type: events.ObjectType(events.Node, events.VerbDeleted), Body: events.Gone{Ref: ref}}},
 	{"plan", events.Event{ID: id, Type: events.Planned, Source: "controller", At: at, Body: fullPlan()}},
-	{"plan-empty", events.Event{ID: id, Type: events.Planned, Body: &events.Plan{DaemonSet: ds}}},
+	{"plan-empty", events.Event{ID: id, Type: events.Planned, Body: &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: ds}}}},
 	{"outcome", events.Event{ID: id, Type: events.Failed, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
-		Body: events.Outcome{DaemonSet: ds, UID: "u3", Command: fullPlan().Commands[0], Reason: "Forbidden", Message: "exceeded quota"}}},
-	{"collection", events.Event{ID: id, Type: events.CollectionPlanned, Source: "controller", At: at, Body: fullCollection()}},
-	{"uncollected", events.Event{ID: id, Type: events.Overtaken, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
-		Body: events.Uncollected{Command: fullCollection().Commands[0], Reason: "Changed", Message: "it has an owner again"}}},
+		Body: events.Outcome{Owner: set, Command: fullPlan().Commands[0], Reason: "Forbidden", Message: "exceeded quota"}}},
+	{"plan-collector", events.Event{ID: id, Type: events.CollectionPlanned, Source: "controller", At: at, Body: fullCollection()}},
+	{"outcome-collector", events.Event{ID: id, Type: events.Overtaken, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
+		Body: events.Outcome{Command: fullCollection().Commands[0], Reason: "Changed", Message: "it has an owner again"}}},
 }
 
-func fullCollection() *events.Collection {
-	return &events.Collection{
+func fullCollection() *events.Plan {
+	return &events.Plan{
 		Basis: events.Basis{Seq: 1234, Now: at.Add(time.Second)},
-		Commands: []events.CollectCommand{
+		Commands: []events.Command{
 			{Do: events.DisownObject, Ref: events.Ref{Kind: events.ConfigMap, Key: ds, UID: "c1"}, Owners: []types.UID{"o1", "o2"},
 				Finalizer: "x/y", Reason: events.OwnerGone},
 			{Do: events.FinalizeObject, Ref: ref, Finalizer: "orphan", Reason: events.Collected},
@@ -64,13 +69,14 @@ func fullCollection() *events.Collection {
 
 func fullPlan() *events.Plan {
 	return &events.Plan{
-		DaemonSet: ds, UID: "u3", Revision: "6d4c9b7f8",
+		Owner: set, Revision: "6d4c9b7f8",
 		Basis: events.Basis{Seq: 1234, Now: at.Add(time.Second)},
 		Rollout: events.Budget{Desired: 1, Updated: 2, Unavailable: 3, Surging: 4, MaxUnavailable: 5,
 			MaxSurge: 6, Taken: 7, Added: 8},
 		Commands: []events.Command{
-			{Do: events.CreatePod, Pod: "fluentd-1", UID: "p1", Node: "n1", NodeUID: "u1", Revision: "6d4c9b7f8", Attempt: 3, Reason: events.Missing},
-			{Do: events.DeletePod, Pod: "fluentd-2", UID: "p2", Node: "n2", NodeUID: "u2", Reason: events.Rollout},
+			{Do: events.CreatePod, Ref: pod("fluentd-1", "p1"), Node: "n1", NodeUID: "u1", Revision: "6d4c9b7f8", Attempt: 3,
+				Owners: []types.UID{"o1"}, Finalizer: "x/y", Reason: events.Missing},
+			{Do: events.DeletePod, Ref: pod("fluentd-2", "p2"), Node: "n2", NodeUID: "u2", Reason: events.Rollout},
 		},
 		Waiting: []events.Wait{{Node: "n3", For: events.HeldBudget}, {Node: "n4", For: events.HeldBackoff, Until: at.Add(time.Minute)}},
 		Held:    []events.WaitCount{{For: events.HeldBackoff, Nodes: 1}, {For: events.HeldBudget, Nodes: 70000}},
@@ -97,8 +103,7 @@ func TestEncodeDecode(t *testing.T) {
 // must be in it, and so in the codec.
 func TestFullPlanIsFull(t *testing.T) {
 	p := fullPlan()
-	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waiting[1], p.Held[0], bodies[6].e.Body,
-		*fullCollection(), fullCollection().Commands[0], bodies[8].e.Body} {
+	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waiting[1], p.Held[0], bodies[6].e.Body} {
 		rv := reflect.ValueOf(v)
 		for i := range rv.NumField() {
 			if rv.Field(i).IsZero() {
@@ -175,7 +180,7 @@ func TestEpoch(t *testing.T) {
 // TestMessageIsUTF8: a message may quote bytes that are not, and readers in
 // other languages refuse such strings.
 func TestMessageIsUTF8(t *testing.T) {
-	raw, err := events.Encode(events.Event{ID: id, Body: events.Outcome{DaemonSet: ds, Message: "cut: \xe2\x82"}})
+	raw, err := events.Encode(events.Event{ID: id, Body: events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: ds}, Message: "cut: \xe2\x82"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +236,7 @@ type fields = map[string]any
 
 func TestDecodeInAnyOrder(t *testing.T) {
 	node := fields{"kind": "Node", "name": "n1", "uid": "u1", "colour": "red"}
-	set := fields{"kind": "DaemonSet", "namespace": "logging", "name": "fluentd", "uid": "u3"}
+	owner := fields{"kind": "DaemonSet", "namespace": "logging", "name": "fluentd", "uid": "u3"}
 	for _, c := range []struct {
 		name string
 		kv   pairs
@@ -240,14 +245,14 @@ func TestDecodeInAnyOrder(t *testing.T) {
 		{"object", pairs{"object", fields{}, "later", fields{"a": []any{1, nil}}, "ref", node, "v", 1},
 			events.Object{Ref: ref, Data: []byte{0x80}}},
 		{"gone", pairs{"gone", nil, "ref", node, "v", 1}, events.Gone{Ref: ref}},
-		{"plan", pairs{"plan", fields{"new": 1, "rollout": fields{"desired": 4, "newer": "x"}}, "ref", set, "v", 1},
-			&events.Plan{DaemonSet: ds, UID: "u3", Rollout: events.Budget{Desired: 4}}},
-		{"outcome", pairs{"outcome", fields{"reason": "Gone", "command": fields{"x": 1}}, "v", 1, "ref", set},
-			events.Outcome{DaemonSet: ds, UID: "u3", Reason: "Gone"}},
-		{"collection", pairs{"collection", fields{"new": 1, "commands": []any{fields{"ref": node, "newer": 2, "do": "DeleteObject"}}}, "v", 1},
-			&events.Collection{Commands: []events.CollectCommand{{Do: events.DeleteObject, Ref: ref}}}},
-		{"the same field twice", pairs{"v", 1, "plan", fields{"held": []any{fields{"for": "budget", "nodes": 2}}}, "ref", node, "ref", set},
-			&events.Plan{DaemonSet: ds, UID: "u3", Held: []events.WaitCount{{For: events.HeldBudget, Nodes: 2}}}},
+		{"plan", pairs{"plan", fields{"new": 1, "rollout": fields{"desired": 4, "newer": "x"}}, "ref", owner, "v", 1},
+			&events.Plan{Owner: set, Rollout: events.Budget{Desired: 4}}},
+		{"outcome", pairs{"outcome", fields{"reason": "Gone", "command": fields{"x": 1}}, "v", 1, "ref", owner},
+			events.Outcome{Owner: set, Reason: "Gone"}},
+		{"plan of the collector", pairs{"plan", fields{"new": 1, "commands": []any{fields{"ref": node, "newer": 2, "do": "DeleteObject"}}}, "v", 1},
+			&events.Plan{Commands: []events.Command{{Do: events.DeleteObject, Ref: ref}}}},
+		{"the same field twice", pairs{"v", 1, "plan", fields{"held": []any{fields{"for": "budget", "nodes": 2}}}, "ref", node, "ref", owner},
+			&events.Plan{Owner: set, Held: []events.WaitCount{{For: events.HeldBudget, Nodes: 2}}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if got := events.Decode(bytesOf(t, c.kv)).Body; !reflect.DeepEqual(got, c.want) {
@@ -281,7 +286,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"cause", "E-EVT-MSGPACK", "cause has 3 parts, want 2", bytesOf(t, pairs{"v", 1, "cause", []any{1, 2, 3}, "ref", node, "object", fields{}})},
 		{"negative cause", "E-EVT-MSGPACK", "-1 is negative", bytesOf(t, pairs{"v", 1, "cause", []any{-1, 2}, "ref", node, "object", fields{}})},
 		{"basis", "E-EVT-MSGPACK", "basis has 1 parts, want 2", bytesOf(t, pairs{"v", 1, "ref", node, "plan", fields{"basis": []any{1}}})},
-		{"collection", "E-EVT-MSGPACK", "basis has 3 parts, want 2", bytesOf(t, pairs{"v", 1, "collection", fields{"basis": []any{1, 2, 3}}})},
+		{"basis of three", "E-EVT-MSGPACK", "basis has 3 parts, want 2", bytesOf(t, pairs{"v", 1, "plan", fields{"basis": []any{1, 2, 3}}})},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, ok := events.Decode(c.raw).Body.(events.Unreadable)

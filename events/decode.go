@@ -41,20 +41,14 @@ func (d *decoder) refusal(e Event, data []byte) (code, why string) {
 		return "E-EVT-MSGPACK", d.why
 	case e.Body == nil:
 		return "E-EVT-KIND", fmt.Sprintf("type %q has no body", e.Type)
-	case d.nameless(e.Body):
+	case d.ref.incomplete() && !ofCollector(e.Body):
 		return "E-EVT-MSGPACK", "ref has no name or no kind"
 	}
 	return "", ""
 }
 
-// nameless reports whether a body that is about one object lacks its reference.
-func (d *decoder) nameless(b Body) bool {
-	switch b.(type) {
-	case *Collection, Uncollected:
-		return false
-	}
-	return d.ref.Key.Name == "" || d.ref.Kind == ""
-}
+// incomplete reports whether r cannot name an object.
+func (r Ref) incomplete() bool { return r.Key.Name == "" || r.Kind == "" }
 
 type decoder struct {
 	wire.Cursor
@@ -143,10 +137,6 @@ func (d *decoder) event() (e Event) {
 			d.tells(d.plan())
 		case "outcome":
 			d.tells(d.outcome())
-		case "collection":
-			d.tells(d.collection())
-		case "uncollected":
-			d.tells(d.uncollected())
 		default:
 			d.Skip()
 		}
@@ -190,9 +180,9 @@ func (d *decoder) about() Body {
 		b.Ref = d.ref
 		return b
 	case *Plan:
-		b.DaemonSet, b.UID = d.ref.Key, d.ref.UID
+		b.Owner = d.ref
 	case Outcome:
-		b.DaemonSet, b.UID = d.ref.Key, d.ref.UID
+		b.Owner = d.ref
 		return b
 	}
 	return d.body
@@ -284,10 +274,8 @@ func (d *decoder) command() (c Command) {
 		switch string(d.Str()) {
 		case "do":
 			c.Do = Verb(intern(d.Str()))
-		case "pod":
-			c.Pod = d.string()
-		case "uid":
-			c.UID = types.UID(d.Str())
+		case "ref":
+			c.Ref = d.readRef()
 		case "node":
 			c.Node = d.string()
 		case "nodeUID":
@@ -296,6 +284,10 @@ func (d *decoder) command() (c Command) {
 			c.Revision = intern(d.Str())
 		case "attempt":
 			c.Attempt = int(d.Int())
+		case "owners":
+			c.Owners = list(d, 1, func() types.UID { return types.UID(d.Str()) })
+		case "finalizer":
+			c.Finalizer = d.string()
 		case "reason":
 			c.Reason = Reason(intern(d.Str()))
 		default:
@@ -349,4 +341,52 @@ func (d *decoder) outcome() (o Outcome) {
 		}
 	}
 	return o
+}
+
+func (d *decoder) basis() (b Basis) {
+	if d.two("basis") {
+		b.Seq = Seq(d.count())
+		b.Now = d.time()
+	}
+	return b
+}
+
+// intern returns one string for each of the few words that most events repeat,
+// without an allocation.
+func intern(b []byte) string {
+	switch string(b) {
+	case "pod.created":
+		return "pod.created"
+	case "pod.updated":
+		return "pod.updated"
+	case "pod.deleted":
+		return "pod.deleted"
+	case "node.updated":
+		return "node.updated"
+	case "daemonset.updated":
+		return "daemonset.updated"
+	case "daemonset.planned":
+		return string(Planned)
+	case "Pod":
+		return string(Pod)
+	case "Node":
+		return string(Node)
+	case "DaemonSet":
+		return string(DaemonSet)
+	case "CreatePod":
+		return string(CreatePod)
+	case "DeletePod":
+		return string(DeletePod)
+	case "Missing":
+		return string(Missing)
+	case "Rollout":
+		return string(Rollout)
+	case "kubelet":
+		return "kubelet"
+	case "executor":
+		return "executor"
+	case "controller":
+		return "controller"
+	}
+	return string(b)
 }

@@ -2,10 +2,10 @@
 // interfaces of the logs that say it.
 //
 // A log holds facts (an object is now so, or is gone), plans (what the
-// controller decided, with its reasons: for one DaemonSet, or about what others
-// left behind) and outcomes (a command that could not be carried out), in one
-// total order. State is the
-// fold of a log; nothing is true that is not in one.
+// controller decided, with its reasons: for one DaemonSet, or what garbage
+// collection does) and outcomes (a command that could not be carried out), in
+// one total order. State is the fold of a log; nothing is true that is not in
+// one.
 //
 // The package is pure: no clock, no goroutine, no I/O.
 package events
@@ -24,7 +24,10 @@ import (
 type Seq uint64
 
 // Key names an object of a kind. Namespace is empty for cluster-scoped kinds.
-type Key struct{ Namespace, Name string }
+type Key struct {
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+}
 
 // String returns namespace/name, or name alone for a cluster-scoped object.
 func (k Key) String() string {
@@ -54,9 +57,17 @@ const (
 
 // Ref names one object, and with UID one incarnation of it.
 type Ref struct {
-	Kind Kind
-	Key  Key
-	UID  types.UID
+	Kind Kind `json:"kind"`
+	Key  `json:",inline"`
+	UID  types.UID `json:"uid,omitempty"`
+}
+
+// String returns kind and name.
+func (r Ref) String() string { return string(r.Kind) + " " + r.Key.String() }
+
+// Compare orders references by kind, key and uid.
+func (r Ref) Compare(o Ref) int {
+	return cmp.Or(strings.Compare(string(r.Kind), string(o.Kind)), r.Key.Compare(o.Key), strings.Compare(string(r.UID), string(o.UID)))
 }
 
 // Cause names a command: the plan at Seq, its Index-th command. The zero
@@ -75,9 +86,9 @@ type Type string
 // Types that are not about one object.
 const (
 	Planned           Type = "daemonset.planned"
-	CollectionPlanned Type = "collection.planned"
-	Failed            Type = "command.failed"    // a command was refused
-	Overtaken         Type = "command.overtaken" // a command had nothing left to do
+	CollectionPlanned Type = "collection.planned" // by the garbage collector
+	Failed            Type = "command.failed"     // a command was refused
+	Overtaken         Type = "command.overtaken"  // a command had nothing left to do
 )
 
 // Verbs of object events.
@@ -110,8 +121,7 @@ type Event struct {
 	Raw []byte // the bytes in the log, set by readers; never modified
 }
 
-// Body is what an event tells: Object, Gone, *Plan, Outcome, *Collection,
-// Uncollected or Unreadable.
+// Body is what an event tells: Object, Gone, *Plan, Outcome or Unreadable.
 type Body interface{ body() }
 
 // Object says that an object is now so.
@@ -126,15 +136,14 @@ type Gone struct {
 	Data []byte // its last state, where the source knew it
 }
 
-// Outcome ends a command that no fact answers. Plan, Index and DaemonSet name
-// the command (Index by the event's Cause), Reason is one word for machines,
-// Message a sentence for people.
+// Outcome ends a command that no fact answers. The event's Cause names the
+// command, Owner is that of its plan, Reason one word for machines, Message a
+// sentence for people.
 type Outcome struct {
-	DaemonSet Key
-	UID       types.UID // of the DaemonSet
-	Command   Command
-	Reason    string
-	Message   string
+	Owner   Ref
+	Command Command
+	Reason  string
+	Message string
 }
 
 // Unreadable stands for bytes that are not an event this program knows, and for
@@ -153,8 +162,9 @@ func (Outcome) body()    {}
 func (Unreadable) body() {}
 
 // RefOf returns the object that e is about, or claims to be: the DaemonSet for
-// plans and outcomes, the object that was not collected, the zero Ref for an
-// event that is about none or, as a collection, about many.
+// its plans and their outcomes, the object of the command for an outcome of the
+// garbage collector, the zero Ref for an event that is about none or, as a plan
+// of the garbage collector, about many.
 func RefOf(e Event) Ref {
 	switch b := e.Body.(type) {
 	case Object:
@@ -162,11 +172,12 @@ func RefOf(e Event) Ref {
 	case Gone:
 		return b.Ref
 	case *Plan:
-		return Ref{DaemonSet, b.DaemonSet, b.UID}
+		return b.Owner
 	case Outcome:
-		return Ref{DaemonSet, b.DaemonSet, b.UID}
-	case Uncollected:
-		return b.Command.Ref
+		if b.Owner == (Ref{}) {
+			return b.Command.Ref
+		}
+		return b.Owner
 	case Unreadable:
 		return b.Ref
 	}

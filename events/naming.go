@@ -151,6 +151,9 @@ func stands(e *Event) bool {
 	}
 	what, namespace, name := next(), next(), rest
 	r := RefOf(*e)
+	if ofCollector(e.Body) {
+		r.Key = Key{Name: collector}
+	}
 	switch e.Body.(type) {
 	case Object, Gone:
 		return lowered(what, string(r.Kind)) && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
@@ -158,10 +161,6 @@ func stands(e *Event) bool {
 		return what == "plan" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case Outcome:
 		return what == "outcome" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
-	case *Collection:
-		return what == "plan" && namespace == "_" && name == "collector"
-	case Uncollected:
-		return what == "outcome" && namespace == "_" && name == "collector"
 	}
 	return true
 }

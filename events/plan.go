@@ -1,6 +1,7 @@
 package events
 
 import (
+	"fmt"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -9,19 +10,31 @@ import (
 // MaxCommands bounds the commands of one plan; more are planned after these.
 const MaxCommands = 500
 
-// Plan is one decision for one DaemonSet: what it was decided from, the
-// commands with their reasons, and what was held back by what. It is appended
-// as one message, fenced by the last plan of that DaemonSet, so that two
-// controllers are a waste and never a danger.
+// Plan is one decision: what it was decided from, the commands with their
+// reasons, and what was held back by what. It is appended as one message,
+// fenced by the last plan of its owner, so that two controllers are a waste and
+// never a danger.
+//
+// Owner is the DaemonSet that the plan was made for. The garbage collector's
+// plans have the zero Owner and one fence for the whole log: what is left behind
+// may have several owners in several places. They hold nothing but Basis and
+// Commands, and no object twice.
 type Plan struct {
-	DaemonSet Key
-	UID       types.UID
-	Basis     Basis
-	Revision  string // hash of the revision that new pods get
-	Rollout   Budget
-	Commands  []Command
-	Waiting   []Wait      // at most MaxWaits, by node name
-	Held      []WaitCount // every cause with its number of nodes, by cause
+	Owner    Ref
+	Basis    Basis
+	Revision string // hash of the revision that new pods get
+	Rollout  Budget
+	Commands []Command   // at most MaxCommands
+	Waiting  []Wait      // at most MaxWaits, by node name
+	Held     []WaitCount // every cause with its number of nodes, by cause
+}
+
+// Type returns the type of an event whose body is p.
+func (p *Plan) Type() Type {
+	if p.Owner == (Ref{}) {
+		return CollectionPlanned
+	}
+	return Planned
 }
 
 // MaxWaits bounds the named waits of a plan; Held counts all of them.
@@ -49,12 +62,17 @@ type Budget struct {
 // Verb is what a command does.
 type Verb string
 
-// The verbs of commands.
+// The verbs of commands: those of a DaemonSet's plans, then those of the
+// garbage collector's.
 const (
 	CreatePod  Verb = "CreatePod"
 	DeletePod  Verb = "DeletePod"
 	AdoptPod   Verb = "AdoptPod"   // make the DaemonSet the controller of an ownerless pod
 	ReleasePod Verb = "ReleasePod" // take the DaemonSet off a pod it no longer selects
+
+	DeleteObject   Verb = "DeleteObject"   // with Finalizer, which is put on before
+	DisownObject   Verb = "DisownObject"   // take Owners off
+	FinalizeObject Verb = "FinalizeObject" // take Finalizer off; the object is gone if it was the last
 )
 
 // Reason says why a command was planned.
@@ -70,24 +88,46 @@ const (
 	Rollout     Reason = "Rollout"     // the pod has an old revision
 	Surge       Reason = "Surge"       // a new pod beside an old one
 	SurgeDone   Reason = "SurgeDone"   // the new pod beside it took over, or the old one was not ready
-	OwnerGone   Reason = "OwnerGone"   // the DaemonSet was deleted
+	OwnerGone   Reason = "OwnerGone"   // the DaemonSet, or every owner that the command is about, was deleted
 	NodeGone    Reason = "NodeGone"    // the node was deleted
 	Suspended   Reason = "Suspended"   // the DaemonSet is suspended
 	Selected    Reason = "Selected"    // the selector matches an ownerless pod
 	NotSelected Reason = "NotSelected" // the selector no longer matches the pod
+
+	OwnerDeleting Reason = "OwnerDeleting" // an owner waits for its dependents to be gone
+	Orphaned      Reason = "Orphaned"      // an owner is deleted and leaves its dependents
+	Collected     Reason = "Collected"     // what the finalizer waits for has happened
 )
 
-// Command is one thing to do. Carrying it out twice has the effect of once:
-// Pod and UID of a create are derived from DaemonSet, node, revision and attempt.
+// Command is one thing to do to one incarnation of an object. Carrying it out
+// twice has the effect of once: name and uid of a pod to create are derived from
+// DaemonSet, node, revision and attempt. A command of the garbage collector is
+// overtaken by any fact about its object that is later than the basis.
 type Command struct {
-	Do       Verb
-	Pod      string    // name, in the namespace of the DaemonSet
-	UID      types.UID // of the pod
-	Node     string
-	NodeUID  types.UID
-	Revision string // CreatePod: hash of the revision to create
-	Attempt  int    // CreatePod: how many pods the cell had before under this revision
-	Reason   Reason
+	Do        Verb `json:"do"`
+	Ref       `json:"ref"`
+	Node      string      `json:"node,omitempty"` // of the pod, as NodeUID: commands of a DaemonSet
+	NodeUID   types.UID   `json:"nodeUID,omitempty"`
+	Revision  string      `json:"revision,omitempty"`  // CreatePod: hash of the revision to create
+	Attempt   int         `json:"attempt,omitempty"`   // CreatePod: how many pods the cell had before under this revision
+	Owners    []types.UID `json:"owners,omitempty"`    // DisownObject
+	Finalizer string      `json:"finalizer,omitempty"` // DeleteObject, FinalizeObject
+	Reason    Reason      `json:"reason"`
+}
+
+// String says what the command does to what, and why.
+func (c Command) String() string {
+	s := string(c.Do) + " " + c.Ref.String()
+	if c.Node != "" {
+		s += " on " + c.Node
+	}
+	if len(c.Owners) > 0 {
+		s += fmt.Sprintf(" from %v", c.Owners)
+	}
+	if c.Finalizer != "" {
+		s += " with " + c.Finalizer
+	}
+	return s + " (" + string(c.Reason) + ")"
 }
 
 // Held says what keeps a node from its next step.

@@ -16,9 +16,9 @@ import (
 // Not believed is what cannot be so, whoever wrote it:
 //   - a fact that Kubernetes would refuse for its name or uid, whose type does
 //     not fit its body, or that stands under the subject of another object;
-//   - a plan or a collection that was decided before the last one of its
-//     subject was known, or from what comes later. Its fence made sure that no
-//     controller wrote it so: it is a copy, or forged;
+//   - a plan that was decided before the last one of its owner was known, or
+//     from what comes later. Its fence made sure that no controller wrote it so:
+//     it is a copy, or forged;
 //   - an answer to a command that is not under way: it was answered before, or
 //     never planned;
 //   - an event whose id was there already among the last RecentEvents.
@@ -29,8 +29,7 @@ import (
 // again for minutes, not for days.
 type Screen struct {
 	under      map[Cause]struct{} // commands without an answer
-	plans      map[Key]Seq        // the last believed plan of each DaemonSet
-	collection Seq                // the last believed collection
+	plans      map[Key]Seq        // the last believed plan of each DaemonSet, and under the zero Key of the garbage collector
 	young, old map[idTail]Seq     // where events were that are believed, by id
 }
 
@@ -71,17 +70,11 @@ func (s *Screen) believe(e *Event) {
 	if e.ID != (ulid.ULID{}) { // which no log takes
 		s.young[tailOf(e)] = e.Seq
 	}
-	n := 0
-	switch b := e.Body.(type) {
-	case *Plan:
-		s.plans[b.DaemonSet] = e.Seq
-		n = len(b.Commands)
-	case *Collection:
-		s.collection = e.Seq
-		n = len(b.Commands)
-	}
-	for i := range n {
-		s.under[Cause{e.Seq, i}] = struct{}{}
+	if p, ok := e.Body.(*Plan); ok {
+		s.plans[p.Owner.Key] = e.Seq
+		for i := range p.Commands {
+			s.under[Cause{e.Seq, i}] = struct{}{}
+		}
 	}
 }
 
@@ -95,11 +88,8 @@ func (s *Screen) doubt(e *Event) (code, why string) {
 	if code, why = Doubt(e); code != "" {
 		return code, why
 	}
-	switch b := e.Body.(type) {
-	case *Plan:
-		return stale(e.Seq, b.Basis.Seq, s.plans[b.DaemonSet])
-	case *Collection:
-		return stale(e.Seq, b.Basis.Seq, s.collection)
+	if p, ok := e.Body.(*Plan); ok {
+		return stale(e.Seq, p.Basis.Seq, s.plans[p.Owner.Key])
 	}
 	if !e.Cause.IsZero() {
 		if _, ok := s.under[e.Cause]; !ok {
@@ -136,7 +126,6 @@ func stale(at, basis, last Seq) (code, why string) {
 // Doubt says why an event cannot be so, whatever else is in the log; the code
 // is empty if nothing speaks against it.
 func Doubt(e *Event) (code, why string) {
-	ref := RefOf(*e)
 	switch b := e.Body.(type) {
 	case Object:
 		if !e.Type.tells(b.Kind, VerbCreated) && !e.Type.tells(b.Kind, VerbUpdated) {
@@ -151,23 +140,15 @@ func Doubt(e *Event) (code, why string) {
 		}
 		code, why = doubtRef(b.Ref)
 	case *Plan:
-		if e.Type != Planned {
+		if e.Type != b.Type() {
 			return misfit(e.Type, "a plan")
 		}
-		code, why = doubtOwner(ref)
-	case *Collection:
-		if e.Type != CollectionPlanned {
-			return misfit(e.Type, "a collection")
-		}
+		code, why = doubtOwner(b.Owner)
 	case Outcome:
 		if e.Type != Failed && e.Type != Overtaken {
 			return misfit(e.Type, "an outcome")
 		}
-		code, why = doubtOwner(ref)
-	case Uncollected:
-		if e.Type != Failed && e.Type != Overtaken {
-			return misfit(e.Type, "an outcome")
-		}
+		code, why = doubtOwner(b.Owner)
 	}
 	if code == "" && e.Subject != "" && !stands(e) {
 		return "E-EVT-SUBJECT", "it stands under " + quote(e.Subject) + ", which names something else"
@@ -202,8 +183,12 @@ func lowered(low, kind string) bool {
 	return true
 }
 
+// doubtOwner doubts the owner of a plan; the garbage collector's have none.
 func doubtOwner(r Ref) (code, why string) {
-	if r.Kind != DaemonSet {
+	switch {
+	case r == Ref{}:
+		return "", ""
+	case r.Kind != DaemonSet:
 		return "E-EVT-TYPE", fmt.Sprintf("it is of a %s, and only a DaemonSet has plans", quote(string(r.Kind)))
 	}
 	return doubtRef(r)

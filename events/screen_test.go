@@ -41,7 +41,7 @@ func TestDoubt(t *testing.T) {
 		return events.Event{Type: typ, Body: events.Gone{Ref: r}}
 	}
 	with := func(e events.Event, f func(*events.Event)) events.Event { f(&e); return e }
-	plan := &events.Plan{DaemonSet: events.Key{Namespace: "a", Name: "b"}, UID: "u"}
+	plan := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "a", Name: "b"}, UID: "u"}}
 	for name, c := range map[string]struct {
 		e    events.Event
 		want string
@@ -72,7 +72,7 @@ func TestDoubt(t *testing.T) {
 		}), "E-EVT-OBJECT"},
 		"a plan":            {events.Event{Type: events.Planned, Body: plan, Subject: "rollcall.c.plan.a.b"}, ""},
 		"a plan as a fact":  {events.Event{Type: "daemonset.updated", Body: plan}, "E-EVT-TYPE"},
-		"an outcome's type": {events.Event{Type: "command.exploded", Body: events.Outcome{DaemonSet: plan.DaemonSet, UID: "u"}}, "E-EVT-TYPE"},
+		"an outcome's type": {events.Event{Type: "command.exploded", Body: events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: plan.Owner.Key, UID: "u"}}}, "E-EVT-TYPE"},
 	} {
 		if code, why := events.Doubt(&c.e); code != c.want || (why == "") != (code == "") || strings.ContainsFunc(why, func(r rune) bool { return r < ' ' }) {
 			t.Errorf("%s: %q %q, want %q", name, code, why, c.want)
@@ -90,12 +90,12 @@ func TestScreenCountsOnce(t *testing.T) {
 		return believed(s.Take(e))
 	}
 	plan := func(basis events.Seq) events.Event {
-		return events.Event{ID: ulid.Make(), Type: events.Planned, Body: &events.Plan{DaemonSet: events.Key{Namespace: "a", Name: "b"}, UID: "u",
+		return events.Event{ID: ulid.Make(), Type: events.Planned, Body: &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "a", Name: "b"}, UID: "u"},
 			Basis: events.Basis{Seq: basis}, Commands: []events.Command{{Do: events.CreatePod}}}}
 	}
 	answer := func(of events.Seq, i int) events.Event {
 		return events.Event{ID: ulid.Make(), Type: events.Failed, Cause: events.Cause{Seq: of, Index: i},
-			Body: events.Outcome{DaemonSet: events.Key{Namespace: "a", Name: "b"}, UID: "u"}}
+			Body: events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "a", Name: "b"}, UID: "u"}}}
 	}
 	first, fact := plan(1), nodeFact(t, "n1", "u")
 	for i, c := range []struct {
@@ -114,8 +114,8 @@ func TestScreenCountsOnce(t *testing.T) {
 		{plan(2), ""},                  // #10, knows #2
 		{fact, "E-EVT-REPEATED"},       //
 		{plan(9), "E-EVT-STALE"},       // does not know #10
-		{events.Event{ID: ulid.Make(), Type: events.CollectionPlanned, Body: &events.Collection{Basis: events.Basis{Seq: 12}}}, ""},
-		{events.Event{ID: ulid.Make(), Type: events.CollectionPlanned, Body: &events.Collection{Basis: events.Basis{Seq: 12}}}, "E-EVT-STALE"},
+		{events.Event{ID: ulid.Make(), Type: events.CollectionPlanned, Body: &events.Plan{Basis: events.Basis{Seq: 12}}}, ""},
+		{events.Event{ID: ulid.Make(), Type: events.CollectionPlanned, Body: &events.Plan{Basis: events.Basis{Seq: 12}}}, "E-EVT-STALE"},
 	} {
 		if got := take(c.e); got != c.want {
 			t.Errorf("#%d: %q, want %q", i+1, got, c.want)

@@ -12,8 +12,8 @@ import (
 //	rollcall.<cluster>.<kind>.<namespace or _>.<name>   facts of one object
 //	rollcall.<cluster>.plan.<namespace>.<daemonset>     plans of one DaemonSet
 //	rollcall.<cluster>.outcome.<namespace>.<daemonset>  outcomes of its commands
-//	rollcall.<cluster>.plan._.collector                 collections
-//	rollcall.<cluster>.outcome._.collector              outcomes of their commands
+//	rollcall.<cluster>.plan._.collector                 plans of the garbage collector
+//	rollcall.<cluster>.outcome._.collector              outcomes of its commands
 //
 // and beside the log
 //
@@ -57,21 +57,23 @@ func (s Subjects) Object(k Kind, key Key) string {
 	return "rollcall." + s.cluster + "." + strings.ToLower(string(k)) + "." + ns + "." + token(key.Name)
 }
 
-// Plan returns the subject of a DaemonSet's plans.
-func (s Subjects) Plan(ds Key) string {
-	return "rollcall." + s.cluster + ".plan." + token(ds.Namespace) + "." + token(ds.Name)
+// Plan returns the subject of a DaemonSet's plans; for the zero Key, of those of
+// the garbage collector.
+func (s Subjects) Plan(ds Key) string { return s.owned("plan", ds) }
+
+// Outcome returns the subject of the outcomes of a DaemonSet's commands; for the
+// zero Key, of those of the garbage collector.
+func (s Subjects) Outcome(ds Key) string { return s.owned("outcome", ds) }
+
+// collector stands for the name of a DaemonSet in subjects of the garbage collector.
+const collector = "collector"
+
+func (s Subjects) owned(what string, ds Key) string {
+	if ds == (Key{}) {
+		return "rollcall." + s.cluster + "." + what + "._." + collector
+	}
+	return "rollcall." + s.cluster + "." + what + "." + token(ds.Namespace) + "." + token(ds.Name)
 }
-
-// Outcome returns the subject of the outcomes of a DaemonSet's commands.
-func (s Subjects) Outcome(ds Key) string {
-	return "rollcall." + s.cluster + ".outcome." + token(ds.Namespace) + "." + token(ds.Name)
-}
-
-// Collections returns the subject of all collections.
-func (s Subjects) Collections() string { return "rollcall." + s.cluster + ".plan._.collector" }
-
-// Uncollected returns the subject of the outcomes of their commands.
-func (s Subjects) Uncollected() string { return "rollcall." + s.cluster + ".outcome._.collector" }
 
 // Of returns the subject that e is stored under, or an error if a name in it
 // cannot be a subject token.
@@ -81,28 +83,35 @@ func (s Subjects) Of(e Event) (string, error) {
 	if ref.Key.Namespace != "" {
 		names = append(names, ref.Key.Namespace)
 	}
-	switch e.Body.(type) {
-	case *Collection, Uncollected:
-		names = nil // they are about no one object
+	if ofCollector(e.Body) {
+		names = nil
 	}
 	for _, n := range names {
 		if why := CheckName(n); why != "" {
 			return "", &Error{Code: "E-EVT-NAME", What: fmt.Sprintf("name %q of a %s", n, ref.Kind), Why: why, Exit: ExitInput}
 		}
 	}
-	switch e.Body.(type) {
+	switch b := e.Body.(type) {
 	case Object, Gone:
 		return s.Object(ref.Kind, ref.Key), nil
 	case *Plan:
-		return s.Plan(ref.Key), nil
+		return s.Plan(b.Owner.Key), nil
 	case Outcome:
-		return s.Outcome(ref.Key), nil
-	case *Collection:
-		return s.Collections(), nil
-	case Uncollected:
-		return s.Uncollected(), nil
+		return s.Outcome(b.Owner.Key), nil
 	}
 	return "", &Error{Code: "E-EVT-KIND", What: fmt.Sprintf("event %s has no body that a log takes", e.ID), Exit: ExitInput}
+}
+
+// ofCollector reports whether b is a plan of the garbage collector, or an
+// outcome of one of its commands.
+func ofCollector(b Body) bool {
+	switch b := b.(type) {
+	case *Plan:
+		return b.Owner == (Ref{})
+	case Outcome:
+		return b.Owner == (Ref{})
+	}
+	return false
 }
 
 // CheckName returns why name cannot name an object (it is not a DNS-1123
@@ -117,5 +126,19 @@ func CheckName(name string) string {
 // token writes a DNS-1123 name as one subject token.
 func token(name string) string { return strings.ReplaceAll(name, ".", "_") }
 
-// Untoken reads a subject token back into the name.
-func Untoken(t string) string { return strings.ReplaceAll(t, "_", ".") }
+// Under returns what a subject of the log is of: a kind in lower case, "plan" or
+// "outcome", and whose; "" if it is no subject of a log.
+func Under(subject string) (of string, key Key) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 {
+		return "", Key{}
+	}
+	key = Key{Namespace: untoken(t[3]), Name: untoken(t[4])}
+	if t[3] == "_" {
+		key.Namespace = ""
+	}
+	return t[2], key
+}
+
+// untoken reads a subject token back into the name.
+func untoken(t string) string { return strings.ReplaceAll(t, "_", ".") }

@@ -25,6 +25,9 @@ type Pod struct {
 	item *Item      // nil: a DaemonSet alone looks after it
 }
 
+// Ref returns what names the pod.
+func (p *Pod) Ref() events.Ref { return events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID} }
+
 // Pending is a command whose answer is not folded yet.
 type Pending struct {
 	Cause    events.Cause

@@ -28,7 +28,7 @@ func (s *State) checkItems(bad func(string, ...any)) {
 			bad("pod %s: plain %v, with an item %v", p.Key, p.plain(), p.item != nil)
 		}
 		if p.item != nil {
-			it := viewItem(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID}, p.Object.Data)
+			it := viewItem(p.Ref(), p.Object.Data)
 			it.pod = p
 			fresh.link(it)
 		}
@@ -43,7 +43,7 @@ func compareCauses(a, b events.Cause) int {
 }
 
 func compareItemKeys(a, b itemKey) int {
-	return compareRefs(events.Ref{Kind: a.kind, Key: a.key}, events.Ref{Kind: b.kind, Key: b.key})
+	return events.Ref{Kind: a.kind, Key: a.key}.Compare(events.Ref{Kind: b.kind, Key: b.key})
 }
 
 // checkItem compares every item with a fresh one, and how it is listed with how
@@ -81,7 +81,7 @@ func (s *State) checkItem(fresh *collector, bad func(string, ...any)) {
 }
 
 func (s *State) checkBroods(fresh *collector, bad func(string, ...any)) {
-	for _, r := range sortedKeys(fresh.broods, compareRefs) {
+	for _, r := range sortedKeys(fresh.broods, events.Ref.Compare) {
 		b, want := s.broods[r], fresh.broods[r]
 		if b == nil || b.blocks != want.blocks || !s.sameItems(b.items.Items(), want.items.Items()) {
 			bad("%s %s: dependents %+v, want %+v", r.Kind, r.Key, b, want)
@@ -102,7 +102,7 @@ func (s *State) checkCommands(bad func(string, ...any)) {
 	for _, c := range sortedKeys(s.commands, compareCauses) {
 		under[s.commands[c]]++
 	}
-	for _, r := range sortedKeys(under, compareRefs) {
+	for _, r := range sortedKeys(under, events.Ref.Compare) {
 		if s.under[r] != under[r] {
 			bad("%s %s: %d commands under way, want %d", r.Kind, r.Key, s.under[r], under[r])
 		}

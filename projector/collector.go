@@ -55,16 +55,12 @@ type collector struct {
 
 	commands map[events.Cause]events.Ref // not answered
 	under    map[events.Ref]int          // commands about one object
-	last     events.Seq
 }
 
 func newCollector() collector {
 	return collector{items: map[itemKey]*Item{}, broods: map[events.Ref]*brood{}, left: newItemTree(), adrift: newDriftTree(),
 		commands: map[events.Cause]events.Ref{}, under: map[events.Ref]int{}}
 }
-
-// LastCollection returns the position of the last collection; 0: none.
-func (s *State) LastCollection() events.Seq { return s.last }
 
 // Left returns the number of items with a plight that no command is under way
 // for, without those that are adrift.

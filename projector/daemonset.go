@@ -61,6 +61,11 @@ type DaemonSet struct {
 	survey    Survey
 }
 
+// Ref returns what names the DaemonSet.
+func (d *DaemonSet) Ref() events.Ref {
+	return events.Ref{Kind: events.DaemonSet, Key: d.Key, UID: d.UID}
+}
+
 // Pause says who paused a DaemonSet, as far as the log knows, and when.
 type Pause struct {
 	At time.Time

@@ -46,9 +46,7 @@ func (s *State) foldBody(e events.Event) error {
 		s.foldPlan(e, b)
 	case events.Outcome:
 		s.foldOutcome(e)
-	case *events.Collection:
-		s.foldCollection(e, b)
-	case events.Uncollected, events.Unreadable:
+	case events.Unreadable:
 	default:
 		return fmt.Errorf("body %T", e.Body)
 	}

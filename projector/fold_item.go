@@ -161,7 +161,7 @@ func (s *State) watchPod(p *Pod) {
 		p.item = nil
 		return
 	}
-	p.item = viewItem(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID}, p.Object.Data)
+	p.item = viewItem(p.Ref(), p.Object.Data)
 	p.item.pod = p
 	s.putItem(p.item)
 }
@@ -205,10 +205,9 @@ func (s *State) reviewPods(node string) {
 	}
 }
 
-// foldCollection makes the commands pending.
-func (s *State) foldCollection(e events.Event, c *events.Collection) {
-	s.last = e.Seq
-	for i, x := range c.Commands {
+// foldCollection makes the commands of the garbage collector pending.
+func (s *State) foldCollection(e events.Event, p *events.Plan) {
+	for i, x := range p.Commands {
 		s.commands[events.Cause{Seq: e.Seq, Index: i}] = x.Ref
 		s.under[x.Ref]++
 		if it := s.items[itemKey{x.Ref.Kind, x.Ref.Key}]; it != nil && it.UID == x.Ref.UID {
@@ -217,7 +216,7 @@ func (s *State) foldCollection(e events.Event, c *events.Collection) {
 	}
 }
 
-// settleCollection ends a command of a collection. After one that failed the
+// settleCollection ends a command of the garbage collector. After one that failed the
 // object is left alone until something else happens to it.
 func (s *State) settleCollection(cause events.Cause, e events.Event) {
 	ref, ok := s.commands[cause]

@@ -9,8 +9,12 @@ import (
 
 // foldPlan makes the commands pending.
 func (s *State) foldPlan(e events.Event, p *events.Plan) {
-	s.plans[p.DaemonSet] = e.Seq
-	d := s.byUID[p.UID]
+	s.plans[p.Owner.Key] = e.Seq
+	if p.Owner == (events.Ref{}) {
+		s.foldCollection(e, p)
+		return
+	}
+	d := s.byUID[p.Owner.UID]
 	if d == nil {
 		return
 	}
@@ -21,12 +25,12 @@ func (s *State) foldPlan(e events.Event, p *events.Plan) {
 		d.pending++
 		if c.Do == events.ReleasePod {
 			d.releasing[c.UID] = cause
-			s.pending[cause] = pendingRef{ds: d, do: c.Do, pod: c.Pod, uid: c.UID}
+			s.pending[cause] = pendingRef{ds: d, do: c.Do, pod: c.Key.Name, uid: c.UID}
 			continue
 		}
 		cell := s.cellAt(d, CellKey{c.Node, c.NodeUID})
 		cell.Pending = append(cell.Pending, Pending{cause, c.Do, c.UID, c.Revision})
-		s.pending[cause] = pendingRef{d, cell, c.Do, c.Pod, c.UID, c.Revision}
+		s.pending[cause] = pendingRef{d, cell, c.Do, c.Key.Name, c.UID, c.Revision}
 		switch {
 		case c.Do == events.CreatePod:
 			cell.Attempts = max(cell.Attempts, c.Attempt+1)

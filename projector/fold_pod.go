@@ -53,7 +53,7 @@ func (s *State) foldPod(e events.Event, i *table.Item) error {
 	s.claim(p)
 	s.watchPod(p)
 	if fresh && p.item == nil {
-		s.reviewDependents(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID})
+		s.reviewDependents(p.Ref())
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (s *State) dropPod(k events.Key) {
 	if p.item != nil {
 		s.dropItem(p.item)
 	} else {
-		s.reviewDependents(events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID})
+		s.reviewDependents(p.Ref())
 	}
 	if d != nil {
 		s.bury(d)

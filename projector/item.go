@@ -48,17 +48,13 @@ func (it *Item) Waiting() bool {
 	return it.Deleting && it.has(metav1.FinalizerDeleteDependents) && !it.Orphaning()
 }
 
-func compareRefs(a, b events.Ref) int {
-	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), a.Key.Compare(b.Key), strings.Compare(string(a.UID), string(b.UID)))
-}
-
 func newItemTree() *btree.BTreeG[*Item] {
-	return btree.NewBTreeGOptions(func(a, b *Item) bool { return compareRefs(a.Ref, b.Ref) < 0 }, btree.Options{NoLocks: true})
+	return btree.NewBTreeGOptions(func(a, b *Item) bool { return a.Ref.Compare(b.Ref) < 0 }, btree.Options{NoLocks: true})
 }
 
 func newDriftTree() *btree.BTreeG[*Item] {
 	return btree.NewBTreeGOptions(func(a, b *Item) bool {
-		return cmp.Or(a.since.Compare(b.since), compareRefs(a.Ref, b.Ref)) < 0
+		return cmp.Or(a.since.Compare(b.since), a.Ref.Compare(b.Ref)) < 0
 	}, btree.Options{NoLocks: true})
 }
 

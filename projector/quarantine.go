@@ -45,39 +45,32 @@ func (s *State) reject(e events.Event, b events.Unreadable) {
 
 // fence notes that the last event of a subject is one that was not folded.
 func (s *State) fence(e events.Event, ref events.Ref) {
-	token := strings.Split(e.Subject, ".")
+	of, key := events.Under(e.Subject)
 	switch {
-	case len(token) == 5:
-		key := events.Key{Namespace: events.Untoken(token[3]), Name: events.Untoken(token[4])}
-		if token[3] == "_" {
-			key.Namespace = ""
+	case of == "plan":
+		if key.Namespace == "" {
+			key = events.Key{}
 		}
-		switch token[2] {
-		case "plan":
-			s.fencePlan(key)
-		case strings.ToLower(string(events.DaemonSet)):
-			s.fenceDaemonSet(key)
-		case strings.ToLower(string(events.ControllerRevision)):
-			s.fenceRevision(key)
-		}
+		s.fencePlan(key)
+	case of == strings.ToLower(string(events.DaemonSet)):
+		s.fenceDaemonSet(key)
+	case of == strings.ToLower(string(events.ControllerRevision)):
+		s.fenceRevision(key)
 	case e.Subject != "":
 	case e.Type == events.CollectionPlanned:
-		s.last = e.Seq
+		s.fencePlan(events.Key{})
 	case e.Type == events.Planned:
 		s.fencePlan(ref.Key)
 	}
 }
 
-// collectorKey is where collections stand among the plans.
-var collectorKey = events.Key{Name: "collector"}
-
-func (s *State) fencePlan(key events.Key) {
-	if key == collectorKey {
-		s.last = s.position.Seq
-		return
+// fencePlan notes the fence of the plans of one owner; the zero Key is that of
+// the garbage collector.
+func (s *State) fencePlan(owner events.Key) {
+	s.plans[owner] = s.position.Seq
+	if owner != (events.Key{}) {
+		s.dirtyKey(owner)
 	}
-	s.plans[key] = s.position.Seq
-	s.dirtyKey(key)
 }
 
 func (s *State) fenceDaemonSet(key events.Key) {

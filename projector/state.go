@@ -203,7 +203,8 @@ func (s *State) setRevision(k events.Key, r *Revision) {
 	s.revOwned[o] = slices.Insert(s.revOwned[o], i, r)
 }
 
-// LastPlan returns the position of the last plan for a DaemonSet name; 0: none.
+// LastPlan returns the position of the last plan for a DaemonSet name, or for
+// the zero Key of the garbage collector; 0: none.
 func (s *State) LastPlan(k events.Key) events.Seq { return s.plans[k] }
 
 // PendingCommands returns the number of commands without an answer.

@@ -16,17 +16,17 @@ import (
 )
 
 // collect appends a collection that was decided upon the present end of the log.
-func (b *bench) collect(cs ...events.CollectCommand) events.Seq {
+func (b *bench) collect(cs ...events.Command) events.Seq {
 	b.t.Helper()
 	info, err := b.log.Info(b.t.Context())
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.append(events.CollectionPlanned, &events.Collection{Basis: events.Basis{Seq: info.Last, Now: b.now}, Commands: cs})
+	return b.append(events.CollectionPlanned, &events.Plan{Basis: events.Basis{Seq: info.Last, Now: b.now}, Commands: cs})
 }
 
-func about(do events.Verb, k events.Kind, o metav1.Object) events.CollectCommand {
-	return events.CollectCommand{Do: do, Ref: events.RefFor(k, o), Reason: events.OwnerGone}
+func about(do events.Verb, k events.Kind, o metav1.Object) events.Command {
+	return events.Command{Do: do, Ref: events.RefFor(k, o), Reason: events.OwnerGone}
 }
 
 func config(name string) *corev1.ConfigMap {
@@ -154,7 +154,7 @@ func TestCollectOvertaken(t *testing.T) {
 	b := newBench(t)
 	changed, gone, again, going, odd := config("changed"), config("gone"), config("again"), config("going"), config("odd")
 	going.DeletionTimestamp, going.Finalizers = ptr.To(metav1.NewTime(start)), []string{"a/b"}
-	var cs []events.CollectCommand
+	var cs []events.Command
 	for _, o := range []*corev1.ConfigMap{changed, gone, again, going} {
 		b.put(events.ConfigMap, events.VerbCreated, o)
 		cs = append(cs, about(events.DeleteObject, events.ConfigMap, o))

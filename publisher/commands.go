@@ -3,6 +3,7 @@ package publisher
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -20,12 +21,12 @@ import (
 // not answered yet, and the objects that carrying them out needs. An event
 // with the cause of a command answers it, whatever else it says.
 type commands struct {
-	seq     events.Seq // of the last event
 	pending map[events.Cause]*order
-	byPod   map[events.Key][]*order // by cause; only the first may be under way
-	ready   btree.BTreeG[*order]    // the first of their pods that are not under way
+	queues  map[events.Ref][]*order // of each object, by cause; only the first may be under way
+	ready   btree.BTreeG[*order]    // the first of their queues that are not under way
 
 	pods      map[events.Key]*podFact
+	spoiled   map[events.Key]events.Seq // the last event of a pod that is not there, if it is not believed
 	nodes     map[string]types.UID
 	sets      map[events.Key]*setFact
 	revisions map[events.Key]*revisionFact
@@ -36,23 +37,18 @@ type commands struct {
 // order is a command that is not answered.
 type order struct {
 	cause   events.Cause
-	planned time.Time
-	owner   events.Ref // the DaemonSet of the plan
+	basis   events.Basis // of the plan
+	owner   events.Ref   // of the plan
 	command events.Command
 
-	collect *events.CollectCommand // of a collection, instead of a plan
-	basis   events.Seq             // of the collection
-
 	underway bool
-	seen     events.Seq // of its pod, when it was handed out
+	seen     events.Seq // the end of its pod, when it was handed out
 	tries    int        // that failed
 	from     time.Time  // not before
 }
 
-// podKey returns the key of the pod that the command is about.
-func (o *order) podKey() events.Key {
-	return events.Key{Namespace: o.owner.Key.Namespace, Name: o.command.Pod}
-}
+// queue names the object that the command is about, whatever its incarnation.
+func (o *order) queue() events.Ref { return events.Ref{Kind: o.command.Kind, Key: o.command.Key} }
 
 func compareCauses(a, b events.Cause) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
@@ -83,8 +79,8 @@ type revisionFact struct {
 
 func newCommands() *commands {
 	c := &commands{
-		pending: map[events.Cause]*order{}, byPod: map[events.Key][]*order{},
-		pods: map[events.Key]*podFact{}, nodes: map[string]types.UID{},
+		pending: map[events.Cause]*order{}, queues: map[events.Ref][]*order{},
+		pods: map[events.Key]*podFact{}, spoiled: map[events.Key]events.Seq{}, nodes: map[string]types.UID{},
 		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
 		classes: priorityClasses{},
 	}
@@ -96,7 +92,6 @@ func newCommands() *commands {
 
 // observe folds one event.
 func (c *commands) observe(e events.Event) {
-	c.seq = e.Seq
 	switch b := e.Body.(type) {
 	case events.Object:
 		c.object(e.Seq, b)
@@ -104,10 +99,8 @@ func (c *commands) observe(e events.Event) {
 		c.gone(b.Ref)
 	case *events.Plan:
 		c.plan(e.Seq, b)
-	case *events.Collection:
-		c.collection(e.Seq, b)
 	case events.Unreadable:
-		c.unreadable(e, b)
+		c.unreadable(e)
 	}
 	if !e.Cause.IsZero() {
 		c.answered(e.Cause)
@@ -115,29 +108,18 @@ func (c *commands) observe(e events.Event) {
 }
 
 func (c *commands) plan(seq events.Seq, p *events.Plan) {
-	owner := events.Ref{Kind: events.DaemonSet, Key: p.DaemonSet, UID: p.UID}
 	for i, command := range p.Commands {
-		o := &order{cause: events.Cause{Seq: seq, Index: i}, planned: p.Basis.Now, owner: owner, command: command}
+		o := &order{cause: events.Cause{Seq: seq, Index: i}, basis: p.Basis, owner: p.Owner, command: command}
 		c.pending[o.cause] = o
-		key := o.podKey()
-		c.byPod[key] = append(c.byPod[key], o)
-		if len(c.byPod[key]) == 1 {
+		q := o.queue()
+		c.queues[q] = append(c.queues[q], o)
+		if len(c.queues[q]) == 1 {
 			c.ready.Set(o)
 		}
 	}
 }
 
-// collection makes the commands ready: there is no object twice in it, and none
-// that an earlier one is not done with.
-func (c *commands) collection(seq events.Seq, b *events.Collection) {
-	for i := range b.Commands {
-		o := &order{cause: events.Cause{Seq: seq, Index: i}, planned: b.Basis.Now, collect: &b.Commands[i], basis: b.Basis.Seq}
-		c.pending[o.cause] = o
-		c.ready.Set(o)
-	}
-}
-
-// answered forgets a command and lets the next one of its pod come forward.
+// answered forgets a command and lets the next one about its object come forward.
 func (c *commands) answered(cause events.Cause) {
 	o, ok := c.pending[cause]
 	if !ok {
@@ -145,24 +127,21 @@ func (c *commands) answered(cause events.Cause) {
 	}
 	delete(c.pending, cause)
 	c.ready.Delete(o)
-	if o.collect != nil {
-		return
-	}
-	key := o.podKey()
-	rest := slices.DeleteFunc(c.byPod[key], func(x *order) bool { return x == o })
+	q := o.queue()
+	rest := slices.DeleteFunc(c.queues[q], func(x *order) bool { return x == o })
 	if len(rest) == 0 {
-		delete(c.byPod, key)
+		delete(c.queues, q)
 		return
 	}
-	c.byPod[key] = rest
+	c.queues[q] = rest
 	if !rest[0].underway {
 		c.ready.Set(rest[0])
 	}
 }
 
 // moved lets the command that waits for a pod to move try again at once.
-func (c *commands) moved(key events.Key) {
-	if os := c.byPod[key]; len(os) > 0 && !os[0].underway {
+func (c *commands) moved(pod events.Key) {
+	if os := c.queues[events.Ref{Kind: events.Pod, Key: pod}]; len(os) > 0 && !os[0].underway {
 		c.rearm(os[0], time.Time{})
 	}
 }
@@ -180,6 +159,7 @@ func (c *commands) object(seq events.Seq, o events.Object) {
 	switch o.Kind {
 	case events.Pod:
 		c.pods[o.Key] = &podFact{seq, o}
+		delete(c.spoiled, o.Key)
 		c.moved(o.Key)
 	case events.Node:
 		c.nodes[o.Key.Name] = o.UID
@@ -195,19 +175,26 @@ func (c *commands) object(seq events.Seq, o events.Object) {
 	}
 }
 
-// unreadable lets a pod that is there be changed behind an event of its subject
-// that is not believed.
-func (c *commands) unreadable(e events.Event, b events.Unreadable) {
-	if f := c.pods[b.Ref.Key]; f != nil && b.Ref.Kind == events.Pod && b.Code != "E-EVT-SUBJECT" {
-		c.pods[b.Ref.Key] = &podFact{e.Seq, f.object}
-		c.moved(b.Ref.Key)
+// unreadable lets a pod be made or changed behind an event of its subject that
+// is not believed.
+func (c *commands) unreadable(e events.Event) {
+	of, key := events.Under(e.Subject)
+	if of != strings.ToLower(string(events.Pod)) {
+		return
 	}
+	if f := c.pods[key]; f != nil {
+		c.pods[key] = &podFact{e.Seq, f.object}
+	} else {
+		c.spoiled[key] = e.Seq
+	}
+	c.moved(key)
 }
 
 func (c *commands) gone(r events.Ref) {
 	switch r.Kind {
 	case events.Pod:
 		delete(c.pods, r.Key)
+		delete(c.spoiled, r.Key)
 		c.moved(r.Key)
 	case events.Node:
 		delete(c.nodes, r.Key.Name)

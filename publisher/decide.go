@@ -40,7 +40,7 @@ type situation struct {
 	template *corev1.PodTemplateSpec // of a create; nil: not known
 	priority priority
 	refusal  *Refusal  // why no pod may be made
-	nodeUID  types.UID // of the node of that name; empty: gone
+	nodeUID  types.UID // of the node of the command or, to delete an object, of the pod; empty: gone
 	pod      *podFact  // under the name; nil: none
 }
 
@@ -82,7 +82,11 @@ func (s *situation) decide(now time.Time) verdict {
 	case events.ReleasePod:
 		return s.release()
 	}
-	return failed(ReasonUnknownCommand, "this version cannot "+string(s.command.Do))
+	return unknown(s.command.Do)
+}
+
+func unknown(do events.Verb) verdict {
+	return failed(ReasonUnknownCommand, "this version cannot "+string(do))
 }
 
 func (s *situation) create(now time.Time) verdict {
@@ -98,7 +102,7 @@ func (s *situation) create(now time.Time) verdict {
 	case s.template == nil:
 		return overtaken(ReasonNoRevision, "revision "+s.command.Revision+" is not there")
 	case s.pod != nil:
-		return failed(ReasonAlreadyExists, "pods \""+s.command.Pod+"\" already exists")
+		return failed(ReasonAlreadyExists, "pods \""+s.command.Key.Name+"\" already exists")
 	case s.refusal != nil:
 		return failed(s.refusal.Reason, s.refusal.Message)
 	}

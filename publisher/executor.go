@@ -1,3 +1,5 @@
+// Package publisher carries out what plans command: in a World, and in the log,
+// where what came of each command is told in one event.
 package publisher
 
 import (
@@ -9,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 )
 
 // sourceExecutor is the source of the events that an executor appends.
@@ -21,12 +24,12 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Executor carries out the commands of plans and collections, those about pods
-// in a World, and appends what came of them: the object as it then is, or an
-// outcome. It is a Party.
+// Executor carries out the commands of plans, those about pods in a World, and
+// appends what came of them: the object as it then is, or an outcome. It is a
+// drive.Party.
 //
 // Every command is answered by one event, whose id is a function of the
-// command, and which is fenced by the last event of the pod. So a command that
+// command, and which is fenced by the last event of the object. So a command that
 // is tried again after a crash or a lost acknowledgement, or by two executors
 // at once, takes effect once.
 type Executor struct {
@@ -43,10 +46,10 @@ func NewExecutor(s events.Subjects, w World) *Executor {
 // Pending returns the number of commands that are not answered.
 func (x *Executor) Pending() int { return len(x.fold.pending) }
 
-// Observe implements Party.
-func (x *Executor) Observe(e events.Event) { x.fold.observe(e) }
+// Observe implements drive.Party.
+func (x *Executor) Observe(e events.Event, _ time.Time) { x.fold.observe(e) }
 
-// Next implements Party.
+// Next implements drive.Party.
 func (x *Executor) Next() (time.Time, bool) {
 	o, ok := x.fold.ready.Min()
 	if !ok {
@@ -55,25 +58,17 @@ func (x *Executor) Next() (time.Time, bool) {
 	return o.from, true
 }
 
-// Due implements Party.
-func (x *Executor) Due(now time.Time, limit int) []Step {
-	var steps []Step
+// Due implements drive.Party.
+func (x *Executor) Due(now time.Time, limit int) []drive.Step {
+	var steps []drive.Step
 	for len(steps) < limit {
 		o, ok := x.fold.ready.Min()
 		if !ok || o.from.After(now) {
 			break
 		}
 		x.fold.ready.Delete(o)
-		o.underway, o.seen = true, 0
-		if o.collect != nil {
-			steps = append(steps, x.gather(o, now))
-			continue
-		}
-		t := &task{executor: x, order: o, situation: x.situation(o), read: x.fold.seq, now: now}
-		if t.pod != nil {
-			o.seen = t.pod.seq
-		}
-		steps = append(steps, t)
+		o.underway, o.seen = true, x.end(o)
+		steps = append(steps, &task{executor: x, order: o, situation: x.situation(o), now: now})
 	}
 	return steps
 }
@@ -81,7 +76,10 @@ func (x *Executor) Due(now time.Time, limit int) []Step {
 // situation gathers what o is decided from.
 func (x *Executor) situation(o *order) situation {
 	c := x.fold
-	s := situation{owner: o.owner, command: o.command, pod: c.pods[o.podKey()], nodeUID: c.nodes[o.command.Node]}
+	s := situation{owner: o.owner, command: o.command, nodeUID: c.nodes[o.command.Node]}
+	if o.command.Kind == events.Pod {
+		s.pod = c.pods[o.command.Key]
+	}
 	switch o.command.Do {
 	case events.CreatePod:
 		s.set = c.daemonSet(o.owner)
@@ -90,18 +88,23 @@ func (x *Executor) situation(o *order) situation {
 		}
 	case events.AdoptPod:
 		s.set = c.daemonSet(o.owner)
+	case events.DeleteObject:
+		pod := new(corev1.Pod)
+		if s.pod != nil && s.pod.object.Decode(pod) == nil {
+			s.nodeUID = c.nodes[pod.Spec.NodeName]
+		}
 	}
 	return s
 }
 
-// Settle implements Party.
-func (x *Executor) Settle(s Step, err error, now time.Time) {
+// Settle implements drive.Party.
+func (x *Executor) Settle(s drive.Step, err error, now time.Time) {
 	if err == nil {
 		// The answer is in the log and will be observed.
 		return
 	}
-	o := orderOf(s)
-	if o.collect == nil && errors.Is(err, events.ErrConflict) && x.seen(o) != o.seen {
+	o := s.(*task).order
+	if errors.Is(err, events.ErrConflict) && x.end(o) != o.seen {
 		x.fold.rearm(o, time.Time{})
 		return
 	}
@@ -110,19 +113,16 @@ func (x *Executor) Settle(s Step, err error, now time.Time) {
 	x.fold.rearm(o, now.Add(pause))
 }
 
-func orderOf(s Step) *order {
-	if g, ok := s.(*gathering); ok {
-		return g.order
+// end returns the position of the last event of the pod that o is about; 0: the
+// pod is not there, and if it was its last event says so, or o is about no pod.
+func (x *Executor) end(o *order) events.Seq {
+	if o.command.Kind != events.Pod {
+		return 0
 	}
-	return s.(*task).order
-}
-
-// seen returns the position of the last fact about the pod of o; 0: none.
-func (x *Executor) seen(o *order) events.Seq {
-	if p := x.fold.pods[o.podKey()]; p != nil {
-		return p.seq
+	if f := x.fold.pods[o.command.Key]; f != nil {
+		return f.seq
 	}
-	return 0
+	return x.fold.spoiled[o.command.Key]
 }
 
 // believable reports whether an event that was looked up says something: a
@@ -138,33 +138,45 @@ type task struct {
 	situation
 	executor *Executor
 	order    *order
-	read     events.Seq // up to where the log was, when it was handed out
 	now      time.Time
 }
 
-// Perform implements Step.
-func (t *task) Perform(ctx context.Context, log events.Log) error {
-	v := t.decide(t.now)
-	if v.outcome == "" {
-		fact, err := t.effect(ctx, v)
-		var refusal *Refusal
-		switch {
-		case errors.As(err, &refusal):
-			v = failed(refusal.Reason, refusal.Message)
-		case err != nil:
-			return fmt.Errorf("%s %s: %w", t.command.Do, t.order.podKey(), err)
-		default:
-			err = t.append(ctx, log, fact)
-			if !errors.Is(err, events.ErrTooLarge) {
-				return err
-			}
-			v = failed(ReasonTooLarge, err.Error())
-		}
+// Perform implements drive.Step.
+func (t *task) Perform(ctx context.Context, log drive.Log) error {
+	perform := t.performOnPod
+	if t.owner == (events.Ref{}) {
+		perform = t.performOnObject
 	}
-	_, err := Append(ctx, log, events.Expect{}, t.answer(v.outcome, events.Outcome{
-		DaemonSet: t.owner.Key, UID: t.owner.UID, Command: t.command, Reason: v.reason, Message: v.message,
-	}))
+	v, err := perform(ctx, log)
+	var refusal *Refusal
+	switch {
+	case errors.As(err, &refusal):
+		v = failed(refusal.Reason, refusal.Message)
+	case errors.Is(err, events.ErrTooLarge):
+		v = failed(ReasonTooLarge, err.Error())
+	case err != nil:
+		return fmt.Errorf("%s %s %s: %w", t.command.Do, t.command.Kind, t.command.Key, err)
+	case v.outcome == "":
+		return nil // a fact answers the command
+	}
+	_, err = log.Submit(ctx, events.Expect{}, t.answer(v.outcome,
+		events.Outcome{Owner: t.owner, Command: t.command, Reason: v.reason, Message: v.message}))
 	return err
+}
+
+// performOnPod carries out a command of a DaemonSet's plan and appends the fact
+// that came of it, or returns the outcome.
+func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error) {
+	v := t.decide(t.now)
+	if v.outcome != "" {
+		return v, nil
+	}
+	fact, err := t.effect(ctx, v)
+	if err != nil {
+		return verdict{}, err
+	}
+	_, err = log.Submit(ctx, t.fence(), fact)
+	return verdict{}, err
 }
 
 // effect carries the verdict out and returns the fact that came of it.
@@ -198,41 +210,19 @@ func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
 	return t.answer(events.ObjectType(events.Pod, verb), body), nil
 }
 
-func (t *task) answer(as events.Type, body events.Body) events.Event {
-	return t.order.answer(t.now, as, body)
-}
-
 // answer returns the event that answers the command: with the same id for
 // every body, so that a command has one answer.
-func (o *order) answer(now time.Time, as events.Type, body events.Body) events.Event {
+func (t *task) answer(as events.Type, body events.Body) events.Event {
 	return events.Event{
-		ID:     events.AnswerID(o.cause, o.planned, "answer"),
+		ID:     events.AnswerID(t.order.cause, t.order.basis.Now, "answer"),
 		Type:   as,
 		Source: sourceExecutor,
-		At:     now,
-		Cause:  o.cause,
+		Cause:  t.order.cause,
 		Body:   body,
 	}
 }
 
-// append appends a fact about the pod, fenced by the last event that is known
-// of it.
-func (t *task) append(ctx context.Context, log events.Log, e events.Event) error {
-	x := events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.order.podKey()), Last: t.order.seen}
-	_, err := Append(ctx, log, x, e)
-	if x.Last != 0 || !errors.Is(err, events.ErrConflict) {
-		return err
-	}
-	// The fold does not keep where pods went that are gone, of which there is
-	// no end: it asks when a name is used again.
-	last, ok, lerr := log.Latest(ctx, x.Subject)
-	if lerr != nil {
-		return fmt.Errorf("latest event of pod %s: %w", t.order.podKey(), lerr)
-	}
-	if _, gone := last.Body.(events.Gone); !ok || !gone && (believable(last) || last.Seq > t.read) {
-		return err
-	}
-	x.Last = last.Seq
-	_, err = Append(ctx, log, x, e)
-	return err
+// fence expects that the last event of the pod is the last that was observed.
+func (t *task) fence() events.Expect {
+	return events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.command.Key), Last: t.order.seen}
 }

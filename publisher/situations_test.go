@@ -41,7 +41,7 @@ var situations = []struct {
 		b.drop(events.ControllerRevision, events.Key{Namespace: "logging", Name: "agent-" + hash})
 	}, create("agent-2", "b"), "command.overtaken RevisionGone"},
 	{"pod is there", nil, create("agent-1", "a"), "command.overtaken Exists"},
-	{"another pod of the name", nil, events.Command{Do: events.CreatePod, Pod: "agent-1", UID: "other", Node: "a", NodeUID: node("a").UID,
+	{"another pod of the name", nil, events.Command{Do: events.CreatePod, Ref: podRef("agent-1", "other"), Node: "a", NodeUID: node("a").UID,
 		Revision: hash}, "command.failed AlreadyExists"},
 	{"no such priority class", func(b *bench) {
 		ds := daemonSet()
@@ -49,7 +49,7 @@ var situations = []struct {
 		b.put(events.ControllerRevision, events.VerbUpdated, revision(b.t, ds))
 	}, create("agent-2", "b"), "command.failed Forbidden"},
 	{"pod gone", func(b *bench) { b.drop(events.Pod, podKey) }, do(events.DeletePod, "agent-1", "a"), "command.overtaken PodGone"},
-	{"pod of the same name", nil, events.Command{Do: events.DeletePod, Pod: "agent-1", UID: "other", Node: "a"}, "command.overtaken PodGone"},
+	{"pod of the same name", nil, events.Command{Do: events.DeletePod, Ref: podRef("agent-1", "other"), Node: "a"}, "command.overtaken PodGone"},
 	{"already terminating", func(b *bench) { b.change(func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.NewTime(start)) }) },
 		do(events.DeletePod, "agent-1", "a"), "command.overtaken Terminating"},
 	{"terminating, node gone", func(b *bench) {
@@ -83,7 +83,7 @@ var situations = []struct {
 	{"delete, unbound with finalizer", func(b *bench) {
 		b.change(func(p *corev1.Pod) { p.Spec.NodeName, p.Finalizers = "", []string{"example.com/x"} })
 	}, do(events.DeletePod, "agent-1", "a"), "pod.updated"},
-	{"delete names no node", nil, events.Command{Do: events.DeletePod, Pod: "agent-1", UID: uidOf("agent-1")}, "pod.updated"},
+	{"delete names no node", nil, events.Command{Do: events.DeletePod, Ref: podRef("agent-1", uidOf("agent-1"))}, "pod.updated"},
 	{"adopt", func(b *bench) { b.change(func(p *corev1.Pod) { p.OwnerReferences = nil }) },
 		do(events.AdoptPod, "agent-1", "a"), "pod.updated"},
 	{"adopt, has a controller", nil, do(events.AdoptPod, "agent-1", "a"), "command.overtaken Owned"},
@@ -99,7 +99,7 @@ var situations = []struct {
 	{"release", nil, do(events.ReleasePod, "agent-1", "a"), "pod.updated"},
 	{"release, of another owner", func(b *bench) { b.change(func(p *corev1.Pod) { p.OwnerReferences[0].UID = "ds-2" }) },
 		do(events.ReleasePod, "agent-1", "a"), "command.overtaken NotOwned"},
-	{"a command of tomorrow", nil, events.Command{Do: "MovePod", Pod: "agent-1"}, "command.failed UnknownCommand"},
+	{"a command of tomorrow", nil, events.Command{Do: "MovePod", Ref: podRef("agent-1", "")}, "command.failed UnknownCommand"},
 }
 
 // What a command finds decides what answers it.

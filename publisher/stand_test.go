@@ -17,6 +17,8 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/drive"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/publisher"
 )
@@ -117,15 +119,19 @@ func (b *bench) plan(cs ...events.Command) events.Seq {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.append(events.Planned, &events.Plan{DaemonSet: dsKey, UID: "ds-1", Basis: events.Basis{Seq: info.Last, Now: b.now}, Commands: cs})
+	return b.append(events.Planned, &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: dsKey, UID: "ds-1"}, Basis: events.Basis{Seq: info.Last, Now: b.now}, Commands: cs})
+}
+
+func podRef(name string, uid types.UID) events.Ref {
+	return events.Ref{Kind: events.Pod, Key: events.Key{Namespace: dsKey.Namespace, Name: name}, UID: uid}
 }
 
 func create(pod, on string) events.Command {
-	return events.Command{Do: events.CreatePod, Pod: pod, UID: uidOf(pod), Node: on, NodeUID: node(on).UID, Revision: hash, Reason: events.Missing}
+	return events.Command{Do: events.CreatePod, Ref: podRef(pod, uidOf(pod)), Node: on, NodeUID: node(on).UID, Revision: hash, Reason: events.Missing}
 }
 
 func do(verb events.Verb, pod, on string) events.Command {
-	return events.Command{Do: verb, Pod: pod, UID: uidOf(pod), Node: on, NodeUID: node(on).UID, Reason: events.Rollout}
+	return events.Command{Do: verb, Ref: podRef(pod, uidOf(pod)), Node: on, NodeUID: node(on).UID, Reason: events.Rollout}
 }
 
 // all returns the whole log.
@@ -150,10 +156,7 @@ func (b *bench) answers() []string {
 			continue
 		}
 		text := fmt.Sprintf("%d/%d %s", e.Cause.Seq, e.Cause.Index, e.Type)
-		switch o := e.Body.(type) {
-		case events.Outcome:
-			text += " " + o.Reason
-		case events.Uncollected:
+		if o, ok := e.Body.(events.Outcome); ok {
 			text += " " + o.Reason
 		}
 		out = append(out, text)
@@ -181,7 +184,7 @@ func (b *bench) pod(key events.Key) *corev1.Pod {
 // hand drives one party by hand, one step at a time.
 type hand struct {
 	b     *bench
-	party publisher.Party
+	party drive.Party
 	seq   events.Seq
 }
 
@@ -198,7 +201,7 @@ func (h *hand) observe(to events.Seq) {
 		if to != 0 && e.Seq > to {
 			return
 		}
-		h.party.Observe(e)
+		h.party.Observe(e, h.b.now)
 		h.seq = e.Seq
 	}
 }
@@ -209,7 +212,7 @@ func (h *hand) step() bool {
 	if len(steps) == 0 {
 		return false
 	}
-	h.party.Settle(steps[0], steps[0].Perform(context.Background(), h.b.log), h.b.now)
+	h.party.Settle(steps[0], steps[0].Perform(context.Background(), drivetest.At(h.b.now, h.b.log)), h.b.now)
 	return true
 }
 

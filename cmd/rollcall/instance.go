@@ -14,6 +14,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
@@ -101,9 +102,9 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
-	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
+	kubelets := simkubelet.New(in.subjects, in.options.delays)
 	in.launch(in.parts.run("executor", func(ctx context.Context) error {
-		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
+		return drive.Drive(ctx, in.log, drive.Options{}, executor, kubelets)
 	}))
 	in.gate = gate.New(in.log, in.subjects, gateStore{in.state}, time.Now, ulid.Make, newUID)
 	service, err := gate.Serve(context.WithoutCancel(ctx), in.nc, in.gate)

@@ -55,9 +55,10 @@ func (v *viewer) follow(e events.Event) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	plan, planned := e.Body.(*events.Plan)
+	planned = planned && plan.Owner.Kind == events.DaemonSet // else of the garbage collector
 	switch {
 	case planned:
-		v.plans[plan.DaemonSet] = plan
+		v.plans[plan.Owner.Key] = plan
 	case e.Type != events.Failed && events.RefOf(e).Kind != events.DaemonSet:
 		if e.Seq > v.from {
 			v.facts++
@@ -147,7 +148,7 @@ func together(es []events.Event) (events.Event, int) {
 	n := 1
 	for ; n < len(es); n++ {
 		p, ok := es[n].Body.(*events.Plan)
-		if !ok || p.UID != first.UID {
+		if !ok || p.Owner.UID != first.Owner.UID {
 			break
 		}
 		commands := append(all.Commands, p.Commands...)

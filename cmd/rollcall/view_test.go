@@ -16,10 +16,10 @@ import (
 )
 
 func planEvent(seq events.Seq, ds string, commands int) events.Event {
-	p := &events.Plan{DaemonSet: events.Key{Namespace: "default", Name: ds}, UID: "u"}
+	p := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "default", Name: ds}, UID: "u"}}
 	p.Basis.Seq = seq - 1
 	for i := range commands {
-		p.Commands = append(p.Commands, events.Command{Do: events.CreatePod, Pod: fmt.Sprintf("%s-%d-%d", ds, seq, i), Node: "n1", Reason: events.Missing})
+		p.Commands = append(p.Commands, events.Command{Do: events.CreatePod, Ref: events.Ref{Kind: events.Pod, Key: events.Key{Namespace: "default", Name: fmt.Sprintf("%s-%d-%d", ds, seq, i)}}, Node: "n1", Reason: events.Missing})
 	}
 	return events.Event{Seq: seq, Type: events.Planned, Source: "controller", Body: p}
 }

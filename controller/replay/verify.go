@@ -14,76 +14,51 @@ import (
 	"rollcall/projector"
 )
 
-// Difference is a recorded plan or collection that is not what its basis gives,
-// or that is quarantined.
+// Difference is a recorded plan that is not what its basis gives, or that is
+// quarantined.
 type Difference struct {
-	Seq      events.Seq // of the plan
-	Recorded *events.Plan
-	Decided  *events.Plan // nil: nothing was due
-
-	// Of a collection, instead of a plan.
-	Collection, Collected *events.Collection
-
-	// Of one that is quarantined, instead of both.
-	Quarantined *projector.Quarantined
+	Seq         events.Seq             // of the plan
+	Recorded    *events.Plan           // nil: it is quarantined
+	Decided     *events.Plan           // nil: nothing was due
+	Quarantined *projector.Quarantined // nil: it is not
 }
 
 func (d *Difference) String() string {
 	if q := d.Quarantined; q != nil {
-		return fmt.Sprintf("%s, quarantined: %s: %s", planName(q), q.Code, q.Why)
+		return fmt.Sprintf("%s, quarantined: %s: %s", planName(d.Seq, q.Ref), q.Code, q.Why)
 	}
-	if c := d.Collection; c != nil {
-		return fmt.Sprintf("collection #%d, basis #%d: %s", d.Seq, c.Basis.Seq, d.firstCollected())
-	}
-	return fmt.Sprintf("plan #%d for %s, basis #%d: %s", d.Seq, d.Recorded.DaemonSet, d.Recorded.Basis.Seq, d.first())
+	return fmt.Sprintf("%s, basis #%d: %s", planName(d.Seq, d.Recorded.Owner), d.Recorded.Basis.Seq, d.first())
 }
 
-// planName names a plan that is not believed.
-func planName(q *projector.Quarantined) string {
-	if q.Type == events.CollectionPlanned {
-		return fmt.Sprintf("collection #%d", q.Seq)
+// planName names a plan; those of the garbage collector have no owner.
+func planName(at events.Seq, owner events.Ref) string {
+	if owner == (events.Ref{}) {
+		return fmt.Sprintf("plan #%d of the garbage collector", at)
 	}
-	return fmt.Sprintf("plan #%d for %s", q.Seq, q.Ref.Key)
+	return fmt.Sprintf("plan #%d for %s", at, owner.Key)
 }
 
 // first says where the two plans part.
 func (d *Difference) first() string {
-	if d.Decided == nil {
-		return fmt.Sprintf("recorded %d commands, decided none", len(d.Recorded.Commands))
+	var decided events.Plan
+	if d.Decided != nil {
+		decided = *d.Decided
 	}
 	for i, c := range d.Recorded.Commands {
-		if i >= len(d.Decided.Commands) {
-			return fmt.Sprintf("recorded %d commands, decided %d", len(d.Recorded.Commands), i)
-		}
-		if o := d.Decided.Commands[i]; c != o {
-			return fmt.Sprintf("command %d: recorded %s %s on %s (%s), decided %s %s on %s (%s)",
-				i, c.Do, c.Pod, c.Node, c.Reason, o.Do, o.Pod, o.Node, o.Reason)
+		if i < len(decided.Commands) && !reflect.DeepEqual(c, decided.Commands[i]) {
+			return fmt.Sprintf("command %d: recorded %s, decided %s", i, c, decided.Commands[i])
 		}
 	}
-	if n := len(d.Decided.Commands); n > len(d.Recorded.Commands) {
-		return fmt.Sprintf("recorded %d commands, decided %d", len(d.Recorded.Commands), n)
+	if n, m := len(d.Recorded.Commands), len(decided.Commands); n != m || d.Decided == nil {
+		return fmt.Sprintf("recorded %d commands, decided %d", n, m)
 	}
 	return fmt.Sprintf("recorded rollout %+v waiting %v held %v, decided %+v waiting %v held %v",
-		d.Recorded.Rollout, d.Recorded.Waiting, d.Recorded.Held, d.Decided.Rollout, d.Decided.Waiting, d.Decided.Held)
-}
-
-// firstCollected says where the two collections part.
-func (d *Difference) firstCollected() string {
-	var decided []events.CollectCommand
-	if d.Collected != nil {
-		decided = d.Collected.Commands
-	}
-	for i, c := range d.Collection.Commands {
-		if i < len(decided) && !reflect.DeepEqual(c, decided[i]) {
-			return fmt.Sprintf("command %d: recorded %+v, decided %+v", i, c, decided[i])
-		}
-	}
-	return fmt.Sprintf("recorded %d commands, decided %d", len(d.Collection.Commands), len(decided))
+		d.Recorded.Rollout, d.Recorded.Waiting, d.Recorded.Held, decided.Rollout, decided.Waiting, decided.Held)
 }
 
 // Report is what Verify found.
 type Report struct {
-	Equal       int                     // plans and collections that were decided the same
+	Equal       int                     // plans that were decided the same
 	Different   int                     // that were not, the quarantined ones among them
 	Differences []*Difference           // the first of them, at most MaxNamed, by position
 	Quarantined int                     // events that are quarantined and are no plans
@@ -122,46 +97,32 @@ func (r *Report) passOver(e events.Event, b events.Unreadable) {
 	}
 }
 
-// recorded is a plan or a collection of a log.
+// recorded is a plan of a log.
 type recorded struct {
-	seq   events.Seq
-	basis events.Basis
-	body  events.Body
+	seq  events.Seq
+	plan *events.Plan
 }
 
-// again decides what was recorded again from the state of its basis.
+// again decides the plan again from the state of its basis; nil: it is the same.
 func (r recorded) again(s *projector.State) (*Difference, error) {
-	d := &Difference{Seq: r.seq}
-	var is events.Body
-	switch b := r.body.(type) {
-	case *events.Plan:
-		d.Recorded, d.Decided = b, controller.Reconcile(s, b.DaemonSet, r.basis.Now).Plan
-		if is = d.Decided; d.Decided == nil {
-			return d, nil
-		}
-	case *events.Collection:
-		d.Collection, d.Collected = b, controller.Collect(s, r.basis.Now)
-		if is = d.Collected; d.Collected == nil {
-			return d, nil
-		}
+	d := &Difference{Seq: r.seq, Recorded: r.plan}
+	if owner := r.plan.Owner; owner == (events.Ref{}) {
+		d.Decided = controller.Collect(s, r.plan.Basis.Now)
+	} else {
+		d.Decided = controller.Reconcile(s, owner.Key, r.plan.Basis.Now).Plan
 	}
-	same, err := sameBytes(r.body, is)
+	if d.Decided == nil {
+		return d, nil
+	}
+	same, err := sameBytes(d.Recorded, d.Decided)
 	if err != nil || !same {
 		return d, err
 	}
 	return nil, nil
 }
 
-// unknown is the difference of what was decided from what the log does not hold.
-func (r recorded) unknown() *Difference {
-	d := &Difference{Seq: r.seq}
-	d.Recorded, _ = r.body.(*events.Plan)
-	d.Collection, _ = r.body.(*events.Collection)
-	return d
-}
-
-// Verify decides every plan and every collection of the log again from its
-// basis and compares the bytes. A difference does not end it: the state goes on
+// Verify decides every plan of the log again from its basis and compares the
+// bytes. A difference does not end it: the state goes on
 // from what the log says, and not from what would have been decided. The log is
 // read twice.
 func Verify(ctx context.Context, log events.Reader) (Report, error) {
@@ -194,14 +155,14 @@ func Verify(ctx context.Context, log events.Reader) (Report, error) {
 	}
 	for _, basis := range slices.Sorted(maps.Keys(byBasis)) { // that the log does not hold
 		for _, p := range byBasis[basis] {
-			r.differ(p.unknown())
+			r.differ(&Difference{Seq: p.seq, Recorded: p.plan})
 		}
 	}
 	slices.SortStableFunc(r.Differences, func(a, b *Difference) int { return int(min(1, max(-1, int64(a.Seq)-int64(b.Seq)))) })
 	return r, nil
 }
 
-// plansOf returns what the log says was decided, by basis, without what is
+// plansOf returns the plans of the log by basis, without those that are
 // quarantined.
 func plansOf(ctx context.Context, log events.Reader) (map[events.Seq][]recorded, error) {
 	byBasis := map[events.Seq][]recorded{}
@@ -210,17 +171,14 @@ func plansOf(ctx context.Context, log events.Reader) (map[events.Seq][]recorded,
 		if err != nil {
 			return nil, err
 		}
-		switch b := screen.Take(e).Body.(type) {
-		case *events.Plan:
-			byBasis[b.Basis.Seq] = append(byBasis[b.Basis.Seq], recorded{e.Seq, b.Basis, b})
-		case *events.Collection:
-			byBasis[b.Basis.Seq] = append(byBasis[b.Basis.Seq], recorded{e.Seq, b.Basis, b})
+		if p, ok := screen.Take(e).Body.(*events.Plan); ok {
+			byBasis[p.Basis.Seq] = append(byBasis[p.Basis.Seq], recorded{e.Seq, p})
 		}
 	}
 	return byBasis, nil
 }
 
-func sameBytes(a, b events.Body) (bool, error) {
+func sameBytes(a, b *events.Plan) (bool, error) {
 	x, err := events.Encode(events.Event{Type: events.Planned, Body: a})
 	if err != nil {
 		return false, err

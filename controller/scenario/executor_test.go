@@ -113,7 +113,7 @@ func (w *world) doExecute(c *command) {
 }
 
 func (w *world) outcome(o *order, t events.Type, reason string) {
-	w.answer(events.Event{Type: t, Body: events.Outcome{DaemonSet: o.owner.Key, UID: o.owner.UID, Command: o.command, Reason: reason}}, o)
+	w.answer(events.Event{Type: t, Body: events.Outcome{Owner: o.owner, Command: o.command, Reason: reason}}, o)
 }
 
 // execute carries one command out as a cluster does.
@@ -122,7 +122,7 @@ func (w *world) execute(o *order, unbound bool) {
 		w.create(o, unbound)
 		return
 	}
-	p := w.state.Pod(events.Key{Namespace: o.owner.Key.Namespace, Name: o.command.Pod})
+	p := w.state.Pod(o.command.Key)
 	if p == nil || p.UID != o.command.UID {
 		w.outcome(o, events.Overtaken, "PodGone")
 		return

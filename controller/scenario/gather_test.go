@@ -12,6 +12,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/wire"
 	"rollcall/projector/story"
 	"rollcall/publisher"
@@ -51,7 +52,7 @@ func (w *world) doCollect(*command) {
 		}
 		w.printf("%s: %s", text, x.Reason)
 	}
-	e, x := controller.CollectionEvent(c, w.subjects, w.state.LastCollection())
+	e, x := controller.PlanEvent(c, w.subjects, w.state.LastPlan(events.Key{}))
 	w.append(x, e)
 }
 
@@ -63,7 +64,7 @@ func (w *world) gather() {
 			return
 		}
 		before := w.state.Seq()
-		err := due[0].Perform(w.t.Context(), w.log)
+		err := due[0].Perform(w.t.Context(), drivetest.At(w.now, w.log))
 		w.gatherer.Settle(due[0], err, w.now)
 		if err != nil {
 			w.fatal("%v", err)
@@ -74,7 +75,7 @@ func (w *world) gather() {
 			if err != nil {
 				w.fatal("%v", err)
 			}
-			if u, ok := e.Body.(events.Uncollected); ok {
+			if u, ok := e.Body.(events.Outcome); ok && u.Owner == (events.Ref{}) {
 				w.printf("%s %s: %s", strings.TrimPrefix(string(e.Type), "command."), w.called(u.Command.Ref), u.Reason)
 			}
 		}

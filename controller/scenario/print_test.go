@@ -120,7 +120,7 @@ func (w *world) object(c events.Command) string {
 			return name
 		}
 	}
-	return c.Pod
+	return c.Name
 }
 
 func (w *world) waits(all []events.Wait, why events.Held) string {

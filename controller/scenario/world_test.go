@@ -200,21 +200,20 @@ func (w *world) fold(e events.Event) {
 	projector.Fold(w.state, e)
 	w.notices = append(w.notices, w.noticer.Observe(e)...)
 	w.observe(e)
-	if _, plan := e.Body.(*events.Plan); !plan {
-		w.gatherer.Observe(e)
+	if p, plan := e.Body.(*events.Plan); !plan || p.Owner == (events.Ref{}) {
+		w.gatherer.Observe(e, w.now)
 	}
 }
 
 // observe gives names to what an event brings, and takes over plans and answers.
 func (w *world) observe(e events.Event) {
 	switch b := e.Body.(type) {
-	case *events.Collection:
-		w.plans++
 	case *events.Plan:
 		w.plans++
-		owner := events.Ref{Kind: events.DaemonSet, Key: b.DaemonSet, UID: b.UID}
 		for i, c := range b.Commands {
-			w.orders = append(w.orders, order{events.Cause{Seq: e.Seq, Index: i}, b.Basis.Now, owner, c})
+			if b.Owner != (events.Ref{}) { // the gatherer has the others
+				w.orders = append(w.orders, order{events.Cause{Seq: e.Seq, Index: i}, b.Basis.Now, b.Owner, c})
+			}
 		}
 	case events.Object:
 		switch b.Kind {

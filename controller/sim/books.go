@@ -90,8 +90,8 @@ func (b *books) take(e entry) {
 	case *events.Plan:
 		b.takePlan(e, o)
 	case events.Outcome:
-		if o.Command.Do == events.CreatePod && b.sets[o.UID] != nil { // refused or overtaken
-			b.sets[o.UID].failed(cellKey{o.Command.Node, o.Command.NodeUID}, e.time)
+		if o.Command.Do == events.CreatePod && b.sets[o.Owner.UID] != nil { // refused or overtaken
+			b.sets[o.Owner.UID].failed(cellKey{o.Command.Node, o.Command.NodeUID}, e.time)
 		}
 	}
 	if c := b.cmds[e.Cause]; c != nil {
@@ -190,10 +190,10 @@ func (b *books) takeGone(o events.Gone) {
 
 func (b *books) takePlan(e entry, p *events.Plan) {
 	b.planned = later(b.planned, p.Basis.Now)
-	s := b.sets[p.UID]
+	s := b.sets[p.Owner.UID]
 	failed := map[cellKey]bool{}
 	for i, c := range p.Commands {
-		x := &commandBook{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.UID, limit: b.takes[events.Cause{Seq: e.Seq, Index: i}]}
+		x := &commandBook{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.Owner.UID, limit: b.takes[events.Cause{Seq: e.Seq, Index: i}]}
 		b.cmds[x.cause] = x
 		b.open = append(b.open, x)
 		if c.Do == events.CreatePod {

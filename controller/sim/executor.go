@@ -105,11 +105,11 @@ func (x *executor) lastOf(k events.Key) events.Seq {
 }
 
 func (x *executor) outcome(o *order, typ events.Type, reason string) (events.Body, events.Type) {
-	return events.Outcome{DaemonSet: o.set.Key, UID: o.set.UID, Command: o.command, Reason: reason}, typ
+	return events.Outcome{Owner: o.set, Command: o.command, Reason: reason}, typ
 }
 
 func (x *executor) effect(o *order) (events.Body, events.Type) {
-	key := events.Key{Namespace: o.set.Key.Namespace, Name: o.command.Pod}
+	key := o.command.Key
 	pod, there := x.view.pods[key]
 	if o.command.Do == events.CreatePod {
 		return x.create(o, pod.object)

@@ -33,7 +33,7 @@ func (v *verdict) wrong(invariant, format string, args ...any) {
 
 // judge checks a plan; b is at its basis.
 func (h *History) judge(b *books, r recorded) *Violation {
-	s := b.sets[r.plan.UID]
+	s := b.sets[r.plan.Owner.UID]
 	if s == nil {
 		return violation("L4", r.seq, "plan for a DaemonSet that the log does not know")
 	}
@@ -49,7 +49,7 @@ func (h *History) judge(b *books, r recorded) *Violation {
 	for _, c := range r.plan.Commands {
 		if c.Do == events.DeletePod {
 			if _, twice := v.gone[c.UID]; twice {
-				v.wrong("S4", "deletes pod %s twice", c.Pod)
+				v.wrong("S4", "deletes pod %s twice", c.Name)
 			}
 			v.gone[c.UID] = c.Reason
 		}
@@ -72,30 +72,30 @@ func (v *verdict) command(c events.Command) {
 		v.create(c, x)
 		return
 	}
-	p := v.b.pods[events.Key{Namespace: v.s.key.Namespace, Name: c.Pod}]
+	p := v.b.pods[c.Key]
 	if p == nil || p.UID != c.UID {
-		v.wrong("S7", "%s names pod %s that is not there", c.Do, c.Pod)
+		v.wrong("S7", "%s names pod %s that is not there", c.Do, c.Name)
 		return
 	}
 	switch c.Do {
 	case events.AdoptPod:
 		if p.owner != "" || p.DeletionTimestamp != nil || v.s.deleting() || !selects(v.s.DaemonSet, p.Pod) {
-			v.wrong("S7", "adopts pod %s, which it may not", c.Pod)
+			v.wrong("S7", "adopts pod %s, which it may not", c.Name)
 		}
 		return
 	case events.ReleasePod:
 		if p.owner != v.s.UID || !v.s.deleting() && selects(v.s.DaemonSet, p.Pod) {
-			v.wrong("S7", "releases pod %s, which it selects", c.Pod)
+			v.wrong("S7", "releases pod %s, which it selects", c.Name)
 		}
 		return
 	}
 	if p.owner != v.s.UID {
-		v.wrong("S7", "deletes pod %s of owner %q", c.Pod, p.owner)
+		v.wrong("S7", "deletes pod %s of owner %q", c.Name, p.owner)
 		return
 	}
 	for _, o := range v.b.open {
 		if o.Do == events.DeletePod && o.UID == c.UID {
-			v.wrong("S4", "deletes pod %s, which #%d.%d deletes already", c.Pod, o.cause.Seq, o.cause.Index)
+			v.wrong("S4", "deletes pod %s, which #%d.%d deletes already", c.Name, o.cause.Seq, o.cause.Index)
 		}
 	}
 	v.delete(c, x, p)
@@ -162,10 +162,10 @@ func (v *verdict) failuresOnce() {
 // delete checks that the reason given is true (S4, S5, S6, S11).
 func (v *verdict) delete(c events.Command, x *situation, p *podBook) {
 	if p.cell != x.cellKey {
-		v.wrong("S4", "deletes pod %s of another node than %s (%s)", c.Pod, c.Node, c.NodeUID)
+		v.wrong("S4", "deletes pod %s of another node than %s (%s)", c.Name, c.Node, c.NodeUID)
 	}
 	if p.DeletionTimestamp != nil && x.place != nowhere {
-		v.wrong("S4", "deletes pod %s, which is terminating", c.Pod)
+		v.wrong("S4", "deletes pod %s, which is terminating", c.Name)
 	}
 	ok := false
 	switch c.Reason {
@@ -186,13 +186,13 @@ func (v *verdict) delete(c events.Command, x *situation, p *podBook) {
 		ok = surging(v.s.DaemonSet) && slices.Contains(x.old, p) && len(x.fresh) > 0 &&
 			(p.since.IsZero() || v.s.available(x.fresh[0], v.now))
 		if !ok {
-			v.wrong("R5", "deletes pod %s, though the new one is not available", c.Pod)
+			v.wrong("R5", "deletes pod %s, though the new one is not available", c.Name)
 		}
 	case events.Rollout:
 		ok = slices.Contains(x.old, p) && x.place >= kept
 	}
 	if !ok {
-		v.wrong("S4", "deletes pod %s on %s for %q, which is not so (node %s)", c.Pod, c.Node, c.Reason, x.place)
+		v.wrong("S4", "deletes pod %s on %s for %q, which is not so (node %s)", c.Name, c.Node, c.Reason, x.place)
 	}
 }
 

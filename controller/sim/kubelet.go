@@ -74,7 +74,7 @@ func (k *kubelets) find(key events.Key) (int, bool) {
 // heard decides what happens next to a pod that a record is about.
 func (k *kubelets) heard(h *History, e entry) {
 	if o, ok := e.Body.(events.Outcome); ok && e.Type == events.Failed {
-		k.fails[string(o.UID)+"/"+o.Command.Node]++
+		k.fails[string(o.Owner.UID)+"/"+o.Command.Node]++
 	}
 	ref := events.RefOf(e.Event)
 	if ref.Kind != events.Pod {

@@ -81,7 +81,7 @@ func (h *History) decideAgain(b *books) *Violation {
 	}
 	for _, c := range b.open {
 		if h.broken == nil {
-			return violation("L5", c.cause.Seq, "command %d (%s %s) was never answered", c.cause.Index, c.Do, c.Pod)
+			return violation("L5", c.cause.Seq, "command %d (%s %s) was never answered", c.cause.Index, c.Do, c.Name)
 		}
 	}
 	return nil
@@ -90,12 +90,12 @@ func (h *History) decideAgain(b *books) *Violation {
 // before checks a record against what was known before it.
 func (b *books) before(e entry) *Violation {
 	if p, ok := e.Body.(*events.Plan); ok {
-		if s := b.named[p.DaemonSet]; s != nil && s.plan > p.Basis.Seq {
+		if s := b.named[p.Owner.Key]; s != nil && s.plan > p.Basis.Seq {
 			return violation("L13", e.Seq, "planned from position %d without knowing plan #%d", p.Basis.Seq, s.plan)
 		}
 		for i, c := range p.Commands {
 			if at, twice := b.made[c.UID]; c.Do == events.CreatePod && twice {
-				return violation("S10", e.Seq, "command %d makes pod %s again that #%d.%d makes", i, c.Pod, at.Seq, at.Index)
+				return violation("S10", e.Seq, "command %d makes pod %s again that #%d.%d makes", i, c.Name, at.Seq, at.Index)
 			}
 		}
 	}
@@ -186,4 +186,4 @@ func (b *books) noteOverlap(h *History, k events.Key) {
 	}
 }
 
-func (c *commandBook) String() string { return fmt.Sprintf("%s %s on %s", c.Do, c.Pod, c.Node) }
+func (c *commandBook) String() string { return fmt.Sprintf("%s %s on %s", c.Do, c.Name, c.Node) }

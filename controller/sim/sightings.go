@@ -174,12 +174,12 @@ func describe(e entry) string {
 	}
 	switch b := e.Body.(type) {
 	case *events.Plan:
-		head += fmt.Sprintf(" basis #%d %.3fs %s %+v held %v", b.Basis.Seq, b.Basis.Now.Sub(epoch).Seconds(), b.UID, b.Rollout, b.Held)
+		head += fmt.Sprintf(" basis #%d %.3fs %s %+v held %v", b.Basis.Seq, b.Basis.Now.Sub(epoch).Seconds(), b.Owner.UID, b.Rollout, b.Held)
 		for i, c := range b.Commands {
-			head += fmt.Sprintf("\n        .%d %s %s on %s(%s) %s %s", i, c.Do, c.Pod, c.Node, c.NodeUID, c.Revision, c.Reason)
+			head += fmt.Sprintf("\n        .%d %s %s on %s(%s) %s %s", i, c.Do, c.Name, c.Node, c.NodeUID, c.Revision, c.Reason)
 		}
 	case events.Outcome:
-		head += fmt.Sprintf(" %s %s: %s", b.Command.Do, b.Command.Pod, b.Reason)
+		head += fmt.Sprintf(" %s %s: %s", b.Command.Do, b.Command.Name, b.Reason)
 	}
 	switch o := e.object.(type) {
 	case *corev1.Pod:

@@ -33,7 +33,7 @@ func (b *books) promise(r recorded, s *setBook) {
 		}
 	}
 	for i, c := range r.plan.Commands {
-		p := b.pods[events.Key{Namespace: r.plan.DaemonSet.Namespace, Name: c.Pod}]
+		p := b.pods[c.Key]
 		if c.Do == events.DeletePod && c.Reason == events.Rollout && p != nil && s.available(p, r.plan.Basis.Now) {
 			b.takes[events.Cause{Seq: r.seq, Index: i}] = r.plan.Rollout.MaxUnavailable
 		}

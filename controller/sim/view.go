@@ -119,9 +119,8 @@ func (v *view) take(e entry) {
 			v.pods[b.Ref.Key] = p
 		}
 	case *events.Plan:
-		set := events.Ref{Kind: events.DaemonSet, Key: b.DaemonSet, UID: b.UID}
 		for i, c := range b.Commands {
-			v.orders = append(v.orders, &order{events.Cause{Seq: e.Seq, Index: i}, set, c, b})
+			v.orders = append(v.orders, &order{events.Cause{Seq: e.Seq, Index: i}, b.Owner, c, b})
 		}
 	}
 	if !e.Cause.IsZero() {

@@ -21,6 +21,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/workloads"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
@@ -98,10 +99,10 @@ func newStand(t *testing.T) *stand {
 	state := projector.Open(s.log, projector.Options{History: table.Recent})
 	launch(t, state.Run)
 	launch(t, controller.New(s.log, subjects, state).Run)
-	world := simkubelet.New(subjects, simkubelet.Options{JoinDelay: time.Millisecond, BindDelay: time.Millisecond,
-		StartDelay: time.Millisecond, StopDelay: time.Millisecond, RunDelay: time.Millisecond})
+	world := simkubelet.New(subjects, simkubelet.Options{Join: simkubelet.Exactly(time.Millisecond), Bind: simkubelet.Exactly(time.Millisecond),
+		Start: simkubelet.Exactly(time.Millisecond), Stop: simkubelet.Exactly(time.Millisecond), Run: time.Millisecond})
 	launch(t, func(ctx context.Context) error {
-		return publisher.Drive(ctx, s.log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
+		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
 	})
 	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Objects: state.Objects()})
 	loopback := server.Loopback()

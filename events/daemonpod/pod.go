@@ -47,7 +47,7 @@ const (
 func New(ds *appsv1.DaemonSet, t *corev1.PodTemplateSpec, c events.Command, created time.Time) *corev1.Pod {
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:              c.Pod,
+			Name:              c.Key.Name,
 			GenerateName:      ds.Name + "-",
 			Namespace:         ds.Namespace,
 			UID:               c.UID,

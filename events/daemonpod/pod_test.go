@@ -46,7 +46,7 @@ spec:
 `)
 }
 
-var create = events.Command{Do: events.CreatePod, Pod: "agent-bcdfghjk", UID: "pod-1", Node: "node-a", Revision: "rrrrrrrrrr"}
+var create = events.Command{Do: events.CreatePod, Ref: events.Ref{Kind: events.Pod, Key: events.Key{Name: "agent-bcdfghjk"}, UID: "pod-1"}, Node: "node-a", Revision: "rrrrrrrrrr"}
 
 // D01-D05, D09, D11, D15.
 func TestNew(t *testing.T) {

@@ -248,10 +248,11 @@ func size(s *suite) {
 
 func largestPlan(s *suite) {
 	long := string(bytes.Repeat([]byte("x"), 63))
-	p := &events.Plan{DaemonSet: events.Key{Namespace: long, Name: long}, UID: "11111111-2222-3333-4444-555555555555"}
+	p := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: long, Name: long}, UID: "11111111-2222-3333-4444-555555555555"}}
 	for i := range events.MaxCommands {
-		p.Commands = append(p.Commands, events.Command{Do: events.CreatePod, Pod: fmt.Sprintf("%s-%05d", long, i),
-			UID: p.UID, Node: long + "." + long, NodeUID: p.UID, Revision: "0123456789", Attempt: 1000, Reason: events.NotSelected})
+		p.Commands = append(p.Commands, events.Command{Do: events.CreatePod,
+			Ref:  events.Ref{Kind: events.Pod, Key: events.Key{Namespace: long, Name: fmt.Sprintf("%s-%05d", long, i)}, UID: p.Owner.UID},
+			Node: long + "." + long, NodeUID: p.Owner.UID, Revision: "0123456789", Attempt: 1000, Reason: events.NotSelected})
 	}
 	e := events.Event{ID: s.id(), Type: events.Planned, Source: "controller", Body: p}
 	raw, err := events.Encode(e)
@@ -261,7 +262,7 @@ func largestPlan(s *suite) {
 	if len(raw) > events.MaxSize/3 {
 		s.Errorf("the largest plan has %d bytes, want at most a third of %d", len(raw), events.MaxSize)
 	}
-	s.append(1, events.Expect{Subject: s.subjects.Plan(p.DaemonSet)}, e)
+	s.append(1, events.Expect{Subject: s.subjects.Plan(p.Owner.Key)}, e)
 	s.want(e)
 }
 

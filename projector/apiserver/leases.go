@@ -7,11 +7,14 @@ import (
 	"strings"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/apis/coordination"
 	"k8s.io/utils/ptr"
 
@@ -135,5 +138,26 @@ func (l nodeLeases) of(i *table.Item, rev uint64) *coordination.Lease {
 		},
 		Spec: coordination.LeaseSpec{HolderIdentity: &n.Name, LeaseDurationSeconds: ptr.To(int32(leaseSeconds)),
 			RenewTime: ptr.To(metav1.NewMicroTime(renewed))},
+	}
+}
+
+// renewLease renews the Lease of a node for a kubelet that says in the status
+// of its node alone that it is alive. Such a write is no event; the Lease, which
+// is not in the log, tells who looks after nodes.
+func (s *Server) renewLease(ctx context.Context, node string) {
+	leases := s.client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
+	now := metav1.NowMicro()
+	lease, err := leases.Get(ctx, node, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		lease = &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: node},
+			Spec: coordinationv1.LeaseSpec{HolderIdentity: &node, LeaseDurationSeconds: ptr.To(int32(leaseSeconds)), RenewTime: &now}}
+		_, err = leases.Create(ctx, lease, metav1.CreateOptions{})
+	case err == nil && (lease.Spec.RenewTime == nil || now.Sub(lease.Spec.RenewTime.Time) > leaseSeconds/4*time.Second):
+		lease.Spec.RenewTime = &now
+		_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
+	}
+	if err != nil && !apierrors.IsConflict(err) {
+		klog.V(2).InfoS("a Lease is not renewed", "node", node, "err", err) // the next heartbeat tries again
 	}
 }

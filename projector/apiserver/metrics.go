@@ -153,14 +153,7 @@ func (t *Tally) Follow(e events.Event) {
 		for _, c := range b.Commands {
 			t.command(c.Do, planned)
 		}
-	case *events.Collection:
-		t.plan(e.Type)
-		for _, c := range b.Commands {
-			t.command(c.Do, planned)
-		}
 	case events.Outcome:
-		t.command(b.Command.Do, endedAs(e.Type))
-	case events.Uncollected:
 		t.command(b.Command.Do, endedAs(e.Type))
 	}
 }

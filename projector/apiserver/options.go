@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
+	"rollcall/events"
 	"rollcall/projector/table"
 )
 
@@ -25,9 +26,10 @@ import (
 type restOptions struct {
 	tables   map[string]*table.Table // by plural name
 	backends map[string]backend
-	met      map[string]*unreadables // what could not be read, by plural name
-	alive    Heartbeat               // nil: all Leases are written
-	now      func() time.Time        // that is served
+	met      map[string]*unreadables       // what could not be read, by plural name
+	alive    Heartbeat                     // nil: all Leases are written
+	renew    func(context.Context, string) // the Lease of a node
+	now      func() time.Time              // that is served
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
@@ -45,6 +47,9 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 		newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
 	) (storage.Interface, factory.DestroyFunc, error) {
 		s := &store{codec: c, prefix: "/" + r.name + "/", table: o.tables[r.name], backend: o.backends[r.name], newFunc: newFunc, unreadable: o.met[r.name]}
+		if r.kind() == events.Node {
+			s.quiet = o.renew
+		}
 		l := &lazyCache{store: s, config: cacher.Config{Storage: s, Versioner: versioner, GroupResource: gr,
 			EventsHistoryWindow: cacher.DefaultEventFreshDuration, ResourcePrefix: s.prefix, KeyFunc: keyOf,
 			NewFunc: newFunc, NewListFunc: newList, GetAttrsFunc: attrs, IndexerFuncs: triggers, Indexers: indexers,

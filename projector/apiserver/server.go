@@ -242,7 +242,7 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
-	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, now: time.Now}
+	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now}
 	if !s.config.Now.IsZero() {
 		o.now = func() time.Time { return s.config.Now }
 	}

@@ -171,8 +171,8 @@ func TestEventsAreAView(t *testing.T) {
 	if got := list(); len(got) != 0 {
 		t.Errorf("events before anything happened: %v", got)
 	}
-	plan := &events.Plan{DaemonSet: events.Key{Namespace: "default", Name: "ds"}, UID: "ds-uid", Basis: events.Basis{Seq: 1, Now: time.Now()},
-		Commands: []events.Command{{Do: events.DeletePod, Pod: "p", UID: "u", Node: "n", Reason: events.FailedPod}}}
+	plan := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "default", Name: "ds"}, UID: "ds-uid"}, Basis: events.Basis{Seq: 1, Now: time.Now()},
+		Commands: []events.Command{{Do: events.DeletePod, Ref: events.Ref{Kind: events.Pod, Key: events.Key{Namespace: "default", Name: "p"}, UID: "u"}, Node: "n", Reason: events.FailedPod}}}
 	c.append(t, events.Planned, plan)
 	made, err := evs.Create(t.Context(), &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "own"}, Reason: "Own", Message: "said",
 		Type: "Normal", InvolvedObject: corev1.ObjectReference{Kind: "DaemonSet", Namespace: "default", Name: "ds"}}, metav1.CreateOptions{})

@@ -25,6 +25,7 @@ type write struct {
 	now    events.Object // as it is to be, or its last state if it is to be gone
 	before []byte        // as it was; nil: there was none
 	last   uint64        // revision that the change was decided from; 0: none
+	quiet  bool          // there was a change, and it is not worth a fact
 }
 
 // backend is where the writes of a store go.
@@ -53,6 +54,7 @@ type store struct {
 	sizes   atomic.Bool // Stats are to say how large objects are
 
 	unreadable *unreadables
+	quiet      func(ctx context.Context, key string) // told of changes that are not worth a fact; nil: nobody is
 }
 
 var _ storage.Interface = (*store)(nil)
@@ -276,6 +278,9 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 			st, err = s.again(ctx, key, ignoreNotFound, st.rev, bad)
 			continue
 		case w.verb == "" && st.current:
+			if w.quiet && s.quiet != nil {
+				s.quiet(ctx, key)
+			}
 			return s.decodeInto(w.now.Data, st.rev, destination)
 		case w.verb == "": // nothing changes, if the suggestion is the present
 			if st, err = s.load(ctx, key, ignoreNotFound); err != nil {
@@ -295,8 +300,8 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	return err
 }
 
-// decide returns the write that tryUpdate makes of a state; one without a verb
-// changes nothing.
+// decide returns the write that tryUpdate makes of a state. One without a verb
+// changes nothing that is worth a fact: its object is that of the state.
 func (s *store) decide(key string, st state, preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc) (write, error) {
 	if err := preconditions.Check(s.full(key), st.obj); err != nil {
 		return write{}, err
@@ -330,8 +335,8 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 	switch {
 	case st.rev == 0:
 		w.verb = events.VerbCreated
-	case bytes.Equal(before, body.Data):
-		w.verb = ""
+	case !events.Worth(events.Object{Ref: body.Ref, Data: before}, body):
+		w.verb, w.now.Data, w.quiet = "", st.data, !bytes.Equal(before, body.Data)
 	}
 	return w, nil
 }

@@ -13,7 +13,7 @@ import (
 // answered, and knows the newest.
 func TestNoticerForgetsTheOldest(t *testing.T) {
 	n := NewNoticer()
-	plan := &events.Plan{DaemonSet: events.Key{Namespace: "ns", Name: "ds"}, UID: "u"}
+	plan := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "ns", Name: "ds"}, UID: "u"}}
 	for range events.MaxCommands {
 		plan.Commands = append(plan.Commands, events.Command{Do: events.CreatePod})
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
 	"rollcall/events/wire"
@@ -24,7 +25,11 @@ func JSON(e events.Event) ([]byte, error) {
 	if !e.Cause.IsZero() {
 		j.Cause = &causeJSON{e.Cause.Seq, e.Cause.Index}
 	}
-	if r := events.RefOf(e); r != (events.Ref{}) {
+	r := events.RefOf(e)
+	if o, ok := e.Body.(events.Outcome); ok {
+		r = o.Owner
+	}
+	if r != (events.Ref{}) {
 		ref := refOf(r)
 		j.Ref = &ref
 	}
@@ -40,10 +45,6 @@ func JSON(e events.Event) ([]byte, error) {
 		j.Plan = planOf(b)
 	case events.Outcome:
 		j.Outcome = &outcomeJSON{commandOf(b.Command), b.Reason, b.Message}
-	case *events.Collection:
-		j.Collection = collectionOf(b)
-	case events.Uncollected:
-		j.Uncollected = &uncollectedJSON{collectOf(b.Command), b.Reason, b.Message}
 	case events.Unreadable:
 		j.Unreadable = &unreadableJSON{b.Code, b.Why, e.Raw}
 	default:
@@ -68,25 +69,23 @@ func (j *eventJSON) object(into *json.RawMessage, data []byte) {
 // The fields are those of the envelope in the log, but for seq, stored and
 // unreadable, which the log adds.
 type eventJSON struct {
-	Seq         events.Seq       `json:"seq"`
-	Stored      string           `json:"stored,omitempty"`
-	ID          string           `json:"id,omitempty"`
-	Type        events.Type      `json:"type,omitempty"`
-	Source      string           `json:"source,omitempty"`
-	Actor       string           `json:"actor,omitempty"`
-	Verb        string           `json:"verb,omitempty"`
-	Manager     string           `json:"manager,omitempty"`
-	Change      string           `json:"change,omitempty"`
-	At          string           `json:"at,omitempty"`
-	Cause       *causeJSON       `json:"cause,omitempty"`
-	Ref         *refJSON         `json:"ref,omitempty"`
-	Object      json.RawMessage  `json:"object,omitempty"`
-	Gone        json.RawMessage  `json:"gone,omitempty"`
-	Plan        *planJSON        `json:"plan,omitempty"`
-	Outcome     *outcomeJSON     `json:"outcome,omitempty"`
-	Collection  *collectionJSON  `json:"collection,omitempty"`
-	Uncollected *uncollectedJSON `json:"uncollected,omitempty"`
-	Unreadable  *unreadableJSON  `json:"unreadable,omitempty"`
+	Seq        events.Seq      `json:"seq"`
+	Stored     string          `json:"stored,omitempty"`
+	ID         string          `json:"id,omitempty"`
+	Type       events.Type     `json:"type,omitempty"`
+	Source     string          `json:"source,omitempty"`
+	Actor      string          `json:"actor,omitempty"`
+	Verb       string          `json:"verb,omitempty"`
+	Manager    string          `json:"manager,omitempty"`
+	Change     string          `json:"change,omitempty"`
+	At         string          `json:"at,omitempty"`
+	Cause      *causeJSON      `json:"cause,omitempty"`
+	Ref        *refJSON        `json:"ref,omitempty"`
+	Object     json.RawMessage `json:"object,omitempty"`
+	Gone       json.RawMessage `json:"gone,omitempty"`
+	Plan       *planJSON       `json:"plan,omitempty"`
+	Outcome    *outcomeJSON    `json:"outcome,omitempty"`
+	Unreadable *unreadableJSON `json:"unreadable,omitempty"`
 }
 
 type causeJSON struct {
@@ -133,14 +132,15 @@ type budgetJSON struct {
 }
 
 type commandJSON struct {
-	Do       events.Verb   `json:"do"`
-	Pod      string        `json:"pod"`
-	UID      string        `json:"uid,omitempty"`
-	Node     string        `json:"node,omitempty"`
-	NodeUID  string        `json:"nodeUID,omitempty"`
-	Revision string        `json:"revision,omitempty"`
-	Attempt  int           `json:"attempt,omitempty"`
-	Reason   events.Reason `json:"reason"`
+	Do        events.Verb   `json:"do"`
+	Ref       refJSON       `json:"ref"`
+	Node      string        `json:"node,omitempty"`
+	NodeUID   string        `json:"nodeUID,omitempty"`
+	Revision  string        `json:"revision,omitempty"`
+	Attempt   int           `json:"attempt,omitempty"`
+	Owners    []types.UID   `json:"owners,omitempty"`
+	Finalizer string        `json:"finalizer,omitempty"`
+	Reason    events.Reason `json:"reason"`
 }
 
 type waitJSON struct {
@@ -186,5 +186,9 @@ func planOf(p *events.Plan) *planJSON {
 }
 
 func commandOf(c events.Command) commandJSON {
-	return commandJSON{c.Do, c.Pod, string(c.UID), c.Node, string(c.NodeUID), c.Revision, c.Attempt, c.Reason}
+	return commandJSON{c.Do, refOf(c.Ref), c.Node, string(c.NodeUID), c.Revision, c.Attempt, c.Owners, c.Finalizer, c.Reason}
+}
+
+func refOf(r events.Ref) refJSON {
+	return refJSON{r.Kind, r.Key.Namespace, r.Key.Name, string(r.UID)}
 }

@@ -78,25 +78,26 @@ func (n *Noticer) Observe(e events.Event) []Notice {
 
 type adder func(typ, reason string, object events.Ref, format string, args ...any)
 
-// plan remembers the commands of a plan, and tells of the failed and the
+// plan remembers the commands of a plan for a DaemonSet, and tells of the failed and the
 // succeeded pods that it deletes.
 func (n *Noticer) plan(e events.Event, p *events.Plan, add adder) {
-	owner := events.RefOf(e)
+	if p.Owner == (events.Ref{}) {
+		return
+	}
 	for i, c := range p.Commands {
 		cause := events.Cause{Seq: e.Seq, Index: i}
-		n.commands[cause] = remembered{owner, c.Do}
+		n.commands[cause] = remembered{p.Owner, c.Do}
 		n.order = append(n.order, cause)
 		if c.Do != events.DeletePod {
 			continue
 		}
-		pod := events.Key{Namespace: p.DaemonSet.Namespace, Name: c.Pod}
 		switch c.Reason {
 		case events.FailedPod:
-			add(corev1.EventTypeWarning, ReasonFailedPod, owner,
-				"Found failed daemon pod %s on node %s, will try to kill it", pod, c.Node)
+			add(corev1.EventTypeWarning, ReasonFailedPod, p.Owner,
+				"Found failed daemon pod %s on node %s, will try to kill it", c.Key, c.Node)
 		case events.Succeeded:
-			add(corev1.EventTypeNormal, ReasonSucceededPod, owner,
-				"Found succeeded daemon pod %s on node %s, will try to delete it", pod, c.Node)
+			add(corev1.EventTypeNormal, ReasonSucceededPod, p.Owner,
+				"Found succeeded daemon pod %s on node %s, will try to delete it", c.Key, c.Node)
 		}
 	}
 	if drop := len(n.order) - MaxRemembered; drop > 0 {
@@ -155,16 +156,15 @@ const reasonNamespaceEnding = "NamespaceTerminating"
 
 // refused tells of a command that failed.
 func refused(o events.Outcome, add adder) {
-	owner := events.Ref{Kind: events.DaemonSet, Key: o.DaemonSet, UID: o.UID}
 	why := o.Message
 	if why == "" {
 		why = o.Reason
 	}
 	switch {
 	case o.Command.Do == events.CreatePod && o.Reason != reasonNamespaceEnding:
-		add(corev1.EventTypeWarning, ReasonNotCreated, owner, "Error creating: %s", why)
+		add(corev1.EventTypeWarning, ReasonNotCreated, o.Owner, "Error creating: %s", why)
 	case o.Command.Do == events.DeletePod:
-		add(corev1.EventTypeWarning, ReasonNotDeleted, owner, "Error deleting: %s", why)
+		add(corev1.EventTypeWarning, ReasonNotDeleted, o.Owner, "Error deleting: %s", why)
 	}
 }
 

@@ -14,10 +14,7 @@ func verbText(v events.Verb) string {
 
 // planText says what was planned, from what, and how the rollout stood then.
 func planText(p *events.Plan) string {
-	commands := countText(len(p.Commands), func(i int) (events.Verb, events.Reason) {
-		return p.Commands[i].Do, p.Commands[i].Reason
-	})
-	parts := []string{commands, fmt.Sprintf("basis #%d", p.Basis.Seq)}
+	parts := []string{countText(p.Commands), fmt.Sprintf("basis #%d", p.Basis.Seq)}
 	if b := p.Rollout; b != (events.Budget{}) {
 		s := fmt.Sprintf("%d/%d updated, %d unavailable", b.Updated, b.Desired, b.Unavailable)
 		if b.MaxSurge > 0 {
@@ -30,10 +27,10 @@ func planText(p *events.Plan) string {
 	return strings.Join(parts, "; ")
 }
 
-// countText counts n commands by what they do and why, in the order in which
+// countText counts commands by what they do and why, in the order in which
 // they first come.
-func countText(n int, command func(int) (events.Verb, events.Reason)) string {
-	if n == 0 {
+func countText(cs []events.Command) string {
+	if len(cs) == 0 {
 		return "no commands"
 	}
 	type group struct {
@@ -42,9 +39,8 @@ func countText(n int, command func(int) (events.Verb, events.Reason)) string {
 	}
 	var order []group
 	count := map[group]int{}
-	for i := range n {
-		do, reason := command(i)
-		g := group{do, reason}
+	for _, c := range cs {
+		g := group{c.Do, c.Reason}
 		if count[g] == 0 {
 			order = append(order, g)
 		}
@@ -60,19 +56,39 @@ func countText(n int, command func(int) (events.Verb, events.Reason)) string {
 // planEntries returns a line for each command and one for what is held back.
 func planEntries(head Entry, p *events.Plan) []Entry {
 	head.Indent = 1
-	var es []Entry
-	add := func(what string) {
+	es := make([]Entry, 0, len(p.Commands)+1)
+	for i, c := range p.Commands {
 		e := head
-		e.What = oneLine(what)
+		e.What = oneLine(fmt.Sprintf("[%d] %s: %s", i, commandText(p.Owner, c), c.Reason))
+		if c.Kind == events.DaemonSet {
+			e.DaemonSet = c.Key
+		}
 		es = append(es, e)
 	}
-	for i, c := range p.Commands {
-		add(fmt.Sprintf("[%d] %s pod/%s on %s: %s", i, verbText(c.Do), c.Pod, c.Node, c.Reason))
-	}
 	if len(p.Held) > 0 {
-		add(heldText(p))
+		head.What = oneLine(heldText(p))
+		es = append(es, head)
 	}
 	return es
+}
+
+// commandText says what a command does to which object. The namespace of the
+// plan's owner goes without saying.
+func commandText(owner events.Ref, c events.Command) string {
+	about := c.Ref
+	if about.Key.Namespace == owner.Key.Namespace {
+		about.Key.Namespace = ""
+	}
+	s := verbText(c.Do) + " " + Name(about)
+	switch {
+	case c.Node != "":
+		s += " on " + c.Node
+	case len(c.Owners) == 1:
+		s += " from " + string(c.Owners[0])
+	case len(c.Owners) > 1:
+		s += fmt.Sprintf(" from %d owners", len(c.Owners))
+	}
+	return s + inBrackets(c.Finalizer)
 }
 
 // heldText says how many nodes wait for what, and names some of them.
@@ -100,18 +116,13 @@ func heldText(p *events.Plan) string {
 
 // outcomeText says how a command ended that no fact answers.
 func outcomeText(typ events.Type, o events.Outcome) string {
-	c := o.Command
-	return howEnded(fmt.Sprintf("%s pod %s on %s", verbText(c.Do), c.Pod, c.Node), typ, o.Reason, o.Message)
-}
-
-func howEnded(what string, typ events.Type, reason, message string) string {
 	end := "failed"
 	if typ == events.Overtaken {
 		end = "overtaken"
 	}
-	s := what + " " + end + ": " + reason
-	if message != "" {
-		s += ": " + message
+	s := commandText(o.Owner, o.Command) + " " + end + ": " + o.Reason
+	if o.Message != "" {
+		s += ": " + o.Message
 	}
 	return s
 }

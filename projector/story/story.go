@@ -69,15 +69,10 @@ func (t *Teller) Tell(e events.Event) []Entry {
 	case events.Gone:
 		head.What, head.DaemonSet = t.gone(b)
 	case *events.Plan:
-		head.DaemonSet, head.What = b.DaemonSet, planText(b)
+		head.DaemonSet, head.What = b.Owner.Key, planText(b)
 		entries = planEntries(head, b)
 	case events.Outcome:
-		head.DaemonSet, head.What = b.DaemonSet, outcomeText(e.Type, b)
-	case *events.Collection:
-		head.What = collectionText(b)
-		entries = collectionEntries(head, b)
-	case events.Uncollected:
-		head.What = uncollectedText(e.Type, b)
+		head.DaemonSet, head.What = b.Owner.Key, outcomeText(e.Type, b)
 	case events.Unreadable:
 		head.What = quarantineText(b.Code, b.Why)
 	default:

@@ -24,9 +24,9 @@ import (
 //	    a merge patch of the object in YAML: created if it is not there
 //	gone KIND/[NS/]NAME [cause=...]
 //	plan NS/NAME, outcome NS/NAME TYPE [cause=...]
-//	    the fields of events.Plan, events.Outcome in YAML
+//	    the fields of events.Plan, events.Outcome in YAML; of the garbage collector: collector
 //	collection, uncollected TYPE [cause=...]
-//	    the fields of events.Collection, events.Uncollected in YAML
+//	    the fields of events.Collection, events.Outcome in YAML
 //	raw
 //	    bytes that are no event, in hexadecimal
 //	forget
@@ -217,14 +217,6 @@ func (w *told) append(d *datadriven.TestData) {
 		}
 	}
 	switch d.Cmd {
-	case "collection":
-		c := &events.Collection{}
-		w.must(yaml.Unmarshal([]byte(d.Input), c))
-		e.Type, e.Body = events.CollectionPlanned, c
-	case "uncollected":
-		var u events.Uncollected
-		w.must(yaml.Unmarshal([]byte(d.Input), &u))
-		e.Body = u
 	case "put":
 		w.put(&e, name, d.Input)
 	case "gone":
@@ -234,16 +226,24 @@ func (w *told) append(d *datadriven.TestData) {
 	case "plan":
 		p := &events.Plan{}
 		w.must(yaml.Unmarshal([]byte(d.Input), p))
-		p.DaemonSet, p.UID = keyOf(name), "uid-"+types.UID(keyOf(name).Name)
-		e.Type, e.Body = events.Planned, p
+		p.Owner = ownerOf(name)
+		e.Type, e.Body = p.Type(), p
 	case "outcome":
 		var o events.Outcome
 		w.must(yaml.Unmarshal([]byte(d.Input), &o))
-		o.DaemonSet, o.UID = keyOf(name), "uid-"+types.UID(keyOf(name).Name)
+		o.Owner = ownerOf(name)
 		e.Body = o
 	}
 	_, err = w.log.Append(context.Background(), events.Expect{}, e)
 	w.must(err)
+}
+
+// ownerOf returns the owner of plans: a DaemonSet, or the collector.
+func ownerOf(name string) events.Ref {
+	if name == "collector" {
+		return events.Ref{}
+	}
+	return events.Ref{Kind: events.DaemonSet, Key: keyOf(name), UID: "uid-" + types.UID(keyOf(name).Name)}
 }
 
 func (w *told) ref(name string) events.Ref {

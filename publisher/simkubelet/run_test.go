@@ -18,6 +18,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/publisher"
 	"rollcall/publisher/simkubelet"
@@ -85,11 +86,12 @@ func (c *cluster) put(k events.Kind, o metav1.Object) {
 
 func (c *cluster) plan(do events.Verb) {
 	c.t.Helper()
-	p := &events.Plan{DaemonSet: events.Key{Namespace: "x", Name: "agent"}, UID: "ds-1", Basis: events.Basis{Now: time.Now()}}
+	p := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "x", Name: "agent"}, UID: "ds-1"}, Basis: events.Basis{Now: time.Now()}}
 	_, _, p.Basis.Seq = c.pods()
 	for _, n := range c.nodes {
 		p.Commands = append(p.Commands, events.Command{Do: do, Node: n.Name, NodeUID: n.UID, Revision: hash,
-			Pod: daemonpod.Name("agent", "ds-1", n.UID, hash, 0), UID: daemonpod.UID("ds-1", n.UID, hash, 0)})
+			Ref: events.Ref{Kind: events.Pod, UID: daemonpod.UID("ds-1", n.UID, hash, 0),
+				Key: events.Key{Namespace: "x", Name: daemonpod.Name("agent", "ds-1", n.UID, hash, 0)}}})
 	}
 	c.append(events.Planned, p)
 }
@@ -137,7 +139,7 @@ func (c *cluster) drive() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- publisher.Drive(ctx, c.log, publisher.Options{InFlight: 16},
+		done <- drive.Drive(ctx, c.log, drive.Options{InFlight: 16},
 			publisher.NewExecutor(c.s, publisher.LogWorld{}), simkubelet.New(c.s, simkubelet.DefaultOptions()))
 	}()
 	return func() {
@@ -298,7 +300,7 @@ func TestRun(t *testing.T) {
 		c := newCluster(t, 3)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		err := simkubelet.Run(ctx, c.log, simkubelet.New(c.s, simkubelet.DefaultOptions()), publisher.Options{})
+		err := simkubelet.Run(ctx, c.log, simkubelet.New(c.s, simkubelet.DefaultOptions()), drive.Options{})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Run: %v", err)
 		}

@@ -1,0 +1,38 @@
+package events
+
+// Kinds that garbage collection knows: an owner of another kind or group may be kept
+// by somebody else, and is never taken for gone.
+const (
+	Secret                Kind = "Secret"
+	ConfigMap             Kind = "ConfigMap"
+	ServiceAccount        Kind = "ServiceAccount"
+	PersistentVolume      Kind = "PersistentVolume"
+	PersistentVolumeClaim Kind = "PersistentVolumeClaim"
+	Deployment            Kind = "Deployment"
+	ReplicaSet            Kind = "ReplicaSet"
+	StatefulSet           Kind = "StatefulSet"
+	Job                   Kind = "Job"
+	CronJob               Kind = "CronJob"
+	PodDisruptionBudget   Kind = "PodDisruptionBudget"
+	RuntimeClass          Kind = "RuntimeClass"
+)
+
+type kindOf struct {
+	group      string
+	namespaced bool
+}
+
+var kinds = map[Kind]kindOf{
+	Node: {"", false}, Namespace: {"", false}, PersistentVolume: {"", false}, PriorityClass: {"scheduling.k8s.io", false},
+	RuntimeClass: {"node.k8s.io", false},
+	Pod:          {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
+	DaemonSet: {"apps", true}, ControllerRevision: {"apps", true}, Deployment: {"apps", true}, ReplicaSet: {"apps", true}, StatefulSet: {"apps", true},
+	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
+}
+
+// Kept reports whether a log holds every object of a kind of an API group, and
+// whether they are in namespaces.
+func Kept(group string, k Kind) (namespaced, ok bool) {
+	x, ok := kinds[k]
+	return x.namespaced, ok && x.group == group
+}
