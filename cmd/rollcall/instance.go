@@ -19,6 +19,7 @@ import (
 	"rollcall/events/stream"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
 	"rollcall/publisher"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/simkubelet"
@@ -42,7 +43,7 @@ type instance struct {
 	keeping  *keeping    // nil: the log is in no data directory
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
-	feed     *apiserver.Feed // what the API serves
+	tally    *apiserver.Tally
 	gate     *gate.Gate
 	api      *served
 	parts    parts          // that must run
@@ -190,8 +191,8 @@ func otherCluster(dir, has, asked string) error {
 
 // project starts the projector and waits until it has read the log.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
-	in.feed = apiserver.NewFeed()
-	o := projector.Options{Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.feed.Follow}}
+	in.tally = apiserver.NewTally()
+	o := projector.Options{History: table.Recent, Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.known, in.keeping.save
 	} else if err := in.witnessFar(s, &o); err != nil {

@@ -111,11 +111,11 @@ func (t *target) openPast(at instant) (*past, error) {
 	}
 	ctx := context.Background()
 	s := &session{in: os.Stdin, out: newOutput(os.Stderr, func(error) {}), err: os.Stderr}
-	feed, m, err := s.readPast(ctx, t, o.instant)
+	was, m, err := s.readPast(ctx, t, o.instant)
 	if err != nil {
 		return nil, err
 	}
-	p, err := openPast(ctx, reopened{session: s, target: t}, feed, m, o)
+	p, err := openPast(ctx, reopened{session: s, target: t}, was, m, o)
 	if err != nil {
 		return nil, err
 	}

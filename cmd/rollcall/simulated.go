@@ -21,7 +21,7 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
-	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Objects: in.state.Objects(), Tally: in.tally, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
 		Health: in.log.Health, Quarantined: in.quarantined, Checks: in.checks(),
 		Unattended: unattended(in.options.controls)}
 	for _, b := range []struct {

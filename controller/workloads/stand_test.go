@@ -25,6 +25,7 @@ import (
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
 	"rollcall/publisher"
 	"rollcall/publisher/simkubelet"
 )
@@ -43,21 +44,21 @@ type stand struct {
 }
 
 // options run every controller, as rollcall does.
-func (s *stand) options(feed *apiserver.Feed) workloads.Options {
-	foreign := feed.Foreign(events.LabelSimulated, "true")
+func (s *stand) options(objects *table.Tables) workloads.Options {
+	foreign := apiserver.NewForeign(objects, events.LabelSimulated, "true")
 	await := func(ctx context.Context, w workloads.Want) error {
 		switch w {
 		case workloads.Endings:
-			return feed.Await(ctx, events.Namespace, apiserver.Deleting)
+			return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
 		case workloads.ForeignNodes:
 			return foreign.Await(ctx)
 		case workloads.Evictions:
-			if err := feed.Await(ctx, events.Node, apiserver.Evicting); err != nil {
+			if err := apiserver.AwaitObject(ctx, objects, events.Node, apiserver.Evicting); err != nil {
 				return err
 			}
-			return feed.Await(ctx, events.Pod, apiserver.Strays)
+			return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
 		}
-		return feed.Await(ctx, events.Kind(w), nil)
+		return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 	}
 	return workloads.Options{Names: workloads.Names(), Foreign: foreign,
 		Await: func(ctx context.Context, w workloads.Want) error {
@@ -95,8 +96,7 @@ func newStand(t *testing.T) *stand {
 			t.Fatal(err)
 		}
 	}
-	feed := apiserver.NewFeed()
-	state := projector.Open(s.log, projector.Options{Follow: []func(events.Event){feed.Follow}})
+	state := projector.Open(s.log, projector.Options{History: table.Recent})
 	launch(t, state.Run)
 	launch(t, controller.New(s.log, subjects, state).Run)
 	world := simkubelet.New(subjects, simkubelet.Options{Join: simkubelet.Exactly(time.Millisecond), Bind: simkubelet.Exactly(time.Millisecond),
@@ -104,9 +104,9 @@ func newStand(t *testing.T) *stand {
 	launch(t, func(ctx context.Context) error {
 		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
 	})
-	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Feed: feed})
+	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Objects: state.Objects()})
 	loopback := server.Loopback()
-	launch(t, func(ctx context.Context) error { return workloads.Run(ctx, loopback, s.options(feed)) })
+	launch(t, func(ctx context.Context) error { return workloads.Run(ctx, loopback, s.options(state.Objects())) })
 	user := rest.CopyConfig(loopback)
 	user.UserAgent = "walk"
 	if s.Interface, err = kubernetes.NewForConfig(user); err != nil {

@@ -195,7 +195,7 @@ func TestBadSelectorStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	seq := c.append(t, events.ObjectType(events.DaemonSet, events.VerbCreated), o)
-	if err := c.feed.await(t.Context(), seq); err != nil {
+	if err := c.objects.Await(t.Context(), seq); err != nil {
 		t.Fatal(err)
 	}
 	sets := c.client.AppsV1().DaemonSets("default")
