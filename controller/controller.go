@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/projector"
 )
 
@@ -22,9 +23,6 @@ const statusInterval = 200 * time.Millisecond
 // meanwhile is decided upon together: a rollout that frees one node after the
 // other is planned in hundreds of plans and not in thousands.
 const roundInterval = 5 * time.Millisecond
-
-// retryUnknown is the pause before an append of unknown outcome is tried again.
-const retryUnknown = 100 * time.Millisecond
 
 // Controller reconciles DaemonSets as the log tells of changes, and collects
 // what is left behind. Several may run on one log: the fence lets one plan
@@ -230,24 +228,14 @@ func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e 
 	return nil
 }
 
-// submit appends e, again while nobody knows whether it was stored, and while
-// the log takes nothing.
+// submit appends e under an id of its own.
 func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect) (events.Seq, error) {
 	e.ID = ulid.Make()
-	for {
-		e.At = time.Now() // log time is told from it: it says when it was stored, not when it was first tried
-		seq, err := c.log.Append(ctx, x, e)
-		switch {
-		case err == nil:
-			return seq, nil
-		case (errors.Is(err, events.ErrUnknown) || errors.Is(err, events.ErrUnavailable)) && ctx.Err() == nil:
-			if err := pause(ctx, retryUnknown); err != nil {
-				return 0, err
-			}
-		default:
-			return 0, fmt.Errorf("append %s: %w", e.Type, err)
-		}
+	seq, err := drive.Submit(ctx, c.log, x, e)
+	if err != nil {
+		err = fmt.Errorf("append %s: %w", e.Type, err)
 	}
+	return seq, err
 }
 
 // pause waits for d, or returns ctx's error.

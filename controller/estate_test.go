@@ -16,6 +16,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher"
@@ -300,14 +301,14 @@ func (e *estate) execute(to events.Seq, steps int) (some bool) {
 			if to != 0 && ev.Seq > to {
 				break
 			}
-			e.executor.Observe(ev)
+			e.executor.Observe(ev, e.now)
 			e.observed = ev.Seq
 		}
 		due := e.executor.Due(e.now, 1)
 		if len(due) == 0 {
 			return some
 		}
-		err := due[0].Perform(ctx, e.log)
+		err := due[0].Perform(ctx, drivetest.At(e.now, e.log))
 		e.executor.Settle(due[0], err, e.now)
 		some = true
 		e.fold()
@@ -317,7 +318,7 @@ func (e *estate) execute(to events.Seq, steps int) (some bool) {
 
 // kubelet binds pods and ends those that are to be ended.
 func (e *estate) kubelet() (some bool) {
-	for _, p := range e.state.Pods() {
+	for p := range e.state.Pods() {
 		n := e.state.Node(p.Node)
 		if n == nil || n.UID != p.NodeUID {
 			continue

@@ -14,6 +14,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher"
@@ -165,7 +166,7 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 			s.running.Go(func() { _ = state.Run(ctx) })
 			s.running.Go(func() { _ = controller.New(log, subjects, state).Run(ctx) })
 			s.running.Go(func() {
-				_ = publisher.Drive(ctx, log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
+				_ = drive.Drive(ctx, log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
 					simkubelet.New(subjects, simkubelet.DefaultOptions()))
 			})
 			defer s.end()

@@ -16,6 +16,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher"
@@ -55,7 +56,7 @@ func start(t *testing.T, controllers int, o simkubelet.Options) *stack {
 		part(controller.New(s.log, subjects, state).Run)
 	}
 	part(func(ctx context.Context) error {
-		return publisher.Drive(ctx, s.log, publisher.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
+		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
 			simkubelet.New(subjects, o))
 	})
 	return s
@@ -200,7 +201,7 @@ func TestLoop(t *testing.T) {
 // written in 200 ms, and the last one is, though nothing happens after it.
 func TestStatusIsCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, 1, simkubelet.Options{StartDelay: 50 * time.Millisecond})
+		s := start(t, 1, simkubelet.Options{Start: simkubelet.Exactly(50 * time.Millisecond)})
 		defer s.end()
 		for _, n := range simkubelet.NewNodes(9, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
@@ -231,7 +232,7 @@ func TestStatusIsCoalesced(t *testing.T) {
 // become available.
 func TestMinReadySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, 1, simkubelet.Options{StartDelay: 50 * time.Millisecond})
+		s := start(t, 1, simkubelet.Options{Start: simkubelet.Exactly(50 * time.Millisecond)})
 		defer s.end()
 		for _, n := range simkubelet.NewNodes(3, 1) {
 			s.tell(events.Node, events.VerbCreated, n)

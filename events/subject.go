@@ -126,5 +126,19 @@ func CheckName(name string) string {
 // token writes a DNS-1123 name as one subject token.
 func token(name string) string { return strings.ReplaceAll(name, ".", "_") }
 
-// Untoken reads a subject token back into the name.
-func Untoken(t string) string { return strings.ReplaceAll(t, "_", ".") }
+// Under returns what a subject of the log is of: a kind in lower case, "plan" or
+// "outcome", and whose; "" if it is no subject of a log.
+func Under(subject string) (of string, key Key) {
+	t := strings.Split(subject, ".")
+	if len(t) != 5 {
+		return "", Key{}
+	}
+	key = Key{Namespace: untoken(t[3]), Name: untoken(t[4])}
+	if t[3] == "_" {
+		key.Namespace = ""
+	}
+	return t[2], key
+}
+
+// untoken reads a subject token back into the name.
+func untoken(t string) string { return strings.ReplaceAll(t, "_", ".") }

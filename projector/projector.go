@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // Options of a projector.
@@ -18,6 +19,8 @@ type Options struct {
 	// Save keeps a position for the next run. It is called at most once a
 	// second while events come, and when Run returns; nil: nothing is kept.
 	Save func(Position) error
+	// History is what the tables of objects remember; zero: nobody follows them.
+	History table.History
 	// Follow are called with every event, in order, after it was folded and as
 	// it was folded, from the goroutine of Run: one reader of the log feeds
 	// every fold of a process.
@@ -30,33 +33,32 @@ type Projector struct {
 	log events.Log
 	opt Options
 
-	mu      sync.RWMutex
-	state   *State
-	folded  time.Time // when the last event was
-	err     error     // why Run ended
-	waiters map[chan struct{}]events.Seq
-	wake    chan struct{}
-	ready   chan struct{}
+	objects *table.Tables
+
+	mu     sync.RWMutex
+	state  *State
+	folded time.Time // when the last event was
+	wake   chan struct{}
+	ready  chan struct{}
 }
 
 // Open returns a projector that has read nothing yet; Run makes it read.
 func Open(log events.Log, opt Options) *Projector {
-	return &Projector{log: log, opt: opt, state: New(""), waiters: map[chan struct{}]events.Seq{},
+	objects := table.New(opt.History)
+	return &Projector{log: log, opt: opt, objects: objects, state: NewOver("", objects),
 		wake: make(chan struct{}, 1), ready: make(chan struct{})}
 }
+
+// Objects returns the objects of the log, which are filled as it is folded.
+// They can be read while it is: there is no need to wait for the fold.
+func (p *Projector) Objects() *table.Tables { return p.objects }
 
 // Run reads the log from its beginning and then follows it until ctx is done.
 // It ends with an *events.Error of code E-LOG-GAP, E-LOG-TRUNCATED or
 // E-LOG-REWRITTEN when the log is not what it was; nothing is folded after that.
 func (p *Projector) Run(ctx context.Context) error {
 	err := p.run(ctx)
-	p.mu.Lock()
-	p.err = err
-	for w := range p.waiters {
-		close(w)
-	}
-	clear(p.waiters)
-	p.mu.Unlock()
+	p.objects.End(err)
 	if saveErr := p.save(); saveErr != nil && (err == nil || errors.Is(err, ctx.Err())) {
 		err = saveErr
 	}
@@ -77,7 +79,7 @@ func (p *Projector) run(ctx context.Context) error {
 		}
 	}
 	p.mu.Lock()
-	p.state = New(info.ID)
+	p.state = NewOver(info.ID, p.objects)
 	p.mu.Unlock()
 	if info.Last == 0 {
 		close(p.ready)
@@ -114,12 +116,6 @@ func (p *Projector) take(e events.Event) error {
 	e = Fold(p.state, e)
 	p.folded = time.Now()
 	at = p.state.Position()
-	for w, seq := range p.waiters {
-		if seq <= at.Seq {
-			close(w)
-			delete(p.waiters, w)
-		}
-	}
 	p.mu.Unlock()
 	if at.Seq == p.opt.Known.Seq && at.Chain != p.opt.Known.Chain {
 		return events.Rewritten(at.Seq, "the running hash over the events up to there is another")
@@ -197,32 +193,7 @@ func (p *Projector) TakeDirty() []events.Key {
 // Await returns when the event at seq is folded: who appended it and waits
 // reads its own write. It returns the error of Run if that has ended before.
 func (p *Projector) Await(ctx context.Context, seq events.Seq) error {
-	p.mu.Lock()
-	if p.state.Seq() >= seq {
-		p.mu.Unlock()
-		return nil
-	}
-	if p.err != nil {
-		p.mu.Unlock()
-		return fmt.Errorf("wait for position %d: %w", seq, p.err)
-	}
-	w := make(chan struct{})
-	p.waiters[w] = seq
-	p.mu.Unlock()
-	select {
-	case <-w:
-		p.mu.RLock()
-		defer p.mu.RUnlock()
-		if p.state.Seq() < seq {
-			return fmt.Errorf("wait for position %d: %w", seq, p.err)
-		}
-		return nil
-	case <-ctx.Done():
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.waiters, w)
-		return ctx.Err()
-	}
+	return p.objects.Await(ctx, seq)
 }
 
 // View calls f with the state at a position not before atLeast.

@@ -45,24 +45,17 @@ func (s *State) reject(e events.Event, b events.Unreadable) {
 
 // fence notes that the last event of a subject is one that was not folded.
 func (s *State) fence(e events.Event, ref events.Ref) {
-	token := strings.Split(e.Subject, ".")
+	of, key := events.Under(e.Subject)
 	switch {
-	case len(token) == 5:
-		key := events.Key{Namespace: events.Untoken(token[3]), Name: events.Untoken(token[4])}
-		if token[3] == "_" {
-			key.Namespace = ""
+	case of == "plan":
+		if key.Namespace == "" {
+			key = events.Key{}
 		}
-		switch token[2] {
-		case "plan":
-			if key.Namespace == "" {
-				key = events.Key{}
-			}
-			s.fencePlan(key)
-		case strings.ToLower(string(events.DaemonSet)):
-			s.fenceDaemonSet(key)
-		case strings.ToLower(string(events.ControllerRevision)):
-			s.fenceRevision(key)
-		}
+		s.fencePlan(key)
+	case of == strings.ToLower(string(events.DaemonSet)):
+		s.fenceDaemonSet(key)
+	case of == strings.ToLower(string(events.ControllerRevision)):
+		s.fenceRevision(key)
 	case e.Subject != "":
 	case e.Type == events.CollectionPlanned:
 		s.fencePlan(events.Key{})

@@ -11,6 +11,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 )
 
 // Reasons of outcomes of collections, besides ReasonTerminating and others.
@@ -25,7 +26,7 @@ const (
 // fact that came of it, or returns the outcome. The object is looked up where the
 // log has it: such commands are rare, and the fold keeps no objects but those
 // that plans of DaemonSets name.
-func (t *task) performOnObject(ctx context.Context, log events.Log) (verdict, error) {
+func (t *task) performOnObject(ctx context.Context, log drive.Log) (verdict, error) {
 	x := events.Expect{Subject: t.executor.subjects.Object(t.command.Kind, t.command.Key)}
 	last, ok, err := log.Latest(ctx, x.Subject)
 	if err != nil {
@@ -39,7 +40,7 @@ func (t *task) performOnObject(ctx context.Context, log events.Log) (verdict, er
 	if err != nil || v.outcome != "" {
 		return v, err
 	}
-	_, err = Append(ctx, log, x, fact)
+	_, err = log.Submit(ctx, x, fact)
 	return verdict{}, err
 }
 

@@ -3,6 +3,7 @@ package publisher
 import (
 	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tidwall/btree"
@@ -20,12 +21,12 @@ import (
 // not answered yet, and the objects that carrying them out needs. An event
 // with the cause of a command answers it, whatever else it says.
 type commands struct {
-	seq     events.Seq // of the last event
 	pending map[events.Cause]*order
 	queues  map[events.Ref][]*order // of each object, by cause; only the first may be under way
 	ready   btree.BTreeG[*order]    // the first of their queues that are not under way
 
 	pods      map[events.Key]*podFact
+	spoiled   map[events.Key]events.Seq // the last event of a pod that is not there, if it is not believed
 	nodes     map[string]types.UID
 	sets      map[events.Key]*setFact
 	revisions map[events.Key]*revisionFact
@@ -41,7 +42,7 @@ type order struct {
 	command events.Command
 
 	underway bool
-	seen     events.Seq // position of the last fact about its pod, when it was handed out
+	seen     events.Seq // the end of its pod, when it was handed out
 	tries    int        // that failed
 	from     time.Time  // not before
 }
@@ -79,7 +80,7 @@ type revisionFact struct {
 func newCommands() *commands {
 	c := &commands{
 		pending: map[events.Cause]*order{}, queues: map[events.Ref][]*order{},
-		pods: map[events.Key]*podFact{}, nodes: map[string]types.UID{},
+		pods: map[events.Key]*podFact{}, spoiled: map[events.Key]events.Seq{}, nodes: map[string]types.UID{},
 		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
 		classes: priorityClasses{},
 	}
@@ -91,7 +92,6 @@ func newCommands() *commands {
 
 // observe folds one event.
 func (c *commands) observe(e events.Event) {
-	c.seq = e.Seq
 	switch b := e.Body.(type) {
 	case events.Object:
 		c.object(e.Seq, b)
@@ -100,7 +100,7 @@ func (c *commands) observe(e events.Event) {
 	case *events.Plan:
 		c.plan(e.Seq, b)
 	case events.Unreadable:
-		c.unreadable(e, b)
+		c.unreadable(e)
 	}
 	if !e.Cause.IsZero() {
 		c.answered(e.Cause)
@@ -159,6 +159,7 @@ func (c *commands) object(seq events.Seq, o events.Object) {
 	switch o.Kind {
 	case events.Pod:
 		c.pods[o.Key] = &podFact{seq, o}
+		delete(c.spoiled, o.Key)
 		c.moved(o.Key)
 	case events.Node:
 		c.nodes[o.Key.Name] = o.UID
@@ -174,19 +175,26 @@ func (c *commands) object(seq events.Seq, o events.Object) {
 	}
 }
 
-// unreadable lets a pod that is there be changed behind an event of its subject
-// that is not believed.
-func (c *commands) unreadable(e events.Event, b events.Unreadable) {
-	if f := c.pods[b.Ref.Key]; f != nil && b.Ref.Kind == events.Pod && b.Code != "E-EVT-SUBJECT" {
-		c.pods[b.Ref.Key] = &podFact{e.Seq, f.object}
-		c.moved(b.Ref.Key)
+// unreadable lets a pod be made or changed behind an event of its subject that
+// is not believed.
+func (c *commands) unreadable(e events.Event) {
+	of, key := events.Under(e.Subject)
+	if of != strings.ToLower(string(events.Pod)) {
+		return
 	}
+	if f := c.pods[key]; f != nil {
+		c.pods[key] = &podFact{e.Seq, f.object}
+	} else {
+		c.spoiled[key] = e.Seq
+	}
+	c.moved(key)
 }
 
 func (c *commands) gone(r events.Ref) {
 	switch r.Kind {
 	case events.Pod:
 		delete(c.pods, r.Key)
+		delete(c.spoiled, r.Key)
 		c.moved(r.Key)
 	case events.Node:
 		delete(c.nodes, r.Key.Name)

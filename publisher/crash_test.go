@@ -14,6 +14,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
+	"rollcall/events/drive"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/publisher"
 )
@@ -76,12 +78,12 @@ func TestCrashAnywhere(t *testing.T) {
 				h.observe(0)
 				for _, s := range h.party.Due(b.now, 1) {
 					if lost == "after it acts" {
-						_ = s.Perform(context.Background(), b.log)
+						_ = s.Perform(context.Background(), drivetest.At(b.now, b.log))
 					} else if lost != "before it acts" {
 						b.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.LoseAck })
 						ctx, cancel := context.WithCancel(context.Background())
 						cancel()
-						_ = s.Perform(ctx, cancelled{b.log})
+						_ = s.Perform(ctx, drivetest.At(b.now, cancelled{b.log}))
 						b.log.Inject(nil)
 					}
 				}
@@ -109,7 +111,7 @@ func TestTwoExecutorsInterleaved(t *testing.T) {
 		b := newBench(t)
 		commands := b.scenario()
 		hs := []*hand{b.executor(publisher.LogWorld{}), b.executor(publisher.LogWorld{})}
-		open := make([][]publisher.Step, 2)
+		open := make([][]drive.Step, 2)
 		for range 60 {
 			i := rng.IntN(2)
 			h := hs[i]
@@ -123,14 +125,14 @@ func TestTwoExecutorsInterleaved(t *testing.T) {
 					k := rng.IntN(n)
 					s := open[i][k]
 					open[i] = slices.Delete(open[i], k, k+1)
-					h.party.Settle(s, s.Perform(context.Background(), b.log), b.now)
+					h.party.Settle(s, s.Perform(context.Background(), drivetest.At(b.now, b.log)), b.now)
 				}
 			}
 			b.now = b.now.Add(time.Second)
 		}
 		for i, h := range hs {
 			for _, s := range open[i] {
-				h.party.Settle(s, s.Perform(context.Background(), b.log), b.now)
+				h.party.Settle(s, s.Perform(context.Background(), drivetest.At(b.now, b.log)), b.now)
 			}
 			for range 20 {
 				b.now = b.now.Add(time.Minute)
@@ -188,7 +190,7 @@ func TestConflictIsDecidedAgain(t *testing.T) {
 	h.observe(0)
 	s := h.party.Due(b.now, 1)[0]
 	b.change(func(p *corev1.Pod) { p.Labels["won"] = "true" })
-	err := s.Perform(context.Background(), b.log)
+	err := s.Perform(context.Background(), drivetest.At(b.now, b.log))
 	if !errors.Is(err, events.ErrConflict) {
 		t.Fatalf("error %v, want a conflict", err)
 	}
@@ -255,7 +257,7 @@ func TestDriveThroughFaults(t *testing.T) {
 			done := make(chan error, 2)
 			for range 2 {
 				go func() {
-					done <- publisher.Drive(ctx, b.log, publisher.Options{InFlight: 8}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
+					done <- drive.Drive(ctx, b.log, drive.Options{InFlight: 8}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
 				}()
 			}
 			<-time.After(10 * time.Minute) // of the bubble's time: the executors are at rest
@@ -285,14 +287,14 @@ func TestDriveEndsWithTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.log.Remove(2)
-		err := publisher.Drive(t.Context(), b.log, publisher.Options{}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
+		err := drive.Drive(t.Context(), b.log, drive.Options{}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
 		if !errors.Is(err, events.ErrGap) {
 			t.Errorf("at the start: %v", err)
 		}
 		b = newBench(t)
 		done := make(chan error)
 		go func() {
-			done <- publisher.Drive(t.Context(), b.log, publisher.Options{}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
+			done <- drive.Drive(t.Context(), b.log, drive.Options{}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
 		}()
 		synctest.Wait()
 		b.log.Truncate(1)

@@ -12,47 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/publisher"
 )
-
-// An unknown outcome is the same event under the same expectation again.
-func TestAppendUntilKnown(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBench(t)
-		faults := []memlog.Fault{memlog.LoseAppend, memlog.LoseAck, memlog.LoseAck}
-		tries := 0
-		x := events.Expect{Subject: b.s.Object(events.Node, events.Key{Name: "c"})}
-		e := events.Event{ID: b.id(), Type: "node.created"}
-		var err error
-		if e.Body, err = events.NewObject(events.Node, node("c")); err != nil {
-			t.Fatal(err)
-		}
-		b.log.Inject(func(fence events.Expect, es []events.Event) memlog.Fault {
-			if fence != x || len(es) != 1 || es[0].ID != e.ID {
-				t.Errorf("try %d: %v under %v", tries, es, fence)
-			}
-			tries++
-			if tries > len(faults) {
-				return memlog.None
-			}
-			return faults[tries-1]
-		})
-		seq, err := publisher.Append(t.Context(), b.log, x, e)
-		if err != nil || seq != 5 || tries != 4 {
-			t.Errorf("position %d, %v, after %d tries", seq, err, tries)
-		}
-		if n := len(b.all()); n != 5 {
-			t.Errorf("%d events, want 5", n)
-		}
-		b.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.LoseAppend })
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		if _, err := publisher.Append(ctx, b.log, x, e); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, events.ErrUnknown) {
-			t.Errorf("out of time: %v", err)
-		}
-	})
-}
 
 // mute is a log whose tail brings nothing until it is opened.
 type mute struct {
@@ -94,7 +57,7 @@ func TestDriveDoesNotActOnOldNews(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			done <- publisher.Drive(ctx, l, publisher.Options{}, publisher.NewExecutor(b.s, late{from: time.Now().Add(10 * time.Minute)}))
+			done <- drive.Drive(ctx, l, drive.Options{}, publisher.NewExecutor(b.s, late{from: time.Now().Add(10 * time.Minute)}))
 		}()
 		synctest.Wait()
 		// Another executor answers; the log has forgotten the id since.
@@ -113,14 +76,14 @@ func TestDriveDoesNotActOnOldNews(t *testing.T) {
 	})
 }
 
-// unsure is a log that does not know its end at first.
+// unsure is a log that does not know its end for some time.
 type unsure struct {
 	*memlog.Log
-	from time.Time
+	from, to time.Time
 }
 
 func (l unsure) Info(ctx context.Context) (events.Info, error) {
-	if time.Now().Before(l.from) {
+	if now := time.Now(); now.After(l.from) && now.Before(l.to) {
 		return events.Info{}, errors.New("no answer")
 	}
 	return l.Log.Info(ctx)
@@ -135,8 +98,8 @@ func TestDriveReportsTrouble(t *testing.T) {
 		done := make(chan error)
 		reports := map[string]int{}
 		go func() {
-			done <- publisher.Drive(ctx, unsure{b.log, time.Now().Add(5 * time.Minute)},
-				publisher.Options{Report: func(err error) { reports[err.Error()]++ }},
+			done <- drive.Drive(ctx, unsure{b.log, time.Now(), time.Now().Add(5 * time.Minute)},
+				drive.Options{Report: func(err error) { reports[err.Error()]++ }},
 				publisher.NewExecutor(b.s, late{from: time.Now().Add(2 * time.Minute)}))
 		}()
 		<-time.After(time.Hour)

@@ -1,3 +1,5 @@
+// Package publisher carries out what plans command: in a World, and in the log,
+// where what came of each command is told in one event.
 package publisher
 
 import (
@@ -9,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 )
 
 // sourceExecutor is the source of the events that an executor appends.
@@ -23,7 +26,7 @@ const (
 
 // Executor carries out the commands of plans, those about pods in a World, and
 // appends what came of them: the object as it then is, or an outcome. It is a
-// Party.
+// drive.Party.
 //
 // Every command is answered by one event, whose id is a function of the
 // command, and which is fenced by the last event of the object. So a command that
@@ -43,10 +46,10 @@ func NewExecutor(s events.Subjects, w World) *Executor {
 // Pending returns the number of commands that are not answered.
 func (x *Executor) Pending() int { return len(x.fold.pending) }
 
-// Observe implements Party.
-func (x *Executor) Observe(e events.Event) { x.fold.observe(e) }
+// Observe implements drive.Party.
+func (x *Executor) Observe(e events.Event, _ time.Time) { x.fold.observe(e) }
 
-// Next implements Party.
+// Next implements drive.Party.
 func (x *Executor) Next() (time.Time, bool) {
 	o, ok := x.fold.ready.Min()
 	if !ok {
@@ -55,17 +58,17 @@ func (x *Executor) Next() (time.Time, bool) {
 	return o.from, true
 }
 
-// Due implements Party.
-func (x *Executor) Due(now time.Time, limit int) []Step {
-	var steps []Step
+// Due implements drive.Party.
+func (x *Executor) Due(now time.Time, limit int) []drive.Step {
+	var steps []drive.Step
 	for len(steps) < limit {
 		o, ok := x.fold.ready.Min()
 		if !ok || o.from.After(now) {
 			break
 		}
 		x.fold.ready.Delete(o)
-		o.underway, o.seen = true, x.seen(o)
-		steps = append(steps, &task{executor: x, order: o, situation: x.situation(o), read: x.fold.seq, now: now})
+		o.underway, o.seen = true, x.end(o)
+		steps = append(steps, &task{executor: x, order: o, situation: x.situation(o), now: now})
 	}
 	return steps
 }
@@ -94,14 +97,14 @@ func (x *Executor) situation(o *order) situation {
 	return s
 }
 
-// Settle implements Party.
-func (x *Executor) Settle(s Step, err error, now time.Time) {
+// Settle implements drive.Party.
+func (x *Executor) Settle(s drive.Step, err error, now time.Time) {
 	if err == nil {
 		// The answer is in the log and will be observed.
 		return
 	}
 	o := s.(*task).order
-	if errors.Is(err, events.ErrConflict) && x.seen(o) != o.seen {
+	if errors.Is(err, events.ErrConflict) && x.end(o) != o.seen {
 		x.fold.rearm(o, time.Time{})
 		return
 	}
@@ -110,13 +113,16 @@ func (x *Executor) Settle(s Step, err error, now time.Time) {
 	x.fold.rearm(o, now.Add(pause))
 }
 
-// seen returns the position of the last fact about the pod that o is about; 0:
-// none, or o is about no pod.
-func (x *Executor) seen(o *order) events.Seq {
-	if p := x.fold.pods[o.command.Key]; p != nil && o.command.Kind == events.Pod {
-		return p.seq
+// end returns the position of the last event of the pod that o is about; 0: the
+// pod is not there, and if it was its last event says so, or o is about no pod.
+func (x *Executor) end(o *order) events.Seq {
+	if o.command.Kind != events.Pod {
+		return 0
 	}
-	return 0
+	if f := x.fold.pods[o.command.Key]; f != nil {
+		return f.seq
+	}
+	return x.fold.spoiled[o.command.Key]
 }
 
 // believable reports whether an event that was looked up says something: a
@@ -132,12 +138,11 @@ type task struct {
 	situation
 	executor *Executor
 	order    *order
-	read     events.Seq // up to where the log was, when it was handed out
 	now      time.Time
 }
 
-// Perform implements Step.
-func (t *task) Perform(ctx context.Context, log events.Log) error {
+// Perform implements drive.Step.
+func (t *task) Perform(ctx context.Context, log drive.Log) error {
 	perform := t.performOnPod
 	if t.owner == (events.Ref{}) {
 		perform = t.performOnObject
@@ -154,14 +159,14 @@ func (t *task) Perform(ctx context.Context, log events.Log) error {
 	case v.outcome == "":
 		return nil // a fact answers the command
 	}
-	_, err = Append(ctx, log, events.Expect{}, t.answer(v.outcome,
+	_, err = log.Submit(ctx, events.Expect{}, t.answer(v.outcome,
 		events.Outcome{Owner: t.owner, Command: t.command, Reason: v.reason, Message: v.message}))
 	return err
 }
 
 // performOnPod carries out a command of a DaemonSet's plan and appends the fact
 // that came of it, or returns the outcome.
-func (t *task) performOnPod(ctx context.Context, log events.Log) (verdict, error) {
+func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error) {
 	v := t.decide(t.now)
 	if v.outcome != "" {
 		return v, nil
@@ -170,7 +175,8 @@ func (t *task) performOnPod(ctx context.Context, log events.Log) (verdict, error
 	if err != nil {
 		return verdict{}, err
 	}
-	return verdict{}, t.append(ctx, log, fact)
+	_, err = log.Submit(ctx, t.fence(), fact)
+	return verdict{}, err
 }
 
 // effect carries the verdict out and returns the fact that came of it.
@@ -211,30 +217,12 @@ func (t *task) answer(as events.Type, body events.Body) events.Event {
 		ID:     events.AnswerID(t.order.cause, t.order.basis.Now, "answer"),
 		Type:   as,
 		Source: sourceExecutor,
-		At:     t.now,
 		Cause:  t.order.cause,
 		Body:   body,
 	}
 }
 
-// append appends a fact about the pod, fenced by the last event that is known
-// of it.
-func (t *task) append(ctx context.Context, log events.Log, e events.Event) error {
-	x := events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.command.Key), Last: t.order.seen}
-	_, err := Append(ctx, log, x, e)
-	if x.Last != 0 || !errors.Is(err, events.ErrConflict) {
-		return err
-	}
-	// The fold does not keep where pods went that are gone, of which there is
-	// no end: it asks when a name is used again.
-	last, ok, lerr := log.Latest(ctx, x.Subject)
-	if lerr != nil {
-		return fmt.Errorf("latest event: %w", lerr)
-	}
-	if _, gone := last.Body.(events.Gone); !ok || !gone && (believable(last) || last.Seq > t.read) {
-		return err
-	}
-	x.Last = last.Seq
-	_, err = Append(ctx, log, x, e)
-	return err
+// fence expects that the last event of the pod is the last that was observed.
+func (t *task) fence() events.Expect {
+	return events.Expect{Subject: t.executor.subjects.Object(events.Pod, t.command.Key), Last: t.order.seen}
 }

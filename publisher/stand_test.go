@@ -17,6 +17,8 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/drive"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/publisher"
 )
@@ -182,7 +184,7 @@ func (b *bench) pod(key events.Key) *corev1.Pod {
 // hand drives one party by hand, one step at a time.
 type hand struct {
 	b     *bench
-	party publisher.Party
+	party drive.Party
 	seq   events.Seq
 }
 
@@ -199,7 +201,7 @@ func (h *hand) observe(to events.Seq) {
 		if to != 0 && e.Seq > to {
 			return
 		}
-		h.party.Observe(e)
+		h.party.Observe(e, h.b.now)
 		h.seq = e.Seq
 	}
 }
@@ -210,7 +212,7 @@ func (h *hand) step() bool {
 	if len(steps) == 0 {
 		return false
 	}
-	h.party.Settle(steps[0], steps[0].Perform(context.Background(), h.b.log), h.b.now)
+	h.party.Settle(steps[0], steps[0].Perform(context.Background(), drivetest.At(h.b.now, h.b.log)), h.b.now)
 	return true
 }
 

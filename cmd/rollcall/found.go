@@ -8,6 +8,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/projector"
 	"rollcall/publisher/manifest"
 	"rollcall/publisher/simkubelet"
@@ -80,7 +81,7 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 			o, bad := events.NewObject(events.Node, n)
 			err = errors.Join(err, bad)
 			missing = append(missing, events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
-				Source: source, Actor: actor(), At: now, Body: o})
+				Source: source, Actor: actor(), Body: o})
 		}
 	})
 	if err != nil || len(missing) == 0 {
@@ -89,7 +90,7 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 	var last events.Seq
 	for len(missing) > 0 {
 		part := missing[:min(len(missing), maxAppend)]
-		if last, err = appendAll(ctx, in.log, part); err != nil {
+		if last, err = drive.Submit(ctx, in.log, events.Expect{}, part...); err != nil {
 			return err
 		}
 		missing = missing[len(part):]
@@ -121,14 +122,4 @@ func (in *instance) awaitNodes(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// appendAll appends es as one, again while the outcome is unknown.
-func appendAll(ctx context.Context, log events.Appender, es []events.Event) (events.Seq, error) {
-	for {
-		seq, err := log.Append(ctx, events.Expect{}, es...)
-		if !errors.Is(err, events.ErrUnknown) || ctx.Err() != nil {
-			return seq, err
-		}
-	}
 }

@@ -14,10 +14,12 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
 	"rollcall/publisher"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/simkubelet"
@@ -41,7 +43,7 @@ type instance struct {
 	keeping  *keeping    // nil: the log is in no data directory
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
-	feed     *apiserver.Feed // what the API serves
+	tally    *apiserver.Tally
 	gate     *gate.Gate
 	api      *served
 	parts    parts          // that must run
@@ -100,9 +102,9 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
-	kubelets := simkubelet.New(in.subjects, simkubelet.DefaultOptions())
+	kubelets := simkubelet.New(in.subjects, in.options.delays)
 	in.launch(in.parts.run("executor", func(ctx context.Context) error {
-		return publisher.Drive(ctx, in.log, publisher.Options{}, executor, kubelets)
+		return drive.Drive(ctx, in.log, drive.Options{}, executor, kubelets)
 	}))
 	in.gate = gate.New(in.log, in.subjects, gateStore{in.state}, time.Now, ulid.Make, newUID)
 	service, err := gate.Serve(context.WithoutCancel(ctx), in.nc, in.gate)
@@ -189,8 +191,8 @@ func otherCluster(dir, has, asked string) error {
 
 // project starts the projector and waits until it has read the log.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
-	in.feed = apiserver.NewFeed()
-	o := projector.Options{Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.feed.Follow}}
+	in.tally = apiserver.NewTally()
+	o := projector.Options{History: table.Recent, Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.known, in.keeping.save
 	} else if err := in.witnessFar(s, &o); err != nil {

@@ -93,12 +93,12 @@ func (k kubectlTarget) past(t *target) (path string, end func(), err error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &session{in: os.Stdin, out: newOutput(os.Stderr, func(error) {}), err: os.Stderr}
-	feed, m, err := s.readPast(ctx, t, o.instant)
+	was, m, err := s.readPast(ctx, t, o.instant)
 	if err != nil {
 		cancel()
 		return "", nil, err
 	}
-	p, err := openPast(ctx, reopened{session: s, target: t}, feed, m, o)
+	p, err := openPast(ctx, reopened{session: s, target: t}, was, m, o)
 	if err != nil {
 		cancel()
 		return "", nil, err

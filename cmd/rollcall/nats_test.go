@@ -18,6 +18,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/stream"
 	"rollcall/projector"
 )
@@ -130,7 +131,7 @@ func TestPositionElsewhere(t *testing.T) {
 		if err := in.witnessFar(s, &o); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := appendAll(t.Context(), in.log, []events.Event{someNode()}); err != nil {
+		if _, err := drive.Submit(t.Context(), in.log, events.Expect{}, someNode()); err != nil {
 			t.Fatal(err)
 		}
 		p := projector.Open(in.log, o)

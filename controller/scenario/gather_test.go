@@ -12,6 +12,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/wire"
 	"rollcall/projector/story"
 	"rollcall/publisher"
@@ -63,7 +64,7 @@ func (w *world) gather() {
 			return
 		}
 		before := w.state.Seq()
-		err := due[0].Perform(w.t.Context(), w.log)
+		err := due[0].Perform(w.t.Context(), drivetest.At(w.now, w.log))
 		w.gatherer.Settle(due[0], err, w.now)
 		if err != nil {
 			w.fatal("%v", err)

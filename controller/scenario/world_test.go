@@ -120,7 +120,7 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if err != nil {
 		w.fatal("append %s: %v", e.Type, err)
 	}
-	small := len(w.state.Nodes()) <= smallWorld
+	small := w.state.NodeCount() <= smallWorld
 	var before map[events.Key]string
 	if small {
 		before = w.decisions()
@@ -201,7 +201,7 @@ func (w *world) fold(e events.Event) {
 	w.notices = append(w.notices, w.noticer.Observe(e)...)
 	w.observe(e)
 	if p, plan := e.Body.(*events.Plan); !plan || p.Owner == (events.Ref{}) {
-		w.gatherer.Observe(e)
+		w.gatherer.Observe(e, w.now)
 	}
 }
 

@@ -11,12 +11,15 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"rollcall/events"
+	"rollcall/events/drive"
+	"rollcall/projector/story"
+	"rollcall/projector/table"
 )
 
 // Source is the source of the events that the API server appends.
 const Source = "apiserver"
 
-// logBackend writes into the log, from where the feed fills the table.
+// logBackend writes into the log, from where its reader fills the table.
 type logBackend struct {
 	link     *link
 	subjects events.Subjects
@@ -28,44 +31,41 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 	if err := b.link.down(); err != nil {
 		return 0, err
 	}
-	e := event(ctx, w)
 	x := events.Expect{Subject: b.subjects.Object(w.now.Kind, w.now.Key), Last: events.Seq(w.last)}
-	for {
-		seq, err := b.appendKnown(ctx, x, e)
-		if err == nil {
-			return uint64(seq), b.link.feed.await(ctx, seq)
-		}
-		if !errors.Is(err, events.ErrConflict) {
-			return 0, err
-		}
-		last, ok, err := b.link.log.Latest(ctx, x.Subject)
-		if err != nil {
-			return 0, fmt.Errorf("read what is newer than %d: %w", x.Last, err)
-		}
-		if err := b.link.feed.await(ctx, last.Seq); err != nil {
-			return 0, err
-		}
-		if _, gone := last.Body.(events.Gone); !ok || !gone || w.verb != events.VerbCreated || last.Seq == x.Last {
-			return 0, events.ErrConflict
-		}
-		x.Last = last.Seq // a new object over the tombstone of an old one
+	seq, err := b.submit(ctx, x, event(ctx, w))
+	switch {
+	case err == nil:
+		return uint64(seq), b.link.objects.Await(ctx, seq)
+	case !errors.Is(err, events.ErrConflict):
+		return 0, err
 	}
+	last, _, err := b.link.log.Latest(ctx, x.Subject)
+	if err != nil {
+		return 0, fmt.Errorf("read what is newer than %d: %w", x.Last, err)
+	}
+	if err := b.link.objects.Await(ctx, last.Seq); err != nil {
+		return 0, err
+	}
+	return 0, events.ErrConflict
 }
 
-// appendKnown appends e until the log has said what became of it.
-func (b *logBackend) appendKnown(ctx context.Context, x events.Expect, e events.Event) (events.Seq, error) {
+// submit appends e. It gives up when the log takes nothing or cannot be
+// reached, because a client waits.
+func (b *logBackend) submit(ctx context.Context, x events.Expect, e events.Event) (events.Seq, error) {
 	began := time.Now()
-	for {
-		seq, err := b.link.log.Append(ctx, x, e)
-		if !errors.Is(err, events.ErrUnknown) || ctx.Err() != nil {
-			appendTime.Observe(time.Since(began).Seconds())
-			b.link.saw(seq)
-			return seq, err
+	log := drive.Log{Log: b.link.log, GiveUp: func(err error) error {
+		if errors.Is(err, events.ErrUnavailable) {
+			return err
 		}
 		if down := b.link.down(); down != nil {
-			return 0, fmt.Errorf("whether it was written is not known: %w", down)
+			return fmt.Errorf("whether it was written is not known: %w", down)
 		}
-	}
+		return nil
+	}}
+	seq, err := log.Submit(ctx, x, e)
+	appendTime.Observe(time.Since(began).Seconds())
+	b.link.saw(seq)
+	return seq, err
 }
 
 // refresh implements backend: others append too, in this process and beside it.
@@ -75,15 +75,15 @@ func (b *logBackend) refresh(ctx context.Context) (uint64, error) {
 }
 
 func (b *logBackend) await(ctx context.Context, rev uint64) error {
-	return b.link.feed.await(ctx, events.Seq(rev))
+	return b.link.objects.Await(ctx, events.Seq(rev))
 }
 
-func (b *logBackend) position() uint64 { return uint64(b.link.feed.position()) }
+func (b *logBackend) position() uint64 { return uint64(b.link.objects.Position()) }
 
 // event returns the event of a write: who asked for it by what, and what it
 // changes.
 func event(ctx context.Context, w write) events.Event {
-	e := events.Event{ID: ulid.Make(), Type: events.ObjectType(w.now.Kind, w.verb), Source: Source, At: time.Now(), Body: w.now}
+	e := events.Event{ID: ulid.Make(), Type: events.ObjectType(w.now.Kind, w.verb), Source: Source, Body: w.now}
 	if w.verb == events.VerbDeleted {
 		e.Body = events.Gone(w.now)
 	}
@@ -96,14 +96,14 @@ func event(ctx context.Context, w write) events.Event {
 	e.Manager = managerFrom(ctx)
 	if w.verb == events.VerbUpdated {
 		before := events.Object{Ref: w.now.Ref, Data: w.before}
-		e.Change = changeText(before, w.now)
+		e.Change = story.Change(before, w.now)
 	}
 	return e
 }
 
-// frozenBackend is that of a feed which follows no log any more: it refuses
+// frozenBackend is that of tables which nobody fills any more: it refuses
 // what the server did not refuse before.
-type frozenBackend struct{ feed *Feed }
+type frozenBackend struct{ objects *table.Tables }
 
 var errFrozen = &events.Error{Code: "E-API-READONLY", What: "the past cannot be changed", Exit: events.ExitInput}
 
@@ -112,7 +112,7 @@ func (b frozenBackend) append(context.Context, write) (uint64, error) { return 0
 func (b frozenBackend) refresh(context.Context) (uint64, error) { return b.position(), nil }
 
 func (b frozenBackend) await(ctx context.Context, rev uint64) error {
-	return b.feed.await(ctx, events.Seq(rev))
+	return b.objects.Await(ctx, events.Seq(rev))
 }
 
-func (b frozenBackend) position() uint64 { return uint64(b.feed.position()) }
+func (b frozenBackend) position() uint64 { return uint64(b.objects.Position()) }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/publisher"
 	"rollcall/publisher/simkubelet"
 )
@@ -17,7 +18,7 @@ func BenchmarkPods(b *testing.B) {
 	var facts events.Seq
 	for b.Loop() {
 		c := newCluster(b, nodes)
-		parties := []publisher.Party{publisher.NewExecutor(c.s, publisher.LogWorld{}), simkubelet.New(c.s, simkubelet.Options{})}
+		parties := []drive.Party{publisher.NewExecutor(c.s, publisher.LogWorld{}), simkubelet.New(c.s, simkubelet.Options{})}
 		var seq events.Seq
 		for _, do := range []events.Verb{events.CreatePod, events.DeletePod} {
 			c.plan(do)
@@ -29,7 +30,7 @@ func BenchmarkPods(b *testing.B) {
 }
 
 // settle drives parties in this goroutine until nothing is due.
-func settle(b *testing.B, c *cluster, parties []publisher.Party, seq events.Seq) events.Seq {
+func settle(b *testing.B, c *cluster, parties []drive.Party, seq events.Seq) events.Seq {
 	b.Helper()
 	for {
 		moved := false
@@ -38,13 +39,13 @@ func settle(b *testing.B, c *cluster, parties []publisher.Party, seq events.Seq)
 				b.Fatal(err)
 			}
 			for _, p := range parties {
-				p.Observe(e)
+				p.Observe(e, time.Now())
 			}
 			seq, moved = e.Seq, true
 		}
 		for _, p := range parties {
-			for _, s := range p.Due(time.Now(), publisher.DefaultInFlight) {
-				p.Settle(s, s.Perform(context.Background(), c.log), time.Now())
+			for _, s := range p.Due(time.Now(), drive.DefaultInFlight) {
+				p.Settle(s, s.Perform(context.Background(), drive.Log{Log: c.log}), time.Now())
 				moved = true
 			}
 		}

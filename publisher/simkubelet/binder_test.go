@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 )
 
@@ -27,7 +28,7 @@ func (st *stand) nodesNamed(n int) {
 // bindings, and nothing more happens to them.
 func TestSpread(t *testing.T) {
 	const nodes, pods = 50, 1000
-	st := newStand(t, Options{BindDelay: time.Millisecond})
+	st := newStand(t, Options{Bind: Exactly(time.Millisecond)})
 	st.nodesNamed(nodes)
 	tries := 0
 	st.log.Inject(func(_ events.Expect, es []events.Event) memlog.Fault {
@@ -151,7 +152,7 @@ func TestRefusedBindingGivesTheHostBack(t *testing.T) {
 	st.put(events.Pod, events.VerbCreated, st.newPod("b", "", "i:1"))
 	for range 2 { // b is told, and then tried again in vain
 		for _, s := range st.w.Due(st.now, 1) {
-			st.w.Settle(s, s.Perform(t.Context(), st.log), st.now)
+			st.w.Settle(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
 		}
 		st.observe()
 	}
@@ -196,7 +197,7 @@ func BenchmarkFreePods(b *testing.B) {
 				st.now = at
 			}
 			for _, s := range st.w.Due(st.now, 256) {
-				st.w.Settle(s, s.Perform(b.Context(), st.log), st.now)
+				st.w.Settle(s, s.Perform(b.Context(), drivetest.At(st.now, st.log)), st.now)
 			}
 			st.observe()
 		}

@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"rollcall/events"
-	"rollcall/publisher"
+	"rollcall/events/drive"
 )
 
-// Next implements publisher.Party.
+// Next implements drive.Party.
 func (w *World) Next() (time.Time, bool) {
 	i, ok := w.timers.Min()
 	if !ok {
@@ -17,9 +17,9 @@ func (w *World) Next() (time.Time, bool) {
 	return i.at, true
 }
 
-// Due implements publisher.Party.
-func (w *World) Due(now time.Time, limit int) []publisher.Step {
-	var steps []publisher.Step
+// Due implements drive.Party.
+func (w *World) Due(now time.Time, limit int) []drive.Step {
+	var steps []drive.Step
 	for len(steps) < limit {
 		i, ok := w.timers.Min()
 		if !ok || i.at.After(now) {
@@ -55,8 +55,8 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Settle implements publisher.Party.
-func (w *World) Settle(done publisher.Step, err error, now time.Time) {
+// Settle implements drive.Party.
+func (w *World) Settle(done drive.Step, err error, now time.Time) {
 	s := done.(*Step)
 	if err == nil {
 		return // it will be observed

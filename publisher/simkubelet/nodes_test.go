@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/publisher/simkubelet/script"
 )
@@ -124,23 +125,6 @@ func TestReadTag(t *testing.T) {
 	}
 }
 
-// Delays are the same for the same object, and spread between objects.
-func TestDelay(t *testing.T) {
-	st := newStand(t, DefaultOptions())
-	lo, hi := time.Hour, time.Duration(0)
-	for i := range 200 {
-		it := &item{ref: events.Ref{UID: types.UID(strings.Repeat("u", i))}}
-		d := st.w.delay(st.options.StartDelay, it, "start")
-		if d != st.w.delay(st.options.StartDelay, it, "start") {
-			t.Fatal("a delay changes between calls")
-		}
-		lo, hi = min(lo, d), max(hi, d)
-	}
-	if lo < 200*time.Millisecond || lo > 250*time.Millisecond || hi > 600*time.Millisecond || hi < 550*time.Millisecond {
-		t.Errorf("start delays from %v to %v", lo, hi)
-	}
-}
-
 // Addresses are unique also when pods draw the same one.
 func TestAddresses(t *testing.T) {
 	a := addresses{}
@@ -171,7 +155,7 @@ func TestStepHasOneID(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		late.Observe(e)
+		late.Observe(e, st.now)
 	}
 	a := st.w.Due(st.now, 1)[0].(*Step)
 	b := late.Due(st.now.Add(time.Hour), 1)[0].(*Step)
@@ -180,7 +164,7 @@ func TestStepHasOneID(t *testing.T) {
 	}
 	// The one that comes first is true for both, whatever the other would say.
 	for _, s := range []*Step{b, a} {
-		if err := s.Perform(t.Context(), st.log); err != nil {
+		if err := s.Perform(t.Context(), drivetest.At(st.now, st.log)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -227,7 +211,7 @@ func TestRefusedBindingGivesRoomBack(t *testing.T) {
 	if used := st.w.hosts["n1"].used.pods; used != 1 {
 		t.Errorf("%d pods hold room while one is being bound", used)
 	}
-	st.w.Settle(s, s.Perform(t.Context(), st.log), st.now)
+	st.w.Settle(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
 	if used := st.w.hosts["n1"].used.pods; used != 0 {
 		t.Errorf("%d pods hold room after the binding was refused", used)
 	}

@@ -4,17 +4,17 @@ import (
 	"context"
 
 	"rollcall/events"
-	"rollcall/publisher"
+	"rollcall/events/drive"
 )
 
-// Perform implements publisher.Step.
-func (s *Step) Perform(ctx context.Context, log events.Log) error {
-	_, err := publisher.Append(ctx, log, s.Fence, s.Event)
+// Perform implements drive.Step.
+func (s *Step) Perform(ctx context.Context, log drive.Log) error {
+	_, err := log.Submit(ctx, s.Fence, s.Event)
 	return err
 }
 
 // Run plays w on a log until ctx is done or the log cannot be read. To share
 // the tail of one process with other parties, give w to publisher.Drive.
-func Run(ctx context.Context, log events.Log, w *World, o publisher.Options) error {
-	return publisher.Drive(ctx, log, o, w)
+func Run(ctx context.Context, log events.Log, w *World, o drive.Options) error {
+	return drive.Drive(ctx, log, o, w)
 }

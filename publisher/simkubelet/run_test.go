@@ -18,6 +18,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/publisher"
 	"rollcall/publisher/simkubelet"
@@ -138,7 +139,7 @@ func (c *cluster) drive() (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() {
-		done <- publisher.Drive(ctx, c.log, publisher.Options{InFlight: 16},
+		done <- drive.Drive(ctx, c.log, drive.Options{InFlight: 16},
 			publisher.NewExecutor(c.s, publisher.LogWorld{}), simkubelet.New(c.s, simkubelet.DefaultOptions()))
 	}()
 	return func() {
@@ -299,7 +300,7 @@ func TestRun(t *testing.T) {
 		c := newCluster(t, 3)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		err := simkubelet.Run(ctx, c.log, simkubelet.New(c.s, simkubelet.DefaultOptions()), publisher.Options{})
+		err := simkubelet.Run(ctx, c.log, simkubelet.New(c.s, simkubelet.DefaultOptions()), drive.Options{})
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Run: %v", err)
 		}

@@ -10,7 +10,7 @@ import (
 type stage string
 
 // Step is one fact to append, fenced by the last event of its object. It is a
-// publisher.Step.
+// drive.Step.
 type Step struct {
 	Fence events.Expect
 	Event events.Event
@@ -38,16 +38,8 @@ func (w *World) newStep(i *item, verb string, body events.Body, now time.Time) *
 		ID:     events.AnswerID(events.Cause{Seq: i.seq}, i.since, what),
 		Type:   events.ObjectType(i.ref.Kind, verb),
 		Source: source,
-		At:     now,
-		Body:   body,
+
+		Body: body,
 	}
 	return s
-}
-
-// delay lengthens d by the jitter of an object.
-func (w *World) delay(d time.Duration, i *item, what string) time.Duration {
-	if d <= 0 || w.options.Jitter <= 0 {
-		return max(d, 0)
-	}
-	return d + time.Duration(float64(d)*w.options.Jitter*fraction(string(i.ref.UID)+what))
 }

@@ -19,8 +19,9 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/drive"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
-	"rollcall/publisher"
 )
 
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -75,7 +76,7 @@ func (st *stand) observe() (seen []events.Event) {
 			st.t.Fatal(err)
 		}
 		st.seq = e.Seq
-		st.w.Observe(e)
+		st.w.Observe(e, st.now)
 		seen = append(seen, e)
 	}
 	return seen
@@ -96,7 +97,7 @@ func (st *stand) run(d time.Duration) (facts []events.Event) {
 			st.now = at
 		}
 		for _, s := range st.w.Due(st.now, 3) {
-			st.w.Settle(s, s.Perform(context.Background(), st.log), st.now)
+			st.w.Settle(s, s.Perform(context.Background(), drivetest.At(st.now, st.log)), st.now)
 		}
 		facts = append(facts, st.observe()...)
 	}
@@ -120,7 +121,7 @@ func (st *stand) check() {
 			}
 			last[o.Ref] = o
 		}
-		fresh.Observe(e)
+		fresh.Observe(e, st.now)
 	}
 	// What a world finds out in vain, another finds out again: no more.
 	if steps := fresh.Due(st.now, 1000); len(steps) > 0 {
@@ -280,8 +281,8 @@ func (st *stand) newPod(name, on, image string) *corev1.Pod {
 // Conversations: what happens to nodes and pods, and what the world makes of it.
 func TestConversations(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		st := newStand(t, Options{JoinDelay: time.Second, BindDelay: 100 * time.Millisecond,
-			StartDelay: time.Second, StopDelay: 500 * time.Millisecond, RunDelay: time.Second})
+		st := newStand(t, Options{Join: Exactly(time.Second), Bind: Exactly(100 * time.Millisecond),
+			Start: Exactly(time.Second), Stop: Exactly(500 * time.Millisecond), Run: time.Second})
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			st.t = t
 			return st.converse(d)
@@ -386,4 +387,4 @@ func (st *stand) alterPod(p *corev1.Pod, d *datadriven.TestData) {
 	}
 }
 
-var _ publisher.Party = (*World)(nil)
+var _ drive.Party = (*World)(nil)
