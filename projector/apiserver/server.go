@@ -197,7 +197,7 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("attach", "exec", "log", "portforward", "proxy"))
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks
-	c.SkipOpenAPIInstallation = s.config.Listener == nil // who reads schemas comes by the port
+	c.SkipOpenAPIInstallation = s.config.Listener == nil && s.config.ReadOnly == "" // kubectl, which reads schemas, comes by the port or sees the past
 	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
