@@ -145,7 +145,7 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 // done and close is called.
 type past struct {
 	api   *served
-	dir   string     // temporary, with its credentials
+	dir   string     // temporary, with its credentials; empty: it has no port
 	ended chan error // why it has ended
 }
 
@@ -156,11 +156,14 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 	if err != nil {
 		return nil, err
 	}
-	dir, err := makeTemp()
-	if err != nil {
-		return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
+	dir := ""
+	if !o.api.address.none() {
+		if dir, err = makeTemp(); err != nil {
+			return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
+		}
 	}
 	o.api.targets.origin = log.target.origin()
+	o.api.targets.origin.Past = true
 	was.Log, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
 	was.Logs, was.Notices, was.Alive = logsUntil(func() time.Time { return m.now }), podNotices, simkubelet.Heartbeat
 	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
@@ -172,7 +175,7 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 	return p, nil
 }
 
-// close removes what a past that has ended, or ends with the process, has made.
+// close removes what a past that has ended has made.
 func (p *past) close() error { return os.RemoveAll(p.dir) }
 
 // servePast serves the cluster as it was until ctx is done.

@@ -37,12 +37,10 @@ import (
 //
 //	object KIND/[NS/]NAME
 //	    a merge patch of an object that is in no log
-//	get KIND [wide] [namespace] [labels] [bare]
-//	    the table of all objects of a kind, at 10:43:00; bare: without header
 //	look POD, with its status in YAML
-//	    READY, STATUS and RESTARTS
-//	status NS/NAME, history NS/NAME [revision=N], line NS/NAME
-//	    the texts of its rollout; the last with a plan in YAML
+//	    what kubectl shows under STATUS
+//	line NS/NAME
+//	    the text of its rollout, with a plan in YAML
 //
 // Every event prints its lines, and its notices behind "!".
 func TestStory(t *testing.T) {
@@ -97,9 +95,7 @@ func (w *told) run(d *datadriven.TestData) string {
 		w.must(err)
 		for e, err := range w.log.Read(context.Background(), events.Seq(n-1)) {
 			w.must(err)
-			j, err := JSON(e)
-			w.must(err)
-			return string(j) + "\n"
+			return string(JSON(e)) + "\n"
 		}
 	default:
 		return w.show(d)
@@ -272,7 +268,7 @@ func (w *told) put(e *events.Event, name, patch string) {
 	}
 	j, err := json.Marshal(w.objects[name])
 	w.must(err)
-	data, err := wire.FromJSON(j)
+	data, err := wire.Marshal(json.RawMessage(j))
 	w.must(err)
 	e.Body = events.Object{Ref: ref, Data: data}
 }
