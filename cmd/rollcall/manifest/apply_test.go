@@ -12,6 +12,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
 )
 
 // cluster is the API of a new cluster, over a log in memory.
@@ -28,15 +29,15 @@ func newCluster(t *testing.T) *cluster {
 		t.Fatal(err)
 	}
 	c := &cluster{log: memlog.New(subjects, time.Now)}
-	feed := apiserver.NewFeed()
+	objects := table.New(table.Recent)
 	launch(t, func(ctx context.Context) {
 		for e, err := range c.log.Tail(ctx, 0) {
 			if err == nil {
-				feed.Follow(e)
+				objects.Take(e)
 			}
 		}
 	})
-	if c.server, err = apiserver.New(apiserver.Config{Log: c.log, Subjects: subjects, Feed: feed}); err != nil {
+	if c.server, err = apiserver.New(apiserver.Config{Log: c.log, Subjects: subjects, Objects: objects, Tally: apiserver.NewTally()}); err != nil {
 		t.Fatal(err)
 	}
 	launch(t, func(ctx context.Context) { _ = c.server.Run(ctx) })
