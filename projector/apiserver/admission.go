@@ -93,15 +93,6 @@ func NewAdmission(objects *table.Tables) (*Admission, error) {
 	return &Admission{chain, objects}, nil
 }
 
-// homeless reports whether an object is in a namespace that is not there. Only
-// a manifest that was applied beside the API makes one; it can be changed.
-func (a *Admission) homeless(x admission.Attributes) bool {
-	ns := x.GetNamespace()
-	return ns != "" && x.GetOperation() == admission.Update && x.GetKind().GroupKind() != namespaceKind && a.objects.Of(events.Namespace).At(ns) == nil
-}
-
-var namespaceKind = corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind()
-
 // plannedKey is the key under which a context has the objects of WithPlanned.
 type plannedKey struct{}
 
@@ -133,7 +124,7 @@ func (a *Admission) waits(ctx context.Context, x admission.Attributes) bool {
 
 // Admit implements admission.MutationInterface.
 func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if a.homeless(x) || a.waits(ctx, x) {
+	if a.waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.MutationInterface).Admit(ctx, x, o)
@@ -141,7 +132,7 @@ func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admissi
 
 // Validate implements admission.ValidationInterface.
 func (a *Admission) Validate(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if a.homeless(x) || a.waits(ctx, x) {
+	if a.waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.ValidationInterface).Validate(ctx, x, o)
@@ -155,12 +146,8 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // controller of Kubernetes had asked for it, and fills in what admission fills
 // in. An error that is an apierrors.APIStatus refuses the pod; another one says
 // nothing. A refusal is of the cluster as log has it, not as the tables had it.
-//
-// Nothing is decided about a pod in a namespace that is not there, which only a
-// manifest applied beside the API makes.
 func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
-	home := func() bool { return a.objects.Of(events.Namespace).At(pod.Namespace) != nil }
-	if home() && a.admitPod(ctx, pod) == nil {
+	if a.admitPod(ctx, pod) == nil {
 		return nil
 	}
 	info, err := log.Info(ctx)
@@ -169,9 +156,6 @@ func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Po
 	}
 	if err != nil {
 		return fmt.Errorf("see whether the cluster has changed: %w", err)
-	}
-	if !home() {
-		return nil
 	}
 	return a.admitPod(ctx, pod)
 }
