@@ -103,15 +103,16 @@ func WithPlanned(ctx context.Context, objects map[events.Ref]bool) context.Conte
 	return context.WithValue(ctx, plannedKey{}, objects)
 }
 
-// waits reports whether a dry run is of an object that something planned has to
-// be there for: the rules about it cannot be asked yet.
-func waits(ctx context.Context, x admission.Attributes) bool {
+// waits reports whether a dry run is of an object for which something has to be
+// there that is only planned: the rules about it cannot be asked yet.
+func (a *Admission) waits(ctx context.Context, x admission.Attributes) bool {
 	planned, _ := ctx.Value(plannedKey{}).(map[events.Ref]bool)
 	if len(planned) == 0 || !x.IsDryRun() {
 		return false
 	}
 	has := func(kind events.Kind, namespace, name string) bool {
-		return planned[events.Ref{Kind: kind, Key: events.Key{Namespace: namespace, Name: name}}]
+		key := events.Key{Namespace: namespace, Name: name}
+		return planned[events.Ref{Kind: kind, Key: key}] && a.objects.Of(kind).Get(key) == nil
 	}
 	if has(events.Namespace, "", x.GetNamespace()) {
 		return true
@@ -123,7 +124,7 @@ func waits(ctx context.Context, x admission.Attributes) bool {
 
 // Admit implements admission.MutationInterface.
 func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if waits(ctx, x) {
+	if a.waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.MutationInterface).Admit(ctx, x, o)
@@ -131,7 +132,7 @@ func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admissi
 
 // Validate implements admission.ValidationInterface.
 func (a *Admission) Validate(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if waits(ctx, x) {
+	if a.waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.ValidationInterface).Validate(ctx, x, o)
