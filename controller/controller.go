@@ -231,7 +231,7 @@ func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e 
 // submit appends e under an id of its own.
 func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect) (events.Seq, error) {
 	e.ID = ulid.Make()
-	seq, err := drive.Submit(ctx, c.log, x, e)
+	seq, err := drive.Submit(ctx, c.log, events.Entry{Event: e, Expect: x})
 	if err != nil {
 		err = fmt.Errorf("append %s: %w", e.Type, err)
 	}

@@ -71,7 +71,7 @@ func (e *estate) append(x events.Expect, ev events.Event) bool {
 	e.ids++
 	binary.BigEndian.PutUint64(ev.ID[8:], e.ids)
 	ev.At = e.now
-	if _, err := e.log.Append(ctx, x, ev); errors.Is(err, events.ErrConflict) {
+	if _, err := e.log.Append(ctx, events.Entry{Event: ev, Expect: x}); errors.Is(err, events.ErrConflict) {
 		return false
 	} else {
 		e.must(err)

@@ -116,7 +116,7 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if e.At.IsZero() {
 		e.At = w.now
 	}
-	seq, err := w.log.Append(w.t.Context(), x, e)
+	seq, err := w.log.Append(w.t.Context(), events.Entry{Event: e, Expect: x})
 	if err != nil {
 		w.fatal("append %s: %v", e.Type, err)
 	}
