@@ -21,7 +21,6 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/workloads"
 	"rollcall/events"
-	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
@@ -97,12 +96,12 @@ func newStand(t *testing.T) *stand {
 	}
 	feed := apiserver.NewFeed()
 	state := projector.Open(s.log, projector.Options{Follow: []func(events.Event){feed.Follow}})
-	launch(t, state.Run)
-	launch(t, controller.New(s.log, subjects, state).Run)
 	world := simkubelet.New(subjects, simkubelet.Options{JoinDelay: time.Millisecond, BindDelay: time.Millisecond,
 		StartDelay: time.Millisecond, StopDelay: time.Millisecond, RunDelay: time.Millisecond})
 	launch(t, func(ctx context.Context) error {
-		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
+		return state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
+			controller.NewCollector(subjects, state.State(), controller.Options{}),
+			publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
 	})
 	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Feed: feed})
 	loopback := server.Loopback()
