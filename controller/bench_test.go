@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -28,7 +29,7 @@ func BenchmarkReadyFlip(b *testing.B) {
 			c.apply(ds)
 			c.settle()
 			c.done(key, nodes)
-			pods := c.s.Pods()
+			pods := slices.Collect(c.s.Pods())
 			var flips []events.Event
 			for i := range 200 {
 				pod := &corev1.Pod{}

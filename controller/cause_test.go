@@ -30,7 +30,7 @@ func (c *cluster) progressing() appsv1.DaemonSetCondition {
 
 // ours makes the nodes ready and simulated, but for those named.
 func (c *cluster) ours(but string) {
-	for _, n := range c.s.Nodes() {
+	for n := range c.s.Nodes() {
 		if n.Name == but {
 			continue
 		}
@@ -46,7 +46,7 @@ func (c *cluster) ours(but string) {
 
 // podOn changes the pod of a node.
 func (c *cluster) podOn(node string, f func(*corev1.Pod)) string {
-	for _, p := range c.s.Pods() {
+	for p := range c.s.Pods() {
 		if p.Node == node {
 			pod := &corev1.Pod{}
 			if err := p.Object.Decode(pod); err != nil {

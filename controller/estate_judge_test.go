@@ -29,7 +29,7 @@ type judge struct {
 // were bound, and are not there now.
 func (j *judge) adrift() {
 	lost := map[events.Ref]time.Time{}
-	for _, p := range j.e.state.Pods() {
+	for p := range j.e.state.Pods() {
 		ref := events.Ref{Kind: events.Pod, Key: p.Key, UID: p.UID}
 		if p.NodeUID != "" || p.Deleting || !p.Bound || j.e.state.Node(p.Node) != nil {
 			continue

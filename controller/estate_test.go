@@ -314,7 +314,7 @@ func (e *estate) execute(to events.Seq, steps int) (some bool) {
 
 // kubelet binds pods and ends those that are to be ended.
 func (e *estate) kubelet() (some bool) {
-	for _, p := range e.state.Pods() {
+	for p := range e.state.Pods() {
 		n := e.state.Node(p.Node)
 		if n == nil || n.UID != p.NodeUID {
 			continue

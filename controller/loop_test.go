@@ -203,7 +203,7 @@ func TestLoop(t *testing.T) {
 // written in 200 ms, and the last one is, though nothing happens after it.
 func TestStatusIsCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, 1, simkubelet.Options{StartDelay: 50 * time.Millisecond})
+		s := start(t, 1, simkubelet.Options{Start: simkubelet.Exactly(50 * time.Millisecond)})
 		defer s.end()
 		for _, n := range simkubelet.NewNodes(9, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
@@ -234,7 +234,7 @@ func TestStatusIsCoalesced(t *testing.T) {
 // become available.
 func TestMinReadySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, 1, simkubelet.Options{StartDelay: 50 * time.Millisecond})
+		s := start(t, 1, simkubelet.Options{Start: simkubelet.Exactly(50 * time.Millisecond)})
 		defer s.end()
 		for _, n := range simkubelet.NewNodes(3, 1) {
 			s.tell(events.Node, events.VerbCreated, n)

@@ -8,13 +8,13 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // Pod is one pod of the state. Only the fold writes it.
 type Pod struct {
 	PodView
-	Object     events.Object
-	Seq        events.Seq
+	*table.Item
 	ReadySince time.Time // log time; zero: not ready
 	NodeUID    types.UID // of the node it was made for; empty: that node is not known
 	Denials    int       // commands about it, as it is now, that did nothing

@@ -14,7 +14,7 @@ import (
 func (s *State) Check() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
-	for _, p := range s.Pods() {
+	for p := range s.Pods() {
 		s.checkPod(p, bad)
 	}
 	for _, k := range sortedKeys(s.revisions, events.Key.Compare) {
@@ -142,7 +142,7 @@ func (s *State) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, 
 		bad("%s: %d creates under way, want %d", d.Key, d.Creating, creating)
 	}
 	owned, byRevision := 0, map[string]int{}
-	for _, p := range s.Pods() {
+	for p := range s.Pods() {
 		if p.Daemon && p.OwnerUID == d.UID && p.ownerKey() == d.Key {
 			owned++
 			byRevision[p.Revision]++
@@ -158,7 +158,7 @@ func (s *State) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, 
 
 func (s *State) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 	known := map[CellKey]bool{}
-	for _, n := range s.Nodes() {
+	for n := range s.Nodes() {
 		want := Place(n.NodeView, NewPlacement(&d.Spec.Template.Spec))
 		if d.Settings.Suspended {
 			want = Evict

@@ -10,20 +10,20 @@ import (
 // checkItems builds items and their indexes again from the objects.
 func (s *State) checkItems(bad func(string, ...any)) {
 	fresh := newCollector()
-	for _, k := range sortedKeys(s.others, cmp.Compare[events.Kind]) {
-		for _, key := range sortedKeys(s.others[k], events.Key.Compare) {
-			fresh.link(viewItem(s.others[k][key].object.Ref, s.others[k][key].object.Data))
+	for _, k := range s.objects.Kinds() {
+		if k == events.Node || k == events.Pod {
+			continue
+		}
+		for _, o := range s.List(k, "") {
+			fresh.link(viewItem(o.Ref, o.Data))
 		}
 	}
-	for _, k := range sortedKeys(s.revRows, events.Key.Compare) {
-		fresh.link(viewItem(s.revRows[k].object.Ref, s.revRows[k].object.Data))
-	}
-	for _, n := range s.Nodes() {
+	for n := range s.Nodes() {
 		if it := viewItem(n.Object.Ref, n.Object.Data); len(it.Owners) > 0 || len(it.Finalizers) > 0 {
 			fresh.link(it)
 		}
 	}
-	for _, p := range s.Pods() {
+	for p := range s.Pods() {
 		if p.plain() != (p.item == nil) {
 			bad("pod %s: plain %v, with an item %v", p.Key, p.plain(), p.item != nil)
 		}

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // Fold takes one event into s. Events are folded in the order of their log,
@@ -32,6 +33,7 @@ func Fold(s *State, e events.Event) events.Event {
 	if !e.Cause.IsZero() {
 		s.settle(e.Cause, e)
 	}
+	s.objects.Advance(e)
 	return e
 }
 
@@ -52,26 +54,25 @@ func (s *State) foldBody(e events.Event) error {
 	return nil
 }
 
-func (s *State) foldObject(e events.Event, o events.Object) error {
+func (s *State) foldObject(e events.Event, o events.Object) (err error) {
+	i := &table.Item{Object: o, Rev: uint64(e.Seq)}
 	switch o.Kind {
 	case events.Node:
-		return s.foldNode(e, o)
+		err = s.foldNode(i)
 	case events.Pod:
-		return s.foldPod(e, o)
+		err = s.foldPod(e, i)
 	case events.DaemonSet:
-		if err := s.foldDaemonSet(e, o); err != nil {
-			return err
-		}
+		err = s.foldDaemonSet(e, o)
 	case events.ControllerRevision:
-		return s.foldRevision(e, o)
+		err = s.foldRevision(e, o)
 	}
-	rows := s.others[o.Kind]
-	if rows == nil {
-		rows = map[events.Key]row{}
-		s.others[o.Kind] = rows
+	if err != nil {
+		return err
 	}
-	rows[o.Key] = row{o, e.Seq}
-	s.putItem(viewItem(o.Ref, o.Data))
+	s.objects.Of(o.Kind).Put(i)
+	if o.Kind != events.Node && o.Kind != events.Pod {
+		s.putItem(viewItem(o.Ref, o.Data))
+	}
 	return nil
 }
 
@@ -83,16 +84,15 @@ func (s *State) foldGone(e events.Event, g events.Gone) {
 		s.dropPod(g.Key)
 	case events.DaemonSet:
 		s.dropDaemonSet(g.Key)
-		delete(s.others[g.Kind], g.Key)
 		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
 	case events.ControllerRevision:
 		s.dropRevision(g.Key)
 		s.revGone[g.Key] = e.Seq
 		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
 	default:
-		delete(s.others[g.Kind], g.Key)
 		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
 	}
+	s.objects.Of(g.Kind).Delete(uint64(e.Seq), g.Key)
 }
 
 // mark notes that something happened to d.
@@ -230,7 +230,6 @@ func (s *State) foldRevision(e events.Event, o events.Object) error {
 		return err
 	}
 	old := s.revisions[o.Key]
-	s.revRows[o.Key] = row{o, e.Seq}
 	delete(s.revGone, o.Key)
 	rev := viewRevision(o.Key, r, e.Seq)
 	s.setRevision(o.Key, rev)
@@ -238,14 +237,12 @@ func (s *State) foldRevision(e events.Event, o events.Object) error {
 		s.reviseOwner(old)
 	}
 	s.reviseOwner(rev)
-	s.putItem(viewItem(o.Ref, o.Data))
 	return nil
 }
 
 func (s *State) dropRevision(k events.Key) {
 	old := s.revisions[k]
 	s.setRevision(k, nil)
-	delete(s.revRows, k)
 	if old != nil {
 		s.reviseOwner(old)
 	}

@@ -15,6 +15,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 	"rollcall/events/wire"
+	"rollcall/projector/table"
 )
 
 func viewRevision(k events.Key, r *appsv1.ControllerRevision, seq events.Seq) *Revision {
@@ -140,7 +141,7 @@ func (s *State) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq,
 // placeAll recounts every cell of d, and places every node first where asked to.
 func (s *State) placeAll(d *DaemonSet, places bool) {
 	if places {
-		for _, n := range s.Nodes() {
+		for n := range s.Nodes() {
 			s.place(d, n.NodeView)
 		}
 	}
@@ -209,21 +210,21 @@ func (s *State) owner(uid types.UID, k events.Key) *DaemonSet {
 	return d
 }
 
-func (s *State) foldNode(e events.Event, o events.Object) error {
-	old := s.nodes[o.Key.Name]
-	if old != nil && old.UID != o.UID {
-		s.dropNode(o.Key.Name)
+func (s *State) foldNode(i *table.Item) error {
+	old := s.nodes[i.Key.Name]
+	if old != nil && old.UID != i.UID {
+		s.dropNode(i.Key.Name)
 		old = nil
 	}
 	var was *NodeView
 	if old != nil {
 		was = old.NodeView
 	}
-	v, err := viewNode(o.Ref, o.Data, was)
+	v, err := viewNode(i.Ref, i.Data, was)
 	if err != nil {
 		return err
 	}
-	n := &Node{v, o, e.Seq}
+	n := &Node{v, i}
 	s.nodes[v.Name] = n
 	s.watchNode(n, was == nil)
 	if was != nil && v.node == was.node && v.Ready == was.Ready {

@@ -5,30 +5,31 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // resetAfter is how long a pod has to have been ready for a later failure not
 // to count on top of earlier ones.
 const resetAfter = 10 * time.Minute
 
-func (s *State) foldPod(e events.Event, o events.Object) error {
-	v, err := viewPod(o.Ref, o.Data)
+func (s *State) foldPod(e events.Event, i *table.Item) error {
+	v, err := viewPod(i.Ref, i.Data)
 	if err != nil {
 		return err
 	}
-	p := s.pods[o.Key]
+	p := s.pods[v.Key]
 	if p != nil && p.UID != v.UID {
-		s.dropPod(o.Key)
+		s.dropPod(v.Key)
 		p = nil
 	}
 	fresh := p == nil
 	if fresh {
 		p = &Pod{}
-		s.pods[o.Key] = p
+		s.pods[v.Key] = p
 	} else {
 		if p.stays(&v) {
 			p.ReadySince = s.readySince(p, &v, e, false)
-			p.PodView, p.Object, p.Seq, p.Denials = v, o, e.Seq, 0
+			p.PodView, p.Item, p.Denials = v, i, 0
 			s.recount(p.cell.owner, p.cell)
 			if p.item != nil || !p.plain() {
 				s.watchPod(p)
@@ -44,7 +45,7 @@ func (s *State) foldPod(e events.Event, o events.Object) error {
 	if !fresh && p.Node != v.Node {
 		p.NodeUID = ""
 	}
-	p.PodView, p.Object, p.Seq, p.Denials = v, o, e.Seq, 0
+	p.PodView, p.Item, p.Denials = v, i, 0
 	if ref, ok := s.pending[e.Cause]; ok && ref.do == events.CreatePod && ref.uid == v.UID {
 		p.NodeUID = ref.cell.NodeUID
 	}

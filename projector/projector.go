@@ -9,6 +9,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/drive"
+	"rollcall/projector/table"
 )
 
 // Options of a projector.
@@ -19,6 +20,8 @@ type Options struct {
 	// Save keeps a position for the next run. It is called at most once a
 	// second while events come, and when Run returns; nil: nothing is kept.
 	Save func(Position) error
+	// History is what the tables of objects remember; zero: nobody follows them.
+	History table.History
 	// Follow are called with every event, in order, after it was folded and as
 	// it was folded, from the goroutine of Run, before the parties observe it:
 	// one reader of the log feeds every fold of a process.
@@ -34,20 +37,24 @@ type Projector struct {
 	opt   Options
 	state *State
 
-	mu      sync.RWMutex
-	folded  time.Time  // when the last event was
-	told    events.Seq // the last event that was folded and followed
-	err     error      // why Run ended
-	waiters map[chan struct{}]events.Seq
-	end     events.Seq // of the log when Run began
-	saved   time.Time
-	ready   chan struct{}
+	objects *table.Tables
+
+	mu     sync.RWMutex
+	folded time.Time  // when the last event was
+	end    events.Seq // of the log when Run began
+	saved  time.Time
+	ready  chan struct{}
 }
 
 // Open returns a projector that has read nothing yet; Run makes it read.
 func Open(log events.Log, opt Options) *Projector {
-	return &Projector{log: log, opt: opt, state: New(""), waiters: map[chan struct{}]events.Seq{}, ready: make(chan struct{})}
+	objects := table.New(opt.History)
+	return &Projector{log: log, opt: opt, objects: objects, state: NewOver("", objects), ready: make(chan struct{})}
 }
+
+// Objects returns the objects of the log, which are filled as it is folded.
+// They can be read while it is: there is no need to wait for the fold.
+func (p *Projector) Objects() *table.Tables { return p.objects }
 
 // State returns the state for the parties of Run, which read it between two
 // events. Everybody else uses Read.
@@ -60,13 +67,7 @@ func (p *Projector) Run(ctx context.Context, parties ...drive.Party) error {
 	o := p.opt.Drive
 	o.Fold = p
 	err := drive.Drive(ctx, p.log, o, parties...)
-	p.mu.Lock()
-	p.err = err
-	for w := range p.waiters {
-		close(w)
-	}
-	clear(p.waiters)
-	p.mu.Unlock()
+	p.objects.End(err)
 	if saveErr := p.save(); saveErr != nil && (err == nil || errors.Is(err, ctx.Err())) {
 		err = saveErr
 	}
@@ -93,8 +94,7 @@ func (p *Projector) Begin(info events.Info) error {
 	return nil
 }
 
-// Take implements drive.Fold: it folds one event, has it followed, and tells
-// those who wait for it.
+// Take implements drive.Fold: it folds one event and has it followed.
 func (p *Projector) Take(e events.Event, now time.Time) (events.Event, error) {
 	if at := p.state.Position(); e.Seq != at.Seq+1 {
 		return e, events.Gap(at.Seq+1, e.Seq)
@@ -109,7 +109,6 @@ func (p *Projector) Take(e events.Event, now time.Time) (events.Event, error) {
 	for _, f := range p.opt.Follow {
 		f(e)
 	}
-	p.tell(e.Seq)
 	if e.Seq == p.end {
 		close(p.ready)
 	}
@@ -118,19 +117,6 @@ func (p *Projector) Take(e events.Event, now time.Time) (events.Event, error) {
 	}
 	p.saved = now
 	return e, p.save()
-}
-
-// tell ends the waiting for what was folded and followed.
-func (p *Projector) tell(seq events.Seq) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.told = seq
-	for w, at := range p.waiters {
-		if at <= seq {
-			close(w)
-			delete(p.waiters, w)
-		}
-	}
 }
 
 func (p *Projector) save() error {
@@ -183,35 +169,10 @@ func (p *Projector) now() time.Time {
 	return p.state.Time().Add(time.Since(p.folded))
 }
 
-// Await returns when the event at seq is folded and followed: who appended it and
-// waits reads its own write, in whatever is told of the log in this process. It returns the error of Run if that has ended before.
+// Await returns when the event at seq is folded: who appended it and waits
+// reads its own write. It returns the error of Run if that has ended before.
 func (p *Projector) Await(ctx context.Context, seq events.Seq) error {
-	p.mu.Lock()
-	if p.told >= seq {
-		p.mu.Unlock()
-		return nil
-	}
-	if p.err != nil {
-		p.mu.Unlock()
-		return fmt.Errorf("wait for position %d: %w", seq, p.err)
-	}
-	w := make(chan struct{})
-	p.waiters[w] = seq
-	p.mu.Unlock()
-	select {
-	case <-w:
-		p.mu.RLock()
-		defer p.mu.RUnlock()
-		if p.told < seq {
-			return fmt.Errorf("wait for position %d: %w", seq, p.err)
-		}
-		return nil
-	case <-ctx.Done():
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		delete(p.waiters, w)
-		return ctx.Err()
-	}
+	return p.objects.Await(ctx, seq)
 }
 
 // View calls f with the state at a position not before atLeast.

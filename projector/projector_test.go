@@ -15,6 +15,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector"
+	"rollcall/projector/table"
 )
 
 func newLog(t *testing.T) *memlog.Log {
@@ -144,6 +145,37 @@ func TestAwait(t *testing.T) {
 		if err := p.Await(t.Context(), seq+1); !errors.Is(err, context.Canceled) {
 			t.Errorf("a late waiter got %v, want why the reading ended", err)
 		}
+	})
+}
+
+// TestOneCopy folds a log and looks for the bytes of an object wherever a
+// process has them: in the event that was read, in the state, and in the tables
+// that the API serves from, now and as they were.
+func TestOneCopy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newLog(t)
+		var read []byte
+		p := projector.Open(log, projector.Options{History: table.Recent, Follow: []func(events.Event){func(e events.Event) {
+			read = e.Body.(events.Object).Data
+		}}})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- p.Run(ctx) }()
+		seq := addNodes(t, log, "n1")
+		synctest.Wait()
+		key := events.Key{Name: "n1"}
+		was, _ := p.Objects().Of(events.Node).SnapshotAt(uint64(seq))
+		p.Read(func(s *projector.State) {
+			o, at, _ := s.Object(events.Node, key)
+			for where, data := range map[string][]byte{"state": o.Data, "node of the state": s.Node("n1").Object.Data,
+				"table": p.Objects().Get(events.Node, key).Data, "table as it was": was.At("n1").Data} {
+				if at != seq || &data[0] != &read[0] {
+					t.Errorf("the %s has bytes of its own", where)
+				}
+			}
+		})
+		cancel()
+		<-ended
 	})
 }
 

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // Position is how far a state has read: which log, the sequence, and the
@@ -33,25 +34,20 @@ type Position struct {
 // advance takes one more event with these bytes into the position.
 func (s *State) advance(seq events.Seq, raw []byte) { s.position.advance(s.hash, seq, raw) }
 
-// row is one object with the position of its last fact.
-type row struct {
-	object events.Object
-	seq    events.Seq
-}
-
 // Node is one node of the state.
 type Node struct {
 	*NodeView
-	Object events.Object
-	Seq    events.Seq
+	*table.Item
 }
 
-// State is the fold of a log.
+// State is the fold of a log. The objects themselves are in tables, which
+// others may read beside it.
 type State struct {
 	position Position
 	hash     hash.Hash
 	clock    clock
 	screen   *events.Screen
+	objects  *table.Tables
 
 	nodes     map[string]*Node
 	pods      map[events.Key]*Pod
@@ -61,10 +57,8 @@ type State struct {
 	byUID     map[types.UID]*DaemonSet // live and ghosts
 	buried    map[types.UID]*DaemonSet // deleted ones of which nothing is left, for what is told late
 	revisions map[events.Key]*Revision
-	revOwned  map[owned][]*Revision // by name
-	revRows   map[events.Key]row
-	revGone   map[events.Key]events.Seq // where a revision of that name was deleted
-	others    map[events.Kind]map[events.Key]row
+	revOwned  map[owned][]*Revision         // by name
+	revGone   map[events.Key]events.Seq     // where a revision of that name was deleted
 	owned     map[owned]*btree.BTreeG[*Pod] // by name
 	onNode    map[string][]*Pod
 	plans     map[events.Key]events.Seq
@@ -86,17 +80,21 @@ type pendingRef struct {
 	revision string
 }
 
-// New returns the state before the first event of the log with this ID.
-func New(log string) *State {
+// New returns the state before the first event of the log with this ID, whose
+// objects nobody else reads.
+func New(log string) *State { return NewOver(log, table.New(table.History{})) }
+
+// NewOver returns the state before the first event of the log with this ID. It
+// keeps the objects in tables, which are empty and which it alone fills.
+func NewOver(log string, objects *table.Tables) *State {
 	return &State{
-		position: Position{Log: log}, hash: sha256.New(), screen: events.NewScreen(),
+		position: Position{Log: log}, hash: sha256.New(), screen: events.NewScreen(), objects: objects,
 		clock: clock{sources: map[string]time.Duration{}},
 		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		buried:    map[types.UID]*DaemonSet{},
-		revisions: map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revRows: map[events.Key]row{}, revGone: map[events.Key]events.Seq{},
-		others: map[events.Kind]map[events.Key]row{}, collector: newCollector(),
-		owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
+		revisions: map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revGone: map[events.Key]events.Seq{},
+		collector: newCollector(), owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{},
 	}
 }
@@ -130,13 +128,12 @@ func (s *State) Dying(uid types.UID) bool {
 // Node returns a node, or nil.
 func (s *State) Node(name string) *Node { return s.nodes[name] }
 
-// Nodes returns every node by name.
-func (s *State) Nodes() []*Node {
-	ns := make([]*Node, 0, len(s.nodes))
-	for _, k := range sortedKeys(s.nodes, cmp.Compare[string]) {
-		ns = append(ns, s.nodes[k])
+// Nodes yields every node by name.
+func (s *State) Nodes() iter.Seq[*Node] {
+	return func(yield func(*Node) bool) {
+		rows, _ := s.objects.Of(events.Node).Snapshot()
+		rows.Scan(func(i *table.Item) bool { return yield(s.nodes[i.Key.Name]) })
 	}
-	return ns
 }
 
 // Pod returns a pod, or nil.
@@ -155,13 +152,12 @@ func (s *State) PodsOf(namespace string, owner types.UID) iter.Seq[*Pod] {
 	}
 }
 
-// Pods returns every pod by key.
-func (s *State) Pods() []*Pod {
-	ps := make([]*Pod, 0, len(s.pods))
-	for _, k := range sortedKeys(s.pods, events.Key.Compare) {
-		ps = append(ps, s.pods[k])
+// Pods yields every pod by namespace and name.
+func (s *State) Pods() iter.Seq[*Pod] {
+	return func(yield func(*Pod) bool) {
+		rows, _ := s.objects.Of(events.Pod).Snapshot()
+		rows.Scan(func(i *table.Item) bool { return yield(s.pods[i.Key]) })
 	}
-	return ps
 }
 
 // Revision returns a ControllerRevision, or nil.
@@ -219,51 +215,23 @@ func (s *State) Touched() []events.Key { return s.touched }
 
 // Object returns an object as of the state and the position of its last fact.
 func (s *State) Object(kind events.Kind, k events.Key) (o events.Object, last events.Seq, ok bool) {
-	switch kind {
-	case events.Node:
-		if n := s.nodes[k.Name]; n != nil {
-			return n.Object, n.Seq, true
-		}
-	case events.Pod:
-		if p := s.pods[k]; p != nil {
-			return p.Object, p.Seq, true
-		}
-	case events.ControllerRevision:
-		r, ok := s.revRows[k]
-		return r.object, r.seq, ok
-	default:
-		r, ok := s.others[kind][k]
-		return r.object, r.seq, ok
+	i := s.objects.Get(kind, k)
+	if i == nil {
+		return events.Object{}, 0, false
 	}
-	return events.Object{}, 0, false
+	return i.Object, events.Seq(i.Rev), true
 }
 
 // List returns the objects of a kind by key, of one namespace or of all ("").
 func (s *State) List(kind events.Kind, namespace string) []events.Object {
 	var os []events.Object
-	add := func(o events.Object) {
-		if namespace == "" || o.Key.Namespace == namespace {
-			os = append(os, o)
+	rows, _ := s.objects.Of(kind).Snapshot()
+	rows.Scan(func(i *table.Item) bool {
+		if namespace == "" || i.Key.Namespace == namespace {
+			os = append(os, i.Object)
 		}
-	}
-	switch kind {
-	case events.Node:
-		for _, n := range s.Nodes() {
-			add(n.Object)
-		}
-	case events.Pod:
-		for _, p := range s.Pods() {
-			add(p.Object)
-		}
-	case events.ControllerRevision:
-		for _, k := range sortedKeys(s.revRows, events.Key.Compare) {
-			add(s.revRows[k].object)
-		}
-	default:
-		for _, k := range sortedKeys(s.others[kind], events.Key.Compare) {
-			add(s.others[kind][k].object)
-		}
-	}
+		return true
+	})
 	return os
 }
 

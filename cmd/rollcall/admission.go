@@ -13,7 +13,7 @@ import (
 
 // admission returns what decides about pods that the executor makes.
 func (in *instance) admission() (func(context.Context, *corev1.Pod) error, error) {
-	a, err := apiserver.NewAdmission(in.feed)
+	a, err := apiserver.NewAdmission(in.state.Objects())
 	if err != nil {
 		return nil, err
 	}

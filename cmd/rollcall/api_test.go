@@ -155,12 +155,20 @@ func TestAsKubectl(t *testing.T) {
 	}
 }
 
-func TestHasFlag(t *testing.T) {
-	for args, want := range map[string]bool{
-		"get --kubeconfig k": true, "--kubeconfig=k get": true, "get": false, "exec p -- x --kubeconfig k": false, "get --kubeconfigs k": false,
+// TestCutTarget: rollcall kubectl takes out what only rollcall knows, and reads
+// what kubectl knows too.
+func TestCutTarget(t *testing.T) {
+	for args, want := range map[string]struct {
+		rest, kubeconfig, data string
+	}{
+		"get --kubeconfig k --data d":         {"get --kubeconfig k", "k", "d"},
+		"--kubeconfig=k --data=d get":         {"--kubeconfig=k get", "k", "d"},
+		"get --kubeconfigs k":                 {"get --kubeconfigs k", "", ""},
+		"exec p -- x --kubeconfig k --data d": {"exec p -- x --kubeconfig k --data d", "", ""},
 	} {
-		if got := hasFlag(strings.Fields(args), "--kubeconfig"); got != want {
-			t.Errorf("%q: %v", args, got)
+		k, rest, err := cutTarget(strings.Fields(args))
+		if err != nil || strings.Join(rest, " ") != want.rest || k.kubeconfig != want.kubeconfig || k.data != want.data {
+			t.Errorf("%q: %q, %+v, %v", args, rest, k, err)
 		}
 	}
 }

@@ -15,16 +15,11 @@ func completed(c *cobra.Command) {
 	for flag, values := range map[string][]string{
 		"durability":  {"sync", "relaxed"},
 		"controllers": knownControllers,
-		"cascade":     {"background", "foreground", "orphan"},
 		"type":        append(eventTypes(), kindGlobs(eventTypes())...),
 	} {
 		complete(c, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	formats := logFormats
-	if c.Name() == "get" {
-		formats = getFormats
-	}
-	complete(c, "output", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
+	complete(c, "output", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp))
 	complete(c, "filename", func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if !strings.HasPrefix(examplePrefix, begun) && !strings.HasPrefix(begun, examplePrefix) || begun == "" {
 			return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt

@@ -76,23 +76,24 @@ func (in *instance) control() {
 
 // foreign are the nodes that no kubelet of ours plays.
 func (in *instance) foreign() *apiserver.Foreign {
-	return in.feed.Foreign(events.LabelSimulated, "true")
+	return apiserver.NewForeign(in.state.Objects(), events.LabelSimulated, "true")
 }
 
 // await waits until the log has what a controller wants.
 func (in *instance) await(ctx context.Context, w workloads.Want) error {
+	objects := in.state.Objects()
 	switch w {
 	case workloads.Endings:
-		return in.feed.Await(ctx, events.Namespace, apiserver.Deleting)
+		return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
 	case workloads.ForeignNodes:
 		return in.foreign().Await(ctx)
 	case workloads.Evictions:
-		if err := in.feed.Await(ctx, events.Node, apiserver.Evicting); err != nil {
+		if err := apiserver.AwaitObject(ctx, objects, events.Node, apiserver.Evicting); err != nil {
 			return err
 		}
-		return in.feed.Await(ctx, events.Pod, apiserver.Strays)
+		return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
 	}
-	return in.feed.Await(ctx, events.Kind(w), nil)
+	return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 }
 
 // unattended says of the kinds that clients make why nobody acts on them. Who

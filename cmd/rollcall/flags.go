@@ -18,6 +18,9 @@ func flagError(c *cobra.Command, err error) error {
 	var invalid *pflag.InvalidValueError
 	var missing *pflag.ValueRequiredError
 	help := "see " + c.CommandPath() + " --help"
+	if args := c.Flags().Args(); len(args) > 0 && c.HasSubCommands() {
+		return unknownCommand(c, args[0]) // the flag is of the command that is meant
+	}
 	switch {
 	case errors.As(err, &own):
 		return own

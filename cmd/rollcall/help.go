@@ -74,8 +74,8 @@ func (s *session) exitCodesTopic() *cobra.Command {
 124  it did not end in the time that it had: --timeout, or no answer
 130  Ctrl-C stopped it before it was done; 143: SIGTERM, 129: SIGHUP
 
-Those of rollcall kubectl are kubectl's, but for 2 without a cluster to ask.
-Commands that only follow (log -f, get -w, open, up without --once) end with 0
+Those of rollcall kubectl: kubectl's own, but for 2 without a cluster to ask.
+Commands that only follow (log -f, open, up without --once) end with 0
 when they are stopped.
 
 Every error is one line on standard error, and rollcall help CODE says more of it:

@@ -123,7 +123,7 @@ func prose(root *cobra.Command, word string) bool {
 var flagIn = regexp.MustCompile(`(?:^|[\s'"(])--([a-z][a-z-]+)`)
 
 // elsewhere are flags of others that texts name.
-var elsewhere = []string{"dry-run", "server", "context"}
+var elsewhere = []string{"dry-run", "server", "context", "cascade"}
 
 // promised are commands that do not exist.
 var promised = regexp.MustCompile(`\b(export|import|archive|restore)\b`)
@@ -142,6 +142,9 @@ func wrongHint(root *cobra.Command, s said) (wrong []string) {
 		}
 		if c == root && len(words) > 0 && !prose(root, words[0]) {
 			wrong = append(wrong, "there is no command rollcall "+words[0])
+		}
+		if c.Name() == kubectlName && len(words) > 0 && !kubectlHas(words[0]) {
+			wrong = append(wrong, "kubectl has no command "+words[0])
 		}
 		if c == root || c.DisableFlagParsing {
 			continue
@@ -204,7 +207,8 @@ func TestHints(t *testing.T) {
 func TestHintsSeesWrong(t *testing.T) {
 	root := testRoot()
 	for _, text := range []string{"restore the log from an export", "use the program that wrote it, or export and import", "rollcall export it",
-		"list them with rollcall gte ds", "see rollcall logs", "start it with rollcall up --dta DIR", "give --dataa", "run `rollcall verifi` on it"} {
+		"list them with rollcall gte ds", "see rollcall logs", "start it with rollcall up --dta DIR", "give --dataa", "run `rollcall verifi` on it",
+		"list them with rollcall kubectl gte ds", "see rollcall kubectl hystory ds/NAME"} {
 		if wrongHint(root, said{text: text, hint: true}) == nil {
 			t.Errorf("%q is taken for good", text)
 		}

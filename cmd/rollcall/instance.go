@@ -19,6 +19,7 @@ import (
 	"rollcall/events/stream"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
 	"rollcall/publisher"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/simkubelet"
@@ -42,7 +43,7 @@ type instance struct {
 	keeping  *keeping    // nil: the log is in no data directory
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
-	feed     *apiserver.Feed // what the API serves
+	tally    *apiserver.Tally
 	gate     *gate.Gate
 	api      *served
 	engine   engine
@@ -126,7 +127,7 @@ func (in *instance) parties() ([]drive.Party, error) {
 		return nil, err
 	}
 	return append(all, publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit}),
-		simkubelet.New(in.subjects, simkubelet.DefaultOptions())), nil
+		simkubelet.New(in.subjects, in.options.delays)), nil
 }
 
 // connect starts the embedded server or reaches the one that is named.
@@ -189,8 +190,9 @@ func otherCluster(dir, has, asked string) error {
 // project starts the reading of the log, and who acts upon it, and waits until
 // it has been read.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
-	in.feed = apiserver.NewFeed()
-	o := projector.Options{Drive: drive.Options{Report: in.engine.report}, Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.feed.Follow}}
+	in.tally = apiserver.NewTally()
+	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
+		Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.known, in.keeping.save
 	} else if err := in.witnessFar(s, &o); err != nil {

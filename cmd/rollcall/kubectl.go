@@ -3,8 +3,9 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"net/http"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,12 +67,10 @@ func runKubectl(args []string, own bool) {
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	flags := genericclioptions.NewConfigFlags(true).WithDeprecatedPasswordFlag().
 		WithDiscoveryBurst(discoveryBurst).WithDiscoveryQPS(discoveryQPS).WithWarningPrinter(streams)
-	end := func() {}
 	if own {
-		end = aimKubectl(flags, k)
+		k.aim(flags)
 	}
 	util.BehaviorOnFatal(func(text string, code int) {
-		end()
 		if text != "" {
 			fmt.Fprintln(os.Stderr, strings.TrimSuffix(text, "\n"))
 		}
@@ -84,61 +83,33 @@ func runKubectl(args []string, own bool) {
 	if err := cli.RunNoErrOutput(command); err != nil {
 		util.CheckErr(err)
 	}
-	end()
 	os.Exit(0)
 }
 
-// aimKubectl points kubectl at what k names, or at the running instance if the
-// user has not pointed it elsewhere. If there is none, what asks a cluster is
-// refused: the cluster of ~/.kube/config is not meant. end is to be called
-// before the process ends.
-func aimKubectl(flags *genericclioptions.ConfigFlags, k kubectlTarget) (end func()) {
-	named := k != kubectlTarget{}
-	elsewhere := hasFlag(os.Args, "--kubeconfig")
-	if !named && (elsewhere || os.Getenv(dataVariable) == "" && os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "") {
-		return func() {}
-	}
-	var path string
-	err := usageError("E-CLI-FLAG", "--kubeconfig excludes --data and --at", "give one of them")
-	if !elsewhere {
-		path, end, err = k.kubeconfig()
-	}
-	if err == nil {
-		err = os.Setenv(clientcmd.RecommendedConfigPathEnvVar, path)
-	}
-	if err != nil && named {
+// aim points kubectl at the target. What runs is asked through its kubeconfig;
+// what is stopped, or past, by an API in this process, which begins with the
+// first request. If there is no target, what asks a cluster is refused: that of
+// ~/.kube/config is not meant.
+func (k kubectlTarget) aim(flags *genericclioptions.ConfigFlags) {
+	named := k.data != "" || k.natsURL != "" || k.at != ""
+	path, open, err := k.find()
+	switch {
+	case errors.Is(err, errForeign) && !named:
+		return // somebody else's cluster, which the user has named
+	case err != nil && named:
 		os.Exit(report(context.Background(), os.Stderr, err))
+	case err != nil:
+		open = func() (*past, error) { return nil, err }
+	case path != "":
+		_ = os.Setenv(clientcmd.RecommendedConfigPathEnvVar, path) // the name of a variable that can be
 	}
-	if err != nil {
-		flags.WithWrapConfigFn(func(*rest.Config) *rest.Config {
-			return &rest.Config{Transport: refusing{err}}
-		})
-		return func() {}
+	if open == nil {
+		return
 	}
-	return end
-}
-
-// refusing is the transport of a kubectl that has no cluster: at the first
-// request the process ends with the error.
-type refusing struct{ error }
-
-// RoundTrip implements http.RoundTripper.
-func (r refusing) RoundTrip(*http.Request) (*http.Response, error) {
-	os.Exit(report(context.Background(), os.Stderr, r.error))
-	return nil, r.error
-}
-
-// hasFlag reports whether a flag is among the arguments before --.
-func hasFlag(args []string, flag string) bool {
-	for _, a := range args {
-		if a == "--" {
-			return false
-		}
-		if a == flag || strings.HasPrefix(a, flag+"=") {
-			return true
-		}
-	}
-	return false
+	t := &pastTransport{open: open}
+	flags.WithWrapConfigFn(func(c *rest.Config) *rest.Config {
+		return &rest.Config{Host: pastHost(), Transport: t, UserAgent: c.UserAgent, Timeout: c.Timeout, QPS: c.QPS, Burst: c.Burst}
+	})
 }
 
 // instanceKubeconfig returns the kubeconfig of the instance that was found.
@@ -146,25 +117,48 @@ func (t *target) instanceKubeconfig() (string, error) {
 	path := filepath.Join(t.dir, kubeconfigFile)
 	if _, err := os.Stat(path); err != nil || t.dir == "" {
 		return "", &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is not served", Where: cmp.Or(t.dir, withoutUser(t.natsURL)), Why: "it has no " + kubeconfigFile,
-			Do: "start rollcall up without --listen none, or give --kubeconfig", Exit: events.ExitInput}
+			Do: "start rollcall up without --listen none, or read it with rollcall kubectl --at now", Exit: events.ExitInput}
 	}
 	return path, nil
 }
 
+// kubectlHas reports whether kubectl has a command of these words.
+func kubectlHas(words ...string) bool {
+	streams := genericiooptions.IOStreams{In: strings.NewReader(""), Out: io.Discard, ErrOut: io.Discard}
+	c, _, err := cmd.NewKubectlCommand(cmd.KubectlOptions{ConfigFlags: genericclioptions.NewConfigFlags(true), IOStreams: streams}).Find(words)
+	return err == nil && c.Name() == words[len(words)-1]
+}
+
+// kubectlInstead returns the command of kubectl that does what a command of that
+// name under c would do.
+func kubectlInstead(c *cobra.Command, name string) (words string, ok bool) {
+	switch c.Name() {
+	case "rollout":
+		return "rollout " + name, kubectlHas("rollout", name)
+	case "node":
+		if name == "cordon" || name == "uncordon" || name == "drain" {
+			return name, true
+		}
+		return name + " node", kubectlHas(name)
+	}
+	return name, !c.HasParent() && kubectlHas(name)
+}
+
 // kubectlCommand is what help shows; main does not come here.
 func (s *session) kubectlCommand() *cobra.Command {
-	return &cobra.Command{Use: "kubectl", Short: "Run the kubectl that is inside, on the running instance", DisableFlagParsing: true,
-		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program. It takes
---kubeconfig, --data DIR, the instance of $` + dataVariable + `, $KUBECONFIG, or the only
-instance that runs, in this order as all of rollcall, and never ~/.kube/config.
+	return &cobra.Command{Use: "kubectl", Short: "Read and write objects: the kubectl that is inside", DisableFlagParsing: true,
+		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program: what reads
+and writes the objects of a cluster. It takes --kubeconfig, --data DIR or
+--nats-url URL, the instance of $` + dataVariable + `, $KUBECONFIG, or the only instance
+that runs, in this order as all of rollcall, and never ~/.kube/config.
 
-On a data directory on which no instance runs it shows the end of the log, to be
-read only, and with --at the cluster as it was then, also beside an instance.
+Where no instance runs it shows the end of the log, to be read only, and with
+--at the cluster as it was then, also beside an instance.
 
 ` + instantForms + `
 
 A link named kubectl to this program is the same without that exception.`,
 		Example: `  rollcall kubectl get pods -A
-  rollcall kubectl --data ./cluster --at 10 get ds -A`,
+  rollcall kubectl --data ./cluster --at 20 get ds -A`,
 		Run: func(_ *cobra.Command, args []string) { runKubectl(args, true) }}
 }

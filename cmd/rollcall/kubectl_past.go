@@ -4,28 +4,41 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
+
+	"k8s.io/client-go/rest"
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/projector/apiserver"
 )
 
-// kubectlTarget is what rollcall kubectl looks at: the flags that kubectl does
-// not have.
+// kubectlTarget is what rollcall kubectl looks at.
 type kubectlTarget struct {
-	data string // data directory
-	at   string // instant; empty: now, or the end of a stopped log
+	target
+	at string // instant; empty: now, or the end of a log on which nothing runs
 }
 
-// cutTarget takes the flags of a kubectlTarget out of kubectl's arguments,
-// wherever they stand before --.
-func cutTarget(args []string) (t kubectlTarget, rest []string, err error) {
-	into := map[string]*string{"--data": &t.data, "--at": &t.at}
+// cutTarget takes the flags that kubectl does not have out of its arguments,
+// and looks at those that it has too.
+func cutTarget(args []string) (k kubectlTarget, rest []string, err error) {
+	if _, err = cutFlags(args, map[string]*string{"--kubeconfig": &k.kubeconfig, "--context": &k.context}); err != nil {
+		return k, nil, err
+	}
+	rest, err = cutFlags(args, map[string]*string{"--data": &k.data, "--at": &k.at, "--nats-url": &k.natsURL, "--nats-creds": &k.natsCreds})
+	return k, rest, err
+}
+
+// cutFlags takes flags with a value out of arguments, wherever they stand
+// before --.
+func cutFlags(args []string, into map[string]*string) (rest []string, err error) {
 	for i := 0; i < len(args); i++ {
 		if args[i] == "--" {
-			return t, append(rest, args[i:]...), nil
+			return append(rest, args[i:]...), nil
 		}
 		name, value, joined := strings.Cut(args[i], "=")
 		to, ours := into[name]
@@ -39,11 +52,11 @@ func cutTarget(args []string) (t kubectlTarget, rest []string, err error) {
 			}
 		}
 		if strings.TrimSpace(value) == "" {
-			return t, nil, usageError("E-CLI-FLAG", name+" has no value", "give one, or leave it out")
+			return nil, usageError("E-CLI-FLAG", name+" has no value", "give one, or leave it out")
 		}
 		*to = value
 	}
-	return t, rest, nil
+	return rest, nil
 }
 
 // idle reports whether no instance runs on a data directory.
@@ -59,59 +72,87 @@ func idle(dir string) (bool, error) {
 	return true, nil
 }
 
-// kubeconfig returns the file by which kubectl reaches the target: that of the
-// instance that runs, or else of an API of this process that shows the past. end
-// is to be called before the process ends.
-func (k kubectlTarget) kubeconfig() (path string, end func(), err error) {
-	t := &target{data: k.data}
+// find returns the kubeconfig of the instance that runs, empty if kubectl has it
+// already, or else what opens the cluster as it was.
+func (k kubectlTarget) find() (path string, open func() (*past, error), err error) {
+	t := k.target
 	if err := t.resolve(); err != nil {
 		return "", nil, err
 	}
-	past := k.at != ""
-	if !past && t.data != "" {
-		if past, err = idle(t.data); err != nil {
+	var at instant
+	if k.at != "" {
+		if at, err = parseInstant(k.at, time.Now()); err != nil {
 			return "", nil, err
 		}
+	} else {
+		if t.past {
+			return "", nil, nil // rollcall open serves it
+		}
+		path, runs, err := t.serving()
+		if err != nil {
+			return "", nil, err
+		}
+		if runs && t.followed {
+			return "", nil, nil
+		}
+		if runs {
+			return path, nil, nil
+		}
 	}
-	if past {
-		return k.past(t)
-	}
-	path, err = t.instanceKubeconfig()
-	return path, func() {}, err
+	return "", func() (*past, error) { return t.openPast(at) }, nil
 }
 
-// past serves the cluster as it was, for this process alone.
-func (k kubectlTarget) past(t *target) (path string, end func(), err error) {
-	o := openOptions{api: apiOptions{listen: "127.0.0.1:0", verbosity: -1}}
-	if k.at != "" {
-		if o.instant, err = parseInstant(k.at, time.Now()); err != nil {
-			return "", nil, err
-		}
-	}
+// openPast serves the cluster as it was to clients in this process, until it
+// ends.
+func (t *target) openPast(at instant) (*past, error) {
+	o := openOptions{instant: at, api: apiOptions{listen: noListen, verbosity: -1}}
 	if err := firstError(o.api.check(func(string) bool { return false }), logKubernetes(o.api.verbosity)); err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx := context.Background()
 	s := &session{in: os.Stdin, out: newOutput(os.Stderr, func(error) {}), err: os.Stderr}
-	feed, m, err := s.readPast(ctx, t, o.instant)
+	was, m, err := s.readPast(ctx, t, o.instant)
 	if err != nil {
-		cancel()
-		return "", nil, err
+		return nil, err
 	}
-	p, err := openPast(ctx, reopened{session: s, target: t}, feed, m, o)
+	p, err := openPast(ctx, reopened{session: s, target: t}, was, m, o)
 	if err != nil {
-		cancel()
-		return "", nil, err
-	}
-	end = func() {
-		cancel()
-		_ = p.close() // what stays is swept by the next instance
+		return nil, err
 	}
 	select {
 	case <-p.api.server.Ready():
-		return p.api.kubeconfig, end, nil
+		return p, nil
 	case err := <-p.ended:
-		end()
-		return "", nil, fmt.Errorf("serve the past: %w", err)
+		return nil, fmt.Errorf("serve the past: %w", err)
 	}
+}
+
+// pastHost is where kubectl believes a pastTransport to lead. kubectl remembers
+// by this name which kinds are served there: the same for one version of the
+// program.
+func pastHost() string {
+	version, _ := built()
+	return "http://" + strings.Trim(version, "()") + ".rollcall.invalid"
+}
+
+// pastTransport opens a cluster as it was with the first request, and sends all
+// of them there. If it cannot be opened, the process ends with the reason.
+type pastTransport struct {
+	open func() (*past, error)
+	once sync.Once
+	http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *pastTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	t.once.Do(func() {
+		p, err := t.open()
+		if err == nil {
+			t.RoundTripper, err = rest.TransportFor(p.api.server.LoopbackAs(apiserver.Admin))
+		}
+		if err != nil {
+			os.Exit(report(context.Background(), os.Stderr, err))
+		}
+	})
+	return t.RoundTripper.RoundTrip(r)
 }

@@ -3,74 +3,69 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 
-	"rollcall/publisher/gate"
+	"rollcall/events"
 	"rollcall/publisher/simkubelet"
 )
 
 func (s *session) nodeCommand() *cobra.Command {
 	return s.group("node", "Change the simulated world: its nodes", "",
 		s.nodeAdd(),
-		s.eachNode("delete NAME...", "Delete nodes; their pods follow", (*gate.Client).DeleteNodes),
-		s.eachNode("cordon NAME...", "Keep new pods off nodes, but for those of DaemonSets", (*gate.Client).Cordon),
-		s.eachNode("uncordon NAME...", "End cordon", (*gate.Client).Uncordon),
-		s.editNode("label NAME... KEY=VALUE|KEY-...", "Set and remove labels of nodes", (*gate.Client).Label),
-		s.editNode("taint NAME... KEY=VALUE:EFFECT|KEY-...", "Set and remove taints of nodes", (*gate.Client).Taint),
-		s.eachNode("fail NAME...", "Make simulated nodes fail, as if the power went", (*gate.Client).Fail),
-		s.eachNode("recover NAME...", "End fail", (*gate.Client).Recover))
+		s.nodeFail("fail", "Make simulated nodes fail, as if the power went", "failed", "has failed already", "true"),
+		s.nodeFail("recover", "End fail", "recovered", "has not failed", ""))
 }
 
-// nodesCall is one method of the gate that changes nodes.
-type nodesCall func(*gate.Client, context.Context, gate.NodesRequest) (gate.Reply, error)
-
-// eachNode does one thing to the nodes that are named.
-func (s *session) eachNode(use, short string, call nodesCall) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: takes(1, -1)}
+// nodeFail makes simulated nodes fail, or ends that: it gives them the
+// annotation that their kubelets look at, or takes it away. If one of the nodes
+// cannot be had, none is changed.
+func (s *session) nodeFail(verb, short, done, already, value string) *cobra.Command {
+	c := &cobra.Command{Use: verb + " NAME...", Short: short, Args: takes(1, -1)}
 	t := addTarget(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		return s.askGate(c.Context(), t, func(g *gate.Client) (gate.Reply, error) {
-			return call(g, c.Context(), gate.NodesRequest{Names: nodeNames(args)})
-		})
-	}
-	return c
-}
-
-// editNode makes changes to the nodes that are named. No name can look like a
-// change.
-func (s *session) editNode(use, short string, call nodesCall) *cobra.Command {
-	c := &cobra.Command{Use: use, Short: short, Args: takes(2, -1)}
-	t := addTarget(c)
-	c.RunE = func(c *cobra.Command, args []string) error {
-		var r gate.NodesRequest
-		for _, a := range args {
-			if strings.ContainsAny(a, "=:") || strings.HasSuffix(a, "-") {
-				r.Changes = append(r.Changes, a)
-			} else {
-				r.Names = append(r.Names, nodeNames([]string{a})...)
+		names, err := nodeNames(args)
+		if err != nil {
+			return err
+		}
+		api, err := t.client()
+		if err != nil {
+			return err
+		}
+		nodes := make([]*corev1.Node, len(names))
+		for i, name := range names {
+			if nodes[i], err = findNode(c.Context(), api, name); err != nil {
+				return err
+			}
+			if nodes[i].Labels[events.LabelSimulated] != "true" {
+				return &events.Error{Code: "E-CLI-SIMULATED", What: fmt.Sprintf("node %q is not simulated", name),
+					Why: "only nodes with label " + events.LabelSimulated + "=true fail at will", Do: "choose a simulated node", Exit: events.ExitInput}
 			}
 		}
-		if len(r.Names) == 0 || len(r.Changes) == 0 {
-			return usageError("E-CLI-ARGS", fmt.Sprintf("%s has %d nodes and %d changes", c.CommandPath(), len(r.Names), len(r.Changes)), "write "+c.UseLine())
+		for _, n := range nodes {
+			if n.Annotations[events.AnnotationFail] == value {
+				s.out.printf("node/%s %s\n", n.Name, already)
+				continue
+			}
+			_, err := api.CoreV1().Nodes().Patch(c.Context(), n.Name, types.MergePatchType, annotation(events.AnnotationFail, value),
+				metav1.PatchOptions{FieldManager: fieldManager})
+			if err != nil {
+				return refused(err, "", func() []string { return nil })
+			}
+			s.out.printf("node/%s %s\n", n.Name, done)
 		}
-		return s.askGate(c.Context(), t, func(g *gate.Client) (gate.Reply, error) { return call(g, c.Context(), r) })
+		return nil
 	}
 	return c
-}
-
-// nodeNames takes node/NAME for NAME.
-func nodeNames(args []string) []string {
-	names := make([]string, len(args))
-	for i, a := range args {
-		names[i] = a
-		if kind, name, ok := cutKind(a); ok && (kind == "node" || kind == "nodes" || kind == "no") {
-			names[i] = name
-		}
-	}
-	return names
 }
 
 func (s *session) nodeAdd() *cobra.Command {
@@ -90,25 +85,110 @@ func (s *session) nodeAdd() *cobra.Command {
 				return err
 			}
 		}
-		return s.askGate(c.Context(), t, func(g *gate.Client) (gate.Reply, error) {
-			return g.AddNodes(c.Context(), gate.AddNodesRequest{Node: nodeTemplate(labels), Names: nodeNames(args), Count: count})
-		})
+		names, err := nodeNames(args)
+		if err != nil {
+			return err
+		}
+		api, err := t.client()
+		if err != nil {
+			return err
+		}
+		if names, err = toAdd(c.Context(), api, names, count); err != nil {
+			return err
+		}
+		var so atomic.Int64
+		done := s.progress("adding nodes", func() string { return fmt.Sprintf("%d of %d", so.Load(), len(names)) })
+		defer done()
+		added, err := addNodes(c.Context(), api, names, labels, &so)
+		done()
+		for _, name := range added {
+			s.out.printf("node/%s created\n", name)
+		}
+		return err
 	}
 	return c
 }
 
-// maxAdded is how many nodes the gate adds in one request.
+// maxAdded is how many nodes are added at once.
 const maxAdded = 10_000
 
-// nodeTemplate is a simulated node without what names it.
-func nodeTemplate(labels map[string]string) corev1.Node {
-	n := simkubelet.NewNode("node", 0, 1)
-	delete(n.Labels, corev1.LabelHostname)
-	n.UID, n.Spec.ProviderID = "", ""
-	n.Status.Addresses = nil
-	n.Status.NodeInfo.MachineID, n.Status.NodeInfo.SystemUUID, n.Status.NodeInfo.BootID = "", "", ""
+// toAdd returns the names of the nodes to add: those given, of which none may
+// be there, or count with the numbers after the highest that is.
+func toAdd(ctx context.Context, api kubernetes.Interface, names []string, count int) ([]string, error) {
+	there, err := listNodes(ctx, api)
+	if err != nil {
+		return nil, err
+	}
+	for i, name := range names {
+		if slices.Contains(there, name) || slices.Contains(names[:i], name) {
+			return nil, alreadyExists(name)
+		}
+	}
+	highest := 0
+	for _, name := range there {
+		if rest, ok := strings.CutPrefix(name, "node-"); ok {
+			if i, err := strconv.Atoi(rest); err == nil {
+				highest = max(highest, i)
+			}
+		}
+	}
+	for i := range count {
+		names = append(names, fmt.Sprintf("node-%04d", highest+1+i))
+	}
+	return names, nil
+}
+
+// adders is how many nodes are asked for at the same time: the log takes their
+// events together.
+const adders = 64
+
+// addNodes adds nodes, counts them in so, and returns those that were added, in
+// order. It ends soon after the first that is refused.
+func addNodes(ctx context.Context, api kubernetes.Interface, names []string, labels map[string]string, so *atomic.Int64) (added []string, err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	done := make([]bool, len(names))
+	next := make(chan int)
+	var all sync.WaitGroup
+	for range min(adders, len(names)) {
+		all.Go(func() {
+			for i := range next {
+				if err := addNode(ctx, api, names[i], labels); err != nil {
+					cancel(err)
+					return
+				}
+				done[i] = true
+				so.Add(1)
+			}
+		})
+	}
+	for i := range names {
+		select {
+		case next <- i:
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
+	close(next)
+	all.Wait()
+	for i, name := range names {
+		if done[i] {
+			added = append(added, name)
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		return added, refused(err, "", func() []string { return nil })
+	}
+	return added, nil
+}
+
+// addNode adds a node that one of our kubelets plays.
+func addNode(ctx context.Context, api kubernetes.Interface, name string, labels map[string]string) error {
+	n := simkubelet.NewNode(name, 0, 1)
 	for k, v := range labels {
 		n.Labels[k] = v
 	}
-	return *n
+	_, err := api.CoreV1().Nodes().Create(ctx, n, metav1.CreateOptions{FieldManager: fieldManager})
+	return err
 }

@@ -11,6 +11,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -46,11 +47,11 @@ stays until it is stopped, and leaves nothing behind.
 		if err := firstError(o.api.check(c.Flags().Changed), logKubernetes(o.api.verbosity)); err != nil {
 			return err
 		}
-		feed, m, err := s.readPast(c.Context(), t, o.instant)
+		was, m, err := s.readPast(c.Context(), t, o.instant)
 		if err != nil {
 			return err
 		}
-		return s.servePast(c.Context(), reopened{session: s, target: t}, feed, m, o)
+		return s.servePast(c.Context(), reopened{session: s, target: t}, was, m, o)
 	}
 	return c
 }
@@ -100,20 +101,23 @@ func (a *archive) foldUntil(ctx context.Context, at instant, feed func(events.Ev
 	return m, nil
 }
 
-// readPast reads the log up to an instant. It has let go of the data directory
+// readPast reads the log up to an instant, for an API to be made of it. It has let go of the data directory
 // when it returns: an up may start on it meanwhile.
-func (s *session) readPast(ctx context.Context, t *target, at instant) (*apiserver.Feed, moment, error) {
+func (s *session) readPast(ctx context.Context, t *target, at instant) (was apiserver.Config, m moment, err error) {
 	a, err := t.open(ctx, s)
 	if err != nil {
-		return nil, moment{}, err
+		return was, m, err
 	}
 	defer a.close()
 	if at, err = at.locate(ctx, a); err != nil {
-		return nil, moment{}, err
+		return was, m, err
 	}
-	feed := apiserver.NewFeed()
-	m, err := a.foldUntil(ctx, at, feed.Follow)
-	return feed, m, err
+	was.Objects, was.Tally = table.New(table.Recent), apiserver.NewTally()
+	m, err = a.foldUntil(ctx, at, func(e events.Event) {
+		was.Objects.Take(e)
+		was.Tally.Follow(e)
+	})
+	return was, m, err
 }
 
 // reopened is a log that is opened for each reading only. It can do nothing
@@ -141,24 +145,28 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 // done and close is called.
 type past struct {
 	api   *served
-	dir   string     // temporary, with its credentials
+	dir   string     // temporary, with its credentials; empty: it has no port
 	ended chan error // why it has ended
 }
 
 // openPast makes the cluster as it was be served; it may not be ready yet.
-func openPast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment, o openOptions) (_ *past, err error) {
+func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment, o openOptions) (_ *past, err error) {
 	cluster := log.target.cluster
 	subjects, err := events.NewSubjects(cluster)
 	if err != nil {
 		return nil, err
 	}
-	dir, err := makeTemp()
-	if err != nil {
-		return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
+	dir := ""
+	if !o.api.address.none() {
+		if dir, err = makeTemp(); err != nil {
+			return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
+		}
 	}
 	o.api.targets.origin = log.target.origin()
-	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), apiserver.Config{Log: log, Subjects: subjects, Feed: feed, ReadOnly: readOnlyText(m), Now: m.now,
-		Logs: logsUntil(func() time.Time { return m.now }), Notices: podNotices, Alive: simkubelet.Heartbeat})
+	o.api.targets.origin.Past = true
+	was.Log, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
+	was.Logs, was.Notices, was.Alive = logsUntil(func() time.Time { return m.now }), podNotices, simkubelet.Heartbeat
+	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
 	if err != nil {
 		return nil, firstError(err, os.RemoveAll(dir))
 	}
@@ -167,12 +175,12 @@ func openPast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment,
 	return p, nil
 }
 
-// close removes what a past that has ended, or ends with the process, has made.
+// close removes what a past that has ended has made.
 func (p *past) close() error { return os.RemoveAll(p.dir) }
 
 // servePast serves the cluster as it was until ctx is done.
-func (s *session) servePast(ctx context.Context, log reopened, feed *apiserver.Feed, m moment, o openOptions) (err error) {
-	p, err := openPast(ctx, log, feed, m, o)
+func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Config, m moment, o openOptions) (err error) {
+	p, err := openPast(ctx, log, was, m, o)
 	if err != nil {
 		return err
 	}

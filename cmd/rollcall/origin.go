@@ -1,7 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,6 +28,7 @@ type origin struct {
 	NATSURL   string `json:"natsURL,omitempty"` // without a user: a kubeconfig is passed on more easily than meant
 	NATSCreds string `json:"natsCreds,omitempty"`
 	Cluster   string `json:"cluster"`
+	Past      bool   `json:"past,omitempty"` // the API shows the cluster as it was, and not as it is
 }
 
 // origin returns where the log of an instance is.
@@ -105,29 +108,36 @@ func (t *target) follow(file string) error {
 	case err != nil || !slices.ContainsFunc(rules.Precedence, exists) && file == "":
 		return originError("the kubeconfig is not there", where, "the instance that wrote it has ended, or the path is wrong")
 	}
-	context := c.Contexts[c.CurrentContext]
+	name := cmp.Or(t.context, c.CurrentContext)
+	context := c.Contexts[name]
 	if context == nil {
-		return originError("the kubeconfig has no current context", where, "")
+		return originError("the kubeconfig has no such context, or no current one", where, name)
 	}
 	cluster := c.Clusters[context.Cluster]
 	o, ok := originOf(cluster)
 	if !ok {
-		why := fmt.Sprintf("its context is %q", c.CurrentContext)
+		why := fmt.Sprintf("its context is %q", name)
 		if cluster != nil {
 			why += " at " + cluster.Server
 		}
-		return originError("the kubeconfig is not that of a rollcall instance", where, why)
+		err := originError("the kubeconfig is not that of a rollcall instance", where, why)
+		err.Err = errForeign
+		return err
 	}
 	t.take(o)
 	return nil
 }
+
+// errForeign is in the refusal of a kubeconfig that names another cluster than
+// one of rollcall: kubectl may be meant to ask that one.
+var errForeign = errors.New("another cluster")
 
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-func originError(what, where, why string) error {
+func originError(what, where, why string) *events.Error {
 	return &events.Error{Code: "E-CLI-INSTANCE", What: what, Where: where, Why: why,
 		Do: "use the export line that rollcall up has printed, unset KUBECONFIG, or give --data DIR", Exit: events.ExitInput}
 }
@@ -135,7 +145,7 @@ func originError(what, where, why string) error {
 // take makes a target that of an origin. The list of instances knows how to
 // log in to a NATS server, which a kubeconfig does not.
 func (t *target) take(o origin) {
-	t.dir, t.data = o.Dir, o.Data
+	t.dir, t.data, t.past = o.Dir, o.Data, o.Past
 	if t.cluster == "" {
 		t.cluster = o.Cluster
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -42,7 +43,19 @@ func TestOutsideServer(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, once)
 		}
 	}
-	if got := do(t.Context(), &stopWriter{}, "get", "ds", "-A"); !strings.Contains(got, "nginx-daemonset   3         3         3") {
+	kubectl := func(args ...string) string {
+		t.Helper()
+		p, err := startProcess(".", os.Environ(), append([]string{kubectlName, "--nats-url", url}, args...)...)
+		if err != nil {
+			t.Error(err)
+			return ""
+		}
+		if code, err := p.end(0); err != nil || code != 0 {
+			t.Errorf("rollcall kubectl %v: exit code %d, %v", args, code, err)
+		}
+		return p.output()
+	}
+	if got := kubectl("get", "ds", "-A"); !strings.Contains(got, "nginx-daemonset   3         3         3 ") {
 		t.Errorf("get ds:\n%s", got)
 	}
 	// A second one goes on from there, and serves whoever asks.
@@ -61,17 +74,17 @@ func TestOutsideServer(t *testing.T) {
 					t.Errorf("log %v: exit code %d, %q, %q", flags, code, out.String(), errs.String())
 				}
 			}
-			added <- do(t.Context(), &stopWriter{}, "node", "delete", "node-0003")
+			added <- do(t.Context(), &stopWriter{}, "node", "fail", "node-0002") + kubectl("delete", "node", "node-0003")
 		}()
 	}}
 	again := do(ctx, up, "up", "--nodes", "9")
-	if got := <-added; got != "node \"node-0003\" deleted\n" {
-		t.Errorf("node delete: %q", got)
+	if got := <-added; got != "node/node-0002 failed\nnode \"node-0003\" deleted\n" {
+		t.Errorf("changed: %q", got)
 	}
 	if !strings.Contains(again, "keeping the 4 nodes of the log") {
 		t.Errorf("it does not keep its nodes:\n%s", again)
 	}
-	if got := do(t.Context(), &stopWriter{}, "get", "nodes", "-o", "name"); strings.Count(got, "\n") != 3 {
+	if got := kubectl("get", "nodes", "-o", "name"); strings.Count(got, "\n") != 3 {
 		t.Errorf("get nodes:\n%s", got)
 	}
 	if got := do(t.Context(), &stopWriter{}, "verify"); !strings.Contains(got, "all the same") {

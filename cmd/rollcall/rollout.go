@@ -2,24 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/kubectl/pkg/polymorphichelpers"
 
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/story"
-	"rollcall/publisher/gate"
 )
 
 func (s *session) rolloutCommand() *cobra.Command {
-	return s.group("rollout", "Watch and steer the rollout of a DaemonSet", "",
-		s.rolloutStatus(), s.rolloutHistory(), s.rolloutUndo(),
-		s.rolloutChange("restart", "Replace every pod", (*gate.Client).Restart),
-		s.rolloutChange("pause", "Hold: no pod is replaced until resume", (*gate.Client).Pause),
-		s.rolloutChange("resume", "End pause", (*gate.Client).Resume))
+	return s.group("rollout", "Hold the rollout of a DaemonSet, and see what it waits for", "",
+		s.rolloutStatus(),
+		s.rolloutHold("pause", "Hold: no pod is replaced until resume", "paused", "is paused already", "true"),
+		s.rolloutHold("resume", "End pause", "resumed", "is not paused", ""))
 }
 
 func (s *session) rolloutStatus() *cobra.Command {
@@ -48,17 +53,23 @@ func (s *session) rolloutStatus() *cobra.Command {
 		ctx := c.Context()
 		if timeout > 0 {
 			var cancel context.CancelFunc
-			ctx, cancel = context.WithTimeoutCause(ctx, timeout, story.ErrRolloutTimeout)
+			ctx, cancel = context.WithTimeoutCause(ctx, timeout, errRolloutTimeout)
 			defer cancel()
 		}
 		err = s.followRollout(ctx, a, events.Key{Namespace: namespace, Name: name}, watch)
-		if err != nil && context.Cause(ctx) == error(story.ErrRolloutTimeout) {
-			return story.ErrRolloutTimeout
+		if err != nil && errors.Is(context.Cause(ctx), errRolloutTimeout) {
+			return errRolloutTimeout
 		}
 		return err
 	}
 	return c
 }
+
+// The ends of following a rollout that is not the rollout's own.
+var (
+	errRolloutDeleted = &events.Error{Code: "E-CLI-DELETED", What: "object has been deleted", Exit: events.ExitFailure}
+	errRolloutTimeout = &events.Error{Code: "E-CLI-TIMEOUT", What: "timed out waiting for the condition", Exit: events.ExitTimeout}
+)
 
 // followRollout prints the status of a rollout and each change of it until it
 // is done.
@@ -88,7 +99,7 @@ func (s *session) followRollout(ctx context.Context, a *archive, key events.Key,
 		}
 		switch b := e.Body.(type) {
 		case events.Gone:
-			return story.ErrRolloutDeleted
+			return errRolloutDeleted
 		case events.Object:
 			var ds appsv1.DaemonSet
 			if err := b.Decode(&ds); err != nil {
@@ -105,7 +116,7 @@ func (s *session) followRollout(ctx context.Context, a *archive, key events.Key,
 // tellRollout prints how a rollout stands and what it waits for, if that is not
 // what was said last, and returns it. A rollout that is stalled is an error.
 func (s *session) tellRollout(ds *appsv1.DaemonSet, last string) (text string, done bool, err error) {
-	text, done, err = story.RolloutStatus(ds)
+	text, done, err = rolloutStatus(ds)
 	if err != nil {
 		return "", false, err
 	}
@@ -115,101 +126,45 @@ func (s *session) tellRollout(ds *appsv1.DaemonSet, last string) (text string, d
 	if text != last {
 		s.out.printf("%s\n", text)
 	}
-	if !done && story.Stalled(ds) != "" {
-		return text, false, story.ErrRolloutStalled(ds)
+	if stalled := story.Stalled(ds); !done && stalled != "" {
+		return text, false, &events.Error{Code: "E-CLI-STALLED", What: fmt.Sprintf("the rollout of daemon set %q is stalled", ds.Name), Why: stalled,
+			Do: "correct the manifest or the nodes, or go back with rollcall kubectl rollout undo ds/" + ds.Name, Exit: events.ExitHalt}
 	}
 	return text, done, nil
 }
 
+// rolloutStatus returns what kubectl rollout status says of a DaemonSet, without
+// the end of the line, and whether that is the last word.
+func rolloutStatus(ds *appsv1.DaemonSet) (text string, done bool, err error) {
+	fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(ds)
+	if err != nil {
+		return "", false, err
+	}
+	text, done, err = (&polymorphichelpers.DaemonSetStatusViewer{}).Status(&unstructured.Unstructured{Object: fields}, 0)
+	if err != nil {
+		return "", false, &events.Error{Code: "E-CLI-STRATEGY", What: err.Error(), Exit: events.ExitFailure, Err: err}
+	}
+	return strings.TrimSuffix(text, "\n"), done, nil
+}
+
 // daemonSet returns a DaemonSet of the state, or says which there are.
 func daemonSet(st *projector.State, key events.Key) (*appsv1.DaemonSet, error) {
-	d := st.DaemonSet(key)
-	if d == nil {
-		return nil, notFound(events.DaemonSet, key, st.List(events.DaemonSet, key.Namespace))
+	if d := st.DaemonSet(key); d != nil {
+		return d.Object, nil
 	}
-	return d.Object, nil
+	var names []string
+	for _, o := range st.List(events.DaemonSet, key.Namespace) {
+		names = append(names, o.Key.Name)
+	}
+	return nil, notFound(daemonSets, key.Name, "namespace "+key.Namespace, names)
 }
 
-func (s *session) rolloutHistory() *cobra.Command {
-	var namespace string
-	var revision int64
-	c := &cobra.Command{Use: "history ds/NAME", Short: "List the revisions of a DaemonSet", Args: takes(1, 1)}
-	t := addTarget(c)
-	addNamespace(c, &namespace)
-	c.Flags().Int64Var(&revision, "revision", 0, "show the template of this revision")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		name, err := daemonSetName(args[0])
-		if err != nil {
-			return err
-		}
-		if err := story.CheckRevision(revision); err != nil {
-			return err
-		}
-		a, err := t.open(c.Context(), s)
-		if err != nil {
-			return err
-		}
-		defer a.close()
-		st, err := a.fold(c.Context())
-		if err != nil {
-			return err
-		}
-		ds, err := daemonSet(st, events.Key{Namespace: namespace, Name: name})
-		if err != nil {
-			return err
-		}
-		owned, err := ownedRevisions(st, ds)
-		if err != nil {
-			return err
-		}
-		text := story.RolloutHistory(name, owned)
-		if revision > 0 {
-			if text, err = story.RolloutRevision(name, owned, revision); err != nil {
-				return err
-			}
-		}
-		s.out.printf("%s", text)
-		return nil
-	}
-	return c
-}
+// daemonSets is what the API calls the kind.
+const daemonSets = "daemonsets.apps"
 
-// ownedRevisions returns the revisions that a DaemonSet controls.
-func ownedRevisions(st *projector.State, ds *appsv1.DaemonSet) ([]*appsv1.ControllerRevision, error) {
-	all, err := decodeAll[appsv1.ControllerRevision](st.List(events.ControllerRevision, ds.Namespace))
-	if err != nil {
-		return nil, err
-	}
-	var owned []*appsv1.ControllerRevision
-	for _, r := range all {
-		if metav1.IsControlledBy(r, ds) {
-			owned = append(owned, r)
-		}
-	}
-	return owned, nil
-}
-
-func (s *session) rolloutUndo() *cobra.Command {
-	var namespace string
-	var revision int64
-	c := &cobra.Command{Use: "undo ds/NAME", Short: "Go back to an earlier revision", Args: takes(1, 1)}
-	t := addTarget(c)
-	addNamespace(c, &namespace)
-	c.Flags().Int64Var(&revision, "to-revision", 0, "go back to this one (default: the one before)")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		name, err := daemonSetName(args[0])
-		if err != nil {
-			return err
-		}
-		return s.askGate(c.Context(), t, func(g *gate.Client) (gate.Reply, error) {
-			return g.Undo(c.Context(), gate.UndoRequest{Object: gate.Object{Namespace: namespace, Name: name}, ToRevision: revision})
-		})
-	}
-	return c
-}
-
-// rolloutChange is a command that changes how a DaemonSet is rolled out.
-func (s *session) rolloutChange(verb, short string, call func(*gate.Client, context.Context, gate.RolloutRequest) (gate.Reply, error)) *cobra.Command {
+// rolloutHold holds the rollout of a DaemonSet, or ends that: it gives the
+// DaemonSet the annotation that the controller looks at, or takes it away.
+func (s *session) rolloutHold(verb, short, done, already, value string) *cobra.Command {
 	var namespace string
 	c := &cobra.Command{Use: verb + " ds/NAME", Short: short, Args: takes(1, 1)}
 	t := addTarget(c)
@@ -219,9 +174,30 @@ func (s *session) rolloutChange(verb, short string, call func(*gate.Client, cont
 		if err != nil {
 			return err
 		}
-		return s.askGate(c.Context(), t, func(g *gate.Client) (gate.Reply, error) {
-			return call(g, c.Context(), gate.RolloutRequest{Object: gate.Object{Namespace: namespace, Name: name}})
-		})
+		api, err := t.client()
+		if err != nil {
+			return err
+		}
+		sets := api.AppsV1().DaemonSets(namespace)
+		ds, err := sets.Get(c.Context(), name, metav1.GetOptions{})
+		if err == nil && ds.Annotations[events.AnnotationPaused] == value {
+			s.out.printf("daemonset.apps/%s %s\n", name, already)
+			return nil
+		}
+		if err == nil {
+			_, err = sets.Patch(c.Context(), name, types.MergePatchType, annotation(events.AnnotationPaused, value), metav1.PatchOptions{FieldManager: fieldManager})
+		}
+		if err != nil {
+			return refused(err, "namespace "+namespace, func() (names []string) {
+				list, _ := sets.List(c.Context(), metav1.ListOptions{}) // without them nothing is suggested
+				for i := range list.Items {
+					names = append(names, list.Items[i].Name)
+				}
+				return names
+			})
+		}
+		s.out.printf("daemonset.apps/%s %s\n", name, done)
+		return nil
 	}
 	return c
 }

@@ -72,8 +72,8 @@ and, while it runs, in another terminal
   rollcall log -f
 
 or point any kubectl at it with the line that up prints.`,
-		s.upCommand(), s.applyCommand(), s.getCommand(), s.rolloutCommand(), s.setCommand(), s.nodeCommand(), s.deleteCommand(),
-		s.logCommand(), s.verifyCommand(), s.kubectlCommand(), s.openCommand(), s.versionCommand(),
+		s.upCommand(), s.kubectlCommand(), s.rolloutCommand(), s.nodeCommand(),
+		s.logCommand(), s.verifyCommand(), s.openCommand(), s.versionCommand(),
 		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic(), s.simulationTopic())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
@@ -107,15 +107,20 @@ func runGroup(c *cobra.Command, args []string) error {
 	return c.Help()
 }
 
+// unknownCommand refuses a command that c does not have. What kubectl does is
+// told so: it is the one way to read and write objects.
 func unknownCommand(c *cobra.Command, name string) error {
+	what := fmt.Sprintf("%s has no command %q", c.CommandPath(), name)
+	if instead, ok := kubectlInstead(c, name); ok {
+		return usageError("E-CLI-COMMAND", what, "use rollcall kubectl "+instead)
+	}
 	var names []string
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() || sub.IsAdditionalHelpTopicCommand() {
 			names = append(append(names, sub.Name()), sub.Aliases...)
 		}
 	}
-	return usageError("E-CLI-COMMAND", fmt.Sprintf("%s has no command %q", c.CommandPath(), name),
-		suggestion(name, names, "see "+c.CommandPath()+" --help"))
+	return usageError("E-CLI-COMMAND", what, suggestion(name, names, "see "+c.CommandPath()+" --help"))
 }
 
 // suggestion asks for the nearest of the names, or says otherwise.

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"rollcall/events"
-	"rollcall/projector/story"
 )
 
 // sandbox keeps what a test leaves in directories of its own, and returns that
@@ -54,6 +53,8 @@ func TestRefusals(t *testing.T) {
 		{"up --progress-deadline 10", "E-CLI-DURATION", "give a number with its unit"},
 		{"up --progress-deadline 1500ms", "E-CLI-DURATION", "whole seconds"},
 		{"up --progress-deadline 0s", "E-CLI-DURATION", "whole seconds"},
+		{"up --pod-start banana", "E-CLI-DURATION", `"banana" is no delay (--pod-start); give a time`},
+		{"up --pod-stop 2s..1s", "E-CLI-DURATION", `"2s..1s" is no delay (--pod-stop)`},
 		{"up --memory=x", "E-CLI-FLAG", "give true or false"},
 		{"up --memory --data d", "E-CLI-FLAG", "--memory and --data exclude each other"},
 		{"up --nats-creds c", "E-CLI-FLAG", "--nats-creds is for --nats-url"},
@@ -93,18 +94,26 @@ func TestRefusals(t *testing.T) {
 		{"log --kubeconfig k --data d", "E-CLI-FLAG", "exclude each other"},
 		{"log --kubeconfig none", "E-CLI-INSTANCE", "the kubeconfig is not there (--kubeconfig none)"},
 		{"log -f -o json", "E-CLI-FLAG", "use -o jsonl"},
-		{"get nodse", "E-CLI-RESOURCE", "did you mean node?"},
-		{"get pods a node/b", "E-CLI-ARGS", "another kind"},
-		{"get pods x -A", "E-CLI-ARGS", "-n NAMESPACE"},
-		{"rollout undo node/x", "E-CLI-ARGS", "write ds/NAME"},
+		{"rollout pause node/x", "E-CLI-ARGS", "write ds/NAME"},
 		{"rollout status x --timeout -1s", "E-CLI-DURATION", "give 0s or more"},
-		{"node label n1 n2", "E-CLI-ARGS", "2 nodes and 0 changes"},
-		{"node taint a=b:NoExecute c-", "E-CLI-ARGS", "0 nodes and 2 changes"},
+		{"node fail pod/x", "E-CLI-ARGS", "write node/NAME"},
 		{"node add", "E-CLI-ARGS", "by name or by number"},
 		{"node add --count 10001", "E-CLI-NUMBER", "give 1 to 10000"},
-		{"apply", "E-CLI-FLAG", "no manifest is given"},
-		{"get nodes", "E-CLI-INSTANCE", "no instance is running"},
-		{"get nodes --data \xff", "E-CLI-UTF8", `"\xff" is not UTF-8`},
+		{"node add x", "E-CLI-INSTANCE", "no instance is running"},
+		{"log --data \xff", "E-CLI-UTF8", `"\xff" is not UTF-8`},
+		{"get", "E-CLI-COMMAND", "use rollcall kubectl get"},
+		{"get pods -A -o wide", "E-CLI-COMMAND", "use rollcall kubectl get"},
+		{"apply -f x.yaml", "E-CLI-COMMAND", "use rollcall kubectl apply"},
+		{"set image ds/x a=b", "E-CLI-COMMAND", "use rollcall kubectl set"},
+		{"delete ds x --cascade=orphan", "E-CLI-COMMAND", "use rollcall kubectl delete"},
+		{"rollout undo ds/x --to-revision 1", "E-CLI-COMMAND", "use rollcall kubectl rollout undo"},
+		{"rollout history ds/x", "E-CLI-COMMAND", "use rollcall kubectl rollout history"},
+		{"rollout restart ds/x -n y", "E-CLI-COMMAND", "use rollcall kubectl rollout restart"},
+		{"node delete x", "E-CLI-COMMAND", "use rollcall kubectl delete node"},
+		{"node cordon x", "E-CLI-COMMAND", "use rollcall kubectl cordon"},
+		{"node uncordon x", "E-CLI-COMMAND", "use rollcall kubectl uncordon"},
+		{"node label x a=b", "E-CLI-COMMAND", "use rollcall kubectl label node"},
+		{"node taint x a=b:NoExecute", "E-CLI-COMMAND", "use rollcall kubectl taint node"},
 	} {
 		var out, errs bytes.Buffer
 		code := run(t.Context(), strings.Fields(c.args), strings.NewReader(""), &out, &errs)
@@ -164,7 +173,7 @@ func TestReport(t *testing.T) {
 		{errors.New("some\n\tthing"), 1, "error: E-CLI-FAILED: some thing\n"},
 		{context.Canceled, 130, "error: E-CLI-STOPPED: stopped before it was done\n"},
 		{fmt.Errorf("look at it: %w", context.DeadlineExceeded), 124, "error: E-CLI-TIMEOUT: look at it: context deadline exceeded\n"},
-		{story.ErrRolloutTimeout, 124, "error: E-CLI-TIMEOUT: timed out waiting for the condition\n"},
+		{errRolloutTimeout, 124, "error: E-CLI-TIMEOUT: timed out waiting for the condition\n"},
 		{errClosedPipe, 1, ""},
 	} {
 		var errs bytes.Buffer

@@ -63,7 +63,7 @@ func (v *viewer) awaitChange(ctx context.Context) error {
 func (in *instance) joined() (all bool) {
 	all = true
 	in.state.Read(func(s *projector.State) {
-		for _, n := range s.Nodes() {
+		for n := range s.Nodes() {
 			if n.Ready || n.Labels[events.LabelSimulated] != "true" {
 				continue
 			}

@@ -21,7 +21,7 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
-	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Feed: in.feed, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Objects: in.state.Objects(), Tally: in.tally, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
 		Health: in.log.Health, Quarantined: in.quarantined, Checks: in.checks(),
 		Unattended: unattended(in.options.controls)}
 	for _, b := range []struct {
@@ -45,6 +45,26 @@ func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 func (s *session) simulationTopic() *cobra.Command {
 	return &cobra.Command{Use: "simulation", Short: "What is simulated, and how it behaves", Long: strings.TrimSpace(docs.Simulation)}
 }
+
+// delayFlag reads a delay of what is simulated.
+type delayFlag struct {
+	*simkubelet.Delay
+	name string
+}
+
+// Set implements pflag.Value.
+func (f delayFlag) Set(text string) error {
+	d, err := simkubelet.ParseDelay(text)
+	if err != nil {
+		return &events.Error{Code: "E-CLI-DURATION", What: err.Error(), Where: "--" + f.name,
+			Do: "give a time of at most 24h such as 2s, or two such as 0s..6s, the shorter one first", Exit: events.ExitInput}
+	}
+	*f.Delay = d
+	return nil
+}
+
+// Type implements pflag.Value.
+func (delayFlag) Type() string { return "duration" }
 
 // logsUntil returns the source of the lines that simulated containers have
 // written by now.

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"slices"
 
@@ -16,7 +15,6 @@ import (
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
-	"rollcall/publisher/gate"
 )
 
 // dataVariable names the data directory of commands that are not told another.
@@ -28,10 +26,13 @@ type target struct {
 	natsURL    string
 	natsCreds  string
 	kubeconfig string
+	context    string // of the kubeconfig; empty: the current one
 	cluster    string
 
-	dir  string // of the instance, if it is known
-	user string // of the NATS server, once it is reached
+	dir      string // of the instance, if it is known
+	user     string // of the NATS server, once it is reached
+	followed bool   // a kubeconfig has named the cluster
+	past     bool   // and it is that of rollcall open
 }
 
 // addTarget gives a command the flags that choose a cluster.
@@ -69,7 +70,7 @@ func (t *target) resolve() error {
 		if err := t.follow(t.kubeconfig); err != nil {
 			return err
 		}
-		t.kubeconfig = "" // it has said all that it knows
+		t.kubeconfig, t.followed = "", true // it has said all that it knows
 	default:
 		r, err := onlyInstance()
 		if err != nil {
@@ -120,6 +121,26 @@ func (t *target) reach() (*nats.Conn, error) {
 	// An instance that has gone is not waited for: it may never come again, and
 	// if it does, on another port.
 	return c.Connect(nats.NoReconnect())
+}
+
+// serving returns the kubeconfig of the instance that runs on a target. runs is
+// false if none does: then there is a log to be read, and nothing more.
+func (t *target) serving() (kubeconfig string, runs bool, err error) {
+	if t.data != "" {
+		stopped, err := idle(t.data)
+		if err != nil || stopped {
+			return "", false, err
+		}
+	} else {
+		all := instances()
+		i := slices.IndexFunc(all, func(r running) bool { return r.NATSURL == t.natsURL && r.Cluster == t.cluster })
+		if i < 0 {
+			return "", false, nil
+		}
+		t.dir = all[i].Dir
+	}
+	kubeconfig, err = t.instanceKubeconfig()
+	return kubeconfig, true, err
 }
 
 // archive is the log of a cluster, opened to be read.
@@ -219,24 +240,4 @@ func (a *archive) fold(ctx context.Context) (*projector.State, error) {
 		p.at.Store(uint64(e.Seq))
 	}
 	return st, nil
-}
-
-// askGate calls ask with a client of the cluster's gate and prints the answer.
-func (s *session) askGate(ctx context.Context, t *target, ask func(*gate.Client) (gate.Reply, error)) error {
-	if err := t.resolve(); err != nil {
-		return err
-	}
-	nc, err := t.reach()
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	done := s.progress("waiting for the answer", nil)
-	reply, err := ask(gate.Dial(nc, t.cluster, t.user))
-	done()
-	s.printReply(reply)
-	if err != nil {
-		return fmt.Errorf("ask the gate: %w", err)
-	}
-	return nil
 }

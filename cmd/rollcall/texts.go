@@ -36,9 +36,11 @@ func (s *session) banner(in *instance) {
 	}
 	b.WriteString(in.api.lines())
 	if in.server == nil || next != "" {
-		fmt.Fprintf(&b, "  Try      %s get ds -A%s\n", self(), next)
-		fmt.Fprintf(&b, "           %s log -f%s\n", self(), next)
-		fmt.Fprintf(&b, "           %s node fail node-0002%s\n", self(), next)
+		fmt.Fprintf(&b, "  Try      %s log -f%s\n", self(), next)
+		if in.api.kubeconfig != "" {
+			fmt.Fprintf(&b, "           %s kubectl get ds -A%s\n", self(), next)
+			fmt.Fprintf(&b, "           %s node fail node-0002%s\n", self(), next)
+		}
 	}
 	if !o.once {
 		b.WriteString("  Stop     Ctrl-C\n")

@@ -11,6 +11,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/publisher/simkubelet"
 )
 
 // maxNodes bounds the nodes of one simulated cluster.
@@ -44,13 +45,14 @@ type upOptions struct {
 	rate       int
 	api        apiOptions
 	controls   []string // names of the controllers that run
+	delays     simkubelet.Options
 
 	annotations map[string]string // for DaemonSets of the manifests that do not have them
 	durable     natsd.Durability
 }
 
 func (s *session) upCommand() *cobra.Command {
-	var o upOptions
+	o := upOptions{delays: simkubelet.DefaultOptions()}
 	c := &cobra.Command{Use: "up", Short: "Run a cluster: NATS, nodes, controller, and what the manifests say", Args: takes(0, 0),
 		Long: `up runs everything in one process: an embedded NATS JetStream with the log,
 simulated nodes, the controller and the executor. It applies the manifests, shows
@@ -92,7 +94,9 @@ the log is, and how to read it.`,
 	f.IntVar(&o.replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
 	f.StringVar(&o.natsCreds, "nats-creds", "", "credentials file for --nats-url")
 	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
-	f.Int64Var(&o.seed, "seed", 1, "of the simulated nodes: the same seed gives the same nodes")
+	f.Int64Var(&o.seed, "seed", 1, "of what is simulated: the same seed gives the same nodes and delays")
+	f.Var(delayFlag{&o.delays.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
+	f.Var(delayFlag{&o.delays.Stop, "pod-stop"}, "pod-stop", "how long a simulated pod takes to stop, at most its grace period; as --pod-start")
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
 	f.StringSliceVar(&o.controls, "controllers", []string{"*"}, controllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
@@ -103,6 +107,7 @@ the log is, and how to read it.`,
 // check refuses what cannot be, and completes what depends on other flags.
 func (o *upOptions) check(c *cobra.Command) error {
 	given := c.Flags().Changed
+	o.delays.Seed = o.seed
 	if err := within("nodes", int64(o.nodes), 0, maxNodes); err != nil {
 		return err
 	}

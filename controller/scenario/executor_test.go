@@ -187,7 +187,7 @@ func (w *world) end(o *order, pod *corev1.Pod) {
 func (w *world) doKubelet(c *command) { w.kubelet(c.opt("only"), c.word(0) == "gone") }
 
 func (w *world) kubelet(only string, endOnly bool) {
-	for _, p := range w.state.Pods() {
+	for p := range w.state.Pods() {
 		n := w.state.Node(p.Node)
 		if n == nil || n.UID != p.NodeUID || !chosen(only, p.Node) {
 			continue

@@ -52,7 +52,7 @@ func (w *world) find(words []string) []*projector.Pod {
 	var found []*projector.Pod
 	for _, x := range w.expand(words) {
 		n := len(found)
-		for _, p := range w.state.Pods() {
+		for p := range w.state.Pods() {
 			if name := w.nameOfPod(p.Key); name == x || p.Node == x || x == "all" {
 				found = append(found, p)
 			}

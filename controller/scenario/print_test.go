@@ -277,7 +277,7 @@ func (w *world) podText(p *projector.Pod) string {
 
 func (w *world) doPods(*command) {
 	var lines []string
-	for _, p := range w.state.Pods() {
+	for p := range w.state.Pods() {
 		lines = append(lines, w.podText(p)+" on "+p.Node)
 	}
 	slices.Sort(lines)

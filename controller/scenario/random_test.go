@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,7 +145,7 @@ func (g *speaker) options(ds string) string {
 
 // pod changes one pod or all pods of a node.
 func (g *speaker) pod() string {
-	pods := g.w.state.Pods()
+	pods := slices.Collect(g.w.state.Pods())
 	if len(pods) == 0 {
 		return ""
 	}

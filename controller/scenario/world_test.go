@@ -121,7 +121,7 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if err != nil {
 		w.fatal("append %s: %v", e.Type, err)
 	}
-	small := len(w.state.Nodes()) <= smallWorld
+	small := w.state.NodeCount() <= smallWorld
 	var before map[events.Key]string
 	if small {
 		before = w.decisions()

@@ -24,6 +24,7 @@ import (
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
 	"rollcall/publisher"
 	"rollcall/publisher/simkubelet"
 )
@@ -42,21 +43,21 @@ type stand struct {
 }
 
 // options run every controller, as rollcall does.
-func (s *stand) options(feed *apiserver.Feed) workloads.Options {
-	foreign := feed.Foreign(events.LabelSimulated, "true")
+func (s *stand) options(objects *table.Tables) workloads.Options {
+	foreign := apiserver.NewForeign(objects, events.LabelSimulated, "true")
 	await := func(ctx context.Context, w workloads.Want) error {
 		switch w {
 		case workloads.Endings:
-			return feed.Await(ctx, events.Namespace, apiserver.Deleting)
+			return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
 		case workloads.ForeignNodes:
 			return foreign.Await(ctx)
 		case workloads.Evictions:
-			if err := feed.Await(ctx, events.Node, apiserver.Evicting); err != nil {
+			if err := apiserver.AwaitObject(ctx, objects, events.Node, apiserver.Evicting); err != nil {
 				return err
 			}
-			return feed.Await(ctx, events.Pod, apiserver.Strays)
+			return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
 		}
-		return feed.Await(ctx, events.Kind(w), nil)
+		return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 	}
 	return workloads.Options{Names: workloads.Names(), Foreign: foreign,
 		Await: func(ctx context.Context, w workloads.Want) error {
@@ -94,18 +95,17 @@ func newStand(t *testing.T) *stand {
 			t.Fatal(err)
 		}
 	}
-	feed := apiserver.NewFeed()
-	state := projector.Open(s.log, projector.Options{Follow: []func(events.Event){feed.Follow}})
-	world := simkubelet.New(subjects, simkubelet.Options{JoinDelay: time.Millisecond, BindDelay: time.Millisecond,
-		StartDelay: time.Millisecond, StopDelay: time.Millisecond, RunDelay: time.Millisecond})
+	state := projector.Open(s.log, projector.Options{History: table.Recent})
+	world := simkubelet.New(subjects, simkubelet.Options{Join: simkubelet.Exactly(time.Millisecond), Bind: simkubelet.Exactly(time.Millisecond),
+		Start: simkubelet.Exactly(time.Millisecond), Stop: simkubelet.Exactly(time.Millisecond), Run: time.Millisecond})
 	launch(t, func(ctx context.Context) error {
 		return state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
 			controller.NewCollector(subjects, state.State(), controller.Options{}),
 			publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
 	})
-	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Feed: feed})
+	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Objects: state.Objects()})
 	loopback := server.Loopback()
-	launch(t, func(ctx context.Context) error { return workloads.Run(ctx, loopback, s.options(feed)) })
+	launch(t, func(ctx context.Context) error { return workloads.Run(ctx, loopback, s.options(state.Objects())) })
 	user := rest.CopyConfig(loopback)
 	user.UserAgent = "walk"
 	if s.Interface, err = kubernetes.NewForConfig(user); err != nil {

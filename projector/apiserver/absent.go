@@ -22,6 +22,8 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	api "k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/apis/networking"
+
+	"rollcall/projector/table"
 )
 
 // absent is a resource that clients look for and that has no objects, because
@@ -96,7 +98,7 @@ func (a absent) groupResource() schema.GroupResource {
 }
 
 func newAbsent(a absent, b backend) *absentREST {
-	s := &store{codec: codec{legacyscheme.Scheme, a.gvk()}, prefix: "/" + a.name + "/", table: newTable(), backend: b, newFunc: a.object, unreadable: &unreadables{}}
+	s := &store{codec: codec{legacyscheme.Scheme, a.gvk()}, prefix: "/" + a.name + "/", table: table.NewTable(table.Recent), backend: b, newFunc: a.object, unreadable: &unreadables{}}
 	return &absentREST{rest.NewDefaultTableConvertor(a.groupResource()), a, s}
 }
 

@@ -62,12 +62,12 @@ func TestAbsentKindsHoldNothing(t *testing.T) {
 	if err := c.client.CoreV1().RESTClient().Delete().Namespace("default").Resource("services").Do(t.Context()).Error(); err != nil {
 		t.Errorf("delete all: %v", err)
 	}
-	before := c.feed.position()
+	before := c.objects.Position()
 	_, err = services.Create(t.Context(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "s"}}, metav1.CreateOptions{})
 	if !apierrors.IsMethodNotSupported(err) || err.Error() != "rollcall keeps no services: nothing in it would act on them; other objects are not affected" {
 		t.Errorf("create: %v", err)
 	}
-	if after := c.feed.position(); after != before {
+	if after := c.objects.Position(); after != before {
 		t.Errorf("the log went from %d to %d", before, after)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)

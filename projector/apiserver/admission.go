@@ -33,6 +33,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/wire"
+	"rollcall/projector/table"
 )
 
 // admissionPlugins are those of the plugins which kube-apiserver has on by
@@ -62,11 +63,11 @@ type noConfig struct{}
 func (noConfig) ConfigFor(string) (io.Reader, error) { return nil, nil }
 
 // Admission is what a cluster's rules say of new and changed objects:
-// Kubernetes' own plugins over the tables of a feed. Its methods may be called
+// Kubernetes' own plugins over the tables of a log. Its methods may be called
 // from any goroutine.
 type Admission struct {
 	admission.Interface
-	feed *Feed
+	objects *table.Tables
 }
 
 var (
@@ -74,29 +75,29 @@ var (
 	_ admission.ValidationInterface = (*Admission)(nil)
 )
 
-// NewAdmission returns the admission of the cluster that feed follows.
-func NewAdmission(feed *Feed) (*Admission, error) {
+// NewAdmission returns the admission of the cluster that tables show.
+func NewAdmission(objects *table.Tables) (*Admission, error) {
 	all := admission.NewPlugins()
 	var names []string
 	for _, p := range admissionPlugins {
 		p.register(all)
 		names = append(names, p.name)
 	}
-	read := tableInformers{feed: feed}
+	read := tableInformers{objects: objects}
 	start := initializer.New(tableClient{informers: read}, nil, read, nil, featureGate,
 		compatibility.NewEffectiveVersionFromString(Version, "", ""), nil, nil)
 	chain, err := all.NewFromPlugins(names, noConfig{}, start, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the admission: %w", err)
 	}
-	return &Admission{chain, feed}, nil
+	return &Admission{chain, objects}, nil
 }
 
 // homeless reports whether an object is in a namespace that is not there. Only
 // a manifest that was applied beside the API makes one; it can be changed.
 func (a *Admission) homeless(x admission.Attributes) bool {
 	ns := x.GetNamespace()
-	return ns != "" && x.GetOperation() == admission.Update && x.GetKind().GroupKind() != namespaceKind && a.feed.tables[events.Namespace].get(ns) == nil
+	return ns != "" && x.GetOperation() == admission.Update && x.GetKind().GroupKind() != namespaceKind && a.objects.Of(events.Namespace).At(ns) == nil
 }
 
 var namespaceKind = corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind()
@@ -124,18 +125,18 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // AdmitPod decides about a pod that is made beside the API, as if the DaemonSet
 // controller of Kubernetes had asked for it, and fills in what admission fills
 // in. An error that is an apierrors.APIStatus refuses the pod; another one says
-// nothing. A refusal is of the cluster as log has it, not as the feed had it.
+// nothing. A refusal is of the cluster as log has it, not as the tables had it.
 //
 // Nothing is decided about a pod in a namespace that is not there, which only a
 // manifest applied beside the API makes.
 func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
-	home := func() bool { return a.feed.tables[events.Namespace].get(pod.Namespace) != nil }
+	home := func() bool { return a.objects.Of(events.Namespace).At(pod.Namespace) != nil }
 	if home() && a.admitPod(ctx, pod) == nil {
 		return nil
 	}
 	info, err := log.Info(ctx)
 	if err == nil {
-		err = a.feed.await(ctx, info.Last)
+		err = a.objects.Await(ctx, info.Last)
 	}
 	if err != nil {
 		return fmt.Errorf("see whether the cluster has changed: %w", err)

@@ -155,7 +155,7 @@ func TestRuntimeClasses(t *testing.T) {
 // finding c4, finding c12, finding c18
 func TestPodsBesideTheAPI(t *testing.T) {
 	c := newCluster(t)
-	a, err := NewAdmission(c.feed)
+	a, err := NewAdmission(c.objects)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestPodsBesideTheAPI(t *testing.T) {
 
 func BenchmarkAdmitPod(b *testing.B) {
 	c := newCluster(b)
-	a, err := NewAdmission(c.feed)
+	a, err := NewAdmission(c.objects)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -217,7 +217,7 @@ func BenchmarkAdmitPod(b *testing.B) {
 // and has not come through yet, counts.
 func TestRefusalsAreOfTheLog(t *testing.T) {
 	c := newCluster(t)
-	a, err := NewAdmission(c.feed)
+	a, err := NewAdmission(c.objects)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,7 +73,7 @@ func TestBadAnnotationsCanStay(t *testing.T) {
 		t.Fatal(err)
 	}
 	seq := c.append(t, events.ObjectType(events.DaemonSet, events.VerbCreated), body)
-	if err := c.feed.await(t.Context(), seq); err != nil {
+	if err := c.objects.Await(t.Context(), seq); err != nil {
 		t.Fatal(err)
 	}
 	for _, patch := range []string{`{"spec":{"minReadySeconds":1}}`, `{"metadata":{"annotations":{"rollcall/bogus":null}}}`,

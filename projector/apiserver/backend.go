@@ -12,12 +12,14 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/drive"
+	"rollcall/projector/story"
+	"rollcall/projector/table"
 )
 
 // Source is the source of the events that the API server appends.
 const Source = "apiserver"
 
-// logBackend writes into the log, from where the feed fills the table.
+// logBackend writes into the log, from where its reader fills the table.
 type logBackend struct {
 	link     *link
 	subjects events.Subjects
@@ -33,7 +35,7 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 	seq, err := b.submit(ctx, x, event(ctx, w))
 	switch {
 	case err == nil:
-		return uint64(seq), b.link.feed.await(ctx, seq)
+		return uint64(seq), b.link.objects.Await(ctx, seq)
 	case !errors.Is(err, events.ErrConflict):
 		return 0, err
 	}
@@ -41,7 +43,7 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("read what is newer than %d: %w", x.Last, err)
 	}
-	if err := b.link.feed.await(ctx, last.Seq); err != nil {
+	if err := b.link.objects.Await(ctx, last.Seq); err != nil {
 		return 0, err
 	}
 	return 0, events.ErrConflict
@@ -73,10 +75,10 @@ func (b *logBackend) refresh(ctx context.Context) (uint64, error) {
 }
 
 func (b *logBackend) await(ctx context.Context, rev uint64) error {
-	return b.link.feed.await(ctx, events.Seq(rev))
+	return b.link.objects.Await(ctx, events.Seq(rev))
 }
 
-func (b *logBackend) position() uint64 { return uint64(b.link.feed.position()) }
+func (b *logBackend) position() uint64 { return uint64(b.link.objects.Position()) }
 
 // event returns the event of a write: who asked for it by what, and what it
 // changes.
@@ -94,14 +96,14 @@ func event(ctx context.Context, w write) events.Event {
 	e.Manager = managerFrom(ctx)
 	if w.verb == events.VerbUpdated {
 		before := events.Object{Ref: w.now.Ref, Data: w.before}
-		e.Change = changeText(before, w.now)
+		e.Change = story.Change(before, w.now)
 	}
 	return e
 }
 
-// frozenBackend is that of a feed which follows no log any more: it refuses
+// frozenBackend is that of tables which nobody fills any more: it refuses
 // what the server did not refuse before.
-type frozenBackend struct{ feed *Feed }
+type frozenBackend struct{ objects *table.Tables }
 
 var errFrozen = &events.Error{Code: "E-API-READONLY", What: "the past cannot be changed", Exit: events.ExitInput}
 
@@ -110,7 +112,7 @@ func (b frozenBackend) append(context.Context, write) (uint64, error) { return 0
 func (b frozenBackend) refresh(context.Context) (uint64, error) { return b.position(), nil }
 
 func (b frozenBackend) await(ctx context.Context, rev uint64) error {
-	return b.feed.await(ctx, events.Seq(rev))
+	return b.objects.Await(ctx, events.Seq(rev))
 }
 
-func (b frozenBackend) position() uint64 { return uint64(b.feed.position()) }
+func (b frozenBackend) position() uint64 { return uint64(b.objects.Position()) }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // boardBackend keeps the objects of a resource on a board, or in memory if
@@ -19,7 +20,7 @@ import (
 // Its revisions are its own. They rise over restarts: each begins with the
 // milliseconds since 1970, and no board takes a thousand values a second for long.
 type boardBackend struct {
-	table *table
+	table *table.Table
 	board events.Board                              // nil: in memory
 	view  *eventView                                // nil: there is nothing but what is put
 	log   events.Log                                // that the view is of
@@ -45,7 +46,7 @@ type entry struct {
 	gone        bool
 }
 
-func newBoardBackend(t *table, b events.Board, run func(func(context.Context))) *boardBackend {
+func newBoardBackend(t *table.Table, b events.Board, run func(func(context.Context))) *boardBackend {
 	return &boardBackend{table: t, board: b, run: run, base: uint64(time.Now().UnixMilli()), synced: b == nil,
 		entries: map[string]entry{}, changed: make(chan struct{})}
 }
@@ -104,7 +105,7 @@ func (b *boardBackend) take(p events.Posted) {
 	if p.Key == "" {
 		b.synced = true
 		// Revisions of an earlier run count differently.
-		b.table.compact(b.revision())
+		b.table.Compact(b.revision())
 		return
 	}
 	b.posted, b.sub = p.Rev, b.sub+1
@@ -116,7 +117,7 @@ func (b *boardBackend) take(p events.Posted) {
 	if p.Value == nil {
 		delete(b.entries, p.Key)
 	}
-	b.table.put(b.revision(), p.Key, data)
+	b.keep(p.Key, data)
 }
 
 // watchLog shows the view of the log to its end, and what it becomes.
@@ -164,7 +165,17 @@ func (b *boardBackend) show(c viewed) {
 		return
 	}
 	b.sub++
-	b.table.put(b.revision(), c.key, c.data)
+	b.keep(c.key, c.data)
+}
+
+// keep makes the table's row of a path data, or none. The caller holds mu.
+func (b *boardBackend) keep(path string, data []byte) {
+	key := table.KeyOf(path)
+	if data == nil {
+		b.table.Delete(b.revision(), key)
+		return
+	}
+	b.table.Put(&table.Item{Object: events.Object{Ref: events.Ref{Key: key}, Data: data}, Rev: b.revision()})
 }
 
 // append implements backend.
@@ -175,8 +186,8 @@ func (b *boardBackend) append(ctx context.Context, w write) (uint64, error) {
 	}
 	b.mu.Lock()
 	last := uint64(0)
-	if i := b.table.get(w.key); i != nil {
-		last = i.rev
+	if i := b.table.At(w.key); i != nil {
+		last = i.Rev
 	}
 	known := b.entries[w.key].posted
 	b.mu.Unlock()

@@ -40,7 +40,7 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 // foundNamespaces makes the system's namespaces, where they are not.
 func (s *Server) foundNamespaces(ctx context.Context) error {
 	for _, name := range systemNamespaces {
-		if s.config.Feed.tables[events.Namespace].get(name) != nil {
+		if s.config.Objects.Of(events.Namespace).At(name) != nil {
 			continue
 		}
 		if err := s.makeNamespace(ctx, name); err != nil {
@@ -61,7 +61,7 @@ func (s *Server) makeNamespace(ctx context.Context, name string) error {
 // foundClasses makes the system's priority classes, where they are not.
 func (s *Server) foundClasses(ctx context.Context) error {
 	for _, class := range schedulinghelpers.SystemPriorityClasses() {
-		if s.config.Feed.tables["PriorityClass"].get(class.Name) != nil {
+		if s.config.Objects.Of("PriorityClass").At(class.Name) != nil {
 			continue
 		}
 		if _, err := s.client.SchedulingV1().PriorityClasses().Create(ctx, class, metav1.CreateOptions{}); exists(err) != nil {

@@ -3,6 +3,8 @@ package apiserver
 import (
 	"context"
 	"time"
+
+	"rollcall/projector/table"
 )
 
 // As an API server has its etcd compacted: changes are remembered for five
@@ -14,7 +16,7 @@ const (
 
 // compactor makes tables forget changes that are older than historyKept.
 type compactor struct {
-	tables map[string]*table
+	tables map[string]*table.Table
 	marks  []mark // oldest first
 }
 
@@ -28,7 +30,7 @@ type mark struct {
 func (c *compactor) step(now time.Time) {
 	m := mark{now, map[string]uint64{}}
 	for name, t := range c.tables {
-		m.revs[name] = t.lastRevision()
+		m.revs[name] = t.Last()
 	}
 	c.marks = append(c.marks, m)
 	old := 0
@@ -39,7 +41,7 @@ func (c *compactor) step(now time.Time) {
 		return
 	}
 	for name, rev := range c.marks[old-1].revs {
-		c.tables[name].compact(rev)
+		c.tables[name].Compact(rev)
 	}
 	c.marks = c.marks[old:]
 }

@@ -33,6 +33,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
+	"rollcall/projector/table"
 )
 
 // exampleScheme holds the kind of object that upstream's suite stores.
@@ -50,10 +51,10 @@ var exampleCodec = serializer.NewCodecFactory(exampleScheme).LegacyCodec(example
 // the suite is run through one.
 type bench struct {
 	storage.Interface
-	raw   *store
-	log   events.Log
-	feed  *Feed
-	cache *cacher.Cacher
+	raw     *store
+	log     events.Log
+	objects *table.Tables
+	cache   *cacher.Cacher
 }
 
 // benches makes stores on one NATS server.
@@ -87,11 +88,11 @@ func (b *benches) raw(t *testing.T) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	feed := newFeed(t, log, &sync.Mutex{})
+	objects := newTables(t, log, &sync.Mutex{})
 	s := &store{codec: codec{exampleScheme, examplev1.SchemeGroupVersion.WithKind("Pod")}, prefix: "/pods/",
-		table: feed.tables[events.Pod], backend: &logBackend{&link{log: log, feed: feed}, subjects},
+		table: objects.Of(events.Pod), backend: &logBackend{&link{log: log, objects: objects}, subjects},
 		newFunc: func() runtime.Object { return &example.Pod{} }, unreadable: &unreadables{}}
-	x := &bench{Interface: s, raw: s, log: log, feed: feed}
+	x := &bench{Interface: s, raw: s, log: log, objects: objects}
 	x.increase(t.Context(), t) // no revision of a list is 0: etcd begins at 1
 	return x
 }
@@ -154,7 +155,7 @@ func (x *bench) increase(ctx context.Context, t *testing.T) int64 {
 	}
 	seq, err := x.log.Append(ctx, events.Expect{}, events.Event{ID: ulid.Make(), Type: "node.updated", Body: body})
 	if err == nil {
-		err = x.feed.await(ctx, seq)
+		err = x.objects.Await(ctx, seq)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -169,14 +170,14 @@ func (x *bench) compact(ctx context.Context, t *testing.T, resourceVersion strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.raw.table.compact(rev)
+	x.raw.table.Compact(rev)
 	x.increase(ctx, t)
 }
 
 // stored checks that the log's bytes of a key hold no resourceVersion.
 func (x *bench) stored(_ context.Context, t *testing.T, key string) {
-	i := x.raw.table.get(strings.TrimPrefix(key, "/pods/"))
-	if i == nil || strings.Contains(string(i.data), "resourceVersion") {
+	i := x.raw.table.At(strings.TrimPrefix(key, "/pods/"))
+	if i == nil || strings.Contains(string(i.Data), "resourceVersion") {
 		t.Errorf("%s is stored as %v", key, i)
 	}
 }

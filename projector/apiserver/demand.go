@@ -3,28 +3,30 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
 	"rollcall/events/wire"
+	"rollcall/projector/table"
 )
 
-// Await returns when there is an object of a kind of which ok says so (nil: any
+// AwaitObject returns when there is an object of a kind of which ok says so (nil: any
 // object), or with ctx's error when that is done. ok is given the object as the
 // log has it, and is asked about each version once at most.
-func (f *Feed) Await(ctx context.Context, kind events.Kind, ok func(data []byte) bool) error {
-	t := f.tables[kind]
-	if t == nil {
+func AwaitObject(ctx context.Context, objects *table.Tables, kind events.Kind, ok func(data []byte) bool) error {
+	if !slices.Contains(Kinds(), kind) {
 		return fmt.Errorf("wait for the first of kind %s: it is not kept", kind)
 	}
-	there := func(i *item) bool { return i != nil && (ok == nil || ok(i.data)) }
+	t := objects.Of(kind)
+	there := func(i *table.Item) bool { return i != nil && (ok == nil || ok(i.Data)) }
 	for rev, known := uint64(0), false; ; {
 		if !known {
-			items, last := t.snapshot()
+			items, last := t.Snapshot()
 			found := false
-			items.Scan(func(i *item) bool {
+			items.Scan(func(i *table.Item) bool {
 				found = there(i)
 				return !found
 			})
@@ -33,13 +35,13 @@ func (f *Feed) Await(ctx context.Context, kind events.Kind, ok func(data []byte)
 			}
 			rev = last
 		}
-		cs, wake, _, remembered := t.since(rev)
+		cs, wake, _, remembered := t.Since(rev)
 		known = remembered
 		for _, c := range cs {
-			if there(c.now) {
+			if there(c.Now) {
 				return nil
 			}
-			rev = c.rev
+			rev = c.Rev
 		}
 		if !known || len(cs) > 0 {
 			continue

@@ -118,8 +118,9 @@ func newIll(t *testing.T, change func(*Config)) (*cluster, *illness) {
 	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
 	ill := &illness{Log: memlog.New(c.subjects, time.Now)}
 	c.log = ill
-	c.feed = newFeed(t, c.log, c.held)
-	config := withPort(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed, Health: ill.health})
+	tally := NewTally()
+	c.objects = newTables(t, c.log, c.held, tally.Follow)
+	config := withPort(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, Tally: tally, Health: ill.health})
 	if change != nil {
 		change(&config)
 	}
@@ -155,7 +156,7 @@ func TestReadyz(t *testing.T) {
 			t.Errorf("%d, want %d:\n%s", a.code, code, a.body)
 		}
 	}
-	at := c.feed.position()
+	at := c.objects.Position()
 	has(c.ask(t, "/readyz?verbose", ""), 200, fmt.Sprintf("[+]log ok: position %d", at), "[+]fold ok: 0 events behind", "[+]quarantine ok: nothing", "[+]objects ok: all that were asked for can be read",
 		"[+]executor ok", "[+]bootstrap ok", "readyz check passed")
 	for _, e := range []*events.Error{logFull, logNoQuorum} {
@@ -186,7 +187,7 @@ func TestStaleReads(t *testing.T) {
 		}
 	}
 	ill.report.Store(logNoQuorum)
-	want := fmt.Sprintf("E-LOG-QUORUM: the log does not answer: this is as of position %d and may be old", c.feed.position())
+	want := fmt.Sprintf("E-LOG-QUORUM: the log does not answer: this is as of position %d and may be old", c.objects.Position())
 	for _, path := range []string{list, get, "/api/v1/nodes", "/api/v1/events"} {
 		if a := c.ask(t, path, "secret"); a.code != 200 || !strings.Contains(a.header.Get("Warning"), want) {
 			t.Errorf("%s: %d, warning %q\n%s", path, a.code, a.header.Get("Warning"), a.body)
@@ -320,7 +321,7 @@ func TestMetrics(t *testing.T) {
 	plan := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "default", Name: "a"}, UID: "a"}, Commands: []events.Command{{Do: events.CreatePod}, {Do: events.CreatePod}}}
 	c.append(t, events.Planned, plan)
 	seq := c.append(t, events.Failed, events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: plan.Owner.Key, UID: "a"}, Command: plan.Commands[0]})
-	if err := c.feed.await(t.Context(), seq); err != nil {
+	if err := c.objects.Await(t.Context(), seq); err != nil {
 		t.Fatal(err)
 	}
 	told := c.ask(t, "/metrics", "secret").body

@@ -15,25 +15,30 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/wire"
+	"rollcall/projector/table"
 )
 
 // Foreign finds the nodes that lack a label with a value, and what is on them.
 // It decodes nothing else: beside the other nodes and their pods, of which there
 // may be a hundred thousand, these are few.
 type Foreign struct {
-	feed    *Feed
+	objects *table.Tables
 	foreign func(node []byte) bool
 }
 
-// Foreign returns the nodes without that label.
-func (f *Feed) Foreign(key, value string) *Foreign { return &Foreign{f, Unlabeled(key, value)} }
+// NewForeign returns the nodes without that label.
+func NewForeign(objects *table.Tables, key, value string) *Foreign {
+	return &Foreign{objects, Unlabeled(key, value)}
+}
 
 // Await returns when there is such a node.
-func (f *Foreign) Await(ctx context.Context) error { return f.feed.Await(ctx, events.Node, f.foreign) }
+func (f *Foreign) Await(ctx context.Context) error {
+	return AwaitObject(ctx, f.objects, events.Node, f.foreign)
+}
 
 // Nodes lists and watches them.
 func (f *Foreign) Nodes() cache.ListerWatcher {
-	return &selection{table: f.feed.tables[events.Node], match: f.foreign,
+	return &selection{table: f.objects.Of(events.Node), match: f.foreign,
 		make: func() object { return &corev1.Node{} }, list: func(o []object) runtime.Object {
 			l := &corev1.NodeList{}
 			for _, x := range o {
@@ -46,7 +51,7 @@ func (f *Foreign) Nodes() cache.ListerWatcher {
 // Pods lists and watches the pods that are bound to one of them, or to a node
 // that is not there.
 func (f *Foreign) Pods() cache.ListerWatcher {
-	return &selection{table: f.feed.tables[events.Pod], match: f.holds,
+	return &selection{table: f.objects.Of(events.Pod), match: f.holds,
 		make: func() object { return &corev1.Pod{} }, list: func(o []object) runtime.Object {
 			l := &corev1.PodList{}
 			for _, x := range o {
@@ -61,21 +66,21 @@ func (f *Foreign) holds(pod []byte) bool {
 	if !name.More() {
 		return false
 	}
-	node := f.feed.tables[events.Node].get(string(name.Str()))
-	return node == nil || f.foreign(node.data)
+	node := f.objects.Of(events.Node).At(string(name.Str()))
+	return node == nil || f.foreign(node.Data)
 }
 
 // Well returns one of the other nodes that is ready; nil: there is none.
 func (f *Foreign) Well() (well *corev1.Node) {
-	nodes, _ := f.feed.tables[events.Node].snapshot()
-	nodes.Scan(func(i *item) bool {
+	nodes, _ := f.objects.Of(events.Node).Snapshot()
+	nodes.Scan(func(i *table.Item) bool {
 		var n corev1.Node
-		if f.foreign(i.data) || wire.UnmarshalIn(i.data, &n, time.Local) != nil {
+		if f.foreign(i.Data) || wire.UnmarshalIn(i.Data, &n, time.Local) != nil {
 			return true
 		}
 		for _, c := range n.Status.Conditions {
 			if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
-				n.ResourceVersion = strconv.FormatUint(i.rev, 10)
+				n.ResourceVersion = strconv.FormatUint(i.Rev, 10)
 				well = &n
 			}
 		}
@@ -92,7 +97,7 @@ type object interface {
 // selection is those objects of a table that match. They have the fields that
 // the log has, without the defaults that the API adds.
 type selection struct {
-	table *table
+	table *table.Table
 	match func(data []byte) bool
 	make  func() object
 	list  func([]object) runtime.Object
@@ -105,9 +110,9 @@ func (s *selection) IsWatchListSemanticsUnSupported() bool { return true }
 
 // List implements cache.Lister.
 func (s *selection) List(metav1.ListOptions) (runtime.Object, error) {
-	items, rev := s.table.snapshot()
+	items, rev := s.table.Snapshot()
 	var found []object
-	items.Scan(func(i *item) bool {
+	items.Scan(func(i *table.Item) bool {
 		if o := s.decode(i); o != nil {
 			found = append(found, o)
 		}
@@ -120,15 +125,15 @@ func (s *selection) List(metav1.ListOptions) (runtime.Object, error) {
 
 // decode returns an object that matches; nil: it does not, or cannot be read,
 // which reading it through the API tells.
-func (s *selection) decode(i *item) object {
-	if i == nil || !s.match(i.data) {
+func (s *selection) decode(i *table.Item) object {
+	if i == nil || !s.match(i.Data) {
 		return nil
 	}
 	o := s.make()
-	if wire.UnmarshalIn(i.data, o, time.Local) != nil {
+	if wire.UnmarshalIn(i.Data, o, time.Local) != nil {
 		return nil
 	}
-	o.SetResourceVersion(strconv.FormatUint(i.rev, 10))
+	o.SetResourceVersion(strconv.FormatUint(i.Rev, 10))
 	o.SetManagedFields(nil)
 	return o
 }
@@ -160,14 +165,14 @@ func (w *selectionWatch) ResultChan() <-chan watch.Event { return w.events }
 func (s *selection) follow(ctx context.Context, rev uint64, to chan<- watch.Event) {
 	defer close(to)
 	for {
-		cs, wake, _, ok := s.table.since(rev)
+		cs, wake, _, ok := s.table.Since(rev)
 		if !ok {
 			status := apierrors.NewResourceExpired("too much has changed since").Status()
 			send(ctx, to, watch.Event{Type: watch.Error, Object: &status})
 			return
 		}
 		for _, c := range cs {
-			rev = c.rev
+			rev = c.Rev
 			if e, some := s.event(c); some && !send(ctx, to, e) {
 				return
 			}
@@ -184,15 +189,15 @@ func (s *selection) follow(ctx context.Context, rev uint64, to chan<- watch.Even
 }
 
 // event says what a change is to the selection.
-func (s *selection) event(c change) (watch.Event, bool) {
-	was, is := s.decode(c.prev), s.decode(c.now)
+func (s *selection) event(c table.Change) (watch.Event, bool) {
+	was, is := s.decode(c.Prev), s.decode(c.Now)
 	switch {
 	case is != nil && was != nil:
 		return watch.Event{Type: watch.Modified, Object: is}, true
 	case is != nil:
 		return watch.Event{Type: watch.Added, Object: is}, true
 	case was != nil:
-		was.SetResourceVersion(strconv.FormatUint(c.rev, 10))
+		was.SetResourceVersion(strconv.FormatUint(c.Rev, 10))
 		return watch.Event{Type: watch.Deleted, Object: was}, true
 	}
 	return watch.Event{}, false

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // Of nodes that others run, and of what is on them, a client is told as by the
@@ -17,7 +18,7 @@ import (
 //
 // finding U10
 func TestForeign(t *testing.T) {
-	feed, seq := NewFeed(), events.Seq(0)
+	objects, seq := table.New(table.Recent), events.Seq(0)
 	tell := func(kind events.Kind, o metav1.Object, verb string) {
 		t.Helper()
 		seq++
@@ -29,7 +30,7 @@ func TestForeign(t *testing.T) {
 		if verb == events.VerbDeleted {
 			e.Body = events.Gone(body)
 		}
-		feed.Follow(e)
+		objects.Take(e)
 	}
 	node := func(name, simulated string, ready corev1.ConditionStatus) *corev1.Node {
 		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u", Labels: map[string]string{"s": simulated}},
@@ -38,7 +39,7 @@ func TestForeign(t *testing.T) {
 	pod := func(name, on string) *corev1.Pod {
 		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: name, UID: "u"}, Spec: corev1.PodSpec{NodeName: on}}
 	}
-	f := feed.Foreign("s", "true")
+	f := NewForeign(objects, "s", "true")
 	tell(events.Node, node("ill", "true", corev1.ConditionFalse), events.VerbCreated)
 	if n := f.Well(); n != nil {
 		t.Errorf("%s is not well", n.Name)
@@ -85,7 +86,7 @@ func TestForeign(t *testing.T) {
 			t.Errorf("%s %v, want %v", e.Type, e.Object, want)
 		}
 	}
-	feed.tables[events.Pod].compact(uint64(seq))
+	objects.Of(events.Pod).Compact(uint64(seq))
 	old, err := pods.WatchWithContext(t.Context(), metav1.ListOptions{ResourceVersion: "1"})
 	if err != nil {
 		t.Fatal(err)

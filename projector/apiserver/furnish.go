@@ -16,6 +16,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/wire"
+	"rollcall/projector/table"
 )
 
 // What every namespace has, as in any cluster.
@@ -38,7 +39,7 @@ type furnisher struct {
 
 // followed is one table whose changes name namespaces to look at.
 type followed struct {
-	table *table
+	table *table.Table
 	rev   uint64 // up to which they are known
 	names func(key string) string
 }
@@ -53,10 +54,10 @@ func newFurnisher(s *Server) *furnisher {
 			return ns
 		}
 	}
-	t := s.config.Feed.tables
+	t := s.config.Objects
 	f := &furnisher{server: s, todo: map[string]bool{}, failed: map[string]bool{}}
-	f.follow = [3]followed{{table: t[events.Namespace], names: func(key string) string { return key }},
-		{table: t[events.ServiceAccount], names: owner(defaultAccount)}, {table: t[events.ConfigMap], names: owner(rootCA)}}
+	f.follow = [3]followed{{table: t.Of(events.Namespace), names: func(key string) string { return key }},
+		{table: t.Of(events.ServiceAccount), names: owner(defaultAccount)}, {table: t.Of(events.ConfigMap), names: owner(rootCA)}}
 	return f
 }
 
@@ -64,7 +65,7 @@ func newFurnisher(s *Server) *furnisher {
 // by run.
 func (f *furnisher) start(ctx context.Context) {
 	for i := range f.follow {
-		f.follow[i].rev = f.follow[i].table.lastRevision()
+		f.follow[i].rev = f.follow[i].table.Last()
 	}
 	f.all()
 	f.work(ctx)
@@ -72,9 +73,9 @@ func (f *furnisher) start(ctx context.Context) {
 
 // all notes every namespace, and those that should be there.
 func (f *furnisher) all() {
-	items, _ := f.follow[0].table.snapshot()
-	items.Scan(func(i *item) bool {
-		f.todo[i.key] = true
+	items, _ := f.follow[0].table.Snapshot()
+	items.Scan(func(i *table.Item) bool {
+		f.todo[i.Path()] = true
 		return true
 	})
 	for _, name := range systemNamespaces {
@@ -88,8 +89,8 @@ func (f *furnisher) note() (wakes [3]<-chan struct{}) {
 	for i := range f.follow {
 		t := &f.follow[i]
 		for {
-			last := t.table.lastRevision()
-			cs, wake, _, ok := t.table.since(t.rev)
+			last := t.table.Last()
+			cs, wake, _, ok := t.table.Since(t.rev)
 			wakes[i] = wake
 			if !ok { // too much has happened to know what
 				t.rev = last
@@ -100,11 +101,11 @@ func (f *furnisher) note() (wakes [3]<-chan struct{}) {
 				break
 			}
 			for _, c := range cs {
-				if ns := t.names(c.key); ns != "" {
+				if ns := t.names(c.Path()); ns != "" {
 					f.todo[ns] = true
 				}
 			}
-			t.rev = cs[len(cs)-1].rev
+			t.rev = cs[len(cs)-1].Rev
 		}
 	}
 	return wakes
@@ -160,17 +161,16 @@ func (f *furnisher) run(ctx context.Context) {
 // furnish gives a namespace its account and the certificate of the API, and
 // makes it again if it is the system's and gone.
 func (s *Server) furnish(ctx context.Context, ns string) error {
-	feed := s.config.Feed
-	i := feed.tables[events.Namespace].get(ns)
+	i := s.config.Objects.Of(events.Namespace).At(ns)
 	switch {
 	case i == nil && slices.Contains(systemNamespaces, ns):
 		if err := s.makeNamespace(ctx, ns); err != nil {
 			return err
 		}
-	case i == nil || namespacePhase(i.data) == corev1.NamespaceTerminating:
+	case i == nil || namespacePhase(i.Data) == corev1.NamespaceTerminating:
 		return nil
 	}
-	if feed.tables[events.ServiceAccount].get(ns+"/"+defaultAccount) == nil {
+	if s.config.Objects.Of(events.ServiceAccount).At(ns+"/"+defaultAccount) == nil {
 		a := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: defaultAccount}}
 		_, err := s.client.CoreV1().ServiceAccounts(ns).Create(ctx, a, metav1.CreateOptions{})
 		if ended(err) != nil {
@@ -190,7 +190,7 @@ func (s *Server) certify(ctx context.Context, ns string) error {
 		return nil
 	}
 	maps := s.client.CoreV1().ConfigMaps(ns)
-	i := s.config.Feed.tables[events.ConfigMap].get(ns + "/" + rootCA)
+	i := s.config.Objects.Of(events.ConfigMap).At(ns + "/" + rootCA)
 	if i == nil {
 		m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: rootCA}}
 		s.fill(m)
@@ -198,7 +198,7 @@ func (s *Server) certify(ctx context.Context, ns string) error {
 		return err
 	}
 	var is corev1.ConfigMap
-	if wire.Unmarshal(i.data, &is) == nil && s.filled(&is) {
+	if wire.Unmarshal(i.Data, &is) == nil && s.filled(&is) {
 		return nil
 	}
 	m, err := maps.Get(ctx, rootCA, metav1.GetOptions{})

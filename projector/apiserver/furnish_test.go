@@ -133,7 +133,7 @@ func TestNoLeasesWithoutNamespace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.feed.await(t.Context(), c.append(t, events.ObjectType(events.Node, events.VerbCreated), body)); err != nil {
+	if err := c.objects.Await(t.Context(), c.append(t, events.ObjectType(events.Node, events.VerbCreated), body)); err != nil {
 		t.Fatal(err)
 	}
 	count := func() int {
@@ -156,25 +156,25 @@ func TestNoLeasesWithoutNamespace(t *testing.T) {
 	}
 }
 
-// A feed is waited for until it has what is wanted, whether that was there
+// The tables are waited for until they have what is wanted, whether that was there
 // before or comes later.
 //
 // finding U3
 func TestAwait(t *testing.T) {
 	c := newCluster(t)
 	ctx := t.Context()
-	if err := c.feed.Await(ctx, events.Namespace, nil); err != nil {
+	if err := AwaitObject(ctx, c.objects, events.Namespace, nil); err != nil {
 		t.Errorf("what is there: %v", err)
 	}
 	done := make(chan error, 3)
-	go func() { done <- c.feed.Await(ctx, events.Job, nil) }()
+	go func() { done <- AwaitObject(ctx, c.objects, events.Job, nil) }()
 	for _, name := range []string{"a", "b"} {
 		ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if _, err := c.client.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	go func() { done <- c.feed.Await(ctx, events.Namespace, Deleting) }()
+	go func() { done <- AwaitObject(ctx, c.objects, events.Namespace, Deleting) }()
 	select {
 	case err := <-done:
 		t.Fatalf("waited for nothing: %v", err)
@@ -194,15 +194,15 @@ func TestAwait(t *testing.T) {
 	}
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := c.feed.Await(ended, events.CronJob, nil); err == nil {
+	if err := AwaitObject(ended, c.objects, events.CronJob, nil); err == nil {
 		t.Error("there is no CronJob")
 	}
-	if err := c.feed.Await(ctx, "Widget", nil); err == nil {
+	if err := AwaitObject(ctx, c.objects, "Widget", nil); err == nil {
 		t.Error("nobody keeps Widgets")
 	}
 }
 
-// What the feed is asked for about objects.
+// What the tables are asked for about objects.
 func TestDemands(t *testing.T) {
 	data := func(kind events.Kind, o metav1.Object) []byte {
 		body, err := events.NewObject(kind, o)

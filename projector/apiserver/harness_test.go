@@ -14,23 +14,24 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/projector/table"
 )
 
 // cluster is a server over a log in memory.
 type cluster struct {
 	log      events.Log
 	subjects events.Subjects
-	feed     *Feed
-	held     *sync.Mutex // who holds it keeps the feed from going on
+	objects  *table.Tables
+	held     *sync.Mutex // who holds it keeps the tables from going on
 	server   *Server
 	client   kubernetes.Interface
 }
 
-// newFeed returns a feed that follows a log until the test ends, while held is
-// free.
-func newFeed(t testing.TB, log events.Log, held *sync.Mutex) *Feed {
+// newTables returns tables that follow a log until the test ends, while held is
+// free, and feed follow.
+func newTables(t testing.TB, log events.Log, held *sync.Mutex, follow ...func(events.Event)) *table.Tables {
 	t.Helper()
-	feed := NewFeed()
+	objects := table.New(table.Recent)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -40,12 +41,15 @@ func newFeed(t testing.TB, log events.Log, held *sync.Mutex) *Feed {
 				return
 			}
 			held.Lock()
-			feed.Follow(e)
+			for _, f := range follow {
+				f(e)
+			}
+			objects.Take(e)
 			held.Unlock()
 		}
 	}()
 	t.Cleanup(func() { cancel(); <-done })
-	return feed
+	return objects
 }
 
 func testSubjects(t testing.TB) events.Subjects {
@@ -101,8 +105,9 @@ func newClusterWith(t testing.TB, config Config) *cluster {
 	t.Helper()
 	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
 	c.log = memlog.New(c.subjects, time.Now)
-	c.feed = newFeed(t, c.log, c.held)
-	config.Log, config.Subjects, config.Feed = c.log, c.subjects, c.feed
+	config.Tally = NewTally()
+	c.objects = newTables(t, c.log, c.held, config.Tally.Follow)
+	config.Log, config.Subjects, config.Objects = c.log, c.subjects, c.objects
 	c.server = serve(t, config)
 	c.client = c.server.client
 	return c

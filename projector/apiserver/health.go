@@ -66,7 +66,7 @@ func (s *Server) logHealth() (string, error) {
 	if err := s.link.health(); err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("position %d", s.config.Feed.position()), nil
+	return fmt.Sprintf("position %d", s.config.Objects.Position()), nil
 }
 
 // foldHealth reports whether what the API shows is what the log holds.
@@ -74,7 +74,7 @@ func (s *Server) foldHealth() (string, error) {
 	behind, since := s.link.lag()
 	if behind > 0 && since > foldPatience {
 		return "", &events.Error{Code: "E-API-BEHIND", What: fmt.Sprintf("what is shown is %d events behind the log", behind),
-			Where: fmt.Sprintf("position %d", s.config.Feed.position()), Why: fmt.Sprintf("for %s", since.Round(time.Second))}
+			Where: fmt.Sprintf("position %d", s.config.Objects.Position()), Why: fmt.Sprintf("for %s", since.Round(time.Second))}
 	}
 	return fmt.Sprintf("%d events behind", behind), nil
 }
@@ -104,8 +104,8 @@ func (s *Server) objectsHealth() (string, error) {
 	var bad []string
 	for _, r := range served {
 		for _, key := range s.stores.met[r.name].under("", s.stores.tables[r.name]) {
-			if i := s.stores.tables[r.name].get(key); i != nil {
-				bad = append(bad, fmt.Sprintf("a %s at #%d", r.kind(), i.rev))
+			if i := s.stores.tables[r.name].At(key); i != nil {
+				bad = append(bad, fmt.Sprintf("a %s at #%d", r.kind(), i.Rev))
 			}
 		}
 	}

@@ -101,8 +101,8 @@ func TestInProcessAborted(t *testing.T) {
 // startServer starts a server without a port. end ends it.
 func startServer(t *testing.T) (s *Server, end func()) {
 	t.Helper()
-	c := newClusterWith(t, Config{ReadOnly: "only its log and feed are used"})
-	s, err := New(Config{Log: c.log, Subjects: c.subjects, Feed: c.feed})
+	c := newClusterWith(t, Config{ReadOnly: "only its log and tables are used"})
+	s, err := New(Config{Log: c.log, Subjects: c.subjects, Objects: c.objects})
 	if err != nil {
 		t.Fatal(err)
 	}

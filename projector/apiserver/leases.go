@@ -19,6 +19,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"rollcall/events/wire"
+	"rollcall/projector/table"
 )
 
 // Heartbeat returns when the kubelet of a node last said that it is alive, and
@@ -30,7 +31,7 @@ type Heartbeat func(node *corev1.Node, now time.Time) (time.Time, bool)
 // change every few seconds.
 type nodeLeases struct {
 	storage.Interface
-	nodes, namespaces *table
+	nodes, namespaces *table.Table
 	alive             Heartbeat
 	now               func() time.Time
 }
@@ -38,8 +39,8 @@ type nodeLeases struct {
 // housed reports whether there is a namespace for Leases to be in. While it is
 // being deleted kubelets make no new ones.
 func (l nodeLeases) housed() bool {
-	i := l.namespaces.get(corev1.NamespaceNodeLease)
-	return i != nil && namespacePhase(i.data) != corev1.NamespaceTerminating
+	i := l.namespaces.At(corev1.NamespaceNodeLease)
+	return i != nil && namespacePhase(i.Data) != corev1.NamespaceTerminating
 }
 
 const (
@@ -57,7 +58,7 @@ func (l nodeLeases) Get(ctx context.Context, key string, opts storage.GetOptions
 		return err
 	}
 	if name, ok := strings.CutPrefix(key, nodeLeasePrefix); ok && l.housed() {
-		i := l.nodes.get(name)
+		i := l.nodes.At(name)
 		rev, current := l.GetCurrentResourceVersion(ctx)
 		if current != nil {
 			return current
@@ -98,9 +99,9 @@ func (l nodeLeases) GetList(ctx context.Context, key string, opts storage.ListOp
 	if err != nil {
 		return err
 	}
-	nodes, _ := l.nodes.snapshot()
-	nodes.Scan(func(i *item) bool {
-		if written[i.key] || named && i.key != one {
+	nodes, _ := l.nodes.Snapshot()
+	nodes.Scan(func(i *table.Item) bool {
+		if written[i.Path()] || named && i.Path() != one {
 			return true
 		}
 		lease := l.of(i, rev)
@@ -117,12 +118,12 @@ func (l nodeLeases) GetList(ctx context.Context, key string, opts storage.ListOp
 }
 
 // of returns the lease of a node whose kubelet is alive without writing it.
-func (l nodeLeases) of(i *item, rev uint64) *coordination.Lease {
+func (l nodeLeases) of(i *table.Item, rev uint64) *coordination.Lease {
 	if i == nil {
 		return nil
 	}
 	n := &corev1.Node{}
-	if err := wire.UnmarshalIn(i.data, n, time.Local); err != nil {
+	if err := wire.UnmarshalIn(i.Data, n, time.Local); err != nil {
 		return nil // reading the node tells
 	}
 	renewed, ok := l.alive(n, l.now())

@@ -26,7 +26,7 @@ func TestNodeLeases(t *testing.T) {
 	}
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	alive := func(n *corev1.Node, at time.Time) (time.Time, bool) { return at.Add(-time.Second), n.Name != "gone" }
-	s := serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed, Alive: alive, Now: now})
+	s := serve(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, Alive: alive, Now: now})
 	leases := s.client.CoordinationV1().Leases(corev1.NamespaceNodeLease)
 	if _, err := leases.Create(t.Context(), &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: "b"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/warning"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // codeFull is the code of a log that takes no events but can be read: what is
@@ -26,16 +27,16 @@ const (
 )
 
 // link is the way from the API to the log, and what is known of it: while the
-// log cannot be reached, reads are answered from the feed and say so, and
+// log cannot be reached, reads are answered from the tables and say so, and
 // writes are refused at once.
 type link struct {
-	log    events.Log
-	feed   *Feed
-	report func() error // why the log is not well, without asking it; nil: it always is
+	log     events.Log
+	objects *table.Tables
+	report  func() error // why the log is not well, without asking it; nil: it always is
 
 	mu    sync.Mutex
 	end   events.Seq // the greatest end of the log that was seen
-	mark  events.Seq // the end when the feed was last seen behind
+	mark  events.Seq // the end when the tables were last seen behind
 	since time.Time  // when that was
 }
 
@@ -77,8 +78,8 @@ func (l *link) saw(end events.Seq) {
 	l.end = max(l.end, end)
 }
 
-// current returns the end of the log, once the feed has it. From a log that
-// cannot be reached it is what the feed has, and the client is warned.
+// current returns the end of the log, once the tables have it. From a log that
+// cannot be reached it is what the tables have, and the client is warned.
 func (l *link) current(ctx context.Context) (events.Seq, error) {
 	if err := l.down(); err != nil {
 		return l.old(ctx, err), nil
@@ -104,12 +105,12 @@ func (l *link) current(ctx context.Context) (events.Seq, error) {
 func (l *link) awaitFor(ctx context.Context, seq events.Seq, wait time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
-	return l.feed.await(ctx, seq)
+	return l.objects.Await(ctx, seq)
 }
 
-// old returns the position of the feed, and warns the client of its age.
+// old returns the position of the tables, and warns the client of its age.
 func (l *link) old(ctx context.Context, down error) events.Seq {
-	at := l.feed.position()
+	at := l.objects.Position()
 	warning.AddWarning(ctx, "", staleText(at, down))
 	return at
 }
@@ -138,10 +139,10 @@ func (l *link) health() error {
 	return err
 }
 
-// lag returns how many events the feed is behind what was seen of the log, and
+// lag returns how many events the tables are behind what was seen of the log, and
 // for how long it has not come as far as the log was then.
 func (l *link) lag() (behind events.Seq, since time.Duration) {
-	at := l.feed.position()
+	at := l.objects.Position()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
@@ -171,7 +172,7 @@ func withStaleWarning(next http.Handler, l *link) http.Handler {
 		info, ok := request.RequestInfoFrom(r.Context())
 		if ok && info.IsResourceRequest && r.Method == http.MethodGet {
 			if down := l.down(); down != nil {
-				warning.AddWarning(r.Context(), "", staleText(l.feed.position(), down))
+				warning.AddWarning(r.Context(), "", staleText(l.objects.Position(), down))
 			}
 		}
 		next.ServeHTTP(w, r)

@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"time"
 
-	"github.com/tidwall/btree"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -15,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/storage"
+
+	"rollcall/projector/table"
 )
 
 // freshWait is how long a read waits for a revision that is not there yet.
@@ -76,8 +77,8 @@ func (s *store) GetList(ctx context.Context, key string, opts storage.ListOption
 	}
 	p := page{store: s, opts: opts, into: into}
 	if opts.Recursive {
-		scan(items, key, from, func(i *item) bool { return p.take(ctx, i) })
-	} else if i, ok := items.Get(&item{key: key}); ok {
+		items.From(key, from, func(i *table.Item) bool { return p.take(ctx, i) })
+	} else if i := items.At(key); i != nil {
 		p.take(ctx, i)
 	}
 	if p.err != nil {
@@ -85,7 +86,7 @@ func (s *store) GetList(ctx context.Context, key string, opts storage.ListOption
 	}
 	left := int64(0)
 	if p.more {
-		scan(items, key, p.last+"\x00", func(*item) bool { left++; return true })
+		items.From(key, p.last+"\x00", func(*table.Item) bool { left++; return true })
 	}
 	next, remaining, err := storage.PrepareContinueToken(s.full(p.last), s.full(key), int64(rev), p.seen+left, p.more, opts)
 	if err != nil {
@@ -97,28 +98,28 @@ func (s *store) GetList(ctx context.Context, key string, opts storage.ListOption
 
 // itemsAt returns the objects to list from and their revision: at a revision
 // if one is asked for, else not older than the options want.
-func (s *store) itemsAt(ctx context.Context, at uint64, opts storage.ListOptions, prefix, from string) (*btree.BTreeG[*item], uint64, error) {
+func (s *store) itemsAt(ctx context.Context, at uint64, opts storage.ListOptions, prefix, from string) (table.Rows, uint64, error) {
 	if at == 0 {
 		if err := s.fresh(ctx, opts.ResourceVersion); err != nil {
-			return nil, 0, err
+			return table.Rows{}, 0, err
 		}
 		rev := s.backend.position() // before the objects: they may be newer, not older
-		items, last := s.table.snapshot()
+		items, last := s.table.Snapshot()
 		return items, max(rev, last), nil
 	}
 	if at > s.backend.position() {
 		if err := s.reach(ctx, at); err != nil {
-			return nil, 0, err
+			return table.Rows{}, 0, err
 		}
 	}
-	items, ok := s.table.snapshotAt(at)
+	items, ok := s.table.SnapshotAt(at)
 	switch {
 	case ok:
 		return items, at, nil
 	case from == "":
-		return nil, 0, apierrors.NewResourceExpired("The resourceVersion for the provided list is too old.")
+		return table.Rows{}, 0, apierrors.NewResourceExpired("The resourceVersion for the provided list is too old.")
 	}
-	return nil, 0, expiredContinue(from, prefix)
+	return table.Rows{}, 0, expiredContinue(from, prefix)
 }
 
 // expiredContinue refuses a list that goes on from a revision which is
@@ -163,20 +164,20 @@ type page struct {
 }
 
 // take adds an item that the client wants and reports whether it goes on.
-func (p *page) take(ctx context.Context, i *item) bool {
+func (p *page) take(ctx context.Context, i *table.Item) bool {
 	if limit := p.opts.Predicate.Limit; limit > 0 && int64(p.into.Len()) >= limit {
 		p.more = true
 		return false
 	}
 	if ctx.Err() != nil {
-		p.err = storage.NewTimeoutError(p.store.full(i.key), "request did not complete within requested timeout")
+		p.err = storage.NewTimeoutError(p.store.full(i.Path()), "request did not complete within requested timeout")
 		return false
 	}
 	o, err := p.store.read(i)
 	if err != nil {
 		return true // the list goes on without it; lazyCache warns
 	}
-	p.seen, p.last = p.seen+1, i.key
+	p.seen, p.last = p.seen+1, i.Path()
 	if ok, err := p.opts.Predicate.Matches(o); err == nil && ok {
 		p.into.Set(reflect.Append(p.into, reflect.ValueOf(o).Elem()))
 	}

@@ -23,6 +23,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // tableIndexer is a table as client-go's listers read it. It decodes an object
@@ -31,7 +32,7 @@ import (
 type tableIndexer struct {
 	cache.Indexer
 	codec codec
-	table *table // nil: no objects of the kind are kept
+	table *table.Table // nil: no objects of the kind are kept
 }
 
 // under returns the objects whose key begins with prefix, but for those that
@@ -41,9 +42,9 @@ func (x tableIndexer) under(prefix string) []any {
 		return nil
 	}
 	var all []any
-	items, _ := x.table.snapshot()
-	scan(items, prefix, "", func(i *item) bool {
-		if o, err := x.codec.versioned(i.data, i.rev); err == nil {
+	items, _ := x.table.Snapshot()
+	items.From(prefix, "", func(i *table.Item) bool {
+		if o, err := x.codec.versioned(i.Data, i.Rev); err == nil {
 			all = append(all, o)
 		}
 		return true
@@ -59,11 +60,11 @@ func (x tableIndexer) GetByKey(key string) (any, bool, error) {
 	if x.table == nil {
 		return nil, false, nil
 	}
-	i := x.table.get(key)
+	i := x.table.At(key)
 	if i == nil {
 		return nil, false, nil
 	}
-	o, err := x.codec.versioned(i.data, i.rev)
+	o, err := x.codec.versioned(i.Data, i.Rev)
 	return o, err == nil, err
 }
 
@@ -88,11 +89,11 @@ func (tableInformer) HasSynced() bool { return true }
 // GetIndexer implements cache.SharedIndexInformer.
 func (i tableInformer) GetIndexer() cache.Indexer { return i.indexer }
 
-// tableInformers is a factory of informers over the tables of a feed, of the
+// tableInformers is a factory of informers over the tables of a log, of the
 // groups that plugins of admission ask for.
 type tableInformers struct {
 	informers.SharedInformerFactory
-	feed *Feed
+	objects *table.Tables
 }
 
 var _ internalinterfaces.SharedInformerFactory = tableInformers{}
@@ -105,7 +106,7 @@ func (f tableInformers) InformerFor(o runtime.Object, _ internalinterfaces.NewIn
 	}
 	x := tableIndexer{codec: codec{legacyscheme.Scheme, kinds[0]}}
 	if _, ok := events.Kept(kinds[0].Group, events.Kind(kinds[0].Kind)); ok {
-		x.table = f.feed.tables[events.Kind(kinds[0].Kind)]
+		x.table = f.objects.Of(events.Kind(kinds[0].Kind))
 	}
 	return tableInformer{indexer: x}
 }

@@ -77,8 +77,8 @@ func newLoad(b *testing.B) *load {
 	if l.log, err = stream.Open(b.Context(), nc, l.subjects, stream.Options{Create: true}); err != nil {
 		b.Fatal(err)
 	}
-	l.feed = newFeed(b, l.log, &sync.Mutex{})
-	l.server = serve(b, Config{Log: l.log, Subjects: l.subjects, Feed: l.feed})
+	l.objects = newTables(b, l.log, &sync.Mutex{})
+	l.server = serve(b, Config{Log: l.log, Subjects: l.subjects, Objects: l.objects})
 	empty := residentMB()
 	l.fill(b)
 	filled := residentMB()
@@ -102,7 +102,7 @@ func (l *load) fill(b *testing.B) {
 		}
 		seq, err := l.log.Append(b.Context(), events.Expect{}, es...)
 		if err == nil {
-			err = l.feed.await(b.Context(), seq)
+			err = l.objects.Await(b.Context(), seq)
 		}
 		if err != nil {
 			b.Fatal(err)
@@ -221,7 +221,7 @@ func (l *load) watch(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	var running sync.WaitGroup
 	b.Cleanup(func() { cancel(); running.Wait() })
-	at := strconv.FormatUint(uint64(l.feed.position()), 10)
+	at := strconv.FormatUint(uint64(l.objects.Position()), 10)
 	for i := range loadKubelets + loadConsoles {
 		w := &loadWatcher{load: l, at: at}
 		if i < loadKubelets {

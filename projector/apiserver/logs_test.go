@@ -93,8 +93,8 @@ func newSpeaker(t *testing.T) *speaker {
 	m := &mouths{lives: map[string]ContainerLog{}}
 	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
 	c.log = memlog.New(c.subjects, time.Now)
-	c.feed = newFeed(t, c.log, c.held)
-	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed, Logs: m.source})
+	c.objects = newTables(t, c.log, c.held)
+	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, Logs: m.source})
 	return &speaker{t, c.server.client, m}
 }
 

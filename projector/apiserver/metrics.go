@@ -45,7 +45,7 @@ type figure struct {
 // ownFigures are all of them but the histogram.
 var ownFigures = []figure{
 	{"rollcall_log_position", "Position of the last event that the API shows.", metrics.GaugeValue, nil,
-		func(s *Server, tell func(float64, ...string)) { tell(float64(s.config.Feed.position())) }},
+		func(s *Server, tell func(float64, ...string)) { tell(float64(s.config.Objects.Position())) }},
 	{"rollcall_fold_lag_events", "Events between what the API shows and the end of the log as it was last seen.", metrics.GaugeValue, nil,
 		func(s *Server, tell func(float64, ...string)) { behind, _ := s.link.lag(); tell(float64(behind)) }},
 	{"rollcall_log_ready", "1 if the log can be read and takes events, else 0.", metrics.GaugeValue, nil,
@@ -54,10 +54,10 @@ var ownFigures = []figure{
 		func(s *Server, tell func(float64, ...string)) { tell(truth(s.link.full())) }},
 	{"rollcall_quarantined_events_total", "Events that the fold has set aside, of the whole log.", metrics.CounterValue, nil, tellQuarantine},
 	{"rollcall_plans_total", "Plans, of the whole log.", metrics.CounterValue, []string{"type"},
-		func(s *Server, tell func(float64, ...string)) { s.config.Feed.tally.tellPlans(tell) }},
+		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tellPlans(tell) }},
 	{"rollcall_commands_total", "Commands of plans by what they do, and those that no fact has answered by how they ended, of the whole log.",
 		metrics.CounterValue, []string{"type", "outcome"},
-		func(s *Server, tell func(float64, ...string)) { s.config.Feed.tally.tellCommands(tell) }},
+		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tellCommands(tell) }},
 	{"rollcall_watchers", "Watches and followed logs that are open.", metrics.GaugeValue, nil,
 		func(s *Server, tell func(float64, ...string)) { open, _ := s.watches.counts(); tell(float64(open)) }},
 	{"rollcall_watchers_refused_total", "Watches and followed logs for which there was no room.", metrics.CounterValue, nil,
@@ -129,18 +129,24 @@ func (f *figures) CollectWithStability(to chan<- metrics.Metric) {
 	}
 }
 
-// tally counts what the log says of decisions. It is written by the feed, and
-// read by /metrics.
-type tally struct {
+// Tally counts what a log says of decisions, for /metrics. Its methods may be
+// called from any goroutine.
+type Tally struct {
 	mu       sync.Mutex
 	plans    map[events.Type]int
 	commands map[[2]string]int // what it does, how it ended or planned
 }
 
+// NewTally returns the counts before the first event of a log.
+func NewTally() *Tally {
+	return &Tally{plans: map[events.Type]int{}, commands: map[[2]string]int{}}
+}
+
 // planned is the outcome of a command that has none yet, or a fact for one.
 const planned = "planned"
 
-func (t *tally) follow(e events.Event) {
+// Follow takes one event of the log.
+func (t *Tally) Follow(e events.Event) {
 	switch b := e.Body.(type) {
 	case *events.Plan:
 		t.plan(e.Type)
@@ -155,19 +161,19 @@ func (t *tally) follow(e events.Event) {
 // endedAs is the outcome that a type of event tells: "failed", "overtaken".
 func endedAs(t events.Type) string { return strings.TrimPrefix(string(t), "command.") }
 
-func (t *tally) plan(typ events.Type) {
+func (t *Tally) plan(typ events.Type) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.plans[typ]++
 }
 
-func (t *tally) command(do events.Verb, outcome string) {
+func (t *Tally) command(do events.Verb, outcome string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.commands[[2]string{string(do), outcome}]++
 }
 
-func (t *tally) tellPlans(tell func(float64, ...string)) {
+func (t *Tally) tellPlans(tell func(float64, ...string)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, typ := range slices.Sorted(maps.Keys(t.plans)) {
@@ -175,7 +181,7 @@ func (t *tally) tellPlans(tell func(float64, ...string)) {
 	}
 }
 
-func (t *tally) tellCommands(tell func(float64, ...string)) {
+func (t *Tally) tellCommands(tell func(float64, ...string)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for k, n := range t.commands {

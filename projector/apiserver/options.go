@@ -19,11 +19,12 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 // restOptions give the registries stores over the log.
 type restOptions struct {
-	tables   map[string]*table // by plural name
+	tables   map[string]*table.Table // by plural name
 	backends map[string]backend
 	met      map[string]*unreadables       // what could not be read, by plural name
 	alive    Heartbeat                     // nil: all Leases are written

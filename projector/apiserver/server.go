@@ -26,6 +26,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector/apiserver/netlimit"
+	"rollcall/projector/table"
 )
 
 // Version is that of the Kubernetes whose API is served.
@@ -38,7 +39,8 @@ const Admin = "admin"
 type Config struct {
 	Log      events.Log
 	Subjects events.Subjects
-	Feed     *Feed // that follows the log, or did until the position that is shown
+	Objects  *table.Tables // of the log, which somebody fills, or has filled to the position that is shown
+	Tally    *Tally        // of the same log; nil: nothing is counted
 
 	Leases, Events events.Board // nil: they are kept in memory
 
@@ -90,9 +92,12 @@ func New(c Config) (*Server, error) {
 	capabilities.Setup(true, 0) // privileged containers, as every installer of clusters has it
 	announceProgress()
 	s := &Server{config: c, ready: make(chan struct{}), failed: make(chan error, 1),
-		link: &link{log: c.Log, feed: c.Feed, report: c.Health}, watches: watches{most: c.MaxWatches}}
+		link: &link{log: c.Log, objects: c.Objects, report: c.Health}, watches: watches{most: c.MaxWatches}}
 	if s.config.Connections == (netlimit.Limits{}) {
 		s.config.Connections = netlimit.ForFiles(defaultFiles)
+	}
+	if c.Tally == nil {
+		s.config.Tally = NewTally()
 	}
 	if c.Listener == nil {
 		c.Listener = newNoListener()
@@ -118,6 +123,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
 	s.generic.ShutdownTimeout = stopTime
+	s.serveOpenAPI(completed)
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
 	if c.ReadOnly == "" {
@@ -191,15 +197,16 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("attach", "exec", "log", "portforward", "proxy"))
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks
-	c.SkipOpenAPIInstallation = s.config.Listener == nil // who reads schemas comes by the port
+	c.SkipOpenAPIInstallation = s.config.Listener == nil && s.config.ReadOnly == "" // kubectl, which reads schemas, comes by the port or sees the past
 	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)
 	c.OpenAPIConfig.Info.Title, c.OpenAPIV3Config.Info.Title = "Kubernetes", "Kubernetes"
+	c.SkipOpenAPIInstallation = true // serveOpenAPI does
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
 	if s.config.ReadOnly == "" {
-		admitted, err := NewAdmission(s.config.Feed)
+		admitted, err := NewAdmission(s.config.Objects)
 		if err != nil {
 			return nil, err
 		}
@@ -237,7 +244,7 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
-	o := restOptions{tables: map[string]*table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now}
+	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now}
 	if !s.config.Now.IsZero() {
 		o.now = func() time.Time { return s.config.Now }
 	}
@@ -245,13 +252,13 @@ func (s *Server) options() restOptions {
 		o.met[r.name] = &unreadables{}
 		switch {
 		case r.board == boardLeases:
-			o.tables[r.name] = newTable()
+			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = newBoardBackend(o.tables[r.name], s.config.Leases, s.start)
 		case r.board == boardEvents:
-			o.tables[r.name] = newTable()
+			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
 		default:
-			o.tables[r.name], o.backends[r.name] = s.config.Feed.tables[r.kind()], s.writes()
+			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind()), s.writes()
 		}
 	}
 	return o
@@ -260,20 +267,20 @@ func (s *Server) options() restOptions {
 // writes returns where writes go that are events of the log.
 func (s *Server) writes() backend {
 	if s.config.ReadOnly != "" {
-		return frozenBackend{s.config.Feed}
+		return frozenBackend{s.config.Objects}
 	}
 	return &logBackend{s.link, s.config.Subjects}
 }
 
 // eventsBackend shows core Events: those that were made through the API, and
 // those that are a view of the log's last hour, until the position that is shown.
-func (s *Server) eventsBackend(t *table) *boardBackend {
+func (s *Server) eventsBackend(t *table.Table) *boardBackend {
 	b := newBoardBackend(t, s.config.Events, s.start)
 	b.log = s.config.Log
 	now := time.Now()
 	if s.config.ReadOnly != "" {
-		now, b.past = s.config.Feed.time(), true
-		b.end = func(context.Context) (events.Seq, error) { return s.config.Feed.position(), nil }
+		now, b.past = s.config.Objects.Time(), true
+		b.end = func(context.Context) (events.Seq, error) { return s.config.Objects.Position(), nil }
 	} else {
 		b.end = s.link.current
 	}

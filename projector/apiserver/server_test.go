@@ -51,7 +51,7 @@ func TestWritesAreEvents(t *testing.T) {
 	admin := c.as(t, "kubectl-edit/v1.36.3 (test)")
 	maps := admin.CoreV1().ConfigMaps("default")
 	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "m"}}
-	before := c.feed.position()
+	before := c.objects.Position()
 	made, err := maps.Create(t.Context(), m, metav1.CreateOptions{FieldManager: "mine"})
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestFactsAreObjects(t *testing.T) {
 	}
 }
 
-// A read sees what anybody has written before it, also if the feed has not:
+// A read sees what anybody has written before it, also if the tables have not:
 // it waits.
 func TestReadsWhatOthersWrote(t *testing.T) {
 	c := newCluster(t)
@@ -196,7 +196,7 @@ func TestEventsAreAView(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	c := newCluster(t)
 	const why = "the cluster is shown as it was at #7"
-	past := serve(t, Config{Log: c.log, Subjects: c.subjects, Feed: c.feed, ReadOnly: why})
+	past := serve(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, ReadOnly: why})
 	if _, err := past.client.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}

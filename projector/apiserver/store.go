@@ -13,6 +13,7 @@ import (
 	"k8s.io/apiserver/pkg/storage"
 
 	"rollcall/events"
+	"rollcall/projector/table"
 )
 
 var versioner = storage.APIObjectVersioner{}
@@ -47,7 +48,7 @@ type backend interface {
 type store struct {
 	codec   codec
 	prefix  string // "/pods/"
-	table   *table
+	table   *table.Table
 	backend backend
 	newFunc func() runtime.Object
 	sizes   atomic.Bool // Stats are to say how large objects are
@@ -92,7 +93,7 @@ func (s *store) load(ctx context.Context, key string, ignoreNotFound bool) (stat
 }
 
 func (s *store) present(key string, ignoreNotFound bool) (state, error) {
-	i := s.table.get(key)
+	i := s.table.At(key)
 	if i == nil {
 		if !ignoreNotFound {
 			return state{}, storage.NewKeyNotFoundError(s.full(key), 0)
@@ -103,7 +104,7 @@ func (s *store) present(key string, ignoreNotFound bool) (state, error) {
 	if err != nil {
 		return state{}, err
 	}
-	return state{obj: o, data: i.data, rev: i.rev, current: true}, nil
+	return state{obj: o, data: i.Data, rev: i.Rev, current: true}, nil
 }
 
 // suggested is the state that a caller already has.
@@ -122,7 +123,7 @@ func (s *store) encode(key string, o runtime.Object) (events.Object, error) {
 	if err != nil {
 		return events.Object{}, storage.NewInternalError(err)
 	}
-	body.Key = eventKey(key)
+	body.Key = table.KeyOf(key)
 	return body, fits(body)
 }
 
@@ -135,7 +136,7 @@ func (s *store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 	if err := s.fresh(ctx, opts.ResourceVersion); err != nil {
 		return err
 	}
-	i := s.table.get(key)
+	i := s.table.At(key)
 	if i == nil {
 		if opts.IgnoreNotFound {
 			return runtime.SetZeroValue(out)
@@ -236,7 +237,7 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 
 // body is the object of a state as an event has it.
 func (s *store) body(key string, st state) events.Object {
-	o := events.Object{Ref: events.Ref{Kind: s.codec.kind(), Key: eventKey(key)}, Data: st.data}
+	o := events.Object{Ref: events.Ref{Kind: s.codec.kind(), Key: table.KeyOf(key)}, Data: st.data}
 	o.UID = uidOf(st.obj)
 	return o
 }
@@ -351,7 +352,7 @@ func (s *store) ReadinessCheck() error {
 
 // Stats implements storage.Interface.
 func (s *store) Stats(context.Context) (storage.Stats, error) {
-	n, bytes := s.table.stats()
+	n, bytes := s.table.Size()
 	st := storage.Stats{ObjectCount: n}
 	if n > 0 && s.sizes.Load() {
 		st.EstimatedAverageObjectSizeBytes = bytes / n
@@ -361,7 +362,7 @@ func (s *store) Stats(context.Context) (storage.Stats, error) {
 
 // RequestWatchProgress implements storage.Interface.
 func (s *store) RequestWatchProgress(context.Context) error {
-	s.table.poke()
+	s.table.Poke()
 	return nil
 }
 
@@ -374,7 +375,7 @@ func (s *store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, s.unavailable(err)
 	}
-	return max(s.table.lastRevision(), min(now, 1)), nil
+	return max(s.table.Last(), min(now, 1)), nil
 }
 
 // EnableResourceSizeEstimation implements storage.Interface; the table knows its keys.
@@ -384,4 +385,4 @@ func (s *store) EnableResourceSizeEstimation(storage.KeysFunc) error {
 }
 
 // CompactRevision implements storage.Interface.
-func (s *store) CompactRevision() int64 { return int64(s.table.oldest()) }
+func (s *store) CompactRevision() int64 { return int64(s.table.Oldest()) }

@@ -26,6 +26,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/wire"
+	"rollcall/projector/table"
 )
 
 // unreadables are the objects of a store that Kubernetes' decoder refuses, as
@@ -43,30 +44,30 @@ type unreadable struct {
 }
 
 // meet notes that an item cannot be read.
-func (u *unreadables) meet(i *item, why error) {
+func (u *unreadables) meet(i *table.Item, why error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.met == nil {
 		u.met = map[string]unreadable{}
 	}
-	u.met[i.key] = unreadable{i.rev, why.Error()}
+	u.met[i.Path()] = unreadable{i.Rev, why.Error()}
 }
 
 // has reports whether an item was met.
-func (u *unreadables) has(i *item) bool {
+func (u *unreadables) has(i *table.Item) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	return i != nil && u.met[i.key].rev == i.rev
+	return i != nil && u.met[i.Path()].rev == i.Rev
 }
 
 // under returns the keys with a prefix whose objects still are as they were
 // met, in order, and forgets the others.
-func (u *unreadables) under(prefix string, t *table) []string {
+func (u *unreadables) under(prefix string, t *table.Table) []string {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	var keys []string
 	for _, key := range slices.Sorted(maps.Keys(u.met)) {
-		if i := t.get(key); i == nil || i.rev != u.met[key].rev {
+		if i := t.At(key); i == nil || i.Rev != u.met[key].rev {
 			delete(u.met, key)
 		} else if strings.HasPrefix(key, prefix) {
 			keys = append(keys, key)
@@ -76,8 +77,8 @@ func (u *unreadables) under(prefix string, t *table) []string {
 }
 
 // read decodes an item, and notes one that cannot be.
-func (s *store) read(i *item) (runtime.Object, error) {
-	o, err := s.codec.decode(i.data, i.rev)
+func (s *store) read(i *table.Item) (runtime.Object, error) {
+	o, err := s.codec.decode(i.Data, i.Rev)
 	if err != nil {
 		s.unreadable.meet(i, err)
 		return nil, s.cannotRead(i, err)
@@ -86,15 +87,15 @@ func (s *store) read(i *item) (runtime.Object, error) {
 }
 
 // cannotRead tells a client that asks for one object why it is not to be had.
-func (s *store) cannotRead(i *item, why error) error {
-	key := eventKey(i.key)
+func (s *store) cannotRead(i *table.Item, why error) error {
+	key := table.KeyOf(i.Path())
 	in := ""
 	if key.Namespace != "" {
 		in = " -n " + key.Namespace
 	}
 	return apierrors.NewInternalError(fmt.Errorf("%s %s as revision %d holds it is not an object of Kubernetes (%w); "+
 		"what wrote it is not the API; `kubectl delete %s %s%s` takes it away",
-		s.codec.stored.Kind, i.key, i.rev, why, strings.ToLower(s.codec.stored.Kind), key.Name, in))
+		s.codec.stored.Kind, i.Path(), i.Rev, why, strings.ToLower(s.codec.stored.Kind), key.Name, in))
 }
 
 // mostWarnings bounds the objects that one answer warns of by name.
@@ -132,7 +133,7 @@ func (s *Server) deleteUnreadable(next http.Handler) http.Handler {
 			return
 		}
 		status := &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusOK, Details: &metav1.StatusDetails{
-			Name: eventKey(d.item.key).Name, Group: d.group, Kind: d.name, UID: uid}}
+			Name: table.KeyOf(d.item.Path()).Name, Group: d.group, Kind: d.name, UID: uid}}
 		responsewriters.WriteObjectNegotiated(legacyscheme.Codecs, negotiation.DefaultEndpointRestrictions, gv, w, r, http.StatusOK, status, false)
 	})
 }
@@ -140,7 +141,7 @@ func (s *Server) deleteUnreadable(next http.Handler) http.Handler {
 // doomed is an object that cannot be read and that somebody wants deleted.
 type doomed struct {
 	resource
-	item    *item
+	item    *table.Item
 	backend backend
 }
 
@@ -158,11 +159,11 @@ func (s *Server) unreadableOf(r *http.Request) (doomed, bool) {
 	if info.Namespace != "" && found.kind() != events.Namespace {
 		key = info.Namespace + "/" + info.Name
 	}
-	i := s.stores.tables[found.name].get(key)
+	i := s.stores.tables[found.name].At(key)
 	if i == nil {
 		return doomed{}, false
 	}
-	_, err := codec{legacyscheme.Scheme, found.gvk()}.decode(i.data, i.rev)
+	_, err := codec{legacyscheme.Scheme, found.gvk()}.decode(i.Data, i.Rev)
 	return doomed{found, i, s.stores.backends[found.name]}, err != nil
 }
 
@@ -173,7 +174,7 @@ func (d doomed) delete(r *http.Request) (uid types.UID, err error) {
 		return "", apierrors.NewBadRequest(err.Error())
 	}
 	var m metav1.ObjectMeta
-	_ = wire.Unmarshal(wire.Field(d.item.data, "metadata"), &m) // as much of it as can be read
+	_ = wire.Unmarshal(wire.Field(d.item.Data, "metadata"), &m) // as much of it as can be read
 	gr := schema.GroupResource{Group: d.group, Resource: d.name}
 	if p := o.Preconditions; p != nil && p.UID != nil && *p.UID != m.UID {
 		return "", apierrors.NewConflict(gr, m.Name, fmt.Errorf("it has uid %q, not %q", m.UID, *p.UID))
@@ -181,10 +182,10 @@ func (d doomed) delete(r *http.Request) (uid types.UID, err error) {
 	if len(o.DryRun) > 0 {
 		return m.UID, nil
 	}
-	gone := events.Object{Ref: events.Ref{Kind: d.kind(), Key: eventKey(d.item.key), UID: m.UID}, Data: d.item.data}
-	_, err = d.backend.append(r.Context(), write{verb: events.VerbDeleted, key: d.item.key, now: gone, before: d.item.data, last: d.item.rev})
+	gone := events.Object{Ref: events.Ref{Kind: d.kind(), Key: table.KeyOf(d.item.Path()), UID: m.UID}, Data: d.item.Data}
+	_, err = d.backend.append(r.Context(), write{verb: events.VerbDeleted, key: d.item.Path(), now: gone, before: d.item.Data, last: d.item.Rev})
 	if errors.Is(err, events.ErrConflict) {
-		return "", apierrors.NewConflict(gr, cmp.Or(m.Name, d.item.key), errors.New("it has changed meanwhile"))
+		return "", apierrors.NewConflict(gr, cmp.Or(m.Name, d.item.Path()), errors.New("it has changed meanwhile"))
 	}
 	return m.UID, err
 }

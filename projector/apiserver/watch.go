@@ -13,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/util/flowcontrol"
+
+	"rollcall/projector/table"
 )
 
 const (
@@ -127,15 +129,15 @@ func (w *watcher) send(ctx context.Context, kind watch.EventType, o runtime.Obje
 // them if it was asked for.
 func (w *watcher) sendInitial(ctx context.Context) (err error) {
 	position := w.store.backend.position() // before the objects: they may be newer, not older
-	items, last := w.store.table.snapshot()
+	items, last := w.store.table.Snapshot()
 	w.rev = max(position, last)
-	each := func(i *item) bool {
-		err = w.change(ctx, change{rev: i.rev, key: i.key, now: i})
+	each := func(i *table.Item) bool {
+		err = w.change(ctx, table.Change{Rev: i.Rev, Key: i.Key, Now: i})
 		return err == nil
 	}
 	if w.recursive {
-		scan(items, w.prefix, "", each)
-	} else if i, ok := items.Get(&item{key: w.prefix}); ok {
+		items.From(w.prefix, "", each)
+	} else if i := items.At(w.prefix); i != nil {
 		each(i)
 	}
 	if err != nil || w.opts.SendInitialEvents == nil || !w.opts.Predicate.AllowWatchBookmarks {
@@ -159,7 +161,7 @@ func (w *watcher) follow(ctx context.Context) error {
 	nudged := uint64(0)
 	for {
 		position := w.store.backend.position() // what has come until now is in the table
-		cs, wake, nudge, ok := w.store.table.since(w.rev)
+		cs, wake, nudge, ok := w.store.table.Since(w.rev)
 		if !ok {
 			return apierrors.NewResourceExpired("The resourceVersion for the provided watch is too old.")
 		}
@@ -211,34 +213,34 @@ func (w *watcher) bookmark(ctx context.Context, rev uint64, initial bool) error 
 	return w.send(ctx, watch.Bookmark, o)
 }
 
-func (w *watcher) changed(ctx context.Context, c change) error {
-	if c.rev <= w.rev {
+func (w *watcher) changed(ctx context.Context, c table.Change) error {
+	if c.Rev <= w.rev {
 		return nil // a revision of the future was asked for
 	}
-	if w.recursive && !strings.HasPrefix(c.key, w.prefix) || !w.recursive && c.key != w.prefix {
-		w.rev = c.rev
+	if w.recursive && !strings.HasPrefix(c.Path(), w.prefix) || !w.recursive && c.Path() != w.prefix {
+		w.rev = c.Rev
 		return nil
 	}
 	err := w.change(ctx, c)
-	w.rev = c.rev
+	w.rev = c.Rev
 	return err
 }
 
 // change sends what a change is to this client: an object that begins to match
 // is added, one that ceases to is deleted.
-func (w *watcher) change(ctx context.Context, c change) error {
-	now, is, err := w.object(c.now, c.rev)
+func (w *watcher) change(ctx context.Context, c table.Change) error {
+	now, is, err := w.object(c.Now, c.Rev)
 	if err != nil {
 		return err
 	}
-	if is && c.prev == nil {
+	if is && c.Prev == nil {
 		return w.send(ctx, watch.Added, now)
 	}
-	if is && w.opts.Predicate.Empty() && !w.store.unreadable.has(c.prev) {
+	if is && w.opts.Predicate.Empty() && !w.store.unreadable.has(c.Prev) {
 		return w.send(ctx, watch.Modified, now)
 	}
 	// A deleted object is told as it last was, at the revision of its deletion.
-	prev, was, err := w.object(c.prev, c.rev)
+	prev, was, err := w.object(c.Prev, c.Rev)
 	switch {
 	case err != nil:
 		return err
@@ -254,11 +256,11 @@ func (w *watcher) change(ctx context.Context, c change) error {
 
 // object decodes an item and reports whether the client wants it: it does not
 // want what cannot be read.
-func (w *watcher) object(i *item, rev uint64) (runtime.Object, bool, error) {
+func (w *watcher) object(i *table.Item, rev uint64) (runtime.Object, bool, error) {
 	if i == nil {
 		return nil, false, nil
 	}
-	o, err := w.store.codec.decode(i.data, rev)
+	o, err := w.store.codec.decode(i.Data, rev)
 	if err != nil {
 		w.store.unreadable.meet(i, err)
 		return nil, false, nil

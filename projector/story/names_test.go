@@ -24,19 +24,6 @@ func TestName(t *testing.T) {
 	}
 }
 
-// 4.1, 4.6
-func TestTextsWithoutObjects(t *testing.T) {
-	if got := NoResources("logging"); got != "No resources found in logging namespace." {
-		t.Error(got)
-	}
-	if got := NoResources(""); got != "No resources found" {
-		t.Error(got)
-	}
-	if ErrRolloutDeleted.What != "object has been deleted" || ErrRolloutTimeout.What != "timed out waiting for the condition" {
-		t.Error(ErrRolloutDeleted, ErrRolloutTimeout)
-	}
-}
-
 // An event whose object has no JSON form does not end a stream of them.
 func TestJSONWithoutForm(t *testing.T) {
 	ref := events.Ref{Kind: events.Node, Key: events.Key{Name: "n"}}

@@ -37,12 +37,10 @@ import (
 //
 //	object KIND/[NS/]NAME
 //	    a merge patch of an object that is in no log
-//	get KIND [wide] [namespace] [labels] [bare]
-//	    the table of all objects of a kind, at 10:43:00; bare: without header
 //	look POD, with its status in YAML
-//	    READY, STATUS and RESTARTS
-//	status NS/NAME, history NS/NAME [revision=N], line NS/NAME
-//	    the texts of its rollout; the last with a plan in YAML
+//	    what kubectl shows under STATUS
+//	line NS/NAME
+//	    the text of its rollout, with a plan in YAML
 //
 // Every event prints its lines, and its notices behind "!".
 func TestStory(t *testing.T) {

@@ -46,7 +46,7 @@ func summary(o events.Object) string {
 		if o.Decode(&p) != nil {
 			return ""
 		}
-		s := PodStatus(&p)
+		s := podStatus(&p)
 		if node := podNode(o.Data); node != "" {
 			s += " on " + node
 		}
@@ -145,4 +145,22 @@ func inBrackets(s string) string {
 		return ""
 	}
 	return " (" + s + ")"
+}
+
+// nodeStatus returns what kubectl shows under STATUS.
+func nodeStatus(n *corev1.Node) string {
+	s := "Unknown"
+	for _, c := range n.Status.Conditions {
+		switch {
+		case c.Type != corev1.NodeReady:
+		case c.Status == corev1.ConditionTrue:
+			s = "Ready"
+		default:
+			s = "NotReady"
+		}
+	}
+	if n.Spec.Unschedulable {
+		s += ",SchedulingDisabled"
+	}
+	return s
 }

@@ -74,12 +74,12 @@ func (w *World) act(p *corev1.Pod, c *corev1.Container, r role) act {
 	if t.says {
 		return a
 	}
-	a.after = work(p, c, r, w.options.RunDelay)
+	a.after = work(p, c, r, w.options.Run)
 	if a.after != script.Forever {
 		a.after += a.ready
 	}
 	if args := arguments(p, c); script.Understood(args) {
-		a.after, a.code = w.outcome(script.Program{Args: args, Env: environment(p, c), Work: work(p, c, r, w.options.RunDelay)})
+		a.after, a.code = w.outcome(script.Program{Args: args, Env: environment(p, c), Work: work(p, c, r, w.options.Run)})
 	}
 	return a
 }

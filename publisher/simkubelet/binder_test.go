@@ -28,7 +28,7 @@ func (st *stand) nodesNamed(n int) {
 // bindings, and nothing more happens to them.
 func TestSpread(t *testing.T) {
 	const nodes, pods = 50, 1000
-	st := newStand(t, Options{BindDelay: time.Millisecond})
+	st := newStand(t, Options{Bind: Exactly(time.Millisecond)})
 	st.nodesNamed(nodes)
 	tries := 0
 	st.log.Inject(func(_ events.Expect, es []events.Event) memlog.Fault {

@@ -23,7 +23,7 @@ func TestConditions(t *testing.T) {
 	pod.Spec.RestartPolicy = corev1.RestartPolicyNever
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, {Type: "example.com/gate"}}
 	pod.Status.Phase = corev1.PodPending
-	st := newStand(t, Options{BindDelay: time.Second, StartDelay: time.Second, RunDelay: 100 * time.Second})
+	st := newStand(t, Options{Bind: Exactly(time.Second), Start: Exactly(time.Second), Run: 100 * time.Second})
 	st.nodesNamed(1)
 	st.put(events.Pod, events.VerbCreated, pod)
 	for _, stage := range []struct {

@@ -100,7 +100,7 @@ func (w *World) nextOf(p *pod, o *corev1.Pod, s *slot) (doing, time.Time) {
 		if after == 0 {
 			return again, s.mark.at
 		}
-		return again, s.mark.at.Add(w.delay(w.options.StartDelay, &p.item, "again"))
+		return again, s.mark.at.Add(w.delay(w.options.Start, &p.item, "again"))
 	}
 	if s.waitsFor() == crashLoop {
 		if s.s.RestartCount >= patience(o) {

@@ -37,9 +37,9 @@ func (w *World) nodeStage(h *host) (s stage, delay time.Duration, ok bool) {
 	case h.lost():
 		return nodeLost, 0, false
 	case !joined(n):
-		return nodeJoining, w.delay(w.options.JoinDelay, &h.item, "join"), true
+		return nodeJoining, w.delay(w.options.Join, &h.item, "join"), true
 	case len(uncounted(n)) > 0:
-		return nodeCounting, w.delay(w.options.JoinDelay, &h.item, "count"), true
+		return nodeCounting, w.delay(w.options.Join, &h.item, "count"), true
 	}
 	return nodeReady, 0, false
 }

@@ -125,23 +125,6 @@ func TestReadTag(t *testing.T) {
 	}
 }
 
-// Delays are the same for the same object, and spread between objects.
-func TestDelay(t *testing.T) {
-	st := newStand(t, DefaultOptions())
-	lo, hi := time.Hour, time.Duration(0)
-	for i := range 200 {
-		it := &item{ref: events.Ref{UID: types.UID(strings.Repeat("u", i))}}
-		d := st.w.delay(st.options.StartDelay, it, "start")
-		if d != st.w.delay(st.options.StartDelay, it, "start") {
-			t.Fatal("a delay changes between calls")
-		}
-		lo, hi = min(lo, d), max(hi, d)
-	}
-	if lo < 200*time.Millisecond || lo > 250*time.Millisecond || hi > 600*time.Millisecond || hi < 550*time.Millisecond {
-		t.Errorf("start delays from %v to %v", lo, hi)
-	}
-}
-
 // Addresses are unique also when pods draw the same one.
 func TestAddresses(t *testing.T) {
 	a := addresses{}

@@ -74,7 +74,7 @@ func (w *World) podStage(p *pod) due {
 	case o.Spec.NodeName == "":
 		return w.unboundStage(p)
 	case o.Status.StartTime == nil:
-		return after(podAccepting, w.delay(w.options.BindDelay, &p.item, "bind"))
+		return after(podAccepting, w.delay(w.options.Bind, &p.item, "bind"))
 	}
 	return w.boundStage(p)
 }
@@ -95,7 +95,7 @@ func (w *World) deletedStage(p *pod) due {
 	case len(p.object.Finalizers) > 0 && ended(p.object):
 		return atRest(podHeld)
 	}
-	delay := w.delay(w.options.StopDelay, &p.item, "stop")
+	delay := w.delay(w.options.Stop, &p.item, "stop")
 	if grace := p.object.DeletionGracePeriodSeconds; grace != nil {
 		delay = min(delay, time.Duration(*grace)*time.Second)
 	}
@@ -106,7 +106,7 @@ func (w *World) deletedStage(p *pod) due {
 }
 
 func (w *World) unboundStage(p *pod) due {
-	delay := w.delay(w.options.BindDelay, &p.item, "bind")
+	delay := w.delay(w.options.Bind, &p.item, "bind")
 	switch {
 	case len(p.object.Spec.SchedulingGates) > 0:
 		return atRest(podGated)
@@ -133,9 +133,9 @@ func (w *World) boundStage(p *pod) due {
 	case d.do == nothing:
 		return atRest(podRunning)
 	case s == podStarting:
-		return after(s, w.delay(w.options.StartDelay, &p.item, "start"))
+		return after(s, w.delay(w.options.Start, &p.item, "start"))
 	case s == podChanging:
-		return after(s, w.delay(w.options.StopDelay, &p.item, "change"))
+		return after(s, w.delay(w.options.Stop, &p.item, "change"))
 	case s == podRecovering:
 		return after(s, 0)
 	}

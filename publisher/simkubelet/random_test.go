@@ -96,8 +96,8 @@ func (st *stand) changePod(rng *rand.Rand, p *corev1.Pod) {
 func TestRandomPods(t *testing.T) {
 	for seed := range uint64(20) {
 		rng := rand.New(rand.NewPCG(seed, 9))
-		st := newStand(t, Options{JoinDelay: time.Second, BindDelay: 100 * time.Millisecond, StartDelay: time.Second,
-			StopDelay: 500 * time.Millisecond, RunDelay: time.Second, Jitter: 1})
+		st := newStand(t, Options{Join: Delay{time.Second, 2 * time.Second}, Bind: Delay{100 * time.Millisecond, 200 * time.Millisecond},
+			Start: Delay{time.Second, 2 * time.Second}, Stop: Delay{500 * time.Millisecond, time.Second}, Run: time.Second, Seed: int64(seed)})
 		st.nodesNamed(3)
 		for i := range 30 {
 			name := fmt.Sprintf("p%d", rng.IntN(8))

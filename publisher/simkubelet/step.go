@@ -43,11 +43,3 @@ func (w *World) newStep(i *item, verb string, body events.Body, now time.Time) *
 	}
 	return s
 }
-
-// delay lengthens d by the jitter of an object.
-func (w *World) delay(d time.Duration, i *item, what string) time.Duration {
-	if d <= 0 || w.options.Jitter <= 0 {
-		return max(d, 0)
-	}
-	return d + time.Duration(float64(d)*w.options.Jitter*fraction(string(i.ref.UID)+what))
-}

@@ -72,7 +72,7 @@ func volumeUID(c types.UID) types.UID { return derivedUID("volume/" + string(c))
 func (w *World) volume(name string) *volume {
 	v, ok := w.volumes[name]
 	if !ok {
-		v = &volume{item: item{ref: events.Ref{Kind: volumeKind, Key: events.Key{Name: name}}}}
+		v = &volume{item: w.newItem(events.Ref{Kind: volumeKind, Key: events.Key{Name: name}})}
 		w.volumes[name] = v
 	}
 	return v
@@ -86,7 +86,7 @@ func (w *World) claimIs(e events.Event, o events.Object) {
 		c = nil
 	}
 	if c == nil {
-		c = &claim{item: item{ref: o.Ref}}
+		c = &claim{item: w.newItem(o.Ref)}
 		w.claims[o.Key] = c
 	}
 	object := read[corev1.PersistentVolumeClaim](&c.item, o)
@@ -274,7 +274,7 @@ func (w *World) volumeStage(v *volume) (s stage, delay time.Duration, ok bool) {
 	o, c := v.object, v.claim
 	switch {
 	case o == nil && c != nil && c.object.DeletionTimestamp == nil && pending(c.object):
-		return volumeMaking, w.delay(w.options.BindDelay, &c.item, "provision"), true
+		return volumeMaking, w.delay(w.options.Bind, &c.item, "provision"), true
 	case o == nil || o.Annotations[provisionedBy] != provisioner:
 		return volumeAway, 0, false
 	case c != nil:

@@ -32,22 +32,20 @@ const source = "kubelet"
 // Options are the delays of a world. Zero is no delay; DefaultOptions are
 // those of a quick cluster.
 type Options struct {
-	JoinDelay  time.Duration // from a node's creation or recovery until it is Ready
-	BindDelay  time.Duration // from a pod's creation until a node has it, a claim's until it has a volume
-	StartDelay time.Duration // from there until its containers run
-	StopDelay  time.Duration // from its deletion until it is gone; at most its grace period
-	RunDelay   time.Duration // from when a pod that is not restarted is Ready until it has done its work; no jitter
+	Join  Delay // from a node's creation or recovery until it is Ready
+	Bind  Delay // from a pod's creation until a node has it, a claim's until it has a volume
+	Start Delay // from there until its containers run
+	Stop  Delay // from its deletion until it is gone; at most its grace period
 
-	// Jitter lengthens each delay by up to this part of it, always the same
-	// for the same object and delay.
-	Jitter float64
+	Run  time.Duration // from when a pod that is not restarted is Ready until it has done its work
+	Seed int64         // of the delays: another seed gives others
 }
 
 // DefaultOptions return the delays of a quick cluster: a pod starts in 0.2 to
 // 0.6 s and stops in 0.1 to 0.3 s.
 func DefaultOptions() Options {
-	return Options{JoinDelay: 100 * time.Millisecond, BindDelay: 20 * time.Millisecond,
-		StartDelay: 200 * time.Millisecond, StopDelay: 100 * time.Millisecond, RunDelay: time.Second, Jitter: 2}
+	ms := func(from, to time.Duration) Delay { return Delay{from * time.Millisecond, to * time.Millisecond} }
+	return Options{Join: ms(100, 300), Bind: ms(20, 60), Start: ms(200, 600), Stop: ms(100, 300), Run: time.Second}
 }
 
 // World is a simulated world at one position of a log. It is a
@@ -86,6 +84,7 @@ func New(s events.Subjects, o Options) *World {
 // and the timer of its next step.
 type item struct {
 	ref   events.Ref
+	luck  uint64 // that its delays are drawn with
 	seq   events.Seq
 	stage stage     // what it does now
 	since time.Time // when it began to, by the log's clock
@@ -143,7 +142,7 @@ type pod struct {
 func (w *World) host(name string) *host {
 	h, ok := w.hosts[name]
 	if !ok {
-		h = &host{item: item{ref: events.Ref{Kind: events.Node, Key: events.Key{Name: name}}}}
+		h = &host{item: w.newItem(events.Ref{Kind: events.Node, Key: events.Key{Name: name}})}
 		w.hosts[name] = h
 	}
 	return h
@@ -249,7 +248,7 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		p = nil
 	}
 	if p == nil {
-		p = &pod{item: item{ref: o.Ref}}
+		p = &pod{item: w.newItem(o.Ref)}
 		w.pods[o.Key] = p
 	}
 	object := read[corev1.Pod](&p.item, o)
@@ -257,6 +256,7 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		return
 	}
 	if p.object == nil {
+		p.luck = w.draw(identityOf(object))
 		w.mount(p, object)
 	}
 	p.object, p.seq, p.data, p.wants = object, e.Seq, o.Data, nil

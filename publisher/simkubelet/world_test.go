@@ -281,8 +281,8 @@ func (st *stand) newPod(name, on, image string) *corev1.Pod {
 // Conversations: what happens to nodes and pods, and what the world makes of it.
 func TestConversations(t *testing.T) {
 	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
-		st := newStand(t, Options{JoinDelay: time.Second, BindDelay: 100 * time.Millisecond,
-			StartDelay: time.Second, StopDelay: 500 * time.Millisecond, RunDelay: time.Second})
+		st := newStand(t, Options{Join: Exactly(time.Second), Bind: Exactly(100 * time.Millisecond),
+			Start: Exactly(time.Second), Stop: Exactly(500 * time.Millisecond), Run: time.Second})
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			st.t = t
 			return st.converse(d)
