@@ -45,9 +45,9 @@ func (r *decider) collect() Result {
 func (r *decider) waits() bool {
 	ref := r.d.Ref()
 	if r.d.Orphaning() {
-		return r.s.Dependents(ref) > 0
+		return r.s.Owners().Dependents(ref) > 0
 	}
-	return slices.Contains(r.d.Object.Finalizers, metav1.FinalizerDeleteDependents) && r.s.Blocked(ref)
+	return slices.Contains(r.d.Object.Finalizers, metav1.FinalizerDeleteDependents) && r.s.Owners().Blocked(ref)
 }
 
 // withoutCollectors returns a DaemonSet whose cascades are done.

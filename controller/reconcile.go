@@ -270,7 +270,7 @@ func (r *decider) succeeded(c *projector.Cell) bool {
 // cell's backoff or the limit on creates holds it back, and reports whether it
 // did.
 func (r *decider) create(c *projector.Cell, why events.Reason) bool {
-	if r.s.Ending(r.d.Key.Namespace) {
+	if r.s.Terminating(r.d.Key.Namespace) {
 		r.hold(c, events.HeldNamespace, time.Time{})
 		return false
 	}

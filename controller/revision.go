@@ -101,7 +101,7 @@ func (r *decider) newRevision(number int64) {
 	}
 	hash := daemonpod.Hash(d.Digest, collisions)
 	key := events.Key{Namespace: d.Key.Namespace, Name: daemonpod.RevisionName(d.Key.Name, hash)}
-	if r.s.Ending(key.Namespace) {
+	if r.s.Terminating(key.Namespace) {
 		return // where nothing new is made
 	}
 	if other := r.s.Revision(key); other != nil {

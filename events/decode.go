@@ -2,7 +2,6 @@ package events
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 	"k8s.io/apimachinery/pkg/types"
@@ -24,18 +23,27 @@ func Decode(data []byte) Event {
 	return e
 }
 
-// refusal says why data is not an event; the code is empty if it is one.
+// refusal says why data is not an event; the code is empty if it is one. A
+// newer version may be strange in any way, and says of itself that it is newer.
 func (d *decoder) refusal(e Event, data []byte) (code, why string) {
+	if code, why = d.fault(e, data); code == "" {
+		return "", ""
+	}
+	if v := version(data); v > WireVersion {
+		return "E-EVT-VERSION", fmt.Sprintf("version %d needs a newer program (have %d)", v, WireVersion)
+	}
+	return code, why
+}
+
+func (d *decoder) fault(e Event, data []byte) (code, why string) {
 	switch {
 	case len(data) == 0:
 		return "E-EVT-EMPTY", "payload is empty"
-	case d.version > WireVersion: // whatever else is strange about it
-		return "E-EVT-VERSION", fmt.Sprintf("version %d needs a newer program (have %d)", d.version, WireVersion)
 	case d.Err() != nil:
 		return "E-EVT-MSGPACK", d.Err().Error()
 	case d.More():
 		return "E-EVT-MSGPACK", "another value follows the event"
-	case d.version < 1:
+	case d.version < 1 || d.version > WireVersion:
 		return "E-EVT-VERSION", fmt.Sprintf("version %d, want 1 to %d", d.version, WireVersion)
 	case d.why != "":
 		return "E-EVT-MSGPACK", d.why
@@ -45,6 +53,12 @@ func (d *decoder) refusal(e Event, data []byte) (code, why string) {
 		return "E-EVT-MSGPACK", "ref has no name or no kind"
 	}
 	return "", ""
+}
+
+// version returns the version of an envelope of which nothing else is known.
+func version(data []byte) int64 {
+	c := wire.NewCursor(wire.Field(data, "v"))
+	return c.Int()
 }
 
 // incomplete reports whether r cannot name an object.
@@ -67,13 +81,6 @@ func (d *decoder) wrong(format string, args ...any) {
 // string copies the next string out of the input.
 func (d *decoder) string() string { return string(d.Str()) }
 
-func (d *decoder) time() time.Time {
-	if d.Nil() {
-		return time.Time{}
-	}
-	return time.Unix(0, d.Int()).UTC()
-}
-
 // count reads a number that is not negative.
 func (d *decoder) count() int64 {
 	n := d.Int()
@@ -81,19 +88,6 @@ func (d *decoder) count() int64 {
 		d.wrong("%d is negative", n)
 	}
 	return n
-}
-
-// two enters a list of two parts and reports whether it is one.
-func (d *decoder) two(what string) bool {
-	n := d.Array()
-	if n == 2 {
-		return true
-	}
-	d.wrong("%s has %d parts, want 2", what, n)
-	for range n {
-		d.Skip()
-	}
-	return false
 }
 
 // event reads the envelope, whose fields may come in any order.
@@ -117,12 +111,9 @@ func (d *decoder) event() (e Event) {
 		case "change":
 			e.Change = d.string()
 		case "at":
-			e.At = d.time()
+			e.At = d.Time()
 		case "cause":
-			if d.two("cause") {
-				e.Cause.Seq = Seq(d.count())
-				e.Cause.Index = int(d.count())
-			}
+			e.Cause = d.cause()
 		case "ref":
 			d.ref = d.readRef()
 		case "object":
@@ -134,9 +125,13 @@ func (d *decoder) event() (e Event) {
 			}
 			d.tells(Gone{Data: data})
 		case "plan":
-			d.tells(d.plan())
+			p := new(Plan)
+			d.Read(p)
+			d.tells(p)
 		case "outcome":
-			d.tells(d.outcome())
+			var o Outcome
+			d.Read(&o)
+			d.tells(o)
 		default:
 			d.Skip()
 		}
@@ -188,6 +183,20 @@ func (d *decoder) about() Body {
 	return d.body
 }
 
+func (d *decoder) cause() (c Cause) {
+	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
+		switch string(d.Str()) {
+		case "seq":
+			c.Seq = Seq(d.count())
+		case "index":
+			c.Index = int(d.count())
+		default:
+			d.Skip()
+		}
+	}
+	return c
+}
+
 func (d *decoder) readRef() (r Ref) {
 	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
 		switch string(d.Str()) {
@@ -204,151 +213,6 @@ func (d *decoder) readRef() (r Ref) {
 		}
 	}
 	return r
-}
-
-func (d *decoder) plan() *Plan {
-	p := new(Plan)
-	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
-		switch string(d.Str()) {
-		case "basis":
-			p.Basis = d.basis()
-		case "revision":
-			p.Revision = d.string()
-		case "rollout":
-			p.Rollout = d.budget()
-		case "commands":
-			p.Commands = list(d, MaxCommands, d.command)
-		case "waiting":
-			p.Waiting = list(d, MaxWaits, d.wait)
-		case "held":
-			p.Held = list(d, MaxWaits, d.waitCount)
-		default:
-			d.Skip()
-		}
-	}
-	return p
-}
-
-// list reads a list. Room is made for at most expected elements at first: the
-// declared number may be a lie. An empty list is nil, as Encode leaves it out.
-func list[T any](d *decoder, expected int, one func() T) []T {
-	n := d.Array()
-	if n == 0 {
-		return nil
-	}
-	s := make([]T, 0, min(n, expected))
-	for ; n > 0 && d.Err() == nil; n-- {
-		s = append(s, one())
-	}
-	return s
-}
-
-func (d *decoder) budget() (b Budget) {
-	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
-		switch string(d.Str()) {
-		case "desired":
-			b.Desired = int(d.Int())
-		case "updated":
-			b.Updated = int(d.Int())
-		case "unavailable":
-			b.Unavailable = int(d.Int())
-		case "surging":
-			b.Surging = int(d.Int())
-		case "maxUnavailable":
-			b.MaxUnavailable = int(d.Int())
-		case "maxSurge":
-			b.MaxSurge = int(d.Int())
-		case "taken":
-			b.Taken = int(d.Int())
-		case "added":
-			b.Added = int(d.Int())
-		default:
-			d.Skip()
-		}
-	}
-	return b
-}
-
-func (d *decoder) command() (c Command) {
-	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
-		switch string(d.Str()) {
-		case "do":
-			c.Do = Verb(intern(d.Str()))
-		case "ref":
-			c.Ref = d.readRef()
-		case "node":
-			c.Node = d.string()
-		case "nodeUID":
-			c.NodeUID = types.UID(d.Str())
-		case "revision":
-			c.Revision = intern(d.Str())
-		case "attempt":
-			c.Attempt = int(d.Int())
-		case "owners":
-			c.Owners = list(d, 1, func() types.UID { return types.UID(d.Str()) })
-		case "finalizer":
-			c.Finalizer = d.string()
-		case "reason":
-			c.Reason = Reason(intern(d.Str()))
-		default:
-			d.Skip()
-		}
-	}
-	return c
-}
-
-func (d *decoder) wait() (x Wait) {
-	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
-		switch string(d.Str()) {
-		case "node":
-			x.Node = d.string()
-		case "for":
-			x.For = Held(intern(d.Str()))
-		case "until":
-			x.Until = d.time()
-		default:
-			d.Skip()
-		}
-	}
-	return x
-}
-
-func (d *decoder) waitCount() (x WaitCount) {
-	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
-		switch string(d.Str()) {
-		case "for":
-			x.For = Held(intern(d.Str()))
-		case "nodes":
-			x.Nodes = int(d.Int())
-		default:
-			d.Skip()
-		}
-	}
-	return x
-}
-
-func (d *decoder) outcome() (o Outcome) {
-	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
-		switch string(d.Str()) {
-		case "command":
-			o.Command = d.command()
-		case "reason":
-			o.Reason = d.string()
-		case "message":
-			o.Message = d.string()
-		default:
-			d.Skip()
-		}
-	}
-	return o
-}
-
-func (d *decoder) basis() (b Basis) {
-	if d.two("basis") {
-		b.Seq = Seq(d.count())
-		b.Now = d.time()
-	}
-	return b
 }
 
 // intern returns one string for each of the few words that most events repeat,

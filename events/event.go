@@ -73,8 +73,8 @@ func (r Ref) Compare(o Ref) int {
 // Cause names a command: the plan at Seq, its Index-th command. The zero
 // Cause means that no command caused the event.
 type Cause struct {
-	Seq   Seq
-	Index int
+	Seq   Seq `json:"seq"`
+	Index int `json:"index"`
 }
 
 // IsZero reports whether no command is named.
@@ -140,10 +140,10 @@ type Gone struct {
 // command, Owner is that of its plan, Reason one word for machines, Message a
 // sentence for people.
 type Outcome struct {
-	Owner   Ref
-	Command Command
-	Reason  string
-	Message string
+	Owner   Ref     `json:"-"` // the ref of the envelope
+	Command Command `json:"command"`
+	Reason  string  `json:"reason,omitempty"`
+	Message string  `json:"message,omitempty"`
 }
 
 // Unreadable stands for bytes that are not an event this program knows, and for

@@ -20,13 +20,13 @@ const MaxCommands = 500
 // may have several owners in several places. They hold nothing but Basis and
 // Commands, and no object twice.
 type Plan struct {
-	Owner    Ref
-	Basis    Basis
-	Revision string // hash of the revision that new pods get
-	Rollout  Budget
-	Commands []Command   // at most MaxCommands
-	Waiting  []Wait      // at most MaxWaits, by node name
-	Held     []WaitCount // every cause with its number of nodes, by cause
+	Owner    Ref         `json:"-"` // the ref of the envelope
+	Basis    Basis       `json:"basis"`
+	Revision string      `json:"revision,omitempty"` // hash of the revision that new pods get
+	Rollout  Budget      `json:"rollout,omitzero"`
+	Commands []Command   `json:"commands,omitempty"` // at most MaxCommands
+	Waiting  []Wait      `json:"waiting,omitempty"`  // at most MaxWaits, by node name
+	Held     []WaitCount `json:"held,omitempty"`     // every cause with its number of nodes, by cause
 }
 
 // Type returns the type of an event whose body is p.
@@ -43,20 +43,20 @@ const MaxWaits = 20
 // Basis is what a plan was decided from: the state at Seq and the time Now.
 // Deciding again from the same basis gives the same bytes.
 type Basis struct {
-	Seq Seq
-	Now time.Time
+	Seq Seq       `json:"seq"`
+	Now time.Time `json:"now,omitzero"`
 }
 
 // Budget is the arithmetic of a rollout at the basis and after the commands.
 type Budget struct {
-	Desired        int // nodes that should run a pod
-	Updated        int // desired nodes whose pod has the current revision
-	Unavailable    int // desired nodes without an available pod
-	Surging        int // nodes that run an old and a new pod
-	MaxUnavailable int // resolved; 0 when surging
-	MaxSurge       int // resolved; 0 when not surging
-	Taken          int // available pods that this plan takes away
-	Added          int // pods that this plan adds beside an old one
+	Desired        int `json:"desired,omitempty"`        // nodes that should run a pod
+	Updated        int `json:"updated,omitempty"`        // desired nodes whose pod has the current revision
+	Unavailable    int `json:"unavailable,omitempty"`    // desired nodes without an available pod
+	Surging        int `json:"surging,omitempty"`        // nodes that run an old and a new pod
+	MaxUnavailable int `json:"maxUnavailable,omitempty"` // resolved; 0 when surging
+	MaxSurge       int `json:"maxSurge,omitempty"`       // resolved; 0 when not surging
+	Taken          int `json:"taken,omitempty"`          // available pods that this plan takes away
+	Added          int `json:"added,omitempty"`          // pods that this plan adds beside an old one
 }
 
 // Verb is what a command does.
@@ -161,13 +161,13 @@ func (h Held) Lasts() bool {
 
 // Wait is one node that is held back.
 type Wait struct {
-	Node  string
-	For   Held
-	Until time.Time // zero: until something happens
+	Node  string    `json:"node"`
+	For   Held      `json:"for"`
+	Until time.Time `json:"until,omitzero"` // zero: until something happens
 }
 
 // WaitCount is how many nodes are held back by one thing.
 type WaitCount struct {
-	For   Held
-	Nodes int
+	For   Held `json:"for"`
+	Nodes int  `json:"nodes"`
 }

@@ -20,9 +20,9 @@ type Pod struct {
 	Denials    int       // commands about it, as it is now, that did nothing
 	DeniedAt   time.Time // when the last of them did
 
-	cell *Cell      // where it counts
-	ds   *DaemonSet // whose pods by revision it counts in
-	item *Item      // nil: a DaemonSet alone looks after it
+	cell    *Cell      // where it counts
+	ds      *DaemonSet // whose pods by revision it counts in
+	graphed bool       // it is in the graph of owners
 }
 
 // Ref returns what names the pod.

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"rollcall/events"
+	"rollcall/projector/owners"
 )
 
 // Check builds everything that the fold keeps up to date incrementally again
@@ -47,7 +48,7 @@ func (s *State) Check() error {
 	if pending != len(s.pending) {
 		bad("%d commands pending, cells say %d", len(s.pending), pending)
 	}
-	s.checkItems(bad)
+	s.checkOwners(bad)
 	return errors.Join(errs...)
 }
 
@@ -178,4 +179,31 @@ func (s *State) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 			bad("%s on %s: cell of a node that is gone", d.Key, c.Node)
 		}
 	}
+}
+
+// checkOwners compares the graph of owners with one of the objects as they are.
+func (s *State) checkOwners(bad func(string, ...any)) {
+	var all []*owners.Object
+	for _, k := range s.objects.Kinds() {
+		if k == events.Node || k == events.Pod {
+			continue
+		}
+		for _, o := range s.List(k, "") {
+			all = append(all, owners.View(o.Ref, o.Data))
+		}
+	}
+	for n := range s.Nodes() {
+		if o := owners.View(n.Object.Ref, n.Object.Data); len(o.Owners) > 0 || len(o.Finalizers) > 0 {
+			all = append(all, o)
+		}
+	}
+	for p := range s.Pods() {
+		if p.plain() == p.graphed {
+			bad("pod %s: plain %v, in the graph of owners %v", p.Key, p.plain(), p.graphed)
+		}
+		if p.graphed {
+			all = append(all, owners.View(p.Ref(), p.Object.Data))
+		}
+	}
+	s.owners.Check(all, bad)
 }

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"rollcall/events"
+	"rollcall/projector/owners"
 	"rollcall/projector/table"
 )
 
@@ -71,7 +72,7 @@ func (s *State) foldObject(e events.Event, o events.Object) (err error) {
 	}
 	s.objects.Of(o.Kind).Put(i)
 	if o.Kind != events.Node && o.Kind != events.Pod {
-		s.putItem(viewItem(o.Ref, o.Data))
+		s.owners.Put(owners.View(o.Ref, o.Data))
 	}
 	return nil
 }
@@ -84,13 +85,13 @@ func (s *State) foldGone(e events.Event, g events.Gone) {
 		s.dropPod(g.Key)
 	case events.DaemonSet:
 		s.dropDaemonSet(g.Key)
-		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
+		s.owners.Drop(g.Kind, g.Key)
 	case events.ControllerRevision:
 		s.dropRevision(g.Key)
 		s.revGone[g.Key] = e.Seq
-		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
+		s.owners.Drop(g.Kind, g.Key)
 	default:
-		s.dropItem(s.items[itemKey{g.Kind, g.Key}])
+		s.owners.Drop(g.Kind, g.Key)
 	}
 	s.objects.Of(g.Kind).Delete(uint64(e.Seq), g.Key)
 }

@@ -226,7 +226,7 @@ func (s *State) foldNode(i *table.Item) error {
 	}
 	n := &Node{v, i}
 	s.nodes[v.Name] = n
-	s.watchNode(n, was == nil)
+	s.graphNode(n, was == nil)
 	if was != nil && v.node == was.node && v.Ready == was.Ready {
 		return nil // neither labels, taints nor readiness changed (S02)
 	}
@@ -302,7 +302,7 @@ func (s *State) dropNode(name string) {
 	for _, p := range slices.Clone(s.onNode[name]) {
 		s.claim(p)
 	}
-	s.forgetNode(events.Ref{Kind: events.Node, Key: events.Key{Name: name}, UID: n.UID})
+	s.dropNodeOwner(events.Ref{Kind: events.Node, Key: events.Key{Name: name}, UID: n.UID})
 }
 
 // abandon marks a cell's node as gone: no kubelet will confirm a deletion there.

@@ -11,7 +11,7 @@ import (
 func (s *State) foldPlan(e events.Event, p *events.Plan) {
 	s.plans[p.Owner.Key] = e.Seq
 	if p.Owner == (events.Ref{}) {
-		s.foldCollection(e, p)
+		s.owners.Plan(e.Seq, p.Commands)
 		return
 	}
 	d := s.byUID[p.Owner.UID]
@@ -152,7 +152,7 @@ func (p *Pod) DeniedUntil() time.Time { return pauseAfter(p.Denials, p.DeniedAt)
 func (s *State) settle(cause events.Cause, e events.Event) {
 	ref, ok := s.pending[cause]
 	if !ok {
-		s.settleCollection(cause, e)
+		s.owners.Settle(cause, e.Type == events.Failed)
 		return
 	}
 	delete(s.pending, cause)

@@ -31,8 +31,8 @@ func (s *State) foldPod(e events.Event, i *table.Item) error {
 			p.ReadySince = s.readySince(p, &v, e, false)
 			p.PodView, p.Item, p.Denials = v, i, 0
 			s.recount(p.cell.owner, p.cell)
-			if p.item != nil || !p.plain() {
-				s.watchPod(p)
+			if p.graphed || !p.plain() {
+				s.graphPod(p)
 			}
 			return nil
 		}
@@ -51,9 +51,9 @@ func (s *State) foldPod(e events.Event, i *table.Item) error {
 	}
 	s.index(p)
 	s.claim(p)
-	s.watchPod(p)
-	if fresh && p.item == nil {
-		s.reviewDependents(p.Ref())
+	s.graphPod(p)
+	if fresh && !p.graphed {
+		s.owners.ReviewDependents(p.Ref())
 	}
 	return nil
 }
@@ -111,8 +111,8 @@ func (s *State) own(p *Pod) {
 		p.ds = d
 		d.Pods[p.Revision]++
 		d.Owned++
-		if p.item != nil {
-			s.watchPod(p)
+		if p.graphed {
+			s.graphPod(p)
 		}
 	}
 }
@@ -172,8 +172,8 @@ func (s *State) claim(p *Pod) {
 	if n := s.nodes[p.Node]; n != nil && p.NodeUID == "" {
 		p.NodeUID = n.UID
 	}
-	if p.item != nil {
-		s.review(p.item)
+	if p.graphed {
+		s.owners.Review(events.Pod, p.Key)
 	}
 	d, release := s.claimant(p)
 	var to *Cell
@@ -242,10 +242,8 @@ func (s *State) dropPod(k events.Key) {
 		p.cell = nil
 		s.recount(c.owner, c)
 	}
-	if p.item != nil {
-		s.dropItem(p.item)
-	} else {
-		s.reviewDependents(p.Ref())
+	if !s.owners.Drop(events.Pod, p.Key) {
+		s.owners.ReviewDependents(p.Ref())
 	}
 	if d != nil {
 		s.bury(d)

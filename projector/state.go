@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/projector/owners"
 	"rollcall/projector/table"
 )
 
@@ -63,9 +64,9 @@ type State struct {
 	onNode    map[string][]*Pod
 	plans     map[events.Key]events.Seq
 	pending   map[events.Cause]pendingRef
-	collector
-	touched []events.Key // names of DaemonSets that the last event did something to
-	ripe    time.Time    // no cell matures before; zero: none does
+	owners    *owners.Graph
+	touched   []events.Key // names of DaemonSets that the last event did something to
+	ripe      time.Time    // no cell matures before; zero: none does
 
 	quarantine quarantine
 }
@@ -87,16 +88,18 @@ func New(log string) *State { return NewOver(log, table.New(table.History{})) }
 // NewOver returns the state before the first event of the log with this ID. It
 // keeps the objects in tables, which are empty and which it alone fills.
 func NewOver(log string, objects *table.Tables) *State {
-	return &State{
+	s := &State{
 		position: Position{Log: log}, hash: sha256.New(), screen: events.NewScreen(), objects: objects,
 		clock: clock{sources: map[string]time.Duration{}},
 		nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, ghosts: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		buried:    map[types.UID]*DaemonSet{},
 		revisions: map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revGone: map[events.Key]events.Seq{},
-		collector: newCollector(), owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
+		owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{},
 	}
+	s.owners = owners.New(cluster{s})
+	return s
 }
 
 // Position returns how far the state has read.
@@ -207,7 +210,7 @@ func (s *State) setRevision(k events.Key, r *Revision) {
 func (s *State) LastPlan(k events.Key) events.Seq { return s.plans[k] }
 
 // PendingCommands returns the number of commands without an answer.
-func (s *State) PendingCommands() int { return len(s.pending) + len(s.commands) }
+func (s *State) PendingCommands() int { return len(s.pending) + s.owners.Pending() }
 
 // Touched returns the names of the DaemonSets for which the last event may have
 // changed what is to be done, some of them twice. It is valid until the next.

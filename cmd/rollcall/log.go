@@ -232,10 +232,7 @@ func (w *logWriter) event(e events.Event) error {
 		}
 		return nil
 	}
-	line, err := story.JSON(e)
-	if err != nil {
-		return err
-	}
+	line := story.JSON(e)
 	switch {
 	case w.format == "jsonl":
 		w.buf.Write(line)
@@ -245,7 +242,7 @@ func (w *logWriter) event(e events.Event) error {
 	default:
 		w.buf.WriteString(",\n")
 	}
-	_, err = w.buf.Write(line)
+	_, err := w.buf.Write(line)
 	return err
 }
 

@@ -76,15 +76,6 @@ func BenchmarkUnmarshalPodJSON(b *testing.B) {
 	}
 }
 
-func BenchmarkCheckPod(b *testing.B) {
-	_, data := pod(b)
-	for b.Loop() {
-		if err := wire.Check(data, wire.DefaultLimits); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkToJSONPod(b *testing.B) {
 	_, data := pod(b)
 	for b.Loop() {

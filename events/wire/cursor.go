@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"time"
 )
 
 // Cursor walks msgpack bytes without building values: the fold reads the few
@@ -209,6 +210,20 @@ func (c *Cursor) Bool() bool {
 	c.off--
 	c.fail("not a boolean")
 	return false
+}
+
+// Time reads a time in RFC 3339, as UTC; nil is the zero time.
+func (c *Cursor) Time() time.Time {
+	s := c.Str()
+	if s == nil {
+		return time.Time{}
+	}
+	var t time.Time
+	if err := t.UnmarshalText(s); err != nil {
+		c.fail(err.Error())
+		return time.Time{}
+	}
+	return t.UTC()
 }
 
 // Value skips the next value and returns its bytes, which belong to the input.

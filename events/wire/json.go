@@ -4,9 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
@@ -17,12 +15,12 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
-// maxDepth bounds the nesting that ToJSON and FromJSON follow, as encoding/json does.
+// maxDepth bounds the nesting that is followed, as encoding/json does.
 const maxDepth = 10_000
 
 // ToJSON returns one msgpack value as JSON on one line. Binaries become
 // base64, as []byte does in JSON. A float keeps a fraction or an exponent, so
-// that FromJSON reads it back as a float. It returns an error for what JSON
+// that it is read back as a float. It returns an error for what JSON
 // cannot hold: NaN, infinities, extension types, keys that are not strings.
 func ToJSON(b []byte) ([]byte, error) {
 	w := jsonWriter{Cursor: NewCursor(b), out: make([]byte, 0, len(b)+len(b)/2)}
@@ -166,22 +164,15 @@ func appendJSONString(out, s []byte) []byte {
 	return append(out, '"')
 }
 
-// FromJSON returns one JSON value as msgpack, with the keys of every object
+// putJSON writes one JSON value as msgpack, with the keys of every object
 // sorted. A number without fraction and exponent is an integer and must fit 64
 // bits; any other is a float. Of several equal keys the last counts.
-func FromJSON(j []byte) ([]byte, error) {
-	return encode(func(e *msgpack.Encoder) error { return putJSON(e, j) })
-}
-
 func putJSON(e *msgpack.Encoder, j []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(j))
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
 		return fmt.Errorf("read JSON: %w", err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read JSON: another value follows at byte %d", dec.InputOffset())
 	}
 	return putJSONValue(e, v)
 }

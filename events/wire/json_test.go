@@ -2,13 +2,14 @@ package wire_test
 
 import (
 	"encoding/hex"
+	"encoding/json"
 	"strings"
 	"testing"
 
 	"rollcall/events/wire"
 )
 
-func TestFromJSON(t *testing.T) {
+func TestMarshalJSON(t *testing.T) {
 	for _, c := range []struct{ json, hex, back string }{
 		{`null`, "c0", ""},
 		{` true `, "c3", "true"},
@@ -29,7 +30,7 @@ func TestFromJSON(t *testing.T) {
 		{`{"b":[1,{}],"a":null}`, "82a161c0a162920180", `{"a":null,"b":[1,{}]}`},
 		{`{"a":1,"a":2}`, "81a16102", `{"a":2}`},
 	} {
-		b, err := wire.FromJSON([]byte(c.json))
+		b, err := wire.Marshal(json.RawMessage(c.json))
 		if err != nil || hex.EncodeToString(b) != c.hex {
 			t.Errorf("%s: got %x, %v, want %s", c.json, b, err, c.hex)
 			continue
@@ -43,19 +44,15 @@ func TestFromJSON(t *testing.T) {
 	}
 }
 
-func TestFromJSONRefuses(t *testing.T) {
+func TestMarshalRefusesJSON(t *testing.T) {
 	for _, c := range []struct{ json, want string }{
-		{``, "EOF"},
-		{`{"a":`, "unexpected EOF"},
-		{`{} {}`, "another value follows"},
-		{`{}]`, "another value follows"},
 		{`18446744073709551616`, "does not fit 64 bits"},
 		{`-9223372036854775809`, "does not fit 64 bits"},
 		{`[1e400]`, "does not fit 64 bits"},
 		{`NaN`, "invalid character"},
 		{strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), "exceeded max depth"},
 	} {
-		if _, err := wire.FromJSON([]byte(c.json)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := wire.Marshal(json.RawMessage(c.json)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%.20s: got %v, want %s", c.json, err, c.want)
 		}
 	}

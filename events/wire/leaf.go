@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -21,6 +22,8 @@ import (
 // RawExtension among them, goes through that form (jsonCodec).
 var leaves = map[reflect.Type]codec{
 	reflect.TypeFor[resource.Quantity]():  {putQuantity, takeQuantity},
+	reflect.TypeFor[Raw]():                {putRaw, takeRaw},
+	reflect.TypeFor[time.Time]():          {putNano, takeNano},
 	reflect.TypeFor[metav1.Time]():        {putTime, takeTime},
 	reflect.TypeFor[metav1.MicroTime]():   {putMicroTime, takeMicroTime},
 	reflect.TypeFor[metav1.Duration]():    {putDuration, takeDuration},
@@ -55,8 +58,8 @@ func putFloat(e *msgpack.Encoder, v reflect.Value) error {
 // A nil leaves a scalar as it is, like JSON's null.
 
 func takeString(d *decoder, v reflect.Value) {
-	if !d.Nil() {
-		v.SetString(string(d.Str()))
+	if s := d.Str(); s != nil {
+		v.SetString(d.string(s))
 	}
 }
 
@@ -134,6 +137,31 @@ func takeQuantity(d *decoder, v reflect.Value) {
 		return
 	}
 	*v.Addr().Interface().(*resource.Quantity) = q
+}
+
+// Raw is one value that is msgpack already; none at all is nil.
+type Raw []byte
+
+func putRaw(e *msgpack.Encoder, v reflect.Value) error {
+	if v.Len() == 0 {
+		return e.EncodeNil()
+	}
+	return e.Encode(msgpack.RawMessage(v.Bytes()))
+}
+
+func takeRaw(d *decoder, v reflect.Value) { v.SetBytes(slices.Clone(d.Value())) }
+
+// putNano writes a time to the nanosecond.
+func putNano(e *msgpack.Encoder, v reflect.Value) error {
+	t := v.Interface().(time.Time)
+	if y := t.UTC().Year(); y < 0 || y > 9999 {
+		return fmt.Errorf("the year %d cannot be written in RFC 3339", y)
+	}
+	return putInstant(e, t, time.RFC3339Nano)
+}
+
+func takeNano(d *decoder, v reflect.Value) {
+	*v.Addr().Interface().(*time.Time) = d.Time().In(d.zone)
 }
 
 func putTime(e *msgpack.Encoder, v reflect.Value) error {

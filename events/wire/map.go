@@ -70,7 +70,7 @@ func takeMap(d *decoder, v reflect.Value, t reflect.Type, elem *codec) {
 	}
 	key, value := reflect.New(t.Key()).Elem(), reflect.New(t.Elem()).Elem()
 	for i := 0; i < n && d.err == nil; i++ {
-		key.SetString(string(d.Str()))
+		key.SetString(d.string(d.Str()))
 		value.SetZero()
 		elem.take(d, value)
 		v.SetMapIndex(key, value)
@@ -111,7 +111,7 @@ func takeStringMap(d *decoder, v reflect.Value) {
 		v.Set(reflect.ValueOf(m))
 	}
 	for i := 0; i < n && d.err == nil; i++ {
-		k := string(d.Str())
-		m[k] = string(d.Str())
+		k := d.string(d.Str())
+		m[k] = d.string(d.Str())
 	}
 }

@@ -98,9 +98,6 @@ func roundTrip(o any) error {
 	if err != nil {
 		return fmt.Errorf("marshal: %w", err)
 	}
-	if err := wire.Check(b, wire.Limits{Depth: 40, Bytes: 64 << 20}); err != nil {
-		return fmt.Errorf("check of our own bytes: %w", err)
-	}
 	j, err := json.Marshal(o)
 	if err != nil {
 		return fmt.Errorf("JSON marshal: %w", err)
@@ -134,7 +131,7 @@ func roundTrip(o any) error {
 
 // fromJSON returns why the JSON of an object, transcoded without its type, is another object.
 func fromJSON(o any, j []byte, want any) error {
-	b, err := wire.FromJSON(j)
+	b, err := wire.Marshal(json.RawMessage(j))
 	if err != nil {
 		return fmt.Errorf("from JSON: %w", err)
 	}

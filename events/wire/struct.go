@@ -110,6 +110,9 @@ func addressable(v reflect.Value) reflect.Value {
 }
 
 func (f *structField) in(v reflect.Value) reflect.Value {
+	if len(f.index) == 1 {
+		return v.Field(f.index[0])
+	}
 	for _, i := range f.index {
 		v = v.Field(i)
 	}

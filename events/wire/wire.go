@@ -69,22 +69,37 @@ func Marshal(v any) ([]byte, error) {
 // afterwards. Times are in UTC.
 //
 // What it allocates is bounded by a multiple of the size of b, whatever b
-// declares. Bytes from outside go through Check first, which bounds depth.
+// declares, and so is the depth that it follows.
 func Unmarshal(b []byte, v any) error { return UnmarshalIn(b, v, time.UTC) }
 
 // UnmarshalIn is Unmarshal with times in another zone.
 func UnmarshalIn(b []byte, v any, zone *time.Location) error {
+	c := NewCursor(b)
+	c.read(v, zone)
+	if c.err == nil && c.off < len(b) {
+		c.fail("another value follows")
+	}
+	return c.err
+}
+
+// Read reads the next value into v as Unmarshal does.
+func (c *Cursor) Read(v any) { c.read(v, time.UTC) }
+
+func (c *Cursor) read(v any, zone *time.Location) {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() != reflect.Pointer || rv.IsNil() {
-		return fmt.Errorf("msgpack: read into %T, which is no pointer to a value", v)
+		c.fail(fmt.Sprintf("read into %T, which is no pointer to a value,", v))
+		return
 	}
-	d := decoder{Cursor: NewCursor(b), left: budgetFloor + budgetRatio*len(b), zone: zone}
-	codecOf(rv.Type().Elem()).take(&d, rv.Elem())
-	if d.err == nil && d.off < len(b) {
-		d.fail("another value follows")
-	}
-	return d.err
+	d := decoders.Get().(*decoder)
+	d.Cursor, d.left, d.zone = *c, budgetFloor+budgetRatio*(len(c.b)-c.off), zone
+	codecOf(rv.Type().Elem()).take(d, rv.Elem())
+	*c = d.Cursor
+	d.Cursor = Cursor{} // so that the input is not kept
+	decoders.Put(d)
 }
+
+var decoders = sync.Pool{New: func() any { return new(decoder) }}
 
 // What Unmarshal may allocate for slices, maps and pointers is budgetFloor and
 // budgetRatio bytes a byte of input. The largest ratio in real objects is that
@@ -97,8 +112,28 @@ const (
 // decoder is a cursor with a bound on what is allocated for its input.
 type decoder struct {
 	Cursor
-	left int
-	zone *time.Location // of times
+	left  int
+	zone  *time.Location // of times
+	words [64]string     // short strings that were read before
+}
+
+// maxWord is the longest string that is looked up among those read before:
+// names of kinds, namespaces and nodes, revisions and reasons repeat; uids, which
+// have 36 bytes, do not.
+const maxWord = 32
+
+// string returns b as a string, without an allocation if it was among the last
+// short ones.
+func (d *decoder) string(b []byte) string {
+	n := len(b)
+	if n == 0 || n > maxWord {
+		return string(b)
+	}
+	w := &d.words[(uint(n)+31*uint(b[0])+7*uint(b[n/2])+uint(b[n-1]))%uint(len(d.words))]
+	if *w != string(b) {
+		*w = string(b)
+	}
+	return *w
 }
 
 // charge takes n values of size bytes off the bound and reports whether it allows them.

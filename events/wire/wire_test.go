@@ -127,7 +127,7 @@ func TestSortedByName(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := wire.FromJSON(j)
+	got, err := wire.Marshal(json.RawMessage(j))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,7 +155,7 @@ func TestUnmarshalRefuses(t *testing.T) {
 		{"nil pointer", `{}`, "no pointer", (*corev1.Pod)(nil)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			b, err := wire.FromJSON([]byte(c.json))
+			b, err := wire.Marshal(json.RawMessage(c.json))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,7 +185,7 @@ func TestUnmarshalIn(t *testing.T) {
 // TestUnmarshalIsTolerant: fields of a newer Kubernetes, fields in any order,
 // nil for anything, a number for a quantity.
 func TestUnmarshalIsTolerant(t *testing.T) {
-	b, err := wire.FromJSON([]byte(`{"zzz":[{}],"spec":{"aaa":1,"nodeName":"n","overhead":{"cpu":2,"memory":0.5},
+	b, err := wire.Marshal(json.RawMessage(`{"zzz":[{}],"spec":{"aaa":1,"nodeName":"n","overhead":{"cpu":2,"memory":0.5},
 		"priority":null,"containers":null,"securityContext":null},"metadata":null,"status":{"message":null}}`))
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -17,7 +18,7 @@ import (
 // bad appends a fact that only Kubernetes' decoder refuses.
 func (c *cluster) bad(t *testing.T, k events.Kind, key events.Key, object string) events.Seq {
 	t.Helper()
-	data, err := wire.FromJSON([]byte(object))
+	data, err := wire.Marshal(json.RawMessage(object))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -95,9 +95,7 @@ func (w *told) run(d *datadriven.TestData) string {
 		w.must(err)
 		for e, err := range w.log.Read(context.Background(), events.Seq(n-1)) {
 			w.must(err)
-			j, err := JSON(e)
-			w.must(err)
-			return string(j) + "\n"
+			return string(JSON(e)) + "\n"
 		}
 	default:
 		return w.show(d)
@@ -270,7 +268,7 @@ func (w *told) put(e *events.Event, name, patch string) {
 	}
 	j, err := json.Marshal(w.objects[name])
 	w.must(err)
-	data, err := wire.FromJSON(j)
+	data, err := wire.Marshal(json.RawMessage(j))
 	w.must(err)
 	e.Body = events.Object{Ref: ref, Data: data}
 }

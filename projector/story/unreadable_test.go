@@ -1,6 +1,7 @@
 package story
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 // finding H5
 func TestUnreadable(t *testing.T) {
 	object := func(k events.Kind, text string) events.Object {
-		data, err := wire.FromJSON([]byte(text))
+		data, err := wire.Marshal(json.RawMessage(text))
 		if err != nil {
 			t.Fatal(err)
 		}

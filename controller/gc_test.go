@@ -49,7 +49,7 @@ func (s *stack) final() *projector.State {
 	if err := st.Check(); err != nil {
 		s.t.Error(err)
 	}
-	if n, left := st.PendingCommands(), st.Left(); n+left > 0 {
+	if n, left := st.PendingCommands(), st.Owners().Open(); n+left > 0 {
 		s.t.Errorf("%d commands without an answer, %d objects to be collected", n, left)
 	}
 	if again, err := replay.Verify(s.t.Context(), s.log); err != nil || again.Different > 0 {
