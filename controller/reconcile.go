@@ -112,7 +112,7 @@ func (r *decider) manage() {
 // release lets go of owned pods that the selector does not match any more.
 func (r *decider) release(why events.Reason) {
 	r.d.Releasable(func(p *projector.Pod) bool {
-		if until := p.DeniedUntil(); r.now.Before(until) {
+		if until := deniedUntil(p); r.now.Before(until) {
 			r.requeueBy(until)
 			return true
 		}
@@ -147,28 +147,9 @@ func (r *decider) adopt(c *projector.Cell) {
 	}
 }
 
-// evict deletes the pods of a node that may not have them. On a node that is
-// gone it also ends those that are terminating already: no kubelet will.
-func (r *decider) evict(c *projector.Cell) {
-	why := events.NotWanted
-	switch {
-	case r.d.Deleting():
-		why = events.OwnerGone
-	case c.Place == projector.Gone:
-		why = events.NodeGone
-	case r.d.Settings.Suspended:
-		why = events.Suspended
-	}
-	for _, p := range c.Pods {
-		if r.d.Forfeits(c, p) {
-			r.delete(c, p, why)
-		}
-	}
-}
-
 // bury deletes pods that failed or succeeded, one a window of the cell's backoff.
 func (r *decider) bury(c *projector.Cell) {
-	if until := c.BackoffUntil(); r.now.Before(until) {
+	if until := BackoffUntil(c); r.now.Before(until) {
 		r.hold(c, events.HeldBackoff, until)
 		r.requeueBy(until)
 		return
@@ -237,7 +218,7 @@ func (r *decider) handOver(c *projector.Cell) {
 func (r *decider) limitCreates() {
 	d := r.d
 	r.creates = events.MaxCommands
-	if until := d.RefusedUntil(); r.now.Before(until) {
+	if until := refusedUntil(d); r.now.Before(until) {
 		r.creates, r.createsFrom = 0, until
 		return
 	}
@@ -278,7 +259,7 @@ func (r *decider) create(c *projector.Cell, why events.Reason) bool {
 		r.hold(c, events.HeldPredecessor, time.Time{})
 		return false
 	}
-	if until := c.BackoffUntil(); r.now.Before(until) {
+	if until := BackoffUntil(c); r.now.Before(until) {
 		r.hold(c, events.HeldBackoff, until)
 		r.requeueBy(until)
 		return false

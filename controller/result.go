@@ -86,7 +86,7 @@ func (r *decider) holdMore(n int, why events.Held) {
 // denied reports whether commands about p did nothing and p is as it was then,
 // so that the next has to wait.
 func (r *decider) denied(c *projector.Cell, p *projector.Pod) bool {
-	until := p.DeniedUntil()
+	until := deniedUntil(p)
 	if !r.now.Before(until) {
 		return false
 	}

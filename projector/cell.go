@@ -86,7 +86,7 @@ type Work int
 // number and then by node, all others by node.
 const (
 	WorkMissing  Work = iota // create a pod
-	WorkEvict                // delete the pods: the node may not have them, or is gone
+	WorkEvict                // a pod remains: the node may have none, or is gone
 	WorkTerminal             // delete Failed and Succeeded pods
 	WorkSurplus              // delete all but one pod (surging: one a revision)
 	WorkHandover             // an old and a new pod live side by side
@@ -217,7 +217,7 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		if d.Ghost {
 			k.ready, k.availableFrom = false, time.Time{} // nobody asks, and nobody lets its pods mature
 		}
-		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return d.Forfeits(c, p) }))
+		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return d.Remains(c, p) }))
 		return k
 	}
 	add(Unready, c.Place == Run && s.Live() > 0 && !k.ready)
@@ -245,21 +245,18 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 	return k
 }
 
-// Forfeits reports whether a pod of c is to be deleted because its node may
-// not have it or its DaemonSet is going. On a node that is gone that includes
-// pods that are terminating, because no kubelet will end them, unless that was
-// forced already or finalizers hold them. A pod bound to a node that the log never told of is left alone:
-// its node may yet come.
-func (d *DaemonSet) Forfeits(c *Cell, p *Pod) bool {
+// Remains reports whether a pod of d is on a node that is to have none, and its
+// deletion is not under way. On a node that is gone no kubelet ends a deletion:
+// there a terminating pod remains until it is deleted without a grace period,
+// unless finalizers hold it.
+func (d *DaemonSet) Remains(c *Cell, p *Pod) bool {
 	switch {
 	case p.OwnerUID != d.UID || c.Leaving(p.UID):
 		return false
-	case c.Place != Gone:
-		return !p.Deleting && (c.Place == Evict || d.Deleting())
-	case p.Deleting && (p.Forced || p.Held):
-		return false
+	case c.Place == Gone:
+		return !p.Deleting || !p.Forced && !p.Held
 	}
-	return d.Deleting() || c.NodeUID != "" || !p.Bound
+	return !p.Deleting && (c.Place == Evict || d.Deleting())
 }
 
 func (d *DaemonSet) classifyLive(c *Cell, s *Survey, k *class) {

@@ -68,25 +68,6 @@ func (c *Cell) fail(at time.Time) {
 	c.FailedAt = at
 }
 
-// maxBackoff is the longest pause between two tries (G05).
-const maxBackoff = 15 * time.Minute
-
-// BackoffUntil returns when the next try may be made.
-func (c *Cell) BackoffUntil() time.Time { return pauseAfter(c.Failures, c.FailedAt) }
-
-// pauseAfter returns when the next try may be made after n failures in a row:
-// 1 s after the first, twice as long after each further one, at most 15 minutes.
-func pauseAfter(n int, last time.Time) time.Time {
-	if n == 0 {
-		return time.Time{}
-	}
-	pause := maxBackoff
-	if n <= 10 {
-		pause = min(maxBackoff, time.Second<<(n-1))
-	}
-	return last.Add(pause)
-}
-
 // foldOutcome counts a create that came to nothing as a failure of its cell: it
 // would come to nothing again. One that was refused also begins a slow start of
 // all creates.
@@ -105,23 +86,6 @@ func (s *State) foldOutcome(e events.Event) {
 		d.Refusals++
 	}
 	d.refused, d.RefusedAt = s.plans[d.Key], s.clock.now
-}
-
-// maxRefusedPause is the longest pause of all creates of a DaemonSet after a
-// refusal, as of a Kubernetes work queue.
-const maxRefusedPause = 1000 * time.Second
-
-// RefusedUntil returns when creates may be tried again after refusals: 5 ms
-// after the first, twice as long after each further one.
-func (d *DaemonSet) RefusedUntil() time.Time {
-	if d.Refusals == 0 {
-		return time.Time{}
-	}
-	pause := maxRefusedPause
-	if d.Refusals <= 18 {
-		pause = min(pause, 5*time.Millisecond<<(d.Refusals-1))
-	}
-	return d.RefusedAt.Add(pause)
 }
 
 // denied notes that a command did nothing. For a create that is a failure of
@@ -143,10 +107,6 @@ func (s *State) denied(ref pendingRef, e events.Event) {
 		p.DeniedAt = s.clock.now
 	}
 }
-
-// DeniedUntil returns when the next command about p may be planned, after some
-// that did nothing.
-func (p *Pod) DeniedUntil() time.Time { return pauseAfter(p.Denials, p.DeniedAt) }
 
 // settle ends a pending command: a fact or an outcome answered it.
 func (s *State) settle(cause events.Cause, e events.Event) {

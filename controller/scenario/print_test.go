@@ -246,7 +246,7 @@ func (w *world) doCells(c *command) {
 		}
 		if cell.Failures > 0 {
 			text += fmt.Sprintf(" failures %d", cell.Failures)
-			if wait := cell.BackoffUntil().Sub(w.now); wait >= 0 {
+			if wait := controller.BackoffUntil(cell).Sub(w.now); wait >= 0 {
 				text += fmt.Sprintf(" next in %s", wait)
 			}
 		}
