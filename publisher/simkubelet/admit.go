@@ -17,7 +17,7 @@ type rejection struct{ reason, message string }
 // bound to it, in the order in which a kubelet asks. It does not preempt other
 // pods for a critical one.
 func (w *World) admit(p *pod) rejection {
-	o, n := p.object, p.host.node
+	o, n := p.object(), p.host.node
 	if sc := o.Spec.SecurityContext; sc != nil {
 		for i := range sc.Sysctls {
 			if why := forbidden(&o.Spec, sc.Sysctls[i].Name); why != "" {
@@ -67,7 +67,7 @@ func extended(name corev1.ResourceName) bool {
 // for p.
 func (h *host) admitted(p *pod) (used resources) {
 	for _, other := range h.pods {
-		if other != p && other.holds && (other.object.Status.StartTime != nil || other.under != nil && other.under.binds) {
+		if other != p && other.holds && (other.taken || other.under != nil && other.under.binds) {
 			used.add(&other.needs, 1)
 		}
 	}

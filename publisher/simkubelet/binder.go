@@ -60,7 +60,7 @@ func (w *World) ranked() *btree.BTreeG[*host] {
 
 // freeStage returns what a pod does whose host the binder chooses.
 func (w *World) freeStage(p *pod) due {
-	o := p.object
+	o := p.object()
 	switch {
 	case ended(o) || o.Spec.SchedulerName != "" && o.Spec.SchedulerName != corev1.DefaultSchedulerName:
 		return atRest(podAway)
@@ -80,12 +80,12 @@ func (w *World) schedule(p *pod, now time.Time) *Step {
 	if why == "" {
 		h = w.pick(p)
 	}
-	if h == nil && marked(p.object) {
+	if h == nil && marked(p.object()) {
 		w.stick(p)
 		w.armPod(p, p.since)
 		return nil
 	}
-	o := p.object.DeepCopy()
+	o := p.object().DeepCopy()
 	c := change{pod: o, at: stamp(now)}
 	if h == nil {
 		c.unfit(w.nowhere(p, why))

@@ -157,7 +157,7 @@ func TestRefusedBindingGivesTheHostBack(t *testing.T) {
 		st.observe()
 	}
 	b := st.w.pods[events.Key{Namespace: "x", Name: "b"}]
-	if !marked(b.object) || b.stage != podStuck {
+	if !marked(b.object()) || b.stage != podStuck {
 		t.Errorf("b is %s, want it to wait", b.stage)
 	}
 	st.w.Settle(s, events.ErrUnknown, st.now)

@@ -68,7 +68,7 @@ func (w *World) Settle(done drive.Step, err error, now time.Time) {
 	i.under = nil
 	i.tries++
 	if p := s.of; p != nil {
-		if s.binds && podIP(p.object) == "" {
+		if s.binds && podIP(p.object()) == "" {
 			w.ips.free(p.ip, p.ref.UID)
 			p.ip = ""
 		}
@@ -126,7 +126,7 @@ func (w *World) armHost(h *host, now time.Time) {
 }
 
 func (w *World) armPod(p *pod, now time.Time) {
-	if p.object == nil {
+	if p.data == nil {
 		return
 	}
 	d := w.podStage(p)
@@ -141,6 +141,8 @@ func (w *World) armPod(p *pod, now time.Time) {
 			d.at = p.since.Add(d.delay)
 		}
 		w.wake(&p.item, d.at)
+	} else if p.bound {
+		p.decoded, p.wants = nil, nil // of most pods nothing comes: their bytes will do
 	}
 }
 

@@ -13,12 +13,12 @@ import (
 // reasons are the scheduler's own, and so is their order.
 func (w *World) misfit(p *pod, h *host) []string {
 	n := h.node
-	if n.Spec.Unschedulable && !tolerated(p.object.Spec.Tolerations, &cordoned) {
+	if n.Spec.Unschedulable && !tolerated(p.object().Spec.Tolerations, &cordoned) {
 		return []string{"node(s) were unschedulable"}
 	}
 	for i := range n.Spec.Taints {
 		t := &n.Spec.Taints[i]
-		if t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(p.object.Spec.Tolerations, t) {
+		if t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(p.object().Spec.Tolerations, t) {
 			return []string{"node(s) had untolerated taint(s)"}
 		}
 	}
@@ -59,12 +59,12 @@ var cordoned = corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.T
 // selects reports whether a pod may run on a node by its selector and its
 // required affinity.
 func (p *pod) selects(n *corev1.Node) bool {
-	spec := &p.object.Spec
+	spec := &p.object().Spec
 	if len(spec.NodeSelector) == 0 && (!p.free || spec.Affinity == nil) {
 		return true // pinned: this is its node
 	}
 	if p.wants == nil {
-		a := nodeaffinity.GetRequiredNodeAffinity(p.object)
+		a := nodeaffinity.GetRequiredNodeAffinity(p.object())
 		p.wants = &a
 	}
 	// A term that does not parse matches nothing; the others still count.

@@ -101,7 +101,7 @@ func (w *World) wanting(p *pod) []thing {
 			list = append(list, t)
 		}
 	}
-	o := p.object
+	o := p.object()
 	w.unmounted(o, note)
 	for _, s := range slots(o, nil) {
 		w.unconfigured(o, s.c, note)
@@ -275,18 +275,18 @@ func (w *World) unnamed(image string) string {
 func (h *host) hasImage(image string) bool {
 	return slices.ContainsFunc(h.pods, func(p *pod) bool {
 		has := func(s corev1.ContainerStatus) bool { return s.Image == image && s.ImageID != "" }
-		s := &p.object.Status
+		s := &p.object().Status
 		return slices.ContainsFunc(s.ContainerStatuses, has) || slices.ContainsFunc(s.InitContainerStatuses, has) ||
 			slices.ContainsFunc(s.EphemeralContainerStatuses, has)
 	})
 }
 
 // pulled arms the pods anew that wait for an image that a pod has brought.
-func (w *World) pulled(p *pod, now time.Time) {
+func (w *World) pulled(p *pod, o *corev1.Pod, now time.Time) {
 	if p.host == nil || len(w.blocked) == 0 {
 		return
 	}
-	for _, s := range slots(p.object, nil) {
+	for _, s := range slots(o, nil) {
 		if s.s != nil && s.s.ImageID != "" {
 			w.appeared(thing{imageKind, events.Key{Namespace: p.host.ref.Key.Name, Name: s.s.Image}}, now)
 		}

@@ -53,7 +53,7 @@ func atRest(s stage) due { return due{stage: s} }
 
 // podStage returns what a pod does now, and when its step is due.
 func (w *World) podStage(p *pod) due {
-	o := p.object
+	o := p.object()
 	switch {
 	case p.host != nil && !p.host.simulated():
 		return atRest(podAway)
@@ -82,7 +82,7 @@ func (w *World) podStage(p *pod) due {
 // unboundEnd is a pod that was deleted before it had a node: what cleans up
 // after pods has it fail, so that whoever holds it sees an end.
 func (w *World) unboundEnd(p *pod) due {
-	if len(p.object.Finalizers) > 0 && !ended(p.object) {
+	if len(p.object().Finalizers) > 0 && !ended(p.object()) {
 		return after(podCondemned, 0)
 	}
 	return atRest(podHeld)
@@ -92,14 +92,14 @@ func (w *World) deletedStage(p *pod) due {
 	switch {
 	case p.host.silent():
 		return atRest(podHanging)
-	case len(p.object.Finalizers) > 0 && ended(p.object):
+	case len(p.object().Finalizers) > 0 && ended(p.object()):
 		return atRest(podHeld)
 	}
 	delay := w.delay(w.options.Stop, &p.item, "stop")
-	if grace := p.object.DeletionGracePeriodSeconds; grace != nil {
+	if grace := p.object().DeletionGracePeriodSeconds; grace != nil {
 		delay = min(delay, time.Duration(*grace)*time.Second)
 	}
-	if len(p.object.Finalizers) > 0 {
+	if len(p.object().Finalizers) > 0 {
 		return after(podEnding, delay)
 	}
 	return after(podStopping, delay)
@@ -108,11 +108,11 @@ func (w *World) deletedStage(p *pod) due {
 func (w *World) unboundStage(p *pod) due {
 	delay := w.delay(w.options.Bind, &p.item, "bind")
 	switch {
-	case len(p.object.Spec.SchedulingGates) > 0:
+	case len(p.object().Spec.SchedulingGates) > 0:
 		return atRest(podGated)
 	case p.holds || w.refusal(p) == "":
 		return after(podBinding, delay)
-	case !marked(p.object):
+	case !marked(p.object()):
 		return after(podUnfit, delay)
 	}
 	return atRest(podWaiting)
@@ -120,7 +120,7 @@ func (w *World) unboundStage(p *pod) due {
 
 // boundStage is a pod in the hands of its kubelet.
 func (w *World) boundStage(p *pod) due {
-	o := p.object
+	o := p.object()
 	ss := slots(o, p.marks)
 	d := w.next(p, o, ss)
 	if (d.do == nothing || !d.at.IsZero()) && stale(o, ss) {
@@ -160,7 +160,7 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 	case podQueued:
 		return w.schedule(p, now)
 	}
-	o := p.object.DeepCopy()
+	o := p.object().DeepCopy()
 	c := change{pod: o, at: stamp(now)}
 	binds := false
 	switch p.stage {

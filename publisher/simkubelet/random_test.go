@@ -115,7 +115,7 @@ func TestRandomPods(t *testing.T) {
 				o.UID += types.UID(fmt.Sprint("-", i))
 				st.put(events.Pod, events.VerbCreated, o)
 			default:
-				st.changePod(rng, p.object.DeepCopy())
+				st.changePod(rng, p.object().DeepCopy())
 			}
 			st.run(time.Second + time.Duration(rng.IntN(20_000))*time.Millisecond) // not while a pod is tried in vain: another world tries it again
 		}

@@ -233,7 +233,7 @@ func (w *World) claimStage(c *claim) (s stage, ok bool) {
 	switch {
 	case o.DeletionTimestamp != nil && !slices.Contains(o.Finalizers, claimProtection):
 		return claimAway, false
-	case o.DeletionTimestamp != nil && slices.ContainsFunc(w.users[c.ref.Key], bound):
+	case o.DeletionTimestamp != nil && slices.ContainsFunc(w.users[c.ref.Key], func(p *pod) bool { return p.bound }):
 		return claimUsed, false
 	case o.DeletionTimestamp != nil:
 		return claimEnding, true
@@ -246,8 +246,6 @@ func (w *World) claimStage(c *claim) (s stage, ok bool) {
 	}
 	return claimBinding, true
 }
-
-func bound(p *pod) bool { return p.object.Spec.NodeName != "" }
 
 // pending reports whether a claim is to get a volume made for it: not if it
 // names another, nor if it wants one that is there already, which is what an

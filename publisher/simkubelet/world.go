@@ -123,20 +123,32 @@ func (h *host) silent() bool { return h.lost() || ready(h.node) == corev1.Condit
 // pod is a pod that targets a host, or is to be given one.
 type pod struct {
 	item
-	object *corev1.Pod // never modified
-	data   []byte      // its bytes in the log
-	host   *host       // nil: it targets none
-	needs  resources
-	holds  bool         // its needs are part of what its host has used
-	ip     string       // leased to it: its own, or that of the step under way
-	claims []events.Key // of its volumes; they never change
-	marks  []mark       // of its containers
-	awaits []thing      // that are not there, and hold it up
+	data    []byte      // its bytes in the log
+	decoded *corev1.Pod // of data; nil while nothing will come by itself
+	host    *host       // nil: it targets none
+	bound   bool        // it has a node
+	taken   bool        // its kubelet has taken it
+	over    bool        // it has ended
+	needs   resources
+	holds   bool         // its needs are part of what its host has used
+	ip      string       // leased to it: its own, or that of the step under way
+	claims  []events.Key // of its volumes; they never change
+	marks   []mark       // of its containers
+	awaits  []thing      // that are not there, and hold it up
 
 	free   bool                               // the binder chooses its host
 	stuck  bool                               // it fits on no host but, perhaps, on those of offers
 	offers []string                           // hosts that changed since
 	wants  *nodeaffinity.RequiredNodeAffinity // nil: not asked yet
+}
+
+// object returns the pod as it is, not to be modified.
+func (p *pod) object() *corev1.Pod {
+	if p.decoded == nil {
+		p.decoded = new(corev1.Pod)
+		_ = events.Object{Ref: p.ref, Data: p.data}.Decode(p.decoded) // as when it was observed
+	}
+	return p.decoded
 }
 
 func (w *World) host(name string) *host {
@@ -255,11 +267,12 @@ func (w *World) podIs(e events.Event, o events.Object) {
 	if object == nil {
 		return
 	}
-	if p.object == nil {
+	if p.data == nil {
 		p.luck = w.draw(identityOf(object))
 		w.mount(p, object)
 	}
-	p.object, p.seq, p.data, p.wants = object, e.Seq, o.Data, nil
+	p.decoded, p.seq, p.data, p.wants = object, e.Seq, o.Data, nil
+	p.bound, p.taken, p.over = object.Spec.NodeName != "", object.Status.StartTime != nil, ended(object)
 	w.unstick(p)
 	w.need(p)
 	w.place(p)
@@ -271,7 +284,7 @@ func (w *World) podIs(e events.Event, o events.Object) {
 	remark(slots(object, p.marks), clock(e))
 	w.account(p, clock(e))
 	w.armPod(p, clock(e))
-	w.pulled(p, clock(e))
+	w.pulled(p, object, clock(e))
 	w.armClaims(p, clock(e))
 }
 
@@ -298,7 +311,7 @@ func (w *World) need(p *pod) {
 	if p.holds {
 		w.use(p.host, &p.needs, -1)
 	}
-	p.needs = requestsOf(p.object)
+	p.needs = requestsOf(p.object())
 	if p.holds {
 		w.use(p.host, &p.needs, 1)
 	}
@@ -307,7 +320,7 @@ func (w *World) need(p *pod) {
 // place puts a pod on the host that it is bound or pinned to.
 func (w *World) place(p *pod) {
 	var to *host
-	name, ok := daemonpod.TargetNode(&p.object.Spec)
+	name, ok := daemonpod.TargetNode(&p.object().Spec)
 	if p.free = !ok; ok {
 		to = w.host(name)
 	}
@@ -355,8 +368,7 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 // account keeps what the pods of a host use: those that are bound to it or
 // about to be, until they ended.
 func (w *World) account(p *pod, now time.Time) {
-	holds := p.host != nil && !ended(p.object) &&
-		(p.object.Spec.NodeName != "" || p.under != nil && p.under.binds)
+	holds := p.host != nil && !p.over && (p.bound || p.under != nil && p.under.binds)
 	if holds == p.holds {
 		return
 	}

@@ -132,7 +132,7 @@ func (st *stand) check() {
 	}
 	ips := map[string]events.Key{}
 	for _, key := range slices.SortedFunc(maps.Keys(st.w.pods), events.Key.Compare) {
-		if ip := podIP(st.w.pods[key].object); ip != "" {
+		if ip := podIP(st.w.pods[key].object()); ip != "" {
 			if other, ok := ips[ip]; ok {
 				st.t.Fatalf("%s and %s have the address %s", key, other, ip)
 			}
@@ -261,7 +261,7 @@ func (st *stand) pod(name string) *corev1.Pod {
 	if p == nil {
 		st.t.Fatalf("no pod %s", name)
 	}
-	return p.object.DeepCopy()
+	return p.object().DeepCopy()
 }
 
 // newPod returns a pod as an executor makes it.
