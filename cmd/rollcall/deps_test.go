@@ -66,6 +66,7 @@ var layers = map[string]layer{
 	"publisher/gate":               {may: with("publisher", "publisher/manifest"), why: "the one writer for outsiders; sees state through an interface of its own"},
 	"controller/scenario/coverage": {may: with("controller/scenario"), why: "writes docs/COVERAGE.md"},
 	"testdata/manifests":           {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
+	"cmd/rollcall/manifest":        {may: []string{"events", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall":                 {may: nil, why: "wiring: may import everything"},
 }
 
@@ -81,7 +82,7 @@ var owners = map[string][]string{
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "controller/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "controller/workloads", "cmd/rollcall"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "controller/workloads", "cmd/rollcall", "cmd/rollcall/manifest"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
 	"rollcall/events/drive"
 	"rollcall/projector"
-	"rollcall/publisher/manifest"
 	"rollcall/publisher/simkubelet"
 )
 
-// source is the source of the events with which up begins a cluster.
-const source = "up"
+// upSource is the source of the events with which up begins a cluster.
+const upSource = "up"
 
 // maxAppend is how many events a log takes at once.
 const maxAppend = 500
@@ -77,11 +77,11 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 			if st.Node(n.Name) != nil {
 				continue
 			}
-			manifest.PrepareCreate(n, manifest.Stamp{UID: n.UID, Now: now})
+			n.CreationTimestamp = metav1.NewTime(now.UTC().Truncate(time.Second))
 			o, bad := events.NewObject(events.Node, n)
 			err = errors.Join(err, bad)
 			missing = append(missing, events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
-				Source: source, Actor: actor(), Body: o})
+				Source: upSource, Actor: actor(), Body: o})
 		}
 	})
 	if err != nil || len(missing) == 0 {
