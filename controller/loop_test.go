@@ -52,8 +52,10 @@ func start(t *testing.T, controllers int, o simkubelet.Options) *stack {
 	part := s.part
 	for range controllers {
 		state := projector.Open(s.log, projector.Options{})
-		part(state.Run)
-		part(controller.New(s.log, subjects, state).Run)
+		part(func(ctx context.Context) error {
+			return state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
+				controller.NewCollector(subjects, state.State(), controller.Options{}))
+		})
 	}
 	part(func(ctx context.Context) error {
 		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),

@@ -27,9 +27,6 @@ type Log struct {
 	GiveUp func(err error) error
 }
 
-// Now returns the time by the clock of the log's writer.
-func (l Log) Now() time.Time { return l.clock().Now() }
-
 func (l Log) clock() Clock {
 	if l.Clock == nil {
 		return machine{}
@@ -96,7 +93,7 @@ const (
 // insist appends es until the log has said what became of them.
 func (l Log) insist(ctx context.Context, es []events.Entry) (events.Seq, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		now := l.Now()
+		now := l.clock().Now()
 		for i := range es {
 			es[i].At = now
 		}
