@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/manifest"
 	"rollcall/testdata/manifests"
 )
 
@@ -21,12 +22,12 @@ func completed(c *cobra.Command) {
 	}
 	complete(c, "output", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp))
 	complete(c, "filename", func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
-		if !strings.HasPrefix(examplePrefix, begun) && !strings.HasPrefix(begun, examplePrefix) || begun == "" {
+		if !strings.HasPrefix(manifest.ExamplePrefix, begun) && !strings.HasPrefix(begun, manifest.ExamplePrefix) || begun == "" {
 			return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt
 		}
 		var names []string
 		for _, name := range manifests.Names() {
-			names = append(names, cobra.CompletionWithDesc(examplePrefix+name, manifests.About(name)))
+			names = append(names, cobra.CompletionWithDesc(manifest.ExamplePrefix+name, manifests.About(name)))
 		}
 		return slices.DeleteFunc(names, func(n string) bool { return !strings.HasPrefix(n, begun) }), cobra.ShellCompDirectiveNoFileComp
 	})

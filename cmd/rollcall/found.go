@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
 	"rollcall/events/drive"
 	"rollcall/projector"
-	"rollcall/publisher/manifest"
 	"rollcall/publisher/simkubelet"
 )
 
-// source is the source of the events with which up begins a cluster.
-const source = "up"
+// upSource is the source of the events with which up begins a cluster.
+const upSource = "up"
 
 // maxAppend is how many events a log takes at once.
 const maxAppend = 500
@@ -69,7 +69,7 @@ func (in *instance) nodeCount() (n int) {
 
 // addNodes appends those nodes of a founding that the log does not hold.
 func (in *instance) addNodes(ctx context.Context, s *session, f founding) error {
-	var missing []events.Event
+	var missing []events.Entry
 	now := time.Now()
 	var err error
 	in.state.Read(func(st *projector.State) {
@@ -77,11 +77,11 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 			if st.Node(n.Name) != nil {
 				continue
 			}
-			manifest.PrepareCreate(n, manifest.Stamp{UID: n.UID, Now: now})
+			n.CreationTimestamp = metav1.NewTime(now.UTC().Truncate(time.Second))
 			o, bad := events.NewObject(events.Node, n)
 			err = errors.Join(err, bad)
-			missing = append(missing, events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
-				Source: source, Actor: actor(), Body: o})
+			missing = append(missing, events.Entry{Event: events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
+				Source: upSource, Actor: actor(), Body: o}})
 		}
 	})
 	if err != nil || len(missing) == 0 {
@@ -90,7 +90,7 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 	var last events.Seq
 	for len(missing) > 0 {
 		part := missing[:min(len(missing), maxAppend)]
-		if last, err = drive.Submit(ctx, in.log, events.Expect{}, part...); err != nil {
+		if last, err = drive.Submit(ctx, in.log, part...); err != nil {
 			return err
 		}
 		missing = missing[len(part):]

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/manifest"
 	"rollcall/testdata/manifests"
 )
 
@@ -23,9 +24,9 @@ func (s *session) helpCommand(root *cobra.Command) *cobra.Command {
 			if len(args) == 1 && strings.HasPrefix(strings.ToUpper(args[0]), codePrefix) {
 				return s.explainCode(strings.ToUpper(args[0]))
 			}
-			if len(args) == 1 && strings.HasPrefix(args[0], examplePrefix) && args[0] != examplePrefix {
-				f, err := readExample(args[0])
-				s.out.printf("%s", f.data)
+			if len(args) == 1 && strings.HasPrefix(args[0], manifest.ExamplePrefix) && args[0] != manifest.ExamplePrefix {
+				data, err := manifest.Example(strings.TrimPrefix(args[0], manifest.ExamplePrefix))
+				s.out.printf("%s", data)
 				return err
 			}
 			c, rest, err := root.Find(args)
@@ -104,7 +105,7 @@ Manifests that are in the program, to be applied with -f from anywhere:
 
 `)
 	for _, name := range manifests.Names() {
-		fmt.Fprintf(&b, "  -f %-32s %s\n", examplePrefix+name, manifests.About(name))
+		fmt.Fprintf(&b, "  -f %-32s %s\n", manifest.ExamplePrefix+name, manifests.About(name))
 	}
 	b.WriteString(`
 To read one, or to give it to any kubectl:

@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,6 +29,8 @@ import (
 //	flip FILE OFFSET            flip a bit of the byte at OFFSET, or at -OFFSET from the end
 //	tear FILE                   begin a record at the end of a block
 //	refused EXIT CODE ARGS...   run rollcall, which must say one line of that code and nothing else
+//
+// $WEB is the URL of a web server of the script's directory.
 func TestScripts(t *testing.T) {
 	manifests, err := filepath.Abs(filepath.Join("..", "..", "testdata", "manifests"))
 	if err != nil {
@@ -40,6 +44,9 @@ func TestScripts(t *testing.T) {
 		Setup: func(e *testscript.Env) error {
 			e.Vars = append(e.Vars, "MANIFESTS="+manifests, "XDG_RUNTIME_DIR="+filepath.Join(e.WorkDir, "run"), "HOME="+filepath.Join(e.WorkDir, "home"))
 			e.Values[processes{}] = map[string]*process{}
+			web := httptest.NewServer(http.FileServer(http.Dir(e.WorkDir)))
+			e.Defer(web.Close)
+			e.Vars = append(e.Vars, "WEB="+web.URL)
 			return os.MkdirAll(filepath.Join(e.WorkDir, "run"), 0o700)
 		},
 		Condition: func(name string) (bool, error) {

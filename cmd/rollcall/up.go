@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/user"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/manifest"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/publisher/simkubelet"
@@ -28,8 +31,7 @@ const (
 type upOptions struct {
 	nodes      int
 	nodesGiven bool
-	files      []string
-	namespace  string
+	manifests  manifest.Sources
 	data       string
 	memory     bool
 	durability string
@@ -82,8 +84,10 @@ the log is, and how to read it.`,
 		}}
 	f := c.Flags()
 	f.IntVar(&o.nodes, "nodes", 3, "simulated nodes of a new cluster")
-	f.StringArrayVarP(&o.files, "filename", "f", nil, "manifest to apply, or an example such as "+examplePrefix+"fluentd; may be given several times, - is standard input")
-	f.StringVarP(&o.namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
+	f.StringArrayVarP(&o.manifests.Files, "filename", "f", nil, "manifest to apply: a file, a directory, a URL, - for standard input, or an example such as "+manifest.ExamplePrefix+"fluentd; may be given several times")
+	f.StringVarP(&o.manifests.Kustomize, "kustomize", "k", "", "directory with a kustomization to apply")
+	f.BoolVarP(&o.manifests.Recursive, "recursive", "R", false, "read the directories below those of --filename too")
+	f.StringVarP(&o.manifests.Namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
 	f.StringVar(&o.data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end if nothing fails)")
 	f.BoolVar(&o.memory, "memory", false, "keep the log in memory only")
 	f.StringVar(&o.durability, "durability", "", "sync: every write survives a power cut; relaxed: the last two minutes may be lost (default sync with --data, else relaxed)")
@@ -114,7 +118,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 	if _, err := events.NewSubjects(o.cluster); err != nil {
 		return err
 	}
-	for _, pair := range [][2]string{{"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}} {
+	for _, pair := range [][2]string{{"kustomize", "filename"}, {"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}} {
 		if given(pair[0]) && given(pair[1]) {
 			return usageError("E-CLI-FLAG", fmt.Sprintf("--%s and --%s exclude each other", pair[0], pair[1]), "give one of them")
 		}
@@ -197,20 +201,20 @@ func (o *upOptions) checkLimits(given func(string) bool) error {
 }
 
 // up runs an instance until ctx is done, something in it fails, or with --once
-// the rollouts have ended. Everything that can be refused is refused before
-// anything is started.
+// the rollouts have ended. What can be refused without the cluster is refused
+// before anything is started; what the cluster refuses, before anything is made.
 func (s *session) up(ctx context.Context, o upOptions) error {
 	began := time.Now()
 	reached("begun")
-	files, err := s.readManifests(ctx, o.files, o.namespace)
+	o.manifests.Stdin = s.in
+	docs, err := manifest.Read(ctx, o.manifests)
 	if err != nil {
 		return err
 	}
-	if err := annotate(files, o.annotations); err != nil {
-		return err
-	}
+	manifest.Annotate(docs, o.annotations)
 	v := newViewer(s.out)
 	signalled := ctx
+	fresh := o.data != "" && !exists(o.data)
 	in, err := startInstance(ctx, s, o, v)
 	if err != nil {
 		return stopped(o, interrupted(signalled, err))
@@ -224,7 +228,13 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 		case <-ctx.Done():
 		}
 	}()
-	err = s.work(ctx, in, o, files, v)
+	apply, err := in.rehearse(ctx, s, docs)
+	if isRefusal(err) && (fresh || o.data == "" && in.server != nil) {
+		return s.unmake(in, fresh, err)
+	}
+	if err == nil {
+		err = s.work(ctx, in, o, apply, v)
+	}
 	if part := (partError{}); errors.As(context.Cause(ctx), &part) {
 		err = part.error
 	}
@@ -233,6 +243,25 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	}
 	err = in.keep(stopped(o, interrupted(signalled, err)))
 	return errors.Join(err, in.stop(), s.farewell(in))
+}
+
+// isRefusal reports whether the cluster has refused a manifest.
+func isRefusal(err error) bool {
+	var e *events.Error
+	return errors.As(err, &e) && e.Exit == events.ExitInput
+}
+
+// unmake leaves nothing of an instance whose manifests are refused and that has
+// made its log itself.
+func (s *session) unmake(in *instance, fresh bool, refusal error) error {
+	stopped := in.stop()
+	if fresh && stopped == nil {
+		stopped = os.RemoveAll(in.options.data)
+	}
+	if stopped != nil {
+		return errors.Join(refusal, stopped)
+	}
+	return refusal
 }
 
 // partError is why a part of an instance has ended by itself.
@@ -246,22 +275,33 @@ func stopped(o upOptions, err error) error {
 	return err
 }
 
+// rehearse asks the cluster what it says to the manifests.
+func (in *instance) rehearse(ctx context.Context, s *session, docs []*manifest.Document) (*manifest.Applier, error) {
+	if len(docs) == 0 {
+		return &manifest.Applier{}, nil
+	}
+	warn := func(text string) { fmt.Fprintln(s.err, "warning: "+text) }
+	a, err := manifest.NewApplier(in.api.server.LoopbackAs(actor()), in.options.manifests.Namespace, docs, warn)
+	if err != nil {
+		return nil, err
+	}
+	return a, a.Rehearse(ctx)
+}
+
 // work founds the cluster, applies the manifests and watches.
-func (s *session) work(ctx context.Context, in *instance, o upOptions, files []file, v *viewer) error {
+func (s *session) work(ctx context.Context, in *instance, o upOptions, todo *manifest.Applier, v *viewer) error {
 	s.banner(in)
 	reached("banner")
 	if err := s.found(ctx, in, o); err != nil {
 		return err
 	}
-	for _, f := range files {
-		reply, err := in.gate.Apply(ctx, f.request(o.namespace, actor()))
-		if err != nil {
-			return err
-		}
-		s.printReply(reply)
-		if err := in.state.Await(ctx, reply.Seq()); err != nil {
-			return err
-		}
+	if err := todo.Apply(ctx, func(text string) { s.out.printf("%s\n", text) }); err != nil {
+		return err
+	}
+	if end, err := in.log.Info(ctx); err != nil {
+		return err
+	} else if err := in.state.Await(ctx, end.Last); err != nil {
+		return err
 	}
 	if in.api.kubeconfig != "" {
 		s.out.printf("%s\n", exportLine(in.api.kubeconfig))
@@ -284,4 +324,12 @@ func (s *session) work(ctx context.Context, in *instance, o upOptions, files []f
 	stop()
 	<-shown
 	return err
+}
+
+// actor returns the name of the user, to be told with what was done.
+func actor() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return ""
 }

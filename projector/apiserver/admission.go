@@ -102,9 +102,37 @@ func (a *Admission) homeless(x admission.Attributes) bool {
 
 var namespaceKind = corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind()
 
+// plannedKey is the key under which a context has the objects of WithPlanned.
+type plannedKey struct{}
+
+// WithPlanned returns a context for dry runs of clients in this process: the
+// objects, of which no uid is asked for, count as there for what is to be made
+// after them. So many objects can be rehearsed before the first is made.
+func WithPlanned(ctx context.Context, objects map[events.Ref]bool) context.Context {
+	return context.WithValue(ctx, plannedKey{}, objects)
+}
+
+// waits reports whether a dry run is of an object that something planned has to
+// be there for: the rules about it cannot be asked yet.
+func waits(ctx context.Context, x admission.Attributes) bool {
+	planned, _ := ctx.Value(plannedKey{}).(map[events.Ref]bool)
+	if len(planned) == 0 || !x.IsDryRun() {
+		return false
+	}
+	has := func(kind events.Kind, namespace, name string) bool {
+		return planned[events.Ref{Kind: kind, Key: events.Key{Namespace: namespace, Name: name}}]
+	}
+	if has(events.Namespace, "", x.GetNamespace()) {
+		return true
+	}
+	pod, ok := x.GetObject().(*api.Pod)
+	return ok && (has(events.ServiceAccount, x.GetNamespace(), pod.Spec.ServiceAccountName) || has(events.PriorityClass, "", pod.Spec.PriorityClassName) ||
+		pod.Spec.RuntimeClassName != nil && has(events.RuntimeClass, "", *pod.Spec.RuntimeClassName))
+}
+
 // Admit implements admission.MutationInterface.
 func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if a.homeless(x) {
+	if a.homeless(x) || waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.MutationInterface).Admit(ctx, x, o)
@@ -112,7 +140,7 @@ func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admissi
 
 // Validate implements admission.ValidationInterface.
 func (a *Admission) Validate(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if a.homeless(x) {
+	if a.homeless(x) || waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.ValidationInterface).Validate(ctx, x, o)

@@ -62,7 +62,7 @@ func (b *logBackend) submit(ctx context.Context, x events.Expect, e events.Event
 		}
 		return nil
 	}}
-	seq, err := log.Submit(ctx, x, e)
+	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x})
 	appendTime.Observe(time.Since(began).Seconds())
 	b.link.saw(seq)
 	return seq, err

@@ -170,14 +170,14 @@ func (g *Gate) append(ctx context.Context, actor string, changes []change) ([]Re
 // appendBatch appends the changes with these indexes as one, fenced by the
 // first that replaces an object, or by the first of all.
 func (g *Gate) appendBatch(ctx context.Context, actor string, changes []change, batch []int, results []Result) (events.Seq, error) {
-	es := make([]events.Event, len(batch))
+	es := make([]events.Entry, len(batch))
 	fence := changes[batch[0]]
 	for j, i := range batch {
 		e, err := g.event(changes[i], actor)
 		if err != nil {
 			return 0, err
 		}
-		es[j] = e
+		es[j].Event = e
 		if fence.last == 0 {
 			fence = changes[i]
 		}
@@ -201,9 +201,10 @@ func (g *Gate) appendBatch(ctx context.Context, actor string, changes []change, 
 // appendFenced appends es. It tries the same events again while the outcome is
 // unknown, and puts a new object over the tombstone of an old one. With
 // ErrConflict it returns the position of what was in the way.
-func (g *Gate) appendFenced(ctx context.Context, x events.Expect, creates bool, es []events.Event) (seq, later events.Seq, err error) {
+func (g *Gate) appendFenced(ctx context.Context, x events.Expect, creates bool, es []events.Entry) (seq, later events.Seq, err error) {
 	for range maxTries {
-		seq, err = g.log.Append(ctx, x, es...)
+		es[0].Expect = x
+		seq, err = g.log.Append(ctx, es...)
 		switch {
 		case err == nil:
 			return seq, 0, nil

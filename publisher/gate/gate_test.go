@@ -146,7 +146,7 @@ func (w *world) put(k events.Kind, verb string, o metav1.Object) events.Seq {
 	if verb == events.VerbDeleted {
 		e.Body = events.Gone{Ref: b.Ref}
 	}
-	seq, err := w.log.Append(w.t.Context(), events.Expect{}, e)
+	seq, err := w.log.Append(w.t.Context(), events.Entry{Event: e})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -281,7 +281,7 @@ func TestApplySeveral(t *testing.T) {
 		t.Fatalf("appended %v", got)
 	}
 	batches := 0
-	w.log.Inject(func(events.Expect, []events.Event) memlog.Fault { batches++; return memlog.None })
+	w.log.Inject(func([]events.Entry) memlog.Fault { batches++; return memlog.None })
 	r := w.mustApply(agent + class)
 	check(t, said(t, r, nil), "daemonset.apps/agent created\npriorityclass.scheduling.k8s.io/high created")
 	if batches != 1 || r.Results[0].Seq != 1 || r.Results[1].Seq != 2 {
@@ -391,7 +391,7 @@ func TestUnknownOutcome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
 			tries := 0
-			w.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+			w.log.Inject(func([]events.Entry) memlog.Fault {
 				if tries++; tries < 3 {
 					return fault
 				}

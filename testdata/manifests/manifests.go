@@ -39,11 +39,17 @@ func Names() []string {
 // About returns what is to be seen with a manifest.
 func About(name string) string { return about[name] }
 
-// Read returns a manifest. ok is false if there is none of that name.
+// needed is what stands before a manifest whose namespace no cluster has.
+var needed = map[string]string{
+	"fluentd-affinity": "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: logging\n---\n",
+}
+
+// Read returns a manifest, behind the namespace that it needs. ok is false if
+// there is none of that name.
 func Read(name string) (data []byte, ok bool) {
 	if !slices.Contains(Names(), name) {
 		return nil, false
 	}
 	data, err := files.ReadFile(name + suffix)
-	return data, err == nil
+	return append([]byte(needed[name]), data...), err == nil
 }

@@ -1,0 +1,250 @@
+package manifest
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
+)
+
+// cluster is the API of a new cluster, over a log in memory.
+type cluster struct {
+	kubernetes.Interface
+	log    events.Log
+	server *apiserver.Server
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	subjects, err := events.NewSubjects("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cluster{log: memlog.New(subjects, time.Now)}
+	objects := table.New(table.Recent)
+	launch(t, func(ctx context.Context) {
+		for e, err := range c.log.Tail(ctx, 0) {
+			if err == nil {
+				objects.Take(e)
+			}
+		}
+	})
+	if c.server, err = apiserver.New(apiserver.Config{Log: c.log, Subjects: subjects, Objects: objects, Tally: apiserver.NewTally()}); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, func(ctx context.Context) { _ = c.server.Run(ctx) })
+	<-c.server.Ready()
+	if c.Interface, err = kubernetes.NewForConfig(c.server.LoopbackAs("user")); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// launch runs a part until the test ends.
+func launch(t *testing.T, run func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+}
+
+// end returns the end of the log.
+func (c *cluster) end(t *testing.T) events.Seq {
+	t.Helper()
+	info, err := c.log.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Last
+}
+
+// apply applies a manifest as up does, and returns what it was told.
+func (c *cluster) apply(t *testing.T, text string) (told, warned []string, err error) {
+	t.Helper()
+	docs, err := read(t, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := NewApplier(c.server.LoopbackAs("user"), "", docs, func(w string) { warned = append(warned, w) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := c.end(t)
+	err = a.Rehearse(t.Context())
+	if after := c.end(t); after != before {
+		t.Fatalf("a dry run has appended events %d to %d", before+1, after)
+	}
+	if err != nil {
+		return told, warned, err
+	}
+	return told, warned, a.Apply(t.Context(), func(s string) { told = append(told, s) })
+}
+
+const daemonSet = `apiVersion: apps/v1
+kind: DaemonSet
+metadata:
+  name: agent
+  namespace: logging
+spec:
+  selector: {matchLabels: {app: agent}}
+  template:
+    metadata: {labels: {app: agent}}
+    spec:
+      containers:
+      - name: main
+        image: agent:1
+`
+
+// Nothing is applied before the dry run of everything is over: one document that
+// is refused, be it the last one, leaves the log as it is.
+func TestNothingIsAppliedIfOneIsRefused(t *testing.T) {
+	c := newCluster(t)
+	good := configMap("a") + "---\n" + configMap("b")
+	_, _, err := c.apply(t, good+"---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: Bad_Name\n")
+	if err == nil || !strings.HasPrefix(err.Error(), "E-MAN-FIELD: ") || !strings.Contains(err.Error(), "(standard input: document 3 of 3: line 14: metadata.name)") {
+		t.Errorf("%v", err)
+	}
+	if told, _, err := c.apply(t, good); err != nil || strings.Join(told, ", ") != "configmap/a created, configmap/b created" {
+		t.Errorf("%v, %v", told, err)
+	}
+}
+
+// What the objects of the same manifests need counts as there in the dry run, and
+// is made before them; what nothing would act on is left out and told.
+func TestObjectsThatNeedEachOther(t *testing.T) {
+	c := newCluster(t)
+	told, warned, err := c.apply(t, daemonSet+`---
+apiVersion: v1
+kind: Pod
+metadata: {name: alone, namespace: logging}
+spec: {priorityClassName: high, serviceAccountName: agent, containers: [{name: main, image: "agent:1"}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: here}
+spec: {priorityClassName: high, serviceAccountName: other, containers: [{name: main, image: "agent:1"}]}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: agent, namespace: logging}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: other}
+---
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: {name: high}
+value: 1000
+---
+apiVersion: example.com/v1
+kind: Widget
+metadata: {name: w}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: widgets.example.com}
+spec: {group: example.com, names: {kind: Widget, plural: widgets}}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: agent, namespace: logging}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: logging}
+`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := "namespace/logging created, priorityclass.scheduling.k8s.io/high created, serviceaccount/agent created, serviceaccount/other created, " +
+		"daemonset.apps/agent created, pod/alone created, pod/here created"
+	if got := strings.Join(told, ", "); got != want {
+		t.Errorf("told %s\nwant %s", got, want)
+	}
+	text := strings.Join(warned, "\n")
+	for _, want := range []string{`CustomResourceDefinition "widgets.example.com" is left out`, `Widget "w" is left out`, `Service "agent" is left out: rollcall keeps no services`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no warning has %s:\n%s", want, text)
+		}
+	}
+	if len(warned) != 3 {
+		t.Errorf("%d warnings", len(warned))
+	}
+}
+
+// Who applies a manifest again gets what it says, whoever has changed it since;
+// fields that it no longer has go with it, those of others stay. The events name
+// who has applied it, and by what.
+func TestApplyAgain(t *testing.T) {
+	c := newCluster(t)
+	const first = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: m}\ndata: {a: \"1\", b: \"1\"}\n"
+	if _, _, err := c.apply(t, first); err != nil {
+		t.Fatal(err)
+	}
+	maps := c.CoreV1().ConfigMaps("default")
+	m, err := maps.Get(t.Context(), "m", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Data["a"], m.Data["c"] = "2", "2"
+	if _, err := maps.Update(t.Context(), m, metav1.UpdateOptions{FieldManager: "someone"}); err != nil {
+		t.Fatal(err)
+	}
+	second := strings.Replace(first, `, b: "1"`, "", 1)
+	for _, want := range []string{"configmap/m configured", "configmap/m unchanged"} {
+		if told, _, err := c.apply(t, second); err != nil || len(told) != 1 || told[0] != want {
+			t.Errorf("%v, %v; want %s", told, err, want)
+		}
+	}
+	if m, err = maps.Get(t.Context(), "m", metav1.GetOptions{}); err != nil || len(m.Data) != 2 || m.Data["a"] != "1" || m.Data["c"] != "2" {
+		t.Errorf("%v, %v", m.Data, err)
+	}
+	var last events.Event
+	for e, err := range c.log.Read(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = e
+	}
+	if last.Actor != "user" || last.Manager != Manager || last.Verb != "patch" {
+		t.Errorf("the event says %q, %q, %q", last.Actor, last.Manager, last.Verb)
+	}
+}
+
+// What the cluster refuses is one line with file, line and field.
+func TestRefusedByTheCluster(t *testing.T) {
+	c := newCluster(t)
+	if _, _, err := c.apply(t, "apiVersion: v1\nkind: Namespace\nmetadata: {name: logging}\n---\n"+daemonSet); err != nil {
+		t.Fatal(err)
+	}
+	edit := func(old, new string) string { return strings.Replace(daemonSet, old, new, 1) }
+	for _, x := range []struct{ text, want string }{
+		{edit("containers:", "contaners:"), "E-MAN-FIELD: unknown field (standard input: line 11: spec.template.spec.contaners)"},
+		{edit("image: agent:1", "imagee: x"), `E-MAN-FIELD: unknown field (standard input: line 13: spec.template.spec.containers[name="main"].imagee)`},
+		{edit("image: agent:1", "image: 5"), `E-MAN-FIELD: expected string, got 5 (standard input: line 13: spec.template.spec.containers[name="main"].image)`},
+		{edit("        image: agent:1\n", ""), "E-MAN-FIELD: Required value (standard input: line 12: spec.template.spec.containers[0].image)"},
+		{edit("labels: {app: agent}", "labels: {app: other}"), "E-MAN-FIELD: Invalid value: {\"app\":\"other\"}: selector does not match template labels (standard input: line 9: spec.template.metadata.labels)"},
+		{strings.ReplaceAll(daemonSet, "app: agent", "app: other"), "E-MAN-IMMUTABLE: Invalid value: "},
+		{edit("namespace: logging", "namespace: nowhere"), `E-MAN-NAMESPACE: namespaces "nowhere" not found (standard input: line 5: metadata.namespace); `},
+		{edit("metadata:\n", "metadata:\n  annotations: {rollcall/partition: banana}\n"), `E-MAN-FIELD: Invalid value: "banana": takes a whole number of nodes or a percentage, such as 2 or 20% (standard input: line 4: metadata.annotations[rollcall/partition])`},
+		{edit("apps/v1", "extensions/v1beta1"), "E-MAN-API: DaemonSet of apiVersion extensions/v1beta1 is not served (standard input: line 1: apiVersion); use apps/v1"},
+		{edit("DaemonSet", "DeamonSet"), `E-MAN-KIND: there is no kind "DeamonSet" (standard input: line 2: kind); did you mean DaemonSet?`},
+		{"apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {priorityClassName: none, containers: [{name: a, image: b}]}", "E-MAN-REFUSED: pods \"p\" is forbidden: no PriorityClass with name none was found (standard input: line 1)"},
+	} {
+		if _, _, err := c.apply(t, x.text); err == nil || !strings.HasPrefix(err.Error(), x.want) {
+			t.Errorf("got  %v\nwant %s", err, x.want)
+		}
+	}
+}
