@@ -43,8 +43,8 @@ func BenchmarkReadyFlip(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {
-				projector.Fold(c.s, flips[i%len(flips)])
-				for _, k := range c.s.TakeDirty() {
+				c.take(flips[i%len(flips)])
+				for _, k := range c.takeTouched() {
 					controller.Reconcile(c.s, k, c.now)
 				}
 			}
@@ -64,7 +64,7 @@ func (c *cluster) populate(ds *appsv1.DaemonSet) {
 		pod := daemonpod.New(d.Object, &d.Object.Spec.Template, cmd, c.now)
 		c.fold(c.object(events.Pod, events.VerbCreated, c.ready(pod, cell.Node, true), events.Cause{}))
 	}
-	c.s.TakeDirty()
+	c.takeTouched()
 }
 
 // BenchmarkNodeJoins is one eligible node that joins 5,000 nodes with 100 DaemonSets.
@@ -80,9 +80,9 @@ func BenchmarkNodeJoins(b *testing.B) {
 		b.StopTimer()
 		e := c.encode(c.object(events.Node, events.VerbCreated, c.node(10000+i), events.Cause{}))
 		b.StartTimer()
-		projector.Fold(c.s, e)
+		c.take(e)
 		plans := 0
-		for _, k := range c.s.TakeDirty() {
+		for _, k := range c.takeTouched() {
 			if controller.Reconcile(c.s, k, c.now).Plan != nil {
 				plans++
 			}
@@ -91,8 +91,8 @@ func BenchmarkNodeJoins(b *testing.B) {
 			b.Fatalf("%d plans, want 100", plans)
 		}
 		b.StopTimer()
-		projector.Fold(c.s, c.encode(events.Event{Type: "node.deleted", Body: events.Gone{Ref: events.RefFor(events.Node, c.node(10000+i))}}))
-		c.s.TakeDirty()
+		c.take(c.encode(events.Event{Type: "node.deleted", Body: events.Gone{Ref: events.RefFor(events.Node, c.node(10000+i))}}))
+		c.takeTouched()
 		b.StartTimer()
 	}
 }

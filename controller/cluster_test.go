@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -27,6 +28,7 @@ type cluster struct {
 	seq      events.Seq
 	subjects events.Subjects
 	facts    []events.Event // answers not told yet
+	touched  map[events.Key]bool
 	recorded []events.Event
 	record   bool
 	lost     []string                 // nodes without a kubelet
@@ -38,7 +40,7 @@ func newCluster(tb testing.TB) *cluster {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return &cluster{tb: tb, s: projector.New("bench"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), subjects: s, status: map[events.Key]time.Time{}}
+	return &cluster{tb: tb, s: projector.New("bench"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), subjects: s, touched: map[events.Key]bool{}, status: map[events.Key]time.Time{}}
 }
 
 // encode gives e the bytes and position of a log.
@@ -58,7 +60,22 @@ func (c *cluster) fold(e events.Event) {
 	if c.record {
 		c.recorded = append(c.recorded, e)
 	}
+	c.take(e)
+}
+
+// take folds an event that was encoded.
+func (c *cluster) take(e events.Event) {
 	projector.Fold(c.s, e)
+	for _, k := range c.s.Touched() {
+		c.touched[k] = true
+	}
+}
+
+// takeTouched returns for whom there may be something to do since it was last asked.
+func (c *cluster) takeTouched() []events.Key {
+	ks := slices.SortedFunc(maps.Keys(c.touched), events.Key.Compare)
+	clear(c.touched)
+	return ks
 }
 
 func (c *cluster) object(k events.Kind, verb string, o metav1.Object, cause events.Cause) events.Event {
@@ -102,7 +119,7 @@ func (c *cluster) apply(ds *appsv1.DaemonSet) {
 func (c *cluster) reconcile(key events.Key) {
 	res := controller.Reconcile(c.s, key, c.now)
 	for _, w := range res.Writes {
-		e, _, err := w.Event(c.subjects, c.now)
+		e, _, err := w.Event(c.subjects)
 		if err != nil {
 			c.tb.Fatal(err)
 		}
@@ -115,7 +132,7 @@ func (c *cluster) reconcile(key events.Key) {
 	}
 	if res.Status != nil && c.now.Sub(c.status[key]) >= 200*time.Millisecond {
 		c.status[key] = c.now
-		e, _, err := res.Status.Event(c.subjects, c.now)
+		e, _, err := res.Status.Event(c.subjects)
 		if err != nil {
 			c.tb.Fatal(err)
 		}
@@ -165,7 +182,7 @@ func (c *cluster) ready(pod *corev1.Pod, node string, ready bool) *corev1.Pod {
 // nothing is left to do.
 func (c *cluster) settle() {
 	for {
-		dirty := c.s.TakeDirty()
+		dirty := c.takeTouched()
 		for _, k := range dirty {
 			c.reconcile(k)
 		}

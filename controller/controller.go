@@ -1,9 +1,7 @@
 package controller
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -24,231 +22,240 @@ const statusInterval = 200 * time.Millisecond
 // other is planned in hundreds of plans and not in thousands.
 const roundInterval = 5 * time.Millisecond
 
-// Controller reconciles DaemonSets as the log tells of changes, and collects
-// what is left behind. Several may run on one log: the fence lets one plan
-// through, and the others decide again.
+// Pauses before a DaemonSet is reconciled again of which something could not
+// be appended or written.
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 30 * time.Second
+)
+
+// Options of a controller and of a collector. The zero value is ready to use.
+type Options struct {
+	Owns   func(events.Key) bool // whether a DaemonSet of that name is for this controller; nil: all are
+	Writer Writer                // where what is written becomes so; nil: the log itself
+	ID     func() ulid.ULID      // of events; nil: random ones
+}
+
+// Controller reconciles DaemonSets as the log tells of changes. It is a
+// drive.Party that reads a state: every event is folded into that before the
+// controller observes it. Several controllers may run on one log: the fence
+// lets one plan through, and the others decide again.
 type Controller struct {
-	log      events.Log
-	subjects events.Subjects
-	state    *projector.Projector
+	writer writer
+	clock  clock
+	owns   func(events.Key) bool
 
-	todo   map[events.Key]bool
-	after  map[events.Key]events.Seq // not to be reconciled before this is folded
-	due    map[events.Key]time.Time  // in log time
-	status map[events.Key]time.Time  // of the last status write, by the clock here
-
-	collects     bool       // and reconciles nothing
-	collectAfter events.Seq // nothing is to be collected before this is folded
-	collectAt    time.Time  // when something is due to be; zero: when something happens
+	works   map[events.Key]*work
+	ready   map[events.Key]bool      // to be reconciled in the next round
+	waiting map[events.Key]bool      // to be reconciled when the state has what they appended
+	least   events.Seq               // the first position at which one of waiting is ready
+	due     map[events.Key]time.Time // to be reconciled then, in log time
+	first   time.Time                // the first of due; zero: none
+	round   time.Time                // the next is not before
 }
 
-// New returns a controller on a log and the projector that reads it.
-func New(log events.Log, subjects events.Subjects, state *projector.Projector) *Controller {
-	return &Controller{log: log, subjects: subjects, state: state, todo: map[events.Key]bool{},
-		after: map[events.Key]events.Seq{}, due: map[events.Key]time.Time{}, status: map[events.Key]time.Time{}}
+// work is what there is to do for the DaemonSets of one name.
+type work struct {
+	wanted bool       // something happened since they were reconciled
+	under  bool       // a step is under way
+	paused bool       // after a failure, until it is due
+	after  events.Seq // they are not reconciled before this is folded
+	tries  int        // that failed
+	status time.Time  // when their status was last written
 }
 
-// Run reconciles until ctx is done or the log refuses for a reason that no
-// retry mends. It begins when the projector has read to the end.
-func (c *Controller) Run(ctx context.Context) error {
-	select {
-	case <-c.state.Ready():
-	case <-ctx.Done():
-		return ctx.Err()
+// New returns a controller that has observed nothing yet.
+func New(s events.Subjects, state *projector.State, o Options) *Controller {
+	c := &Controller{writer: newWriter(s, o), clock: clock{state: state}, owns: o.Owns, works: map[events.Key]*work{},
+		ready: map[events.Key]bool{}, waiting: map[events.Key]bool{}, due: map[events.Key]time.Time{}}
+	if c.owns == nil {
+		c.owns = func(events.Key) bool { return true }
 	}
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for {
-		began := time.Now()
-		if err := c.round(ctx); err != nil {
-			return err
-		}
-		if err := pause(ctx, roundInterval-time.Since(began)); err != nil {
-			return err
-		}
-		if next := c.next(); next.IsZero() {
-			timer.Stop()
-		} else {
-			timer.Reset(next.Sub(c.state.Now()))
-		}
-		select {
-		case <-c.state.Wake():
-		case <-timer.C:
-		case <-ctx.Done():
-			return ctx.Err()
+	return c
+}
+
+// Observe implements drive.Party.
+func (c *Controller) Observe(_ events.Event, now time.Time) {
+	c.clock.folded = now
+	for _, k := range c.clock.state.Touched() {
+		c.want(k)
+	}
+	if c.least != 0 && c.clock.state.Seq() >= c.least {
+		c.least = 0
+		for _, k := range keys(c.waiting) {
+			delete(c.waiting, k)
+			c.arm(k)
 		}
 	}
 }
 
-// RunCollector is Run without the DaemonSets: it only collects what owners and
-// nodes leave behind.
-func (c *Controller) RunCollector(ctx context.Context) error {
-	c.collects = true
-	return c.Run(ctx)
-}
-
-// next returns the earliest time at which something is due; zero: none.
-func (c *Controller) next() time.Time {
-	next := c.collectAt
-	for _, t := range c.due {
-		if next.IsZero() || t.Before(next) {
-			next = t
-		}
+// want has the DaemonSets of a name reconciled.
+func (c *Controller) want(k events.Key) {
+	if !c.owns(k) {
+		return
 	}
-	return next
-}
-
-// round reconciles every DaemonSet that changed or is due, and collects.
-func (c *Controller) round(ctx context.Context) error {
-	dirty := c.state.TakeDirty()
-	if c.collects {
-		return c.collect(ctx)
-	}
-	for _, k := range dirty {
-		c.todo[k] = true
-	}
-	now := c.state.Now()
-	for k, t := range c.due {
-		if !t.After(now) {
-			c.todo[k] = true
-			delete(c.due, k)
-		}
-	}
-	for _, k := range keys(c.todo) {
-		if err := c.step(ctx, k); err != nil {
-			return err
-		}
-	}
-	return c.collect(ctx)
-}
-
-// collect appends what is due about objects left behind, once its own last
-// append is folded.
-func (c *Controller) collect(ctx context.Context) error {
-	var what *events.Plan
-	var fence, at events.Seq
-	c.state.ReadNow(func(s *projector.State, now time.Time) {
-		if at = s.Seq(); at >= c.collectAfter {
-			what, fence, c.collectAt = Collect(s, now), s.LastPlan(events.Key{}), CollectAt(s)
-		}
-	})
-	if what == nil {
-		return nil
-	}
-	e, x := PlanEvent(what, c.subjects, fence)
-	seq, err := c.submit(ctx, e, x)
-	if errors.Is(err, events.ErrConflict) {
-		seq, err = at+1, nil
-	}
-	c.collectAfter = seq
-	return err
-}
-
-// step reconciles one DaemonSet and appends what was decided. One whose own
-// last append is not folded yet stays to be done.
-func (c *Controller) step(ctx context.Context, k events.Key) error {
-	var res Result
-	var fence, at events.Seq
-	var now time.Time // in log time
-	behind := false
-	c.state.ReadNow(func(s *projector.State, present time.Time) {
-		at, now = s.Seq(), present
-		if behind = at < c.after[k]; behind {
-			return
-		}
-		res, fence = Reconcile(s, k, now), s.LastPlan(k)
-	})
-	if behind {
-		return nil
-	}
-	delete(c.todo, k)
-	delete(c.after, k)
-	if !res.RequeueAt.IsZero() {
-		c.wakeAt(k, res.RequeueAt)
-	}
-	if res.Plan != nil {
-		e, x := PlanEvent(res.Plan, c.subjects, fence)
-		if err := c.append(ctx, k, at, e, x); err != nil {
-			return err
-		}
-	}
-	for _, w := range res.Writes {
-		if err := c.write(ctx, decided{k, at, now}, w); err != nil {
-			return err
-		}
-	}
-	return c.writeStatus(ctx, decided{k, at, now}, res.Status)
-}
-
-// decided is what was decided upon: a name, and the position and the log time.
-type decided struct {
-	key events.Key
-	at  events.Seq
-	now time.Time
-}
-
-func (c *Controller) writeStatus(ctx context.Context, d decided, w *Write) error {
+	w := c.works[k]
 	if w == nil {
-		return nil
+		w = &work{}
+		c.works[k] = w
 	}
-	if wait := statusInterval - time.Since(c.status[d.key]); wait > 0 {
-		c.wakeAt(d.key, d.now.Add(wait))
-		return nil
-	}
-	c.status[d.key] = time.Now()
-	return c.write(ctx, d, *w)
+	w.wanted = true
+	c.arm(k)
 }
 
+// arm has what is wanted done in the next round, if nothing is in the way.
+func (c *Controller) arm(k events.Key) {
+	w := c.works[k]
+	switch {
+	case !w.wanted || w.under || w.paused:
+	case w.after > c.clock.state.Seq():
+		c.waiting[k] = true
+		if c.least == 0 || w.after < c.least {
+			c.least = w.after
+		}
+	default:
+		c.ready[k] = true
+	}
+}
+
+// wakeAt has the DaemonSets of a name reconciled at t in log time at the latest.
 func (c *Controller) wakeAt(k events.Key, t time.Time) {
 	if old, ok := c.due[k]; !ok || t.Before(old) {
 		c.due[k] = t
 	}
+	if c.first.IsZero() || t.Before(c.first) {
+		c.first = t
+	}
 }
 
-func (c *Controller) write(ctx context.Context, d decided, w Write) error {
-	e, x, err := w.Event(c.subjects, time.Now())
-	if err != nil {
-		return err
+// Next implements drive.Party.
+func (c *Controller) Next() (time.Time, bool) {
+	switch {
+	case len(c.ready) > 0:
+		return c.round, true
+	case c.first.IsZero():
+		return time.Time{}, false
 	}
-	return c.append(ctx, d.key, d.at, e, x)
+	return later(c.round, c.clock.local(c.first)), true
 }
 
-// append appends e and has k wait until it is folded. A lost fence means that
-// the state was old: k is reconciled again when it has moved on.
-func (c *Controller) append(ctx context.Context, k events.Key, at events.Seq, e events.Event, x events.Expect) error {
-	seq, err := c.submit(ctx, e, x)
-	if errors.Is(err, events.ErrConflict) {
-		c.todo[k] = true
-		seq, err = at+1, nil
-	}
-	if err != nil {
-		return fmt.Errorf("for %s: %w", k, err)
-	}
-	c.after[k] = max(c.after[k], seq)
-	return nil
-}
-
-// submit appends e under an id of its own.
-func (c *Controller) submit(ctx context.Context, e events.Event, x events.Expect) (events.Seq, error) {
-	e.ID = ulid.Make()
-	seq, err := drive.Submit(ctx, c.log, x, e)
-	if err != nil {
-		err = fmt.Errorf("append %s: %w", e.Type, err)
-	}
-	return seq, err
-}
-
-// pause waits for d, or returns ctx's error.
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
+// Due implements drive.Party: it is one round.
+func (c *Controller) Due(now time.Time, limit int) []drive.Step {
+	if now.Before(c.round) {
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+	}
+	c.round = now.Add(roundInterval)
+	c.ripen(c.clock.logTime(now))
+	var steps []drive.Step
+	for _, k := range keys(c.ready) {
+		if len(steps) == limit {
+			break
+		}
+		delete(c.ready, k)
+		if s := c.reconcile(k, now); s != nil {
+			steps = append(steps, s)
+		}
+	}
+	return steps
+}
+
+// ripen wants what is due.
+func (c *Controller) ripen(present time.Time) {
+	if c.first.IsZero() || c.first.After(present) {
+		return
+	}
+	c.first = time.Time{}
+	for _, k := range keys(c.due) {
+		t := c.due[k]
+		if t.After(present) {
+			c.wakeAt(k, t)
+			continue
+		}
+		delete(c.due, k)
+		if w := c.works[k]; w != nil {
+			w.paused = false
+		}
+		c.want(k)
 	}
 }
 
-// keys returns what is to be done in order.
-func keys(m map[events.Key]bool) []events.Key {
+// reconcile decides what is due for the DaemonSets of a name; nil: nothing.
+func (c *Controller) reconcile(k events.Key, now time.Time) *step {
+	state, w, present := c.clock.state, c.works[k], c.clock.logTime(now)
+	w.wanted = false
+	res := Reconcile(state, k, present)
+	if !res.RequeueAt.IsZero() {
+		c.wakeAt(k, res.RequeueAt)
+	}
+	s := &step{writer: c.writer, key: k, at: state.Seq(), plan: res.Plan, fence: state.LastPlan(k), writes: res.Writes}
+	if res.Status != nil {
+		if wait := statusInterval - now.Sub(w.status); wait > 0 {
+			c.wakeAt(k, present.Add(wait))
+		} else {
+			s.writes, s.status = append(s.writes, *res.Status), true
+		}
+	}
+	if s.plan == nil && len(s.writes) == 0 {
+		if _, more := c.due[k]; !more && state.DaemonSet(k) == nil {
+			delete(c.works, k)
+		}
+		return nil
+	}
+	w.under = true
+	return s
+}
+
+// Settle implements drive.Party. What was appended has to be folded before the
+// next reconcile. A lost fence means that the state was old: there is another
+// when it has moved on.
+func (c *Controller) Settle(done drive.Step, err error, now time.Time) {
+	s := done.(*step)
+	w := c.works[s.key]
+	w.under = false
+	w.after = max(w.after, s.last)
+	switch {
+	case err == nil:
+		w.tries = 0
+	case errors.Is(err, events.ErrConflict):
+		w.after, w.wanted = max(w.after, s.at+1), true
+	default:
+		w.paused, w.wanted = true, true
+		c.wakeAt(s.key, c.clock.logTime(now).Add(min(firstRetry<<min(w.tries, 10), lastRetry)))
+		w.tries++
+	}
+	if s.status {
+		w.status = now
+	}
+	c.arm(s.key)
+}
+
+// clock tells the time as a log counts it: that of the last event, and what has
+// passed here since it was observed. No clock is compared with another, so it
+// does not matter what time it is here, or if that is put right.
+type clock struct {
+	state  *projector.State
+	folded time.Time // when the last event was observed; zero: none was
+}
+
+// logTime returns the log time of a time here.
+func (c *clock) logTime(now time.Time) time.Time {
+	if c.folded.IsZero() {
+		return now.UTC() // nothing in the log to wait for
+	}
+	return c.state.Time().Add(now.Sub(c.folded))
+}
+
+// local returns the time here of a log time that is still to come.
+func (c *clock) local(at time.Time) time.Time { return c.folded.Add(at.Sub(c.state.Time())) }
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// keys returns the keys of m in order.
+func keys[V any](m map[events.Key]V) []events.Key {
 	return slices.SortedFunc(maps.Keys(m), events.Key.Compare)
 }

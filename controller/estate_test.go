@@ -70,8 +70,7 @@ func newEstate(seed uint64) *estate {
 func (e *estate) append(x events.Expect, ev events.Event) bool {
 	e.ids++
 	binary.BigEndian.PutUint64(ev.ID[8:], e.ids)
-	ev.At = e.now
-	if _, err := e.log.Append(ctx, x, ev); errors.Is(err, events.ErrConflict) {
+	if _, err := drivetest.At(e.now, e.log).Submit(ctx, events.Entry{Event: ev, Expect: x}); errors.Is(err, events.ErrConflict) {
 		return false
 	} else {
 		e.must(err)
@@ -282,11 +281,8 @@ func (e *estate) reconcile() (some bool) {
 			some = e.append(x, ev) || some
 		}
 		for _, w := range res.Writes {
-			ev, x, err := w.Event(e.subjects, e.now)
+			ev, x, err := w.Event(e.subjects)
 			e.must(err)
-			if last, ok, _ := e.log.Latest(ctx, x.Subject); ok && x.Last == 0 {
-				x.Last = last.Seq
-			}
 			some = e.append(x, ev) || some
 		}
 	}

@@ -96,7 +96,7 @@ func TestOwnerGoes(t *testing.T) {
 				s.tell(events.ConfigMap, events.VerbCreated, partial("other", "stays"))
 				s.settled(1, 4)
 				n := 0
-				s.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+				s.log.Inject(func([]events.Entry) memlog.Fault {
 					if n++; n%7 == 0 {
 						return c.fault
 					}
@@ -159,8 +159,9 @@ func TestCollectorAlone(t *testing.T) {
 		s := start(t, 0, simkubelet.DefaultOptions())
 		defer s.end()
 		state := projector.Open(s.log, projector.Options{})
-		s.part(state.Run)
-		s.part(controller.New(s.log, s.subjects, state).RunCollector)
+		s.part(func(ctx context.Context) error {
+			return state.Run(ctx, controller.NewCollector(s.subjects, state.State(), controller.Options{}))
+		})
 		node := simkubelet.NewNode("n1", 0, 1)
 		node.Spec.Taints = nil
 		s.tell(events.Node, events.VerbCreated, node)

@@ -14,7 +14,6 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
-	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/publisher"
@@ -163,11 +162,9 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 			ctx, stop := context.WithCancel(t.Context())
 			s := &stack{t: t, log: log, subjects: subjects, stop: stop}
 			state := projector.Open(log, projector.Options{})
-			s.running.Go(func() { _ = state.Run(ctx) })
-			s.running.Go(func() { _ = controller.New(log, subjects, state).Run(ctx) })
 			s.running.Go(func() {
-				_ = drive.Drive(ctx, log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
-					simkubelet.New(subjects, simkubelet.DefaultOptions()))
+				_ = state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
+					publisher.NewExecutor(subjects, publisher.LogWorld{}), simkubelet.New(subjects, simkubelet.DefaultOptions()))
 			})
 			defer s.end()
 			for _, n := range simkubelet.NewNodes(5, 1) {

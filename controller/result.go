@@ -1,9 +1,9 @@
 // Package controller decides what has to happen for a DaemonSet, and why.
 //
 // Reconcile is a function of a state and a time: the same two give the same
-// bytes, so that every plan in a log can be decided again. The shell,
-// Controller, wakes, reconciles, appends under a fence, and never acts on
-// anything but a log.
+// bytes, so that every plan in a log can be decided again. Controller and
+// Collector are the parties that do so when the log tells of a change, and
+// append what they decide under a fence.
 package controller
 
 import (
@@ -150,9 +150,9 @@ func controllerRef(d *projector.DaemonSet) metav1.OwnerReference {
 const Source = "controller"
 
 // Event returns w as an event to append, without an id, and its fence.
-func (w Write) Event(s events.Subjects, now time.Time) (events.Event, events.Expect, error) {
+func (w Write) Event(s events.Subjects) (events.Event, events.Expect, error) {
 	ref := events.RefFor(w.Kind, w.Object)
-	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source, At: now}
+	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source}
 	o, err := events.NewObject(w.Kind, w.Object)
 	if err != nil {
 		return events.Event{}, events.Expect{}, err
@@ -167,6 +167,6 @@ func (w Write) Event(s events.Subjects, now time.Time) (events.Event, events.Exp
 // PlanEvent returns p as an event to append, without an id, and its fence:
 // that the last plan of its owner is the one that the state knew.
 func PlanEvent(p *events.Plan, s events.Subjects, last events.Seq) (events.Event, events.Expect) {
-	e := events.Event{Type: p.Type(), Source: Source, At: p.Basis.Now, Body: p}
+	e := events.Event{Type: p.Type(), Source: Source, Body: p}
 	return e, events.Expect{Subject: s.Plan(p.Owner.Key), Last: last}
 }

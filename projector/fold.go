@@ -18,6 +18,7 @@ import (
 // an Unreadable body if it is quarantined, so that others who follow the log
 // pass over the same.
 func Fold(s *State, e events.Event) events.Event {
+	s.touched = s.touched[:0]
 	s.advance(e.Seq, e.Raw)
 	e = s.screen.Take(e)
 	if _, bad := e.Body.(events.Unreadable); !bad {
@@ -96,12 +97,13 @@ func (s *State) foldGone(e events.Event, g events.Gone) {
 }
 
 // mark notes that something happened to d.
-func (s *State) mark(d *DaemonSet) { s.dirtyKey(d.Key) }
+func (s *State) mark(d *DaemonSet) { s.touch(d.Key) }
 
-func (s *State) dirtyKey(k events.Key) {
-	if !s.dirty[k] {
-		s.dirty[k] = true
-		s.dirtied = append(s.dirtied, k)
+// touch notes that something happened to the DaemonSets of a name. Most events
+// touch one of them, several times.
+func (s *State) touch(k events.Key) {
+	if n := len(s.touched); n == 0 || s.touched[n-1] != k {
+		s.touched = append(s.touched, k)
 	}
 }
 

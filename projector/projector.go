@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/projector/table"
 )
 
@@ -22,42 +23,50 @@ type Options struct {
 	// History is what the tables of objects remember; zero: nobody follows them.
 	History table.History
 	// Follow are called with every event, in order, after it was folded and as
-	// it was folded, from the goroutine of Run: one reader of the log feeds
-	// every fold of a process.
+	// it was folded, from the goroutine of Run, before the parties observe it:
+	// one reader of the log feeds every fold of a process.
 	Follow []func(events.Event)
+	// Drive are the options of the parties, but for the fold.
+	Drive drive.Options
 }
 
-// Projector keeps a State up to date with a log. Its methods may be called
-// from any goroutine.
+// Projector keeps a State up to date with a log: it is a drive.Fold. Its methods
+// may be called from any goroutine but those of drive.Fold and State.
 type Projector struct {
-	log events.Log
-	opt Options
+	log   events.Log
+	opt   Options
+	state *State
 
 	objects *table.Tables
 
 	mu     sync.RWMutex
-	state  *State
-	folded time.Time // when the last event was
-	wake   chan struct{}
+	folded time.Time  // when the last event was
+	end    events.Seq // of the log when Run began
+	saved  time.Time
 	ready  chan struct{}
 }
 
 // Open returns a projector that has read nothing yet; Run makes it read.
 func Open(log events.Log, opt Options) *Projector {
 	objects := table.New(opt.History)
-	return &Projector{log: log, opt: opt, objects: objects, state: NewOver("", objects),
-		wake: make(chan struct{}, 1), ready: make(chan struct{})}
+	return &Projector{log: log, opt: opt, objects: objects, state: NewOver("", objects), ready: make(chan struct{})}
 }
 
 // Objects returns the objects of the log, which are filled as it is folded.
 // They can be read while it is: there is no need to wait for the fold.
 func (p *Projector) Objects() *table.Tables { return p.objects }
 
-// Run reads the log from its beginning and then follows it until ctx is done.
-// It ends with an *events.Error of code E-LOG-GAP, E-LOG-TRUNCATED or
+// State returns the state for the parties of Run, which read it between two
+// events. Everybody else uses Read.
+func (p *Projector) State() *State { return p.state }
+
+// Run reads the log from its beginning and drives parties on it, until ctx is
+// done. It ends with an *events.Error of code E-LOG-GAP, E-LOG-TRUNCATED or
 // E-LOG-REWRITTEN when the log is not what it was; nothing is folded after that.
-func (p *Projector) Run(ctx context.Context) error {
-	err := p.run(ctx)
+func (p *Projector) Run(ctx context.Context, parties ...drive.Party) error {
+	o := p.opt.Drive
+	o.Fold = p
+	err := drive.Drive(ctx, p.log, o, parties...)
 	p.objects.End(err)
 	if saveErr := p.save(); saveErr != nil && (err == nil || errors.Is(err, ctx.Err())) {
 		err = saveErr
@@ -65,11 +74,8 @@ func (p *Projector) Run(ctx context.Context) error {
 	return err
 }
 
-func (p *Projector) run(ctx context.Context) error {
-	info, err := p.log.Info(ctx)
-	if err != nil {
-		return fmt.Errorf("read the log's state: %w", err)
-	}
+// Begin implements drive.Fold.
+func (p *Projector) Begin(info events.Info) error {
 	if known := p.opt.Known; known.Seq > 0 {
 		if known.Log != info.ID {
 			return events.Rewritten(known.Seq, fmt.Sprintf("the log was created again: it is %s and was %s", info.ID, known.Log))
@@ -79,55 +85,38 @@ func (p *Projector) run(ctx context.Context) error {
 		}
 	}
 	p.mu.Lock()
-	p.state = NewOver(info.ID, p.objects)
+	p.state.position.Log = info.ID
 	p.mu.Unlock()
+	p.end, p.saved = info.Last, time.Now()
 	if info.Last == 0 {
 		close(p.ready)
 	}
-	saved := time.Now()
-	for e, err := range p.log.Tail(ctx, 0) {
-		if err != nil {
-			return err
-		}
-		if err := p.take(e); err != nil {
-			return err
-		}
-		if e.Seq == info.Last {
-			close(p.ready)
-		}
-		if time.Since(saved) > time.Second {
-			if err := p.save(); err != nil {
-				return err
-			}
-			saved = time.Now()
-		}
-	}
-	return ctx.Err()
+	return nil
 }
 
-// take folds one event and tells those who wait for it.
-func (p *Projector) take(e events.Event) error {
-	p.mu.Lock()
-	at := p.state.Position()
-	if e.Seq != at.Seq+1 {
-		p.mu.Unlock()
-		return events.Gap(at.Seq+1, e.Seq)
+// Take implements drive.Fold: it folds one event and has it followed.
+func (p *Projector) Take(e events.Event, now time.Time) (events.Event, error) {
+	if at := p.state.Position(); e.Seq != at.Seq+1 {
+		return e, events.Gap(at.Seq+1, e.Seq)
 	}
+	p.mu.Lock()
 	e = Fold(p.state, e)
-	p.folded = time.Now()
-	at = p.state.Position()
+	p.folded = now
 	p.mu.Unlock()
-	if at.Seq == p.opt.Known.Seq && at.Chain != p.opt.Known.Chain {
-		return events.Rewritten(at.Seq, "the running hash over the events up to there is another")
+	if at := p.state.Position(); at.Seq == p.opt.Known.Seq && at.Chain != p.opt.Known.Chain {
+		return e, events.Rewritten(at.Seq, "the running hash over the events up to there is another")
 	}
 	for _, f := range p.opt.Follow {
 		f(e)
 	}
-	select {
-	case p.wake <- struct{}{}:
-	default:
+	if e.Seq == p.end {
+		close(p.ready)
 	}
-	return nil
+	if now.Sub(p.saved) <= time.Second {
+		return e, nil
+	}
+	p.saved = now
+	return e, p.save()
 }
 
 func (p *Projector) save() error {
@@ -148,9 +137,6 @@ func (p *Projector) save() error {
 
 // Ready is closed when all that was in the log at the start of Run is folded.
 func (p *Projector) Ready() <-chan struct{} { return p.ready }
-
-// Wake receives when events were folded since it last did. It has one reader.
-func (p *Projector) Wake() <-chan struct{} { return p.wake }
 
 // Read calls f with the present state, which f must not keep or change.
 func (p *Projector) Read(f func(*State)) {
@@ -181,13 +167,6 @@ func (p *Projector) now() time.Time {
 		return time.Now().UTC() // nothing in the log to wait for
 	}
 	return p.state.Time().Add(time.Since(p.folded))
-}
-
-// TakeDirty is State.TakeDirty of the present state. It has one caller.
-func (p *Projector) TakeDirty() []events.Key {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.state.TakeDirty()
 }
 
 // Await returns when the event at seq is folded: who appended it and waits

@@ -35,8 +35,8 @@ func addNodes(t *testing.T, log *memlog.Log, names ...string) events.Seq {
 		if err != nil {
 			t.Fatal(err)
 		}
-		last, err = log.Append(t.Context(), events.Expect{}, events.Event{ID: ulid.Make(),
-			Type: events.ObjectType(events.Node, events.VerbCreated), At: time.Now(), Body: o})
+		last, err = log.Append(t.Context(), events.Entry{Event: events.Event{ID: ulid.Make(),
+			Type: events.ObjectType(events.Node, events.VerbCreated), At: time.Now(), Body: o}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,7 +69,7 @@ func (s *State) fence(e events.Event, ref events.Ref) {
 func (s *State) fencePlan(owner events.Key) {
 	s.plans[owner] = s.position.Seq
 	if owner != (events.Key{}) {
-		s.dirtyKey(owner)
+		s.touch(owner)
 	}
 }
 

@@ -65,8 +65,7 @@ type State struct {
 	plans     map[events.Key]events.Seq
 	pending   map[events.Cause]pendingRef
 	owners    *owners.Graph
-	dirty     map[events.Key]bool
-	dirtied   []events.Key // the keys of dirty
+	touched   []events.Key // names of DaemonSets that the last event did something to
 	ripe      time.Time    // no cell matures before; zero: none does
 
 	quarantine quarantine
@@ -97,7 +96,7 @@ func NewOver(log string, objects *table.Tables) *State {
 		buried:    map[types.UID]*DaemonSet{},
 		revisions: map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revGone: map[events.Key]events.Seq{},
 		owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
-		pending: map[events.Cause]pendingRef{}, dirty: map[events.Key]bool{},
+		pending: map[events.Cause]pendingRef{},
 	}
 	s.owners = owners.New(cluster{s})
 	return s
@@ -213,18 +212,9 @@ func (s *State) LastPlan(k events.Key) events.Seq { return s.plans[k] }
 // PendingCommands returns the number of commands without an answer.
 func (s *State) PendingCommands() int { return len(s.pending) + s.owners.Pending() }
 
-// TakeDirty returns the names of the DaemonSets that something happened to
-// since it was last called, by key.
-func (s *State) TakeDirty() []events.Key {
-	if len(s.dirty) == 0 {
-		return nil
-	}
-	ks := slices.Clone(s.dirtied)
-	slices.SortFunc(ks, events.Key.Compare)
-	clear(s.dirty)
-	s.dirtied = s.dirtied[:0]
-	return ks
-}
+// Touched returns the names of the DaemonSets for which the last event may have
+// changed what is to be done, some of them twice. It is valid until the next.
+func (s *State) Touched() []events.Key { return s.touched }
 
 // Object returns an object as of the state and the position of its last fact.
 func (s *State) Object(kind events.Kind, k events.Key) (o events.Object, last events.Seq, ok bool) {

@@ -41,7 +41,7 @@ type instance struct {
 	state    *projector.Projector
 	tally    *apiserver.Tally
 	api      *served
-	parts    parts          // that must run
+	engine   engine
 	stops    []func() error // in the order of starting
 	failure  chan error     // the first part that ended by itself says why
 }
@@ -86,16 +86,6 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	reached("log read")
-	in.decide()
-	admit, err := in.admission()
-	if err != nil {
-		return nil, err
-	}
-	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
-	kubelets := simkubelet.New(in.subjects, in.options.delays)
-	in.launch(in.parts.run("executor", func(ctx context.Context) error {
-		return drive.Drive(ctx, in.log, drive.Options{}, executor, kubelets)
-	}))
 	if err := in.serve(ctx, s); err != nil {
 		return nil, err
 	}
@@ -116,15 +106,23 @@ func (in *instance) about(ctx context.Context) (gate.Info, error) {
 	return gate.Info{Cluster: in.options.cluster, Seq: end.Last, API: in.api.url, Kubeconfig: in.api.kubeconfig}, err
 }
 
-// decide starts the controller.
-func (in *instance) decide() {
-	c := controller.New(in.log, in.subjects, in.state)
-	switch names := in.options.controls; {
-	case slices.Contains(names, ownController):
-		in.launch(in.parts.run("controller", c.Run))
-	case len(names) > 0: // what others leave behind is collected for all
-		in.launch(in.parts.run("controller", c.RunCollector))
+// parties returns who acts upon the log: controllers, the executor of their
+// plans, and the nodes.
+func (in *instance) parties() ([]drive.Party, error) {
+	var all []drive.Party
+	state := in.state.State()
+	if slices.Contains(in.options.controls, ownController) {
+		all = append(all, controller.New(in.subjects, state, controller.Options{}))
 	}
+	if len(in.options.controls) > 0 { // what others leave behind is collected for all
+		all = append(all, controller.NewCollector(in.subjects, state, controller.Options{}))
+	}
+	admit, err := in.admission()
+	if err != nil {
+		return nil, err
+	}
+	return append(all, publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit}),
+		simkubelet.New(in.subjects, in.options.delays)), nil
 }
 
 // connect starts the embedded server or reaches the one that is named.
@@ -168,10 +166,12 @@ func (in *instance) connect(ctx context.Context, s *session) (err error) {
 	return nil
 }
 
-// project starts the projector and waits until it has read the log.
+// project starts the reading of the log, and who acts upon it, and waits until
+// it has been read.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	in.tally = apiserver.NewTally()
-	o := projector.Options{History: table.Recent, Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
+	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
+		Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(s, &o); err != nil {
@@ -179,7 +179,11 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	}
 	v.from = in.began.Last
 	in.state = projector.Open(in.log, o)
-	in.launch(in.state.Run)
+	parties, err := in.parties()
+	if err != nil {
+		return err
+	}
+	in.launch(in.engine.run(func(ctx context.Context) error { return in.state.Run(ctx, parties...) }))
 	defer s.progress("reading the log", func() string {
 		var at events.Seq
 		in.state.Read(func(st *projector.State) { at = st.Seq() })

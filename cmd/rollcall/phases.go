@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"rollcall/events"
 	"rollcall/projector"
@@ -24,49 +25,52 @@ func interrupted(ctx context.Context, err error) error {
 	return ctx.Err()
 }
 
-// parts are those of an instance that must run as long as it does.
-type parts struct {
-	mu    sync.Mutex
-	ended map[string]bool
+// engine is what is known of the part that reads the log for all others and
+// acts upon it.
+type engine struct {
+	mu      sync.Mutex
+	ended   bool      // by itself
+	trouble error     // the last that is tried again
+	at      time.Time // when that was
 }
 
-// run makes f the part of that name.
-func (p *parts) run(name string, f func(context.Context) error) func(context.Context) error {
+// troubleShown is how long a trouble is told that may be over.
+const troubleShown = time.Minute
+
+// run runs f as the engine.
+func (e *engine) run(f func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
 		err := f(ctx)
-		if ctx.Err() == nil {
-			p.mu.Lock()
-			defer p.mu.Unlock()
-			if p.ended == nil {
-				p.ended = map[string]bool{}
-			}
-			p.ended[name] = true
-		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.ended = ctx.Err() == nil
 		return err
 	}
 }
 
-// alive reports whether a part has not ended by itself.
-func (p *parts) alive(name string) (string, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ended[name] {
-		return "", &events.Error{Code: "E-API-PART", What: "the " + name + " has ended", Do: "start the instance again", Exit: events.ExitFailure}
+// report notes an error that is tried again.
+func (e *engine) report(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.trouble, e.at = err, time.Now()
+}
+
+// alive is what /readyz asks. What is tried again makes nobody unready.
+func (e *engine) alive() (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.ended:
+		return "", &events.Error{Code: "E-API-PART", What: "the engine has ended", Do: "start the instance again", Exit: events.ExitFailure}
+	case e.trouble != nil && time.Since(e.at) < troubleShown:
+		return "tries again: " + e.trouble.Error(), nil
 	}
 	return "running", nil
 }
 
-// checks are what /readyz asks of the parts that the API does not know.
+// checks are what /readyz asks of what the API does not know.
 func (in *instance) checks() []apiserver.Check {
-	var all []apiserver.Check
-	names := []string{"executor"}
-	if len(in.options.controls) > 0 {
-		names = append(names, "controller")
-	}
-	for _, name := range names {
-		all = append(all, apiserver.Check{Name: name, State: func() (string, error) { return in.parts.alive(name) }})
-	}
-	return all
+	return []apiserver.Check{{Name: "engine", State: in.engine.alive}}
 }
 
 // quarantined tells what the fold has set aside.

@@ -67,18 +67,9 @@ func (w *world) step(k events.Key) bool {
 }
 
 func (w *world) write(wr controller.Write) {
-	e, x, err := wr.Event(w.subjects, w.now)
+	e, x, err := wr.Event(w.subjects)
 	if err != nil {
 		w.fatal("%v", err)
-	}
-	if x.Last == 0 { // a name that was used before is fenced by where it went
-		last, ok, err := w.log.Latest(w.t.Context(), x.Subject)
-		if err != nil {
-			w.fatal("%v", err)
-		}
-		if _, gone := last.Body.(events.Gone); ok && gone {
-			x.Last = last.Seq
-		}
 	}
 	w.append(x, e)
 }

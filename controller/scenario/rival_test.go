@@ -3,6 +3,8 @@ package scenario_test
 import (
 	"encoding/binary"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/oklog/ulid/v2"
 
@@ -44,7 +46,7 @@ func (w *world) doAppend(c *command) {
 		w.try(x, e)
 	}
 	for _, wr := range r.writes {
-		e, x, err := wr.Event(w.subjects, w.now)
+		e, x, err := wr.Event(w.subjects)
 		if err != nil {
 			w.fatal("%v", err)
 		}
@@ -54,8 +56,8 @@ func (w *world) doAppend(c *command) {
 
 // try appends e if its fence holds.
 func (w *world) try(x events.Expect, e events.Event) {
-	e.ID = w.nextID()
-	_, err := w.log.Append(w.t.Context(), x, e)
+	e.ID, e.At = w.nextID(), w.now
+	_, err := w.log.Append(w.t.Context(), events.Entry{Event: e, Expect: x})
 	switch {
 	case errors.Is(err, events.ErrConflict):
 		w.printf("%s refused: its fence has moved", e.Type)
@@ -67,19 +69,20 @@ func (w *world) try(x events.Expect, e events.Event) {
 	w.take()
 }
 
-// take folds what is in the log and not folded yet.
-func (w *world) take() (woken []events.Key) {
+// take folds what is in the log and not folded yet, and returns for whom there
+// may be something to do since.
+func (w *world) take() []events.Key {
+	woken := map[events.Key]bool{}
 	for e, err := range w.log.Read(w.t.Context(), w.state.Seq()) {
 		if err != nil {
 			w.fatal("read: %v", err)
 		}
 		w.fold(e)
+		for _, k := range w.state.Touched() {
+			woken[k], w.woken[k] = true, true
+		}
 	}
-	woken = w.state.TakeDirty()
-	for _, k := range woken {
-		w.woken[k] = true
-	}
-	return woken
+	return slices.SortedFunc(maps.Keys(woken), events.Key.Compare)
 }
 
 // nextID gives every event of a conversation an id of its own.

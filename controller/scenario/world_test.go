@@ -13,6 +13,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/story"
@@ -116,7 +117,7 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if e.At.IsZero() {
 		e.At = w.now
 	}
-	seq, err := w.log.Append(w.t.Context(), x, e)
+	seq, err := drivetest.At(e.At, w.log).Submit(w.t.Context(), events.Entry{Event: e, Expect: x})
 	if err != nil {
 		w.fatal("append %s: %v", e.Type, err)
 	}
@@ -267,7 +268,6 @@ func (w *world) refold(ctx context.Context) {
 		}
 		projector.Fold(w.state, e)
 	}
-	w.state.TakeDirty()
 	w.check()
 	for _, k := range w.names() {
 		if is := w.describe(controller.Reconcile(w.state, k, w.now)); is != was[k] {

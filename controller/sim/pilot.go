@@ -62,9 +62,9 @@ func (p *pilot) read(n, but int) {
 		if h.checkAll {
 			h.check(p.state)
 		}
-	}
-	for _, k := range p.state.TakeDirty() {
-		p.todo[k] = true
+		for _, k := range p.state.Touched() {
+			p.todo[k] = true
+		}
 	}
 }
 
@@ -180,12 +180,12 @@ func (p *pilot) wakeAt(k events.Key, t time.Time) {
 }
 
 func (p *pilot) write(k events.Key, w controller.Write) bool {
-	e, x, err := w.Event(p.h.subjects, p.h.now)
+	e, x, err := w.Event(p.h.subjects)
 	if err != nil {
 		p.h.broken = violation("ENCODE", p.h.last(), "%v", err)
 		return false
 	}
-	e.ID = p.h.id()
+	e.ID, e.At = p.h.id(), p.h.now
 	return p.append(outgoing{k, p.state.Seq(), x, e})
 }
 

@@ -21,7 +21,6 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/workloads"
 	"rollcall/events"
-	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
@@ -92,17 +91,17 @@ func newStand(t *testing.T) *stand {
 			t.Fatal(err)
 		}
 		e := events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated), At: time.Now(), Body: body}
-		if _, err := s.log.Append(t.Context(), events.Expect{}, e); err != nil {
+		if _, err := s.log.Append(t.Context(), events.Entry{Event: e}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	state := projector.Open(s.log, projector.Options{History: table.Recent})
-	launch(t, state.Run)
-	launch(t, controller.New(s.log, subjects, state).Run)
 	world := simkubelet.New(subjects, simkubelet.Options{Join: simkubelet.Exactly(time.Millisecond), Bind: simkubelet.Exactly(time.Millisecond),
 		Start: simkubelet.Exactly(time.Millisecond), Stop: simkubelet.Exactly(time.Millisecond), Run: time.Millisecond})
 	launch(t, func(ctx context.Context) error {
-		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
+		return state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
+			controller.NewCollector(subjects, state.State(), controller.Options{}),
+			publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
 	})
 	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Objects: state.Objects()})
 	loopback := server.Loopback()

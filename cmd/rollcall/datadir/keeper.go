@@ -269,8 +269,8 @@ type Log struct {
 }
 
 // Append implements events.Appender.
-func (l Log) Append(ctx context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
-	seq, err := l.Log.Append(ctx, x, es...)
+func (l Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
+	seq, err := l.Log.Append(ctx, es...)
 	if err == nil && l.Keeper != nil {
 		l.Keeper.acknowledge(seq)
 	}

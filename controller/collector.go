@@ -1,0 +1,78 @@
+package controller
+
+import (
+	"errors"
+	"time"
+
+	"rollcall/events"
+	"rollcall/events/drive"
+	"rollcall/projector"
+)
+
+// Collector collects what owners and nodes leave behind. It is a drive.Party
+// that reads a state, as Controller is.
+type Collector struct {
+	writer writer
+	clock  clock
+
+	moved bool       // something happened since it was looked
+	under bool       // a step is under way
+	after events.Seq // nothing is collected before this is folded
+	tries int        // that failed
+	at    time.Time  // when something is due though nothing happens, in log time; zero: nothing
+	round time.Time  // the next is not before
+}
+
+// NewCollector returns a collector that has observed nothing yet.
+func NewCollector(s events.Subjects, state *projector.State, o Options) *Collector {
+	return &Collector{writer: newWriter(s, o), clock: clock{state: state}}
+}
+
+// Observe implements drive.Party.
+func (c *Collector) Observe(_ events.Event, now time.Time) { c.clock.folded, c.moved = now, true }
+
+// Next implements drive.Party.
+func (c *Collector) Next() (time.Time, bool) {
+	switch {
+	case c.under || c.clock.state.Seq() < c.after:
+		return time.Time{}, false
+	case c.moved:
+		return c.round, true
+	case c.at.IsZero():
+		return time.Time{}, false
+	}
+	return later(c.round, c.clock.local(c.at)), true
+}
+
+// Due implements drive.Party: it is one round.
+func (c *Collector) Due(now time.Time, limit int) []drive.Step {
+	state := c.clock.state
+	if now.Before(c.round) || limit == 0 || c.under || state.Seq() < c.after {
+		return nil
+	}
+	c.round, c.moved = now.Add(roundInterval), false
+	plan := Collect(state, c.clock.logTime(now))
+	c.at = CollectAt(state)
+	if plan == nil {
+		return nil
+	}
+	c.under = true
+	return []drive.Step{&step{writer: c.writer, at: state.Seq(), plan: plan, fence: state.LastPlan(events.Key{})}}
+}
+
+// Settle implements drive.Party.
+func (c *Collector) Settle(done drive.Step, err error, now time.Time) {
+	s := done.(*step)
+	c.under, c.after = false, max(c.after, s.last)
+	switch {
+	case err == nil:
+		c.tries = 0
+		return
+	case errors.Is(err, events.ErrConflict):
+		c.after = max(c.after, s.at+1)
+	default:
+		c.round = now.Add(min(firstRetry<<min(c.tries, 10), lastRetry))
+		c.tries++
+	}
+	c.moved = true
+}

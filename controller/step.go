@@ -1,0 +1,100 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/oklog/ulid/v2"
+
+	"rollcall/events"
+	"rollcall/events/drive"
+)
+
+// Writer is where revisions and statuses of DaemonSets are written. Writing
+// twice has the effect of once.
+type Writer interface {
+	// Write makes w so and returns it with the object as that is then. It is
+	// called concurrently.
+	Write(ctx context.Context, w Write) (Write, error)
+}
+
+// logWriter is the writer of a cluster that is nothing but its log: what is
+// appended is so.
+type logWriter struct{}
+
+func (logWriter) Write(_ context.Context, w Write) (Write, error) { return w, nil }
+
+// writer appends what was decided and what was written.
+type writer struct {
+	subjects events.Subjects
+	to       Writer
+	id       func() ulid.ULID
+}
+
+func newWriter(s events.Subjects, o Options) writer {
+	w := writer{s, o.Writer, o.ID}
+	if w.to == nil {
+		w.to = logWriter{}
+	}
+	if w.id == nil {
+		w.id = ulid.Make
+	}
+	return w
+}
+
+// step is what one decision wants to be appended: a plan, and then what is
+// written. It is a drive.Step.
+type step struct {
+	writer
+	key    events.Key // of the DaemonSet; zero: of a garbage collection
+	at     events.Seq // that it was decided upon
+	plan   *events.Plan
+	fence  events.Seq // of the plan
+	writes []Write
+	status bool // the last of them is a status
+
+	last events.Seq // where the last of it that was stored is
+	lost bool       // a fence had moved
+}
+
+// Perform implements drive.Step. A lost fence does not keep the rest from being
+// appended, each part of which has its own.
+func (s *step) Perform(ctx context.Context, log drive.Log) error {
+	if s.plan != nil {
+		e, x := PlanEvent(s.plan, s.subjects, s.fence)
+		if err := s.submit(ctx, log, x, e); err != nil {
+			return err
+		}
+	}
+	for _, w := range s.writes {
+		done, err := s.to.Write(ctx, w)
+		if err != nil {
+			return fmt.Errorf("write %s %s of %s: %w", w.Kind, w.Object.GetName(), s.key, err)
+		}
+		e, x, err := done.Event(s.subjects)
+		if err != nil {
+			return err
+		}
+		if err := s.submit(ctx, log, x, e); err != nil {
+			return err
+		}
+	}
+	if s.lost {
+		return events.ErrConflict
+	}
+	return nil
+}
+
+func (s *step) submit(ctx context.Context, log drive.Log, x events.Expect, e events.Event) error {
+	e.ID = s.id()
+	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x})
+	switch {
+	case errors.Is(err, events.ErrConflict):
+		s.lost = true
+	case err != nil:
+		return fmt.Errorf("append %s for %s: %w", e.Type, s.key, err)
+	}
+	s.last = max(s.last, seq)
+	return nil
+}
