@@ -49,9 +49,9 @@ type decider struct {
 	creates     int       // how many more creates may be planned
 	createsFrom time.Time // when more may be; zero: when something happens
 	rollout     events.Budget
-	whole       bool              // all passes were made: what is held is all that is
+	whole       bool         // all passes were made: what is held is all that is
 	due         []*sets.Cell // available by now, though no event has told so since
-	progress    time.Time         // when the last of them on a desired node became so
+	progress    time.Time    // when the last of them on a desired node became so
 	survey      sets.Survey
 }
 
