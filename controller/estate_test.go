@@ -70,7 +70,7 @@ func newEstate(seed uint64) *estate {
 func (e *estate) append(x events.Expect, ev events.Event) bool {
 	e.ids++
 	binary.BigEndian.PutUint64(ev.ID[8:], e.ids)
-	if _, err := drivetest.At(e.now, e.log).Submit(ctx, x, ev); errors.Is(err, events.ErrConflict) {
+	if _, err := drivetest.At(e.now, e.log).Submit(ctx, events.Entry{Event: ev, Expect: x}); errors.Is(err, events.ErrConflict) {
 		return false
 	} else {
 		e.must(err)

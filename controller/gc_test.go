@@ -96,7 +96,7 @@ func TestOwnerGoes(t *testing.T) {
 				s.tell(events.ConfigMap, events.VerbCreated, partial("other", "stays"))
 				s.settled(1, 4)
 				n := 0
-				s.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+				s.log.Inject(func([]events.Entry) memlog.Fault {
 					if n++; n%7 == 0 {
 						return c.fault
 					}

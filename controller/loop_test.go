@@ -78,7 +78,7 @@ func (s *stack) tell(k events.Kind, verb string, o metav1.Object) {
 	}
 	e := events.Event{ID: ulid.Make(), Type: events.ObjectType(k, verb), At: time.Now(), Body: body}
 	for {
-		if _, err = s.log.Append(s.t.Context(), events.Expect{}, e); !errors.Is(err, events.ErrUnknown) {
+		if _, err = s.log.Append(s.t.Context(), events.Entry{Event: e}); !errors.Is(err, events.ErrUnknown) {
 			break
 		}
 	}
@@ -155,9 +155,9 @@ func (s *stack) audit() (plans int) {
 // whose acknowledgements get lost.
 func TestLoop(t *testing.T) {
 	const nodes = 12
-	every := func(n int, f memlog.Fault) func(events.Expect, []events.Event) memlog.Fault {
+	every := func(n int, f memlog.Fault) func([]events.Entry) memlog.Fault {
 		i := 0
-		return func(events.Expect, []events.Event) memlog.Fault {
+		return func([]events.Entry) memlog.Fault {
 			if i++; i%n == 0 {
 				return f
 			}
@@ -166,7 +166,7 @@ func TestLoop(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		controllers int
-		fault       func(events.Expect, []events.Event) memlog.Fault
+		fault       func([]events.Entry) memlog.Fault
 	}{
 		"one controller":   {1, nil},
 		"two controllers":  {2, nil},

@@ -88,7 +88,7 @@ func (s *step) Perform(ctx context.Context, log drive.Log) error {
 
 func (s *step) submit(ctx context.Context, log drive.Log, x events.Expect, e events.Event) error {
 	e.ID = s.id()
-	seq, err := log.Submit(ctx, x, e)
+	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x})
 	switch {
 	case errors.Is(err, events.ErrConflict):
 		s.lost = true

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/oklog/ulid/v2"
@@ -17,10 +18,44 @@ const MaxMessage = 3 << 20
 // longest names has 180,809 bytes.
 const MaxSize = MaxMessage - 4<<10
 
-// Entry returns what a log stores of e: its subject and its bytes. It refuses
-// an event without an id, which could not be told from a duplicate, one whose
-// name or body no log takes, and one of more than MaxSize bytes.
-func (s Subjects) Entry(e Event) (subject string, raw []byte, err error) {
+// Stored is what a log stores of one entry.
+type Stored struct {
+	ID      ulid.ULID
+	Subject string
+	Raw     []byte
+	Expect  Expect
+}
+
+// Encode returns what a log stores of the entries of one append, and refuses
+// entries that no log takes.
+func (s Subjects) Encode(es ...Entry) ([]Stored, error) {
+	if len(es) == 0 {
+		return nil, errors.New("no events")
+	}
+	out := make([]Stored, len(es))
+	named := map[string]bool{} // subjects that are written or expected of
+	for i, e := range es {
+		subject, raw, err := s.encode(e.Event)
+		switch x := e.Expect; {
+		case err != nil:
+			return nil, err
+		case x.Subject == "" && x.Last != 0:
+			return nil, fmt.Errorf("position %d is expected of no subject", x.Last)
+		case x.Subject != "" && named[x.Subject]:
+			return nil, fmt.Errorf("%s is expected of by an entry behind another that is about it", x.Subject)
+		case x.Subject != "":
+			named[x.Subject] = true
+		}
+		named[subject] = true
+		out[i] = Stored{e.ID, subject, raw, e.Expect}
+	}
+	return out, nil
+}
+
+// encode returns the subject and the bytes of e. It refuses an event without an
+// id, which could not be told from a duplicate, one whose name or body no log
+// takes, and one of more than MaxSize bytes.
+func (s Subjects) encode(e Event) (subject string, raw []byte, err error) {
 	if e.ID == (ulid.ULID{}) {
 		return "", nil, &Error{Code: "E-EVT-ID", What: fmt.Sprintf("a %s event has no id", e.Type), Exit: ExitInput}
 	}

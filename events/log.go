@@ -12,21 +12,29 @@ type Expect struct {
 	Last    Seq
 }
 
+// Entry is an event to append, and its fence.
+type Entry struct {
+	Event
+	Expect Expect
+}
+
 // Appender appends to a log.
 type Appender interface {
 	// Append appends all of es, in order and without others between them, or
 	// none, and returns the position of the last. It returns ErrConflict and
-	// appends nothing if the subject of x has moved past x.Last.
+	// appends nothing if an expectation does not hold. Expectations are about
+	// the log before the append: a subject that an entry writes cannot be
+	// expected of by a later one, and no subject can be by two.
 	//
-	// An event whose ID is in the log already is not appended again; the
-	// position of the first is returned, whatever x says.
+	// An event whose ID is in the log already is not appended again, and its
+	// expectation not looked at; the position of the first is returned.
 	//
-	// ErrUnknown: es may or may not be in the log. Append the same events with
-	// the same expectation again, or read the log to its end and decide again.
+	// ErrUnknown: es may or may not be in the log. Append the same entries
+	// again, or read the log to its end and decide again.
 	//
 	// ErrUnavailable: nothing was appended by this call, and nothing will be until
 	// there is room or a server is back. Make a pause before you try again.
-	Append(ctx context.Context, x Expect, es ...Event) (Seq, error)
+	Append(ctx context.Context, es ...Entry) (Seq, error)
 }
 
 // Reader reads a log to its present end.

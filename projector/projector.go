@@ -174,12 +174,3 @@ func (p *Projector) now() time.Time {
 func (p *Projector) Await(ctx context.Context, seq events.Seq) error {
 	return p.objects.Await(ctx, seq)
 }
-
-// View calls f with the state at a position not before atLeast.
-func (p *Projector) View(ctx context.Context, atLeast events.Seq, f func(*State)) error {
-	if err := p.Await(ctx, atLeast); err != nil {
-		return err
-	}
-	p.Read(f)
-	return nil
-}

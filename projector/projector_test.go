@@ -35,8 +35,8 @@ func addNodes(t *testing.T, log *memlog.Log, names ...string) events.Seq {
 		if err != nil {
 			t.Fatal(err)
 		}
-		last, err = log.Append(t.Context(), events.Expect{}, events.Event{ID: ulid.Make(),
-			Type: events.ObjectType(events.Node, events.VerbCreated), At: time.Now(), Body: o})
+		last, err = log.Append(t.Context(), events.Entry{Event: events.Event{ID: ulid.Make(),
+			Type: events.ObjectType(events.Node, events.VerbCreated), At: time.Now(), Body: o}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,13 +121,14 @@ func TestAwait(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- p.Run(ctx) }()
 		seq := addNodes(t, log, "n1", "n2")
-		if err := p.View(t.Context(), seq, func(s *projector.State) {
+		if err := p.Await(t.Context(), seq); err != nil {
+			t.Error(err)
+		}
+		p.Read(func(s *projector.State) {
 			if s.Node("n2") == nil {
 				t.Error("the state at the position of n2 has no n2")
 			}
-		}); err != nil {
-			t.Error(err)
-		}
+		})
 		late := make(chan error, 1)
 		go func() { late <- p.Await(t.Context(), seq+1) }()
 		short, stop := context.WithTimeout(t.Context(), time.Second)

@@ -40,7 +40,7 @@ func (t *task) performOnObject(ctx context.Context, log drive.Log) (verdict, err
 	if err != nil || v.outcome != "" {
 		return v, err
 	}
-	_, err = log.Submit(ctx, x, fact)
+	_, err = log.Submit(ctx, events.Entry{Event: fact, Expect: x})
 	return verdict{}, err
 }
 

@@ -181,7 +181,7 @@ func TestCollectOnce(t *testing.T) {
 	one.observe(0)
 	two.observe(0)
 	lost := false
-	b.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+	b.log.Inject(func([]events.Entry) memlog.Fault {
 		if lost {
 			return memlog.None
 		}

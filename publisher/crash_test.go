@@ -80,7 +80,7 @@ func TestCrashAnywhere(t *testing.T) {
 					if lost == "after it acts" {
 						_ = s.Perform(context.Background(), drivetest.At(b.now, b.log))
 					} else if lost != "before it acts" {
-						b.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.LoseAck })
+						b.log.Inject(func([]events.Entry) memlog.Fault { return memlog.LoseAck })
 						ctx, cancel := context.WithCancel(context.Background())
 						cancel()
 						_ = s.Perform(ctx, drivetest.At(b.now, cancelled{b.log}))
@@ -100,8 +100,8 @@ func TestCrashAnywhere(t *testing.T) {
 // cancelled stores what a program that is being killed sends.
 type cancelled struct{ *memlog.Log }
 
-func (l cancelled) Append(_ context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
-	return l.Log.Append(context.Background(), x, es...)
+func (l cancelled) Append(_ context.Context, es ...events.Entry) (events.Seq, error) {
+	return l.Log.Append(context.Background(), es...)
 }
 
 // Two executors that see the same plan, each at its own pace.
@@ -247,7 +247,7 @@ func TestDriveThroughFaults(t *testing.T) {
 			}
 			plan(events.CreatePod)
 			rng := rand.New(rand.NewPCG(seed, 2))
-			b.log.Inject(func(x events.Expect, es []events.Event) memlog.Fault {
+			b.log.Inject(func(es []events.Entry) memlog.Fault {
 				if es[0].Source != "executor" {
 					return memlog.None
 				}

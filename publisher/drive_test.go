@@ -61,8 +61,8 @@ func TestDriveDoesNotActOnOldNews(t *testing.T) {
 		}()
 		synctest.Wait()
 		// Another executor answers; the log has forgotten the id since.
-		_, err := b.log.Append(ctx, events.Expect{}, events.Event{ID: b.id(), Type: events.Failed, Source: "rival",
-			Cause: events.Cause{Seq: 5}, Body: events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: dsKey, UID: "ds-1"}, Reason: "Forbidden"}})
+		_, err := b.log.Append(ctx, events.Entry{Event: events.Event{ID: b.id(), Type: events.Failed, Source: "rival",
+			Cause: events.Cause{Seq: 5}, Body: events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: dsKey, UID: "ds-1"}, Reason: "Forbidden"}}})
 		if err != nil {
 			t.Fatal(err)
 		}

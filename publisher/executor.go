@@ -159,8 +159,8 @@ func (t *task) Perform(ctx context.Context, log drive.Log) error {
 	case v.outcome == "":
 		return nil // a fact answers the command
 	}
-	_, err = log.Submit(ctx, events.Expect{}, t.answer(v.outcome,
-		events.Outcome{Owner: t.owner, Command: t.command, Reason: v.reason, Message: v.message}))
+	_, err = log.Submit(ctx, events.Entry{Event: t.answer(v.outcome,
+		events.Outcome{Owner: t.owner, Command: t.command, Reason: v.reason, Message: v.message})})
 	return err
 }
 
@@ -175,7 +175,7 @@ func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error)
 	if err != nil {
 		return verdict{}, err
 	}
-	_, err = log.Submit(ctx, t.fence(), fact)
+	_, err = log.Submit(ctx, events.Entry{Event: fact, Expect: t.fence()})
 	return verdict{}, err
 }
 

@@ -92,7 +92,7 @@ func (b *bench) id() ulid.ULID {
 
 func (b *bench) append(typ events.Type, body events.Body) events.Seq {
 	b.t.Helper()
-	seq, err := b.log.Append(b.t.Context(), events.Expect{}, events.Event{ID: b.id(), Type: typ, Source: "test", At: b.now, Body: body})
+	seq, err := b.log.Append(b.t.Context(), events.Entry{Event: events.Event{ID: b.id(), Type: typ, Source: "test", At: b.now, Body: body}})
 	if err != nil {
 		b.t.Fatal(err)
 	}

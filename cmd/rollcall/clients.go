@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,17 +26,18 @@ import (
 const fieldManager = "rollcall"
 
 // client returns a client of the Kubernetes API of the instance that runs.
-func (t *target) client() (kubernetes.Interface, error) {
+func (t *target) client(ctx context.Context) (kubernetes.Interface, error) {
 	if err := t.resolve(); err != nil {
 		return nil, err
 	}
-	path, runs, err := t.serving()
+	path, runs, err := t.serving(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if !runs {
-		return nil, &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the data directory", Where: t.data,
-			Why: "nothing can be changed there", Do: "start it with rollcall up --data " + t.data, Exit: events.ExitInput}
+		where := cmp.Or(t.data, withoutUser(t.natsURL))
+		return nil, &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the log", Where: where,
+			Why: "nothing can be changed there", Do: "start it with rollcall up", Exit: events.ExitInput}
 	}
 	c, err := clientcmd.BuildConfigFromFlags("", path)
 	if err != nil {

@@ -69,7 +69,7 @@ func (in *instance) nodeCount() (n int) {
 
 // addNodes appends those nodes of a founding that the log does not hold.
 func (in *instance) addNodes(ctx context.Context, s *session, f founding) error {
-	var missing []events.Event
+	var missing []events.Entry
 	now := time.Now()
 	var err error
 	in.state.Read(func(st *projector.State) {
@@ -80,8 +80,8 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 			n.CreationTimestamp = metav1.NewTime(now.UTC().Truncate(time.Second))
 			o, bad := events.NewObject(events.Node, n)
 			err = errors.Join(err, bad)
-			missing = append(missing, events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
-				Source: upSource, Actor: actor(), Body: o})
+			missing = append(missing, events.Entry{Event: events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
+				Source: upSource, Actor: actor(), Body: o}})
 		}
 	})
 	if err != nil || len(missing) == 0 {
@@ -90,7 +90,7 @@ func (in *instance) addNodes(ctx context.Context, s *session, f founding) error 
 	var last events.Seq
 	for len(missing) > 0 {
 		part := missing[:min(len(missing), maxAppend)]
-		if last, err = drive.Submit(ctx, in.log, events.Expect{}, part...); err != nil {
+		if last, err = drive.Submit(ctx, in.log, part...); err != nil {
 			return err
 		}
 		missing = missing[len(part):]

@@ -196,7 +196,7 @@ func TestHints(t *testing.T) {
 			t.Errorf("%s: %q: %s", s.at, s.text, w)
 		}
 	}
-	if hints < 150 {
+	if hints < 120 {
 		t.Errorf("only %d hints were found: does this test still see them?", hints)
 	}
 }

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/oklog/ulid/v2"
-	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/controller"
 	"rollcall/events"
@@ -44,19 +41,10 @@ type instance struct {
 	began    events.Info // the log when the instance started
 	state    *projector.Projector
 	tally    *apiserver.Tally
-	gate     *gate.Gate
 	api      *served
 	engine   engine
 	stops    []func() error // in the order of starting
 	failure  chan error     // the first part that ended by itself says why
-}
-
-// gateStore is the projector's state as the gate reads it.
-type gateStore struct{ *projector.Projector }
-
-// View implements gate.Store.
-func (s gateStore) View(ctx context.Context, atLeast events.Seq, f func(gate.Objects)) error {
-	return s.Projector.View(ctx, atLeast, func(st *projector.State) { f(st) })
 }
 
 // startInstance starts all parts, each on what those before it made, and
@@ -96,19 +84,24 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 		return nil, err
 	}
 	reached("log read")
-	in.gate = gate.New(in.log, in.subjects, gateStore{in.state}, time.Now, ulid.Make, newUID)
-	service, err := gate.Serve(context.WithoutCancel(ctx), in.nc, in.gate)
+	if err := in.serve(ctx, s); err != nil {
+		return nil, err
+	}
+	reached("API open")
+	service, err := gate.Serve(context.WithoutCancel(ctx), in.nc, in.subjects, in.about)
 	if err != nil {
 		return nil, err
 	}
 	in.stops = append(in.stops, service.Stop)
 	reached("gate open")
-	if err := in.serve(ctx, s); err != nil {
-		return nil, err
-	}
-	reached("API open")
 	in.control()
 	return in, in.register()
+}
+
+// about is what the gate says of the instance.
+func (in *instance) about(ctx context.Context) (gate.Info, error) {
+	end, err := in.log.Info(ctx)
+	return gate.Info{Cluster: in.options.cluster, Seq: end.Last, API: in.api.url, Kubeconfig: in.api.kubeconfig}, err
 }
 
 // parties returns who acts upon the log: controllers, the executor of their
@@ -257,13 +250,4 @@ func (in *instance) stop() error {
 		return &events.Error{Code: "E-CLI-STOP", What: fmt.Sprintf("the instance did not stop within %s", stopTime),
 			Do: "start it again: it goes on from its log", Exit: events.ExitFailure}
 	}
-}
-
-// newUID returns a random UUID of version 4 (RFC 9562).
-func newUID() types.UID {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // it never fails: it ends the program first
-	b[6] = b[6]&0x0f | 0x40
-	b[8] = b[8]&0x3f | 0x80
-	return types.UID(fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:]))
 }

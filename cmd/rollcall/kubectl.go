@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,8 +21,6 @@ import (
 	"k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/plugin"
 	"k8s.io/kubectl/pkg/cmd/util"
-
-	"rollcall/events"
 )
 
 // kubectlName is the name under which the program is kubectl and nothing else.
@@ -110,16 +107,6 @@ func (k kubectlTarget) aim(flags *genericclioptions.ConfigFlags) {
 	flags.WithWrapConfigFn(func(c *rest.Config) *rest.Config {
 		return &rest.Config{Host: pastHost(), Transport: t, UserAgent: c.UserAgent, Timeout: c.Timeout, QPS: c.QPS, Burst: c.Burst}
 	})
-}
-
-// instanceKubeconfig returns the kubeconfig of the instance that was found.
-func (t *target) instanceKubeconfig() (string, error) {
-	path := filepath.Join(t.dir, kubeconfigFile)
-	if _, err := os.Stat(path); err != nil || t.dir == "" {
-		return "", &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is not served", Where: cmp.Or(t.dir, withoutUser(t.natsURL)), Why: "it has no " + kubeconfigFile,
-			Do: "start rollcall up without --listen none, or read it with rollcall kubectl --at now", Exit: events.ExitInput}
-	}
-	return path, nil
 }
 
 // kubectlHas reports whether kubectl has a command of these words.

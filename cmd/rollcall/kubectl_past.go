@@ -88,7 +88,7 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 		if t.past {
 			return "", nil, nil // rollcall open serves it
 		}
-		path, runs, err := t.serving()
+		path, runs, err := t.serving(context.Background())
 		if err != nil {
 			return "", nil, err
 		}

@@ -10,10 +10,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
 	"rollcall/projector/story"
-	"rollcall/publisher/manifest"
 )
 
 // logOptions are the flags of log.
@@ -87,7 +87,7 @@ func (o *logOptions) check() error {
 	}
 	namespace, name, ok := strings.Cut(strings.TrimPrefix(o.daemonSet, "ds/"), "/")
 	if !ok {
-		namespace, name = manifest.DefaultNamespace, namespace
+		namespace, name = metav1.NamespaceDefault, namespace
 	}
 	for _, n := range []string{namespace, name} {
 		if why := events.CheckName(n); why != "" {

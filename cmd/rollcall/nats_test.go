@@ -131,7 +131,7 @@ func TestPositionElsewhere(t *testing.T) {
 		if err := in.witnessFar(s, &o); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := drive.Submit(t.Context(), in.log, events.Expect{}, someNode()); err != nil {
+		if _, err := drive.Submit(t.Context(), in.log, events.Entry{Event: someNode()}); err != nil {
 			t.Fatal(err)
 		}
 		p := projector.Open(in.log, o)
@@ -219,7 +219,7 @@ func TestDocumentedPermissions(t *testing.T) {
 	if said.Len() > 0 {
 		t.Errorf("told of the documented server: %s", said)
 	}
-	if _, err := in.log.Append(t.Context(), events.Expect{}, someNode()); err != nil {
+	if _, err := in.log.Append(t.Context(), events.Entry{Event: someNode()}); err != nil {
 		t.Fatal(err)
 	}
 	reader, err := dial(as("reader"), "")

@@ -37,7 +37,7 @@ func (s *session) nodeFail(verb, short, done, already, value string) *cobra.Comm
 		if err != nil {
 			return err
 		}
-		api, err := t.client()
+		api, err := t.client(c.Context())
 		if err != nil {
 			return err
 		}
@@ -89,7 +89,7 @@ func (s *session) nodeAdd() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		api, err := t.client()
+		api, err := t.client(c.Context())
 		if err != nil {
 			return err
 		}

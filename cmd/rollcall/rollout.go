@@ -174,7 +174,7 @@ func (s *session) rolloutHold(verb, short, done, already, value string) *cobra.C
 		if err != nil {
 			return err
 		}
-		api, err := t.client()
+		api, err := t.client(c.Context())
 		if err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func stopAt(step string) {
 // the middle of its first writes, ends with 0 and without a word, leaves nothing
 // behind, and the next one goes on from its data directory.
 func TestStopWhileStarting(t *testing.T) {
-	steps := []string{"begun", "connected", "log opened", "log read", "gate open", "API made", "API open", "banner", "working"}
+	steps := []string{"begun", "connected", "log opened", "log read", "API made", "API open", "gate open", "banner", "working"}
 	for _, n := range []int{1, 2, 3, 5, 8, 11, 14, 16} { // each cluster has more events of its beginning
 		steps = append(steps, fmt.Sprintf("event %d", n))
 	}

@@ -258,8 +258,8 @@ type keptLog struct {
 }
 
 // Append implements events.Appender.
-func (l keptLog) Append(ctx context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
-	seq, err := l.Log.Append(ctx, x, es...)
+func (l keptLog) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
+	seq, err := l.Log.Append(ctx, es...)
 	if err == nil && l.keeping != nil {
 		l.keeping.acknowledge(seq)
 	}

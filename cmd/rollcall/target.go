@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/nats-io/nats.go"
@@ -15,6 +16,7 @@ import (
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
+	"rollcall/publisher/gate"
 )
 
 // dataVariable names the data directory of commands that are not told another.
@@ -125,22 +127,51 @@ func (t *target) reach() (*nats.Conn, error) {
 
 // serving returns the kubeconfig of the instance that runs on a target. runs is
 // false if none does: then there is a log to be read, and nothing more.
-func (t *target) serving() (kubeconfig string, runs bool, err error) {
-	if t.data != "" {
-		stopped, err := idle(t.data)
-		if err != nil || stopped {
-			return "", false, err
-		}
-	} else {
-		all := instances()
-		i := slices.IndexFunc(all, func(r running) bool { return r.NATSURL == t.natsURL && r.Cluster == t.cluster })
-		if i < 0 {
-			return "", false, nil
-		}
-		t.dir = all[i].Dir
+func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err error) {
+	if t.data == "" {
+		return t.askGate(ctx)
 	}
-	kubeconfig, err = t.instanceKubeconfig()
-	return kubeconfig, true, err
+	stopped, err := idle(t.data)
+	if err != nil || stopped {
+		return "", false, err
+	}
+	kubeconfig = filepath.Join(t.dir, kubeconfigFile)
+	if !exists(kubeconfig) {
+		return "", true, noPort(t.dir)
+	}
+	return kubeconfig, true, nil
+}
+
+// askGate is serving for a log on a NATS server, where the gate knows it.
+func (t *target) askGate(ctx context.Context) (kubeconfig string, runs bool, err error) {
+	subjects, err := events.NewSubjects(t.cluster)
+	if err != nil {
+		return "", false, err
+	}
+	nc, err := t.reach()
+	if err != nil {
+		return "", false, err
+	}
+	defer nc.Close()
+	info, err := gate.Ask(ctx, nc, subjects, t.user)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return "", false, nil
+	case err != nil:
+		return "", false, err
+	case info.Kubeconfig == "":
+		return "", true, noPort(withoutUser(t.natsURL))
+	case !exists(info.Kubeconfig):
+		return "", true, &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is that of an instance on another machine", Where: info.API,
+			Why: "its kubeconfig is " + info.Kubeconfig + " there", Do: "copy that file and give it with --kubeconfig, or read the log with rollcall kubectl --at now", Exit: events.ExitInput}
+	}
+	return info.Kubeconfig, true, nil
+}
+
+// noPort refuses to use an API that only the process of its instance can reach.
+func noPort(where string) error {
+	return &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is not served", Where: where, Why: "the instance runs with --listen none",
+		Do: "start rollcall up without it, or read the log with rollcall kubectl --at now", Exit: events.ExitInput}
 }
 
 // archive is the log of a cluster, opened to be read.

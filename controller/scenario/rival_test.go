@@ -57,7 +57,7 @@ func (w *world) doAppend(c *command) {
 // try appends e if its fence holds.
 func (w *world) try(x events.Expect, e events.Event) {
 	e.ID, e.At = w.nextID(), w.now
-	_, err := w.log.Append(w.t.Context(), x, e)
+	_, err := w.log.Append(w.t.Context(), events.Entry{Event: e, Expect: x})
 	switch {
 	case errors.Is(err, events.ErrConflict):
 		w.printf("%s refused: its fence has moved", e.Type)

@@ -117,7 +117,7 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if e.At.IsZero() {
 		e.At = w.now
 	}
-	seq, err := drivetest.At(e.At, w.log).Submit(w.t.Context(), x, e)
+	seq, err := drivetest.At(e.At, w.log).Submit(w.t.Context(), events.Entry{Event: e, Expect: x})
 	if err != nil {
 		w.fatal("append %s: %v", e.Type, err)
 	}
@@ -169,7 +169,7 @@ func (w *world) names() []events.Key {
 		ks = append(ks, d.Key)
 	}
 	for name := range w.lifetimes {
-		if n, ok := strings.CutPrefix(name, "ds "); ok && len(w.state.Ghosts(key(n))) > 0 {
+		if n, ok := strings.CutPrefix(name, "ds "); ok && len(w.state.DeletedSets(key(n))) > 0 {
 			ks = append(ks, key(n))
 		}
 	}

@@ -240,16 +240,16 @@ func (s *step) Sleep(_ context.Context, d time.Duration) error {
 }
 
 // Append implements events.Appender.
-func (s *step) Append(_ context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
+func (s *step) Append(_ context.Context, es ...events.Entry) (events.Seq, error) {
 	h := s.p.h
 	if s.killed {
 		return 0, errKilled
 	}
-	h.noteTwice(es[0])
+	h.noteTwice(es[0].Event)
 	before := h.last()
-	seq, err := h.append(x, es[0])
+	seq, err := h.append(es[0].Expect, es[0].Event)
 	switch {
-	case err == nil && es[0].Type == events.Planned:
+	case err == nil && es[0].Event.Type == events.Planned:
 		if h.planner = h.planner | 1<<s.p.id; h.planner == 3 {
 			h.seen.add(seenTwoControllers)
 		}

@@ -120,7 +120,7 @@ func newHistory(seed uint64) *History {
 	}
 	h.subjects = subjects
 	h.log = memlog.New(subjects, func() time.Time { return h.now.Add(h.trouble.skew) })
-	h.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return h.fault })
+	h.log.Inject(func([]events.Entry) memlog.Fault { return h.fault })
 	info, err := h.log.Info(context.Background())
 	if err != nil {
 		panic(fmt.Sprintf("sim: log in memory: %v", err))
@@ -152,7 +152,7 @@ func (h *History) id() ulid.ULID {
 func (h *History) append(x events.Expect, e events.Event) (events.Seq, error) {
 	h.fault = h.nextFault()
 	stored := h.trouble.storing(h, e.Source)
-	seq, err := h.log.Append(context.Background(), x, e)
+	seq, err := h.log.Append(context.Background(), events.Entry{Event: e, Expect: x})
 	h.fault = memlog.None
 	h.follow()
 	stored()

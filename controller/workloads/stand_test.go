@@ -91,7 +91,7 @@ func newStand(t *testing.T) *stand {
 			t.Fatal(err)
 		}
 		e := events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated), At: time.Now(), Body: body}
-		if _, err := s.log.Append(t.Context(), events.Expect{}, e); err != nil {
+		if _, err := s.log.Append(t.Context(), events.Entry{Event: e}); err != nil {
 			t.Fatal(err)
 		}
 	}

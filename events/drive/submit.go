@@ -35,37 +35,44 @@ func (l Log) clock() Clock {
 }
 
 // Submit is Log.Submit by the machine's clock, as long as ctx lasts.
-func Submit(ctx context.Context, log events.Log, x events.Expect, es ...events.Event) (events.Seq, error) {
-	return Log{Log: log}.Submit(ctx, x, es...)
+func Submit(ctx context.Context, log events.Log, es ...events.Entry) (events.Seq, error) {
+	return Log{Log: log}.Submit(ctx, es...)
 }
 
-// Submit appends es under x until the log has said what became of them, and
-// returns the position of the last. It waits longer between one try and the
-// next. The time of the events is that of the try, because log time is told
-// from it.
+// Submit appends es until the log has said what became of them, and returns the
+// position of the last. It waits longer between one try and the next. The time
+// of the events is that of the try, because log time is told from it.
 //
-// That x expects a subject without events means that it has no object now: if
-// its last event says that the object is gone, es are appended after that one.
-// So nobody has to know where the objects ended that are no more.
+// That an entry expects a subject without events means that it has no object
+// now: if its last event says that the object is gone, the entry is appended
+// after that one. So nobody has to know where the objects ended that are no more.
 //
 // An error for which events.ErrUnknown holds, of a submission that was ended,
 // says that es may be in the log all the same.
-func (l Log) Submit(ctx context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
+func (l Log) Submit(ctx context.Context, es ...events.Entry) (events.Seq, error) {
+	creates := slices.Clone(es) // as they were: an entry stays one that creates
 	es = slices.Clone(es)
-	create := x.Subject != "" && x.Last == 0
 	for {
-		seq, err := l.insist(ctx, x, es)
-		if !create || !errors.Is(err, events.ErrConflict) {
+		seq, err := l.insist(ctx, es)
+		if !errors.Is(err, events.ErrConflict) {
 			return seq, err
 		}
-		last, ok, lerr := l.Latest(ctx, x.Subject)
-		if lerr != nil {
-			return 0, fmt.Errorf("latest event of %s: %w", x.Subject, lerr)
+		moved := false
+		for i, c := range creates {
+			if c.Expect.Subject == "" || c.Expect.Last != 0 {
+				continue
+			}
+			last, ok, lerr := l.Latest(ctx, c.Expect.Subject)
+			if lerr != nil {
+				return 0, fmt.Errorf("latest event of %s: %w", c.Expect.Subject, lerr)
+			}
+			if ok && last.Seq != es[i].Expect.Last && tombstone(&last) {
+				es[i].Expect.Last, moved = last.Seq, true
+			}
 		}
-		if !ok || last.Seq == x.Last || !tombstone(&last) {
+		if !moved {
 			return 0, err
 		}
-		x.Last = last.Seq
 	}
 }
 
@@ -84,13 +91,13 @@ const (
 )
 
 // insist appends es until the log has said what became of them.
-func (l Log) insist(ctx context.Context, x events.Expect, es []events.Event) (events.Seq, error) {
+func (l Log) insist(ctx context.Context, es []events.Entry) (events.Seq, error) {
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		now := l.clock().Now()
 		for i := range es {
 			es[i].At = now
 		}
-		seq, err := l.Append(ctx, x, es...)
+		seq, err := l.Append(ctx, es...)
 		if !errors.Is(err, events.ErrUnknown) && !errors.Is(err, events.ErrUnavailable) {
 			return seq, err
 		}

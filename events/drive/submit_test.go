@@ -32,7 +32,7 @@ func newShelf(t *testing.T, faults ...memlog.Fault) *shelf {
 		t.Fatal(err)
 	}
 	h := &shelf{t: t, subjects: s, log: memlog.New(s, time.Now)}
-	h.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+	h.log.Inject(func([]events.Entry) memlog.Fault {
 		h.tries = append(h.tries, time.Now())
 		if len(faults) == 0 {
 			return memlog.None
@@ -65,7 +65,7 @@ func (h *shelf) expect(last events.Seq) events.Expect {
 }
 
 func (h *shelf) put(verb string, uid types.UID) events.Seq {
-	seq, err := h.log.Append(h.t.Context(), events.Expect{}, h.event(verb, uid))
+	seq, err := h.log.Append(h.t.Context(), events.Entry{Event: h.event(verb, uid)})
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestSubmitUntilKnown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newShelf(t, memlog.LoseAppend, memlog.LoseAppend, memlog.LoseAck, memlog.LoseAck)
 		began := time.Now()
-		seq, err := drive.Submit(t.Context(), h.log, h.expect(0), h.event(events.VerbCreated, "u1"))
+		seq, err := drive.Submit(t.Context(), h.log, events.Entry{Event: h.event(events.VerbCreated, "u1"), Expect: h.expect(0)})
 		if err != nil || seq != 1 || len(h.tries) != 5 {
 			t.Fatalf("position %d, %v, after %d tries", seq, err, len(h.tries))
 		}
@@ -102,13 +102,13 @@ func TestSubmitUntilKnown(t *testing.T) {
 func TestSubmitOutOfTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newShelf(t)
-		h.log.Inject(func(events.Expect, []events.Event) memlog.Fault {
+		h.log.Inject(func([]events.Entry) memlog.Fault {
 			h.tries = append(h.tries, time.Now())
 			return memlog.LoseAppend
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := drive.Submit(ctx, h.log, h.expect(0), h.event(events.VerbCreated, "u1"))
+		_, err := drive.Submit(ctx, h.log, events.Entry{Event: h.event(events.VerbCreated, "u1"), Expect: h.expect(0)})
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, events.ErrUnknown) {
 			t.Errorf("out of time: %v", err)
 		}
@@ -132,7 +132,7 @@ func TestSubmitGivesUp(t *testing.T) {
 			}
 			return enough
 		}}
-		if _, err := log.Submit(t.Context(), h.expect(0), h.event(events.VerbCreated, "u1")); !errors.Is(err, enough) || len(h.tries) != 2 {
+		if _, err := log.Submit(t.Context(), events.Entry{Event: h.event(events.VerbCreated, "u1"), Expect: h.expect(0)}); !errors.Is(err, enough) || len(h.tries) != 2 {
 			t.Errorf("%v after %d tries", err, len(h.tries))
 		}
 	})
@@ -158,7 +158,7 @@ func TestSubmitOverTombstone(t *testing.T) {
 			for _, verb := range c.before {
 				h.put(verb, "u1")
 			}
-			seq, err := drive.Submit(t.Context(), h.log, h.expect(c.x), h.event(events.VerbCreated, "u2"))
+			seq, err := drive.Submit(t.Context(), h.log, events.Entry{Event: h.event(events.VerbCreated, "u2"), Expect: h.expect(c.x)})
 			if c.want == 0 && !errors.Is(err, events.ErrConflict) || c.want != 0 && (err != nil || seq != c.want) {
 				t.Errorf("position %d, %v, want %d", seq, err, c.want)
 			}
@@ -180,7 +180,7 @@ func TestSubmitOverForgedTombstone(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.log.AppendRaw(h.expect(0).Subject, raw)
-	if _, err := drive.Submit(t.Context(), h.log, h.expect(0), h.event(events.VerbCreated, "u2")); !errors.Is(err, events.ErrConflict) {
+	if _, err := drive.Submit(t.Context(), h.log, events.Entry{Event: h.event(events.VerbCreated, "u2"), Expect: h.expect(0)}); !errors.Is(err, events.ErrConflict) {
 		t.Errorf("%v, want a conflict", err)
 	}
 }

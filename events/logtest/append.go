@@ -53,18 +53,18 @@ func fields(s *suite) {
 }
 
 func nothingToAppend(s *suite) {
-	if _, err := s.Log.Append(s.ctx, events.Expect{}); err == nil {
+	if _, err := s.Log.Append(s.ctx); err == nil {
 		s.Error("an append of nothing succeeded")
 	}
-	if _, err := s.Log.Append(s.ctx, events.Expect{Last: 3}, s.node("a")); err == nil {
+	if _, err := s.Log.Append(s.ctx, events.Entry{Event: s.node("a"), Expect: events.Expect{Last: 3}}); err == nil {
 		s.Error("an expectation of no subject was taken")
 	}
 	noID := s.node("a")
 	noID.ID = [16]byte{}
-	if _, err := s.Log.Append(s.ctx, events.Expect{}, noID); err == nil {
+	if _, err := s.Log.Append(s.ctx, events.Entry{Event: noID}); err == nil {
 		s.Error("an event without an id was taken")
 	}
-	if _, err := s.Log.Append(s.ctx, events.Expect{}, s.node("a.>")); err == nil {
+	if _, err := s.Log.Append(s.ctx, events.Entry{Event: s.node("a.>")}); err == nil {
 		s.Error("a wildcard was taken for a name")
 	}
 	s.want()
@@ -101,7 +101,7 @@ func race(s *suite) {
 		errs, at := make([]error, 2), make([]events.Seq, 2)
 		var wg sync.WaitGroup
 		for i, l := range logs {
-			wg.Go(func() { at[i], errs[i] = l.Append(s.ctx, s.on("a", last), es[i]) })
+			wg.Go(func() { at[i], errs[i] = l.Append(s.ctx, events.Entry{Event: es[i], Expect: s.on("a", last)}) })
 		}
 		wg.Wait()
 		won := slices.Index(errs, nil)
@@ -201,7 +201,7 @@ func several(s *suite) {
 	s.refuse(events.ErrConflict, s.on("a", 0), s.node("b"), s.node("a"), s.node("c"))
 	bad := s.node("c")
 	bad.Body = nil
-	if _, err := s.Log.Append(s.ctx, events.Expect{}, s.node("a"), bad); err == nil {
+	if _, err := s.Log.Append(s.ctx, events.Entry{Event: s.node("a")}, events.Entry{Event: bad}); err == nil {
 		s.Fatal("an event without a body was taken")
 	}
 	s.want(a)
@@ -215,8 +215,53 @@ func partlyStored(s *suite) {
 	s.append(1, events.Expect{}, b)
 	s.append(3, s.on("b", 1), a, b, c)
 	s.want(b, a, c)
-	s.refuse(events.ErrConflict, s.on("b", 7), a, s.node("d"))
+	s.refuseAll(events.ErrConflict, events.Entry{Event: a}, events.Entry{Event: s.node("d"), Expect: s.on("b", 7)})
 	s.want(b, a, c)
+}
+
+// severalFences: each event has its own expectation, and one that does not hold,
+// wherever it is, stores nothing.
+func severalFences(s *suite) {
+	a, b, c := s.node("a"), s.node("b"), s.node("c")
+	s.append(2, events.Expect{}, a, b)
+	on := func(name string, last events.Seq) events.Entry {
+		return events.Entry{Event: s.node(name), Expect: s.on(name, last)}
+	}
+	s.refuseAll(events.ErrConflict, on("a", 1), on("b", 1), on("c", 0))
+	s.refuseAll(events.ErrConflict, on("a", 0), on("b", 2), on("c", 0))
+	s.refuseAll(events.ErrConflict, on("a", 1), on("b", 2), on("c", 3))
+	s.want(a, b)
+	x, y := on("a", 1), on("b", 2)
+	x.Event.ID, y.Event.ID = s.id(), s.id()
+	s.appendAll(5, x, y, events.Entry{Event: c, Expect: s.on("c", 0)})
+	s.want(a, b, x.Event, y.Event, c)
+}
+
+// severalFencesUnknown: the same append finds itself; another that expects the
+// same is refused.
+func severalFencesUnknown(s *suite) {
+	a, b := s.node("a"), s.node("b")
+	s.append(2, events.Expect{}, a, b)
+	es := []events.Entry{{Event: s.node("a"), Expect: s.on("a", 1)}, {Event: s.node("b"), Expect: s.on("b", 2)}}
+	s.LoseAck(s.T)
+	s.refuseAll(events.ErrUnknown, es...)
+	s.appendAll(4, es...)
+	s.refuseAll(events.ErrConflict, events.Entry{Event: s.node("a"), Expect: s.on("a", 1)}, events.Entry{Event: s.node("b"), Expect: s.on("b", 2)})
+	s.want(a, b, es[0].Event, es[1].Event)
+}
+
+// contradiction: what an entry writes cannot be expected of by a later one, and
+// nothing can be by two.
+func contradiction(s *suite) {
+	for _, es := range [][]events.Entry{
+		{{Event: s.node("a")}, {Event: s.node("a"), Expect: s.on("a", 0)}},
+		{{Event: s.node("a"), Expect: s.on("b", 0)}, {Event: s.node("b"), Expect: s.on("b", 0)}},
+	} {
+		if _, err := s.Log.Append(s.ctx, es...); err == nil || errors.Is(err, events.ErrConflict) {
+			s.Errorf("got %v, want a refusal", err)
+		}
+	}
+	s.want()
 }
 
 func size(s *suite) {
@@ -285,7 +330,7 @@ func manyFenced(s *suite) {
 		good = append(good, s.node(fmt.Sprintf("n%d", i)))
 		loser := s.node(fmt.Sprintf("n%d", i))
 		bad.Go(func() {
-			if at, err := s.Log.Append(s.ctx, s.on(fmt.Sprintf("n%d", i), 1<<40), loser); !errors.Is(err, events.ErrConflict) {
+			if at, err := s.Log.Append(s.ctx, events.Entry{Event: loser, Expect: s.on(fmt.Sprintf("n%d", i), 1<<40)}); !errors.Is(err, events.ErrConflict) {
 				s.Errorf("a wrong expectation: %d, %v, want a conflict", at, err)
 			}
 		})
@@ -305,7 +350,7 @@ func (s *suite) wantEachOnce(es []events.Event, x func(i int) events.Expect) {
 	var wg sync.WaitGroup
 	for i, e := range es {
 		wg.Go(func() {
-			seq, err := s.Log.Append(s.ctx, x(i), e)
+			seq, err := s.Log.Append(s.ctx, events.Entry{Event: e, Expect: x(i)})
 			if err != nil {
 				s.Errorf("append %d: %v", i, err)
 			}
@@ -313,7 +358,7 @@ func (s *suite) wantEachOnce(es []events.Event, x func(i int) events.Expect) {
 		})
 		if i%3 == 0 {
 			wg.Go(func() {
-				if _, err := s.Log.Append(s.ctx, x(i), e); err != nil {
+				if _, err := s.Log.Append(s.ctx, events.Entry{Event: e, Expect: x(i)}); err != nil {
 					s.Errorf("append %d again: %v", i, err)
 				}
 			})

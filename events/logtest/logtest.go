@@ -54,6 +54,9 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"UnknownOutcomeOfSeveral", unknownSeveral},
 		{"SeveralAreAllOrNone", several},
 		{"SeveralPartlyStored", partlyStored},
+		{"SeveralFences", severalFences},
+		{"SeveralFencesUnknown", severalFencesUnknown},
+		{"FencesThatContradict", contradiction},
 		{"Resume", resume},
 		{"ReadEndsWhereItBegan", readEnds},
 		{"StopReading", stopReading},
@@ -129,16 +132,38 @@ func (s *suite) on(name string, last events.Seq) events.Expect {
 // append appends and must succeed at a position.
 func (s *suite) append(want events.Seq, x events.Expect, es ...events.Event) {
 	s.Helper()
-	if got, err := s.Log.Append(s.ctx, x, es...); err != nil || got != want {
-		s.Fatalf("Append(%v, %d events) = %d, %v, want position %d", x, len(es), got, err, want)
-	}
+	s.appendAll(want, entries(x, es)...)
 }
 
 // refuse appends and must get an error.
 func (s *suite) refuse(want error, x events.Expect, es ...events.Event) {
 	s.Helper()
-	if got, err := s.Log.Append(s.ctx, x, es...); !errors.Is(err, want) {
-		s.Fatalf("Append(%v, %d events) = %d, %v, want error %v", x, len(es), got, err, want)
+	s.refuseAll(want, entries(x, es)...)
+}
+
+// entries has the expectation on the first event.
+func entries(x events.Expect, es []events.Event) []events.Entry {
+	out := make([]events.Entry, len(es))
+	for i, e := range es {
+		out[i].Event = e
+	}
+	out[0].Expect = x
+	return out
+}
+
+// appendAll appends and must succeed at a position.
+func (s *suite) appendAll(want events.Seq, es ...events.Entry) {
+	s.Helper()
+	if got, err := s.Log.Append(s.ctx, es...); err != nil || got != want {
+		s.Fatalf("Append of %d events, the first under %v = %d, %v, want position %d", len(es), es[0].Expect, got, err, want)
+	}
+}
+
+// refuseAll appends and must get an error.
+func (s *suite) refuseAll(want error, es ...events.Entry) {
+	s.Helper()
+	if got, err := s.Log.Append(s.ctx, es...); !errors.Is(err, want) {
+		s.Fatalf("Append of %d events, the first under %v = %d, %v, want error %v", len(es), es[0].Expect, got, err, want)
 	}
 }
 

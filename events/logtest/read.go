@@ -87,7 +87,7 @@ func tail(s *suite) {
 		defer close(done)
 		for i := range n {
 			e := s.node(fmt.Sprintf("m%d", i))
-			if at, err := s.Log.Append(s.ctx, events.Expect{}, e); err != nil || at != events.Seq(i+4) {
+			if at, err := s.Log.Append(s.ctx, events.Entry{Event: e}); err != nil || at != events.Seq(i+4) {
 				s.Errorf("append: %d, %v", at, err)
 			}
 		}
@@ -141,7 +141,7 @@ func cancelled(s *suite) {
 	if n != 2 {
 		s.Errorf("read yielded %d times, want an event and an error", n)
 	}
-	if _, err := s.Log.Append(ctx, events.Expect{}, s.node("a")); !errors.Is(err, context.Canceled) {
+	if _, err := s.Log.Append(ctx, events.Entry{Event: s.node("a")}); !errors.Is(err, context.Canceled) {
 		s.Errorf("append with a cancelled context: %v", err)
 	}
 	if _, _, err := s.Log.Latest(ctx, s.on("n1", 0).Subject); !errors.Is(err, context.Canceled) {

@@ -42,7 +42,7 @@ func (f Fault) after() error {
 
 // Inject asks next before each append what goes wrong with it; nil ends that.
 // next must not call the log.
-func (l *Log) Inject(next func(x events.Expect, es []events.Event) Fault) {
+func (l *Log) Inject(next func(es []events.Entry) Fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.fault = next

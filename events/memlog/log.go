@@ -1,5 +1,4 @@
-// Package memlog is an events.Log in memory, for tests, simulation and
-// --memory without a server.
+// Package memlog is an events.Log in memory, for tests and simulation.
 //
 // It keeps the encoded bytes of every event and decodes them on each read, so
 // that what a reader sees has always been through the codec. It remembers the
@@ -12,7 +11,6 @@ package memlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"sync"
@@ -34,7 +32,7 @@ type Log struct {
 	records     []record                 // records[i] is position i+1
 	first       map[ulid.ULID]events.Seq // where each id was appended
 	latest      map[string]events.Seq
-	fault       func(events.Expect, []events.Event) Fault
+	fault       func([]events.Entry) Fault
 	changed     broadcast
 }
 
@@ -65,83 +63,59 @@ func (l *Log) reset() {
 	l.latest = map[string]events.Seq{}
 }
 
-// encoded is an event ready to be stored.
-type encoded struct {
-	id      ulid.ULID
-	subject string
-	raw     []byte
-}
-
-func (l *Log) encode(es []events.Event) ([]encoded, error) {
-	out := make([]encoded, len(es))
-	for i, e := range es {
-		subject, raw, err := l.subjects.Entry(e)
-		if err != nil {
-			return nil, fmt.Errorf("append: %w", err)
-		}
-		out[i] = encoded{e.ID, subject, raw}
-	}
-	return out, nil
-}
-
 // Append implements events.Appender.
-func (l *Log) Append(ctx context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
+func (l *Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	if len(es) == 0 {
-		return 0, errors.New("append: no events")
-	}
-	if x.Subject == "" && x.Last != 0 {
-		return 0, fmt.Errorf("append: position %d is expected of no subject", x.Last)
-	}
-	recs, err := l.encode(es)
+	all, err := l.subjects.Encode(es...)
 	if err != nil {
-		return 0, err
+		return 0, fmt.Errorf("append: %w", err)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fault := None
 	if l.fault != nil {
-		fault = l.fault(x, es)
+		fault = l.fault(es)
 	}
 	if err := fault.before(); err != nil {
 		return 0, err
 	}
-	at, err := l.store(x, recs)
+	at, err := l.store(all)
 	if err != nil {
 		return 0, err
 	}
 	return at, fault.after()
 }
 
-// store stores those of recs that are new, if x holds or none is new, and
-// returns the position of the last of recs. The caller holds mu.
-func (l *Log) store(x events.Expect, recs []encoded) (events.Seq, error) {
+// store stores those of all that are new, if what they expect holds, and returns
+// the position of the last of all. The caller holds mu.
+func (l *Log) store(all []events.Stored) (events.Seq, error) {
 	fresh := false
-	for _, r := range recs {
-		if _, ok := l.first[r.id]; !ok {
-			fresh = true
-		}
-	}
-	if fresh && x.Subject != "" && l.latest[x.Subject] != x.Last {
-		return 0, fmt.Errorf("append %d events: %s is at %d, expected at %d: %w",
-			len(recs), x.Subject, l.latest[x.Subject], x.Last, events.ErrConflict)
-	}
-	stored := l.now()
-	for _, r := range recs {
-		if _, ok := l.first[r.id]; ok {
+	for _, r := range all {
+		if _, ok := l.first[r.ID]; ok {
 			continue
 		}
-		l.records = append(l.records, record{subject: r.subject, stored: stored, raw: r.raw})
+		fresh = true
+		if x := r.Expect; x.Subject != "" && l.latest[x.Subject] != x.Last {
+			return 0, fmt.Errorf("append %d events: %s is at %d, expected at %d: %w",
+				len(all), x.Subject, l.latest[x.Subject], x.Last, events.ErrConflict)
+		}
+	}
+	stored := l.now()
+	for _, r := range all {
+		if _, ok := l.first[r.ID]; ok {
+			continue
+		}
+		l.records = append(l.records, record{subject: r.Subject, stored: stored, raw: r.Raw})
 		at := events.Seq(len(l.records))
-		l.first[r.id] = at
-		l.latest[r.subject] = at
+		l.first[r.ID] = at
+		l.latest[r.Subject] = at
 	}
 	if fresh {
 		l.changed.tell()
 	}
-	return l.first[recs[len(recs)-1].id], nil
+	return l.first[all[len(all)-1].ID], nil
 }
 
 // at returns the event at a position that the log has. The caller holds mu.

@@ -38,15 +38,15 @@ func TestInjectedFaults(t *testing.T) {
 		{memlog.Refuse, memlog.ErrRefused, 0},
 	} {
 		l := newLog(t)
-		l.Inject(func(events.Expect, []events.Event) memlog.Fault { return tc.fault })
-		if _, err := l.Append(t.Context(), events.Expect{}, node("a", 1)); !errors.Is(err, tc.err) {
+		l.Inject(func([]events.Entry) memlog.Fault { return tc.fault })
+		if _, err := l.Append(t.Context(), events.Entry{Event: node("a", 1)}); !errors.Is(err, tc.err) {
 			t.Errorf("fault %d: error %v, want %v", tc.fault, err, tc.err)
 		}
 		if in, err := l.Info(t.Context()); err != nil || in.Last != tc.stored {
 			t.Errorf("fault %d: log ends at %d (%v), want %d", tc.fault, in.Last, err, tc.stored)
 		}
 		l.Inject(nil)
-		if at, err := l.Append(t.Context(), events.Expect{}, node("a", 1)); err != nil || at != 1 {
+		if at, err := l.Append(t.Context(), events.Entry{Event: node("a", 1)}); err != nil || at != 1 {
 			t.Errorf("fault %d: again: %d, %v, want position 1", tc.fault, at, err)
 		}
 	}
@@ -71,7 +71,7 @@ func TestTailInABubble(t *testing.T) {
 		}()
 		synctest.Wait()
 		for i := range 3 {
-			if _, err := l.Append(ctx, events.Expect{}, node("a", byte(i+1))); err != nil {
+			if _, err := l.Append(ctx, events.Entry{Event: node("a", byte(i+1))}); err != nil {
 				t.Fatal(err)
 			}
 			synctest.Wait()
@@ -91,12 +91,12 @@ func TestTailInABubble(t *testing.T) {
 func TestTruncateUsesPositionsAgain(t *testing.T) {
 	l := newLog(t)
 	for i := range 3 {
-		if _, err := l.Append(t.Context(), events.Expect{}, node("a", byte(i+1))); err != nil {
+		if _, err := l.Append(t.Context(), events.Entry{Event: node("a", byte(i+1))}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	l.Truncate(1)
-	at, err := l.Append(t.Context(), events.Expect{Subject: "rollcall.test.node._.a", Last: 1}, node("a", 3))
+	at, err := l.Append(t.Context(), events.Entry{Event: node("a", 3), Expect: events.Expect{Subject: "rollcall.test.node._.a", Last: 1}})
 	if err != nil || at != 2 {
 		t.Fatalf("append after truncation: %d, %v, want position 2", at, err)
 	}

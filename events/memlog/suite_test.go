@@ -16,7 +16,7 @@ func TestLog(t *testing.T) {
 			Other: func(*testing.T) events.Log { return l },
 			LoseAck: func(*testing.T) {
 				lost := false
-				l.Inject(func(events.Expect, []events.Event) memlog.Fault {
+				l.Inject(func([]events.Entry) memlog.Fault {
 					if lost {
 						return memlog.None
 					}

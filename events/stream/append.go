@@ -16,14 +16,19 @@ import (
 // takes 1,000 in one batch.
 const maxBatch = 500
 
-// entry is one append: its messages, all or none, under one expectation.
-type entry struct {
-	ctx    context.Context
+// batch is one append: its messages, all or none, each with its expectation.
+type batch struct {
+	ctx   context.Context
+	ids   []string
+	msgs  []fencedMsg
+	taken bool // it is being sent; guarded by Log.mu
+	done  chan result
+}
+
+// fencedMsg is one event to store if its expectation holds.
+type fencedMsg struct {
+	*nats.Msg
 	expect events.Expect
-	ids    []string
-	msgs   []*nats.Msg
-	taken  bool // it is being sent; guarded by Log.mu
-	done   chan result
 }
 
 type result struct {
@@ -33,82 +38,78 @@ type result struct {
 
 // Append implements events.Appender. An event is known by its id for ten
 // minutes after it was stored; an append that is made again with the same
-// expectation on the subject of its first event, for ever.
-func (l *Log) Append(ctx context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
+// expectations on the subjects of its events, for ever.
+func (l *Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	en, err := l.entry(ctx, x, es)
+	b, err := l.batch(ctx, es)
 	if err != nil {
 		return 0, fmt.Errorf("append: %w", err)
 	}
-	if err := l.refusal(en.bytes()); err != nil {
+	if err := l.refusal(b.bytes()); err != nil {
 		return 0, err
 	}
-	l.enqueue(en)
+	l.enqueue(b)
 	select {
-	case r := <-en.done:
+	case r := <-b.done:
 		return r.seq, r.err
 	case <-ctx.Done():
 	}
-	if l.withdraw(en) {
+	if l.withdraw(b) {
 		return 0, ctx.Err()
 	}
 	select {
-	case r := <-en.done: // it was answered meanwhile
+	case r := <-b.done: // it was answered meanwhile
 		return r.seq, r.err
 	default:
 		return 0, fmt.Errorf("append: %w: %w", events.ErrUnknown, ctx.Err())
 	}
 }
 
-// entry makes the messages of an append.
-func (l *Log) entry(ctx context.Context, x events.Expect, es []events.Event) (*entry, error) {
-	switch {
-	case len(es) == 0:
-		return nil, errors.New("no events")
-	case len(es) > maxBatch:
+// batch makes the messages of an append.
+func (l *Log) batch(ctx context.Context, es []events.Entry) (*batch, error) {
+	if len(es) > maxBatch {
 		return nil, fmt.Errorf("%d events at once, at most %d", len(es), maxBatch)
-	case x.Subject == "" && x.Last != 0:
-		return nil, fmt.Errorf("position %d is expected of no subject", x.Last)
 	}
-	en := &entry{ctx: ctx, expect: x, done: make(chan result, 1)}
+	all, err := l.subjects.Encode(es...)
+	if err != nil {
+		return nil, err
+	}
+	b := &batch{ctx: ctx, done: make(chan result, 1)}
 	seen := map[string]bool{}
-	for _, e := range es {
-		subject, raw, err := l.subjects.Entry(e)
-		if err != nil {
-			return nil, err
-		}
-		if len(raw) > l.most() {
-			return nil, events.TooLarge(subject, len(raw), l.most())
+	for _, e := range all {
+		if len(e.Raw) > l.most() {
+			return nil, events.TooLarge(e.Subject, len(e.Raw), l.most())
 		}
 		id := e.ID.String()
-		en.ids = append(en.ids, id)
-		if seen[id] {
-			continue
+		if !seen[id] {
+			b.msgs = append(b.msgs, fencedMsg{&nats.Msg{Subject: e.Subject, Data: e.Raw,
+				Header: nats.Header{jetstream.MsgIDHeader: {id}}}, e.Expect})
 		}
 		seen[id] = true
-		en.msgs = append(en.msgs, &nats.Msg{Subject: subject, Data: raw,
-			Header: nats.Header{jetstream.MsgIDHeader: {id}}})
+		b.ids = append(b.ids, id)
 	}
-	return en, nil
+	return b, nil
 }
 
 // bytes returns how much an append may take of the disk: what a batch holds is
 // written twice.
-func (en *entry) bytes() (n int) {
-	for _, m := range en.msgs {
+func (b *batch) bytes() (n int) {
+	for _, m := range b.msgs {
 		n += len(m.Data)
 	}
 	return 2 * n
 }
 
-// fence returns a copy of m that is refused if x does not hold.
-func fence(m *nats.Msg, x events.Expect) *nats.Msg {
+// fenced returns the message with the headers by which it is refused if its
+// expectation does not hold.
+func (m fencedMsg) fenced() *nats.Msg {
+	x := m.expect
 	if x.Subject == "" {
-		return m
+		return m.Msg
 	}
-	c := withHeader(m, jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(x.Last), 10))
+	c := withHeader(m.Msg, jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(x.Last), 10))
 	if x.Subject != m.Subject {
 		c.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{x.Subject}
 	}
@@ -127,14 +128,23 @@ func withHeader(m *nats.Msg, key, value string) *nats.Msg {
 	return &nats.Msg{Subject: m.Subject, Data: m.Data, Header: h}
 }
 
-// send appends one entry by itself and says what became of it.
-func (l *Log) send(en *entry) result {
-	ctx, cancel := context.WithTimeout(en.ctx, l.timeout)
+// fenced returns all messages with their headers.
+func fenced(ms []fencedMsg) []*nats.Msg {
+	out := make([]*nats.Msg, len(ms))
+	for i, m := range ms {
+		out[i] = m.fenced()
+	}
+	return out
+}
+
+// send sends one append by itself and says what became of it.
+func (l *Log) send(b *batch) result {
+	ctx, cancel := context.WithTimeout(b.ctx, l.timeout)
 	defer cancel()
 	for wait := firstPause; ; wait = min(2*wait, lastPause) {
-		seq, err := l.sendOnce(ctx, en)
+		seq, err := l.sendOnce(ctx, b)
 		away := errors.Is(err, errAway)
-		if errors.Is(err, events.ErrUnknown) && ctx.Err() != nil && en.ctx.Err() == nil {
+		if errors.Is(err, events.ErrUnknown) && ctx.Err() != nil && b.ctx.Err() == nil {
 			l.trip(err)
 		}
 		if !errors.Is(err, errBusy) && !away {
@@ -143,8 +153,8 @@ func (l *Log) send(en *entry) result {
 		pause(ctx, wait)
 		switch {
 		case ctx.Err() == nil:
-		case away && en.ctx.Err() != nil:
-			return result{0, fmt.Errorf("append: %w: %w", en.ctx.Err(), err)}
+		case away && b.ctx.Err() != nil:
+			return result{0, fmt.Errorf("append: %w: %w", b.ctx.Err(), err)}
 		case away:
 			return result{0, l.trip(err)}
 		default:
@@ -153,35 +163,33 @@ func (l *Log) send(en *entry) result {
 	}
 }
 
-func (l *Log) sendOnce(ctx context.Context, en *entry) (events.Seq, error) {
+func (l *Log) sendOnce(ctx context.Context, b *batch) (events.Seq, error) {
 	var seq events.Seq
 	var err error
-	if len(en.msgs) == 1 {
-		seq, err = l.publish(ctx, fence(en.msgs[0], en.expect))
+	if len(b.msgs) == 1 {
+		seq, err = l.publish(ctx, b.msgs[0].fenced())
 	} else {
-		seq, err = l.publishBatch(ctx, en.fenced())
+		seq, err = l.publishBatch(ctx, fenced(b.msgs))
 	}
 	if errors.Is(err, events.ErrConflict) || errors.Is(err, errDuplicate) || errors.Is(err, errBusy) {
-		return l.settle(ctx, en, err)
+		return l.settle(ctx, b, err)
 	}
 	return seq, err
-}
-
-// fenced returns the messages of en with its expectation on the first: later
-// ones would be checked against what the batch itself writes.
-func (en *entry) fenced() []*nats.Msg {
-	return append([]*nats.Msg{fence(en.msgs[0], en.expect)}, en.msgs[1:]...)
 }
 
 // settle decides what a refusal means: an earlier try of the same append may
 // be what has moved the subject. Events that are in the log are left out of a
 // further try.
-func (l *Log) settle(ctx context.Context, en *entry, refused error) (events.Seq, error) {
+func (l *Log) settle(ctx context.Context, b *batch, refused error) (events.Seq, error) {
 	at := map[string]events.Seq{}
-	var fresh []*nats.Msg
-	for _, m := range en.msgs {
+	var fresh []fencedMsg
+	var after events.Seq // whatever of b is stored is behind all that it expects
+	for _, m := range b.msgs {
+		after = max(after, m.expect.Last)
+	}
+	for _, m := range b.msgs {
 		id := m.Header.Get(jetstream.MsgIDHeader)
-		seq, err := l.find(ctx, m, en.expect.Last)
+		seq, err := l.find(ctx, m.Msg, after)
 		if err != nil {
 			return 0, fmt.Errorf("append: %w: %w", events.ErrUnknown, err)
 		}
@@ -189,14 +197,14 @@ func (l *Log) settle(ctx context.Context, en *entry, refused error) (events.Seq,
 			fresh = append(fresh, m)
 		}
 	}
-	last := en.ids[len(en.ids)-1]
+	last := b.ids[len(b.ids)-1]
 	switch {
 	case len(fresh) == 0:
 		return at[last], nil
-	case len(fresh) == len(en.msgs) || !errors.Is(refused, errDuplicate):
+	case len(fresh) == len(b.msgs) || !errors.Is(refused, errDuplicate):
 		return 0, refused
 	}
-	rest := &entry{expect: en.expect, ids: en.ids, msgs: fresh}
+	rest := &batch{ids: b.ids, msgs: fresh}
 	seq, err := l.sendOnce(ctx, rest)
 	if err == nil && at[last] != 0 {
 		seq = at[last]
@@ -217,7 +225,7 @@ func (l *Log) find(ctx context.Context, m *nats.Msg, after events.Seq) (events.S
 	}
 	// A batch is checked for known ids before its expectations, of which this
 	// one cannot hold: nothing is stored.
-	probe := fence(m, events.Expect{Subject: m.Subject, Last: 1 << 62})
+	probe := fencedMsg{m, events.Expect{Subject: m.Subject, Last: 1 << 62}}.fenced()
 	_, err := l.publishBatch(ctx, []*nats.Msg{probe})
 	switch {
 	case errors.Is(err, errDuplicate):

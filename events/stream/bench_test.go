@@ -40,11 +40,11 @@ func benchLog(b *testing.B, d natsd.Durability) *Log {
 
 func fill(b *testing.B, l *Log, n int) {
 	b.Helper()
-	var batch []events.Event
+	var batch []events.Entry
 	for i := range n {
-		batch = append(batch, podFact(i))
+		batch = append(batch, events.Entry{Event: podFact(i)})
 		if len(batch) == maxBatch || i == n-1 {
-			if _, err := l.Append(b.Context(), events.Expect{}, batch...); err != nil {
+			if _, err := l.Append(b.Context(), batch...); err != nil {
 				b.Fatal(err)
 			}
 			batch = batch[:0]
@@ -106,7 +106,7 @@ func BenchmarkAppend(b *testing.B) {
 				for range writers {
 					wg.Go(func() {
 						for i := next.Add(1); i <= int64(b.N); i = next.Add(1) {
-							if _, err := l.Append(b.Context(), events.Expect{}, podFact(int(i))); err != nil {
+							if _, err := l.Append(b.Context(), events.Entry{Event: podFact(int(i))}); err != nil {
 								b.Error(err)
 							}
 						}

@@ -185,7 +185,7 @@ func TestReplicatedLog(t *testing.T) {
 	// Until the leader itself knows that it is alone, it may seem well again. From
 	// then on nobody waits.
 	eventually(t, "E-LOG-QUORUM for everything", func() bool {
-		_, appended := l.Append(t.Context(), events.Expect{}, node("b", 1000))
+		_, appended := l.Append(t.Context(), events.Entry{Event: node("b", 1000)})
 		_, asked := l.Info(t.Context())
 		_, _, looked := l.Latest(t.Context(), l.subjects.Object(events.Node, events.Key{Name: "a"}))
 		_, put := b.Put(t.Context(), "a", []byte("2"), 0)
@@ -350,7 +350,7 @@ func restart(t *testing.T, s *server.Server, store string, other *server.Server)
 func appendUntilTaken(t *testing.T, l *Log, id int) int {
 	t.Helper()
 	eventually(t, fmt.Sprintf("append %d", id), func() bool {
-		_, err := l.Append(t.Context(), events.Expect{}, node("a", id))
+		_, err := l.Append(t.Context(), events.Entry{Event: node("a", id)})
 		if err != nil && !errors.Is(err, events.ErrUnknown) && !errors.Is(err, events.ErrUnavailable) {
 			t.Fatal(err)
 		}

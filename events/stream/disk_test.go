@@ -97,7 +97,7 @@ func TestFullDisk(t *testing.T) {
 	}()
 	acked := appendUntilTaken(t, l, 1)
 	giveBack := fillDisk(t, disk)
-	_, err = l.Append(t.Context(), events.Expect{}, node("a", 1000))
+	_, err = l.Append(t.Context(), events.Entry{Event: node("a", 1000)})
 	wantCode(t, err, "E-LOG-FULL")
 	_, err = boards[false].Put(t.Context(), "full", []byte("1"), 0)
 	wantCode(t, err, "E-LOG-FULL")

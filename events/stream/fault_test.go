@@ -74,7 +74,7 @@ func TestTailGoesOnOverCuts(t *testing.T) {
 	appendSome := func() {
 		for range 10 {
 			appended++
-			if _, err := writer.Append(ctx, events.Expect{}, node("a", appended)); err != nil {
+			if _, err := writer.Append(ctx, events.Entry{Event: node("a", appended)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -105,7 +105,7 @@ func TestTailGoesOnWithoutItsConsumer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Append(t.Context(), events.Expect{}, node("a", 1)); err != nil {
+	if _, err := l.Append(t.Context(), events.Entry{Event: node("a", 1)}); err != nil {
 		t.Fatal(err)
 	}
 	read := 0
@@ -133,7 +133,7 @@ func TestTailGoesOnWithoutItsConsumer(t *testing.T) {
 		if names != 1 {
 			t.Fatalf("the tail has %d consumers, want 1", names)
 		}
-		if _, err := l.Append(t.Context(), events.Expect{}, node("a", read+1)); err != nil {
+		if _, err := l.Append(t.Context(), events.Entry{Event: node("a", read+1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -153,14 +153,14 @@ func TestAppendsOverCuts(t *testing.T) {
 			if i%20 == 10 {
 				c.cut()
 			}
-			seq, err := l.Append(t.Context(), x, node(name, i))
+			seq, err := l.Append(t.Context(), events.Entry{Event: node(name, i), Expect: x})
 			for errors.Is(err, events.ErrUnknown) || errors.Is(err, events.ErrUnavailable) {
 				if errors.Is(err, events.ErrUnavailable) {
 					pause(t.Context(), firstPause)
 				} else {
 					unknown <- err
 				}
-				seq, err = l.Append(t.Context(), x, node(name, i))
+				seq, err = l.Append(t.Context(), events.Entry{Event: node(name, i), Expect: x})
 			}
 			if err != nil {
 				t.Error(err)
@@ -194,10 +194,10 @@ func TestLostAnswerOfABatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var round []*entry
+	var round []*batch
 	for i := range 20 {
 		name := fmt.Sprintf("n%d", i)
-		en, err := l.entry(t.Context(), events.Expect{Subject: l.subjects.Object(events.Node, events.Key{Name: name})}, []events.Event{node(name, i)})
+		en, err := l.batch(t.Context(), []events.Entry{{Event: node(name, i), Expect: events.Expect{Subject: l.subjects.Object(events.Node, events.Key{Name: name})}}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,14 +233,14 @@ func TestCancelledInTheQueue(t *testing.T) {
 	}
 	first := make(chan error)
 	go func() {
-		_, err := l.Append(t.Context(), events.Expect{}, node("a", 1))
+		_, err := l.Append(t.Context(), events.Entry{Event: node("a", 1)})
 		first <- err
 	}()
 	<-sent
 	ctx, cancel := context.WithCancel(t.Context())
 	second := make(chan error)
 	go func() {
-		_, err := l.Append(ctx, events.Expect{}, node("b", 2))
+		_, err := l.Append(ctx, events.Entry{Event: node("b", 2)})
 		second <- err
 	}()
 	for queued := 0; queued == 0; runtime.Gosched() {
@@ -288,7 +288,7 @@ func TestRestart(t *testing.T) {
 	l, stop := open()
 	const n = 50
 	for i := range n {
-		if _, err := l.Append(t.Context(), events.Expect{}, node("a", i)); err != nil {
+		if _, err := l.Append(t.Context(), events.Entry{Event: node("a", i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -312,11 +312,11 @@ func TestRestart(t *testing.T) {
 	if read != n {
 		t.Fatalf("read %d events, want %d", read, n)
 	}
-	if at, err := l.Append(t.Context(), events.Expect{}, node("a", 7)); err != nil || at != 8 {
+	if at, err := l.Append(t.Context(), events.Entry{Event: node("a", 7)}); err != nil || at != 8 {
 		t.Errorf("an event from before the restart: %d, %v, want position 8", at, err)
 	}
 	x := events.Expect{Subject: l.subjects.Object(events.Node, events.Key{Name: "a"}), Last: n - 1}
-	if _, err := l.Append(t.Context(), x, node("a", n)); !errors.Is(err, events.ErrConflict) {
+	if _, err := l.Append(t.Context(), events.Entry{Event: node("a", n), Expect: x}); !errors.Is(err, events.ErrConflict) {
 		t.Errorf("a stale fence after a restart: %v, want a conflict", err)
 	}
 }
@@ -336,16 +336,16 @@ func TestSameAppendAfterTheDuplicateWindow(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := l.subjects.Object(events.Node, events.Key{Name: "a"})
-	plan := []events.Event{node("a", 2), node("b", 3)}
-	if _, err := l.Append(t.Context(), events.Expect{}, node("a", 1)); err != nil {
+	plan := []events.Entry{{Event: node("a", 2), Expect: events.Expect{Subject: a, Last: 1}}, {Event: node("b", 3)}}
+	if _, err := l.Append(t.Context(), events.Entry{Event: node("a", 1)}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Append(t.Context(), events.Expect{Subject: a, Last: 1}, plan...); err != nil {
+	if _, err := l.Append(t.Context(), plan...); err != nil {
 		t.Fatal(err)
 	}
 	// Until the server takes the first id anew it may still know the others.
 	for last := events.Seq(3); last == 3; {
-		if last, err = l.Append(t.Context(), events.Expect{}, node("b", 3)); err != nil {
+		if last, err = l.Append(t.Context(), events.Entry{Event: node("b", 3)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -353,7 +353,7 @@ func TestSameAppendAfterTheDuplicateWindow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at, err := l.Append(t.Context(), events.Expect{Subject: a, Last: 1}, plan...); err != nil || at != 3 {
+	if at, err := l.Append(t.Context(), plan...); err != nil || at != 3 {
 		t.Errorf("the same append: %d, %v, want position 3", at, err)
 	}
 	if now, err := l.Info(t.Context()); err != nil || now != in {
@@ -367,7 +367,7 @@ func TestReaderKnowsItsStream(t *testing.T) {
 	l := weakLog(t, mustConnect(t, mustServer(t, natsd.Options{Durability: natsd.Relaxed})), Options{MemoryStorage: true})
 	fill := func() {
 		for i := range 3 {
-			if _, err := l.Append(t.Context(), events.Expect{}, node("a", i)); err != nil {
+			if _, err := l.Append(t.Context(), events.Entry{Event: node("a", i)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -19,25 +19,25 @@ const defaultGather = 10
 // singly bounds the appends that are under way by themselves at once.
 const singly = 64
 
-// enqueue puts en in the queue and sees to it that the queue is emptied.
-func (l *Log) enqueue(en *entry) {
+// enqueue puts b in the queue and sees to it that the queue is emptied.
+func (l *Log) enqueue(b *batch) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = append(l.queue, en)
+	l.queue = append(l.queue, b)
 	if !l.flushing {
 		l.flushing = true
 		go l.flush()
 	}
 }
 
-// withdraw takes en out of the queue, and reports whether it was still there.
-func (l *Log) withdraw(en *entry) bool {
+// withdraw takes b out of the queue, and reports whether it was still there.
+func (l *Log) withdraw(b *batch) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if en.taken {
+	if b.taken {
 		return false
 	}
-	l.queue = slices.DeleteFunc(l.queue, func(o *entry) bool { return o == en })
+	l.queue = slices.DeleteFunc(l.queue, func(o *batch) bool { return o == b })
 	return true
 }
 
@@ -57,10 +57,10 @@ func (l *Log) flush() {
 	}
 }
 
-// take takes a round out of the queue: entries that can be one batch, or one
-// entry of several messages, which is a batch of its own. It returns nil, and
+// take takes a round out of the queue: appends of one message that can
+// go together, or one append of several. It returns nil, and
 // flush must end, when the queue is empty.
-func (l *Log) take() []*entry {
+func (l *Log) take() []*batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.queue) == 0 {
@@ -71,23 +71,23 @@ func (l *Log) take() []*entry {
 		first := l.queue[0]
 		first.taken = true
 		l.queue = slices.Delete(l.queue, 0, 1)
-		return []*entry{first}
+		return []*batch{first}
 	}
 	p := newPicker()
-	var round, rest []*entry
-	for _, en := range l.queue {
-		if len(round) < maxBatch && p.admits(en) {
-			en.taken = true
-			round = append(round, en)
+	var round, rest []*batch
+	for _, b := range l.queue {
+		if len(round) < maxBatch && p.admits(b) {
+			b.taken = true
+			round = append(round, b)
 		} else {
-			rest = append(rest, en)
+			rest = append(rest, b)
 		}
 	}
 	l.queue = rest
 	return round
 }
 
-// picker tells which entries can share a batch: one id once, and no expectation
+// picker tells which appends can go together: one id once, and no expectation
 // of a subject that the batch writes or that another one is about.
 type picker struct {
 	ids, written, fenced map[string]bool
@@ -101,18 +101,18 @@ func newPicker() *picker {
 	return &picker{ids: map[string]bool{}, written: map[string]bool{}, fenced: map[string]bool{}}
 }
 
-func (p *picker) admits(en *entry) bool {
-	if len(en.msgs) > 1 {
+func (p *picker) admits(b *batch) bool {
+	if len(b.msgs) > 1 {
 		return false
 	}
-	m, x := en.msgs[0], en.expect.Subject
-	if p.ids[en.ids[0]] || p.bytes+len(m.Data) > maxBatchBytes || p.fenced[m.Subject] {
+	m, x := b.msgs[0], b.msgs[0].expect.Subject
+	if p.ids[b.ids[0]] || p.bytes+len(m.Data) > maxBatchBytes || p.fenced[m.Subject] {
 		return false
 	}
 	if x != "" && (p.written[x] || p.fenced[x]) {
 		return false
 	}
-	p.ids[en.ids[0]] = true
+	p.ids[b.ids[0]] = true
 	p.written[m.Subject] = true
 	if x != "" {
 		p.fenced[x] = true
@@ -121,46 +121,46 @@ func (p *picker) admits(en *entry) bool {
 	return true
 }
 
-// sendEach sends entries by themselves, some at once.
-func (l *Log) sendEach(round []*entry) {
+// sendEach sends appends by themselves, some at once.
+func (l *Log) sendEach(round []*batch) {
 	if len(round) == 1 {
 		round[0].done <- l.send(round[0])
 		return
 	}
 	var wg sync.WaitGroup
 	slots := make(chan struct{}, singly)
-	for _, en := range round {
+	for _, b := range round {
 		slots <- struct{}{}
 		wg.Go(func() {
-			en.done <- l.send(en)
+			b.done <- l.send(b)
 			<-slots
 		})
 	}
 	wg.Wait()
 }
 
-// sendTogether sends entries as one batch. If it is refused, each is sent by
+// sendTogether sends appends as one batch. If it is refused, each is sent by
 // itself: one expectation that fails must not fail the others. If it is not
 // answered, each is unknown.
-func (l *Log) sendTogether(round []*entry) {
+func (l *Log) sendTogether(round []*batch) {
 	ms := make([]*nats.Msg, len(round))
-	for i, en := range round {
-		ms[i] = fence(en.msgs[0], en.expect)
+	for i, b := range round {
+		ms[i] = b.msgs[0].fenced()
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()
 	last, err := l.publishBatch(ctx, ms)
 	switch {
 	case err == nil:
-		for i, en := range round {
-			en.done <- result{seq: last - events.Seq(len(round)-1-i)}
+		for i, b := range round {
+			b.done <- result{seq: last - events.Seq(len(round)-1-i)}
 		}
 	case errors.Is(err, events.ErrUnknown):
 		if ctx.Err() != nil {
 			l.trip(err)
 		}
-		for _, en := range round {
-			en.done <- result{err: err}
+		for _, b := range round {
+			b.done <- result{err: err}
 		}
 	default:
 		l.sendEach(round)

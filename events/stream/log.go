@@ -73,7 +73,7 @@ type Log struct {
 	full     atomic.Pointer[fullNote]     // the last refusal for want of room
 
 	mu       sync.Mutex
-	queue    []*entry
+	queue    []*batch
 	flushing bool // a goroutine empties the queue
 }
 

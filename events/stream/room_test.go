@@ -32,7 +32,7 @@ func TestAppendsWaitForRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	full.Store(true)
-	_, err = l.Append(t.Context(), events.Expect{}, node("a", 1))
+	_, err = l.Append(t.Context(), events.Entry{Event: node("a", 1)})
 	wantCode(t, err, "E-LOG-FULL")
 	if !errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrUnknown) {
 		t.Errorf("%v, want one that says that nothing was stored", err)
@@ -42,7 +42,7 @@ func TestAppendsWaitForRoom(t *testing.T) {
 	if err := l.Health(); err != nil {
 		t.Errorf("health with room: %v", err)
 	}
-	if seq, err := l.Append(t.Context(), events.Expect{}, node("a", 2)); err != nil || seq != 1 {
+	if seq, err := l.Append(t.Context(), events.Entry{Event: node("a", 2)}); err != nil || seq != 1 {
 		t.Errorf("append with room: %d, %v, want position 1", seq, err)
 	}
 }
@@ -60,7 +60,7 @@ func TestServerWithoutRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	for id := 1; ; id++ {
-		_, err := l.Append(t.Context(), events.Expect{}, podFact(id))
+		_, err := l.Append(t.Context(), events.Entry{Event: podFact(id)})
 		if err == nil && id < 1000 {
 			continue
 		}
@@ -87,7 +87,7 @@ func TestLargeEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A request of 1.5 MiB whose bytes are written in base64, and half of that again.
-	if _, err := l.Append(t.Context(), events.Expect{}, large(2<<20+700<<10)); err != nil {
+	if _, err := l.Append(t.Context(), events.Entry{Event: large(2<<20 + 700<<10)}); err != nil {
 		t.Errorf("an event of 2.7 MiB: %v", err)
 	}
 	small := startServer(t, &server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true,
@@ -99,13 +99,13 @@ func TestLargeEvents(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = l.Append(t.Context(), events.Expect{}, large(1<<20))
+	_, err = l.Append(t.Context(), events.Entry{Event: large(1 << 20)})
 	wantCode(t, err, "E-EVT-SIZE")
 	var e *events.Error
 	if errors.As(err, &e); e.Why != "the log takes at most 1044480" {
 		t.Errorf("the refusal says %q, want the limit of the server", e.Why)
 	}
-	if _, err := l.Append(t.Context(), events.Expect{}, large(1<<20-8<<10)); err != nil {
+	if _, err := l.Append(t.Context(), events.Entry{Event: large(1<<20 - 8<<10)}); err != nil {
 		t.Errorf("an event that the server takes: %v", err)
 	}
 }
@@ -125,7 +125,7 @@ func TestOlderStreamIsWidened(t *testing.T) {
 	if _, err := l.js.CreateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := l.Append(t.Context(), events.Expect{}, node("a", 1)); err != nil {
+	if _, err := l.Append(t.Context(), events.Entry{Event: node("a", 1)}); err != nil {
 		t.Fatal(err)
 	}
 	before, err := l.Info(t.Context())
@@ -176,12 +176,12 @@ func TestOutsideFollows(t *testing.T) {
 	const n = 3 * directBatch / 2 // more than one request
 	appended := 0
 	for range n / maxBatch {
-		var es []events.Event
+		var es []events.Entry
 		for range maxBatch {
 			appended++
-			es = append(es, node("a", appended))
+			es = append(es, events.Entry{Event: node("a", appended)})
 		}
-		if _, err := l.Append(t.Context(), events.Expect{}, es...); err != nil {
+		if _, err := l.Append(t.Context(), es...); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -199,7 +199,7 @@ func TestOutsideFollows(t *testing.T) {
 		}
 		if read >= n {
 			appended++
-			if _, err := l.Append(t.Context(), events.Expect{}, node("a", appended)); err != nil {
+			if _, err := l.Append(t.Context(), events.Entry{Event: node("a", appended)}); err != nil {
 				t.Fatal(err)
 			}
 		}

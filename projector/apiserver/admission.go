@@ -93,15 +93,6 @@ func NewAdmission(objects *table.Tables) (*Admission, error) {
 	return &Admission{chain, objects}, nil
 }
 
-// homeless reports whether an object is in a namespace that is not there. Only
-// a manifest that was applied beside the API makes one; it can be changed.
-func (a *Admission) homeless(x admission.Attributes) bool {
-	ns := x.GetNamespace()
-	return ns != "" && x.GetOperation() == admission.Update && x.GetKind().GroupKind() != namespaceKind && a.objects.Of(events.Namespace).At(ns) == nil
-}
-
-var namespaceKind = corev1.SchemeGroupVersion.WithKind("Namespace").GroupKind()
-
 // plannedKey is the key under which a context has the objects of WithPlanned.
 type plannedKey struct{}
 
@@ -112,15 +103,16 @@ func WithPlanned(ctx context.Context, objects map[events.Ref]bool) context.Conte
 	return context.WithValue(ctx, plannedKey{}, objects)
 }
 
-// waits reports whether a dry run is of an object that something planned has to
-// be there for: the rules about it cannot be asked yet.
-func waits(ctx context.Context, x admission.Attributes) bool {
+// waits reports whether a dry run is of an object for which something has to be
+// there that is only planned: the rules about it cannot be asked yet.
+func (a *Admission) waits(ctx context.Context, x admission.Attributes) bool {
 	planned, _ := ctx.Value(plannedKey{}).(map[events.Ref]bool)
 	if len(planned) == 0 || !x.IsDryRun() {
 		return false
 	}
 	has := func(kind events.Kind, namespace, name string) bool {
-		return planned[events.Ref{Kind: kind, Key: events.Key{Namespace: namespace, Name: name}}]
+		key := events.Key{Namespace: namespace, Name: name}
+		return planned[events.Ref{Kind: kind, Key: key}] && a.objects.Of(kind).Get(key) == nil
 	}
 	if has(events.Namespace, "", x.GetNamespace()) {
 		return true
@@ -132,7 +124,7 @@ func waits(ctx context.Context, x admission.Attributes) bool {
 
 // Admit implements admission.MutationInterface.
 func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if a.homeless(x) || waits(ctx, x) {
+	if a.waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.MutationInterface).Admit(ctx, x, o)
@@ -140,7 +132,7 @@ func (a *Admission) Admit(ctx context.Context, x admission.Attributes, o admissi
 
 // Validate implements admission.ValidationInterface.
 func (a *Admission) Validate(ctx context.Context, x admission.Attributes, o admission.ObjectInterfaces) error {
-	if a.homeless(x) || waits(ctx, x) {
+	if a.waits(ctx, x) {
 		return nil
 	}
 	return a.Interface.(admission.ValidationInterface).Validate(ctx, x, o)
@@ -154,12 +146,8 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // controller of Kubernetes had asked for it, and fills in what admission fills
 // in. An error that is an apierrors.APIStatus refuses the pod; another one says
 // nothing. A refusal is of the cluster as log has it, not as the tables had it.
-//
-// Nothing is decided about a pod in a namespace that is not there, which only a
-// manifest applied beside the API makes.
 func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
-	home := func() bool { return a.objects.Of(events.Namespace).At(pod.Namespace) != nil }
-	if home() && a.admitPod(ctx, pod) == nil {
+	if a.admitPod(ctx, pod) == nil {
 		return nil
 	}
 	info, err := log.Info(ctx)
@@ -168,9 +156,6 @@ func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Po
 	}
 	if err != nil {
 		return fmt.Errorf("see whether the cluster has changed: %w", err)
-	}
-	if !home() {
-		return nil
 	}
 	return a.admitPod(ctx, pod)
 }

@@ -62,14 +62,14 @@ func (b *logBackend) submit(ctx context.Context, x events.Expect, e events.Event
 		}
 		return nil
 	}}
-	seq, err := log.Submit(ctx, x, e)
+	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x})
 	appendTime.Observe(time.Since(began).Seconds())
 	b.link.saw(seq)
 	return seq, err
 }
 
 // refresh implements backend: others append too, in this process and beside it.
-func (b *logBackend) refresh(ctx context.Context) (uint64, error) {
+func (b *logBackend) refresh(ctx context.Context, _ string) (uint64, error) {
 	end, err := b.link.current(ctx)
 	return uint64(end), err
 }
@@ -109,7 +109,7 @@ var errFrozen = &events.Error{Code: "E-API-READONLY", What: "the past cannot be 
 
 func (b frozenBackend) append(context.Context, write) (uint64, error) { return 0, errFrozen }
 
-func (b frozenBackend) refresh(context.Context) (uint64, error) { return b.position(), nil }
+func (b frozenBackend) refresh(context.Context, string) (uint64, error) { return b.position(), nil }
 
 func (b frozenBackend) await(ctx context.Context, rev uint64) error {
 	return b.objects.Await(ctx, events.Seq(rev))

@@ -15,7 +15,7 @@ import (
 
 // boardBackend keeps the objects of a resource on a board, or in memory if
 // there is none, and shows a view of the log among them if it has one. It
-// begins to read when it is first asked.
+// reads nothing before it is asked for something.
 //
 // Its revisions are its own. They rise over restarts: each begins with the
 // milliseconds since 1970, and no board takes a thousand values a second for long.
@@ -27,7 +27,8 @@ type boardBackend struct {
 	end   func(context.Context) (events.Seq, error) // of that log
 	past  bool                                      // the view goes no further than that
 	run   func(func(context.Context))               // for as long as the server lives
-	start sync.Once
+
+	opening, viewing sync.Once
 
 	mu      sync.Mutex
 	base    uint64
@@ -58,16 +59,15 @@ func (b *boardBackend) revision() uint64 {
 	return (b.base+uint64(b.read)+b.posted)<<subBits + b.sub
 }
 
-// begin starts to read, once.
-func (b *boardBackend) begin() {
-	b.start.Do(func() {
+// open starts to read the board, once, and returns when all that was on it is
+// in the table.
+func (b *boardBackend) open(ctx context.Context) error {
+	b.opening.Do(func() {
 		if b.board != nil {
 			b.run(b.follow)
 		}
-		if b.view != nil {
-			b.run(b.watchLog)
-		}
 	})
+	return b.wait(ctx, func() bool { return b.synced })
 }
 
 // tell wakes those who wait. The caller holds mu.
@@ -180,8 +180,7 @@ func (b *boardBackend) keep(path string, data []byte) {
 
 // append implements backend.
 func (b *boardBackend) append(ctx context.Context, w write) (uint64, error) {
-	b.begin()
-	if _, err := b.refresh(ctx); err != nil {
+	if err := b.open(ctx); err != nil {
 		return 0, err
 	}
 	b.mu.Lock()
@@ -243,25 +242,32 @@ func (b *boardBackend) wait(ctx context.Context, ok func() bool) error {
 	}
 }
 
-// refresh implements backend.
-func (b *boardBackend) refresh(ctx context.Context) (uint64, error) {
-	b.begin()
-	until := events.Seq(0)
-	if b.view != nil {
-		var err error
-		if until, err = b.end(ctx); err != nil {
-			return 0, err
-		}
-	}
-	if err := b.wait(ctx, func() bool { return b.synced && b.read >= until }); err != nil {
+// refresh implements backend. The view of the log starts with the first read:
+// to make an Event, and to change one that was made, takes the board alone.
+func (b *boardBackend) refresh(ctx context.Context, path string) (uint64, error) {
+	if err := b.open(ctx); err != nil {
 		return 0, err
 	}
-	return b.position(), nil
+	b.mu.Lock()
+	_, posted := b.entries[path]
+	b.mu.Unlock()
+	if b.view == nil || posted {
+		return b.position(), nil
+	}
+	b.viewing.Do(func() { b.run(b.watchLog) })
+	until, err := b.end(ctx)
+	if err != nil {
+		return 0, err
+	}
+	err = b.wait(ctx, func() bool { return b.read >= until })
+	return b.position(), err
 }
 
 // await implements backend.
 func (b *boardBackend) await(ctx context.Context, rev uint64) error {
-	b.begin()
+	if _, err := b.refresh(ctx, ""); err != nil {
+		return err
+	}
 	return b.wait(ctx, func() bool { return b.revision() >= rev })
 }
 

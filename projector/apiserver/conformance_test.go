@@ -153,7 +153,7 @@ func (x *bench) increase(ctx context.Context, t *testing.T) int64 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seq, err := x.log.Append(ctx, events.Expect{}, events.Event{ID: ulid.Make(), Type: "node.updated", Body: body})
+	seq, err := x.log.Append(ctx, events.Entry{Event: events.Event{ID: ulid.Make(), Type: "node.updated", Body: body}})
 	if err == nil {
 		err = x.objects.Await(ctx, seq)
 	}

@@ -101,7 +101,7 @@ func (l *illness) Info(ctx context.Context) (events.Info, error) {
 	return l.Log.Info(ctx)
 }
 
-func (l *illness) Append(ctx context.Context, x events.Expect, es ...events.Event) (events.Seq, error) {
+func (l *illness) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
 	if e := l.report.Load(); e != nil {
 		if e.Code != codeFull {
 			<-ctx.Done()
@@ -109,7 +109,7 @@ func (l *illness) Append(ctx context.Context, x events.Expect, es ...events.Even
 		}
 		return 0, e
 	}
-	return l.Log.Append(ctx, x, es...)
+	return l.Log.Append(ctx, es...)
 }
 
 // newIll returns a cluster over a log that can fall ill.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -49,7 +50,7 @@ type eventView struct {
 	shown   map[tellingID]*corev1.Event
 	names   map[string]bool // keys of those that are shown
 	ages    []aging
-	buckets map[string]*bucket
+	buckets map[string]*rate.Limiter
 }
 
 // tellingID is what makes two notices one Event that is told twice.
@@ -61,12 +62,6 @@ type aging struct {
 	at time.Time
 }
 
-// bucket bounds the Events of one source about one object.
-type bucket struct {
-	tokens float64
-	at     time.Time
-}
-
 // viewed is a change of the view; data is nil for an Event that is gone.
 type viewed struct {
 	key  string
@@ -75,7 +70,7 @@ type viewed struct {
 
 func newEventView(pods PodNotices, since time.Time) *eventView {
 	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{}, nodes: map[string]*corev1.Node{},
-		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, buckets: map[string]*bucket{}}
+		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, buckets: map[string]*rate.Limiter{}}
 }
 
 // observe takes the next event of the log and returns what it changes.
@@ -204,18 +199,10 @@ func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n N
 // admit reports whether one more Event about an object may be shown.
 func (v *eventView) admit(uid types.UID, component string, at time.Time) bool {
 	k := component + "/" + string(uid)
-	b := v.buckets[k]
-	if b == nil {
-		b = &bucket{tokens: noticeBurst, at: at}
-		v.buckets[k] = b
+	if v.buckets[k] == nil {
+		v.buckets[k] = rate.NewLimiter(rate.Every(noticeRefill), noticeBurst)
 	}
-	b.tokens = min(noticeBurst, b.tokens+float64(at.Sub(b.at))/float64(noticeRefill))
-	b.at = at
-	if b.tokens < 1 {
-		return false
-	}
-	b.tokens--
-	return true
+	return v.buckets[k].AllowN(at, 1)
 }
 
 // expire takes away what was last told more than an hour before.

@@ -134,7 +134,7 @@ func byPort(s *Server, token string) *rest.Config {
 // append appends an event beside the API.
 func (c *cluster) append(t testing.TB, typ events.Type, body events.Body) events.Seq {
 	t.Helper()
-	seq, err := c.log.Append(t.Context(), events.Expect{}, events.Event{ID: ulid.Make(), Type: typ, At: time.Now(), Body: body})
+	seq, err := c.log.Append(t.Context(), events.Entry{Event: events.Event{ID: ulid.Make(), Type: typ, At: time.Now(), Body: body}})
 	if err != nil {
 		t.Fatal(err)
 	}

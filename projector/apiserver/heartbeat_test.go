@@ -70,3 +70,33 @@ func TestHeartbeatsAreNoEvents(t *testing.T) {
 		t.Errorf("the log tells %s", got)
 	}
 }
+
+// Who makes an Event, or counts one that was made, does not start the view of
+// Events, which reads all of the log.
+func TestMakingEventsReadsNothing(t *testing.T) {
+	c := newCluster(t)
+	told := c.client.CoreV1().Events("default")
+	e := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e"}, InvolvedObject: corev1.ObjectReference{Kind: "Pod", Namespace: "default", Name: "p"}, Count: 1}
+	if _, err := told.Create(t.Context(), e, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := told.Patch(t.Context(), "e", types.StrategicMergePatchType, []byte(`{"count":2}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	b := c.server.stores.backends["events"].(*boardBackend)
+	seen := func() events.Seq {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.read
+	}
+	if at := seen(); at != 0 {
+		t.Errorf("the view is at %d", at)
+	}
+	if got, err := told.Get(t.Context(), "e", metav1.GetOptions{}); err != nil || got.Count != 2 || seen() != 0 {
+		t.Errorf("the Event is %v, %v, and the view at %d", got, err, seen())
+	}
+	list, err := told.List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(list.Items) == 0 || seen() == 0 {
+		t.Errorf("%d Events, %v, and the view at %d", len(list.Items), err, seen())
+	}
+}

@@ -21,12 +21,13 @@ import (
 // freshWait is how long a read waits for a revision that is not there yet.
 const freshWait = 3 * time.Second
 
-// fresh waits until the table is not older than a client asks for: with an
-// empty revision not older than the call, with "0" of any age.
-func (s *store) fresh(ctx context.Context, resourceVersion string) error {
+// fresh waits until the table, or what it has under a key, is not older than a
+// client asks for: with an empty revision not older than the call, with "0" of
+// any age.
+func (s *store) fresh(ctx context.Context, resourceVersion, key string) error {
 	switch resourceVersion {
 	case "":
-		if _, err := s.backend.refresh(ctx); err != nil {
+		if _, err := s.backend.refresh(ctx, key); err != nil {
 			return s.unavailable(err)
 		}
 		return nil
@@ -100,7 +101,7 @@ func (s *store) GetList(ctx context.Context, key string, opts storage.ListOption
 // if one is asked for, else not older than the options want.
 func (s *store) itemsAt(ctx context.Context, at uint64, opts storage.ListOptions, prefix, from string) (table.Rows, uint64, error) {
 	if at == 0 {
-		if err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+		if err := s.fresh(ctx, opts.ResourceVersion, ""); err != nil {
 			return table.Rows{}, 0, err
 		}
 		rev := s.backend.position() // before the objects: they may be newer, not older

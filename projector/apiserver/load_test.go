@@ -92,15 +92,16 @@ func newLoad(b *testing.B) *load {
 func (l *load) fill(b *testing.B) {
 	b.Helper()
 	const batch = 100
-	var es []events.Event
+	var es []events.Entry
 	for i := range loadNodes {
 		p := loadPod(i)
 		l.pods = append(l.pods, p)
-		es = append(es, loadEvent(b, events.Node, events.VerbCreated, loadNode(i)), loadEvent(b, events.Pod, events.VerbCreated, p))
+		es = append(es, events.Entry{Event: loadEvent(b, events.Node, events.VerbCreated, loadNode(i))},
+			events.Entry{Event: loadEvent(b, events.Pod, events.VerbCreated, p)})
 		if len(es) < batch && i < loadNodes-1 {
 			continue
 		}
-		seq, err := l.log.Append(b.Context(), events.Expect{}, es...)
+		seq, err := l.log.Append(b.Context(), es...)
 		if err == nil {
 			err = l.objects.Await(b.Context(), seq)
 		}
@@ -171,7 +172,7 @@ func flip(p *corev1.Pod) *corev1.Pod {
 func (l *load) fact(b *testing.B, _, i int) (uint64, error) {
 	p := flip(l.pods[i])
 	p.ResourceVersion = ""
-	seq, err := l.log.Append(b.Context(), events.Expect{}, loadEvent(b, events.Pod, events.VerbUpdated, p))
+	seq, err := l.log.Append(b.Context(), events.Entry{Event: loadEvent(b, events.Pod, events.VerbUpdated, p)})
 	p.ResourceVersion = strconv.FormatUint(uint64(seq), 10)
 	l.pods[i] = p
 	return uint64(seq), err

@@ -78,7 +78,7 @@ var announceProgress = sync.OnceFunc(func() {
 // lazyCache is a store with Kubernetes' watch cache above it from the first
 // read on: a cluster that nobody asks about is not held in memory twice.
 type lazyCache struct {
-	store  *store
+	*store // what is not overridden asks the store alone
 	config cacher.Config
 
 	mu        sync.Mutex
@@ -144,9 +144,6 @@ func (l *lazyCache) destroy() {
 	l.destroyed = true
 }
 
-// Versioner implements storage.Interface.
-func (l *lazyCache) Versioner() storage.Versioner { return versioner }
-
 // Create implements storage.Interface.
 func (l *lazyCache) Create(ctx context.Context, key string, obj, out runtime.Object, ttl uint64) error {
 	return l.writer().Create(ctx, key, obj, out, ttl)
@@ -190,27 +187,3 @@ func (l *lazyCache) GetList(ctx context.Context, key string, opts storage.ListOp
 	l.store.warnUnreadable(ctx, key, opts.Recursive)
 	return nil
 }
-
-// Stats implements storage.Interface.
-func (l *lazyCache) Stats(ctx context.Context) (storage.Stats, error) { return l.store.Stats(ctx) }
-
-// ReadinessCheck implements storage.Interface.
-func (l *lazyCache) ReadinessCheck() error { return l.store.ReadinessCheck() }
-
-// RequestWatchProgress implements storage.Interface.
-func (l *lazyCache) RequestWatchProgress(ctx context.Context) error {
-	return l.store.RequestWatchProgress(ctx)
-}
-
-// GetCurrentResourceVersion implements storage.Interface.
-func (l *lazyCache) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
-	return l.store.GetCurrentResourceVersion(ctx)
-}
-
-// EnableResourceSizeEstimation implements storage.Interface.
-func (l *lazyCache) EnableResourceSizeEstimation(keys storage.KeysFunc) error {
-	return l.store.EnableResourceSizeEstimation(keys)
-}
-
-// CompactRevision implements storage.Interface.
-func (l *lazyCache) CompactRevision() int64 { return l.store.CompactRevision() }

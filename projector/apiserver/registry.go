@@ -52,39 +52,41 @@ type installer struct {
 	auth    authorizer.Authorizer
 	client  kubernetes.Interface // of this server
 	logs    LogSource
-	writes  backend   // of resources that have no board
+	writes  backend   // of resources whose objects are in the log
 	now     time.Time // of the past that is served, or zero
 	err     error
 }
 
-func (i *installer) do(err error) {
+// keep keeps the first error of all.
+func (i *installer) keep(err error) {
 	if i.err == nil {
 		i.err = err
 	}
 }
 
-// one keeps the error of a constructor: one(New(...))(i) is what it made.
-func one[T any](s T, err error) func(*installer) T {
-	return func(i *installer) T {
-		i.do(err)
-		return s
-	}
+// single makes a registry of one resource, or of one with subresources.
+func single[T any](i *installer, newREST func(generic.RESTOptionsGetter) (T, error)) T {
+	s, err := newREST(i.options)
+	i.keep(err)
+	return s
 }
 
 // pair puts a resource and its status into a group.
 func pair[T, S rest.Storage](i *installer, g group, name string, newREST func(generic.RESTOptionsGetter) (T, S, error)) {
 	s, status, err := newREST(i.options)
-	i.do(err)
+	i.keep(err)
 	g[name], g[name+"/status"] = s, status
 }
 
 func (i *installer) core() group {
 	g := group{}
 	namespaces, status, finalize, err := namespacestore.NewREST(i.options)
-	i.do(err)
+	i.keep(err)
 	g["namespaces"], g["namespaces/status"], g["namespaces/finalize"] = namespaces, status, finalize
-	nodes := one(nodestore.NewStorage(i.options, client.KubeletClientConfig{}, http.DefaultTransport))(i)
-	pods := one(podstore.NewStorage(i.options, nil, nil, i.client.PolicyV1(), i.auth))(i)
+	nodes, err := nodestore.NewStorage(i.options, client.KubeletClientConfig{}, http.DefaultTransport)
+	i.keep(err)
+	pods, err := podstore.NewStorage(i.options, nil, nil, i.client.PolicyV1(), i.auth)
+	i.keep(err)
 	if i.err != nil {
 		return g
 	}
@@ -97,29 +99,32 @@ func (i *installer) core() group {
 	g["pods/log"] = &logREST{pods: pods.Pod.Store, source: i.logs}
 	pair(i, g, "persistentvolumes", volumestore.NewREST)
 	pair(i, g, "persistentvolumeclaims", claimstore.NewREST)
-	g["secrets"] = one(secretstore.NewREST(i.options))(i)
-	g["configmaps"] = one(configmapstore.NewREST(i.options))(i)
-	g["serviceaccounts"] = one(accountstore.NewREST(i.options, nil, nil, 0, nil, nil, nil, false, 0))(i)
-	g["events"] = one(eventstore.NewREST(i.options, eventTTL))(i)
+	g["secrets"] = single(i, secretstore.NewREST)
+	g["configmaps"] = single(i, configmapstore.NewREST)
+	accounts, err := accountstore.NewREST(i.options, nil, nil, 0, nil, nil, nil, false, 0)
+	i.keep(err)
+	told, err := eventstore.NewREST(i.options, eventTTL)
+	i.keep(err)
+	g["serviceaccounts"], g["events"] = accounts, told
 	i.putAbsent("", g)
 	return g
 }
 
 func (i *installer) apps() group {
-	g := group{"controllerrevisions": one(revisionstore.NewREST(i.options))(i)}
+	g := group{"controllerrevisions": single(i, revisionstore.NewREST)}
 	pair(i, g, "daemonsets", daemonsetstore.NewREST)
-	deployments := one(deploymentstore.NewStorage(i.options))(i)
+	deployments := single(i, deploymentstore.NewStorage)
 	g["deployments"], g["deployments/status"], g["deployments/scale"] = deployments.Deployment, deployments.Status, deployments.Scale
-	replicas := one(replicasetstore.NewStorage(i.options))(i)
+	replicas := single(i, replicasetstore.NewStorage)
 	g["replicasets"], g["replicasets/status"], g["replicasets/scale"] = replicas.ReplicaSet, replicas.Status, replicas.Scale
-	stateful := one(statefulsetstore.NewStorage(i.options))(i)
+	stateful := single(i, statefulsetstore.NewStorage)
 	g["statefulsets"], g["statefulsets/status"], g["statefulsets/scale"] = stateful.StatefulSet, stateful.Status, stateful.Scale
 	return g
 }
 
 func (i *installer) batch() group {
 	g := group{}
-	jobs := one(jobstore.NewStorage(i.options))(i)
+	jobs := single(i, jobstore.NewStorage)
 	g["jobs"], g["jobs/status"] = jobs.Job, jobs.Status
 	pair(i, g, "cronjobs", cronjobstore.NewREST)
 	return g
@@ -142,26 +147,26 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 			"selfsubjectrulesreviews":  selfsubjectrulesreview.NewREST(adminRules{})}},
 		{"apps", i.apps()},
 		{"batch", i.batch()},
-		{"coordination.k8s.io", group{"leases": one(leasestore.NewREST(i.options))(i)}},
+		{"coordination.k8s.io", group{"leases": single(i, leasestore.NewREST)}},
 		{"events.k8s.io", group{"events": core["events"]}},
 		{networking.GroupName, ingresses},
-		{"node.k8s.io", group{"runtimeclasses": one(runtimestore.NewREST(i.options))(i)}},
+		{"node.k8s.io", group{"runtimeclasses": single(i, runtimestore.NewREST)}},
 		{"policy", budgets},
-		{"scheduling.k8s.io", group{"priorityclasses": one(classstore.NewREST(i.options))(i)}},
+		{"scheduling.k8s.io", group{"priorityclasses": single(i, classstore.NewREST)}},
 		{apiextensions.GroupName, extensions},
 	}
 	var infos []*genericapiserver.APIGroupInfo
 	for _, g := range all {
-		i.tables(g.resources)
+		i.countAges(g.resources)
 		infos = append(infos, groupInfo(g.name, g.resources))
 	}
 	return infos
 }
 
-// tables has the tables of a group count ages to the instant that is served.
-func (i *installer) tables(g group) {
+// countAges has the tables of a group count ages to the instant that is served.
+func (i *installer) countAges(g group) {
 	if !i.now.IsZero() && i.err == nil {
-		i.do(g.agesUntil(i.now))
+		i.keep(g.agesUntil(i.now))
 	}
 }
 
@@ -179,7 +184,7 @@ func (i *installer) install(s *genericapiserver.GenericAPIServer) error {
 	if i.err != nil {
 		return fmt.Errorf("make the registries: %w", i.err)
 	}
-	i.tables(core)
+	i.countAges(core)
 	groups := i.groups(core)
 	if i.err != nil {
 		return fmt.Errorf("make the registries: %w", i.err)

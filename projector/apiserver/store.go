@@ -35,8 +35,9 @@ type backend interface {
 	// that change when append returns.
 	append(ctx context.Context, w write) (rev uint64, err error)
 	// refresh returns when the table has everything that was written before
-	// the call, by whomever, with a revision that covers it.
-	refresh(ctx context.Context) (rev uint64, err error)
+	// the call, by whomever, with a revision that covers it: of the object
+	// under a path, or of all if the path is empty.
+	refresh(ctx context.Context, path string) (rev uint64, err error)
 	// await returns when the table has everything up to rev, if it can.
 	await(ctx context.Context, rev uint64) error
 	// position returns a revision up to which the table has everything.
@@ -86,7 +87,7 @@ type state struct {
 // load reads the present state of a key. A missing object is an error, unless
 // that is to be ignored.
 func (s *store) load(ctx context.Context, key string, ignoreNotFound bool) (state, error) {
-	if _, err := s.backend.refresh(ctx); err != nil {
+	if _, err := s.backend.refresh(ctx, key); err != nil {
 		return state{}, s.unavailable(err)
 	}
 	return s.present(key, ignoreNotFound)
@@ -133,7 +134,7 @@ func (s *store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 	if err != nil {
 		return err
 	}
-	if err := s.fresh(ctx, opts.ResourceVersion); err != nil {
+	if err := s.fresh(ctx, opts.ResourceVersion, key); err != nil {
 		return err
 	}
 	i := s.table.At(key)
@@ -205,34 +206,15 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	if err != nil {
 		return err
 	}
-	check := func(st state) error {
+	return s.change(ctx, key, false, cached, out, func(st state) (write, error) {
 		if err := preconditions.Check(s.full(key), st.obj); err != nil {
-			return err
+			return write{}, err
 		}
-		return validate(ctx, st.obj)
-	}
-	st, err := s.start(ctx, key, false, cached)
-	for err == nil {
-		if bad := check(st); bad != nil {
-			if st.current {
-				return bad
-			}
-			if st, err = s.again(ctx, key, false, st.rev, bad); err != nil {
-				return err
-			}
-			continue
+		if err := validate(ctx, st.obj); err != nil {
+			return write{}, err
 		}
-		w := write{verb: events.VerbDeleted, key: key, now: s.body(key, st), before: st.data, last: st.rev}
-		rev, bad := s.backend.append(ctx, w)
-		if bad == nil {
-			return s.decodeInto(st.data, rev, out)
-		}
-		if !errors.Is(bad, events.ErrConflict) {
-			return s.refused(bad)
-		}
-		st, err = s.present(key, false)
-	}
-	return err
+		return write{verb: events.VerbDeleted, key: key, now: s.body(key, st), before: st.data, last: st.rev}, nil
+	})
 }
 
 // body is the object of a state as an event has it.
@@ -240,6 +222,40 @@ func (s *store) body(key string, st state) events.Object {
 	o := events.Object{Ref: events.Ref{Kind: s.codec.kind(), Key: table.KeyOf(key)}, Data: st.data}
 	o.UID = uidOf(st.obj)
 	return o
+}
+
+// change makes the write that decide makes of an object's state, and has out
+// be the object as it is then. It decides again when the object has changed
+// meanwhile, or when decide refused a cached state, which may be old.
+func (s *store) change(ctx context.Context, key string, ignoreNotFound bool, cached, out runtime.Object, decide func(state) (write, error)) error {
+	st, err := s.start(ctx, key, ignoreNotFound, cached)
+	for err == nil {
+		w, refusal := decide(st)
+		switch {
+		case refusal == nil && w.verb != "":
+			rev, failure := s.backend.append(ctx, w)
+			if failure == nil {
+				return s.decodeInto(w.now.Data, rev, out)
+			}
+			if !errors.Is(failure, events.ErrConflict) {
+				return s.refused(failure)
+			}
+			st, err = s.present(key, ignoreNotFound)
+		case !st.current:
+			was := st.rev
+			if st, err = s.load(ctx, key, ignoreNotFound); err == nil && st.rev == was && refusal != nil {
+				return refusal
+			}
+		case refusal != nil:
+			return refusal
+		default:
+			if w.quiet && s.quiet != nil {
+				s.quiet(ctx, key)
+			}
+			return s.decodeInto(w.now.Data, st.rev, out)
+		}
+	}
+	return err
 }
 
 // start returns the state that a write begins with: the suggestion if there is
@@ -251,16 +267,6 @@ func (s *store) start(ctx context.Context, key string, ignoreNotFound bool, cach
 	return s.load(ctx, key, ignoreNotFound)
 }
 
-// again returns the present state after one at rev did not do, or the error
-// that it gave if it was the present one.
-func (s *store) again(ctx context.Context, key string, ignoreNotFound bool, rev uint64, bad error) (state, error) {
-	st, err := s.load(ctx, key, ignoreNotFound)
-	if err == nil && st.rev == rev {
-		err = bad
-	}
-	return st, err
-}
-
 // GuaranteedUpdate implements storage.Interface.
 func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination runtime.Object, ignoreNotFound bool,
 	preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc, cached runtime.Object) error {
@@ -268,36 +274,9 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 	if err != nil {
 		return err
 	}
-	st, err := s.start(ctx, key, ignoreNotFound, cached)
-	for err == nil {
-		w, bad := s.decide(key, st, preconditions, tryUpdate)
-		switch {
-		case bad != nil && st.current:
-			return bad
-		case bad != nil:
-			st, err = s.again(ctx, key, ignoreNotFound, st.rev, bad)
-			continue
-		case w.verb == "" && st.current:
-			if w.quiet && s.quiet != nil {
-				s.quiet(ctx, key)
-			}
-			return s.decodeInto(w.now.Data, st.rev, destination)
-		case w.verb == "": // nothing changes, if the suggestion is the present
-			if st, err = s.load(ctx, key, ignoreNotFound); err != nil {
-				return err
-			}
-			continue
-		}
-		rev, bad := s.backend.append(ctx, w)
-		if bad == nil {
-			return s.decodeInto(w.now.Data, rev, destination)
-		}
-		if !errors.Is(bad, events.ErrConflict) {
-			return s.refused(bad)
-		}
-		st, err = s.present(key, ignoreNotFound)
-	}
-	return err
+	return s.change(ctx, key, ignoreNotFound, cached, destination, func(st state) (write, error) {
+		return s.decide(key, st, preconditions, tryUpdate)
+	})
 }
 
 // decide returns the write that tryUpdate makes of a state. One without a verb
@@ -305,16 +284,6 @@ func (s *store) GuaranteedUpdate(ctx context.Context, key string, destination ru
 func (s *store) decide(key string, st state, preconditions *storage.Preconditions, tryUpdate storage.UpdateFunc) (write, error) {
 	if err := preconditions.Check(s.full(key), st.obj); err != nil {
 		return write{}, err
-	}
-	// The update may be made on the object itself. What it was is in data,
-	// though without the defaults that a writer beside the API left out.
-	before := st.data
-	if before != nil {
-		canonical, err := s.encode(key, st.obj)
-		if err != nil {
-			return write{}, err
-		}
-		before = canonical.Data
 	}
 	out, _, err := tryUpdate(st.obj, storage.ResponseMeta{ResourceVersion: st.rev})
 	if err != nil {
@@ -335,8 +304,8 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 	switch {
 	case st.rev == 0:
 		w.verb = events.VerbCreated
-	case !events.Worth(events.Object{Ref: body.Ref, Data: before}, body):
-		w.verb, w.now.Data, w.quiet = "", st.data, !bytes.Equal(before, body.Data)
+	case !events.Worth(events.Object{Ref: body.Ref, Data: st.data}, body):
+		w.verb, w.now.Data, w.quiet = "", st.data, !bytes.Equal(st.data, body.Data)
 	}
 	return w, nil
 }
@@ -346,7 +315,7 @@ func (s *store) decide(key string, st state, preconditions *storage.Precondition
 func (s *store) ReadinessCheck() error {
 	ctx, cancel := context.WithTimeout(context.Background(), freshWait)
 	defer cancel()
-	_, err := s.backend.refresh(ctx)
+	_, err := s.backend.refresh(ctx, "")
 	return err
 }
 
@@ -371,7 +340,7 @@ func (s *store) RequestWatchProgress(context.Context) error {
 // never had an object it is the first of all, because to the cache 0 means that
 // a watch does not ask for the bookmark that ends what is there already.
 func (s *store) GetCurrentResourceVersion(ctx context.Context) (uint64, error) {
-	now, err := s.backend.refresh(ctx)
+	now, err := s.backend.refresh(ctx, "")
 	if err != nil {
 		return 0, s.unavailable(err)
 	}

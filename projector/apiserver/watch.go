@@ -52,7 +52,7 @@ func (s *store) Watch(ctx context.Context, key string, opts storage.ListOptions)
 	}
 	initial := opts.SendInitialEvents == nil && rev == 0 || opts.SendInitialEvents != nil && *opts.SendInitialEvents
 	if initial || rev == 0 {
-		now, err := s.backend.refresh(ctx)
+		now, err := s.backend.refresh(ctx, "")
 		if ctx.Err() != nil {
 			return watch.NewEmptyWatch(), nil // nobody waits for it any more
 		}

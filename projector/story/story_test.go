@@ -230,7 +230,7 @@ func (w *told) append(d *datadriven.TestData) {
 		o.Owner = ownerOf(name)
 		e.Body = o
 	}
-	_, err = w.log.Append(context.Background(), events.Expect{}, e)
+	_, err = w.log.Append(context.Background(), events.Entry{Event: e})
 	w.must(err)
 }
 

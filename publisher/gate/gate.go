@@ -1,290 +1,153 @@
-// Package gate is the door through which people and tools change the world:
-// it checks a request against the present state, completes it, appends the
-// facts and answers with their positions, or refuses in one line and appends
-// nothing.
+// Package gate is where programs find a cluster that speak NATS and nothing
+// else: a NATS micro service of the log's server which says whose log it is,
+// where that ends, and where the Kubernetes API is.
 //
-// Every write is fenced by the position of the object that it was decided
-// from. If another writer was faster, the request is decided again from a
-// later state, so an answer is never about a state that is no longer so. Of
-// several objects that one request writes together, the fence holds for one of
-// them, see Apply.
-//
-// A Gate is safe for concurrent use if its functions are.
+// A request names the user who asks in its subject, and a server with
+// permissions takes it from no other. An answer is what was asked for, or a
+// refusal with code, text and exit code. A request is sent once: after a
+// time-out it may or may not have been served.
 package gate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
-	"github.com/oklog/ulid/v2"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"rollcall/events"
-	"rollcall/publisher/manifest"
 )
 
-// Source is what the gate's events name as their source.
-const Source = "gate"
-
-// Objects is the state of all objects at one position.
-type Objects interface {
-	// Object returns an object and the position of its newest fact; ok is false
-	// if there is none, or none any more.
-	Object(k events.Kind, key events.Key) (o events.Object, last events.Seq, ok bool)
-	// List returns the objects of a kind in a namespace, in all if it is empty,
-	// ordered by key.
-	List(k events.Kind, namespace string) []events.Object
-}
-
-// Store is state that follows a log.
-type Store interface {
-	// View calls f once with the state at a position that is not before atLeast,
-	// waiting for it if it must. What f is given is not kept.
-	View(ctx context.Context, atLeast events.Seq, f func(Objects)) error
-}
-
-// Log is what the gate needs of a log.
-type Log interface {
-	events.Appender
-	Latest(ctx context.Context, subject string) (e events.Event, ok bool, err error)
-	Info(ctx context.Context) (events.Info, error)
-}
-
-// Gate changes objects on behalf of others.
-type Gate struct {
-	log      Log
-	subjects events.Subjects
-	store    Store
-	clock    func() time.Time
-	newID    func() ulid.ULID
-	newUID   func() types.UID
-}
-
-// New returns a gate to log. store follows the same log. newID and newUID
-// return another value at each call.
-func New(log Log, subjects events.Subjects, store Store, clock func() time.Time, newID func() ulid.ULID, newUID func() types.UID) *Gate {
-	return &Gate{log: log, subjects: subjects, store: store, clock: clock, newID: newID, newUID: newUID}
-}
-
-// Cluster returns the name of the cluster whose objects the gate changes.
-func (g *Gate) Cluster() string { return g.subjects.Cluster() }
-
-// Bounds of one request.
 const (
-	maxTries = 10  // decisions of one write while others write the same object
-	maxBatch = 500 // facts that are appended together
+	serviceName    = "rollcall-gate"
+	serviceVersion = "2.0.0" // of the requests and answers
+	infoVerb       = "info"
+
+	serveTime = 30 * time.Second // for one request
+	askTime   = 5 * time.Second
 )
 
-// change is a fact to append and what is said about it.
-type change struct {
-	kind events.Kind
-	verb string        // of events: created, updated, deleted; empty: nothing changes
-	now  metav1.Object // as it is to be, or its last state if it is to be gone
-	last events.Seq    // position of its newest fact that the decision saw; 0: none
-	what string        // the answer
+// Info says what stands behind a gate.
+type Info struct {
+	Cluster string     `json:"cluster"`
+	Seq     events.Seq `json:"seq"` // end of the log
+	// API is the address of the Kubernetes API, and Kubeconfig the file on the
+	// machine of the instance that tells how to use it. Empty: it has no port.
+	API        string `json:"api,omitempty"`
+	Kubeconfig string `json:"kubeconfig,omitempty"`
 }
 
-// nothing returns a change that appends nothing and answers what.
-func nothing(k events.Kind, o metav1.Object, what string) change {
-	return change{kind: k, now: o, what: what}
+// answer is what is sent for a request.
+type answer struct {
+	Info  *Info    `json:"info,omitempty"`
+	Error *refusal `json:"error,omitempty"`
 }
 
-// event returns the fact of a change.
-func (g *Gate) event(c change, actor string) (events.Event, error) {
-	o, err := events.NewObject(c.kind, c.now)
+// refusal is an events.Error as it is sent.
+type refusal struct {
+	Code  string `json:"code"`
+	What  string `json:"what"`
+	Where string `json:"where,omitempty"`
+	Why   string `json:"why,omitempty"`
+	Do    string `json:"do,omitempty"`
+	Exit  int    `json:"exit"`
+}
+
+// refusalOf returns err as it is sent. An error that is no refusal is one that
+// who has asked can do nothing about.
+func refusalOf(err error) *refusal {
+	var e *events.Error
+	if !errors.As(err, &e) {
+		return &refusal{Code: "E-GATE-FAILED", What: "the request was not carried out", Why: err.Error(), Do: "try again", Exit: events.ExitFailure}
+	}
+	return &refusal{Code: e.Code, What: e.What, Where: e.Where, Why: e.Why, Do: e.Do, Exit: e.Exit}
+}
+
+// Service answers requests over NATS.
+type Service struct {
+	micro micro.Service
+	stop  context.CancelFunc
+}
+
+// Serve answers requests on nc, several gates of one cluster taking turns, until
+// ctx is done or Stop is called.
+func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info func(context.Context) (Info, error)) (*Service, error) {
+	ctx, stop := context.WithCancel(ctx)
+	m, err := micro.AddService(nc, micro.Config{Name: serviceName, Version: serviceVersion, Description: "finds rollcall cluster " + subjects.Cluster()})
 	if err != nil {
-		return events.Event{}, err
+		stop()
+		return nil, fmt.Errorf("serve the gate: %w", err)
 	}
-	e := events.Event{ID: g.newID(), Type: events.ObjectType(c.kind, c.verb), Source: Source, Actor: actor, At: g.clock(), Body: o}
-	if c.verb == events.VerbDeleted {
-		e.Body = events.Gone(o)
+	s := &Service{m, stop}
+	err = m.AddEndpoint(infoVerb, micro.HandlerFunc(func(r micro.Request) {
+		ctx, cancel := context.WithTimeout(ctx, serveTime)
+		defer cancel()
+		i, err := info(ctx)
+		respond(r, answer{Info: &i}, err)
+	}), micro.WithEndpointSubject(subjects.Gate("*", infoVerb)))
+	if err == nil {
+		err = nc.Flush() // requests that arrive after Serve has returned must find the service
 	}
-	return e, nil
-}
-
-// decision is made from a state; it may be made several times.
-type decision func(Objects) ([]change, error)
-
-// write decides from a state that holds everything appended before the call,
-// appends the changes, and answers. Lost fences make it decide again.
-func (g *Gate) write(ctx context.Context, actor string, decide decision) ([]Result, error) {
-	info, err := g.log.Info(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("find the end of the log: %w", err)
+		return nil, errors.Join(fmt.Errorf("serve the gate: %w", err), s.Stop())
 	}
-	at := info.Last
-	for range maxTries {
-		changes, err := g.decide(ctx, at, decide)
-		if err != nil {
-			return nil, err
-		}
-		results, later, err := g.append(ctx, actor, changes)
-		if !errors.Is(err, events.ErrConflict) {
-			return results, err
-		}
-		at = max(at, later)
-	}
-	return nil, &events.Error{Code: "E-GATE-CONFLICT", What: "the object changes faster than it can be written",
-		Why: fmt.Sprintf("%d tries met another writer", maxTries), Do: "try again", Exit: events.ExitFailure, Err: events.ErrConflict}
+	return s, nil
 }
 
-func (g *Gate) decide(ctx context.Context, at events.Seq, decide decision) (changes []change, err error) {
-	var bad error
-	if err := g.store.View(ctx, at, func(o Objects) { changes, bad = decide(o) }); err != nil {
-		return nil, fmt.Errorf("read the state at %d: %w", at, err)
+// respond sends an answer, or the refusal that err is. Whoever asked has gone if
+// it cannot be sent.
+func respond(r micro.Request, a answer, err error) {
+	if err == nil {
+		_ = r.RespondJSON(a)
+		return
 	}
-	return changes, bad
+	e := refusalOf(err)
+	data, _ := json.Marshal(answer{Error: e}) // it has strings and a number only
+	_ = r.Error(e.Code, e.What, data)
 }
 
-// append appends the changes in batches of maxBatch and returns one result a
-// change. With ErrConflict it also returns a position to decide again from.
-func (g *Gate) append(ctx context.Context, actor string, changes []change) ([]Result, events.Seq, error) {
-	results := make([]Result, len(changes))
-	var batch []int
-	flush := func() (events.Seq, error) {
-		if len(batch) == 0 {
-			return 0, nil
-		}
-		later, err := g.appendBatch(ctx, actor, changes, batch, results)
-		batch = batch[:0]
-		return later, err
+// Stop ends the service.
+func (s *Service) Stop() error {
+	s.stop()
+	if err := s.micro.Stop(); err != nil {
+		return fmt.Errorf("stop the gate: %w", err)
 	}
-	for i, c := range changes {
-		results[i] = Result{Ref: refOf(events.RefFor(c.kind, c.now)), What: c.what}
-		if c.verb == "" {
-			continue
-		}
-		if batch = append(batch, i); len(batch) == maxBatch {
-			if later, err := flush(); err != nil {
-				return nil, later, err
-			}
-		}
-	}
-	later, err := flush()
-	return results, later, err
+	return nil
 }
 
-// appendBatch appends the changes with these indexes as one, fenced by the
-// first that replaces an object, or by the first of all.
-func (g *Gate) appendBatch(ctx context.Context, actor string, changes []change, batch []int, results []Result) (events.Seq, error) {
-	es := make([]events.Event, len(batch))
-	fence := changes[batch[0]]
-	for j, i := range batch {
-		e, err := g.event(changes[i], actor)
-		if err != nil {
-			return 0, err
-		}
-		es[j] = e
-		if fence.last == 0 {
-			fence = changes[i]
-		}
-	}
-	if fence.last == 0 {
-		fence = changes[batch[0]]
-	}
-	key := events.Key{Namespace: fence.now.GetNamespace(), Name: fence.now.GetName()}
-	x := events.Expect{Subject: g.subjects.Object(fence.kind, key), Last: fence.last}
-	seq, later, err := g.appendFenced(ctx, x, fence.verb == events.VerbCreated, es)
+// Ask returns what the gate of a cluster says, to the user of nc: a name that can
+// be a token of a subject. nc stays the caller's. An error of which
+// nats.ErrNoResponders is the cause says that no instance runs on the log.
+func Ask(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user string) (Info, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	msg, err := nc.RequestWithContext(ctx, subjects.Gate(user, infoVerb), nil)
 	if err != nil {
-		return later, err
+		return Info{}, unanswered(err)
 	}
-	for j, i := range batch {
-		results[i].Seq = seq - events.Seq(len(batch)-1-j)
-		results[i].ID = es[j].ID.String()
+	var a answer
+	if err := json.Unmarshal(msg.Data, &a); err != nil {
+		return Info{}, fmt.Errorf("read the answer of the gate: %w", err)
 	}
-	return 0, nil
+	if e := a.Error; e != nil {
+		return Info{}, &events.Error{Code: e.Code, What: e.What, Where: e.Where, Why: e.Why, Do: e.Do, Exit: e.Exit}
+	}
+	if a.Info == nil {
+		return Info{}, errors.New("the answer of the gate is empty")
+	}
+	return *a.Info, nil
 }
 
-// appendFenced appends es. It tries the same events again while the outcome is
-// unknown, and puts a new object over the tombstone of an old one. With
-// ErrConflict it returns the position of what was in the way.
-func (g *Gate) appendFenced(ctx context.Context, x events.Expect, creates bool, es []events.Event) (seq, later events.Seq, err error) {
-	for range maxTries {
-		seq, err = g.log.Append(ctx, x, es...)
-		switch {
-		case err == nil:
-			return seq, 0, nil
-		case errors.Is(err, events.ErrUnknown) && ctx.Err() == nil:
-			continue
-		case errors.Is(err, events.ErrTooLarge):
-			return 0, 0, &events.Error{Code: "E-GATE-SIZE", What: "the object is larger than the log takes", Where: x.Subject,
-				Do: "make it smaller: annotations are the usual cause", Exit: events.ExitInput, Err: err}
-		case !errors.Is(err, events.ErrConflict):
-			return 0, 0, fmt.Errorf("append %d events: %w", len(es), err)
-		}
-		e, ok, lerr := g.log.Latest(ctx, x.Subject)
-		if lerr != nil {
-			return 0, 0, fmt.Errorf("find the newest event of %s: %w", x.Subject, lerr)
-		}
-		_, gone := e.Body.(events.Gone)
-		if !ok || !creates || !gone || e.Seq == x.Last {
-			return 0, e.Seq, err
-		}
-		x.Last = e.Seq
-	}
-	return 0, 0, fmt.Errorf("append %d events, %d tries: %w", len(es), maxTries, err)
-}
-
-// load decodes an object of the state into o, or refuses with the nearest
-// names that exist. what names the kind in the refusal.
-func load(s Objects, k events.Kind, key events.Key, o metav1.Object) (events.Seq, error) {
-	found, last, ok := s.Object(k, key)
-	if !ok {
-		return 0, notFound(s, k, key)
-	}
-	if err := found.Decode(o); err != nil {
-		return 0, err
-	}
-	return last, nil
-}
-
-// maxNear is how many names a refusal suggests.
-const maxNear = 3
-
-func notFound(s Objects, k events.Kind, key events.Key) error {
-	e := &events.Error{Code: "E-GATE-NOTFOUND", What: fmt.Sprintf("%s %q not found", manifest.Resource(k), key.Name), Exit: events.ExitInput}
-	if key.Namespace != "" {
-		e.Where = "namespace " + key.Namespace
-	}
-	var names []string
-	elsewhere := ""
-	for _, o := range s.List(k, "") {
-		if o.Key.Namespace == key.Namespace {
-			names = append(names, o.Key.Name)
-		} else if o.Key.Name == key.Name && elsewhere == "" {
-			elsewhere = o.Key.Namespace
-		}
-	}
-	near := events.Nearest(key.Name, names, maxNear)
+func unanswered(err error) error {
 	switch {
-	case elsewhere != "":
-		e.Do = fmt.Sprintf("namespace %s has one of this name: use --namespace %s", elsewhere, elsewhere)
-	case len(near) > 0:
-		e.Do = "did you mean " + oneOf(near) + "?"
-	case len(names) == 0:
-		e.Why = "there is none at all"
-	default:
-		e.Do = fmt.Sprintf("list the %d that there are with rollcall kubectl get %s -A", len(names), manifest.Resource(k))
+	case errors.Is(err, nats.ErrNoResponders):
+		return &events.Error{Code: "E-GATE-DOWN", What: "no instance answers", Exit: events.ExitFailure, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &events.Error{Code: "E-GATE-TIMEOUT", What: "the instance has not answered in time", Why: "it is busy, or does not take requests of this user",
+			Exit: events.ExitTimeout, Err: err}
 	}
-	return e
-}
-
-// oneOf writes names as "a, b or c".
-func oneOf(names []string) string {
-	out := names[0]
-	for i, n := range names[1:] {
-		sep := ", "
-		if i == len(names)-2 {
-			sep = " or "
-		}
-		out += sep + n
-	}
-	return out
-}
-
-func named(k events.Kind, name, what string) string {
-	return manifest.Resource(k) + "/" + name + " " + what
+	return fmt.Errorf("ask the gate: %w", err)
 }

@@ -31,7 +31,7 @@ func TestSpread(t *testing.T) {
 	st := newStand(t, Options{Bind: Exactly(time.Millisecond)})
 	st.nodesNamed(nodes)
 	tries := 0
-	st.log.Inject(func(_ events.Expect, es []events.Event) memlog.Fault {
+	st.log.Inject(func(es []events.Entry) memlog.Fault {
 		if tries++; es[0].Source != "test" && tries%7 == 0 {
 			return memlog.Refuse
 		}
@@ -142,7 +142,7 @@ func TestRefusedBindingGivesTheHostBack(t *testing.T) {
 	n.Status.Allocatable[corev1.ResourcePods] = resource.MustParse("1")
 	st.put(events.Node, events.VerbUpdated, n)
 	st.put(events.Pod, events.VerbCreated, st.newPod("a", "", "i:1"))
-	st.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.Refuse })
+	st.log.Inject(func([]events.Entry) memlog.Fault { return memlog.Refuse })
 	s := st.w.Due(st.now, 1)[0]
 	a := st.w.pods[events.Key{Namespace: "x", Name: "a"}]
 	if a.host == nil || a.host.used.pods != 1 {

@@ -206,7 +206,7 @@ func TestRefusedBindingGivesRoomBack(t *testing.T) {
 	st.put(events.Node, events.VerbCreated, n)
 	st.run(time.Second)
 	st.put(events.Pod, events.VerbCreated, st.newPod("p1", "n1", "i:1"))
-	st.log.Inject(func(events.Expect, []events.Event) memlog.Fault { return memlog.Refuse })
+	st.log.Inject(func([]events.Entry) memlog.Fault { return memlog.Refuse })
 	s := st.w.Due(st.now, 1)[0]
 	if used := st.w.hosts["n1"].used.pods; used != 1 {
 		t.Errorf("%d pods hold room while one is being bound", used)

@@ -9,7 +9,7 @@ import (
 
 // Perform implements drive.Step.
 func (s *Step) Perform(ctx context.Context, log drive.Log) error {
-	_, err := log.Submit(ctx, s.Fence, s.Event)
+	_, err := log.Submit(ctx, events.Entry{Event: s.Event, Expect: s.Fence})
 	return err
 }
 

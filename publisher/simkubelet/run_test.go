@@ -70,7 +70,7 @@ func (c *cluster) append(typ events.Type, body events.Body) {
 	var id ulid.ULID
 	copy(id[6:], fmt.Sprintf("%010d", c.ids))
 	e := events.Event{ID: id, Type: typ, Source: "test", At: time.Now(), Body: body}
-	if _, err := c.log.Append(context.Background(), events.Expect{}, e); err != nil {
+	if _, err := c.log.Append(context.Background(), events.Entry{Event: e}); err != nil {
 		c.t.Fatal(err)
 	}
 }
@@ -158,7 +158,7 @@ func TestRolloutThroughFaultsAndRestarts(t *testing.T) {
 			const nodes = 20
 			c := newCluster(t, nodes)
 			rng, faults := rand.New(rand.NewPCG(seed, 3)), rand.New(rand.NewPCG(seed, 4))
-			c.log.Inject(func(_ events.Expect, es []events.Event) memlog.Fault {
+			c.log.Inject(func(es []events.Entry) memlog.Fault {
 				if es[0].Source == "test" || faults.IntN(4) > 0 {
 					return memlog.None
 				}
@@ -201,7 +201,7 @@ func TestFreePodsThroughFaultsAndRestarts(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCluster(t, nodes)
 			rng, faults := rand.New(rand.NewPCG(seed, 5)), rand.New(rand.NewPCG(seed, 6))
-			c.log.Inject(func(_ events.Expect, es []events.Event) memlog.Fault {
+			c.log.Inject(func(es []events.Entry) memlog.Fault {
 				if es[0].Source == "test" || faults.IntN(4) > 0 {
 					return memlog.None
 				}

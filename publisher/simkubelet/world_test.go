@@ -63,7 +63,7 @@ func (st *stand) append(typ events.Type, body events.Body) {
 	st.ids++
 	var id ulid.ULID
 	copy(id[6:], fmt.Sprintf("%010d", st.ids))
-	if _, err := st.log.Append(context.Background(), events.Expect{}, events.Event{ID: id, Type: typ, Source: "test", At: st.now, Body: body}); err != nil {
+	if _, err := st.log.Append(context.Background(), events.Entry{Event: events.Event{ID: id, Type: typ, Source: "test", At: st.now, Body: body}}); err != nil {
 		st.t.Fatal(err)
 	}
 	st.observe()

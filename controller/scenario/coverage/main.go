@@ -196,9 +196,9 @@ var groups = map[byte]string{
 // other lists, of the command line or of logs.
 var places = []string{"controller/", "projector/", "publisher/", "events/daemonpod/", "testdata/fold/", "testdata/reconcile/"}
 
-// elsewhere are packages whose tests cite, under these letters, rules of other
-// lists: bad manifests, and what a log may do.
-var elsewhere = map[string]string{"publisher/manifest": "M", "publisher/gate": "M", "controller/simtest": "LRSV"}
+// elsewhere are packages whose tests cite, under these letters, rules of another
+// list: what a log may do.
+var elsewhere = map[string]string{"controller/simtest": "LRSV"}
 
 // named reports whether text has name as a whole word.
 func named(text, name string) bool {

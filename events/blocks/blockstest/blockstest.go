@@ -167,12 +167,12 @@ func begin(tb testing.TB, store string, sh Shape) *writer {
 
 func (w *writer) publish(e events.Event) {
 	w.tb.Helper()
-	subject, raw, err := Subjects().Entry(e)
+	all, err := Subjects().Encode(events.Entry{Event: e})
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	m := nats.NewMsg(subject)
-	m.Data, m.Header = raw, nats.Header{"Nats-Msg-Id": {e.ID.String()}}
+	m := nats.NewMsg(all[0].Subject)
+	m.Data, m.Header = all[0].Raw, nats.Header{"Nats-Msg-Id": {e.ID.String()}}
 	answer, err := w.nc.RequestMsg(m, 30*time.Second)
 	if err != nil {
 		w.tb.Fatal(err)
