@@ -67,6 +67,7 @@ var layers = map[string]layer{
 	"controller/scenario/coverage": {may: with("controller/scenario"), why: "writes docs/COVERAGE.md"},
 	"testdata/manifests":           {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":        {may: []string{"events", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
+	"cmd/rollcall/datadir":         {may: []string{"events", "events/blocks", "events/stream", "projector"}, why: "what a directory has beside its log, and how the log is held against it"},
 	"cmd/rollcall":                 {may: nil, why: "wiring: may import everything"},
 }
 

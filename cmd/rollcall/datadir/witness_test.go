@@ -1,4 +1,4 @@
-package main
+package datadir
 
 import (
 	"errors"
@@ -23,13 +23,13 @@ func TestWitness(t *testing.T) {
 		if err := savePosition(dir, at, synced, relaxed); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "."+positionFile+"-12"), []byte("{"), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "."+PositionFile+"-12"), []byte("{"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(filepath.Join(dir, ackedFile), ackedLine("x@1", 79), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := sweep(dir); err != nil {
+		if err := Sweep(dir); err != nil {
 			t.Fatal(err)
 		}
 		want := witness{position: at, synced: at, relaxed: relaxed, ackedLog: "x@1", acked: 79}
@@ -46,7 +46,7 @@ func TestWitness(t *testing.T) {
 	}
 	chain := `"chain":"` + "0000000000000000000000000000000000000000000000000000000000000000" + `"`
 	for file, texts := range map[string][]string{
-		positionFile: {"", "{", `{"log":"x","seq":1,"chain":"00"}`, `{"log":"x","seq":-1}`, `{"log":"x@1","seq":1,` + chain + `,"mode":"rync"}`,
+		PositionFile: {"", "{", `{"log":"x","seq":1,"chain":"00"}`, `{"log":"x","seq":-1}`, `{"log":"x@1","seq":1,` + chain + `,"mode":"rync"}`,
 			`{"log":"x@1","seq":1,` + chain + `,"mode":"relaxed"}`, `{"log":"x@1","seq":1,` + chain + `,"mode":"sync","synced":{"seq":1,` + chain + `}}`,
 			`{"log":"x@1","seq":1,` + chain + `,"mode":"relaxed","synced":{"seq":2,` + chain + `}}`, `{"log":"x@1","sep":1,` + chain + `}`},
 		ackedFile: {"", "x", "x@1 1 00000000\n", string(ackedLine("x@1", 5)) + " "},

@@ -1,4 +1,4 @@
-package main
+package datadir
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ var (
 func storeWithWitnesses(t *testing.T, sh blockstest.Shape) blockstest.Log {
 	t.Helper()
 	l := blockstest.Write(t, sh)
-	c := &logChecker{dir: l.Data, subjects: blockstest.Subjects()}
+	c := &checker{dir: l.Data, subjects: blockstest.Subjects()}
 	checked, err := c.check(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -47,7 +47,7 @@ func storeWithWitnesses(t *testing.T, sh blockstest.Shape) blockstest.Log {
 	}
 	err = errors.Join(savePosition(l.Data, known, known, false), saveSealed(l.Data, l.ID, checked.sealed()),
 		os.WriteFile(filepath.Join(l.Data, ackedFile), ackedLine(l.ID, checked.end.Seq), 0o600),
-		saveFounding(l.Data, founding{Cluster: blockstest.Cluster, Nodes: 3, Seed: 1, Added: true}),
+		SaveFounding(l.Data, Founding{Cluster: blockstest.Cluster, Nodes: 3, Seed: 1, Added: true}),
 		os.WriteFile(filepath.Join(l.Data, "lock"), nil, 0o600))
 	if err != nil {
 		t.Fatal(err)
@@ -61,14 +61,16 @@ var errSilent = errors.New("another log was taken, silently")
 // what up does before its server begins. It returns their refusal, and
 // errSilent if what is read then is not what was written.
 func look(dir string, l blockstest.Log) error {
-	s := &session{err: io.Discard}
-	t := &target{data: dir}
-	a, err := t.open(context.Background(), s)
+	if _, _, err := LoadFounding(dir); err != nil {
+		return err
+	}
+	subjects := blockstest.Subjects()
+	a, err := Open(context.Background(), dir, subjects, func(func() string) func() { return func() {} })
 	if err != nil {
 		return err
 	}
 	n := 0
-	for e, err := range a.Read(context.Background(), 0) {
+	for e, err := range a.Store().Read(context.Background(), 0) {
 		if err != nil {
 			return err
 		}
@@ -77,13 +79,11 @@ func look(dir string, l blockstest.Log) error {
 		}
 		n++
 	}
-	a.close()
 	if n != len(l.Events) {
 		return errSilent
 	}
-	subjects := blockstest.Subjects()
-	k := newKeeping(s, upOptions{data: dir}, subjects)
-	if err := firstError(checkCluster(upOptions{data: dir, cluster: blockstest.Cluster}), k.check(context.Background(), dir)); err != nil {
+	k := keeper(dir, io.Discard)
+	if err := errors.Join(CheckCluster(dir, blockstest.Cluster), k.Check(context.Background(), dir)); err != nil {
 		return err
 	}
 	if int(k.known.Seq) != len(l.Events) {
@@ -319,8 +319,8 @@ func TestRelaxed(t *testing.T) {
 				t.Fatal(err)
 			}
 			var said bytes.Buffer
-			k := newKeeping(&session{err: &said}, upOptions{data: dir}, blockstest.Subjects())
-			err := k.check(t.Context(), dir)
+			k := keeper(dir, &said)
+			err := k.Check(t.Context(), dir)
 			var e *events.Error
 			if c.code != "" {
 				if !errors.As(err, &e) || e.Code != c.code {
@@ -331,10 +331,10 @@ func TestRelaxed(t *testing.T) {
 			if err != nil || !strings.Contains(said.String(), "positions 41 to 42 were lost") {
 				t.Fatalf("%v; said %q", err, said.String())
 			}
-			if err := k.begin(events.Info{ID: l.ID, Last: 40}); err != nil {
+			if err := k.Begin(events.Info{ID: l.ID, Last: 40}); err != nil {
 				t.Fatal(err)
 			}
-			defer k.end()
+			defer k.End()
 			if w, err := loadWitness(dir); err != nil || w.position != at[40] || w.acked != 40 {
 				t.Errorf("the position is now %+v, %v", w, err)
 			}

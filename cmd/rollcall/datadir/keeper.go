@@ -1,10 +1,9 @@
-package main
+package datadir
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,19 +11,25 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/blocks"
-	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
 )
 
-// keeping is what an instance does for the log in its data directory besides
+// Options say whose log is kept, and who is told of it.
+type Options struct {
+	Dir      string
+	Subjects events.Subjects
+	Relaxed  bool                                                // a power cut may take what the server has not synced
+	Warn     func(text string)                                   // of what is not well and no reason to stop
+	Progress func(doing string, far func() string) (done func()) // nil: nobody is told
+}
+
+// Keeper is what an instance does for the log in its data directory besides
 // writing it: it has checked it before the server could touch it, and keeps the
-// witnesses that the next one checks it with.
-type keeping struct {
-	session  *session
-	dir      string
-	subjects events.Subjects
-	relaxed  bool
+// witnesses that the next one checks it with. Its methods may be called from any
+// goroutine once Begin has returned.
+type Keeper struct {
+	Options
 
 	known  projector.Position // the end of the log when it was checked; Seq 0: there was none
 	sealed []sealedBlock
@@ -54,31 +59,44 @@ type mark struct {
 // the server syncs every two minutes.
 const syncedAfter = 150 * time.Second
 
-func newKeeping(s *session, o upOptions, subjects events.Subjects) *keeping {
-	return &keeping{session: s, dir: o.data, subjects: subjects, relaxed: o.durable == natsd.Relaxed}
+// NewKeeper returns the keeper of a log that nobody has opened yet.
+func NewKeeper(o Options) *Keeper {
+	if o.Progress == nil {
+		o.Progress = func(string, func() string) func() { return func() {} }
+	}
+	return &Keeper{Options: o}
 }
 
-// check is the Check of the embedded server. What it refuses it leaves as it
+func (k *Keeper) warn(format string, args ...any) { k.Warn(fmt.Sprintf(format, args...)) }
+
+// Known returns the end of the log when it was checked; its Seq is 0 if there was
+// none.
+func (k *Keeper) Known() projector.Position { return k.known }
+
+// Lost reports whether a power cut has taken the end of the log.
+func (k *Keeper) Lost() bool { return k.lost }
+
+// Check is the Check of the embedded server. What it refuses it leaves as it
 // is. What a power cut or a kill may leave is taken away here and told, so that
 // the server has nothing to mend.
-func (k *keeping) check(ctx context.Context, dir string) error {
-	k.dir = dir
-	c := &logChecker{dir: dir, subjects: k.subjects, nameless: true}
-	done := k.session.progress("checking the log", c.far)
+func (k *Keeper) Check(ctx context.Context, dir string) error {
+	k.Dir = dir
+	c := &checker{dir: dir, subjects: k.Subjects, nameless: true}
+	done := k.Progress("checking the log", c.far)
 	defer done()
 	l, err := c.check(ctx)
 	if err != nil {
 		return err
 	}
-	if err := blocks.CheckOthers(dir, k.subjects); err != nil || l == nil {
+	if err := blocks.CheckOthers(dir, k.Subjects); err != nil || l == nil {
 		return err
 	}
 	done()
 	if l.store.ID() == "" && l.end.Seq > 0 {
-		k.session.warn("the log has lost its description; it is given another, and goes on from #%d", l.end.Seq)
+		k.warn("the log has lost its description; it is given another, and goes on from #%d", l.end.Seq)
 	}
 	if l.lost > 0 {
-		k.session.warn("%s; it goes on from there", l.lostText())
+		k.warn("%s; it goes on from there", l.lostText())
 	}
 	if err := k.mend(l); err != nil {
 		return fmt.Errorf("make the log ready: %w", err)
@@ -90,15 +108,15 @@ func (k *keeping) check(ctx context.Context, dir string) error {
 
 // mend cuts what was never part of the log, takes away an index that knows what
 // was lost, and syncs all files, since the run before may not have.
-func (k *keeping) mend(l *checkedLog) error {
+func (k *Keeper) mend(l *Checked) error {
 	if t := l.report.Torn; t != nil {
-		k.session.warn("cut off %s; it was never acknowledged", t)
+		k.warn("cut off %s; it was never acknowledged", t)
 		if err := os.Truncate(t.Path, t.Offset); err != nil {
 			return err
 		}
 	}
 	if l.store.ID() == "" { // the server would keep what is left of it
-		for _, path := range []string{metaPath(k.dir, k.subjects), filepath.Join(blocks.StreamDir(k.dir, k.subjects), "meta.sum")} {
+		for _, path := range []string{metaPath(k.Dir, k.Subjects), filepath.Join(blocks.StreamDir(k.Dir, k.Subjects), "meta.sum")} {
 			if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -128,18 +146,18 @@ func syncFiles(dir string) error {
 	return errors.Join(err, syncDir(dir))
 }
 
-// begin holds the log that the server has opened against the one that was
+// Begin holds the log that the server has opened against the one that was
 // checked, and begins to note what is acknowledged.
-func (k *keeping) begin(info events.Info) error {
+func (k *Keeper) Begin(info events.Info) error {
 	if info.Last != k.known.Seq {
-		return &events.Error{Code: "E-LOG-REWRITTEN", What: fmt.Sprintf("the server has opened a log that ends at position %d", info.Last), Where: k.dir,
+		return &events.Error{Code: "E-LOG-REWRITTEN", What: fmt.Sprintf("the server has opened a log that ends at position %d", info.Last), Where: k.Dir,
 			Why: fmt.Sprintf("position %d was read from its files before", k.known.Seq), Do: events.Repair, Exit: events.ExitHalt, Err: events.ErrRewritten}
 	}
 	k.known.Log, k.saved.Log, k.synced.Log, k.log, k.last = info.ID, info.ID, info.ID, info.ID, info.Last
-	path := filepath.Join(k.dir, ackedFile)
-	err := saveFile(path, ackedLine(k.log, k.last))
+	path := filepath.Join(k.Dir, ackedFile)
+	err := SaveFile(path, ackedLine(k.log, k.last))
 	if err == nil && k.known.Seq > 0 {
-		err = errors.Join(savePosition(k.dir, k.saved, k.synced, k.relaxed), saveSealed(k.dir, k.log, k.sealed))
+		err = errors.Join(savePosition(k.Dir, k.saved, k.synced, k.Relaxed), saveSealed(k.Dir, k.log, k.sealed))
 	}
 	if err == nil {
 		k.acked, err = os.OpenFile(path, os.O_WRONLY, 0)
@@ -150,35 +168,28 @@ func (k *keeping) begin(info events.Info) error {
 	return nil
 }
 
-// beginKeeping begins to keep the witnesses of the log that was opened.
-func (in *instance) beginKeeping() error {
-	k := in.keeping
-	if k == nil {
-		return nil
-	}
-	if err := k.begin(in.began); err != nil {
-		return err
-	}
-	in.launch(func(ctx context.Context) error { return watchBlocks(ctx, k.dir, k.log, k.subjects, k.sealed) })
-	return nil
+// Watch reads the blocks that the server writes no more again and again, and ends
+// with the error of one that is damaged.
+func (k *Keeper) Watch(ctx context.Context) error {
+	return watchBlocks(ctx, k.Dir, k.log, k.Subjects, k.sealed)
 }
 
-// save is the Save of the projector. What cannot be saved now is saved later:
+// Save is the Save of the projector. What cannot be saved now is saved later:
 // the position is a witness, and no reason to stop.
-func (k *keeping) save(p projector.Position) error {
+func (k *Keeper) Save(p projector.Position) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if p.Seq < k.saved.Seq || k.stopped {
 		return nil
 	}
 	k.advance(time.Now(), p)
-	err := savePosition(k.dir, p, k.synced, k.relaxed)
+	err := savePosition(k.Dir, p, k.synced, k.Relaxed)
 	if err == nil {
 		k.saved, k.unsaved = p, projector.Position{}
 		return nil
 	}
 	if k.unsaved.Seq == 0 {
-		k.session.warn("position %d could not be saved: %v; it is tried again", p.Seq, reason(err))
+		k.warn("position %d could not be saved: %v; it is tried again", p.Seq, Reason(err))
 		time.AfterFunc(time.Second, k.saveAgain)
 	}
 	k.unsaved = p
@@ -186,14 +197,14 @@ func (k *keeping) save(p projector.Position) error {
 }
 
 // saveAgain tries again what could not be saved, until it is.
-func (k *keeping) saveAgain() {
+func (k *Keeper) saveAgain() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	p := k.unsaved
 	if p.Seq == 0 || k.stopped {
 		return
 	}
-	if err := savePosition(k.dir, p, k.synced, k.relaxed); err != nil {
+	if err := savePosition(k.Dir, p, k.synced, k.Relaxed); err != nil {
 		time.AfterFunc(time.Second, k.saveAgain)
 		return
 	}
@@ -202,8 +213,8 @@ func (k *keeping) saveAgain() {
 
 // advance notes a position that was read now, and takes for synced what was
 // read so long ago that the server has synced it since.
-func (k *keeping) advance(now time.Time, p projector.Position) {
-	if !k.relaxed {
+func (k *Keeper) advance(now time.Time, p projector.Position) {
+	if !k.Relaxed {
 		k.synced = p
 		return
 	}
@@ -213,9 +224,9 @@ func (k *keeping) advance(now time.Time, p projector.Position) {
 	}
 }
 
-// end is called when the server has closed its files: they are synced, so that
+// End is called when the server has closed its files: they are synced, so that
 // no power cut takes anything.
-func (k *keeping) end() error {
+func (k *Keeper) End() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.stopped = true
@@ -226,16 +237,16 @@ func (k *keeping) end() error {
 	}
 	err := k.acked.Close()
 	k.acked = nil
-	if k.relaxed && k.saved.Seq > k.synced.Seq {
-		if err = errors.Join(err, syncFiles(filepath.Join(blocks.StreamDir(k.dir, k.subjects), "msgs"))); err == nil {
-			err = savePosition(k.dir, k.saved, k.saved, true)
+	if k.Relaxed && k.saved.Seq > k.synced.Seq {
+		if err = errors.Join(err, syncFiles(filepath.Join(blocks.StreamDir(k.Dir, k.Subjects), "msgs"))); err == nil {
+			err = savePosition(k.Dir, k.saved, k.saved, true)
 		}
 	}
 	return err
 }
 
 // acknowledge notes that an append was told a position.
-func (k *keeping) acknowledge(seq events.Seq) {
+func (k *Keeper) acknowledge(seq events.Seq) {
 	k.ackedMu.Lock()
 	defer k.ackedMu.Unlock()
 	if seq <= k.last || k.acked == nil {
@@ -246,27 +257,22 @@ func (k *keeping) acknowledge(seq events.Seq) {
 		k.last, k.unnoted = seq, false
 	} else if !k.unnoted {
 		k.unnoted = true
-		k.session.warn("acknowledged position %d could not be noted: %v", seq, reason(err))
+		k.warn("acknowledged position %d could not be noted: %v", seq, Reason(err))
 	}
 }
 
-// keptLog is a log whose appends are noted before anybody is told of them: an
+// Log is a log whose appends are noted before anybody is told of them: an
 // end of it that is lost later is missed, however short.
-type keptLog struct {
+type Log struct {
 	*stream.Log
-	keeping *keeping // nil: it is kept by somebody else
+	Keeper *Keeper // nil: it is kept by somebody else
 }
 
 // Append implements events.Appender.
-func (l keptLog) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
+func (l Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
 	seq, err := l.Log.Append(ctx, es...)
-	if err == nil && l.keeping != nil {
-		l.keeping.acknowledge(seq)
+	if err == nil && l.Keeper != nil {
+		l.Keeper.acknowledge(seq)
 	}
 	return seq, err
-}
-
-// warn tells the user of what is not well and no reason to stop.
-func (s *session) warn(format string, args ...any) {
-	_, _ = io.WriteString(s.err, "warning: "+fmt.Sprintf(format, args...)+"\n")
 }

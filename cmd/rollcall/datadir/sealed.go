@@ -1,4 +1,4 @@
-package main
+package datadir
 
 import (
 	"context"
@@ -55,7 +55,7 @@ func loadSealed(dir, log string) []sealedBlock {
 func saveSealed(dir, log string, list []sealedBlock) error {
 	s := sealedBlocks{Log: log, Blocks: list}
 	s.Sum = s.sum()
-	return saveJSON(filepath.Join(dir, sealedFile), s)
+	return SaveJSON(filepath.Join(dir, sealedFile), s)
 }
 
 func seal(b blocks.Block) sealedBlock {
@@ -70,7 +70,7 @@ func (s sealedBlock) differs(path string) error {
 }
 
 // compareSealed holds the blocks of a log against those that were sealed.
-func (l *checkedLog) compareSealed() error {
+func (l *Checked) compareSealed() error {
 	found := map[uint64]blocks.Block{}
 	for _, b := range l.report.Blocks {
 		found[b.Index] = b
@@ -84,7 +84,7 @@ func (l *checkedLog) compareSealed() error {
 }
 
 // sealed returns the blocks of a checked log that have others after them.
-func (l *checkedLog) sealed() (list []sealedBlock) {
+func (l *Checked) sealed() (list []sealedBlock) {
 	for i, b := range l.report.Blocks {
 		if i < len(l.report.Blocks)-1 {
 			list = append(list, seal(b))

@@ -1,4 +1,4 @@
-package main
+package datadir
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"rollcall/events"
 	"rollcall/projector"
@@ -19,7 +20,7 @@ import (
 // Files of a data directory that are witnesses of its log: they tell a log that
 // lost its end, or is another, from one that never had more.
 const (
-	positionFile = "position.json" // how far it was read, with the running hash
+	PositionFile = "position.json" // how far it was read, with the running hash
 	ackedFile    = "acknowledged"  // the last position that an append was told
 	sealedFile   = "blocks.json"   // the blocks that the server writes no more
 )
@@ -71,7 +72,7 @@ func (w witness) last() (seq events.Seq, how string) {
 }
 
 func loadWitness(dir string) (w witness, err error) {
-	if err := w.loadPosition(filepath.Join(dir, positionFile)); err != nil {
+	if err := w.loadPosition(filepath.Join(dir, PositionFile)); err != nil {
 		return w, err
 	}
 	if err := w.loadAcked(filepath.Join(dir, ackedFile)); err != nil {
@@ -92,21 +93,21 @@ func (w *witness) loadPosition(path string) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
-		return damagedFile(path, err.Error())
+		return Damaged(path, err.Error())
 	}
 	if w.position, err = position(s.Log, s.Seq, s.Chain); err != nil {
-		return damagedFile(path, err.Error())
+		return Damaged(path, err.Error())
 	}
 	w.synced = w.position
 	switch {
 	case s.Mode != "" && s.Mode != modeSync && s.Mode != modeRelaxed:
-		return damagedFile(path, fmt.Sprintf("its mode is %.20q", s.Mode))
+		return Damaged(path, fmt.Sprintf("its mode is %.20q", s.Mode))
 	case s.Mode == modeRelaxed && s.Synced == nil, s.Mode != modeRelaxed && s.Synced != nil:
-		return damagedFile(path, "its mode is not that of its positions")
+		return Damaged(path, "its mode is not that of its positions")
 	case s.Synced != nil:
 		w.relaxed = true
 		if w.synced, err = position(s.Log, s.Synced.Seq, s.Synced.Chain); err != nil || w.synced.Seq > w.position.Seq {
-			return damagedFile(path, "its synced position is none")
+			return Damaged(path, "its synced position is none")
 		}
 	}
 	return nil
@@ -128,7 +129,7 @@ func savePosition(dir string, p, synced projector.Position, relaxed bool) error 
 	if relaxed {
 		s.Mode, s.Synced = modeRelaxed, &syncedPosition{synced.Seq, hex.EncodeToString(synced.Chain[:])}
 	}
-	return saveJSON(filepath.Join(dir, positionFile), s)
+	return SaveJSON(filepath.Join(dir, PositionFile), s)
 }
 
 // ackedLine is the acknowledged file: always as long, so that it can be
@@ -145,10 +146,13 @@ func (w *witness) loadAcked(path string) error {
 		return err
 	}
 	if _, err := fmt.Sscanf(string(b), "%s %d", &w.ackedLog, &w.acked); err != nil || !bytes.Equal(b, ackedLine(w.ackedLog, w.acked)) {
-		return damagedFile(path, "its checksum is another")
+		return Damaged(path, "its checksum is another")
 	}
 	return nil
 }
+
+// NotDirectory is what the system says of a path that goes through a file.
+const NotDirectory = syscall.ENOTDIR
 
 // maxWitness bounds a file that is read whole.
 const maxWitness = 64 << 20
@@ -157,15 +161,15 @@ const maxWitness = 64 << 20
 func readFile(path string) (b []byte, found bool, err error) {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, errNotDir):
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, NotDirectory):
 		return nil, false, nil // that a data directory is a file is refused by who opens it
 	case err != nil:
-		return nil, false, damagedFile(path, reason(err))
+		return nil, false, Damaged(path, Reason(err))
 	case !info.Mode().IsRegular() || info.Size() > maxWitness:
-		return nil, false, damagedFile(path, "it is no file of its size")
+		return nil, false, Damaged(path, "it is no file of its size")
 	}
 	if b, err = os.ReadFile(path); err != nil {
-		return nil, false, damagedFile(path, reason(err))
+		return nil, false, Damaged(path, Reason(err))
 	}
 	return b, true, nil
 }

@@ -1,8 +1,10 @@
-package main
+package datadir
 
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,6 +18,11 @@ import (
 	"rollcall/projector"
 )
 
+// keeper returns the keeper of a directory that says what is not well to w.
+func keeper(dir string, w io.Writer) *Keeper {
+	return NewKeeper(Options{Dir: dir, Subjects: blockstest.Subjects(), Warn: func(text string) { fmt.Fprintln(w, text) }})
+}
+
 // TestSavingFails: a position that cannot be saved is a warning, once, and is
 // saved when it can be.
 //
@@ -24,9 +31,9 @@ func TestSavingFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "gone")
 		var said bytes.Buffer
-		k := newKeeping(&session{err: &said}, upOptions{data: dir}, blockstest.Subjects())
+		k := keeper(dir, &said)
 		for seq := events.Seq(1); seq <= 3; seq++ {
-			if err := k.save(projector.Position{Log: "x@1", Seq: seq}); err != nil {
+			if err := k.Save(projector.Position{Log: "x@1", Seq: seq}); err != nil {
 				t.Fatalf("saving %d ends the instance: %v", seq, err)
 			}
 		}
@@ -41,7 +48,7 @@ func TestSavingFails(t *testing.T) {
 		if w, err := loadWitness(dir); err != nil || w.position.Seq != 3 {
 			t.Errorf("saved is %+v, %v", w, err)
 		}
-		if err := k.end(); err != nil {
+		if err := k.End(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -55,10 +62,10 @@ func TestSynced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, relaxed := range []bool{true, false} {
 			dir := t.TempDir()
-			k := newKeeping(&session{err: new(bytes.Buffer)}, upOptions{data: dir}, blockstest.Subjects())
-			k.relaxed = relaxed
+			k := keeper(dir, io.Discard)
+			k.Relaxed = relaxed
 			for seq := events.Seq(1); seq <= 300; seq++ {
-				if err := k.save(projector.Position{Log: "x@1", Seq: seq}); err != nil {
+				if err := k.Save(projector.Position{Log: "x@1", Seq: seq}); err != nil {
 					t.Fatal(err)
 				}
 				<-time.After(time.Second)
@@ -79,8 +86,8 @@ func TestSynced(t *testing.T) {
 // hears of it, and never goes back.
 func TestAcknowledged(t *testing.T) {
 	dir := t.TempDir()
-	k := newKeeping(&session{err: new(bytes.Buffer)}, upOptions{data: dir}, blockstest.Subjects())
-	if err := k.begin(events.Info{ID: "x@1"}); err != nil {
+	k := keeper(dir, io.Discard)
+	if err := k.Begin(events.Info{ID: "x@1"}); err != nil {
 		t.Fatal(err)
 	}
 	for _, seq := range []events.Seq{3, 7, 5} {
@@ -89,7 +96,7 @@ func TestAcknowledged(t *testing.T) {
 	if w, err := loadWitness(dir); err != nil || w.acked != 7 || w.ackedLog != "x@1" {
 		t.Errorf("%+v, %v", w, err)
 	}
-	if err := k.end(); err != nil {
+	if err := k.End(); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -97,10 +104,10 @@ func TestAcknowledged(t *testing.T) {
 // TestBegin refuses a log of which the server has opened another part than was
 // read before.
 func TestBegin(t *testing.T) {
-	k := newKeeping(&session{err: new(bytes.Buffer)}, upOptions{data: t.TempDir()}, blockstest.Subjects())
+	k := keeper(t.TempDir(), io.Discard)
 	k.known.Seq = 8
 	var e *events.Error
-	if err := k.begin(events.Info{ID: "x@1", Last: 7}); !errors.As(err, &e) || e.Code != "E-LOG-REWRITTEN" {
+	if err := k.Begin(events.Info{ID: "x@1", Last: 7}); !errors.As(err, &e) || e.Code != "E-LOG-REWRITTEN" {
 		t.Errorf("%v", err)
 	}
 }
