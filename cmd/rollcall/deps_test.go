@@ -57,7 +57,7 @@ var layers = map[string]layer{
 	"controller":                   {pure: true, may: with("events/drive", "projector", "projector/owners", "projector/sets"), why: "decides from a state; never sees who carries out"},
 	"controller/replay":            {pure: true, may: with("projector", "controller"), why: "decides recorded plans again"},
 	"controller/workloads":         {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
-	"controller/sim":               {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "a world for the core alone: the real executor is not its oracle"},
+	"controller/simtest":           {may: with("events/drive", "events/memlog", "projector", "controller", "controller/replay", "publisher"), why: "the real controller and executor in played time, and an oracle that asks neither"},
 	"controller/scenario":          {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "conversations with the core"},
 	"publisher":                    {pure: false, may: with("events/drive", "projector/table"), why: "carries commands out; never sees the state of the controller"},
 	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: with("events/drive", "publisher/simkubelet/script"), why: "a world driven by the log alone"},
