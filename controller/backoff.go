@@ -3,7 +3,7 @@ package controller
 import (
 	"time"
 
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // How long the next try waits. The state counts what failed and when; these are
@@ -22,18 +22,18 @@ const (
 
 // BackoffUntil returns when the next try to get a pod onto a cell's node may be
 // made; zero: at once.
-func BackoffUntil(c *projector.Cell) time.Time {
+func BackoffUntil(c *sets.Cell) time.Time {
 	return pauseAfter(c.Failures, c.FailedAt, firstPause, maxPause)
 }
 
 // deniedUntil returns when the next command about a pod may be planned, after
 // some that did nothing.
-func deniedUntil(p *projector.Pod) time.Time {
+func deniedUntil(p *sets.Pod) time.Time {
 	return pauseAfter(p.Denials, p.DeniedAt, firstPause, maxPause)
 }
 
 // refusedUntil returns when creates may be tried again after refusals.
-func refusedUntil(d *projector.DaemonSet) time.Time {
+func refusedUntil(d *sets.DaemonSet) time.Time {
 	return pauseAfter(d.Refusals, d.RefusedAt, firstRefusedPause, maxRefusedPause)
 }
 

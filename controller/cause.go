@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // Bounds of what a condition says about pods that hold a rollout up.
@@ -83,7 +83,7 @@ type troubles struct {
 // troubled looks at the first nodes whose pods are not ready.
 func (r *decider) troubled() (t troubles) {
 	n, more := 0, 0
-	r.d.Cells(projector.Unready, func(c *projector.Cell) bool {
+	r.d.Cells(sets.Unready, func(c *sets.Cell) bool {
 		if n++; n > maxLooked {
 			return false
 		}
@@ -111,7 +111,7 @@ func (r *decider) troubled() (t troubles) {
 }
 
 // unready returns the pod of c that should get ready.
-func (r *decider) unready(c *projector.Cell) *projector.Pod {
+func (r *decider) unready(c *sets.Cell) *sets.Pod {
 	s := r.d.Survey(c, &r.survey)
 	if len(s.New) > 0 {
 		return s.New[0]

@@ -7,7 +7,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // collect does what a garbage collector does for a DaemonSet that is deleted
@@ -19,7 +19,7 @@ func (r *decider) collect() Result {
 	if d.Orphaning() {
 		r.release(events.OwnerGone)
 	} else {
-		r.each(projector.WorkEvict, r.evict)
+		r.each(sets.WorkEvict, r.evict)
 	}
 	for _, rev := range d.Revisions() {
 		if d.Orphaning() {
@@ -28,7 +28,7 @@ func (r *decider) collect() Result {
 		}
 		r.write(events.ControllerRevision, events.VerbDeleted, rev.Object, rev.Seq)
 	}
-	if !d.Ghost && d.Owned == 0 && d.Creating == 0 && len(d.Revisions()) == 0 && !r.waits() {
+	if !d.Deleted && d.Owned == 0 && d.Creating == 0 && len(d.Revisions()) == 0 && !r.waits() {
 		last, verb := withoutCollectors(d.Object), events.VerbDeleted
 		if len(last.Finalizers) > 0 {
 			verb = events.VerbUpdated // others are not done with it

@@ -2,17 +2,17 @@ package controller
 
 import (
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // evict deletes the pods of a node that may not have them. On a node that is
 // gone it also ends those that are terminating already: no kubelet will.
-func (r *decider) evict(c *projector.Cell) {
+func (r *decider) evict(c *sets.Cell) {
 	why := events.NotWanted
 	switch {
 	case r.d.Deleting():
 		why = events.OwnerGone
-	case c.Place == projector.Gone:
+	case c.Place == sets.Gone:
 		why = events.NodeGone
 	case r.d.Settings.Suspended:
 		why = events.Suspended
@@ -26,6 +26,6 @@ func (r *decider) evict(c *projector.Cell) {
 
 // mayStay reports whether a pod is left alone on a node that is not there: one
 // that is bound to a node that the log never told of, which may yet come.
-func (r *decider) mayStay(c *projector.Cell, p *projector.Pod) bool {
-	return c.Place == projector.Gone && c.NodeUID == "" && p.Bound && !r.d.Deleting()
+func (r *decider) mayStay(c *sets.Cell, p *sets.Pod) bool {
+	return c.Place == sets.Gone && c.NodeUID == "" && p.Bound && !r.d.Deleting()
 }

@@ -9,6 +9,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // Reconcile decides what is due for the DaemonSet of that name, in the state s
@@ -21,7 +22,7 @@ func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
 	}
 	now = now.UTC()
 	var writes []Write
-	for _, g := range s.Ghosts(key) {
+	for _, g := range s.DeletedSets(key) {
 		r := &decider{s: s, d: g, now: now}
 		out := r.collect()
 		writes = append(writes, out.Writes...)
@@ -58,13 +59,13 @@ func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
 
 // ripen finds the cells whose pods became available since the last event.
 func (r *decider) ripen() {
-	r.d.Maturing(func(c *projector.Cell, from time.Time) bool {
+	r.d.Maturing(func(c *sets.Cell, from time.Time) bool {
 		if from.After(r.now) {
 			r.requeueBy(from)
 			return false
 		}
 		r.due = append(r.due, c)
-		if c.Place == projector.Run {
+		if c.Place == sets.Run {
 			r.progress = from
 		}
 		return true
@@ -77,9 +78,9 @@ func (r *decider) available() (desired, spare int) {
 	desired, spare = r.d.Counts.Available, r.d.Counts.Spare
 	for _, c := range r.due {
 		switch c.Place {
-		case projector.Run:
+		case sets.Run:
 			desired++
-		case projector.Keep:
+		case sets.Keep:
 			spare++
 		}
 	}
@@ -87,7 +88,7 @@ func (r *decider) available() (desired, spare int) {
 }
 
 // isAvailable reports whether a pod is available now.
-func (r *decider) isAvailable(p *projector.Pod) bool {
+func (r *decider) isAvailable(p *sets.Pod) bool {
 	from := r.d.AvailableFrom(p)
 	return !from.IsZero() && !from.After(r.now)
 }
@@ -97,21 +98,21 @@ func (r *decider) manage() {
 	d := r.d
 	r.limitCreates()
 	r.release(events.NotSelected)
-	r.each(projector.WorkAdopt, r.adopt)
-	r.each(projector.WorkEvict, r.evict)
-	r.each(projector.WorkTerminal, r.bury)
-	r.each(projector.WorkSurplus, r.thin)
+	r.each(sets.WorkAdopt, r.adopt)
+	r.each(sets.WorkEvict, r.evict)
+	r.each(sets.WorkTerminal, r.deleteTerminal)
+	r.each(sets.WorkSurplus, r.thin)
 	if d.Surge {
-		r.each(projector.WorkHandover, r.handOver)
+		r.each(sets.WorkHandover, r.handOver)
 	}
-	r.each(projector.WorkMissing, r.fill)
+	r.each(sets.WorkMissing, r.fill)
 	r.holdMore(d.Counts.Waiting, events.HeldTerminating)
 	r.holdMore(d.Creating, events.HeldPending)
 }
 
 // release lets go of owned pods that the selector does not match any more.
 func (r *decider) release(why events.Reason) {
-	r.d.Releasable(func(p *projector.Pod) bool {
+	r.d.Releasable(func(p *sets.Pod) bool {
 		if until := deniedUntil(p); r.now.Before(until) {
 			r.requeueBy(until)
 			return true
@@ -124,9 +125,9 @@ func (r *decider) release(why events.Reason) {
 
 // each visits the cells of a set of work until the plan is full. What is left
 // is planned after these commands are in the log.
-func (r *decider) each(w projector.Work, f func(*projector.Cell)) {
+func (r *decider) each(w sets.Work, f func(*sets.Cell)) {
 	seen := 0
-	r.d.Cells(w, func(c *projector.Cell) bool {
+	r.d.Cells(w, func(c *sets.Cell) bool {
 		if r.full() {
 			r.holdMore(r.d.Size(w)-seen, events.HeldLimit)
 			return false
@@ -137,7 +138,7 @@ func (r *decider) each(w projector.Work, f func(*projector.Cell)) {
 	})
 }
 
-func (r *decider) adopt(c *projector.Cell) {
+func (r *decider) adopt(c *sets.Cell) {
 	for _, p := range r.d.Survey(c, &r.survey).Orphans {
 		if r.denied(c, p) {
 			continue
@@ -147,8 +148,8 @@ func (r *decider) adopt(c *projector.Cell) {
 	}
 }
 
-// bury deletes pods that failed or succeeded, one a window of the cell's backoff.
-func (r *decider) bury(c *projector.Cell) {
+// deleteTerminal deletes pods that failed or succeeded, one a window of the cell's backoff.
+func (r *decider) deleteTerminal(c *sets.Cell) {
 	if until := BackoffUntil(c); r.now.Before(until) {
 		r.hold(c, events.HeldBackoff, until)
 		r.requeueBy(until)
@@ -169,10 +170,10 @@ func (r *decider) bury(c *projector.Cell) {
 
 // thin leaves one pod on a node: the first that is ready, else the first (F07,
 // S11). Surging it leaves the first of each revision (F11).
-func (r *decider) thin(c *projector.Cell) {
+func (r *decider) thin(c *sets.Cell) {
 	s := r.d.Survey(c, &r.survey)
 	if r.d.Surge {
-		for _, side := range [2][]*projector.Pod{s.New, s.Old} {
+		for _, side := range [2][]*sets.Pod{s.New, s.Old} {
 			for i, p := range side {
 				if i > 0 && p.OwnerUID == r.d.UID {
 					r.delete(c, p, events.Duplicate)
@@ -181,13 +182,13 @@ func (r *decider) thin(c *projector.Cell) {
 		}
 		return
 	}
-	live := make([]*projector.Pod, 0, s.Live())
+	live := make([]*sets.Pod, 0, s.Live())
 	for _, p := range c.Pods {
 		if slices.Contains(s.New, p) || slices.Contains(s.Old, p) {
 			live = append(live, p)
 		}
 	}
-	keep := slices.IndexFunc(live, func(p *projector.Pod) bool { return !p.ReadySince.IsZero() })
+	keep := slices.IndexFunc(live, func(p *sets.Pod) bool { return !p.ReadySince.IsZero() })
 	keep = max(keep, 0)
 	for i, p := range live {
 		if i != keep && p.OwnerUID == r.d.UID {
@@ -198,7 +199,7 @@ func (r *decider) thin(c *projector.Cell) {
 
 // handOver ends the old pod of a surging node once the new one is available,
 // or the old one is of no use (F12).
-func (r *decider) handOver(c *projector.Cell) {
+func (r *decider) handOver(c *sets.Cell) {
 	s := r.d.Survey(c, &r.survey)
 	if len(s.Old) == 0 || len(s.New) == 0 || s.Old[0].OwnerUID != r.d.UID {
 		return
@@ -234,12 +235,12 @@ func (r *decider) limitCreates() {
 	}
 }
 
-func (r *decider) fill(c *projector.Cell) { r.create(c, events.Missing) }
+func (r *decider) fill(c *sets.Cell) { r.create(c, events.Missing) }
 
 // succeeded reports whether a deleted DaemonSet of the same name has no pod on
 // the node and none under way to it.
-func (r *decider) succeeded(c *projector.Cell) bool {
-	for _, g := range r.s.Ghosts(r.d.Key) {
+func (r *decider) succeeded(c *sets.Cell) bool {
+	for _, g := range r.s.DeletedSets(r.d.Key) {
 		if old := g.Cell(c.CellKey); old != nil && (len(old.Pods) > 0 || old.Creating()) {
 			return false
 		}
@@ -250,7 +251,7 @@ func (r *decider) succeeded(c *projector.Cell) bool {
 // create plans a pod, unless the end of its namespace, a predecessor's pod, the
 // cell's backoff or the limit on creates holds it back, and reports whether it
 // did.
-func (r *decider) create(c *projector.Cell, why events.Reason) bool {
+func (r *decider) create(c *sets.Cell, why events.Reason) bool {
 	if r.s.Terminating(r.d.Key.Namespace) {
 		r.hold(c, events.HeldNamespace, time.Time{})
 		return false

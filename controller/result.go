@@ -16,6 +16,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // Result is what a reconcile wants to be appended, and when it wants to be
@@ -40,7 +41,7 @@ type Write struct {
 // decider collects the decision for one DaemonSet.
 type decider struct {
 	s           *projector.State
-	d           *projector.DaemonSet
+	d           *sets.DaemonSet
 	now         time.Time
 	out         Result
 	cmds        []events.Command
@@ -48,10 +49,10 @@ type decider struct {
 	creates     int       // how many more creates may be planned
 	createsFrom time.Time // when more may be; zero: when something happens
 	rollout     events.Budget
-	whole       bool              // all passes were made: what is held is all that is
-	due         []*projector.Cell // available by now, though no event has told so since
-	progress    time.Time         // when the last of them on a desired node became so
-	survey      projector.Survey
+	whole       bool         // all passes were made: what is held is all that is
+	due         []*sets.Cell // available by now, though no event has told so since
+	progress    time.Time    // when the last of them on a desired node became so
+	survey      sets.Survey
 }
 
 // heldOrder is the order in which causes of waiting are listed.
@@ -68,7 +69,7 @@ func (r *decider) requeueBy(t time.Time) {
 func (r *decider) full() bool { return len(r.cmds) >= events.MaxCommands }
 
 // hold notes that a node waits. Only the first few of each cause are named.
-func (r *decider) hold(c *projector.Cell, why events.Held, until time.Time) {
+func (r *decider) hold(c *sets.Cell, why events.Held, until time.Time) {
 	i := slices.Index(heldOrder[:], why)
 	if r.held[i] < events.MaxWaits {
 		r.out.Waiting = append(r.out.Waiting, events.Wait{Node: c.Node, For: why, Until: until})
@@ -85,7 +86,7 @@ func (r *decider) holdMore(n int, why events.Held) {
 
 // denied reports whether commands about p did nothing and p is as it was then,
 // so that the next has to wait.
-func (r *decider) denied(c *projector.Cell, p *projector.Pod) bool {
+func (r *decider) denied(c *sets.Cell, p *sets.Pod) bool {
 	until := deniedUntil(p)
 	if !r.now.Before(until) {
 		return false
@@ -95,7 +96,7 @@ func (r *decider) denied(c *projector.Cell, p *projector.Pod) bool {
 	return true
 }
 
-func (r *decider) delete(c *projector.Cell, p *projector.Pod, why events.Reason) {
+func (r *decider) delete(c *sets.Cell, p *sets.Pod, why events.Reason) {
 	if r.denied(c, p) {
 		return
 	}
@@ -142,7 +143,7 @@ func (r *decider) write(kind events.Kind, verb string, o metav1.Object, last eve
 }
 
 // controllerRef makes the DaemonSet the controller of what it owns (D03).
-func controllerRef(d *projector.DaemonSet) metav1.OwnerReference {
+func controllerRef(d *sets.DaemonSet) metav1.OwnerReference {
 	return *metav1.NewControllerRef(d.Object, appsv1.SchemeGroupVersion.WithKind(string(events.DaemonSet)))
 }
 

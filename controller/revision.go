@@ -11,7 +11,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // revise sees to it that the present template has a revision, and that this
@@ -62,12 +62,12 @@ func (r *decider) disown() {
 	}
 }
 
-func (r *decider) selects(rev *projector.Revision) bool {
+func (r *decider) selects(rev *sets.Revision) bool {
 	return r.d.Selector.Matches(labels.Set(rev.Object.Labels))
 }
 
 // disowned returns a revision without d among its owners.
-func disowned(d *projector.DaemonSet, rev *projector.Revision) *appsv1.ControllerRevision {
+func disowned(d *sets.DaemonSet, rev *sets.Revision) *appsv1.ControllerRevision {
 	o := rev.Object.DeepCopy()
 	o.OwnerReferences = slices.DeleteFunc(o.OwnerReferences, func(x metav1.OwnerReference) bool { return x.UID == d.UID })
 	return o
@@ -75,7 +75,7 @@ func disowned(d *projector.DaemonSet, rev *projector.Revision) *appsv1.Controlle
 
 // adoptRevisions makes ownerless revisions that the selector matches its own
 // (E13), and returns them.
-func (r *decider) adoptRevisions() (adopted []*projector.Revision) {
+func (r *decider) adoptRevisions() (adopted []*sets.Revision) {
 	for _, rev := range r.s.RevisionsOf(r.d.Key.Namespace, "") {
 		if rev.Object.DeletionTimestamp != nil || !r.selects(rev) {
 			continue

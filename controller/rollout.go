@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // resolve evaluates maxUnavailable and maxSurge for a number of desired nodes:
@@ -38,7 +38,7 @@ func resolve(u *appsv1.RollingUpdateDaemonSet, desired int) (unavailable, surge 
 func (r *decider) roll() {
 	d := r.d
 	available, _ := r.available()
-	old := d.Size(projector.OldBroken) + d.Size(projector.OldYoung) + d.Size(projector.OldReady)
+	old := d.Size(sets.OldBroken) + d.Size(sets.OldYoung) + d.Size(sets.OldReady)
 	maxUnavailable, maxSurge, err := resolve(d.Spec.UpdateStrategy.RollingUpdate, d.Counts.Desired)
 	if err != nil {
 		return // validation refuses it; a log from elsewhere may hold it
@@ -51,13 +51,13 @@ func (r *decider) roll() {
 	} else {
 		r.rollout.MaxUnavailable = maxUnavailable
 	}
-	withheld := d.Size(projector.OldWithheld)
+	withheld := d.Size(sets.OldWithheld)
 	if d.Settings.Paused {
 		r.holdMore(old+withheld, events.HeldPaused)
 		return
 	}
 	r.holdMore(withheld, events.HeldCanary)
-	if old+d.Size(projector.OldKept) == 0 {
+	if old+d.Size(sets.OldKept) == 0 {
 		return
 	}
 	allowed := old
@@ -77,25 +77,25 @@ func (r *decider) roll() {
 // victims are old pods on desired nodes in the order in which they are
 // replaced: not ready, then ready but young, then available; within each the
 // oldest revision first, then by node (R16).
-type victims struct{ broken, young, available []*projector.Cell }
+type victims struct{ broken, young, available []*sets.Cell }
 
 // victims lists at most n of each kind.
 func (r *decider) victims(n int) victims {
 	var v victims
-	r.d.Cells(projector.OldBroken, func(c *projector.Cell) bool {
+	r.d.Cells(sets.OldBroken, func(c *sets.Cell) bool {
 		v.broken = append(v.broken, c)
 		return len(v.broken) < n
 	})
 	// Cells that became available since the last event are still filed as
 	// young; they are sorted in among the available ones.
-	due := slices.DeleteFunc(slices.Clone(r.due), func(c *projector.Cell) bool { return !c.In(projector.OldYoung) })
-	r.d.Cells(projector.OldYoung, func(c *projector.Cell) bool {
+	due := slices.DeleteFunc(slices.Clone(r.due), func(c *sets.Cell) bool { return !c.In(sets.OldYoung) })
+	r.d.Cells(sets.OldYoung, func(c *sets.Cell) bool {
 		if !slices.Contains(due, c) {
 			v.young = append(v.young, c)
 		}
 		return len(v.young) < n
 	})
-	r.d.Cells(projector.OldReady, func(c *projector.Cell) bool {
+	r.d.Cells(sets.OldReady, func(c *sets.Cell) bool {
 		v.available = append(v.available, c)
 		return len(v.available) < n
 	})
@@ -106,7 +106,7 @@ func (r *decider) victims(n int) victims {
 	return v
 }
 
-func byAge(a, b *projector.Cell) int {
+func byAge(a, b *sets.Cell) int {
 	if a.Rank() != b.Rank() {
 		return int(min(1, max(-1, a.Rank()-b.Rank())))
 	}
@@ -120,7 +120,7 @@ func byAge(a, b *projector.Cell) int {
 // pods that are not available anyway. free says how many of the whole budget
 // are not used by nodes that have no ready pod or a new one that is young.
 func (r *decider) slots(v *victims, budget, used, allowed int) {
-	cut := func(cs *[]*projector.Cell, n int) int {
+	cut := func(cs *[]*sets.Cell, n int) int {
 		n = max(0, min(n, len(*cs), allowed))
 		*cs = (*cs)[:n]
 		allowed -= n
@@ -149,11 +149,11 @@ func (r *decider) rollInPlace(allowed int) {
 	budget := r.rollout.MaxUnavailable
 	dueOld := 0
 	for _, c := range r.due {
-		if c.In(projector.OldYoung) {
+		if c.In(sets.OldYoung) {
 			dueOld++
 		}
 	}
-	youngOld, brokenOld := d.Size(projector.OldYoung)-dueOld, d.Size(projector.OldBroken)
+	youngOld, brokenOld := d.Size(sets.OldYoung)-dueOld, d.Size(sets.OldBroken)
 	// Nodes that are not ready lost their pods by themselves; as many as the
 	// DaemonSet says do not use up its budget (W01).
 	lost := min(d.Settings.Lost, d.Counts.Lost)
@@ -165,7 +165,7 @@ func (r *decider) rollInPlace(allowed int) {
 		used -= youngOld
 	}
 	r.slots(&v, budget, used, min(allowed, room))
-	for _, kind := range [3][]*projector.Cell{v.broken, v.young, v.available} {
+	for _, kind := range [3][]*sets.Cell{v.broken, v.young, v.available} {
 		for _, c := range kind {
 			r.deleteOld(c)
 		}
@@ -173,7 +173,7 @@ func (r *decider) rollInPlace(allowed int) {
 	r.rollout.Taken = len(v.available)
 	// What is left of the budget goes to nodes that keep an old pod but get no new one (C12).
 	left := budget - r.rollout.Unavailable + lost - r.rollout.Taken
-	r.each(projector.OldKept, func(c *projector.Cell) {
+	r.each(sets.OldKept, func(c *sets.Cell) {
 		p := r.d.Survey(c, &r.survey).Old[0]
 		switch {
 		case p.ReadySince.IsZero():
@@ -188,7 +188,7 @@ func (r *decider) rollInPlace(allowed int) {
 }
 
 // deleteOld deletes the one old pod of a cell for the rollout.
-func (r *decider) deleteOld(c *projector.Cell) {
+func (r *decider) deleteOld(c *sets.Cell) {
 	if p := r.d.Survey(c, &r.survey).Old[0]; p.OwnerUID == r.d.UID {
 		r.delete(c, p, events.Rollout)
 	}
@@ -198,11 +198,11 @@ func (r *decider) deleteOld(c *projector.Cell) {
 // back: all that may be replaced but are not among the victims.
 func (r *decider) holdOld(v *victims, allowed int) {
 	d := r.d
-	old := d.Size(projector.OldBroken) + d.Size(projector.OldYoung) + d.Size(projector.OldReady)
+	old := d.Size(sets.OldBroken) + d.Size(sets.OldYoung) + d.Size(sets.OldReady)
 	left := min(allowed, old) - len(v.broken) - len(v.young) - len(v.available)
 	named := 0
-	name := func(w projector.Work, skip int) {
-		d.Cells(w, func(c *projector.Cell) bool {
+	name := func(w sets.Work, skip int) {
+		d.Cells(w, func(c *sets.Cell) bool {
 			if skip--; skip >= 0 {
 				return true
 			}
@@ -214,9 +214,9 @@ func (r *decider) holdOld(v *victims, allowed int) {
 			return true
 		})
 	}
-	name(projector.OldBroken, len(v.broken))
-	name(projector.OldYoung, len(v.young))
-	name(projector.OldReady, len(v.available))
+	name(sets.OldBroken, len(v.broken))
+	name(sets.OldYoung, len(v.young))
+	name(sets.OldReady, len(v.available))
 	r.holdMore(left-named, events.HeldBudget)
 }
 
@@ -228,7 +228,7 @@ func (r *decider) rollSurge(allowed int) {
 	v := r.victims(room)
 	r.slots(&v, r.rollout.MaxSurge, r.rollout.Surging, min(allowed, room))
 	made := 0
-	for i, kind := range [3][]*projector.Cell{v.broken, v.young, v.available} {
+	for i, kind := range [3][]*sets.Cell{v.broken, v.young, v.available} {
 		for _, c := range kind {
 			if r.create(c, events.Surge) {
 				made++
@@ -240,7 +240,7 @@ func (r *decider) rollSurge(allowed int) {
 	}
 	available, spare := r.available()
 	extra := available + spare - d.Counts.Desired
-	r.each(projector.OldKept, func(c *projector.Cell) {
+	r.each(sets.OldKept, func(c *sets.Cell) {
 		p := d.Survey(c, &r.survey).Old[0]
 		switch {
 		case p.ReadySince.IsZero():

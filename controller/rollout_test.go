@@ -12,7 +12,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // TestRollout rolls a DaemonSet over nodes with every fact told alone and
@@ -151,7 +151,7 @@ func (c *cluster) readyNode(i int, ready bool) {
 func (c *cluster) lose(i int) {
 	c.readyNode(i, false)
 	c.lost = append(c.lost, c.node(i).Name)
-	cell := c.s.DaemonSet(agent).Cell(projector.CellKey{Node: c.node(i).Name, NodeUID: c.node(i).UID})
+	cell := c.s.DaemonSet(agent).Cell(sets.CellKey{Node: c.node(i).Name, NodeUID: c.node(i).UID})
 	pod := &corev1.Pod{}
 	if err := cell.Pods[0].Object.Decode(pod); err != nil {
 		c.tb.Fatal(err)

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // Conditions of a DaemonSet's status. Upstream writes none; these are a
@@ -118,7 +118,7 @@ func (r *decider) holdsBack() bool {
 	if d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
 		return true
 	}
-	stay := d.Size(projector.OldWithheld)
+	stay := d.Size(sets.OldWithheld)
 	if p := d.Settings.Partition; p != nil {
 		n, _ := intstr.GetScaledValueFromIntOrPercent(p, d.Counts.Desired, false) // was checked when it was read
 		stay += n
@@ -166,8 +166,8 @@ func (r *decider) stalledOn() string {
 }
 
 // unfinished says what a node lacks to be done, or "".
-func (r *decider) unfinished(c *projector.Cell) string {
-	if c.Place != projector.Run {
+func (r *decider) unfinished(c *sets.Cell) string {
+	if c.Place != sets.Run {
 		return ""
 	}
 	s := r.d.Survey(c, &r.survey)

@@ -13,7 +13,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 	"rollcall/testdata/manifests"
 )
 
@@ -21,13 +21,13 @@ import (
 // given it its time: the condition may be of a run before.
 func TestStall(t *testing.T) {
 	start := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
-	set := func(progress time.Duration, status corev1.ConditionStatus) *projector.DaemonSet {
-		return &projector.DaemonSet{Progress: start.Add(progress), Settings: events.Settings{Deadline: time.Minute},
+	set := func(progress time.Duration, status corev1.ConditionStatus) *sets.DaemonSet {
+		return &sets.DaemonSet{Progress: start.Add(progress), Settings: events.Settings{Deadline: time.Minute},
 			Object: &appsv1.DaemonSet{Status: appsv1.DaemonSetStatus{Conditions: []appsv1.DaemonSetCondition{
 				{Type: controller.ConditionStalled, Status: status, Message: "1 nodes: n1 (no pod)"}}}}}
 	}
 	for name, c := range map[string]struct {
-		ds   *projector.DaemonSet
+		ds   *sets.DaemonSet
 		now  time.Duration
 		want bool
 	}{

@@ -12,6 +12,7 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // How often rollouts are looked at: while nothing happens, because time alone
@@ -98,7 +99,7 @@ func (in *instance) unsettled(began time.Time) (open int, stalled []string) {
 
 // rolledOut reports whether nothing is left to do for a DaemonSet, and its
 // status says so.
-func rolledOut(s *projector.State, d *projector.DaemonSet) bool {
+func rolledOut(s *projector.State, d *sets.DaemonSet) bool {
 	st := d.Object.Status
 	c := d.Counts
 	onDelete := d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType
@@ -117,7 +118,7 @@ func rolledOut(s *projector.State, d *projector.DaemonSet) bool {
 
 // stall returns why a rollout is stalled, or "". The condition may be that of
 // a run before, so this one has had the whole deadline too.
-func stall(d *projector.DaemonSet, began, now time.Time) string {
+func stall(d *sets.DaemonSet, began, now time.Time) string {
 	from := d.Progress
 	if from.Before(began) {
 		from = began

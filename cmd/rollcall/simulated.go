@@ -21,7 +21,7 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
-	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Objects: in.state.Objects(), Tally: in.tally, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Objects: in.state.Objects(), Tally: in.tally, Logs: logsUntil(time.Now), Notices: simkubelet.Notices, Alive: simkubelet.Heartbeat,
 		Health: in.log.Health, Quarantined: in.quarantined, Checks: in.checks(),
 		Unattended: unattended(in.options.controls)}
 	for _, b := range []struct {
@@ -69,25 +69,7 @@ func (delayFlag) Type() string { return "duration" }
 // logsUntil returns the source of the lines that simulated containers have
 // written by now.
 func logsUntil(now func() time.Time) apiserver.LogSource {
-	return func(pod *corev1.Pod, container string, previous bool) (apiserver.ContainerLog, error) {
-		log, err := simkubelet.Logs(pod, container, previous, now())
-		out := apiserver.ContainerLog{Life: log.Life, Ended: log.Ended, Next: log.Next}
-		for _, l := range log.Lines {
-			out.Lines = append(out.Lines, apiserver.LogLine(l))
-		}
-		return out, err
+	return func(pod *corev1.Pod, container string, previous bool) (events.ContainerLog, error) {
+		return simkubelet.Logs(pod, container, previous, now())
 	}
-}
-
-// podNotices are what the simulated scheduler and kubelets tell of pods. Of one
-// on another node they know nothing.
-func podNotices(old, now *corev1.Pod, node *corev1.Node) []apiserver.Notice {
-	if now != nil && now.Spec.NodeName != "" && (node == nil || node.Labels[events.LabelSimulated] != "true") {
-		return nil
-	}
-	var out []apiserver.Notice
-	for _, n := range simkubelet.Notices(old, now) {
-		out = append(out, apiserver.Notice(n))
-	}
-	return out
 }

@@ -14,7 +14,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // called is a pod's name and what a conversation calls it.
@@ -39,7 +39,7 @@ func (w *world) nameOfPod(k events.Key) string {
 }
 
 // pod decodes a pod.
-func (w *world) pod(p *projector.Pod) *corev1.Pod {
+func (w *world) pod(p *sets.Pod) *corev1.Pod {
 	o := &corev1.Pod{}
 	if err := p.Object.Decode(o); err != nil {
 		w.fatal("%v", err)
@@ -48,8 +48,8 @@ func (w *world) pod(p *projector.Pod) *corev1.Pod {
 }
 
 // find returns the pods that a word names: one by its name, those of a node, or all.
-func (w *world) find(words []string) []*projector.Pod {
-	var found []*projector.Pod
+func (w *world) find(words []string) []*sets.Pod {
+	var found []*sets.Pod
 	for _, x := range w.expand(words) {
 		n := len(found)
 		for p := range w.state.Pods() {
@@ -61,7 +61,7 @@ func (w *world) find(words []string) []*projector.Pod {
 			w.fatal("no pod %s", x)
 		}
 	}
-	slices.SortFunc(found, func(a, b *projector.Pod) int { return strings.Compare(w.nameOfPod(a.Key), w.nameOfPod(b.Key)) })
+	slices.SortFunc(found, func(a, b *sets.Pod) int { return strings.Compare(w.nameOfPod(a.Key), w.nameOfPod(b.Key)) })
 	return slices.Compact(found)
 }
 
@@ -283,7 +283,7 @@ func (w *world) doRevision(c *command) {
 }
 
 // revision finds a revision by its letter or name.
-func (w *world) revision(name string) *projector.Revision {
+func (w *world) revision(name string) *sets.Revision {
 	for _, o := range w.state.List(events.ControllerRevision, "") {
 		if r := w.state.Revision(o.Key); w.revNames[r.Hash] == name || o.Key.Name == name || r.Hash == name {
 			return r

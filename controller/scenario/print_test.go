@@ -11,7 +11,7 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // many is how many names are written out; of more the first and the last.
@@ -186,11 +186,11 @@ func (w *world) doReconcile(c *command) {
 }
 
 // daemonSet returns the DaemonSet of a command, a deleted one if there is no other.
-func (w *world) daemonSet(c *command) *projector.DaemonSet {
+func (w *world) daemonSet(c *command) *sets.DaemonSet {
 	if d := w.state.DaemonSet(key(c.word(0))); d != nil {
 		return d
 	}
-	if gs := w.state.Ghosts(key(c.word(0))); len(gs) > 0 {
+	if gs := w.state.DeletedSets(key(c.word(0))); len(gs) > 0 {
 		return gs[0]
 	}
 	return nil
@@ -254,7 +254,7 @@ func (w *world) doCells(c *command) {
 	}
 }
 
-func (w *world) podText(p *projector.Pod) string {
+func (w *world) podText(p *sets.Pod) string {
 	state := string(p.Phase)
 	if !p.Bound {
 		state += ",unbound"

@@ -169,7 +169,7 @@ func (w *world) names() []events.Key {
 		ks = append(ks, d.Key)
 	}
 	for name := range w.lifetimes {
-		if n, ok := strings.CutPrefix(name, "ds "); ok && len(w.state.Ghosts(key(n))) > 0 {
+		if n, ok := strings.CutPrefix(name, "ds "); ok && len(w.state.DeletedSets(key(n))) > 0 {
 			ks = append(ks, key(n))
 		}
 	}

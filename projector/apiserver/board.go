@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -21,18 +22,19 @@ import (
 // milliseconds since 1970, and no board takes a thousand values a second for long.
 type boardBackend struct {
 	table *table.Table
-	board events.Board                              // nil: in memory
-	view  *eventView                                // nil: there is nothing but what is put
-	log   events.Log                                // that the view is of
-	end   func(context.Context) (events.Seq, error) // of that log
-	past  bool                                      // the view goes no further than that
-	run   func(func(context.Context))               // for as long as the server lives
+	board events.Board                // nil: in memory
+	run   func(func(context.Context)) // for as long as the server lives
+
+	view *eventView                                                       // nil: there is nothing but what is put
+	read func(context.Context, events.Seq) iter.Seq2[events.Event, error] // yields the log that the view is of
+	end  func(context.Context) (events.Seq, error)                        // where that log ends
+	past bool                                                             // the view goes no further than end
 
 	opening, viewing sync.Once
 
 	mu      sync.Mutex
 	base    uint64
-	read    events.Seq // of the log
+	seen    events.Seq // up to where the view has read the log
 	posted  uint64     // revision of the board
 	sub     uint64     // changes since one of them rose
 	synced  bool       // everything that was on the board is in the table
@@ -56,7 +58,7 @@ func newBoardBackend(t *table.Table, b events.Board, run func(func(context.Conte
 const subBits = 20
 
 func (b *boardBackend) revision() uint64 {
-	return (b.base+uint64(b.read)+b.posted)<<subBits + b.sub
+	return (b.base+uint64(b.seen)+b.posted)<<subBits + b.sub
 }
 
 // open starts to read the board, once, and returns when all that was on it is
@@ -122,16 +124,12 @@ func (b *boardBackend) take(p events.Posted) {
 
 // watchLog shows the view of the log to its end, and what it becomes.
 func (b *boardBackend) watchLog(ctx context.Context) {
-	read := b.log.Tail
-	if b.past {
-		read = b.log.Read
-	}
 	until, err := b.end(ctx)
 	if err != nil {
 		b.fail(err)
 		return
 	}
-	for e, err := range read(ctx, 0) {
+	for e, err := range b.read(ctx, 0) {
 		if err != nil {
 			if ctx.Err() == nil {
 				klog.ErrorS(err, "read the log for core Events")
@@ -151,7 +149,7 @@ func (b *boardBackend) observe(e events.Event) {
 	changes := b.view.observe(e)
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.read = e.Seq
+	b.seen = e.Seq
 	for _, c := range changes {
 		b.show(c)
 	}
@@ -259,7 +257,7 @@ func (b *boardBackend) refresh(ctx context.Context, path string) (uint64, error)
 	if err != nil {
 		return 0, err
 	}
-	err = b.wait(ctx, func() bool { return b.read >= until })
+	err = b.wait(ctx, func() bool { return b.seen >= until })
 	return b.position(), err
 }
 

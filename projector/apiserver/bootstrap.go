@@ -72,4 +72,6 @@ func (s *Server) foundClasses(ctx context.Context) error {
 }
 
 // noLogs is the source of containers that have written nothing.
-func noLogs(*corev1.Pod, string, bool) (ContainerLog, error) { return ContainerLog{}, nil }
+func noLogs(*corev1.Pod, string, bool) (events.ContainerLog, error) {
+	return events.ContainerLog{}, nil
+}

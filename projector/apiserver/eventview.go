@@ -16,17 +16,10 @@ import (
 	"rollcall/projector/story"
 )
 
-// Notice is a core Event about a pod, as its kubelet or scheduler would tell it.
-type Notice struct {
-	Type, Reason, Message string
-	Component, Host       string // who tells it
-	FieldPath             string // of the container; empty: the whole pod
-}
-
 // PodNotices returns what there is to tell about a change of a pod: old is nil
 // for one that was created, now for one that is gone, node for one that is
 // bound to none, or to one that is gone.
-type PodNotices func(old, now *corev1.Pod, node *corev1.Node) []Notice
+type PodNotices func(old, now *corev1.Pod, node *corev1.Node) []events.Notice
 
 // How the view thins out what it shows, as Kubernetes' recorder does: so many
 // Events of one source about one object at once, and then one in five minutes.
@@ -89,7 +82,7 @@ func (v *eventView) observe(e events.Event) []viewed {
 	}
 	for _, n := range old {
 		out = v.show(out, n.Object, "apps/v1", n.At,
-			Notice{Type: n.Type, Reason: n.Reason, Message: n.Message, Component: controllerComponent})
+			events.Notice{Type: n.Type, Reason: n.Reason, Message: n.Message, Component: controllerComponent})
 	}
 	if g, ok := e.Body.(events.Gone); ok && g.Kind == events.Namespace {
 		out = append(out, v.forget(g.Key.Name)...)
@@ -98,7 +91,7 @@ func (v *eventView) observe(e events.Event) []viewed {
 }
 
 // aboutPod returns what an event tells about a pod.
-func (v *eventView) aboutPod(e events.Event, fresh bool) []Notice {
+func (v *eventView) aboutPod(e events.Event, fresh bool) []events.Notice {
 	ref := events.RefOf(e)
 	if v.pods != nil && ref.Kind == events.Node {
 		v.node(e, ref.Key.Name)
@@ -146,7 +139,7 @@ func decoded[T any](data []byte) *T {
 }
 
 // show adds a notice, or counts it if it was told before.
-func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n Notice) []viewed {
+func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n events.Notice) []viewed {
 	if !v.admit(about.UID, n.Component, at) {
 		return out
 	}
@@ -176,7 +169,7 @@ func derivedUID(id [32]byte) types.UID {
 // newEvent returns the Event of a notice that is told for the first time. Its
 // name ends with the time, as those of a recorder do, so that names sort in the
 // order of telling.
-func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n Notice, id tellingID) *corev1.Event {
+func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n events.Notice, id tellingID) *corev1.Event {
 	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
 	ev := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: about.Key.Namespace, CreationTimestamp: stamp,

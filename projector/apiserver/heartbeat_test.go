@@ -87,7 +87,7 @@ func TestMakingEventsReadsNothing(t *testing.T) {
 	seen := func() events.Seq {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return b.read
+		return b.seen
 	}
 	if at := seen(); at != 0 {
 		t.Errorf("the view is at %d", at)

@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	"slices"
@@ -8,10 +8,10 @@ import (
 )
 
 // foldPlan makes the commands pending.
-func (s *State) foldPlan(e events.Event, p *events.Plan) {
-	s.plans[p.Owner.Key] = e.Seq
+func (s *Sets) foldPlan(p *events.Plan) {
+	s.plans[p.Owner.Key] = s.seq
 	if p.Owner == (events.Ref{}) {
-		s.owners.Plan(e.Seq, p.Commands)
+		s.owners.Plan(s.seq, p.Commands)
 		return
 	}
 	d := s.byUID[p.Owner.UID]
@@ -21,7 +21,7 @@ func (s *State) foldPlan(e events.Event, p *events.Plan) {
 	failed := map[*Cell]bool{}
 	creates := 0
 	for i, c := range p.Commands {
-		cause := events.Cause{Seq: e.Seq, Index: i}
+		cause := events.Cause{Seq: s.seq, Index: i}
 		d.pending++
 		if c.Do == events.ReleasePod {
 			d.releasing[c.UID] = cause
@@ -71,12 +71,12 @@ func (c *Cell) fail(at time.Time) {
 // foldOutcome counts a create that came to nothing as a failure of its cell: it
 // would come to nothing again. One that was refused also begins a slow start of
 // all creates.
-func (s *State) foldOutcome(e events.Event) {
+func (s *Sets) foldOutcome(e events.Event) {
 	ref, ok := s.pending[e.Cause]
 	if !ok || ref.do != events.CreatePod {
 		return
 	}
-	ref.cell.fail(s.clock.now)
+	ref.cell.fail(s.now)
 	if e.Type != events.Failed {
 		return
 	}
@@ -85,31 +85,31 @@ func (s *State) foldOutcome(e events.Event) {
 	if e.Cause.Seq > d.refused { // one plan is one try, however many of its creates were refused
 		d.Refusals++
 	}
-	d.refused, d.RefusedAt = s.plans[d.Key], s.clock.now
+	d.refused, d.RefusedAt = s.plans[d.Key], s.now
 }
 
 // denied notes that a command did nothing. For a create that is a failure of
 // the cell, which foldOutcome counts if it was told; another command about a
 // pod that is as it was would do nothing again, so the pod is left alone for a
 // while.
-func (s *State) denied(ref pendingRef, e events.Event) {
+func (s *Sets) denied(ref pendingRef, e events.Event) {
 	switch e.Body.(type) {
 	case events.Outcome:
 	case events.Unreadable:
 		if ref.do == events.CreatePod {
-			ref.cell.fail(s.clock.now)
+			ref.cell.fail(s.now)
 		}
 	default:
 		return
 	}
 	if p := s.pods[events.Key{Namespace: ref.ds.Key.Namespace, Name: ref.pod}]; p != nil && p.UID == ref.uid && ref.do != events.CreatePod {
 		p.Denials++
-		p.DeniedAt = s.clock.now
+		p.DeniedAt = s.now
 	}
 }
 
 // settle ends a pending command: a fact or an outcome answered it.
-func (s *State) settle(cause events.Cause, e events.Event) {
+func (s *Sets) settle(cause events.Cause, e events.Event) {
 	ref, ok := s.pending[cause]
 	if !ok {
 		s.owners.Settle(cause, e.Type == events.Failed)
@@ -122,7 +122,7 @@ func (s *State) settle(cause events.Cause, e events.Event) {
 	if ref.do == events.ReleasePod {
 		delete(d.releasing, ref.uid)
 		s.mark(d)
-		s.bury(d)
+		s.forgetSet(d)
 		return
 	}
 	ref.cell.Pending = slices.DeleteFunc(ref.cell.Pending, func(p Pending) bool { return p.Cause == cause })
@@ -141,5 +141,5 @@ func (s *State) settle(cause events.Cause, e events.Event) {
 		}
 	}
 	s.recount(d, ref.cell)
-	s.bury(d)
+	s.forgetSet(d)
 }

@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	"time"
@@ -8,18 +8,18 @@ import (
 )
 
 // Owners returns the graph of owners, which is not to be changed.
-func (s *State) Owners() *owners.Graph { return s.owners }
+func (s *Sets) Owners() *owners.Graph { return s.owners }
 
 // Terminating reports whether a namespace is being deleted: nothing more is
 // made in it.
-func (s *State) Terminating(namespace string) bool {
+func (s *Sets) Terminating(namespace string) bool {
 	ns := s.owners.Get(events.Namespace, events.Key{Name: namespace})
 	return ns != nil && ns.Deleting
 }
 
 // graphPod keeps a pod in the graph of owners, unless a DaemonSet alone looks
 // after it.
-func (s *State) graphPod(p *Pod) {
+func (s *Sets) graphPod(p *Pod) {
 	if p.graphed = !p.plain(); !p.graphed {
 		s.owners.Drop(events.Pod, p.Key)
 		return
@@ -32,7 +32,7 @@ func (p *Pod) plain() bool { return p.ds != nil && p.Owners == 1 && !p.Cascades 
 
 // graphNode keeps a node that has owners or finalizers in the graph of owners.
 // All that others want to know of a node is whether it is there.
-func (s *State) graphNode(n *Node, fresh bool) {
+func (s *Sets) graphNode(n *Node, fresh bool) {
 	ref := events.Ref{Kind: events.Node, Key: events.Key{Name: n.Name}, UID: n.UID}
 	switch {
 	case n.odd:
@@ -46,14 +46,14 @@ func (s *State) graphNode(n *Node, fresh bool) {
 }
 
 // dropNodeOwner looks again at what a deleted node leaves behind.
-func (s *State) dropNodeOwner(ref events.Ref) {
+func (s *Sets) dropNodeOwner(ref events.Ref) {
 	if !s.owners.Drop(ref.Kind, ref.Key) {
 		s.owners.ReviewDependents(ref)
 	}
 	s.reviewPods(ref.Key.Name)
 }
 
-func (s *State) reviewPods(node string) {
+func (s *Sets) reviewPods(node string) {
 	for _, p := range s.onNode[node] {
 		if p.graphed {
 			s.owners.Review(events.Pod, p.Key)
@@ -62,10 +62,10 @@ func (s *State) reviewPods(node string) {
 }
 
 // cluster is a state as the graph of owners asks it.
-type cluster struct{ s *State }
+type cluster struct{ s *Sets }
 
 // Time implements owners.Cluster.
-func (c cluster) Time() time.Time { return c.s.Time() }
+func (c cluster) Time() time.Time { return c.s.now }
 
 // Exists implements owners.Cluster.
 func (c cluster) Exists(r events.Ref) bool {

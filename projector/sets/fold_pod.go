@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	"slices"
@@ -12,7 +12,7 @@ import (
 // to count on top of earlier ones.
 const resetAfter = 10 * time.Minute
 
-func (s *State) foldPod(e events.Event, i *table.Item) error {
+func (s *Sets) foldPod(e events.Event, i *table.Item) error {
 	v, err := viewPod(i.Ref, i.Data)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func (s *State) foldPod(e events.Event, i *table.Item) error {
 			return nil
 		}
 		s.unindex(p)
-		if v.Terminal() && !p.Terminal() && p.cell != nil && !p.ReadySince.IsZero() && s.clock.now.Sub(p.ReadySince) >= resetAfter {
+		if v.Terminal() && !p.Terminal() && p.cell != nil && !p.ReadySince.IsZero() && s.now.Sub(p.ReadySince) >= resetAfter {
 			p.cell.Failures = 0
 		}
 	}
@@ -70,20 +70,20 @@ func (p *Pod) stays(v *PodView) bool {
 // it. The kubelet's own clock is believed only for a pod that is first heard of
 // when it is ready already, and never beyond log time, so that no skew shifts
 // availability (L05, L14).
-func (s *State) readySince(p *Pod, v *PodView, e events.Event, fresh bool) time.Time {
+func (s *Sets) readySince(p *Pod, v *PodView, e events.Event, fresh bool) time.Time {
 	switch {
 	case !v.Ready:
 		return time.Time{}
 	case fresh && !v.ReadyFrom.IsZero() && v.ReadyFrom.Before(e.Stored):
-		return s.clock.now.Add(-e.Stored.Sub(v.ReadyFrom))
+		return s.now.Add(-e.Stored.Sub(v.ReadyFrom))
 	case !fresh && p.Ready && v.ReadyFrom.Equal(p.ReadyFrom):
 		return p.ReadySince
 	}
-	return s.clock.now
+	return s.now
 }
 
 // index and unindex keep what is found by owner and by node.
-func (s *State) index(p *Pod) {
+func (s *Sets) index(p *Pod) {
 	if p.Node != "" {
 		s.onNode[p.Node] = append(s.onNode[p.Node], p)
 	}
@@ -103,7 +103,7 @@ func (p *Pod) claimedBy() (o owned, ok bool) {
 	return owned{p.Key.Namespace, p.OwnerUID}, p.Daemon || p.OwnerUID == ""
 }
 
-func (s *State) own(p *Pod) {
+func (s *Sets) own(p *Pod) {
 	if p.ds != nil || !p.Daemon {
 		return
 	}
@@ -117,7 +117,7 @@ func (s *State) own(p *Pod) {
 	}
 }
 
-func (s *State) unindex(p *Pod) {
+func (s *Sets) unindex(p *Pod) {
 	if p.Node != "" {
 		left := slices.DeleteFunc(s.onNode[p.Node], func(q *Pod) bool { return q == p })
 		s.onNode[p.Node] = left
@@ -143,7 +143,7 @@ func (s *State) unindex(p *Pod) {
 
 // claimant returns the DaemonSet that p belongs to, or that would adopt it.
 // release: it owns p, but its selector does not match any more (E04).
-func (s *State) claimant(p *Pod) (d *DaemonSet, release bool) {
+func (s *Sets) claimant(p *Pod) (d *DaemonSet, release bool) {
 	if p.OwnerUID != "" {
 		d = s.byUID[p.OwnerUID]
 		if d == nil || !p.Daemon || d.Key != p.ownerKey() {
@@ -166,7 +166,7 @@ func (s *State) claimant(p *Pod) (d *DaemonSet, release bool) {
 }
 
 // claim puts p into the cell where it belongs now, and recounts what changed.
-func (s *State) claim(p *Pod) {
+func (s *Sets) claim(p *Pod) {
 	s.own(p)
 	// Whoever claims it, and whenever: a later node of that name is another.
 	if n := s.nodes[p.Node]; n != nil && p.NodeUID == "" {
@@ -208,7 +208,7 @@ func (s *State) claim(p *Pod) {
 // cellFor returns the cell of the node that p was made for, which is the node
 // of that name when the log first told of p. A terminal pod that is being
 // deleted is in none, unless its node is gone and nobody will finish it (F03).
-func (s *State) cellFor(d *DaemonSet, p *Pod) *Cell {
+func (s *Sets) cellFor(d *DaemonSet, p *Pod) *Cell {
 	k := CellKey{p.Node, p.NodeUID}
 	if n := s.nodes[p.Node]; p.Terminal() && p.Deleting && n != nil && n.UID == p.NodeUID {
 		s.mark(d)
@@ -217,7 +217,7 @@ func (s *State) cellFor(d *DaemonSet, p *Pod) *Cell {
 	return s.cellAt(d, k)
 }
 
-func (s *State) cellAt(d *DaemonSet, k CellKey) *Cell {
+func (s *Sets) cellAt(d *DaemonSet, k CellKey) *Cell {
 	c := d.cells[k]
 	if c == nil {
 		c = d.addCell(k)
@@ -229,7 +229,7 @@ func (s *State) cellAt(d *DaemonSet, k CellKey) *Cell {
 	return c
 }
 
-func (s *State) dropPod(k events.Key) {
+func (s *Sets) dropPod(k events.Key) {
 	p := s.pods[k]
 	if p == nil {
 		return
@@ -246,6 +246,6 @@ func (s *State) dropPod(k events.Key) {
 		s.owners.ReviewDependents(p.Ref())
 	}
 	if d != nil {
-		s.bury(d)
+		s.forgetSet(d)
 	}
 }

@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	corev1 "k8s.io/api/core/v1"

@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	"bytes"
@@ -32,7 +32,7 @@ func viewRevision(k events.Key, r *appsv1.ControllerRevision, seq events.Seq) *R
 	return v
 }
 
-func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
+func (s *Sets) foldDaemonSet(e events.Event, o events.Object) error {
 	d := s.sets[o.Key]
 	ds, spec, err := decodeDaemonSet(o, d)
 	if err != nil {
@@ -45,16 +45,16 @@ func (s *State) foldDaemonSet(e events.Event, o events.Object) error {
 	if d == nil {
 		d = newDaemonSet(o.Key, o.UID)
 		s.addDaemonSet(d, ds, e.Seq, spec)
-		d.pause(e, s.clock.now)
+		d.pause(e, s.now)
 		return nil
 	}
 	digest, selector, deleting := d.Digest, d.Selector, d.Deleting()
 	cells, places := d.load(ds, e.Seq, spec)
-	d.pause(e, s.clock.now)
+	d.pause(e, s.now)
 	if cells {
 		if d.Digest != digest {
 			d.setRevisions(d.revisions)
-			d.Progress = s.clock.now
+			d.Progress = s.now
 			d.Refusals = 0
 			for _, c := range d.AllCells() {
 				c.Failures = 0 // another template is another chance (G04)
@@ -125,13 +125,13 @@ func sameSelector(a, b interface{ String() string }) bool {
 	return text(a) == text(b)
 }
 
-func (s *State) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq, spec []byte) {
+func (s *Sets) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq, spec []byte) {
 	s.sets[d.Key] = d
 	s.byUID[d.UID] = d
 	i, _ := slices.BinarySearchFunc(s.order, d.Key, func(x *DaemonSet, k events.Key) int { return x.Key.Compare(k) })
 	s.order = slices.Insert(s.order, i, d)
 	d.load(ds, seq, spec)
-	d.Progress = s.clock.now
+	d.Progress = s.now
 	s.revise(d)
 	s.placeAll(d, true)
 	s.reclaim(d)
@@ -139,7 +139,7 @@ func (s *State) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq,
 }
 
 // placeAll recounts every cell of d, and places every node first where asked to.
-func (s *State) placeAll(d *DaemonSet, places bool) {
+func (s *Sets) placeAll(d *DaemonSet, places bool) {
 	if places {
 		for n := range s.Nodes() {
 			s.place(d, n.NodeView)
@@ -149,7 +149,7 @@ func (s *State) placeAll(d *DaemonSet, places bool) {
 }
 
 // reclaim looks again at which pods d claims: its own and ownerless ones.
-func (s *State) reclaim(d *DaemonSet) {
+func (s *Sets) reclaim(d *DaemonSet) {
 	for p := range s.PodsOf(d.Key.Namespace, d.UID) {
 		s.claim(p)
 	}
@@ -158,59 +158,60 @@ func (s *State) reclaim(d *DaemonSet) {
 	}
 }
 
-// dropDaemonSet makes a DaemonSet a ghost, which lives until its last pod and
-// revision are gone.
-func (s *State) dropDaemonSet(k events.Key) {
+// dropDaemonSet keeps a deleted DaemonSet until its last pod and revision are
+// gone.
+func (s *Sets) dropDaemonSet(k events.Key) {
 	d := s.sets[k]
 	if d == nil {
 		return
 	}
 	delete(s.sets, k)
 	s.order = slices.DeleteFunc(s.order, func(x *DaemonSet) bool { return x == d })
-	d.Ghost = true
-	s.ghosts[k] = append(s.ghosts[k], d)
+	d.Deleted = true
+	s.deletedSets[k] = append(s.deletedSets[k], d)
 	s.reclaim(d)
 	s.recountAll(d) // also cells without pods want nothing any more
-	s.bury(d)
+	s.forgetSet(d)
 }
 
-// bury forgets a ghost that has no pod or revision left and will get no pod
-// from a command that is still under way.
-func (s *State) bury(d *DaemonSet) {
-	if !d.Ghost || d.Owned > 0 || d.pending > 0 || len(d.revisions) > 0 {
+// forgetSet keeps no more than a tombstone of a deleted DaemonSet that has no
+// pod or revision left and will get no pod from a command that is still under
+// way.
+func (s *Sets) forgetSet(d *DaemonSet) {
+	if !d.Deleted || d.Owned > 0 || d.pending > 0 || len(d.revisions) > 0 {
 		return
 	}
 	delete(s.byUID, d.UID)
-	buried := newDaemonSet(d.Key, d.UID)
-	buried.load(d.Object, d.Seq, d.raw)
-	buried.Ghost = true
-	s.buried[d.UID] = buried
-	s.ghosts[d.Key] = slices.DeleteFunc(s.ghosts[d.Key], func(x *DaemonSet) bool { return x == d })
-	if len(s.ghosts[d.Key]) == 0 {
-		delete(s.ghosts, d.Key)
+	stone := newDaemonSet(d.Key, d.UID)
+	stone.load(d.Object, d.Seq, d.raw)
+	stone.Deleted = true
+	s.tombstones[d.UID] = stone
+	s.deletedSets[d.Key] = slices.DeleteFunc(s.deletedSets[d.Key], func(x *DaemonSet) bool { return x == d })
+	if len(s.deletedSets[d.Key]) == 0 {
+		delete(s.deletedSets, d.Key)
 	}
 	s.mark(d)
 }
 
-// owner returns the DaemonSet with this uid and name, or nil. One that was
-// buried is a ghost again: a fact that was told late says that something of it
-// is left.
-func (s *State) owner(uid types.UID, k events.Key) *DaemonSet {
+// owner returns the DaemonSet with this uid and name, or nil. One of which there
+// is a tombstone is among the deleted ones again: a fact that was told late says
+// that something of it is left.
+func (s *Sets) owner(uid types.UID, k events.Key) *DaemonSet {
 	if d := s.byUID[uid]; d != nil && d.Key == k {
 		return d
 	}
-	d := s.buried[uid]
+	d := s.tombstones[uid]
 	if d == nil || d.Key != k {
 		return nil
 	}
-	delete(s.buried, uid)
+	delete(s.tombstones, uid)
 	s.byUID[uid] = d
-	s.ghosts[d.Key] = append(s.ghosts[d.Key], d)
+	s.deletedSets[d.Key] = append(s.deletedSets[d.Key], d)
 	s.mark(d)
 	return d
 }
 
-func (s *State) foldNode(i *table.Item) error {
+func (s *Sets) foldNode(i *table.Item) error {
 	old := s.nodes[i.Key.Name]
 	if old != nil && old.UID != i.UID {
 		s.dropNode(i.Key.Name)
@@ -243,7 +244,7 @@ func (s *State) foldNode(i *table.Item) error {
 
 // place decides for one node and reports whether the verdict changed. The
 // cell is recounted if it did.
-func (s *State) place(d *DaemonSet, n *NodeView) bool {
+func (s *Sets) place(d *DaemonSet, n *NodeView) bool {
 	v := Place(n, d.placement)
 	if d.Settings.Suspended {
 		v = Evict
@@ -276,7 +277,7 @@ func (d *DaemonSet) addCell(k CellKey) *Cell {
 
 // settleStrays gives pods that were pinned or bound to a name before the log
 // told of the node to the node.
-func (s *State) settleStrays(n *NodeView) {
+func (s *Sets) settleStrays(n *NodeView) {
 	for _, p := range slices.Clone(s.onNode[n.Name]) {
 		if p.NodeUID == "" {
 			s.claim(p)
@@ -284,7 +285,7 @@ func (s *State) settleStrays(n *NodeView) {
 	}
 }
 
-func (s *State) dropNode(name string) {
+func (s *Sets) dropNode(name string) {
 	n := s.nodes[name]
 	if n == nil {
 		return
@@ -294,8 +295,8 @@ func (s *State) dropNode(name string) {
 	for _, d := range s.order {
 		s.abandon(d, k)
 	}
-	for _, key := range sortedKeys(s.ghosts, events.Key.Compare) {
-		for _, d := range s.ghosts[key] {
+	for _, key := range sortedKeys(s.deletedSets, events.Key.Compare) {
+		for _, d := range s.deletedSets[key] {
 			s.abandon(d, k)
 		}
 	}
@@ -306,7 +307,7 @@ func (s *State) dropNode(name string) {
 }
 
 // abandon marks a cell's node as gone: no kubelet will confirm a deletion there.
-func (s *State) abandon(d *DaemonSet, k CellKey) {
+func (s *Sets) abandon(d *DaemonSet, k CellKey) {
 	if c := d.cells[k]; c != nil {
 		c.Place = Gone
 		s.recount(d, c)

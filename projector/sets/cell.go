@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	"slices"
@@ -214,7 +214,7 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		if d.Deleting() {
 			k.work = 0
 		}
-		if d.Ghost {
+		if d.Deleted {
 			k.ready, k.availableFrom = false, time.Time{} // nobody asks, and nobody lets its pods mature
 		}
 		add(WorkEvict, slices.ContainsFunc(c.Pods, func(p *Pod) bool { return d.Remains(c, p) }))

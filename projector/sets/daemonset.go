@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	"slices"
@@ -21,11 +21,11 @@ import (
 type DaemonSet struct {
 	Key      events.Key
 	UID      types.UID
-	Object   *appsv1.DaemonSet // frozen; of a ghost the last that was known
+	Object   *appsv1.DaemonSet // frozen; of a deleted one the last that was known
 	Seq      events.Seq
 	Spec     *appsv1.DaemonSetSpec
 	Selector labels.Selector
-	Ghost    bool // deleted, but not all of its pods and revisions are gone
+	Deleted  bool // deleted, but not all of its pods and revisions are gone
 	Digest   string
 	Surge    bool // a new pod may run beside an old one
 	Settings events.Settings
@@ -209,12 +209,12 @@ type match struct {
 
 // Deleting reports whether the DaemonSet waits for its dependents to go.
 func (d *DaemonSet) Deleting() bool {
-	return d.Ghost || d.Object != nil && d.Object.DeletionTimestamp != nil
+	return d.Deleted || d.Object != nil && d.Object.DeletionTimestamp != nil
 }
 
 // Orphaning reports whether the DaemonSet is deleted with its pods to be left running.
 func (d *DaemonSet) Orphaning() bool {
-	return !d.Ghost && d.Deleting() && slices.Contains(d.Object.Finalizers, metav1.FinalizerOrphanDependents)
+	return !d.Deleted && d.Deleting() && slices.Contains(d.Object.Finalizers, metav1.FinalizerOrphanDependents)
 }
 
 // Current reports whether a revision hash names the present template.

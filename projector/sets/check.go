@@ -1,4 +1,4 @@
-package projector
+package sets
 
 import (
 	"errors"
@@ -7,12 +7,13 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector/owners"
+	"rollcall/projector/table"
 )
 
 // Check builds everything that the fold keeps up to date incrementally again
 // from the objects, and returns the differences. Nil says that every cell,
 // counter and set of work is what a fresh look at the whole state gives.
-func (s *State) Check() error {
+func (s *Sets) Check() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for p := range s.Pods() {
@@ -24,8 +25,8 @@ func (s *State) Check() error {
 		}
 	}
 	all := slices.Clone(s.order)
-	for _, k := range sortedKeys(s.ghosts, events.Key.Compare) {
-		all = append(all, s.ghosts[k]...)
+	for _, k := range sortedKeys(s.deletedSets, events.Key.Compare) {
+		all = append(all, s.deletedSets[k]...)
 	}
 	for _, o := range sortedKeys(s.owned, owned.compare) {
 		for p := range s.PodsOf(o.namespace, o.owner) {
@@ -52,7 +53,7 @@ func (s *State) Check() error {
 	return errors.Join(errs...)
 }
 
-func (s *State) finds(o owned, p *Pod) bool {
+func (s *Sets) finds(o owned, p *Pod) bool {
 	if s.owned[o] == nil {
 		return false
 	}
@@ -60,7 +61,7 @@ func (s *State) finds(o owned, p *Pod) bool {
 	return q == p
 }
 
-func (s *State) checkPod(p *Pod, bad func(string, ...any)) {
+func (s *Sets) checkPod(p *Pod, bad func(string, ...any)) {
 	d, release := s.claimant(p)
 	var want *Cell
 	node := s.nodes[p.Node]
@@ -90,7 +91,7 @@ func (s *State) checkPod(p *Pod, bad func(string, ...any)) {
 	}
 }
 
-func (s *State) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending int) {
+func (s *Sets) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending int) {
 	fresh := newDaemonSet(d.Key, d.UID)
 	creating := 0
 	for _, c := range d.AllCells() {
@@ -103,7 +104,7 @@ func (s *State) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending 
 		if !slices.IsSortedFunc(c.Pods, PodOrder) {
 			bad("%s on %s: pods out of order", d.Key, c.Node)
 		}
-		want := d.classify(c, s.clock.now)
+		want := d.classify(c, s.now)
 		if c.class != want {
 			bad("%s on %s: class %+v, want %+v", d.Key, c.Node, c.class, want)
 		}
@@ -112,22 +113,22 @@ func (s *State) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending 
 				bad("%s on %s: in set %d %v, want %v", d.Key, c.Node, w, in, want.in(w))
 			}
 		}
-		if _, in := d.maturing.Get(c); in != want.availableFrom.After(s.clock.now) {
+		if _, in := d.maturing.Get(c); in != want.availableFrom.After(s.now) {
 			bad("%s on %s: maturing %v", d.Key, c.Node, in)
 		}
 		kept := c.class
 		c.class = want
-		fresh.count(c, s.clock.now)
+		fresh.count(c, s.now)
 		c.class = kept
 	}
 	s.checkCounts(d, fresh, creating, bad)
-	if !d.Ghost {
+	if !d.Deleted {
 		s.checkPlaces(d, bad)
 	}
 	return pending
 }
 
-func (s *State) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, ...any)) {
+func (s *Sets) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, ...any)) {
 	if d.Counts != fresh.Counts {
 		bad("%s: counts %+v, want %+v", d.Key, d.Counts, fresh.Counts)
 	}
@@ -157,7 +158,7 @@ func (s *State) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, 
 	}
 }
 
-func (s *State) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
+func (s *Sets) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 	known := map[CellKey]bool{}
 	for n := range s.Nodes() {
 		want := Place(n.NodeView, NewPlacement(&d.Spec.Template.Spec))
@@ -182,15 +183,17 @@ func (s *State) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 }
 
 // checkOwners compares the graph of owners with one of the objects as they are.
-func (s *State) checkOwners(bad func(string, ...any)) {
+func (s *Sets) checkOwners(bad func(string, ...any)) {
 	var all []*owners.Object
 	for _, k := range s.objects.Kinds() {
 		if k == events.Node || k == events.Pod {
 			continue
 		}
-		for _, o := range s.List(k, "") {
-			all = append(all, owners.View(o.Ref, o.Data))
-		}
+		rows, _ := s.objects.Of(k).Snapshot()
+		rows.Scan(func(i *table.Item) bool {
+			all = append(all, owners.View(i.Ref, i.Data))
+			return true
+		})
 	}
 	for n := range s.Nodes() {
 		if o := owners.View(n.Object.Ref, n.Object.Data); len(o.Owners) > 0 || len(o.Finalizers) > 0 {

@@ -1,0 +1,121 @@
+package sets
+
+import (
+	"strings"
+	"time"
+
+	"rollcall/events"
+	"rollcall/projector/owners"
+	"rollcall/projector/table"
+)
+
+// Fold changes Sets. Its owner calls Begin for each event of the log, and then
+// what the event says.
+type Fold struct{ s *Sets }
+
+// Begin is called first for every event, with log time there.
+func (f Fold) Begin(seq events.Seq, now time.Time) {
+	s := f.s
+	s.seq, s.now, s.touched = seq, now, s.touched[:0]
+	s.ripen()
+}
+
+// Object folds that an object is now so, before it is in the tables.
+func (f Fold) Object(e events.Event, i *table.Item) (err error) {
+	s := f.s
+	switch i.Kind {
+	case events.Node:
+		return s.foldNode(i)
+	case events.Pod:
+		return s.foldPod(e, i)
+	case events.DaemonSet:
+		err = s.foldDaemonSet(e, i.Object)
+	case events.ControllerRevision:
+		err = s.foldRevision(e, i.Object)
+	}
+	if err == nil {
+		s.owners.Put(owners.View(i.Ref, i.Data))
+	}
+	return err
+}
+
+// Gone folds that an object is gone, before it is taken off the tables.
+func (f Fold) Gone(r events.Ref) {
+	s := f.s
+	switch r.Kind {
+	case events.Node:
+		s.dropNode(r.Key.Name)
+		return
+	case events.Pod:
+		s.dropPod(r.Key)
+		return
+	case events.DaemonSet:
+		s.dropDaemonSet(r.Key)
+	case events.ControllerRevision:
+		s.dropRevision(r.Key)
+		s.revGone[r.Key] = s.seq
+	}
+	s.owners.Drop(r.Kind, r.Key)
+}
+
+// Plan makes the commands of a plan pending.
+func (f Fold) Plan(p *events.Plan) { f.s.foldPlan(p) }
+
+// Outcome folds that a command did nothing.
+func (f Fold) Outcome(e events.Event) { f.s.foldOutcome(e) }
+
+// Settle ends the command that an event answers, if it is pending.
+func (f Fold) Settle(e events.Event) { f.s.settle(e.Cause, e) }
+
+// Fence notes that the last event of a subject is one that was not folded: who
+// writes there next has to know. ref is what the event would be about.
+func (f Fold) Fence(e events.Event, ref events.Ref) {
+	s := f.s
+	of, key := events.Under(e.Subject)
+	switch {
+	case of == "plan":
+		if key.Namespace == "" {
+			key = events.Key{}
+		}
+		s.fencePlan(key)
+	case of == strings.ToLower(string(events.DaemonSet)):
+		s.fenceDaemonSet(key)
+	case of == strings.ToLower(string(events.ControllerRevision)):
+		s.fenceRevision(key)
+	case e.Subject != "":
+	case e.Type == events.CollectionPlanned:
+		s.fencePlan(events.Key{})
+	case e.Type == events.Planned:
+		s.fencePlan(ref.Key)
+	}
+}
+
+// fencePlan notes the fence of the plans of one owner; the zero Key is that of
+// the garbage collector.
+func (s *Sets) fencePlan(owner events.Key) {
+	s.plans[owner] = s.seq
+	if owner != (events.Key{}) {
+		s.touch(owner)
+	}
+}
+
+func (s *Sets) fenceDaemonSet(key events.Key) {
+	if d := s.sets[key]; d != nil {
+		d.Seq = s.seq
+		s.mark(d)
+	}
+}
+
+func (s *Sets) fenceRevision(key events.Key) {
+	if r := s.revisions[key]; r != nil {
+		r.Seq = s.seq
+		s.reviseOwner(r)
+		return
+	}
+	s.revGone[key] = s.seq
+	for _, d := range s.order {
+		if d.Key.Namespace == key.Namespace {
+			s.mark(d)
+		}
+	}
+}
