@@ -25,18 +25,18 @@ func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 		Health: in.log.Health, Quarantined: in.quarantined, Checks: in.checks(),
 		Unattended: unattended(in.options.controls)}
 	for _, b := range []struct {
-		into *events.Board
-		o    stream.BoardOptions
+		into *events.KV
+		o    stream.KVOptions
 	}{
-		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: in.options.memory}},
-		{&c.Events, stream.BoardOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
+		{&c.Leases, stream.KVOptions{Name: "leases", MemoryStorage: in.options.memory}},
+		{&c.Events, stream.KVOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
 	} {
 		b.o.Replicas, b.o.Health = in.log.Replicas(), in.log.Health
-		board, err := stream.OpenBoard(ctx, in.nc, in.subjects, b.o)
+		bucket, err := stream.OpenKV(ctx, in.nc, in.subjects, b.o)
 		if err != nil {
 			return c, fmt.Errorf("open what is beside the log: %w", err)
 		}
-		*b.into = board
+		*b.into = bucket
 	}
 	return c, nil
 }

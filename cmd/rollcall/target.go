@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
@@ -51,7 +52,7 @@ func addLogTarget(c *cobra.Command) *target {
 	f.StringVar(&t.data, "data", "", "data directory of the cluster (default $"+dataVariable+", else that of $KUBECONFIG, else of the only instance that runs)")
 	f.StringVar(&t.natsURL, "nats-url", "", "NATS server of the cluster")
 	f.StringVar(&t.natsCreds, "nats-creds", "", "credentials file for --nats-url")
-	f.StringVar(&t.cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+defaultCluster+")")
+	f.StringVar(&t.cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+datadir.DefaultCluster+")")
 	return t
 }
 
@@ -91,20 +92,20 @@ func (t *target) resolve() error {
 // directory does not have.
 func (t *target) identify() error {
 	if t.data == "" {
-		t.cluster = cmp.Or(t.cluster, defaultCluster)
+		t.cluster = cmp.Or(t.cluster, datadir.DefaultCluster)
 		return nil
 	}
 	t.dir = cmp.Or(t.dir, t.data)
-	f, found, err := loadFounding(t.data)
+	f, found, err := datadir.LoadFounding(t.data)
 	if err != nil {
 		return err
 	}
 	if !found {
-		f.Cluster = defaultCluster
+		f.Cluster = datadir.DefaultCluster
 	}
 	t.cluster = cmp.Or(t.cluster, f.Cluster)
 	if found && t.cluster != f.Cluster {
-		return otherCluster(t.data, f.Cluster, t.cluster)
+		return datadir.OtherCluster(t.data, f.Cluster, t.cluster)
 	}
 	return nil
 }
@@ -135,7 +136,7 @@ func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err
 	if err != nil || stopped {
 		return "", false, err
 	}
-	kubeconfig = filepath.Join(t.dir, kubeconfigFile)
+	kubeconfig = filepath.Join(t.dir, datadir.KubeconfigFile)
 	if !exists(kubeconfig) {
 		return "", true, noPort(t.dir)
 	}
@@ -177,8 +178,8 @@ func noPort(where string) error {
 // archive is the log of a cluster, opened to be read.
 type archive struct {
 	history
-	checked *checkedLog // nil: an instance runs, which has checked its log
-	nc      *nats.Conn  // nil: nothing runs
+	checked *datadir.Checked // nil: an instance runs, which has checked its log
+	nc      *nats.Conn       // nil: nothing runs
 	session *session
 	live    bool // something may still append to it
 	dir     string
