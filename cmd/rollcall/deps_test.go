@@ -59,7 +59,7 @@ var layers = map[string]layer{
 	"controller/workloads":         {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
 	"controller/simtest":           {may: with("events/drive", "events/memlog", "projector", "controller", "controller/replay", "publisher"), why: "the real controller and executor in played time, and an oracle that asks neither"},
 	"controller/scenario":          {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "conversations with the core"},
-	"publisher":                    {pure: false, may: with("events/drive"), why: "carries commands out; never sees the state of the controller"},
+	"publisher":                    {pure: false, may: with("events/drive", "projector/table"), why: "carries commands out; never sees the state of the controller"},
 	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: with("events/drive", "publisher/simkubelet/script"), why: "a world driven by the log alone"},
 	"publisher/simkubelet/script":  {pure: true, why: "a container's command played in virtual time; knows no pod"},
 	"docs":                         {pure: true, why: "texts that the command prints, in one place"},

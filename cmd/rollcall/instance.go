@@ -121,7 +121,9 @@ func (in *instance) parties() ([]drive.Party, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(all, publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit}),
+	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
+	executor.ReadFrom(in.state.Objects())
+	return append(all, executor,
 		simkubelet.New(in.subjects, in.options.delays)), nil
 }
 

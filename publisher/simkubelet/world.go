@@ -58,11 +58,12 @@ type World struct {
 	claims   map[events.Key]*claim
 	users    map[events.Key][]*pod // of claims, by key
 	volumes  map[string]*volume
-	nodes    int                // that are there, simulated or not
-	things   map[thing][]string // ConfigMaps and Secrets, and their keys
-	blocked  map[thing][]*pod   // that wait for one, by key
-	outcomes map[string]outcome // of programs, remembered
-	images   map[string]string  // why they have no proper name, remembered
+	nodes    int                            // that are there, simulated or not
+	things   map[thing][]string             // ConfigMaps and Secrets, and their keys
+	blocked  map[thing][]*pod               // that wait for one, by key
+	outcomes map[string]outcome             // of programs, remembered
+	images   map[string]string              // why they have no proper name, remembered
+	lists    map[string]corev1.ResourceList // what nodes can allocate, by its text
 	binder   binder
 	timers   btree.BTreeG[*item]
 	ips      addresses
@@ -72,7 +73,7 @@ type World struct {
 func New(s events.Subjects, o Options) *World {
 	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{},
 		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{},
-		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}}
+		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}, lists: map[string]corev1.ResourceList{}}
 	w.timers = *btree.NewBTreeGOptions(func(a, b *item) bool {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(string(a.ref.Kind), string(b.ref.Kind)),
 			a.ref.Key.Compare(b.ref.Key), strings.Compare(string(a.ref.UID), string(b.ref.UID))) < 0
@@ -80,26 +81,27 @@ func New(s events.Subjects, o Options) *World {
 	return w
 }
 
-// item is what nodes, pods, claims and volumes have in common: where the log last told it,
-// and the timer of its next step.
+// item is what a World keeps of a node, pod, claim or volume alike: the position
+// of the last event about the object, and the timer of its next step.
 type item struct {
 	ref   events.Ref
-	luck  uint64 // that its delays are drawn with
+	luck  uint64 // its delays are drawn with this number
 	seq   events.Seq
-	stage stage     // what it does now
-	since time.Time // when it began to, by the log's clock
+	stage stage     // what the object does now
+	since time.Time // when the stage began, by the log's clock
 
-	armed bool
-	at    time.Time
-	under *Step // handed out, and neither observed nor settled
-	tries int   // that failed
+	armed bool      // the timer is set
+	at    time.Time // the instant of the timer
+	under *Step     // the step that was handed out and is neither observed nor settled
+	tries int       // how often the next step has failed
 }
 
 // host is a name under which nodes come and go, and the pods that target it.
 type host struct {
 	item
-	node *corev1.Node // nil: there is none. Never modified
-	pods []*pod       // by key
+	node *nodeFacts // nil: there is none
+	data []byte     // of the node, in the log
+	pods []*pod     // by key
 	used resources
 
 	ranked bool // it is in the binder's list
@@ -108,17 +110,17 @@ type host struct {
 
 // simulated reports whether this world plays the node.
 func (h *host) simulated() bool {
-	return h.node != nil && h.node.Labels[events.LabelSimulated] == "true"
+	return h.node != nil && h.node.labels[events.LabelSimulated] == "true"
 }
 
 // lost reports whether the node does not answer.
 func (h *host) lost() bool {
-	return h.node != nil && h.node.Annotations[events.AnnotationFail] == "true"
+	return h.node != nil && h.node.lost
 }
 
 // silent reports whether the kubelet does not act: its node is lost, or is not
 // found again yet.
-func (h *host) silent() bool { return h.lost() || ready(h.node) == corev1.ConditionUnknown }
+func (h *host) silent() bool { return h.lost() || h.node.ready == corev1.ConditionUnknown }
 
 // pod is a pod that targets a host, or is to be given one.
 type pod struct {
@@ -200,9 +202,9 @@ func clock(e events.Event) time.Time {
 	return e.Stored
 }
 
-// read returns the object that an event of i says, and nil if it cannot be
-// decoded: who folds the log's state reports that. It ends the step that was
-// handed out, and takes the object from it if the bytes are the same.
+// read returns the object of an event about i, or nil if the object cannot be
+// decoded, which the fold of the log reports. The step under way has ended then;
+// if its bytes are those of the event, the object is taken from the step.
 func read[T any](i *item, o events.Object) *T {
 	s := i.under
 	i.under, i.tries = nil, 0
@@ -228,7 +230,7 @@ func (w *World) nodeIs(e events.Event, o events.Object) {
 	if h.ref.UID != o.UID {
 		h.stage = "" // another node of the name starts anew
 	}
-	h.node, h.ref.UID, h.seq = node, o.UID, e.Seq
+	h.node, h.data, h.ref.UID, h.seq = w.factsOf(node), o.Data, o.UID, e.Seq
 	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))
@@ -239,7 +241,7 @@ func (w *World) nodeGone(e events.Event, r events.Ref) {
 	if h.node != nil {
 		w.nodes--
 	}
-	h.node, h.under, h.seq = nil, nil, e.Seq
+	h.node, h.data, h.under, h.seq = nil, nil, nil, e.Seq
 	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))
@@ -365,8 +367,8 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 	}
 }
 
-// account keeps what the pods of a host use: those that are bound to it or
-// about to be, until they ended.
+// account adds what a pod needs to what is used of its host from when the pod is
+// bound, or about to be, and takes it off when the pod has ended.
 func (w *World) account(p *pod, now time.Time) {
 	holds := p.host != nil && !p.over && (p.bound || p.under != nil && p.under.binds)
 	if holds == p.holds {
