@@ -30,7 +30,7 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	if err := s.foundClasses(ctx); err != nil {
 		return err
 	}
-	f := newFurnisher(s)
+	f := newNamespaceKeeper(s)
 	f.start(ctx)
 	close(s.ready)
 	s.start(f.run)

@@ -43,7 +43,7 @@ type eventView struct {
 	shown   map[tellingID]*corev1.Event
 	names   map[string]bool // keys of those that are shown
 	ages    []aging
-	buckets map[string]*rate.Limiter
+	limits  map[string]*rate.Limiter
 }
 
 // tellingID is what makes two notices one Event that is told twice.
@@ -63,7 +63,7 @@ type viewed struct {
 
 func newEventView(pods PodNotices, since time.Time) *eventView {
 	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{}, nodes: map[string]*corev1.Node{},
-		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, buckets: map[string]*rate.Limiter{}}
+		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, limits: map[string]*rate.Limiter{}}
 }
 
 // observe takes the next event of the log and returns what it changes.
@@ -192,10 +192,10 @@ func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n e
 // admit reports whether one more Event about an object may be shown.
 func (v *eventView) admit(uid types.UID, component string, at time.Time) bool {
 	k := component + "/" + string(uid)
-	if v.buckets[k] == nil {
-		v.buckets[k] = rate.NewLimiter(rate.Every(noticeRefill), noticeBurst)
+	if v.limits[k] == nil {
+		v.limits[k] = rate.NewLimiter(rate.Every(noticeRefill), noticeBurst)
 	}
-	return v.buckets[k].AllowN(at, 1)
+	return v.limits[k].AllowN(at, 1)
 }
 
 // expire takes away what was last told more than an hour before.
@@ -207,7 +207,7 @@ func (v *eventView) expire(now time.Time) []viewed {
 		if ev == nil || now.Sub(ev.LastTimestamp.Time) < noticeTTL {
 			continue
 		}
-		delete(v.buckets, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
+		delete(v.limits, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
 		out = append(out, v.drop(v.ages[n].id, ev))
 	}
 	v.ages = v.ages[n:]

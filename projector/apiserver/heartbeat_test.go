@@ -83,7 +83,7 @@ func TestMakingEventsReadsNothing(t *testing.T) {
 	if _, err := told.Patch(t.Context(), "e", types.StrategicMergePatchType, []byte(`{"count":2}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	b := c.server.stores.backends["events"].(*boardBackend)
+	b := c.server.stores.backends["events"].(*kvBackend)
 	seen := func() events.Seq {
 		b.mu.Lock()
 		defer b.mu.Unlock()

@@ -43,7 +43,7 @@ type Config struct {
 	Objects  *table.Tables // of the log, which somebody fills, or has filled to the position that is shown
 	Tally    *Tally        // of the same log; nil: nothing is counted
 
-	Leases, Events events.Board // nil: they are kept in memory
+	Leases, Events events.KV // nil: they are kept in memory
 
 	Listener  net.Listener // nil: only clients in this process reach the server
 	Cert, Key []byte       // PEM, of the listener's address
@@ -252,10 +252,10 @@ func (s *Server) options() restOptions {
 	for _, r := range served {
 		o.met[r.name] = &unreadables{}
 		switch {
-		case r.board == boardLeases:
+		case r.bucket == bucketLeases:
 			o.tables[r.name] = table.NewTable(table.Recent)
-			o.backends[r.name] = newBoardBackend(o.tables[r.name], s.config.Leases, s.start)
-		case r.board == boardEvents:
+			o.backends[r.name] = newKVBackend(o.tables[r.name], s.config.Leases, s.start)
+		case r.bucket == bucketEvents:
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
 		default:
@@ -275,8 +275,8 @@ func (s *Server) writes() backend {
 
 // eventsBackend shows core Events: those that were made through the API, and
 // those that are a view of the log's last hour, until the position that is shown.
-func (s *Server) eventsBackend(t *table.Table) *boardBackend {
-	b := newBoardBackend(t, s.config.Events, s.start)
+func (s *Server) eventsBackend(t *table.Table) *kvBackend {
+	b := newKVBackend(t, s.config.Events, s.start)
 	switch {
 	case s.config.ReadOnly == "":
 		b.read, b.end = s.config.Log.Tail, s.link.current

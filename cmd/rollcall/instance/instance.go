@@ -207,7 +207,9 @@ func (in *Instance) parties() ([]drive.Party, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(all, publisher.NewExecutor(in.Subjects, publisher.LogWorld{Admit: admit}),
+	executor := publisher.NewExecutor(in.Subjects, publisher.LogWorld{Admit: admit})
+	executor.ReadFrom(in.State.Objects())
+	return append(all, executor,
 		simkubelet.New(in.Subjects, in.Delays)), nil
 }
 

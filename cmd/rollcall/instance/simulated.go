@@ -22,18 +22,18 @@ func (in *Instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 		Health: in.Log.Health, Quarantined: in.quarantined, Checks: in.checks(),
 		Unattended: unattended(in.Controllers)}
 	for _, b := range []struct {
-		into *events.Board
-		o    stream.BoardOptions
+		into *events.KV
+		o    stream.KVOptions
 	}{
-		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: in.Memory}},
-		{&c.Events, stream.BoardOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.Memory}},
+		{&c.Leases, stream.KVOptions{Name: "leases", MemoryStorage: in.Memory}},
+		{&c.Events, stream.KVOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.Memory}},
 	} {
 		b.o.Replicas, b.o.Health = in.Log.Replicas(), in.Log.Health
-		board, err := stream.OpenBoard(ctx, in.NC, in.Subjects, b.o)
+		bucket, err := stream.OpenKV(ctx, in.NC, in.Subjects, b.o)
 		if err != nil {
 			return c, fmt.Errorf("open what is beside the log: %w", err)
 		}
-		*b.into = board
+		*b.into = bucket
 	}
 	return c, nil
 }

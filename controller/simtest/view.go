@@ -1,4 +1,4 @@
-package sim
+package simtest
 
 import (
 	"fmt"
@@ -8,10 +8,8 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
-	"rollcall/events/daemonpod"
 )
 
 // entry is a record of the log with its object decoded once for all readers,
@@ -68,36 +66,20 @@ type order struct {
 
 // view is what one reader of the log knows.
 type view struct {
-	screen    *events.Screen // nil: it knows by itself what to believe
-	seq       events.Seq
-	nodes     map[string]at[*corev1.Node]
-	pods      map[events.Key]at[*corev1.Pod]
-	sets      map[events.Key]at[*appsv1.DaemonSet]
-	templates map[string]*corev1.PodTemplateSpec // by owner uid and hash
-	revisions map[events.Key]string              // of templates
-	orders    []*order                           // not answered, by cause
+	seq    events.Seq
+	nodes  map[string]at[*corev1.Node]
+	pods   map[events.Key]at[*corev1.Pod]
+	sets   map[events.Key]at[*appsv1.DaemonSet]
+	orders []*order // not answered, by cause
 }
 
 func newView() *view {
 	return &view{nodes: map[string]at[*corev1.Node]{}, pods: map[events.Key]at[*corev1.Pod]{},
-		sets: map[events.Key]at[*appsv1.DaemonSet]{}, templates: map[string]*corev1.PodTemplateSpec{},
-		revisions: map[events.Key]string{}}
+		sets: map[events.Key]at[*appsv1.DaemonSet]{}}
 }
-
-// newScreened returns a view that believes what the real parties believe.
-func newScreened() *view {
-	v := newView()
-	v.screen = events.NewScreen()
-	return v
-}
-
-func templateKey(owner types.UID, hash string) string { return string(owner) + "/" + hash }
 
 func (v *view) take(e entry) {
 	v.seq = e.Seq
-	if v.screen != nil {
-		e.Event = v.screen.Take(e.read)
-	}
 	switch b := e.Body.(type) {
 	case events.Object:
 		v.takeObject(e, b)
@@ -109,9 +91,6 @@ func (v *view) take(e entry) {
 			delete(v.pods, b.Key)
 		case events.DaemonSet:
 			delete(v.sets, b.Key)
-		case events.ControllerRevision:
-			delete(v.templates, v.revisions[b.Key])
-			delete(v.revisions, b.Key)
 		}
 	case events.Unreadable:
 		if p, ok := v.pods[b.Ref.Key]; ok && b.Ref.Kind == events.Pod {
@@ -136,14 +115,6 @@ func (v *view) takeObject(e entry, b events.Object) {
 		v.pods[b.Key] = at[*corev1.Pod]{o, e.Seq, e.Seq}
 	case *appsv1.DaemonSet:
 		v.sets[b.Key] = at[*appsv1.DaemonSet]{o, e.Seq, e.Seq}
-	case *appsv1.ControllerRevision:
-		delete(v.templates, v.revisions[b.Key])
-		if c := metav1.GetControllerOf(o); c != nil {
-			if t, err := daemonpod.Template(o.Data.Raw); err == nil {
-				k := templateKey(c.UID, o.Labels[daemonpod.RevisionLabel])
-				v.templates[k], v.revisions[b.Key] = t, k
-			}
-		}
 	}
 }
 

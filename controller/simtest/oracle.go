@@ -1,9 +1,12 @@
-package sim
+package simtest
 
 import (
 	"context"
 	"fmt"
+	"maps"
 
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/controller/replay"
@@ -108,6 +111,24 @@ func (b *books) before(e entry) *Violation {
 		return violation("L4", e.Seq, "names a command that is not in the log before it")
 	case c.answers > 0:
 		return violation("L5", e.Seq, "answers command #%d.%d again", e.Cause.Seq, e.Cause.Index)
+	}
+	return b.overwrites(e)
+}
+
+// overwrites checks that a command which changes a pod changes the pod that is
+// there, and undoes nothing that happened to it since the executor looked: the
+// fence of the pod is for that.
+func (b *books) overwrites(e entry) *Violation {
+	pod, ok := e.object.(*corev1.Pod)
+	if !ok || e.forged || e.Type != events.ObjectType(events.Pod, events.VerbUpdated) {
+		return nil
+	}
+	was := b.pods[events.RefOf(e.Event).Key]
+	switch {
+	case was == nil || was.UID != pod.UID:
+		return violation("FENCE", e.Seq, "changes pod %s, which is not there", pod.Name)
+	case !maps.Equal(was.Labels, pod.Labels) || !equality.Semantic.DeepEqual(was.Status, pod.Status):
+		return violation("FENCE", e.Seq, "undoes what happened to pod %s", pod.Name)
 	}
 	return nil
 }

@@ -9,14 +9,14 @@ import (
 	"rollcall/events/natsd"
 )
 
-func TestBoard(t *testing.T) {
+func TestKV(t *testing.T) {
 	nc := mustConnect(t, mustServer(t, natsd.Options{}))
 	s := mustSubjects(t)
 	for _, memory := range []bool{false, true} {
 		name := map[bool]string{false: "file", true: "memory"}[memory]
 		t.Run(name, func(t *testing.T) {
-			o := BoardOptions{Name: name, MemoryStorage: memory}
-			b, err := OpenBoard(t.Context(), nc, s, o)
+			o := KVOptions{Name: name, MemoryStorage: memory}
+			b, err := OpenKV(t.Context(), nc, s, o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -33,18 +33,18 @@ func TestBoard(t *testing.T) {
 			if err != nil || second <= first {
 				t.Errorf("put over %d: %d, %v", first, second, err)
 			}
-			again, err := OpenBoard(t.Context(), nc, s, o)
+			again, err := OpenKV(t.Context(), nc, s, o)
 			if err != nil {
 				t.Fatal(err)
 			}
-			watched(t, again, []events.Posted{{Key: "ns/a", Value: []byte("2"), Rev: second}, {}})
+			watched(t, again, []events.KVEntry{{Key: "ns/a", Value: []byte("2"), Rev: second}, {}})
 		})
 	}
 }
 
 // A value that went by its age is told to who watches.
-func TestBoardMaxAge(t *testing.T) {
-	b, err := OpenBoard(t.Context(), mustConnect(t, mustServer(t, natsd.Options{})), mustSubjects(t), BoardOptions{Name: "ages", MaxAge: time.Second})
+func TestKVMaxAge(t *testing.T) {
+	b, err := OpenKV(t.Context(), mustConnect(t, mustServer(t, natsd.Options{})), mustSubjects(t), KVOptions{Name: "ages", MaxAge: time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,14 +52,14 @@ func TestBoardMaxAge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	watched(t, b, []events.Posted{{Key: "a", Value: []byte("1"), Rev: rev}, {}, {Key: "a", Rev: rev + 1}})
+	watched(t, b, []events.KVEntry{{Key: "a", Value: []byte("1"), Rev: rev}, {}, {Key: "a", Rev: rev + 1}})
 	if _, err := b.Put(t.Context(), "a", []byte("2"), 0); err != nil {
 		t.Errorf("put where nothing is any more: %v", err)
 	}
 }
 
 // watched checks what a watch of b begins with.
-func watched(t *testing.T, b *Board, want []events.Posted) {
+func watched(t *testing.T, b *KV, want []events.KVEntry) {
 	t.Helper()
 	i := 0
 	for e, err := range b.Watch(t.Context()) {

@@ -1,4 +1,4 @@
-package sim
+package simtest
 
 import (
 	"slices"
@@ -104,7 +104,6 @@ func (b *books) takeObject(e entry, ref events.Object) {
 	switch o := e.object.(type) {
 	case *corev1.Node:
 		b.nodes[o.Name] = o
-		b.excuse(o)
 		for _, k := range b.keys {
 			if p := b.pods[k]; p.cell == (cellKey{node: o.Name}) {
 				p.cell.uid = o.UID

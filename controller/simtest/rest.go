@@ -1,6 +1,7 @@
-package sim
+package simtest
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -81,7 +82,7 @@ func (h *History) heal() {
 		}
 		h.kubelets.heard(h, h.entries[h.tip.pods[k].told-1])
 	}
-	for _, p := range h.pilots {
+	for _, p := range h.hosts() {
 		p.lag, p.asleep = 0, time.Time{}
 	}
 }
@@ -117,6 +118,9 @@ func scaled(v *intstr.IntOrString, n int) int {
 	return k
 }
 
+// soon is how far time goes on within one pumping.
+const soon = 10 * time.Millisecond
+
 // idleRounds is after how many rounds without a record a controller that has
 // work is at a loss.
 const idleRounds = 20
@@ -125,12 +129,9 @@ const idleRounds = 20
 func (h *History) pump() *Violation {
 	for idle := 0; ; {
 		before := h.last()
-		for _, p := range h.pilots {
-			p.read(1<<20, 0)
-			p.act(1 << 20)
-		}
-		for _, x := range h.executors {
-			x.drain()
+		for _, p := range h.hosts() {
+			for n := 1 + h.order.IntN(8); n > 0 && p.act(); n-- {
+			}
 		}
 		h.kubelets.turn(h, 1<<10)
 		if h.broken != nil {
@@ -140,7 +141,11 @@ func (h *History) pump() *Violation {
 		case h.last() > before:
 			idle = 0
 		case !h.busy():
-			return nil
+			if next := h.nextDue(); next.IsZero() || next.Sub(h.now) > soon {
+				return nil
+			} else {
+				h.now = next
+			}
 		default:
 			idle++
 		}
@@ -153,40 +158,37 @@ func (h *History) pump() *Violation {
 	}
 }
 
-// busy reports whether a controller has more to do now.
+// busy reports whether a controller or an executor has more to do now.
 func (h *History) busy() bool {
-	for _, p := range h.pilots {
-		if len(p.todo) > 0 || p.out != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(h.hosts(), func(p *host) bool {
+		at, ok := p.nextDue()
+		return ok && !at.After(h.now)
+	})
 }
+
+// hosts are those of the controllers and the executors.
+func (h *History) hosts() []*host { return slices.Concat(h.managers, h.executors) }
 
 // nextDue returns when somebody has something to do; zero: never.
 func (h *History) nextDue() time.Time {
 	next := h.kubelets.due(h)
-	for _, p := range h.pilots {
-		due := p.nextDue()
-		if due.IsZero() {
-			continue
-		}
-		if t := h.now.Add(due.Sub(p.clock())); next.IsZero() || t.Before(next) {
-			next = t
+	for _, p := range h.hosts() {
+		if at, ok := p.nextDue(); ok && (next.IsZero() || at.Before(next)) {
+			next = at
 		}
 	}
 	return next
 }
 
-// quiet lets 1,000 seconds pass, wakes every controller again and again, and
-// expects no plan (H3).
+// quiet lets 1,000 seconds pass, starts every controller again once, so
+// that it looks at everything, and expects no plan (H3).
 func (h *History) quiet() *Violation {
 	from, at := h.now, h.last()
 	for _, s := range []int{1, 2, 5, 10, 30, 60, 120, 300, 599, 601, 900, 1000} {
-		h.now = from.Add(time.Duration(s) * time.Second)
-		for _, p := range h.pilots {
-			for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-				p.todo[k] = true
+		h.now = later(h.now, from.Add(time.Duration(s)*time.Second))
+		if s == 599 {
+			for _, p := range h.managers {
+				p.restart()
 			}
 		}
 		if v := h.pump(); v != nil {
@@ -204,10 +206,10 @@ func (h *History) quiet() *Violation {
 	}
 	// A rollout that a partition or a pause holds may be told to be stalled, once;
 	// two controllers whose clocks differ may first disagree about that.
-	if limit := len(h.tip.sets) * (4*len(h.pilots) - 3); writes > limit {
+	if limit := len(h.tip.sets) * (4*len(h.managers) - 3); writes > limit {
 		return violation("H3", h.last(), "%d writes after all was at rest", writes)
 	}
-	for _, p := range h.pilots {
+	for _, p := range h.managers {
 		h.check(p.state)
 	}
 	if h.broken != nil {

@@ -47,7 +47,7 @@ func deleted(e watch.Event) bool { return e.Type == watch.Deleted }
 // namespace that ends is left to end.
 //
 // finding c8, finding c15
-func TestFurnish(t *testing.T) {
+func TestNamespacesAreKept(t *testing.T) {
 	c := newCluster(t)
 	ctx := t.Context()
 	core := c.client.CoreV1()
@@ -97,7 +97,7 @@ func TestFurnish(t *testing.T) {
 	namespace("is deleted", deleted)
 	namespace("comes back", added)
 	watching(t, core.ConfigMaps(corev1.NamespaceNodeLease).Watch, rootCA)("is there too", added)
-	// What is furnished is furnished in order of the changes: by now it has seen this one.
+	// Namespaces are looked at in the order of the changes: by now it has seen this one.
 	if _, err := core.ServiceAccounts("ends").Get(ctx, defaultAccount, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the account of a namespace that ends came back: %v", err)
 	}

@@ -1,15 +1,15 @@
-// Package sim runs seeded histories of a simulated cluster against the real
+// Package simtest runs seeded histories of a simulated cluster against the real
 // fold and the real decisions, and checks what came of them.
 //
-// A history is a world (nodes, kubelets, users), a log with faults, one or two
-// controllers that may lag, pause and restart, and executors that may carry a
-// command out late or twice. Its time is an argument that it advances itself.
-// Everything it does follows from one seed: the same seed gives the same bytes.
+// A history is a world (nodes, kubelets, users), a log with faults, and one or two
+// real controllers and real executors that may lag, pause and be killed, act late
+// and twice. Its time is an argument that it advances itself. Everything it does
+// follows from one seed: the same seed gives the same bytes.
 //
 // The oracle reads the log and keeps its own books; it never asks the
 // projector. It is deliberately a second, plain implementation of what a
 // DaemonSet means.
-package sim
+package simtest
 
 import (
 	"context"
@@ -80,8 +80,8 @@ type History struct {
 	tip       *view  // the world as it is
 	books     *books // the oracle's, of the whole log
 	kubelets  kubelets
-	executors []*executor
-	pilots    []*pilot
+	executors []*host
+	managers  []*host // of DaemonSets: the controllers
 	crew      crew
 	checkAll  bool
 	planner   int // bit per controller that has planned
@@ -133,7 +133,7 @@ func newHistory(seed uint64) *History {
 		h.executors = append(h.executors, newExecutor(h, i))
 	}
 	for i := range h.cfg.controllers {
-		h.pilots = append(h.pilots, newPilot(h, i))
+		h.managers = append(h.managers, newController(h, i))
 	}
 	return h
 }
@@ -228,9 +228,9 @@ func (h *History) eventful() {
 		case p < 35:
 			h.kubelets.turn(h, 1+h.order.IntN(4))
 		case p < 60:
-			h.executors[h.order.IntN(len(h.executors))].turn(1 + h.order.IntN(4))
+			h.executors[h.order.IntN(len(h.executors))].turn(1 + h.order.IntN(8))
 		case p < 92:
-			h.pilots[h.order.IntN(len(h.pilots))].turn()
+			h.managers[h.order.IntN(len(h.managers))].turn(2)
 		default:
 			h.crew.turn(h)
 		}

@@ -13,21 +13,21 @@ import (
 	"rollcall/events"
 )
 
-// BoardOptions say what a board is for.
-type BoardOptions struct {
-	Name          string        // of the board among those of its cluster: a DNS-1123 label
+// KVOptions say what a bucket is for.
+type KVOptions struct {
+	Name          string        // of the bucket among those of its cluster: a DNS-1123 label
 	MaxAge        time.Duration // after which a value is gone; 0: never
 	MemoryStorage bool
-	// Replicas as Options has it; the board of a log has those of the log.
+	// Replicas as Options has it; the bucket of a log has those of the log.
 	Replicas int
 	// Health returns why nothing can be put now: that of the log beside it. nil: not asked.
 	Health func() error
 }
 
-// Board keeps the newest value of each key in a stream of its own beside the
+// KV keeps the newest value of each key in a stream of its own beside the
 // log, for what beats often or is not worth keeping: leases, core Events. It is
 // a JetStream key-value bucket. Its methods may be called from any goroutine.
-type Board struct {
+type KV struct {
 	kv     jetstream.KeyValue
 	health func() error
 }
@@ -36,11 +36,11 @@ type Board struct {
 // enough for every reader to be told.
 const markerTTL = time.Minute
 
-// OpenBoard opens a board of a cluster, and makes it if there is none.
-func OpenBoard(ctx context.Context, nc *nats.Conn, s events.Subjects, o BoardOptions) (*Board, error) {
+// OpenKV opens a bucket of a cluster, and makes it if there is none.
+func OpenKV(ctx context.Context, nc *nats.Conn, s events.Subjects, o KVOptions) (*KV, error) {
 	js, err := jetstream.New(nc)
 	if err != nil {
-		return nil, fmt.Errorf("open board %s: %w", o.Name, err)
+		return nil, fmt.Errorf("open bucket %s: %w", o.Name, err)
 	}
 	c := jetstream.KeyValueConfig{Bucket: "rollcall_" + s.Cluster() + "_" + o.Name, History: 1, TTL: o.MaxAge}
 	if o.MaxAge > 0 {
@@ -51,9 +51,9 @@ func OpenBoard(ctx context.Context, nc *nats.Conn, s events.Subjects, o BoardOpt
 	}
 	kv, err := openBucket(ctx, js, c, o.Replicas)
 	if err != nil {
-		return nil, fmt.Errorf("open board %s: %w", o.Name, err)
+		return nil, fmt.Errorf("open bucket %s: %w", o.Name, err)
 	}
-	return &Board{kv, o.Health}, nil
+	return &KV{kv, o.Health}, nil
 }
 
 // openBucket opens a bucket, and makes it if there is none. One with fewer
@@ -86,9 +86,9 @@ func openBucket(ctx context.Context, js jetstream.JetStream, c jetstream.KeyValu
 }
 
 // Put makes value the value of key and returns its revision, which rises with
-// each change of the board. It returns events.ErrConflict and changes nothing
+// each change of the bucket. It returns events.ErrConflict and changes nothing
 // if the revision of key is not last (0: there is no value).
-func (b *Board) Put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
+func (b *KV) Put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
 	var rev uint64
 	var err error
 	if b.health != nil {
@@ -112,11 +112,11 @@ func (b *Board) Put(ctx context.Context, key string, value []byte, last uint64) 
 
 // Watch yields every value that there is, then an entry without a key, and then
 // changes as they come, until ctx is done. A value that went by its age is nil.
-func (b *Board) Watch(ctx context.Context) iter.Seq2[events.Posted, error] {
-	return func(yield func(events.Posted, error) bool) {
+func (b *KV) Watch(ctx context.Context) iter.Seq2[events.KVEntry, error] {
+	return func(yield func(events.KVEntry, error) bool) {
 		w, err := b.kv.WatchAll(ctx)
 		if err != nil {
-			yield(events.Posted{}, fmt.Errorf("watch board %s: %w", b.kv.Bucket(), err))
+			yield(events.KVEntry{}, fmt.Errorf("watch bucket %s: %w", b.kv.Bucket(), err))
 			return
 		}
 		defer func() { _ = w.Stop() }()
@@ -124,25 +124,25 @@ func (b *Board) Watch(ctx context.Context) iter.Seq2[events.Posted, error] {
 			select {
 			case e, ok := <-w.Updates():
 				if !ok {
-					yield(events.Posted{}, fmt.Errorf("watch board %s: it has ended", b.kv.Bucket()))
+					yield(events.KVEntry{}, fmt.Errorf("watch bucket %s: it has ended", b.kv.Bucket()))
 					return
 				}
 				if !yield(entryOf(e), nil) {
 					return
 				}
 			case <-ctx.Done():
-				yield(events.Posted{}, ctx.Err())
+				yield(events.KVEntry{}, ctx.Err())
 				return
 			}
 		}
 	}
 }
 
-func entryOf(e jetstream.KeyValueEntry) events.Posted {
+func entryOf(e jetstream.KeyValueEntry) events.KVEntry {
 	if e == nil {
-		return events.Posted{}
+		return events.KVEntry{}
 	}
-	x := events.Posted{Key: e.Key(), Rev: e.Revision()}
+	x := events.KVEntry{Key: e.Key(), Rev: e.Revision()}
 	if e.Operation() == jetstream.KeyValuePut {
 		x.Value = e.Value()
 	}

@@ -1,4 +1,4 @@
-package sim
+package simtest
 
 import (
 	"flag"
@@ -25,7 +25,7 @@ func run(seed uint64) Result { return Run(seed, Options{CheckEvery: seed%checkOn
 
 // failure says what a history broke, and what led to it.
 func failure(r Result) string {
-	return fmt.Sprintf("seed %d: %s\n%s(go test ./controller/sim -run TestHistories -seed %d)",
+	return fmt.Sprintf("seed %d: %s\n%s(go test ./controller/simtest -run TestHistories -seed %d)",
 		r.Seed, r.Violation, r.PrintUntil(r.Violation.Seq, 30), r.Seed)
 }
 

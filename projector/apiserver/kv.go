@@ -14,16 +14,16 @@ import (
 	"rollcall/projector/table"
 )
 
-// boardBackend keeps the objects of a resource on a board, or in memory if
+// kvBackend keeps the objects of a resource in a bucket, or in memory if
 // there is none, and shows a view of the log among them if it has one. It
 // reads nothing before it is asked for something.
 //
 // Its revisions are its own. They rise over restarts: each begins with the
-// milliseconds since 1970, and no board takes a thousand values a second for long.
-type boardBackend struct {
-	table *table.Table
-	board events.Board                // nil: in memory
-	run   func(func(context.Context)) // for as long as the server lives
+// milliseconds since 1970, and no bucket takes a thousand values a second for long.
+type kvBackend struct {
+	table  *table.Table
+	bucket events.KV                   // nil: in memory
+	run    func(func(context.Context)) // for as long as the server lives
 
 	view *eventView                                                       // nil: there is nothing but what is put
 	read func(context.Context, events.Seq) iter.Seq2[events.Event, error] // yields the log that the view is of
@@ -35,37 +35,37 @@ type boardBackend struct {
 	mu      sync.Mutex
 	base    uint64
 	seen    events.Seq // up to where the view has read the log
-	posted  uint64     // revision of the board
+	posted  uint64     // revision of the bucket
 	sub     uint64     // changes since one of them rose
-	synced  bool       // everything that was on the board is in the table
+	synced  bool       // everything that was in the bucket is in the table
 	failed  error
 	entries map[string]entry
 	changed chan struct{}
 }
 
-// entry is what the board has under a key.
+// entry is what the bucket has under a key.
 type entry struct {
 	posted, rev uint64
 	gone        bool
 }
 
-func newBoardBackend(t *table.Table, b events.Board, run func(func(context.Context))) *boardBackend {
-	return &boardBackend{table: t, board: b, run: run, base: uint64(time.Now().UnixMilli()), synced: b == nil,
+func newKVBackend(t *table.Table, b events.KV, run func(func(context.Context))) *kvBackend {
+	return &kvBackend{table: t, bucket: b, run: run, base: uint64(time.Now().UnixMilli()), synced: b == nil,
 		entries: map[string]entry{}, changed: make(chan struct{})}
 }
 
 // subBits leave room for the changes that one event of the log makes.
 const subBits = 20
 
-func (b *boardBackend) revision() uint64 {
+func (b *kvBackend) revision() uint64 {
 	return (b.base+uint64(b.seen)+b.posted)<<subBits + b.sub
 }
 
-// open starts to read the board, once, and returns when all that was on it is
+// open starts to read the bucket, once, and returns when all that was in it is
 // in the table.
-func (b *boardBackend) open(ctx context.Context) error {
+func (b *kvBackend) open(ctx context.Context) error {
 	b.opening.Do(func() {
-		if b.board != nil {
+		if b.bucket != nil {
 			b.run(b.follow)
 		}
 	})
@@ -73,25 +73,25 @@ func (b *boardBackend) open(ctx context.Context) error {
 }
 
 // tell wakes those who wait. The caller holds mu.
-func (b *boardBackend) tell() {
+func (b *kvBackend) tell() {
 	close(b.changed)
 	b.changed = make(chan struct{})
 }
 
-// fail keeps why the board or the log cannot be read any more.
-func (b *boardBackend) fail(err error) {
+// fail keeps why the bucket or the log cannot be read any more.
+func (b *kvBackend) fail(err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.failed = errors.Join(b.failed, err)
 	b.tell()
 }
 
-// follow takes what is on the board, and then what comes.
-func (b *boardBackend) follow(ctx context.Context) {
-	for p, err := range b.board.Watch(ctx) {
+// follow takes what is in the bucket, and then what comes.
+func (b *kvBackend) follow(ctx context.Context) {
+	for p, err := range b.bucket.Watch(ctx) {
 		if err != nil {
 			if ctx.Err() == nil {
-				klog.ErrorS(err, "read a board")
+				klog.ErrorS(err, "read a bucket")
 				b.fail(err)
 			}
 			return
@@ -100,7 +100,7 @@ func (b *boardBackend) follow(ctx context.Context) {
 	}
 }
 
-func (b *boardBackend) take(p events.Posted) {
+func (b *kvBackend) take(p events.KVEntry) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	defer b.tell()
@@ -123,7 +123,7 @@ func (b *boardBackend) take(p events.Posted) {
 }
 
 // watchLog shows the view of the log to its end, and what it becomes.
-func (b *boardBackend) watchLog(ctx context.Context) {
+func (b *kvBackend) watchLog(ctx context.Context) {
 	until, err := b.end(ctx)
 	if err != nil {
 		b.fail(err)
@@ -145,7 +145,7 @@ func (b *boardBackend) watchLog(ctx context.Context) {
 }
 
 // observe takes one event of the log into the view.
-func (b *boardBackend) observe(e events.Event) {
+func (b *kvBackend) observe(e events.Event) {
 	changes := b.view.observe(e)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -158,7 +158,7 @@ func (b *boardBackend) observe(e events.Event) {
 
 // show puts a change of the view into the table, unless somebody else has
 // written that object.
-func (b *boardBackend) show(c viewed) {
+func (b *kvBackend) show(c viewed) {
 	if _, theirs := b.entries[c.key]; theirs {
 		return
 	}
@@ -167,7 +167,7 @@ func (b *boardBackend) show(c viewed) {
 }
 
 // keep makes the table's row of a path data, or none. The caller holds mu.
-func (b *boardBackend) keep(path string, data []byte) {
+func (b *kvBackend) keep(path string, data []byte) {
 	key := table.KeyOf(path)
 	if data == nil {
 		b.table.Delete(b.revision(), key)
@@ -177,7 +177,7 @@ func (b *boardBackend) keep(path string, data []byte) {
 }
 
 // append implements backend.
-func (b *boardBackend) append(ctx context.Context, w write) (uint64, error) {
+func (b *kvBackend) append(ctx context.Context, w write) (uint64, error) {
 	if err := b.open(ctx); err != nil {
 		return 0, err
 	}
@@ -207,10 +207,10 @@ func (b *boardBackend) append(ctx context.Context, w write) (uint64, error) {
 	return b.entries[w.key].rev, nil
 }
 
-// put puts a value on the board, or takes it in itself if there is none.
-func (b *boardBackend) put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
-	if b.board != nil {
-		return b.board.Put(ctx, key, value, last)
+// put puts a value into the bucket, or takes it in itself if there is none.
+func (b *kvBackend) put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
+	if b.bucket != nil {
+		return b.bucket.Put(ctx, key, value, last)
 	}
 	b.mu.Lock()
 	if b.entries[key].posted != last {
@@ -219,12 +219,12 @@ func (b *boardBackend) put(ctx context.Context, key string, value []byte, last u
 	}
 	rev := b.posted + 1
 	b.mu.Unlock()
-	b.take(events.Posted{Key: key, Value: value, Rev: rev})
+	b.take(events.KVEntry{Key: key, Value: value, Rev: rev})
 	return rev, nil
 }
 
 // wait returns when ok does, which is called with mu held.
-func (b *boardBackend) wait(ctx context.Context, ok func() bool) error {
+func (b *kvBackend) wait(ctx context.Context, ok func() bool) error {
 	for {
 		b.mu.Lock()
 		done, err, changed := ok(), b.failed, b.changed
@@ -241,8 +241,8 @@ func (b *boardBackend) wait(ctx context.Context, ok func() bool) error {
 }
 
 // refresh implements backend. The view of the log starts with the first read:
-// to make an Event, and to change one that was made, takes the board alone.
-func (b *boardBackend) refresh(ctx context.Context, path string) (uint64, error) {
+// to make an Event, and to change one that was made, takes the bucket alone.
+func (b *kvBackend) refresh(ctx context.Context, path string) (uint64, error) {
 	if err := b.open(ctx); err != nil {
 		return 0, err
 	}
@@ -262,7 +262,7 @@ func (b *boardBackend) refresh(ctx context.Context, path string) (uint64, error)
 }
 
 // await implements backend.
-func (b *boardBackend) await(ctx context.Context, rev uint64) error {
+func (b *kvBackend) await(ctx context.Context, rev uint64) error {
 	if _, err := b.refresh(ctx, ""); err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func (b *boardBackend) await(ctx context.Context, rev uint64) error {
 }
 
 // position implements backend.
-func (b *boardBackend) position() uint64 {
+func (b *kvBackend) position() uint64 {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.revision()

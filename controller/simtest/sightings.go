@@ -1,7 +1,8 @@
-package sim
+package simtest
 
 import (
 	"fmt"
+	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -85,9 +86,16 @@ func unrolled(ds *appsv1.DaemonSet) bool {
 	return s.ObservedGeneration > 0 && s.UpdatedNumberScheduled < s.DesiredNumberScheduled && s.UpdatedNumberScheduled > 0
 }
 
-func (h *History) noteStale(p *pilot) {
-	if int(p.state.Seq())+16 <= len(h.entries) && h.rolling() {
+func (h *History) noteStale(p *host) {
+	if p.state != nil && int(p.read)+16 <= len(h.entries) && h.rolling() {
 		h.seen.add(seenStaleWhileRolling)
+	}
+}
+
+// noteTwice notes an answer to a command that was answered.
+func (h *History) noteTwice(e events.Event) {
+	if !e.Cause.IsZero() && !slices.ContainsFunc(h.tip.orders, func(o *order) bool { return o.cause == e.Cause }) {
+		h.seen.add(seenTwice)
 	}
 }
 

@@ -1,13 +1,14 @@
-package sim
+package simtest
 
 import (
-	corev1 "k8s.io/api/core/v1"
-
 	"rollcall/events"
 )
 
 // regain forgets the cells that a rollout took and that have an available pod
-// again, by the time of the event that comes next.
+// again, by the time of the event that comes next, or that want none: the
+// budget is for nodes that want a pod, and one that stopped wanting it and
+// wants one again lacks it as a node does that joins. For the same reason a
+// command is forgotten that takes a pod from a node which wants none meanwhile.
 func (b *books) regain(e entry) {
 	for _, k := range sortedKeys(b.named, events.Key.Compare) {
 		s := b.named[k]
@@ -15,11 +16,22 @@ func (b *books) regain(e entry) {
 			continue
 		}
 		for _, x := range b.situations(s) {
-			if s.anyAvailable(x.live(), later(e.time, b.planned)) {
+			if x.place != wanted || s.anyAvailable(x.live(), later(e.time, b.planned)) {
 				delete(s.taken, x.cellKey)
 			}
 		}
 	}
+	for _, c := range b.open {
+		if s := b.sets[c.set]; c.limit > 0 && !b.wants(s, cellKey{c.Node, c.NodeUID}) {
+			c.limit = 0
+		}
+	}
+}
+
+// wants reports whether a DaemonSet wants a pod on a node.
+func (b *books) wants(s *setBook, k cellKey) bool {
+	n := b.nodes[k.node]
+	return s != nil && n != nil && n.UID == k.uid && placeOf(s.DaemonSet, n) == wanted
 }
 
 // promise notes which commands of a plan take an available pod for a rollout;
@@ -36,17 +48,6 @@ func (b *books) promise(r recorded, s *setBook) {
 		p := b.pods[c.Key]
 		if c.Do == events.DeletePod && c.Reason == events.Rollout && p != nil && s.available(p, r.plan.Basis.Now) {
 			b.takes[events.Cause{Seq: r.seq, Index: i}] = r.plan.Rollout.MaxUnavailable
-		}
-	}
-}
-
-// excuse forgets which commands take an available pod from a node that wants
-// none meanwhile: plans after that do not count it, also if it wants one again
-// by the time the deletion lands.
-func (b *books) excuse(n *corev1.Node) {
-	for _, c := range b.open {
-		if s := b.sets[c.set]; c.limit > 0 && c.Node == n.Name && s != nil && placeOf(s.DaemonSet, n) != wanted {
-			c.limit = 0
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package sim
+package simtest
 
 import (
 	"slices"
@@ -65,7 +65,7 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 			if len(x.old) > 0 && h.mustRoll(b, s) {
 				return bad("old pod %s on %s", x.old[0].Name, x.node)
 			}
-		case x.place == wanted && !s.anyAvailable(live, h.logTime().Add(h.ahead(0))):
+		case x.place == wanted && !s.anyAvailable(live, h.logTime().Add(h.ahead())):
 			return bad("no available pod on %s", x.node)
 		case x.place == wanted:
 			desired++

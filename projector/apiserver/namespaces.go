@@ -26,11 +26,11 @@ const (
 	rootCAKey      = "ca.crt"
 )
 
-// furnisher keeps the system's namespaces there, and in every namespace its
+// namespaceKeeper keeps the system's namespaces there, and in every namespace its
 // account and the certificate of the API. In Kubernetes three controllers do
 // so, each with a cache of all objects of its kinds; this one follows the
 // changes of the tables, which hold them already.
-type furnisher struct {
+type namespaceKeeper struct {
 	server *Server
 	follow [3]followed
 	todo   map[string]bool // namespaces to look at
@@ -44,7 +44,7 @@ type followed struct {
 	names func(key string) string
 }
 
-func newFurnisher(s *Server) *furnisher {
+func newNamespaceKeeper(s *Server) *namespaceKeeper {
 	owner := func(of string) func(string) string {
 		return func(key string) string {
 			ns, name, _ := strings.Cut(key, "/")
@@ -55,46 +55,46 @@ func newFurnisher(s *Server) *furnisher {
 		}
 	}
 	t := s.config.Objects
-	f := &furnisher{server: s, todo: map[string]bool{}, failed: map[string]bool{}}
-	f.follow = [3]followed{{table: t.Of(events.Namespace), names: func(key string) string { return key }},
+	k := &namespaceKeeper{server: s, todo: map[string]bool{}, failed: map[string]bool{}}
+	k.follow = [3]followed{{table: t.Of(events.Namespace), names: func(key string) string { return key }},
 		{table: t.Of(events.ServiceAccount), names: owner(defaultAccount)}, {table: t.Of(events.ConfigMap), names: owner(rootCA)}}
-	return f
+	return k
 }
 
 // start looks at every namespace once. What cannot be put right is tried again
 // by run.
-func (f *furnisher) start(ctx context.Context) {
-	for i := range f.follow {
-		f.follow[i].rev = f.follow[i].table.Last()
+func (k *namespaceKeeper) start(ctx context.Context) {
+	for i := range k.follow {
+		k.follow[i].rev = k.follow[i].table.Last()
 	}
-	f.all()
-	f.work(ctx)
+	k.all()
+	k.work(ctx)
 }
 
 // all notes every namespace, and those that should be there.
-func (f *furnisher) all() {
-	items, _ := f.follow[0].table.Snapshot()
+func (k *namespaceKeeper) all() {
+	items, _ := k.follow[0].table.Snapshot()
 	items.Scan(func(i *table.Item) bool {
-		f.todo[i.Path()] = true
+		k.todo[i.Path()] = true
 		return true
 	})
 	for _, name := range systemNamespaces {
-		f.todo[name] = true
+		k.todo[name] = true
 	}
 }
 
 // note takes in what changed and returns what is closed at the next change of
 // each table.
-func (f *furnisher) note() (wakes [3]<-chan struct{}) {
-	for i := range f.follow {
-		t := &f.follow[i]
+func (k *namespaceKeeper) note() (wakes [3]<-chan struct{}) {
+	for i := range k.follow {
+		t := &k.follow[i]
 		for {
 			last := t.table.Last()
 			cs, wake, _, ok := t.table.Since(t.rev)
 			wakes[i] = wake
 			if !ok { // too much has happened to know what
 				t.rev = last
-				f.all()
+				k.all()
 				continue
 			}
 			if len(cs) == 0 {
@@ -102,7 +102,7 @@ func (f *furnisher) note() (wakes [3]<-chan struct{}) {
 			}
 			for _, c := range cs {
 				if ns := t.names(c.Path()); ns != "" {
-					f.todo[ns] = true
+					k.todo[ns] = true
 				}
 			}
 			t.rev = cs[len(cs)-1].Rev
@@ -112,55 +112,55 @@ func (f *furnisher) note() (wakes [3]<-chan struct{}) {
 }
 
 // work looks at what is noted.
-func (f *furnisher) work(ctx context.Context) {
-	for _, ns := range slices.Sorted(maps.Keys(f.todo)) {
-		delete(f.todo, ns)
-		err := f.server.furnish(ctx, ns)
+func (k *namespaceKeeper) work(ctx context.Context) {
+	for _, ns := range slices.Sorted(maps.Keys(k.todo)) {
+		delete(k.todo, ns)
+		err := k.server.bootstrapNamespace(ctx, ns)
 		if err == nil {
-			delete(f.failed, ns)
+			delete(k.failed, ns)
 			continue
 		}
-		f.failed[ns] = true
+		k.failed[ns] = true
 		if ctx.Err() == nil {
-			klog.ErrorS(err, "furnish a namespace")
+			klog.ErrorS(err, "bootstrap a namespace")
 		}
 	}
 }
 
 // Pauses after a write that was refused: the first, and the longest.
 const (
-	furnishRetry    = time.Second
-	furnishPatience = time.Minute
+	keepRetry    = time.Second
+	keepPatience = time.Minute
 )
 
 // run works until ctx is done.
-func (f *furnisher) run(ctx context.Context) {
-	pause := furnishRetry
+func (k *namespaceKeeper) run(ctx context.Context) {
+	pause := keepRetry
 	again := time.NewTimer(pause)
 	defer again.Stop()
 	for ctx.Err() == nil {
-		wakes := f.note()
-		f.work(ctx)
-		if len(f.failed) == 0 {
-			pause = furnishRetry
-			again.Reset(furnishPatience)
+		wakes := k.note()
+		k.work(ctx)
+		if len(k.failed) == 0 {
+			pause = keepRetry
+			again.Reset(keepPatience)
 		}
 		select {
 		case <-wakes[0]:
 		case <-wakes[1]:
 		case <-wakes[2]:
 		case <-again.C:
-			maps.Copy(f.todo, f.failed)
-			pause = min(2*pause, furnishPatience)
+			maps.Copy(k.todo, k.failed)
+			pause = min(2*pause, keepPatience)
 			again.Reset(pause)
 		case <-ctx.Done():
 		}
 	}
 }
 
-// furnish gives a namespace its account and the certificate of the API, and
+// bootstrapNamespace gives a namespace its account and the certificate of the API, and
 // makes it again if it is the system's and gone.
-func (s *Server) furnish(ctx context.Context, ns string) error {
+func (s *Server) bootstrapNamespace(ctx context.Context, ns string) error {
 	i := s.config.Objects.Of(events.Namespace).At(ns)
 	switch {
 	case i == nil && slices.Contains(systemNamespaces, ns):

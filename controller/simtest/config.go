@@ -1,4 +1,4 @@
-package sim
+package simtest
 
 import "math/rand/v2"
 
@@ -12,13 +12,12 @@ const (
 	faultLag
 	faultPause
 	faultRestart
-	faultReckless // a controller that does not wait for its own appends
-	faultTwins    // two controllers
-	faultCrew     // two executors
-	faultLate     // commands are carried out late and out of order
-	faultSkew     // a controller's clock is ahead
-	faultJump     // long silences
-	faultChurn    // nodes go and come back under their names
+	faultTwins // two controllers
+	faultCrew  // two executors
+	faultLate  // commands are carried out late and out of order
+	faultSkew  // a controller's clock is ahead
+	faultJump  // long silences
+	faultChurn // nodes go and come back under their names
 	faultTaints
 	faultLabels
 	faultDown // nodes are lost and found again

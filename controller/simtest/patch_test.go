@@ -1,4 +1,4 @@
-package sim
+package simtest
 
 import (
 	"fmt"
@@ -52,7 +52,7 @@ func parsePatch(text string) (patch, error) {
 		return patch{}, fmt.Errorf("a patch names its killers and changes files")
 	}
 	if p.test == nil {
-		p.test = []string{"./controller/sim", "TestHistories"}
+		p.test = []string{"./controller/simtest", "TestHistories"}
 	}
 	if len(p.test) != 2 {
 		return patch{}, fmt.Errorf("a test is a package and a name")

@@ -1,4 +1,4 @@
-package sim
+package simtest
 
 import (
 	"slices"
@@ -181,7 +181,7 @@ func (h *History) checkTime(was time.Time, s *projector.State) {
 		return
 	}
 	passed, real := s.Time().Sub(was), h.entries[at].real.Sub(h.entries[before].real)
-	if passed < 0 || passed > real+h.ahead(0) {
+	if passed < 0 || passed > real+h.ahead() {
 		h.broken = violation("L15", s.Seq(), "log time went on by %s while %s passed", passed, real)
 	}
 }
