@@ -4,6 +4,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/table"
@@ -20,10 +23,17 @@ func TestReadsTheFold(t *testing.T) {
 	state := projector.NewOver("log", objects)
 	x := NewExecutor(subjects, LogWorld{})
 	x.ReadFrom(objects)
-	pod := events.Ref{Kind: events.Pod, Key: events.Key{Namespace: "default", Name: "agent-x"}, UID: "u1"}
-	body := events.Object{Ref: pod, Data: []byte{0x80}}
+	body, err := events.NewObject(events.Pod, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "agent-x", UID: "u1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pod := body.Ref
 	e := events.Event{Seq: 1, Type: events.ObjectType(events.Pod, events.VerbCreated), Stored: time.Unix(1, 0), Body: body}
-	x.Observe(projector.Fold(state, e), e.Stored)
+	e = projector.Fold(state, e)
+	if bad, ok := e.Body.(events.Unreadable); ok {
+		t.Fatalf("the fold does not believe the pod: %s", bad.Why)
+	}
+	x.Observe(e, e.Stored)
 	o := &order{command: events.Command{Do: events.DeletePod, Ref: pod}}
 	is := x.situation(o).pod
 	if is == nil || is != objects.Get(events.Pod, pod.Key) || &is.Data[0] != &body.Data[0] || is != state.Pod(pod.Key).Item {

@@ -52,6 +52,7 @@ func (t *target) follow(file string) error {
 		return err
 	}
 	t.take(o)
+	t.rules = rules
 	return nil
 }
 

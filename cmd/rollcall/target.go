@@ -33,10 +33,10 @@ type target struct {
 	context    string // of the kubeconfig; empty: the current one
 	cluster    string
 
-	dir      string // of the instance, if it is known
-	user     string // of the NATS server, once it is reached
-	followed bool   // a kubeconfig has named the cluster
-	past     bool   // and it is that of rollcall open
+	dir   string                              // of the instance, if it is known
+	user  string                              // of the NATS server, once it is reached
+	rules *clientcmd.ClientConfigLoadingRules // of the kubeconfig that has named the cluster; nil: none has
+	past  bool                                // and it is that of rollcall open
 }
 
 // addTarget gives a command the flags that choose a cluster.
@@ -74,7 +74,7 @@ func (t *target) resolve() error {
 		if err := t.follow(t.kubeconfig); err != nil {
 			return err
 		}
-		t.kubeconfig, t.followed = "", true // it has said all that it knows
+		t.kubeconfig = "" // it has said all that it knows
 	default:
 		r, err := instance.Only()
 		if err != nil {
@@ -127,9 +127,19 @@ func (t *target) reach() (*nats.Conn, error) {
 	return c.Connect(nats.NoReconnect())
 }
 
-// serving returns the kubeconfig of the instance that runs on a target. runs is
-// false if none does: then there is a log to be read, and nothing more.
+// serving returns the kubeconfig of the instance that runs on a target, empty if
+// a kubeconfig has named the target, which knows the way. runs is false if none
+// runs: then there is a log to be read, and nothing more.
 func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err error) {
+	kubeconfig, runs, err = t.found(ctx)
+	if t.rules != nil && (runs || err != nil) { // the log may be on another machine
+		return "", true, nil
+	}
+	return kubeconfig, runs, err
+}
+
+// found is serving for who knows no more than where the log is.
+func (t *target) found(ctx context.Context) (kubeconfig string, runs bool, err error) {
 	if t.data == "" {
 		return t.askGate(ctx)
 	}
@@ -144,7 +154,7 @@ func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err
 	return kubeconfig, true, nil
 }
 
-// askGate is serving for a log on a NATS server, where the gate knows it.
+// askGate is found for a log on a NATS server, where the gate knows it.
 func (t *target) askGate(ctx context.Context) (kubeconfig string, runs bool, err error) {
 	subjects, err := events.NewSubjects(t.cluster)
 	if err != nil {
