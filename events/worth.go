@@ -71,12 +71,12 @@ func quietManagers(ms []metav1.ManagedFieldsEntry, quiet []string) []metav1.Mana
 		m.Time = nil
 		if m.FieldsV1 != nil {
 			var fields map[string]any
-			if json.Unmarshal(m.FieldsV1.Raw, &fields) == nil {
+			if json.Unmarshal(m.FieldsV1.GetRawBytes(), &fields) == nil {
 				if prune(fields, quiet); len(fields) == 0 {
 					continue
 				}
 				raw, _ := json.Marshal(fields) // was read from JSON
-				m.FieldsV1 = &metav1.FieldsV1{Raw: raw}
+				m.FieldsV1 = metav1.NewFieldsV1(string(raw))
 			}
 		}
 		out = append(out, m)

@@ -62,9 +62,9 @@ func TestWorthOfNodes(t *testing.T) {
 		}, false},
 		"heartbeat of somebody new": {func(n *corev1.Node) {
 			heartbeat(n)
-			n.ManagedFields[0].FieldsV1.Raw = []byte(`{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{".":{},"f:status":{}}}}}`)
+			n.ManagedFields[0].FieldsV1 = metav1.NewFieldsV1(`{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{".":{},"f:status":{}}}}}`)
 			n.ManagedFields = append(n.ManagedFields, metav1.ManagedFieldsEntry{Manager: "patch", Operation: "Update", Subresource: "status",
-				FieldsV1: &metav1.FieldsV1{Raw: []byte(`{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{"f:lastHeartbeatTime":{}}}}}`)}})
+				FieldsV1: metav1.NewFieldsV1(`{"f:status":{"f:conditions":{"k:{\"type\":\"Ready\"}":{"f:lastHeartbeatTime":{}}}}}`)})
 		}, false},
 		"images":         {func(n *corev1.Node) { n.Status.Images = nil }, false},
 		"empty for none": {func(n *corev1.Node) { n.Spec.PodCIDRs = []string{} }, false},

@@ -15,6 +15,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/projector/table"
 )
 
 // commands is the fold of a log that an executor acts on: which commands are
@@ -25,8 +26,9 @@ type commands struct {
 	queues  map[events.Ref][]*order // of each object, by cause; only the first may be under way
 	ready   btree.BTreeG[*order]    // the first of their queues that are not under way
 
-	pods      map[events.Key]*podFact
-	spoiled   map[events.Key]events.Seq // the last event of a pod that is not there, if it is not believed
+	objects   table.Reader              // what the commands are about
+	own       *table.Tables             // objects, if no other fold of the process fills them; or nil
+	spoiled   map[events.Key]events.Seq // the last event of a pod's subject, if it is not believed
 	nodes     map[string]types.UID
 	sets      map[events.Key]*setFact
 	revisions map[events.Key]*revisionFact
@@ -54,12 +56,6 @@ func compareCauses(a, b events.Cause) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
 }
 
-// podFact is a pod as the log last told it. It is never modified.
-type podFact struct {
-	seq    events.Seq
-	object events.Object
-}
-
 // setFact is a DaemonSet as the log last told it, decoded when a command needs it.
 type setFact struct {
 	object  events.Object
@@ -78,9 +74,11 @@ type revisionFact struct {
 }
 
 func newCommands() *commands {
+	own := table.New(table.History{})
 	c := &commands{
+		objects: own, own: own,
 		pending: map[events.Cause]*order{}, queues: map[events.Ref][]*order{},
-		pods: map[events.Key]*podFact{}, spoiled: map[events.Key]events.Seq{}, nodes: map[string]types.UID{},
+		spoiled: map[events.Key]events.Seq{}, nodes: map[string]types.UID{},
 		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
 		classes: priorityClasses{},
 	}
@@ -92,9 +90,12 @@ func newCommands() *commands {
 
 // observe folds one event.
 func (c *commands) observe(e events.Event) {
+	if c.own != nil {
+		c.own.Take(e)
+	}
 	switch b := e.Body.(type) {
 	case events.Object:
-		c.object(e.Seq, b)
+		c.object(b)
 	case events.Gone:
 		c.gone(b.Ref)
 	case *events.Plan:
@@ -155,10 +156,9 @@ func (c *commands) rearm(o *order, from time.Time) {
 	}
 }
 
-func (c *commands) object(seq events.Seq, o events.Object) {
+func (c *commands) object(o events.Object) {
 	switch o.Kind {
 	case events.Pod:
-		c.pods[o.Key] = &podFact{seq, o}
 		delete(c.spoiled, o.Key)
 		c.moved(o.Key)
 	case events.Node:
@@ -182,18 +182,13 @@ func (c *commands) unreadable(e events.Event) {
 	if of != strings.ToLower(string(events.Pod)) {
 		return
 	}
-	if f := c.pods[key]; f != nil {
-		c.pods[key] = &podFact{e.Seq, f.object}
-	} else {
-		c.spoiled[key] = e.Seq
-	}
+	c.spoiled[key] = e.Seq
 	c.moved(key)
 }
 
 func (c *commands) gone(r events.Ref) {
 	switch r.Kind {
 	case events.Pod:
-		delete(c.pods, r.Key)
 		delete(c.spoiled, r.Key)
 		c.moved(r.Key)
 	case events.Node:

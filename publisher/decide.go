@@ -12,6 +12,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/projector/table"
 )
 
 // Reasons of outcomes.
@@ -39,9 +40,9 @@ type situation struct {
 	set      *appsv1.DaemonSet       // nil: gone
 	template *corev1.PodTemplateSpec // of a create; nil: not known
 	priority priority
-	refusal  *Refusal  // why no pod may be made
-	nodeUID  types.UID // of the node of the command or, to delete an object, of the pod; empty: gone
-	pod      *podFact  // under the name; nil: none
+	refusal  *Refusal    // why no pod may be made
+	nodeUID  types.UID   // of the node of the command or, to delete an object, of the pod; empty: gone
+	pod      *table.Item // under the name; nil: none
 }
 
 // verdict is what to do: something to a pod, or an outcome.
@@ -91,7 +92,7 @@ func unknown(do events.Verb) verdict {
 
 func (s *situation) create(now time.Time) verdict {
 	switch {
-	case s.pod != nil && s.pod.object.UID == s.command.UID:
+	case s.pod != nil && s.pod.Object.UID == s.command.UID:
 		return overtaken(ReasonExists, "the pod is already there")
 	case s.set == nil:
 		return overtaken(ReasonDaemonSetGone, "the DaemonSet was deleted")
@@ -113,11 +114,11 @@ func (s *situation) create(now time.Time) verdict {
 
 // existing decodes the pod that the command names by uid.
 func (s *situation) existing() (*corev1.Pod, verdict) {
-	if s.pod == nil || s.pod.object.UID != s.command.UID {
+	if s.pod == nil || s.pod.Object.UID != s.command.UID {
 		return nil, overtaken(ReasonPodGone, "the pod is already gone")
 	}
 	pod := new(corev1.Pod)
-	if err := s.pod.object.Decode(pod); err != nil {
+	if err := s.pod.Object.Decode(pod); err != nil {
 		return nil, failed(ReasonUnreadable, err.Error())
 	}
 	return pod, verdict{}

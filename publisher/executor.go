@@ -12,6 +12,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/drive"
+	"rollcall/projector/table"
 )
 
 // sourceExecutor is the source of the events that an executor appends.
@@ -42,6 +43,11 @@ type Executor struct {
 func NewExecutor(s events.Subjects, w World) *Executor {
 	return &Executor{subjects: s, world: w, fold: newCommands()}
 }
+
+// ReadFrom makes an executor that has read nothing yet read objects where
+// another fold of the process keeps them: that fold takes each event before the
+// executor observes it.
+func (x *Executor) ReadFrom(objects table.Reader) { x.fold.objects, x.fold.own = objects, nil }
 
 // Pending returns the number of commands that are not answered.
 func (x *Executor) Pending() int { return len(x.fold.pending) }
@@ -78,7 +84,7 @@ func (x *Executor) situation(o *order) situation {
 	c := x.fold
 	s := situation{owner: o.owner, command: o.command, nodeUID: c.nodes[o.command.Node]}
 	if o.command.Kind == events.Pod {
-		s.pod = c.pods[o.command.Key]
+		s.pod = c.objects.Get(events.Pod, o.command.Key)
 	}
 	switch o.command.Do {
 	case events.CreatePod:
@@ -90,7 +96,7 @@ func (x *Executor) situation(o *order) situation {
 		s.set = c.daemonSet(o.owner)
 	case events.DeleteObject:
 		pod := new(corev1.Pod)
-		if s.pod != nil && s.pod.object.Decode(pod) == nil {
+		if s.pod != nil && s.pod.Object.Decode(pod) == nil {
 			s.nodeUID = c.nodes[pod.Spec.NodeName]
 		}
 	}
@@ -119,10 +125,11 @@ func (x *Executor) end(o *order) events.Seq {
 	if o.command.Kind != events.Pod {
 		return 0
 	}
-	if f := x.fold.pods[o.command.Key]; f != nil {
-		return f.seq
+	end := x.fold.spoiled[o.command.Key]
+	if i := x.fold.objects.Get(events.Pod, o.command.Key); i != nil {
+		end = max(end, events.Seq(i.Rev))
 	}
-	return x.fold.spoiled[o.command.Key]
+	return end
 }
 
 // believable reports whether an event that was looked up says something: a
@@ -183,7 +190,7 @@ func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error)
 func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
 	last := events.Gone{Ref: events.RefFor(events.Pod, v.pod)}
 	if t.pod != nil {
-		last.Data = t.pod.object.Data
+		last.Data = t.pod.Object.Data
 	}
 	verb := events.VerbUpdated
 	var pod *corev1.Pod

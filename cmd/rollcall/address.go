@@ -4,6 +4,8 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+
+	"rollcall/cmd/rollcall/datadir"
 )
 
 // addressFile of a data directory holds the port of its API, so that a
@@ -22,7 +24,7 @@ func (o apiOptions) listener(dir string) (net.Listener, error) {
 	if o.sticks {
 		var was savedAddress
 		// A file that cannot be read is no reason not to start on another port.
-		if found, err := loadJSON(path, &was); found && err == nil && was.Port > 0 && was.Port <= 65535 {
+		if found, err := datadir.LoadJSON(path, &was); found && err == nil && was.Port > 0 && was.Port <= 65535 {
 			again := apiAddress{host: o.address.host, port: strconv.Itoa(was.Port)}
 			if l, err := again.listen(); err == nil {
 				return l, nil
@@ -33,7 +35,7 @@ func (o apiOptions) listener(dir string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := saveJSON(path, savedAddress{l.Addr().(*net.TCPAddr).Port}); err != nil {
+	if err := datadir.SaveJSON(path, savedAddress{l.Addr().(*net.TCPAddr).Port}); err != nil {
 		return nil, firstError(err, l.Close())
 	}
 	return l, nil

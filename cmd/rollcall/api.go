@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/projector/apiserver"
 )
 
@@ -218,4 +219,4 @@ func logKubernetes(level int) error {
 }
 
 // forgetAPI removes the kubeconfig of a run that had the API.
-func forgetAPI(dir string) { _ = os.Remove(filepath.Join(dir, kubeconfigFile)) }
+func forgetAPI(dir string) { _ = os.Remove(filepath.Join(dir, datadir.KubeconfigFile)) }

@@ -39,7 +39,11 @@ func (t *target) client(ctx context.Context) (kubernetes.Interface, error) {
 		return nil, &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the log", Where: where,
 			Why: "nothing can be changed there", Do: "start it with rollcall up", Exit: events.ExitInput}
 	}
-	c, err := clientcmd.BuildConfigFromFlags("", path)
+	rules := t.rules
+	if path != "" {
+		rules = &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}
+	}
+	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig of the instance: %w", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 )
 
@@ -84,10 +85,10 @@ func ensureToken(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		token := rand.Text()
-		return token, saveFile(path, []byte(token+"\n"))
+		return token, datadir.SaveFile(path, []byte(token+"\n"))
 	}
 	if err != nil {
-		return "", damagedSecret(path, reason(err))
+		return "", damagedSecret(path, datadir.Reason(err))
 	}
 	token := strings.TrimSpace(string(b))
 	switch whole := len(rand.Text()); {
@@ -127,13 +128,13 @@ func ensurePair(path string, now time.Time, good func(*x509.Certificate) bool, m
 			return p, nil
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return pair{}, damagedSecret(path, reason(err))
+		return pair{}, damagedSecret(path, datadir.Reason(err))
 	}
 	p, err := make()
 	if err != nil {
 		return pair{}, fmt.Errorf("make %s: %w", filepath.Base(path), err)
 	}
-	return p, saveFile(path, append(bytes.Clone(p.certPEM), p.keyPEM...))
+	return p, datadir.SaveFile(path, append(bytes.Clone(p.certPEM), p.keyPEM...))
 }
 
 func parsePair(b []byte) (pair, error) {

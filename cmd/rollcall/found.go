@@ -8,6 +8,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/drive"
 	"rollcall/projector"
@@ -23,18 +24,18 @@ const maxAppend = 500
 // found gives a new cluster its nodes, and ends what an up before was stopped
 // at. A cluster that has its nodes keeps them, whatever --nodes says.
 func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
-	f := founding{Cluster: o.cluster, Nodes: o.nodes, Seed: o.seed}
+	f := datadir.Founding{Cluster: o.cluster, Nodes: o.nodes, Seed: o.seed}
 	dir := ""
 	if in.server != nil {
 		dir = in.server.Dir()
-		was, found, err := loadFounding(dir)
+		was, found, err := datadir.LoadFounding(dir)
 		if err != nil {
 			return err
 		}
 		if found && (was.Added || in.nodeCount() > 0) {
 			f = was
 		}
-		if in.keeping != nil && in.keeping.lost && in.nodeCount() == 0 {
+		if in.keeping != nil && in.keeping.Lost() && in.nodeCount() == 0 {
 			f.Added = false // the power took them
 		}
 	} else if in.nodeCount() > 0 {
@@ -49,7 +50,7 @@ func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
 		return nil
 	}
 	if dir != "" {
-		if err := saveFounding(dir, f); err != nil {
+		if err := datadir.SaveFounding(dir, f); err != nil {
 			return err
 		}
 	}
@@ -59,7 +60,7 @@ func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
 	if f.Added = true; dir == "" {
 		return nil
 	}
-	return saveFounding(dir, f)
+	return datadir.SaveFounding(dir, f)
 }
 
 func (in *instance) nodeCount() (n int) {
@@ -68,7 +69,7 @@ func (in *instance) nodeCount() (n int) {
 }
 
 // addNodes appends those nodes of a founding that the log does not hold.
-func (in *instance) addNodes(ctx context.Context, s *session, f founding) error {
+func (in *instance) addNodes(ctx context.Context, s *session, f datadir.Founding) error {
 	var missing []events.Entry
 	now := time.Now()
 	var err error

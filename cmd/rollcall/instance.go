@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/drive"
@@ -22,8 +23,6 @@ import (
 	"rollcall/publisher/simkubelet"
 )
 
-const defaultCluster = "local"
-
 // stopTime bounds a clean stop.
 const stopTime = 5 * time.Second
 
@@ -36,9 +35,9 @@ type instance struct {
 	dir      string        // of the API's credentials, or empty
 	kept     bool          // the temporary log outlives the instance
 	nc       *nats.Conn
-	log      keptLog
-	keeping  *keeping    // nil: the log is in no data directory
-	began    events.Info // the log when the instance started
+	log      datadir.Log
+	keeping  *datadir.Keeper // nil: the log is in no data directory
+	began    events.Info     // the log when the instance started
 	state    *projector.Projector
 	tally    *apiserver.Tally
 	api      *served
@@ -70,12 +69,15 @@ func startInstance(ctx context.Context, s *session, o upOptions, v *viewer) (_ *
 	if err != nil {
 		return nil, err
 	}
-	in.log = keptLog{log, in.keeping}
+	in.log = datadir.Log{Log: log, Keeper: in.keeping}
 	if in.began, err = in.log.Info(ctx); err != nil {
 		return nil, err
 	}
-	if err := in.beginKeeping(); err != nil {
-		return nil, err
+	if in.keeping != nil {
+		if err := in.keeping.Begin(in.began); err != nil {
+			return nil, err
+		}
+		in.launch(in.keeping.Watch)
 	}
 	done()
 	reached("log opened")
@@ -119,7 +121,9 @@ func (in *instance) parties() ([]drive.Party, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(all, publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit}),
+	executor := publisher.NewExecutor(in.subjects, publisher.LogWorld{Admit: admit})
+	executor.ReadFrom(in.state.Objects())
+	return append(all, executor,
 		simkubelet.New(in.subjects, in.options.delays)), nil
 }
 
@@ -133,20 +137,21 @@ func (in *instance) connect(ctx context.Context, s *session) (err error) {
 			return err
 		}
 	} else {
-		if err := checkCluster(o); err != nil {
+		if err := datadir.CheckCluster(o.data, o.cluster); err != nil {
 			return err
 		}
 		no := natsd.Options{Dir: o.data, Durability: o.durable, Listen: o.natsListen, Users: o.natsNames(), Cluster: o.cluster}
 		if o.data != "" {
-			in.keeping = newKeeping(s, o, in.subjects)
-			no.Check = in.keeping.check
-			in.stops = append(in.stops, in.keeping.end)
+			in.keeping = datadir.NewKeeper(datadir.Options{Dir: o.data, Subjects: in.subjects, Relaxed: o.durable == natsd.Relaxed,
+				Warn: s.warn, Progress: s.progress})
+			no.Check = in.keeping.Check
+			in.stops = append(in.stops, in.keeping.End)
 		}
 		if in.server, err = natsd.Start(ctx, no); err != nil {
 			return err
 		}
 		in.stops = append(in.stops, in.server.Close)
-		if err := sweep(in.server.Dir()); err != nil {
+		if err := datadir.Sweep(in.server.Dir()); err != nil {
 			return err
 		}
 		if o.api.address.none() {
@@ -163,23 +168,6 @@ func (in *instance) connect(ctx context.Context, s *session) (err error) {
 	return nil
 }
 
-// checkCluster refuses another cluster's data directory.
-func checkCluster(o upOptions) error {
-	if o.data == "" {
-		return nil
-	}
-	f, found, err := loadFounding(o.data)
-	if err != nil || !found || f.Cluster == o.cluster {
-		return err
-	}
-	return otherCluster(o.data, f.Cluster, o.cluster)
-}
-
-func otherCluster(dir, has, asked string) error {
-	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", has), Where: dir,
-		Why: fmt.Sprintf("cluster %q was asked for", asked), Do: "give --cluster " + has + ", or another directory", Exit: events.ExitInput}
-}
-
 // project starts the reading of the log, and who acts upon it, and waits until
 // it has been read.
 func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
@@ -187,7 +175,7 @@ func (in *instance) project(ctx context.Context, s *session, v *viewer) error {
 	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
 		Follow: []func(events.Event){v.follow, func(e events.Event) { reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
 	if in.keeping != nil {
-		o.Known, o.Save = in.keeping.known, in.keeping.save
+		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(s, &o); err != nil {
 		return err
 	}

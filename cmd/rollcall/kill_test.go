@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/blocks"
@@ -106,7 +107,7 @@ func awaitEvents(t *testing.T, data string, n int) {
 
 func openRunning(t *testing.T, ctx context.Context, data string) (*stream.Log, func()) {
 	t.Helper()
-	subjects, err := events.NewSubjects(defaultCluster)
+	subjects, err := events.NewSubjects(datadir.DefaultCluster)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func checkKilledLog(t *testing.T, data string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	subjects, err := events.NewSubjects(defaultCluster)
+	subjects, err := events.NewSubjects(datadir.DefaultCluster)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 )
 
@@ -89,7 +90,7 @@ func (k kubeconfigs) check() error {
 	if i, err := os.Stat(filepath.Dir(k.file)); err != nil || !i.IsDir() {
 		why := "it is no directory"
 		if err != nil {
-			why = reason(err)
+			why = datadir.Reason(err)
 		}
 		return kubeconfigError(k.file, "its directory cannot be used: "+why, "name a file in a directory that exists")
 	}
@@ -126,7 +127,7 @@ func loadKubeconfig(path string) (*api.Config, error) {
 		c, err = clientcmd.Load(b)
 	}
 	if err != nil {
-		return nil, kubeconfigError(path, "there is a file that is no kubeconfig: "+reason(err), "name another file")
+		return nil, kubeconfigError(path, "there is a file that is no kubeconfig: "+datadir.Reason(err), "name another file")
 	}
 	return c, nil
 }
@@ -135,11 +136,11 @@ func loadKubeconfig(path string) (*api.Config, error) {
 // for, and returns the one to use.
 func (k kubeconfigs) write(dir string, a access) (use string, err error) {
 	a.origin = k.origin
-	use = filepath.Join(dir, kubeconfigFile)
+	use = filepath.Join(dir, datadir.KubeconfigFile)
 	if k.file != "" {
 		use = k.file
 	}
-	for _, path := range []string{filepath.Join(dir, kubeconfigFile), k.file} {
+	for _, path := range []string{filepath.Join(dir, datadir.KubeconfigFile), k.file} {
 		if path == "" {
 			continue
 		}
@@ -170,7 +171,7 @@ func mergeKubeconfig(path string, a access) error {
 	if c == nil {
 		c = api.NewConfig()
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return kubeconfigError(path, reason(err), "name another file with --kubeconfig")
+			return kubeconfigError(path, datadir.Reason(err), "name another file with --kubeconfig")
 		}
 	}
 	a.into(c)
@@ -182,8 +183,8 @@ func saveKubeconfig(path string, c *api.Config) error {
 	if err != nil {
 		return fmt.Errorf("write a kubeconfig: %w", err)
 	}
-	if err := saveFile(path, b); err != nil {
-		return kubeconfigError(path, reason(err), "name another file with --kubeconfig")
+	if err := datadir.SaveFile(path, b); err != nil {
+		return kubeconfigError(path, datadir.Reason(err), "name another file with --kubeconfig")
 	}
 	return nil
 }

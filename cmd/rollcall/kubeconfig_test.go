@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 )
 
@@ -99,7 +100,7 @@ func TestMergeKubeconfig(t *testing.T) {
 		a := testAccess
 		a.url = url
 		use, err := kubeconfigs{merge: link}.write(dir, a)
-		if err != nil || use != filepath.Join(dir, kubeconfigFile) {
+		if err != nil || use != filepath.Join(dir, datadir.KubeconfigFile) {
 			t.Fatalf("use %s, %v", use, err)
 		}
 		c, err := clientcmd.LoadFromFile(path)

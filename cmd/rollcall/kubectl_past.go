@@ -92,9 +92,6 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 		if err != nil {
 			return "", nil, err
 		}
-		if runs && t.followed {
-			return "", nil, nil
-		}
 		if runs {
 			return path, nil, nil
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
@@ -163,21 +164,21 @@ func (in *instance) witnessFar(s *session, o *projector.Options) error {
 	}
 	in.farPath = path
 	var p farPosition
-	found, err := loadJSON(path, &p)
+	found, err := datadir.LoadJSON(path, &p)
 	if err != nil {
 		return err
 	}
 	if found {
 		chain, err := hex.DecodeString(p.Chain)
 		if err != nil || len(chain) != len(o.Known.Chain) {
-			return damagedFile(path, "its chain has not 32 bytes")
+			return datadir.Damaged(path, "its chain has not 32 bytes")
 		}
 		o.Known = projector.Position{Log: p.Log, Seq: p.Seq}
 		copy(o.Known.Chain[:], chain)
 	}
 	told := false
 	o.Save = func(p projector.Position) error {
-		err := saveJSON(path, farPosition{p.Log, p.Seq, hex.EncodeToString(p.Chain[:])})
+		err := datadir.SaveJSON(path, farPosition{p.Log, p.Seq, hex.EncodeToString(p.Chain[:])})
 		if err != nil && !told {
 			fmt.Fprintf(s.err, "warning: how far the log was read is not kept: %v\n", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/oklog/ulid/v2"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/drive"
 	"rollcall/events/stream"
@@ -65,7 +66,7 @@ func openElsewhere(t *testing.T, urls string) (*instance, *session, *bytes.Buffe
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.log = keptLog{Log: log}
+	in.log = datadir.Log{Log: log}
 	return in, s, said
 }
 

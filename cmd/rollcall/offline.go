@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"iter"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/natsd"
 )
@@ -24,23 +24,13 @@ func (a *archive) openStopped(ctx context.Context, t *target, subjects events.Su
 		return err
 	}
 	a.closers = append(a.closers, release)
-	c := &logChecker{dir: t.data, subjects: subjects}
-	done := a.session.progress("checking the log", c.far)
-	defer done()
-	l, err := c.check(ctx)
-	if err == nil && l == nil {
-		err = noStream(t.data, subjects)
-	}
+	l, err := datadir.Open(ctx, t.data, subjects, func(far func() string) func() { return a.session.progress("checking the log", far) })
 	if err != nil {
 		return err
 	}
-	done()
-	a.history, a.checked, a.live = l.store, l, false
-	if l.lost > 0 {
-		fmt.Fprintln(a.session.err, "warning: "+l.lostText())
-	}
-	if l.report.Torn != nil {
-		fmt.Fprintf(a.session.err, "warning: left out %s, which was never acknowledged\n", l.report.Torn)
+	a.history, a.checked, a.live = l.Store(), l, false
+	for _, text := range l.Warnings() {
+		a.session.warn(text)
 	}
 	return nil
 }
@@ -59,23 +49,7 @@ func (a *archive) checkedText() string {
 	case a.checked == nil && a.dir == "":
 		return ""
 	case a.checked == nil:
-		return "the instance that runs has compared its log with " + positionFile + " when it started"
+		return "the instance that runs has compared its log with " + datadir.PositionFile + " when it started"
 	}
-	w := a.checked.witness
-	if w.position.Seq == 0 && w.acked == 0 {
-		return fmt.Sprintf("every record is whole; the data directory has no %s, so that nothing tells whether the log had more", positionFile)
-	}
-	mode := modeSync
-	if w.relaxed {
-		mode = modeRelaxed
-	}
-	upTo := w.position.Seq
-	if a.checked.lost > 0 {
-		upTo = w.synced.Seq
-	}
-	text := fmt.Sprintf("every record is whole, up to #%d the log is the one that was read before (%s, %s)", upTo, positionFile, mode)
-	if w.acked > w.position.Seq && a.checked.lost == 0 {
-		text += fmt.Sprintf(", and it holds what was acknowledged up to #%d", w.acked)
-	}
-	return text
+	return a.checked.Text()
 }

@@ -120,10 +120,8 @@ func (s *session) readPast(ctx context.Context, t *target, at instant) (was apis
 	return was, m, err
 }
 
-// reopened is a log that is opened for each reading only. It can do nothing
-// else: the past needs no more.
+// reopened reads a log that is opened for each reading only.
 type reopened struct {
-	events.Log
 	session *session
 	target  *target
 }
@@ -164,8 +162,8 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 	}
 	o.api.targets.origin = log.target.origin()
 	o.api.targets.origin.Past = true
-	was.Log, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
-	was.Logs, was.Notices, was.Alive = logsUntil(func() time.Time { return m.now }), podNotices, simkubelet.Heartbeat
+	was.Past, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
+	was.Logs, was.Notices, was.Alive = logsUntil(func() time.Time { return m.now }), simkubelet.Notices, simkubelet.Heartbeat
 	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
 	if err != nil {
 		return nil, firstError(err, os.RemoveAll(dir))

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/tools/clientcmd/api"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 )
 
@@ -104,7 +105,7 @@ func (t *target) follow(file string) error {
 	c, err := rules.Load()
 	switch {
 	case err != nil && !os.IsNotExist(err):
-		return originError("the kubeconfig cannot be read", where, reason(err))
+		return originError("the kubeconfig cannot be read", where, datadir.Reason(err))
 	case err != nil || !slices.ContainsFunc(rules.Precedence, exists) && file == "":
 		return originError("the kubeconfig is not there", where, "the instance that wrote it has ended, or the path is wrong")
 	}
@@ -125,6 +126,7 @@ func (t *target) follow(file string) error {
 		return err
 	}
 	t.take(o)
+	t.rules = rules
 	return nil
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	"rollcall/cmd/rollcall/datadir"
 )
 
 // killed lists an instance and ends it as kill -9 does: the system gives the
@@ -57,7 +59,7 @@ func killed(t *testing.T, r running) {
 func TestInstances(t *testing.T) {
 	sandbox(t)
 	left := t.TempDir()
-	for _, name := range []string{kubeconfigFile, tokenFile} {
+	for _, name := range []string{datadir.KubeconfigFile, tokenFile} {
 		if err := os.WriteFile(filepath.Join(left, name), []byte("secret"), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -151,17 +153,17 @@ func TestOrder(t *testing.T) {
 		want             target
 		err              string
 	}{
-		{"flag", target{data: "/flag"}, data, own, target{data: "/flag", cluster: defaultCluster}, ""},
-		{"URL", target{natsURL: "nats://x:1"}, data, own, target{natsURL: "nats://x:1", cluster: defaultCluster}, ""},
+		{"flag", target{data: "/flag"}, data, own, target{data: "/flag", cluster: datadir.DefaultCluster}, ""},
+		{"URL", target{natsURL: "nats://x:1"}, data, own, target{natsURL: "nats://x:1", cluster: datadir.DefaultCluster}, ""},
 		{"--kubeconfig", target{kubeconfig: own}, data, foreign, target{data: "/of/kubeconfig", cluster: "there"}, ""},
-		{"$ROLLCALL_DATA", target{}, data, own, target{data: data, cluster: defaultCluster}, ""},
+		{"$ROLLCALL_DATA", target{}, data, own, target{data: data, cluster: datadir.DefaultCluster}, ""},
 		{"$KUBECONFIG", target{}, "", own, target{data: "/of/kubeconfig", cluster: "there"}, ""},
 		{"of a list", target{}, "", dir + "/none" + string(filepath.ListSeparator) + own, target{data: "/of/kubeconfig", cluster: "there"}, ""},
 		{"merged", target{}, "", merged, target{data: "/of/kubeconfig", cluster: "there"}, ""},
 		{"only", target{}, "", "", target{natsURL: "nats://only:1", cluster: "only"}, ""},
 		{"somebody else's", target{}, "", foreign, target{}, `its context is "prod" at https://prod.example:6443; use the export line`},
 		{"gone", target{}, "", dir + "/none", target{}, "the kubeconfig is not there"},
-		{"no kubeconfig", target{}, "", filepath.Join(dir, kubeconfigFile, "x"), target{}, "E-CLI-INSTANCE"},
+		{"no kubeconfig", target{}, "", filepath.Join(dir, datadir.KubeconfigFile, "x"), target{}, "E-CLI-INSTANCE"},
 	} {
 		t.Setenv(dataVariable, c.data)
 		t.Setenv(clientcmd.RecommendedConfigPathEnvVar, c.kubeconfig)

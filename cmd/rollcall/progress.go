@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -51,3 +52,6 @@ func (a *archive) counting(work string, last events.Seq) *reading {
 	r.done = a.session.progress(work, func() string { return fmt.Sprintf("%d of %d events", r.at.Load(), last) })
 	return r
 }
+
+// warn tells the user of what is not well and no reason to stop.
+func (s *session) warn(text string) { _, _ = io.WriteString(s.err, "warning: "+text+"\n") }

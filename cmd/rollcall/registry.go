@@ -10,12 +10,10 @@ import (
 	"syscall"
 	"time"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/natsd"
 )
-
-// errNotDir is what the system says of a path that goes through a file.
-const errNotDir = syscall.ENOTDIR
 
 // running is one entry of the list of instances of a user: where commands in
 // another terminal find one without being told. Its process holds a lock on the
@@ -147,7 +145,7 @@ func listedAs(path string) (r running, ok bool) {
 		return r, false
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	if found, err := loadJSON(path, &r); !found || err != nil {
+	if found, err := datadir.LoadJSON(path, &r); !found || err != nil {
 		r = running{}
 	}
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
@@ -170,7 +168,7 @@ func forgetCredentials(dir string) {
 	if dir == "" {
 		return
 	}
-	for _, name := range []string{kubeconfigFile, tokenFile, caFile, servingFile, addressFile, tempLock} {
+	for _, name := range []string{datadir.KubeconfigFile, tokenFile, caFile, servingFile, addressFile, tempLock} {
 		_ = os.Remove(filepath.Join(dir, name))
 	}
 	_ = os.Remove(dir) // if something else is in it, it stays

@@ -21,22 +21,22 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
-	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Objects: in.state.Objects(), Tally: in.tally, Logs: logsUntil(time.Now), Notices: podNotices, Alive: simkubelet.Heartbeat,
+	c := apiserver.Config{Log: in.log, Subjects: in.subjects, Objects: in.state.Objects(), Tally: in.tally, Logs: logsUntil(time.Now), Notices: simkubelet.Notices, Alive: simkubelet.Heartbeat,
 		Health: in.log.Health, Quarantined: in.quarantined, Checks: in.checks(),
 		Unattended: unattended(in.options.controls)}
 	for _, b := range []struct {
-		into *events.Board
-		o    stream.BoardOptions
+		into *events.KV
+		o    stream.KVOptions
 	}{
-		{&c.Leases, stream.BoardOptions{Name: "leases", MemoryStorage: in.options.memory}},
-		{&c.Events, stream.BoardOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
+		{&c.Leases, stream.KVOptions{Name: "leases", MemoryStorage: in.options.memory}},
+		{&c.Events, stream.KVOptions{Name: "events", MaxAge: eventsKept, MemoryStorage: in.options.memory}},
 	} {
 		b.o.Replicas, b.o.Health = in.log.Replicas(), in.log.Health
-		board, err := stream.OpenBoard(ctx, in.nc, in.subjects, b.o)
+		bucket, err := stream.OpenKV(ctx, in.nc, in.subjects, b.o)
 		if err != nil {
 			return c, fmt.Errorf("open what is beside the log: %w", err)
 		}
-		*b.into = board
+		*b.into = bucket
 	}
 	return c, nil
 }
@@ -69,25 +69,7 @@ func (delayFlag) Type() string { return "duration" }
 // logsUntil returns the source of the lines that simulated containers have
 // written by now.
 func logsUntil(now func() time.Time) apiserver.LogSource {
-	return func(pod *corev1.Pod, container string, previous bool) (apiserver.ContainerLog, error) {
-		log, err := simkubelet.Logs(pod, container, previous, now())
-		out := apiserver.ContainerLog{Life: log.Life, Ended: log.Ended, Next: log.Next}
-		for _, l := range log.Lines {
-			out.Lines = append(out.Lines, apiserver.LogLine(l))
-		}
-		return out, err
+	return func(pod *corev1.Pod, container string, previous bool) (events.ContainerLog, error) {
+		return simkubelet.Logs(pod, container, previous, now())
 	}
-}
-
-// podNotices are what the simulated scheduler and kubelets tell of pods. Of one
-// on another node they know nothing.
-func podNotices(old, now *corev1.Pod, node *corev1.Node) []apiserver.Notice {
-	if now != nil && now.Spec.NodeName != "" && (node == nil || node.Labels[events.LabelSimulated] != "true") {
-		return nil
-	}
-	var out []apiserver.Notice
-	for _, n := range simkubelet.Notices(old, now) {
-		out = append(out, apiserver.Notice(n))
-	}
-	return out
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"k8s.io/client-go/tools/clientcmd"
+
+	"rollcall/cmd/rollcall/datadir"
 )
 
 // finding H6
@@ -34,7 +36,7 @@ func TestStrangersAndFiles(t *testing.T) {
 	if err := p.sees("export KUBECONFIG="); err != nil {
 		t.Fatal(err)
 	}
-	config, err := clientcmd.LoadFromFile(filepath.Join(data, kubeconfigFile))
+	config, err := clientcmd.LoadFromFile(filepath.Join(data, datadir.KubeconfigFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +56,7 @@ func TestStrangersAndFiles(t *testing.T) {
 		}
 		defer c.Close()
 	}
-	if code, out := runToEnd(t, t.TempDir(), nil, "kubectl", "--kubeconfig", filepath.Join(data, kubeconfigFile), "create", "configmap", "x"); code != 0 {
+	if code, out := runToEnd(t, t.TempDir(), nil, "kubectl", "--kubeconfig", filepath.Join(data, datadir.KubeconfigFile), "create", "configmap", "x"); code != 0 {
 		t.Errorf("kubectl behind 300 strangers ends with %d:\n%s\n%s", code, out, p.output())
 	}
 	if code, err := p.end(syscall.SIGTERM); err != nil || code != 0 {

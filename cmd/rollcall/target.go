@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
@@ -31,10 +32,10 @@ type target struct {
 	context    string // of the kubeconfig; empty: the current one
 	cluster    string
 
-	dir      string // of the instance, if it is known
-	user     string // of the NATS server, once it is reached
-	followed bool   // a kubeconfig has named the cluster
-	past     bool   // and it is that of rollcall open
+	dir   string                              // of the instance, if it is known
+	user  string                              // of the NATS server, once it is reached
+	rules *clientcmd.ClientConfigLoadingRules // of the kubeconfig that has named the cluster; nil: none has
+	past  bool                                // and it is that of rollcall open
 }
 
 // addTarget gives a command the flags that choose a cluster.
@@ -51,7 +52,7 @@ func addLogTarget(c *cobra.Command) *target {
 	f.StringVar(&t.data, "data", "", "data directory of the cluster (default $"+dataVariable+", else that of $KUBECONFIG, else of the only instance that runs)")
 	f.StringVar(&t.natsURL, "nats-url", "", "NATS server of the cluster")
 	f.StringVar(&t.natsCreds, "nats-creds", "", "credentials file for --nats-url")
-	f.StringVar(&t.cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+defaultCluster+")")
+	f.StringVar(&t.cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+datadir.DefaultCluster+")")
 	return t
 }
 
@@ -72,7 +73,7 @@ func (t *target) resolve() error {
 		if err := t.follow(t.kubeconfig); err != nil {
 			return err
 		}
-		t.kubeconfig, t.followed = "", true // it has said all that it knows
+		t.kubeconfig = "" // it has said all that it knows
 	default:
 		r, err := onlyInstance()
 		if err != nil {
@@ -91,20 +92,20 @@ func (t *target) resolve() error {
 // directory does not have.
 func (t *target) identify() error {
 	if t.data == "" {
-		t.cluster = cmp.Or(t.cluster, defaultCluster)
+		t.cluster = cmp.Or(t.cluster, datadir.DefaultCluster)
 		return nil
 	}
 	t.dir = cmp.Or(t.dir, t.data)
-	f, found, err := loadFounding(t.data)
+	f, found, err := datadir.LoadFounding(t.data)
 	if err != nil {
 		return err
 	}
 	if !found {
-		f.Cluster = defaultCluster
+		f.Cluster = datadir.DefaultCluster
 	}
 	t.cluster = cmp.Or(t.cluster, f.Cluster)
 	if found && t.cluster != f.Cluster {
-		return otherCluster(t.data, f.Cluster, t.cluster)
+		return datadir.OtherCluster(t.data, f.Cluster, t.cluster)
 	}
 	return nil
 }
@@ -125,9 +126,19 @@ func (t *target) reach() (*nats.Conn, error) {
 	return c.Connect(nats.NoReconnect())
 }
 
-// serving returns the kubeconfig of the instance that runs on a target. runs is
-// false if none does: then there is a log to be read, and nothing more.
+// serving returns the kubeconfig of the instance that runs on a target, empty if
+// a kubeconfig has named the target, which knows the way. runs is false if none
+// runs: then there is a log to be read, and nothing more.
 func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err error) {
+	kubeconfig, runs, err = t.found(ctx)
+	if t.rules != nil && (runs || err != nil) { // the log may be on another machine
+		return "", true, nil
+	}
+	return kubeconfig, runs, err
+}
+
+// found is serving for who knows no more than where the log is.
+func (t *target) found(ctx context.Context) (kubeconfig string, runs bool, err error) {
 	if t.data == "" {
 		return t.askGate(ctx)
 	}
@@ -135,14 +146,14 @@ func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err
 	if err != nil || stopped {
 		return "", false, err
 	}
-	kubeconfig = filepath.Join(t.dir, kubeconfigFile)
+	kubeconfig = filepath.Join(t.dir, datadir.KubeconfigFile)
 	if !exists(kubeconfig) {
 		return "", true, noPort(t.dir)
 	}
 	return kubeconfig, true, nil
 }
 
-// askGate is serving for a log on a NATS server, where the gate knows it.
+// askGate is found for a log on a NATS server, where the gate knows it.
 func (t *target) askGate(ctx context.Context) (kubeconfig string, runs bool, err error) {
 	subjects, err := events.NewSubjects(t.cluster)
 	if err != nil {
@@ -177,8 +188,8 @@ func noPort(where string) error {
 // archive is the log of a cluster, opened to be read.
 type archive struct {
 	history
-	checked *checkedLog // nil: an instance runs, which has checked its log
-	nc      *nats.Conn  // nil: nothing runs
+	checked *datadir.Checked // nil: an instance runs, which has checked its log
+	nc      *nats.Conn       // nil: nothing runs
 	session *session
 	live    bool // something may still append to it
 	dir     string

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/datadir"
 	"rollcall/cmd/rollcall/manifest"
 	"rollcall/events"
 	"rollcall/events/natsd"
@@ -97,7 +98,7 @@ the log is, and how to read it.`,
 	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one; several of a cluster with commas between them")
 	f.IntVar(&o.replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
 	f.StringVar(&o.natsCreds, "nats-creds", "", "credentials file for --nats-url")
-	f.StringVar(&o.cluster, "cluster", defaultCluster, "name of the cluster")
+	f.StringVar(&o.cluster, "cluster", datadir.DefaultCluster, "name of the cluster")
 	f.Int64Var(&o.seed, "seed", 1, "of what is simulated: the same seed gives the same nodes and delays")
 	f.Var(delayFlag{&o.delays.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
 	f.Var(delayFlag{&o.delays.Stop, "pod-stop"}, "pod-stop", "how long a simulated pod takes to stop, at most its grace period; as --pod-start")

@@ -16,7 +16,7 @@ import (
 
 // disruptions adds the controller that keeps the status of
 // PodDisruptionBudgets, without which no eviction that one covers is allowed.
-func disruptions(ctx context.Context, w *crew) error {
+func disruptions(ctx context.Context, w *controllers) error {
 	config := w.as("disruption-controller")
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {

@@ -16,7 +16,7 @@ const namespaceWorkers = 10
 
 // namespaces adds the controller that empties the namespaces that are being
 // deleted, pods first, tells in their conditions what is left, and lets them go.
-func namespaces(ctx context.Context, w *crew) error {
+func namespaces(ctx context.Context, w *controllers) error {
 	config := w.as("namespace-controller")
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {

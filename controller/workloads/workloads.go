@@ -57,7 +57,7 @@ const (
 var members = []struct {
 	name  string
 	wants Want
-	build func(context.Context, *crew) error
+	build func(context.Context, *controllers) error
 }{
 	{"deployment", Deployments, deployments},
 	{"replicaset", ReplicaSets, replicaSets},
@@ -104,7 +104,7 @@ type Foreign interface {
 // them have stopped, or until one cannot be started. c must be allowed to
 // impersonate.
 func Run(ctx context.Context, c *rest.Config, o Options) error {
-	w, err := newCrew(c, o)
+	w, err := newControllers(c, o)
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func Run(ctx context.Context, c *rest.Config, o Options) error {
 		w.running.Go(func() {
 			if err := o.await(ctx, m.wants); err != nil {
 				failed(err)
-			} else if err := w.hire(ctx, m.build); err != nil {
+			} else if err := w.start(ctx, m.build); err != nil {
 				failed(fmt.Errorf("start the %s controller: %w", m.name, err))
 			}
 		})
@@ -139,20 +139,20 @@ func (o Options) await(ctx context.Context, w Want) error {
 	return o.Await(ctx, w)
 }
 
-// crew is the controllers that run, on informers that they share.
-type crew struct {
+// controllers are those that run, on informers that they share.
+type controllers struct {
 	config  *rest.Config
 	options Options
 	shared  informers.SharedInformerFactory
 	running sync.WaitGroup
 
-	mu    sync.Mutex // of those who are being hired, one at a time
+	mu    sync.Mutex // held while a controller is started: one at a time
 	gate  *gate
 	tasks []func(context.Context)
 }
 
-func newCrew(c *rest.Config, o Options) (*crew, error) {
-	w := &crew{config: rest.CopyConfig(c), options: o}
+func newControllers(c *rest.Config, o Options) (*controllers, error) {
+	w := &controllers{config: rest.CopyConfig(c), options: o}
 	w.config.ContentType = runtime.ContentTypeProtobuf
 	w.config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
 	reader := rest.CopyConfig(w.config)
@@ -166,9 +166,9 @@ func newCrew(c *rest.Config, o Options) (*crew, error) {
 	return w, nil
 }
 
-// hire builds a controller and runs it until ctx is done. Informers that others
+// start builds a controller and runs it until ctx is done. Informers that others
 // share already go on.
-func (w *crew) hire(ctx context.Context, build func(context.Context, *crew) error) error {
+func (w *controllers) start(ctx context.Context, build func(context.Context, *controllers) error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gate, w.tasks = &gate{w.shared, make(chan struct{}), ctx}, nil
@@ -192,15 +192,15 @@ func withoutManagers(o any) (any, error) {
 }
 
 // add makes something run for the controller that is being built.
-func (w *crew) add(run func(context.Context)) { w.tasks = append(w.tasks, run) }
+func (w *controllers) add(run func(context.Context)) { w.tasks = append(w.tasks, run) }
 
 // pool makes it run with as many workers as in Kubernetes.
-func (w *crew) pool(run func(context.Context, int)) {
+func (w *controllers) pool(run func(context.Context, int)) {
 	w.add(func(ctx context.Context) { run(ctx, workers) })
 }
 
 // as returns a configuration for clients that act for a controller.
-func (w *crew) as(name string) *rest.Config {
+func (w *controllers) as(name string) *rest.Config {
 	c := rest.CopyConfig(w.config)
 	c.UserAgent = name
 	c.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:kube-system:" + name,
@@ -208,11 +208,11 @@ func (w *crew) as(name string) *rest.Config {
 	return c
 }
 
-func (w *crew) client(name string) (kubernetes.Interface, error) {
+func (w *controllers) client(name string) (kubernetes.Interface, error) {
 	return kubernetes.NewForConfig(w.as(name))
 }
 
-func deployments(ctx context.Context, w *crew) error {
+func deployments(ctx context.Context, w *controllers) error {
 	client, err := w.client("deployment-controller")
 	if err != nil {
 		return err
@@ -226,7 +226,7 @@ func deployments(ctx context.Context, w *crew) error {
 	return nil
 }
 
-func replicaSets(ctx context.Context, w *crew) error {
+func replicaSets(ctx context.Context, w *controllers) error {
 	client, err := w.client("replicaset-controller")
 	if err != nil {
 		return err
@@ -236,7 +236,7 @@ func replicaSets(ctx context.Context, w *crew) error {
 	return nil
 }
 
-func statefulSets(ctx context.Context, w *crew) error {
+func statefulSets(ctx context.Context, w *controllers) error {
 	client, err := w.client("statefulset-controller")
 	if err != nil {
 		return err
@@ -247,7 +247,7 @@ func statefulSets(ctx context.Context, w *crew) error {
 	return nil
 }
 
-func jobs(ctx context.Context, w *crew) error {
+func jobs(ctx context.Context, w *controllers) error {
 	client, err := w.client("job-controller")
 	if err != nil {
 		return err
@@ -262,7 +262,7 @@ func jobs(ctx context.Context, w *crew) error {
 
 // finishedJobs adds the controller that deletes Jobs whose
 // ttlSecondsAfterFinished is over.
-func finishedJobs(ctx context.Context, w *crew) error {
+func finishedJobs(ctx context.Context, w *controllers) error {
 	client, err := w.client("ttl-after-finished-controller")
 	if err != nil {
 		return err
@@ -271,7 +271,7 @@ func finishedJobs(ctx context.Context, w *crew) error {
 	return nil
 }
 
-func cronJobs(ctx context.Context, w *crew) error {
+func cronJobs(ctx context.Context, w *controllers) error {
 	client, err := w.client("cronjob-controller")
 	if err != nil {
 		return err
@@ -287,7 +287,7 @@ func cronJobs(ctx context.Context, w *crew) error {
 
 // evictions adds the controller that deletes the pods that do not tolerate a
 // NoExecute taint of their node.
-func evictions(ctx context.Context, w *crew) error {
+func evictions(ctx context.Context, w *controllers) error {
 	const name = "taint-eviction-controller"
 	client, err := w.client(name)
 	if err != nil {

@@ -113,25 +113,31 @@ type block struct {
 }
 
 // load reads a block, into buf if it has room.
-func (s *Store) load(i int, buf []byte) (*block, error) {
+func (s *Store) load(i int, buf *buffers) (*block, error) {
 	f := s.blocks[i]
 	if f.size > maxBlock {
 		return nil, damaged("a block of the log is too large", f.path, fmt.Sprintf("it has %d bytes; the server writes no more than %d", f.size, maxBlock), "")
 	}
-	data, err := readWhole(f, buf)
+	data, err := readWhole(f, buf.raw)
 	if err != nil {
 		return nil, err
 	}
+	buf.raw = data
 	b := &block{file: f, raw: data, data: data, hash: newHasher(s.name + "-" + strconv.FormatUint(f.index, 10))}
 	if !bytes.HasPrefix(data, compressed) {
 		return b, nil
 	}
 	b.packed = true
-	if b.data, err = unpack(data[len(compressed):]); err != nil {
+	if b.data, err = unpack(data[len(compressed):], buf.data); err != nil {
 		return nil, damaged(fmt.Sprintf("block %d of the log cannot be decompressed", f.index), f.path, err.Error(), "no record of it can be read")
 	}
+	buf.data = b.data
 	return b, nil
 }
+
+// buffers are the memory of one block after another: what a block of them holds
+// is good until the next is loaded into them.
+type buffers struct{ raw, data []byte }
 
 func readWhole(f blockFile, buf []byte) ([]byte, error) {
 	file, err := os.Open(f.path)
@@ -146,14 +152,14 @@ func readWhole(f blockFile, buf []byte) ([]byte, error) {
 	return data, nil
 }
 
-// unpack returns the records of a compressed block.
-func unpack(data []byte) ([]byte, error) {
+// unpack returns the records of a compressed block, in the memory of buf.
+func unpack(data, buf []byte) ([]byte, error) {
 	size, n := binary.Uvarint(data)
 	if n <= 0 || size > maxBlock || len(data)-n < checksumSize {
 		return nil, errors.New("its size is none")
 	}
 	stream, sum := data[n:len(data)-checksumSize], data[len(data)-checksumSize:]
-	out := bytes.NewBuffer(make([]byte, 0, min(size, uint64(len(data))*8)))
+	out := bytes.NewBuffer(slices.Grow(buf[:0], int(min(size, uint64(len(data))*8))))
 	got, err := out.ReadFrom(io.LimitReader(s2.NewReader(bytes.NewReader(stream)), int64(size)+1))
 	if err != nil {
 		return nil, err
@@ -194,7 +200,7 @@ func (s *Store) firstOf(i int) (events.Seq, bool) {
 		return 0, false
 	}
 	if bytes.HasPrefix(head[:], compressed) {
-		b, err := s.load(i, nil)
+		b, err := s.load(i, &buffers{})
 		if err != nil {
 			return 0, false
 		}

@@ -44,7 +44,7 @@ func checkOther(dir, name string) error {
 	}
 	var last uint64
 	for i := range st.blocks {
-		b, err := st.load(i, nil)
+		b, err := st.load(i, &buffers{})
 		if err != nil {
 			return other(dir, name, err)
 		}

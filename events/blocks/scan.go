@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/minio/highwayhash"
@@ -52,12 +53,12 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 		first, _ := s.firstOf(from) // the block is scanned: what it says here is proved there
 		sc.at = max(first, 1) - 1
 	}
-	var buf []byte
+	var buf buffers
 	for i := from; i < len(s.blocks); i++ {
 		if err := ctx.Err(); err != nil {
 			return rep, err
 		}
-		b, err := s.load(i, buf)
+		b, err := s.load(i, &buf)
 		if err != nil {
 			return rep, err
 		}
@@ -68,7 +69,6 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 		if sc.at > before {
 			rep.Blocks = append(rep.Blocks, s.report(b, before, sc.at))
 		}
-		buf = b.raw
 	}
 	rep.Last, rep.Torn = sc.at, sc.torn
 	if sc.at > 0 {
@@ -81,6 +81,11 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 	return rep, err
 }
 
+// checking is the memory of CheckBlock, which an instance calls every few
+// seconds: eight megabytes of garbage each time would be most of what an idle
+// one makes.
+var checking = sync.Pool{New: func() any { return new(buffers) }}
+
 // CheckBlock reads one block whose records follow after, and which others
 // follow: it has no torn record.
 func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
@@ -88,7 +93,9 @@ func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
 		if f.index != index {
 			continue
 		}
-		b, err := s.load(i, nil)
+		buf := checking.Get().(*buffers)
+		defer checking.Put(buf)
+		b, err := s.load(i, buf)
 		if err != nil {
 			return Block{}, err
 		}

@@ -148,7 +148,7 @@ func wantCode(t *testing.T, err error, code string) {
 }
 
 // Where there are three servers a log has three replicas by itself, also while
-// they have yet to choose who leads; its boards get as many; and it goes on when
+// they have yet to choose who leads; its buckets get as many; and it goes on when
 // the leader goes. Without a majority everything is refused at once, and works
 // again when a majority is back.
 //
@@ -164,7 +164,7 @@ func TestReplicatedLog(t *testing.T) {
 	if l.Replicas() != 3 {
 		t.Fatalf("the log has %d replicas, want 3", l.Replicas())
 	}
-	b, err := OpenBoard(t.Context(), nc, l.subjects, BoardOptions{Name: "leases", Replicas: l.Replicas(), Health: l.Health})
+	b, err := OpenKV(t.Context(), nc, l.subjects, KVOptions{Name: "leases", Replicas: l.Replicas(), Health: l.Health})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -172,7 +172,7 @@ func TestReplicatedLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	if n := replicasOf(t, l, "KV_rollcall_test_leases"); n != 3 {
-		t.Errorf("the board has %d replicas, want 3", n)
+		t.Errorf("the bucket has %d replicas, want 3", n)
 	}
 	raised(t, nc)
 	acked := appendUntilTaken(t, l, 1)
@@ -233,11 +233,11 @@ func raised(t *testing.T, nc *nats.Conn) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := OpenBoard(t.Context(), nc, s, BoardOptions{Name: "b", Replicas: tc.asked}); err != nil {
+		if _, err := OpenKV(t.Context(), nc, s, KVOptions{Name: "b", Replicas: tc.asked}); err != nil {
 			t.Fatal(err)
 		}
 		if l.Replicas() != tc.want || replicasOf(t, l, "KV_rollcall_raised_b") != tc.want {
-			t.Errorf("asked for %d the log has %d replicas and its board %d, want %d", tc.asked, l.Replicas(),
+			t.Errorf("asked for %d the log has %d replicas and its bucket %d, want %d", tc.asked, l.Replicas(),
 				replicasOf(t, l, "KV_rollcall_raised_b"), tc.want)
 		}
 	}

@@ -34,7 +34,7 @@ func fillDisk(t *testing.T, disk string) (giveBack func()) {
 }
 
 // On a disk that another program fills, also under the server's hands, appends
-// are refused at once, and log, readers and boards go on by themselves when there
+// are refused at once, and log, readers and buckets go on by themselves when there
 // is room.
 //
 // finding H7
@@ -54,20 +54,20 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	boards := map[bool]*Board{}
+	buckets := map[bool]*KV{}
 	posted := map[bool]chan string{}
 	for _, memory := range []bool{false, true} {
 		name := map[bool]string{false: "file", true: "memory"}[memory]
-		b, err := OpenBoard(t.Context(), nc, l.subjects, BoardOptions{Name: name, MemoryStorage: memory, Health: l.Health})
+		b, err := OpenKV(t.Context(), nc, l.subjects, KVOptions{Name: name, MemoryStorage: memory, Health: l.Health})
 		if err != nil {
 			t.Fatal(err)
 		}
-		boards[memory], posted[memory] = b, make(chan string, 100)
+		buckets[memory], posted[memory] = b, make(chan string, 100)
 		go func() {
 			for p, err := range b.Watch(t.Context()) {
 				if err != nil {
 					if t.Context().Err() == nil {
-						t.Errorf("watch of board %s: %v", name, err)
+						t.Errorf("watch of bucket %s: %v", name, err)
 					}
 					return
 				}
@@ -80,7 +80,7 @@ func TestFullDisk(t *testing.T) {
 			t.Fatal(err)
 		}
 		if key := <-posted[memory]; key != "before" {
-			t.Fatalf("board %s has %q", name, key)
+			t.Fatalf("bucket %s has %q", name, key)
 		}
 	}
 	read := make(chan events.Event, 100)
@@ -99,7 +99,7 @@ func TestFullDisk(t *testing.T) {
 	giveBack := fillDisk(t, disk)
 	_, err = l.Append(t.Context(), events.Entry{Event: node("a", 1000)})
 	wantCode(t, err, "E-LOG-FULL")
-	_, err = boards[false].Put(t.Context(), "full", []byte("1"), 0)
+	_, err = buckets[false].Put(t.Context(), "full", []byte("1"), 0)
 	wantCode(t, err, "E-LOG-FULL")
 	// Past the look at the room, as if the disk had filled up after it.
 	if err := nc.Publish(l.subjects.Object(events.Node, events.Key{Name: "a"}), make([]byte, 1<<20)); err != nil {
@@ -115,9 +115,9 @@ func TestFullDisk(t *testing.T) {
 			want++
 		}
 	}
-	for memory, b := range boards {
+	for memory, b := range buckets {
 		if _, err := b.Put(t.Context(), "after", []byte("1"), 0); err != nil {
-			t.Errorf("put on a board (memory %v) after the disk was full: %v", memory, err)
+			t.Errorf("put on a bucket (memory %v) after the disk was full: %v", memory, err)
 			continue
 		}
 		eventually(t, "what is put is watched", func() bool {

@@ -32,7 +32,7 @@ func TestAgesOfThePast(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.append(t, "pod.created", body)
-	past := serve(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, ReadOnly: "it is past", Now: born.Add(5 * time.Minute)})
+	past := serve(t, Config{Past: c.log, Subjects: c.subjects, Objects: c.objects, ReadOnly: "it is past", Now: born.Add(5 * time.Minute)})
 	table := func(path string) (tab metav1.Table) {
 		t.Helper()
 		raw, err := past.client.CoreV1().RESTClient().Get().AbsPath(path).SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").DoRaw(t.Context())

@@ -30,7 +30,7 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	if err := s.foundClasses(ctx); err != nil {
 		return err
 	}
-	f := newFurnisher(s)
+	f := newNamespaceKeeper(s)
 	f.start(ctx)
 	close(s.ready)
 	s.start(f.run)
@@ -72,4 +72,6 @@ func (s *Server) foundClasses(ctx context.Context) error {
 }
 
 // noLogs is the source of containers that have written nothing.
-func noLogs(*corev1.Pod, string, bool) (ContainerLog, error) { return ContainerLog{}, nil }
+func noLogs(*corev1.Pod, string, bool) (events.ContainerLog, error) {
+	return events.ContainerLog{}, nil
+}

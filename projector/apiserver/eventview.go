@@ -16,17 +16,10 @@ import (
 	"rollcall/projector/story"
 )
 
-// Notice is a core Event about a pod, as its kubelet or scheduler would tell it.
-type Notice struct {
-	Type, Reason, Message string
-	Component, Host       string // who tells it
-	FieldPath             string // of the container; empty: the whole pod
-}
-
 // PodNotices returns what there is to tell about a change of a pod: old is nil
 // for one that was created, now for one that is gone, node for one that is
 // bound to none, or to one that is gone.
-type PodNotices func(old, now *corev1.Pod, node *corev1.Node) []Notice
+type PodNotices func(old, now *corev1.Pod, node *corev1.Node) []events.Notice
 
 // How the view thins out what it shows, as Kubernetes' recorder does: so many
 // Events of one source about one object at once, and then one in five minutes.
@@ -50,7 +43,7 @@ type eventView struct {
 	shown   map[tellingID]*corev1.Event
 	names   map[string]bool // keys of those that are shown
 	ages    []aging
-	buckets map[string]*rate.Limiter
+	limits  map[string]*rate.Limiter
 }
 
 // tellingID is what makes two notices one Event that is told twice.
@@ -70,7 +63,7 @@ type viewed struct {
 
 func newEventView(pods PodNotices, since time.Time) *eventView {
 	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{}, nodes: map[string]*corev1.Node{},
-		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, buckets: map[string]*rate.Limiter{}}
+		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, limits: map[string]*rate.Limiter{}}
 }
 
 // observe takes the next event of the log and returns what it changes.
@@ -89,7 +82,7 @@ func (v *eventView) observe(e events.Event) []viewed {
 	}
 	for _, n := range old {
 		out = v.show(out, n.Object, "apps/v1", n.At,
-			Notice{Type: n.Type, Reason: n.Reason, Message: n.Message, Component: controllerComponent})
+			events.Notice{Type: n.Type, Reason: n.Reason, Message: n.Message, Component: controllerComponent})
 	}
 	if g, ok := e.Body.(events.Gone); ok && g.Kind == events.Namespace {
 		out = append(out, v.forget(g.Key.Name)...)
@@ -98,7 +91,7 @@ func (v *eventView) observe(e events.Event) []viewed {
 }
 
 // aboutPod returns what an event tells about a pod.
-func (v *eventView) aboutPod(e events.Event, fresh bool) []Notice {
+func (v *eventView) aboutPod(e events.Event, fresh bool) []events.Notice {
 	ref := events.RefOf(e)
 	if v.pods != nil && ref.Kind == events.Node {
 		v.node(e, ref.Key.Name)
@@ -146,7 +139,7 @@ func decoded[T any](data []byte) *T {
 }
 
 // show adds a notice, or counts it if it was told before.
-func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n Notice) []viewed {
+func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n events.Notice) []viewed {
 	if !v.admit(about.UID, n.Component, at) {
 		return out
 	}
@@ -176,7 +169,7 @@ func derivedUID(id [32]byte) types.UID {
 // newEvent returns the Event of a notice that is told for the first time. Its
 // name ends with the time, as those of a recorder do, so that names sort in the
 // order of telling.
-func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n Notice, id tellingID) *corev1.Event {
+func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n events.Notice, id tellingID) *corev1.Event {
 	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
 	ev := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: about.Key.Namespace, CreationTimestamp: stamp,
@@ -199,10 +192,10 @@ func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n N
 // admit reports whether one more Event about an object may be shown.
 func (v *eventView) admit(uid types.UID, component string, at time.Time) bool {
 	k := component + "/" + string(uid)
-	if v.buckets[k] == nil {
-		v.buckets[k] = rate.NewLimiter(rate.Every(noticeRefill), noticeBurst)
+	if v.limits[k] == nil {
+		v.limits[k] = rate.NewLimiter(rate.Every(noticeRefill), noticeBurst)
 	}
-	return v.buckets[k].AllowN(at, 1)
+	return v.limits[k].AllowN(at, 1)
 }
 
 // expire takes away what was last told more than an hour before.
@@ -214,7 +207,7 @@ func (v *eventView) expire(now time.Time) []viewed {
 		if ev == nil || now.Sub(ev.LastTimestamp.Time) < noticeTTL {
 			continue
 		}
-		delete(v.buckets, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
+		delete(v.limits, ev.Source.Component+"/"+string(ev.InvolvedObject.UID))
 		out = append(out, v.drop(v.ages[n].id, ev))
 	}
 	v.ages = v.ages[n:]

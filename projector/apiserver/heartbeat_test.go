@@ -83,11 +83,11 @@ func TestMakingEventsReadsNothing(t *testing.T) {
 	if _, err := told.Patch(t.Context(), "e", types.StrategicMergePatchType, []byte(`{"count":2}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	b := c.server.stores.backends["events"].(*boardBackend)
+	b := c.server.stores.backends["events"].(*kvBackend)
 	seen := func() events.Seq {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		return b.read
+		return b.seen
 	}
 	if at := seen(); at != 0 {
 		t.Errorf("the view is at %d", at)

@@ -113,7 +113,7 @@ func TestCodecIsStable(t *testing.T) {
 // know, nothing that it owns is ever collected.
 func TestKindsAreCollected(t *testing.T) {
 	for _, r := range served {
-		if _, ok := events.Kept(r.group, r.kind()); ok != (r.board == "") {
+		if _, ok := events.Kept(r.group, r.kind()); ok != (r.bucket == "") {
 			t.Errorf("%s: the log is said to hold it: %v", r.stored, ok)
 		}
 	}

@@ -23,27 +23,14 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	api "k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
+
+	"rollcall/events"
 )
-
-// LogLine is one line that a container has written.
-type LogLine struct {
-	At   time.Time
-	Text string
-}
-
-// ContainerLog is what a container has written in one of its lives: from a
-// start until the end that followed.
-type ContainerLog struct {
-	Lines []LogLine
-	Life  string    // names the life: another start is another
-	Ended bool      // nothing more will come
-	Next  time.Time // when more comes by itself; zero: not before the pod changes
-}
 
 // LogSource returns what a container of a pod has written until now, or what
 // the one before it had if previous is set. A later call returns the same lines
 // and those that came since. An error says why there are none, for people.
-type LogSource func(pod *corev1.Pod, container string, previous bool) (ContainerLog, error)
+type LogSource func(pod *corev1.Pod, container string, previous bool) (events.ContainerLog, error)
 
 // logREST serves the logs of containers.
 type logREST struct {
@@ -129,7 +116,7 @@ type logTail struct {
 	container string
 	opts      *api.PodLogOptions
 	version   string // of the pod that has this log
-	log       ContainerLog
+	log       events.ContainerLog
 }
 
 var _ rest.ResourceStreamer = (*logTail)(nil)
@@ -201,7 +188,7 @@ func (f *follower) close() { f.watch.Stop() }
 
 // follow writes until the container ends, its pod is gone or the client is. It
 // sleeps until the pod changes or the next line is due.
-func (f *follower) follow(ctx context.Context, lines []LogLine) error {
+func (f *follower) follow(ctx context.Context, lines []events.LogLine) error {
 	due := time.NewTimer(0)
 	defer due.Stop()
 	var pod *corev1.Pod
@@ -267,7 +254,7 @@ func (f *follower) changed(ctx context.Context, e watch.Event, ok bool) (*corev1
 
 // read returns all lines of the life that is followed, also when the container
 // was started again meanwhile.
-func (f *follower) read(pod *corev1.Pod) ([]LogLine, error) {
+func (f *follower) read(pod *corev1.Pod) ([]events.LogLine, error) {
 	log, err := f.rest.source(pod, f.container, f.opts.Previous)
 	if err != nil || log.Life != f.log.Life {
 		before, none := f.rest.source(pod, f.container, true)
@@ -296,7 +283,7 @@ func gone(err error) error {
 }
 
 // wanted returns the lines that the options ask for.
-func (t *logTail) wanted(lines []LogLine) []LogLine {
+func (t *logTail) wanted(lines []events.LogLine) []events.LogLine {
 	var from time.Time
 	switch {
 	case t.opts.SinceTime != nil:
@@ -304,7 +291,7 @@ func (t *logTail) wanted(lines []LogLine) []LogLine {
 	case t.opts.SinceSeconds != nil:
 		from = time.Now().Add(-time.Duration(*t.opts.SinceSeconds) * time.Second)
 	}
-	var out []LogLine
+	var out []events.LogLine
 	for _, l := range lines {
 		if !l.At.Before(from) {
 			out = append(out, l)
@@ -316,7 +303,7 @@ func (t *logTail) wanted(lines []LogLine) []LogLine {
 	return out
 }
 
-func (t *logTail) text(lines []LogLine) string {
+func (t *logTail) text(lines []events.LogLine) string {
 	var b strings.Builder
 	for _, l := range lines {
 		if t.opts.Timestamps {

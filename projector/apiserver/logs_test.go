@@ -20,17 +20,19 @@ import (
 	"k8s.io/utils/ptr"
 
 	"rollcall/events/memlog"
+
+	"rollcall/events"
 )
 
 // mouths are the logs of containers, as a test wants them: those of a life by
 // the annotation "life" of the pod, which a test changes to have it read again.
 type mouths struct {
 	mu    sync.Mutex
-	lives map[string]ContainerLog
+	lives map[string]events.ContainerLog
 	asked int
 }
 
-func (m *mouths) source(pod *corev1.Pod, _ string, previous bool) (ContainerLog, error) {
+func (m *mouths) source(pod *corev1.Pod, _ string, previous bool) (events.ContainerLog, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked++
@@ -40,21 +42,21 @@ func (m *mouths) source(pod *corev1.Pod, _ string, previous bool) (ContainerLog,
 	}
 	log, ok := m.lives[life]
 	if !ok {
-		return ContainerLog{}, fmt.Errorf("no life %q", life)
+		return events.ContainerLog{}, fmt.Errorf("no life %q", life)
 	}
 	log.Life = life
 	return log, nil
 }
 
-func (m *mouths) say(life string, log ContainerLog) {
+func (m *mouths) say(life string, log events.ContainerLog) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.lives[life] = log
 }
 
-func lines(text ...string) (ls []LogLine) {
+func lines(text ...string) (ls []events.LogLine) {
 	for _, t := range text {
-		ls = append(ls, LogLine{time.Now(), t})
+		ls = append(ls, events.LogLine{At: time.Now(), Text: t})
 	}
 	return ls
 }
@@ -90,7 +92,7 @@ type speaker struct {
 
 func newSpeaker(t *testing.T) *speaker {
 	t.Helper()
-	m := &mouths{lives: map[string]ContainerLog{}}
+	m := &mouths{lives: map[string]events.ContainerLog{}}
 	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
 	c.log = memlog.New(c.subjects, time.Now)
 	c.objects = newTables(t, c.log, c.held)
@@ -132,7 +134,7 @@ func (s *speaker) follow(o *corev1.PodLogOptions) *listener {
 // then ends with it, whatever comes after.
 func TestFollowUntilTheEnd(t *testing.T) {
 	s := newSpeaker(t)
-	s.say("1", ContainerLog{Lines: lines("one", "two")})
+	s.say("1", events.ContainerLog{Lines: lines("one", "two")})
 	s.pod("1", "")
 	l, short := s.follow(&corev1.PodLogOptions{TailLines: ptr.To[int64](1)}), s.follow(&corev1.PodLogOptions{LimitBytes: ptr.To[int64](6)})
 	if got := l.next(); got != "two" {
@@ -141,19 +143,19 @@ func TestFollowUntilTheEnd(t *testing.T) {
 	if got := short.rest(); strings.Join(got, "|") != "one|tw" {
 		t.Errorf("of six bytes: %q", got)
 	}
-	s.say("1", ContainerLog{Lines: lines("one", "two", "three")})
+	s.say("1", events.ContainerLog{Lines: lines("one", "two", "three")})
 	s.pod("1", "x")
 	if got := l.next(); got != "three" {
 		t.Errorf("then comes %q", got)
 	}
 	// It ended and was started again before anybody looked.
-	s.say("1", ContainerLog{Lines: lines("one", "two", "three", "bye"), Ended: true})
-	s.say("2", ContainerLog{Lines: lines("hello")})
+	s.say("1", events.ContainerLog{Lines: lines("one", "two", "three", "bye"), Ended: true})
+	s.say("2", events.ContainerLog{Lines: lines("hello")})
 	s.pod("2", "1")
 	if got := l.rest(); strings.Join(got, "|") != "bye" {
 		t.Errorf("at the end: %q", got)
 	}
-	s.say("2", ContainerLog{Lines: lines("hello", "bye"), Ended: true})
+	s.say("2", events.ContainerLog{Lines: lines("hello", "bye"), Ended: true})
 	if got := s.follow(&corev1.PodLogOptions{}).rest(); strings.Join(got, "|") != "hello|bye" {
 		t.Errorf("of one that ended: %q", got)
 	}
@@ -163,22 +165,22 @@ func TestFollowUntilTheEnd(t *testing.T) {
 // between: not of a clock that stands still either.
 func TestFollowSleeps(t *testing.T) {
 	s := newSpeaker(t)
-	s.say("1", ContainerLog{Lines: lines("one"), Next: time.Now()})
+	s.say("1", events.ContainerLog{Lines: lines("one"), Next: time.Now()})
 	s.pod("1", "")
 	l := s.follow(&corev1.PodLogOptions{})
 	l.next()
-	s.say("1", ContainerLog{Lines: lines("one", "two"), Next: time.Now().Add(time.Hour)})
+	s.say("1", events.ContainerLog{Lines: lines("one", "two"), Next: time.Now().Add(time.Hour)})
 	s.pod("1", "x") // if the clock was asked before the line was there
 	if got := l.next(); got != "two" {
 		t.Errorf("then comes %q", got)
 	}
 	// A past instance: what is due was due long ago, and never comes.
-	s.say("1", ContainerLog{Lines: lines("one", "two"), Next: time.Now().Add(-time.Hour)})
+	s.say("1", events.ContainerLog{Lines: lines("one", "two"), Next: time.Now().Add(-time.Hour)})
 	s.pod("1", "y")
 	s.mu.Lock()
 	asked := s.asked
 	s.mu.Unlock()
-	s.say("1", ContainerLog{Lines: lines("one", "two", "three"), Next: time.Now().Add(-time.Hour)})
+	s.say("1", events.ContainerLog{Lines: lines("one", "two", "three"), Next: time.Now().Add(-time.Hour)})
 	s.pod("1", "z")
 	l.next()
 	s.mu.Lock()
@@ -191,7 +193,7 @@ func TestFollowSleeps(t *testing.T) {
 // A log that is followed ends with its pod.
 func TestFollowUntilThePodIsGone(t *testing.T) {
 	s := newSpeaker(t)
-	s.say("1", ContainerLog{Lines: lines("one")})
+	s.say("1", events.ContainerLog{Lines: lines("one")})
 	s.pod("1", "")
 	l := s.follow(&corev1.PodLogOptions{})
 	l.next()
@@ -207,7 +209,7 @@ func TestFollowUntilThePodIsGone(t *testing.T) {
 // once, and a follow is not cut off as a request that takes too long.
 func TestLongRunning(t *testing.T) {
 	s := newSpeaker(t)
-	s.say("1", ContainerLog{})
+	s.say("1", events.ContainerLog{})
 	s.pod("1", "")
 	for _, sub := range []string{"exec", "attach", "portforward"} {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

@@ -54,7 +54,7 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 			EventsHistoryWindow: cacher.DefaultEventFreshDuration, ResourcePrefix: s.prefix, KeyFunc: keyOf,
 			NewFunc: newFunc, NewListFunc: newList, GetAttrsFunc: attrs, IndexerFuncs: triggers, Indexers: indexers,
 			Codec: config.Codec}}
-		if r.board == boardLeases && o.alive != nil {
+		if r.bucket == bucketLeases && o.alive != nil {
 			return nodeLeases{l, o.tables["nodes"], o.tables["namespaces"], o.alive, o.now}, l.destroy, nil
 		}
 		return l, l.destroy, nil

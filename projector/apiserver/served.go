@@ -6,13 +6,13 @@ import (
 	"rollcall/events"
 )
 
-// resource is one kind that is served. Its objects are in the log, or on a
-// board: a stream of its own for what beats often or is kept for an hour.
+// resource is one kind that is served. Its objects are in the log, or in a
+// bucket: a stream of its own for what beats often or is kept for an hour.
 type resource struct {
 	group, version string
 	name           string // plural, in lower case
 	stored         string // kind
-	board          string // empty: in the log
+	bucket         string // empty: in the log
 }
 
 func (r resource) kind() events.Kind { return events.Kind(r.stored) }
@@ -21,16 +21,16 @@ func (r resource) gvk() schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: r.group, Version: r.version, Kind: r.stored}
 }
 
-// The boards.
+// The buckets.
 const (
-	boardLeases = "leases"
-	boardEvents = "events"
+	bucketLeases = "leases"
+	bucketEvents = "events"
 )
 
 // served are the resources with objects. Reviews of one's own rights have none.
 var served = []resource{
 	{"", "v1", "configmaps", "ConfigMap", ""},
-	{"", "v1", "events", "Event", boardEvents},
+	{"", "v1", "events", "Event", bucketEvents},
 	{"", "v1", "namespaces", "Namespace", ""},
 	{"", "v1", "nodes", "Node", ""},
 	{"", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", ""},
@@ -45,7 +45,7 @@ var served = []resource{
 	{"apps", "v1", "statefulsets", "StatefulSet", ""},
 	{"batch", "v1", "cronjobs", "CronJob", ""},
 	{"batch", "v1", "jobs", "Job", ""},
-	{"coordination.k8s.io", "v1", "leases", "Lease", boardLeases},
+	{"coordination.k8s.io", "v1", "leases", "Lease", bucketLeases},
 	{"node.k8s.io", "v1", "runtimeclasses", "RuntimeClass", ""},
 	{"policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget", ""},
 	{"scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", ""},
@@ -54,7 +54,7 @@ var served = []resource{
 // resourceOf returns the resource of a group and a plural name.
 func resourceOf(gr schema.GroupResource) (resource, bool) {
 	for _, r := range served {
-		if r.name == gr.Resource && (r.group == gr.Group || r.board == boardEvents) {
+		if r.name == gr.Resource && (r.group == gr.Group || r.bucket == bucketEvents) {
 			return r, true
 		}
 	}

@@ -6,7 +6,7 @@ import "rollcall/events"
 func Kinds() []events.Kind {
 	var kinds []events.Kind
 	for _, r := range served {
-		if r.board == "" {
+		if r.bucket == "" {
 			kinds = append(kinds, r.kind())
 		}
 	}

@@ -37,12 +37,13 @@ const Admin = "admin"
 
 // Config says what a server serves and to whom.
 type Config struct {
-	Log      events.Log
+	Log      events.Log    // nil if ReadOnly
+	Past     events.Reader // of a ReadOnly server: what its core Events are a view of; nil: it has none
 	Subjects events.Subjects
 	Objects  *table.Tables // of the log, which somebody fills, or has filled to the position that is shown
 	Tally    *Tally        // of the same log; nil: nothing is counted
 
-	Leases, Events events.Board // nil: they are kept in memory
+	Leases, Events events.KV // nil: they are kept in memory
 
 	Listener  net.Listener // nil: only clients in this process reach the server
 	Cert, Key []byte       // PEM, of the listener's address
@@ -251,10 +252,10 @@ func (s *Server) options() restOptions {
 	for _, r := range served {
 		o.met[r.name] = &unreadables{}
 		switch {
-		case r.board == boardLeases:
+		case r.bucket == bucketLeases:
 			o.tables[r.name] = table.NewTable(table.Recent)
-			o.backends[r.name] = newBoardBackend(o.tables[r.name], s.config.Leases, s.start)
-		case r.board == boardEvents:
+			o.backends[r.name] = newKVBackend(o.tables[r.name], s.config.Leases, s.start)
+		case r.bucket == bucketEvents:
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
 		default:
@@ -274,18 +275,16 @@ func (s *Server) writes() backend {
 
 // eventsBackend shows core Events: those that were made through the API, and
 // those that are a view of the log's last hour, until the position that is shown.
-func (s *Server) eventsBackend(t *table.Table) *boardBackend {
-	b := newBoardBackend(t, s.config.Events, s.start)
-	b.log = s.config.Log
-	now := time.Now()
-	if s.config.ReadOnly != "" {
-		now, b.past = s.config.Objects.Time(), true
+func (s *Server) eventsBackend(t *table.Table) *kvBackend {
+	b := newKVBackend(t, s.config.Events, s.start)
+	switch {
+	case s.config.ReadOnly == "":
+		b.read, b.end = s.config.Log.Tail, s.link.current
+		b.view = newEventView(s.config.Notices, time.Now().Add(-noticeTTL))
+	case s.config.Past != nil:
+		b.read, b.past = s.config.Past.Read, true
 		b.end = func(context.Context) (events.Seq, error) { return s.config.Objects.Position(), nil }
-	} else {
-		b.end = s.link.current
-	}
-	if s.config.Log != nil {
-		b.view = newEventView(s.config.Notices, now.Add(-noticeTTL))
+		b.view = newEventView(s.config.Notices, s.config.Objects.Time().Add(-noticeTTL))
 	}
 	return b
 }

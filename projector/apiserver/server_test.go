@@ -196,7 +196,7 @@ func TestEventsAreAView(t *testing.T) {
 func TestReadOnly(t *testing.T) {
 	c := newCluster(t)
 	const why = "the cluster is shown as it was at #7"
-	past := serve(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, ReadOnly: why})
+	past := serve(t, Config{Past: c.log, Subjects: c.subjects, Objects: c.objects, ReadOnly: why})
 	if _, err := past.client.CoreV1().Namespaces().Get(t.Context(), "default", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
@@ -239,11 +239,11 @@ func TestTokens(t *testing.T) {
 // Events about pods come from who knows the node, are thinned out, and expire.
 func TestEventView(t *testing.T) {
 	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
-	v := newEventView(func(old, pod *corev1.Pod, node *corev1.Node) []Notice {
+	v := newEventView(func(old, pod *corev1.Pod, node *corev1.Node) []events.Notice {
 		if node == nil || pod == nil {
 			return nil
 		}
-		return []Notice{{Type: "Normal", Reason: "Seen", Message: pod.Status.Message + " on " + node.Name, Component: "kubelet"}}
+		return []events.Notice{{Type: "Normal", Reason: "Seen", Message: pod.Status.Message + " on " + node.Name, Component: "kubelet"}}
 	}, now.Add(-time.Hour))
 	seq := events.Seq(0)
 	tell := func(k events.Kind, at time.Time, o metav1.Object) []viewed {

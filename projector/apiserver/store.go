@@ -174,7 +174,7 @@ func assign(o, out runtime.Object) error {
 }
 
 // Create implements storage.Interface. What is in the log does not expire;
-// boards have an age of their own.
+// buckets have an age of their own.
 func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object, _ uint64) error {
 	key, err := s.key(key, false)
 	if err != nil {

@@ -18,12 +18,12 @@ func TestNoticerForgetsTheOldest(t *testing.T) {
 	for range events.MaxCommands {
 		plan.Commands = append(plan.Commands, events.Command{Do: events.CreatePod})
 	}
-	const plans = 3 * MaxRemembered / events.MaxCommands
+	const plans = 3 * maxRemembered / events.MaxCommands
 	for seq := range events.Seq(plans) {
 		n.Observe(events.Event{Seq: seq + 1, Type: events.Planned, Body: plan})
 	}
-	if len(n.commands) != MaxRemembered || len(n.order) != MaxRemembered {
-		t.Errorf("%d commands remembered in an order of %d, want %d", len(n.commands), len(n.order), MaxRemembered)
+	if len(n.commands) != maxRemembered || len(n.order) != maxRemembered {
+		t.Errorf("%d commands remembered in an order of %d, want %d", len(n.commands), len(n.order), maxRemembered)
 	}
 	created := func(plan events.Seq) int {
 		return len(n.Observe(events.Event{Type: events.ObjectType(events.Pod, events.VerbCreated),

@@ -23,18 +23,18 @@ type Notice struct {
 
 // Reasons of notices.
 const (
-	ReasonCreated      = "SuccessfulCreate"
-	ReasonNotCreated   = "FailedCreate"
-	ReasonDeleted      = "SuccessfulDelete"
-	ReasonNotDeleted   = "FailedDelete"
-	ReasonFailedPod    = "FailedDaemonPod"
-	ReasonSucceededPod = "SucceededDaemonPod"
-	ReasonSelectingAll = "SelectingAll"
+	reasonCreated      = "SuccessfulCreate"
+	reasonNotCreated   = "FailedCreate"
+	reasonDeleted      = "SuccessfulDelete"
+	reasonNotDeleted   = "FailedDelete"
+	reasonFailedPod    = "FailedDaemonPod"
+	reasonSucceededPod = "SucceededDaemonPod"
+	reasonSelectingAll = "SelectingAll"
 )
 
-// MaxRemembered bounds the commands that a Noticer remembers until they are
+// maxRemembered bounds the commands that a Noticer remembers until they are
 // answered: those of twenty full plans. The oldest are forgotten first.
-const MaxRemembered = 20 * events.MaxCommands
+const maxRemembered = 20 * events.MaxCommands
 
 // Noticer makes notices of the events of a log, which it takes in order from
 // any position. Nothing is held back: the filter by which Kubernetes thins out
@@ -93,14 +93,14 @@ func (n *Noticer) plan(e events.Event, p *events.Plan, add adder) {
 		}
 		switch c.Reason {
 		case events.FailedPod:
-			add(corev1.EventTypeWarning, ReasonFailedPod, p.Owner,
+			add(corev1.EventTypeWarning, reasonFailedPod, p.Owner,
 				"Found failed daemon pod %s on node %s, will try to kill it", c.Key, c.Node)
 		case events.Succeeded:
-			add(corev1.EventTypeNormal, ReasonSucceededPod, p.Owner,
+			add(corev1.EventTypeNormal, reasonSucceededPod, p.Owner,
 				"Found succeeded daemon pod %s on node %s, will try to delete it", c.Key, c.Node)
 		}
 	}
-	if drop := len(n.order) - MaxRemembered; drop > 0 {
+	if drop := len(n.order) - maxRemembered; drop > 0 {
 		for _, c := range n.order[:drop] {
 			delete(n.commands, c)
 		}
@@ -121,7 +121,7 @@ func (n *Noticer) object(e events.Event, o events.Object, add adder) {
 		n.answered(e, o.Data, did, add)
 	case events.DaemonSet:
 		if selectsAll(o.Data) {
-			add(corev1.EventTypeWarning, ReasonSelectingAll, o.Ref,
+			add(corev1.EventTypeWarning, reasonSelectingAll, o.Ref,
 				"This daemon set is selecting all pods. A non-empty selector is required.")
 		}
 	}
@@ -144,9 +144,9 @@ func (n *Noticer) answered(e events.Event, data []byte, did events.Verb, add add
 	}
 	switch c.do {
 	case events.CreatePod:
-		add(corev1.EventTypeNormal, ReasonCreated, c.owner, "Created pod: %s", pod.Key.Name)
+		add(corev1.EventTypeNormal, reasonCreated, c.owner, "Created pod: %s", pod.Key.Name)
 	case events.DeletePod:
-		add(corev1.EventTypeNormal, ReasonDeleted, c.owner, "Deleted pod: %s", pod.Key.Name)
+		add(corev1.EventTypeNormal, reasonDeleted, c.owner, "Deleted pod: %s", pod.Key.Name)
 	}
 }
 
@@ -162,9 +162,9 @@ func refused(o events.Outcome, add adder) {
 	}
 	switch {
 	case o.Command.Do == events.CreatePod && o.Reason != reasonNamespaceEnding:
-		add(corev1.EventTypeWarning, ReasonNotCreated, o.Owner, "Error creating: %s", why)
+		add(corev1.EventTypeWarning, reasonNotCreated, o.Owner, "Error creating: %s", why)
 	case o.Command.Do == events.DeletePod:
-		add(corev1.EventTypeWarning, ReasonNotDeleted, o.Owner, "Error deleting: %s", why)
+		add(corev1.EventTypeWarning, reasonNotDeleted, o.Owner, "Error deleting: %s", why)
 	}
 }
 

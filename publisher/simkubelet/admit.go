@@ -32,22 +32,22 @@ func (w *World) admit(p *pod) rejection {
 		return rejection{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"}
 	}
 	used := p.host.admitted(p)
-	for _, s := range short(n.Status.Allocatable, &used, &p.needs) {
-		if _, has := n.Status.Allocatable[s.name]; has || !extended(s.name) {
+	for _, s := range short(n.allocatable, &used, &p.needs) {
+		if _, has := n.allocatable[s.name]; has || !extended(s.name) {
 			return rejection{"OutOf" + string(s.name), s.message()}
 		}
 	}
 	failed := func(plugin, why string) rejection {
 		return rejection{plugin, fmt.Sprintf("Predicate %s failed: %s", plugin, why)}
 	}
-	if ok, _ := nodeaffinity.GetRequiredNodeAffinity(o).Match(n); !ok {
+	if ok, _ := nodeaffinity.GetRequiredNodeAffinity(o).Match(n.selectable()); !ok {
 		return failed("NodeAffinity", notSelected)
 	}
 	if portsTaken(used.others, p.needs.others) {
 		return failed("NodePorts", portsInUse)
 	}
-	for i := range n.Spec.Taints {
-		if t := &n.Spec.Taints[i]; t.Effect == corev1.TaintEffectNoExecute && !tolerated(o.Spec.Tolerations, t) {
+	for i := range n.taints {
+		if t := &n.taints[i]; t.Effect == corev1.TaintEffectNoExecute && !tolerated(o.Spec.Tolerations, t) {
 			return failed("TaintToleration", "node(s) had untolerated taint(s)")
 		}
 	}

@@ -101,7 +101,7 @@ func (w *World) fits(p *pod, h *host) bool { return w.misfit(p, h) == nil && h.a
 
 // answers reports whether the node of a host is Ready: a pod can tolerate
 // every taint of one that is not.
-func (h *host) answers() bool { return ready(h.node) == corev1.ConditionTrue && !h.silent() }
+func (h *host) answers() bool { return h.node.ready == corev1.ConditionTrue && !h.silent() }
 
 // pick returns the host for a pod, or nil if it fits on none.
 func (w *World) pick(p *pod) (best *host) {

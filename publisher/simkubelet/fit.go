@@ -13,11 +13,11 @@ import (
 // reasons are the scheduler's own, and so is their order.
 func (w *World) misfit(p *pod, h *host) []string {
 	n := h.node
-	if n.Spec.Unschedulable && !tolerated(p.object().Spec.Tolerations, &cordoned) {
+	if n.unschedulable && !tolerated(p.object().Spec.Tolerations, &cordoned) {
 		return []string{"node(s) were unschedulable"}
 	}
-	for i := range n.Spec.Taints {
-		t := &n.Spec.Taints[i]
+	for i := range n.taints {
+		t := &n.taints[i]
 		if t.Effect != corev1.TaintEffectPreferNoSchedule && !tolerated(p.object().Spec.Tolerations, t) {
 			return []string{"node(s) had untolerated taint(s)"}
 		}
@@ -33,7 +33,7 @@ func (w *World) misfit(p *pod, h *host) []string {
 		return []string{portsInUse}
 	}
 	var why []string
-	for _, s := range short(n.Status.Allocatable, &used, &p.needs) {
+	for _, s := range short(n.allocatable, &used, &p.needs) {
 		why = append(why, s.text())
 	}
 	return why
@@ -58,7 +58,7 @@ var cordoned = corev1.Taint{Key: corev1.TaintNodeUnschedulable, Effect: corev1.T
 
 // selects reports whether a pod may run on a node by its selector and its
 // required affinity.
-func (p *pod) selects(n *corev1.Node) bool {
+func (p *pod) selects(n *nodeFacts) bool {
 	spec := &p.object().Spec
 	if len(spec.NodeSelector) == 0 && (!p.free || spec.Affinity == nil) {
 		return true // pinned: this is its node
@@ -68,7 +68,7 @@ func (p *pod) selects(n *corev1.Node) bool {
 		p.wants = &a
 	}
 	// A term that does not parse matches nothing; the others still count.
-	ok, _ := p.wants.Match(n)
+	ok, _ := p.wants.Match(n.selectable())
 	return ok
 }
 

@@ -10,14 +10,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"rollcall/events"
 	"rollcall/publisher/simkubelet/script"
 )
-
-// Line is one line that a container wrote.
-type Line struct {
-	At   time.Time
-	Text string
-}
 
 // A container that runs says so every minute; the last of these lines are kept,
 // as a kubelet keeps the last of its files.
@@ -26,42 +21,33 @@ const (
 	aliveKept  = 100
 )
 
-// Log is what a container has written in one of its lives: from a start until
-// the end that followed.
-type Log struct {
-	Lines []Line
-	Life  string    // names the life: another start is another
-	Ended bool      // nothing more will come
-	Next  time.Time // when more comes by itself; zero: not before the pod changes
-}
-
 // Logs returns what a simulated container of a pod had written by now, oldest
 // line first; with previous what the one before its last restart had. No name
 // means the only container. The same pod gives the same lines, and a later now
 // more of them. A container that has no lines because it has not started is a
 // BadRequest with a kubelet's message; a pod that is on no node has no lines
 // and no error, as with Kubernetes.
-func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) (Log, error) {
+func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) (events.ContainerLog, error) {
 	name, err := logged(pod, container)
 	if err != nil || pod.Spec.NodeName == "" {
-		return Log{}, err
+		return events.ContainerLog{}, err
 	}
 	s := slotOf(pod, name)
 	if s.s == nil {
-		return Log{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not available", name, pod.Name))
+		return events.ContainerLog{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not available", name, pod.Name))
 	}
 	l, why := runOf(s.s, previous)
 	if why != "" {
-		return Log{}, apierrors.NewBadRequest(fmt.Sprintf(why, name, pod.Name))
+		return events.ContainerLog{}, apierrors.NewBadRequest(fmt.Sprintf(why, name, pod.Name))
 	}
-	log := Log{Life: s.c.Name + "/" + strconv.Itoa(int(l.start)), Ended: l.end != nil}
+	log := events.ContainerLog{Life: s.c.Name + "/" + strconv.Itoa(int(l.start)), Ended: l.end != nil}
 	if args := arguments(pod, s.c); !readTag(s.s.Image).says && script.Understood(args) {
 		l.told(&log, script.Program{Args: args, Env: environment(pod, s.c), Work: work(pod, s.c, s.role, DefaultOptions().Run)}, now)
 		return log, nil
 	}
 	log.Lines = slices.Concat(l.first(pod, s.s), l.alive(now), l.last(pod, s.s))
-	slices.SortStableFunc(log.Lines, func(a, b Line) int { return a.At.Compare(b.At) })
-	log.Lines = slices.DeleteFunc(log.Lines, func(l Line) bool { return l.At.After(now) })
+	slices.SortStableFunc(log.Lines, func(a, b events.LogLine) int { return a.At.Compare(b.At) })
+	log.Lines = slices.DeleteFunc(log.Lines, func(l events.LogLine) bool { return l.At.After(now) })
 	if !log.Ended {
 		log.Next = l.from.Add((now.Sub(l.from)/aliveEvery + 1) * aliveEvery)
 	}
@@ -69,7 +55,7 @@ func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) (Log,
 }
 
 // told has a log say what a program writes.
-func (l life) told(log *Log, p script.Program, now time.Time) {
+func (l life) told(log *events.ContainerLog, p script.Program, now time.Time) {
 	until := now.Sub(l.from)
 	if l.end != nil {
 		// Times in a status are whole seconds: it wrote all that it had to say.
@@ -86,7 +72,7 @@ func (l life) told(log *Log, p script.Program, now time.Time) {
 		if l.end != nil && at.After(l.end.FinishedAt.Time) {
 			at = l.end.FinishedAt.Time
 		}
-		log.Lines = append(log.Lines, Line{at, line.Text})
+		log.Lines = append(log.Lines, events.LogLine{At: at, Text: line.Text})
 	}
 	if l.end == nil && !play.Ended && play.Next != script.Forever {
 		log.Next = l.from.Add(play.Next)
@@ -158,25 +144,25 @@ func runOf(s *corev1.ContainerStatus, previous bool) (l life, why string) {
 }
 
 // first are the lines of a container that came up.
-func (l life) first(pod *corev1.Pod, s *corev1.ContainerStatus) []Line {
+func (l life) first(pod *corev1.Pod, s *corev1.ContainerStatus) []events.LogLine {
 	text := fmt.Sprintf("%s: %s starts on node %s as %s", s.Name, s.Image, pod.Spec.NodeName, cmp.Or(pod.Status.PodIP, "no address"))
 	if l.start > 0 {
 		text += fmt.Sprintf(", restart %d", l.start)
 	}
-	lines := []Line{{l.from, text}}
+	lines := []events.LogLine{{At: l.from, Text: text}}
 	c := condition(pod, corev1.ContainersReady)
 	if l.end == nil && s.Ready && c != nil && c.Status == corev1.ConditionTrue {
 		at := c.LastTransitionTime.Time
 		if at.Before(l.from) {
 			at = l.from
 		}
-		lines = append(lines, Line{at, "ready"})
+		lines = append(lines, events.LogLine{At: at, Text: "ready"})
 	}
 	return lines
 }
 
 // alive are the lines that a container writes while it runs.
-func (l life) alive(now time.Time) (lines []Line) {
+func (l life) alive(now time.Time) (lines []events.LogLine) {
 	end := now
 	if l.end != nil && l.end.FinishedAt.Time.Before(now) {
 		end = l.end.FinishedAt.Time
@@ -184,23 +170,23 @@ func (l life) alive(now time.Time) (lines []Line) {
 	n := int(end.Sub(l.from) / aliveEvery)
 	for i := max(1, n-aliveKept+1); i <= n; i++ {
 		up := time.Duration(i) * aliveEvery
-		lines = append(lines, Line{l.from.Add(up), fmt.Sprintf("running for %s", up)})
+		lines = append(lines, events.LogLine{At: l.from.Add(up), Text: fmt.Sprintf("running for %s", up)})
 	}
 	return lines
 }
 
 // last are the lines of a container that goes down.
-func (l life) last(pod *corev1.Pod, s *corev1.ContainerStatus) []Line {
+func (l life) last(pod *corev1.Pod, s *corev1.ContainerStatus) []events.LogLine {
 	switch {
 	case l.end == nil && pod.DeletionTimestamp != nil && pod.DeletionGracePeriodSeconds != nil:
 		asked := pod.DeletionTimestamp.Add(-time.Duration(*pod.DeletionGracePeriodSeconds) * time.Second)
-		return []Line{{asked, "asked to stop, stopping"}}
+		return []events.LogLine{{At: asked, Text: "asked to stop, stopping"}}
 	case l.end == nil:
 		return nil
 	case l.end.ExitCode == 0:
-		return []Line{{l.end.FinishedAt.Time, "work is done, exit 0"}}
+		return []events.LogLine{{At: l.end.FinishedAt.Time, Text: "work is done, exit 0"}}
 	case l.end.ExitCode == killed:
-		return []Line{{l.end.FinishedAt.Time, "asked to stop, exit 143"}}
+		return []events.LogLine{{At: l.end.FinishedAt.Time, Text: "asked to stop, exit 143"}}
 	}
-	return []Line{{l.end.FinishedAt.Time, fmt.Sprintf("error: image %s says so, exit %d", s.Image, l.end.ExitCode)}}
+	return []events.LogLine{{At: l.end.FinishedAt.Time, Text: fmt.Sprintf("error: image %s says so, exit %d", s.Image, l.end.ExitCode)}}
 }

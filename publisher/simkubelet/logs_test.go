@@ -12,6 +12,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
 )
@@ -60,7 +61,8 @@ func (st *stand) notices(name string) string {
 				st.t.Fatal(err)
 			}
 		}
-		for _, n := range Notices(old, is) {
+		simulated := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{events.LabelSimulated: "true"}}}
+		for _, n := range Notices(old, is, simulated) {
 			lines = append(lines, strings.TrimSpace(fmt.Sprintf("%.2fs %s %s %s %s %s: %s",
 				e.Stored.Sub(epoch).Seconds(), n.Type, n.Reason, n.Component, n.Host, n.FieldPath, n.Message)))
 		}

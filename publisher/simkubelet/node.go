@@ -30,22 +30,25 @@ func (w *World) nodeStage(h *host) (s stage, delay time.Duration, ok bool) {
 	switch {
 	case !h.simulated():
 		return nodeAway, 0, false
-	case h.lost() && !markedLost(n):
+	case h.lost() && !n.markedLost():
 		return nodeLosing, 0, true
-	case n.Spec.Unschedulable != hasTaint(n, corev1.TaintNodeUnschedulable):
+	case n.unschedulable != n.tainted(corev1.TaintNodeUnschedulable):
 		return nodeCordoning, 0, true
 	case h.lost():
 		return nodeLost, 0, false
-	case !joined(n):
+	case !n.joined():
 		return nodeJoining, w.delay(w.options.Join, &h.item, "join"), true
-	case len(uncounted(n)) > 0:
+	case n.uncounted:
 		return nodeCounting, w.delay(w.options.Join, &h.item, "count"), true
 	}
 	return nodeReady, 0, false
 }
 
 func (w *World) nodeStep(h *host, now time.Time) *Step {
-	n := h.node.DeepCopy()
+	n := new(corev1.Node)
+	if (events.Object{Ref: h.ref, Data: h.data}).Decode(n) != nil {
+		return nil // it was decoded when it was observed
+	}
 	at := stamp(now)
 	switch h.stage {
 	case nodeLosing:
@@ -86,10 +89,6 @@ func uncounted(n *corev1.Node) (names []corev1.ResourceName) {
 // stamp is a time as Kubernetes writes it.
 func stamp(now time.Time) metav1.Time { return metav1.NewTime(now.UTC().Truncate(time.Second)) }
 
-func hasTaint(n *corev1.Node, key string) bool {
-	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == key })
-}
-
 // setTaint puts the taint of key and effect on, or takes it off.
 func setTaint(n *corev1.Node, key string, effect corev1.TaintEffect, on bool, at metav1.Time) {
 	is := func(t corev1.Taint) bool { return t.Key == key && t.Effect == effect }
@@ -108,14 +107,6 @@ func ready(n *corev1.Node) corev1.ConditionStatus {
 		}
 	}
 	return ""
-}
-
-func markedLost(n *corev1.Node) bool {
-	return ready(n) == corev1.ConditionUnknown && hasTaint(n, corev1.TaintNodeUnreachable)
-}
-
-func joined(n *corev1.Node) bool {
-	return ready(n) == corev1.ConditionTrue && !hasTaint(n, corev1.TaintNodeNotReady) && !hasTaint(n, corev1.TaintNodeUnreachable)
 }
 
 // nodeConditions are what a kubelet reports, with the reasons of a good state.

@@ -39,10 +39,11 @@ func TestNewNodes(t *testing.T) {
 			n.Status.NodeInfo.KubeletVersion != "v1.36.3" || n.Status.Allocatable.Pods().Value() != 110 {
 			t.Errorf("node %+v", n)
 		}
-		if _, control := n.Labels[ControlPlaneLabel]; control != (i == 0) || hasTaint(n, ControlPlaneLabel) != (i == 0) {
+		facts := New(events.Subjects{}, Options{}).factsOf(n)
+		if _, control := n.Labels[ControlPlaneLabel]; control != (i == 0) || facts.tainted(ControlPlaneLabel) != (i == 0) {
 			t.Errorf("%s: the first node alone is the control plane", n.Name)
 		}
-		if !hasTaint(n, corev1.TaintNodeNotReady) {
+		if !facts.tainted(corev1.TaintNodeNotReady) {
 			t.Errorf("%s is born Ready", n.Name)
 		}
 		for k, v := range n.Labels {
@@ -70,7 +71,7 @@ func TestBareNodeJoins(t *testing.T) {
 	st.put(events.Node, events.VerbCreated, n)
 	st.run(time.Second)
 	got := st.node("bare")
-	if !joined(got) || got.Status.Allocatable.Cpu().Value() != 4 || got.Labels["kubernetes.io/hostname"] != "bare" ||
+	if !st.w.factsOf(got).joined() || got.Status.Allocatable.Cpu().Value() != 4 || got.Labels["kubernetes.io/hostname"] != "bare" ||
 		got.Status.NodeInfo.KubeletVersion == "" || !strings.HasPrefix(got.Status.Addresses[0].Address, "172.") {
 		t.Errorf("node %+v", got)
 	}

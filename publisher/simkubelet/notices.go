@@ -8,18 +8,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-)
 
-// Notice is a core event of Kubernetes that a scheduler or a kubelet reports of
-// a pod. It is a view of two states of the pod: nothing in the log.
-type Notice struct {
-	Type      string // Normal or Warning
-	Reason    string
-	Message   string
-	Component string // default-scheduler or kubelet
-	Host      string // the kubelet's node
-	FieldPath string // of the container, if it is about one: spec.containers{name}
-}
+	"rollcall/events"
+)
 
 const (
 	scheduler = "default-scheduler"
@@ -28,21 +19,22 @@ const (
 
 // Notices returns what is reported of a pod that becomes another: in order,
 // with the texts of Kubernetes. old is nil for a pod that was made, and of one
-// that is gone there is nothing to report.
-func Notices(old, new *corev1.Pod) []Notice {
-	if new == nil {
+// that is gone there is nothing to report. node is the one that it is bound to,
+// or nil: of pods that no simulated kubelet has, nothing is known here.
+func Notices(old, new *corev1.Pod, node *corev1.Node) []events.Notice {
+	if new == nil || new.Spec.NodeName != "" && (node == nil || node.Labels[events.LabelSimulated] != "true") {
 		return nil
 	}
 	if old == nil {
 		old = &corev1.Pod{Spec: corev1.PodSpec{NodeName: new.Spec.NodeName}}
 	}
-	var out []Notice
+	var out []events.Notice
 	if old.Spec.NodeName == "" && new.Spec.NodeName != "" {
-		out = append(out, Notice{Type: corev1.EventTypeNormal, Reason: "Scheduled", Component: scheduler,
+		out = append(out, events.Notice{Type: corev1.EventTypeNormal, Reason: "Scheduled", Component: scheduler,
 			Message: fmt.Sprintf("Successfully assigned %s/%s to %s", new.Namespace, new.Name, new.Spec.NodeName)})
 	}
 	if c := condition(new, corev1.PodScheduled); marked(new) && !(marked(old) && condition(old, corev1.PodScheduled).Message == c.Message) {
-		out = append(out, Notice{Type: corev1.EventTypeWarning, Reason: "FailedScheduling", Component: scheduler, Message: c.Message})
+		out = append(out, events.Notice{Type: corev1.EventTypeWarning, Reason: "FailedScheduling", Component: scheduler, Message: c.Message})
 	}
 	out = append(out, ofPod(old, new)...)
 	for _, cs := range []struct {
@@ -74,9 +66,9 @@ func expired(old, new *corev1.Pod) bool {
 }
 
 // ofPod are the notices of a kubelet about a pod as a whole.
-func ofPod(old, new *corev1.Pod) (out []Notice) {
+func ofPod(old, new *corev1.Pod) (out []events.Notice) {
 	add := func(typ, reason, message string) {
-		out = append(out, Notice{Type: typ, Reason: reason, Message: message, Component: kubelet, Host: new.Spec.NodeName})
+		out = append(out, events.Notice{Type: typ, Reason: reason, Message: message, Component: kubelet, Host: new.Spec.NodeName})
 	}
 	if why, ok := strings.CutPrefix(new.Status.Message, rejected); ok && old.Status.Message != new.Status.Message {
 		add(corev1.EventTypeWarning, new.Status.Reason, why)
@@ -144,11 +136,11 @@ type notices struct {
 	pod  *corev1.Pod
 	of   *corev1.Container
 	path string
-	out  []Notice
+	out  []events.Notice
 }
 
 func (n *notices) add(typ, reason, message string) {
-	n.out = append(n.out, Notice{Type: typ, Reason: reason, Message: message,
+	n.out = append(n.out, events.Notice{Type: typ, Reason: reason, Message: message,
 		Component: kubelet, Host: n.pod.Spec.NodeName, FieldPath: n.path})
 }
 

@@ -209,12 +209,7 @@ func (w *World) goneStep(p *pod, now time.Time) *Step {
 func (w *World) accept(c *change, p *pod, h *host) {
 	o := c.pod
 	o.Spec.NodeName = h.ref.Key.Name
-	hostIP := ""
-	for _, a := range h.node.Status.Addresses {
-		if a.Type == corev1.NodeInternalIP && hostIP == "" {
-			hostIP = a.Address
-		}
-	}
+	hostIP := h.node.address
 	o.Status.HostIP = hostIP
 	if hostIP != "" {
 		o.Status.HostIPs = []corev1.HostIP{{IP: hostIP}}

@@ -58,11 +58,12 @@ type World struct {
 	claims   map[events.Key]*claim
 	users    map[events.Key][]*pod // of claims, by key
 	volumes  map[string]*volume
-	nodes    int                // that are there, simulated or not
-	things   map[thing][]string // ConfigMaps and Secrets, and their keys
-	blocked  map[thing][]*pod   // that wait for one, by key
-	outcomes map[string]outcome // of programs, remembered
-	images   map[string]string  // why they have no proper name, remembered
+	nodes    int                            // that are there, simulated or not
+	things   map[thing][]string             // ConfigMaps and Secrets, and their keys
+	blocked  map[thing][]*pod               // that wait for one, by key
+	outcomes map[string]outcome             // of programs, remembered
+	images   map[string]string              // why they have no proper name, remembered
+	lists    map[string]corev1.ResourceList // what nodes can allocate, by its text
 	binder   binder
 	timers   btree.BTreeG[*item]
 	ips      addresses
@@ -72,7 +73,7 @@ type World struct {
 func New(s events.Subjects, o Options) *World {
 	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{},
 		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{},
-		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}}
+		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}, lists: map[string]corev1.ResourceList{}}
 	w.timers = *btree.NewBTreeGOptions(func(a, b *item) bool {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(string(a.ref.Kind), string(b.ref.Kind)),
 			a.ref.Key.Compare(b.ref.Key), strings.Compare(string(a.ref.UID), string(b.ref.UID))) < 0
@@ -98,8 +99,9 @@ type item struct {
 // host is a name under which nodes come and go, and the pods that target it.
 type host struct {
 	item
-	node *corev1.Node // nil: there is none. Never modified
-	pods []*pod       // by key
+	node *nodeFacts // nil: there is none
+	data []byte     // of the node, in the log
+	pods []*pod     // by key
 	used resources
 
 	ranked bool // it is in the binder's list
@@ -108,17 +110,17 @@ type host struct {
 
 // simulated reports whether this world plays the node.
 func (h *host) simulated() bool {
-	return h.node != nil && h.node.Labels[events.LabelSimulated] == "true"
+	return h.node != nil && h.node.labels[events.LabelSimulated] == "true"
 }
 
 // lost reports whether the node does not answer.
 func (h *host) lost() bool {
-	return h.node != nil && h.node.Annotations[events.AnnotationFail] == "true"
+	return h.node != nil && h.node.lost
 }
 
 // silent reports whether the kubelet does not act: its node is lost, or is not
 // found again yet.
-func (h *host) silent() bool { return h.lost() || ready(h.node) == corev1.ConditionUnknown }
+func (h *host) silent() bool { return h.lost() || h.node.ready == corev1.ConditionUnknown }
 
 // pod is a pod that targets a host, or is to be given one.
 type pod struct {
@@ -228,7 +230,7 @@ func (w *World) nodeIs(e events.Event, o events.Object) {
 	if h.ref.UID != o.UID {
 		h.stage = "" // another node of the name starts anew
 	}
-	h.node, h.ref.UID, h.seq = node, o.UID, e.Seq
+	h.node, h.data, h.ref.UID, h.seq = w.factsOf(node), o.Data, o.UID, e.Seq
 	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))
@@ -239,7 +241,7 @@ func (w *World) nodeGone(e events.Event, r events.Ref) {
 	if h.node != nil {
 		w.nodes--
 	}
-	h.node, h.under, h.seq = nil, nil, e.Seq
+	h.node, h.data, h.under, h.seq = nil, nil, nil, e.Seq
 	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))

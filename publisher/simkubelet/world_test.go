@@ -252,7 +252,11 @@ func (st *stand) node(name string) *corev1.Node {
 	if h == nil || h.node == nil {
 		st.t.Fatalf("no node %s", name)
 	}
-	return h.node.DeepCopy()
+	n := new(corev1.Node)
+	if err := (events.Object{Ref: h.ref, Data: h.data}).Decode(n); err != nil {
+		st.t.Fatal(err)
+	}
+	return n
 }
 
 func (st *stand) pod(name string) *corev1.Pod {

@@ -198,7 +198,7 @@ var places = []string{"controller/", "projector/", "publisher/", "events/daemonp
 
 // elsewhere are packages whose tests cite, under these letters, rules of another
 // list: what a log may do.
-var elsewhere = map[string]string{"controller/sim": "LRSV"}
+var elsewhere = map[string]string{"controller/simtest": "LRSV"}
 
 // named reports whether text has name as a whole word.
 func named(text, name string) bool {

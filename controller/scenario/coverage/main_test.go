@@ -82,13 +82,13 @@ func TestCites(t *testing.T) {
 // TestProblems says that what is missing and what is wrong is noticed.
 func TestProblems(t *testing.T) {
 	root := fstest.MapFS{
-		rowsFile:                       {Data: []byte("# rules\nA01 | one\nA02 | two | api: later\nA03 | three\nR01 | four\n")},
-		upstream:                       {Data: []byte("# tests\nTestFoo\nTestFooBar\nshould work | api: later\nshould work well\n")},
-		"testdata/reconcile/a.txt":     {Data: []byte("# A01 B77 W03: TestFooBar\nsubtest should-work-well\n")},
-		"controller/sim/other_test.go": {Data: []byte("// R01\n")},
-		"controller/a_test.go":         {Data: []byte("// A01.\n")},
-		"cmd/rollcall/b_test.go":       {Data: []byte("// A03 C77\n")},
-		"testdata/script/c.txt":        {Data: []byte("# A03\n")},
+		rowsFile:                           {Data: []byte("# rules\nA01 | one\nA02 | two | api: later\nA03 | three\nR01 | four\n")},
+		upstream:                           {Data: []byte("# tests\nTestFoo\nTestFooBar\nshould work | api: later\nshould work well\n")},
+		"testdata/reconcile/a.txt":         {Data: []byte("# A01 B77 W03: TestFooBar\nsubtest should-work-well\n")},
+		"controller/simtest/other_test.go": {Data: []byte("// R01\n")},
+		"controller/a_test.go":             {Data: []byte("// A01.\n")},
+		"cmd/rollcall/b_test.go":           {Data: []byte("// A03 C77\n")},
+		"testdata/script/c.txt":            {Data: []byte("# A03\n")},
 	}
 	text, problems, err := generate(root)
 	if err != nil {

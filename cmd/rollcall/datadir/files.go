@@ -1,0 +1,135 @@
+// Package datadir is the data directory of a cluster: what is kept in it beside
+// the log, and how the log is held against that before anybody reads or writes
+// it. It starts no server; events/blocks reads the log's files.
+package datadir
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"rollcall/events"
+)
+
+// Files of a data directory that the program keeps beside the log. None is a
+// truth of its own: the cluster file tells which cluster's log is in the
+// directory and which nodes it was begun with, the kubeconfig how to reach its
+// API. Others are witnesses of the log: see witness.
+const (
+	clusterFile    = "cluster.json"
+	KubeconfigFile = "kubeconfig"
+)
+
+// DefaultCluster is the name of a cluster that is given none.
+const DefaultCluster = "local"
+
+// Sweep removes what writers left that were killed. The caller holds the lock
+// of the directory.
+func Sweep(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, ".*-*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
+}
+
+// Founding is with what a cluster was begun.
+type Founding struct {
+	Cluster string `json:"cluster"`
+	Nodes   int    `json:"nodes"`
+	Seed    int64  `json:"seed"`
+	Added   bool   `json:"added"` // all of the nodes are in the log
+}
+
+// LoadFounding reads with what the cluster of a directory was begun.
+func LoadFounding(dir string) (f Founding, found bool, err error) {
+	found, err = LoadJSON(filepath.Join(dir, clusterFile), &f)
+	return f, found, err
+}
+
+// SaveFounding keeps with what the cluster of a directory was begun.
+func SaveFounding(dir string, f Founding) error { return SaveJSON(filepath.Join(dir, clusterFile), f) }
+
+// LoadJSON reads a file, if it is there.
+func LoadJSON(path string, into any) (found bool, err error) {
+	b, found, err := readFile(path)
+	if err != nil || !found {
+		return false, err
+	}
+	if err := json.Unmarshal(b, into); err != nil {
+		return false, Damaged(path, err.Error())
+	}
+	return true, nil
+}
+
+// SaveJSON replaces a file so that a reader, and a crash, find the old content
+// or the new.
+func SaveJSON(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return SaveFile(path, append(b, '\n'))
+}
+
+// SaveFile is SaveJSON of bytes. The file is for its owner only.
+func SaveFile(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir makes the names in a directory survive a power cut.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// Damaged refuses a file of the data directory.
+func Damaged(path, why string) error {
+	return &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: why,
+		Do: "put it back from a copy of the directory; without one, keep what is there and remove the file: up makes it again, but can no longer tell what it told", Exit: events.ExitHalt}
+}
+
+// Reason returns the cause of a failed file operation without its path.
+func Reason(err error) string {
+	if p := new(fs.PathError); errors.As(err, &p) {
+		return p.Err.Error()
+	}
+	return err.Error()
+}
+
+// CheckCluster refuses the data directory of another cluster. dir may be empty,
+// or not there yet.
+func CheckCluster(dir, cluster string) error {
+	if dir == "" {
+		return nil
+	}
+	f, found, err := LoadFounding(dir)
+	if err != nil || !found || f.Cluster == cluster {
+		return err
+	}
+	return OtherCluster(dir, f.Cluster, cluster)
+}
+
+// OtherCluster is the refusal of a data directory that has another cluster than
+// was asked for.
+func OtherCluster(dir, has, asked string) error {
+	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", has), Where: dir,
+		Why: fmt.Sprintf("cluster %q was asked for", asked), Do: "give --cluster " + has + ", or another directory", Exit: events.ExitInput}
+}

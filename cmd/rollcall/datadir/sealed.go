@@ -1,0 +1,158 @@
+package datadir
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rollcall/events"
+	"rollcall/events/blocks"
+)
+
+// sealedBlock is a block that the server writes no more.
+type sealedBlock struct {
+	Index uint64     `json:"index"`
+	Last  events.Seq `json:"last"`
+	Hash  string     `json:"hash"`
+}
+
+// sealedBlocks is the file of them. Sum proves it: one that is damaged is
+// forgotten and made again, for the records prove themselves.
+type sealedBlocks struct {
+	Log    string        `json:"log"`
+	Blocks []sealedBlock `json:"blocks"`
+	Sum    string        `json:"sum"`
+}
+
+func (s sealedBlocks) sum() string {
+	s.Sum = ""
+	b, err := json.Marshal(s)
+	if err != nil {
+		panic(err) // it has strings and numbers only
+	}
+	h := sha256.Sum256(b)
+	return hex.EncodeToString(h[:])
+}
+
+// loadSealed returns the sealed blocks of a log, none if they are not known.
+func loadSealed(dir, log string) []sealedBlock {
+	b, found, err := readFile(filepath.Join(dir, sealedFile))
+	var s sealedBlocks
+	if err != nil || !found || json.Unmarshal(b, &s) != nil || s.Sum != s.sum() || s.Log != log {
+		return nil
+	}
+	return s.Blocks
+}
+
+func saveSealed(dir, log string, list []sealedBlock) error {
+	s := sealedBlocks{Log: log, Blocks: list}
+	s.Sum = s.sum()
+	return SaveJSON(filepath.Join(dir, sealedFile), s)
+}
+
+func seal(b blocks.Block) sealedBlock {
+	return sealedBlock{Index: b.Index, Last: b.Last, Hash: hex.EncodeToString(b.Hash[:])}
+}
+
+// differs is the refusal of a sealed block that is not what it was.
+func (s sealedBlock) differs(path string) error {
+	err := events.Rewritten(s.Last, "the block that ends there is not the one that the server has ended")
+	err.Where = fmt.Sprintf("%s, up to position %d", path, s.Last)
+	return err
+}
+
+// compareSealed holds the blocks of a log against those that were sealed.
+func (l *Checked) compareSealed() error {
+	found := map[uint64]blocks.Block{}
+	for _, b := range l.report.Blocks {
+		found[b.Index] = b
+	}
+	for _, s := range l.witness.sealed {
+		if b := found[s.Index]; seal(b) != s {
+			return s.differs(filepath.Join(filepath.Dir(l.store.IndexPath()), fmt.Sprintf("%d.blk", s.Index)))
+		}
+	}
+	return nil
+}
+
+// sealed returns the blocks of a checked log that have others after them.
+func (l *Checked) sealed() (list []sealedBlock) {
+	for i, b := range l.report.Blocks {
+		if i < len(l.report.Blocks)-1 {
+			list = append(list, seal(b))
+		}
+	}
+	return list
+}
+
+// recheckEvery is the pause between two blocks that are read again: 8 MiB in 15
+// seconds is what no disk notices.
+const recheckEvery = 15 * time.Second
+
+// watchBlocks reads the sealed blocks of a running instance again and again,
+// one at a time, and adds those that were sealed since. It ends with the error
+// of a block that is damaged.
+func watchBlocks(ctx context.Context, dir, log string, subjects events.Subjects, known []sealedBlock) error {
+	tick := time.NewTicker(recheckEvery)
+	defer tick.Stop()
+	for next := 0; ; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		var err error
+		known, next, err = recheck(dir, log, subjects, known, next)
+		if p := new(fs.PathError); errors.As(err, &p) && !errors.Is(err, unix.EIO) {
+			continue // too many open files, say: another time
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// recheck reads one block: the first that is not known yet, else the next one
+// of those that are.
+func recheck(dir, log string, subjects events.Subjects, known []sealedBlock, next int) ([]sealedBlock, int, error) {
+	store, err := blocks.OpenNameless(dir, subjects) // the server may be writing the description
+	if err != nil {
+		return known, next, err
+	}
+	indices := store.Sealed()
+	if len(indices) < len(known) {
+		return known, next, known[len(indices)].differs(dir)
+	}
+	if len(indices) > len(known) {
+		next = len(known)
+	}
+	if len(indices) == 0 {
+		return known, 0, nil
+	}
+	var after events.Seq
+	if next > 0 {
+		after = known[next-1].Last
+	}
+	b, err := store.CheckBlock(indices[next], after)
+	if err != nil {
+		return known, next, err
+	}
+	if next < len(known) {
+		if seal(b) != known[next] {
+			return known, next, known[next].differs(b.Path)
+		}
+		return known, (next + 1) % len(known), nil
+	}
+	known = append(known, seal(b))
+	// What cannot be saved now is found again.
+	_ = saveSealed(dir, log, known)
+	return known, 0, nil
+}

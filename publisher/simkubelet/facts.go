@@ -1,0 +1,72 @@
+package simkubelet
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
+)
+
+// nodeFacts are what a scheduler and a kubelet ask of a node. They are a
+// quarter of the node, of which there may be a hundred thousand.
+type nodeFacts struct {
+	name          string
+	labels        map[string]string
+	taints        []corev1.Taint
+	unschedulable bool
+	lost          bool // the simulated node does not answer
+	ready         corev1.ConditionStatus
+	address       string
+	allocatable   corev1.ResourceList // shared by nodes that have the same
+	uncounted     bool                // it has more of something than can be allocated
+}
+
+func (w *World) factsOf(n *corev1.Node) *nodeFacts {
+	f := &nodeFacts{name: n.Name, labels: n.Labels, taints: n.Spec.Taints, unschedulable: n.Spec.Unschedulable,
+		lost: n.Annotations[events.AnnotationFail] == "true", ready: ready(n), uncounted: len(uncounted(n)) > 0,
+		allocatable: w.shared(n.Status.Allocatable)}
+	for _, a := range n.Status.Addresses {
+		if a.Type == corev1.NodeInternalIP && f.address == "" {
+			f.address = a.Address
+		}
+	}
+	return f
+}
+
+// shared returns a list that is equal to l, the same for all that are equal.
+func (w *World) shared(l corev1.ResourceList) corev1.ResourceList {
+	var key strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(l)) {
+		q := l[name]
+		key.WriteString(string(name) + "=" + q.String() + ",")
+	}
+	if known, ok := w.lists[key.String()]; ok {
+		return known
+	}
+	if len(w.lists) >= maxOutcomes {
+		clear(w.lists)
+	}
+	w.lists[key.String()] = l
+	return l
+}
+
+// selectable returns as much of the node as selectors and affinity look at.
+func (f *nodeFacts) selectable() *corev1.Node {
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: f.name, Labels: f.labels}}
+}
+
+func (f *nodeFacts) tainted(key string) bool {
+	return slices.ContainsFunc(f.taints, func(t corev1.Taint) bool { return t.Key == key })
+}
+
+func (f *nodeFacts) markedLost() bool {
+	return f.ready == corev1.ConditionUnknown && f.tainted(corev1.TaintNodeUnreachable)
+}
+
+func (f *nodeFacts) joined() bool {
+	return f.ready == corev1.ConditionTrue && !f.tainted(corev1.TaintNodeNotReady) && !f.tainted(corev1.TaintNodeUnreachable)
+}
