@@ -28,6 +28,7 @@ type memoryUse struct {
 type giver struct {
 	last  memoryUse // at the last look
 	given memoryUse // after the last giving back
+	much  bool      // that gave back much
 	looks int       // since then
 }
 
@@ -39,13 +40,18 @@ func (g *giver) wants(now memoryUse) bool {
 	if quiet {
 		// A heap that nobody works on is collected once: what has been allocated
 		// since the last time may be garbage, which live does not say.
-		return now.allocated-g.given.allocated > memorySlack || now.resident > g.given.resident+memorySlack
+		// What it did not let go of then, because pools and caches keep it for a
+		// while after the work has ended, it does at the next look.
+		return g.much || now.allocated-g.given.allocated > memorySlack || now.resident > g.given.resident+memorySlack
 	}
 	return time.Duration(g.looks)*memoryLook >= memoryPause && now.resident > 2*now.live+memorySlack
 }
 
 // gave notes how the heap stands after memory was given back.
-func (g *giver) gave(now memoryUse) { g.given, g.last, g.looks = now, now, 0 }
+func (g *giver) gave(now memoryUse) {
+	g.much = g.last.resident > now.resident+memorySlack/4
+	g.given, g.last, g.looks = now, now, 0
+}
 
 // giveBack gives memory back to the system until ctx is done.
 func giveBack(ctx context.Context) error {

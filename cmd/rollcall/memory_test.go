@@ -25,6 +25,14 @@ func TestGiver(t *testing.T) {
 			t.Errorf("look %d: %v; %s", i, got, c.why)
 		}
 	}
+	g.gave(memoryUse{live: 150 * testMB, resident: 200 * testMB, allocated: 3001 * testMB})
+	if !g.wants(memoryUse{150 * testMB, 200 * testMB, 3002 * testMB}) {
+		t.Error("what pools have kept after the work is not given back")
+	}
+	g.gave(memoryUse{live: 50 * testMB, resident: 55 * testMB, allocated: 3001 * testMB})
+	if !g.wants(memoryUse{50 * testMB, 55 * testMB, 3002 * testMB}) {
+		t.Error("it is not looked whether there is still more")
+	}
 	g.gave(memoryUse{live: 50 * testMB, resident: 55 * testMB, allocated: 3001 * testMB})
 	for i := range uint64(100) {
 		if g.wants(memoryUse{50 * testMB, (55 + i/4) * testMB, (3001 + i/4) * testMB}) {
