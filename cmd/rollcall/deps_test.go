@@ -76,7 +76,7 @@ var layers = map[string]layer{
 // owners are the only importers of a module outside.
 var owners = map[string][]string{
 	"github.com/nats-io/nats-server/":      {"events/natsd", "events/blocks/blockstest", "cmd/rollcall"}, // the command prints its version
-	"github.com/minio/highwayhash":         {"events/blocks"},
+	"github.com/minio/highwayhash":         {"events/blocks", "projector"},
 	"github.com/nats-io/nats.go/jetstream": {"events/stream"},
 	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
 	"github.com/vmihailenco/msgpack":       {"events", "events/wire"},

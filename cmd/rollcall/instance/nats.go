@@ -171,7 +171,7 @@ func (in *Instance) witnessFar(o *projector.Options) error {
 	if found {
 		chain, err := hex.DecodeString(p.Chain)
 		if err != nil || len(chain) != len(o.Known.Chain) {
-			return datadir.Damaged(path, "its chain is no SHA-256")
+			return datadir.Damaged(path, "its chain has not 32 bytes")
 		}
 		o.Known = projector.Position{Log: p.Log, Seq: p.Seq}
 		copy(o.Known.Chain[:], chain)
