@@ -68,9 +68,24 @@ type decoder struct {
 	wire.Cursor
 	version int64
 	ref     Ref
-	body    Body   // without its reference, until the whole envelope is read
+	what    bodyKind
+	data    []byte // of an object
+	plan    *Plan
+	outcome *Outcome
 	why     string // the first thing that is wrong though it is msgpack
 }
+
+// bodyKind is which body an envelope has. The body itself is made when the whole
+// of it is read, since its reference may come later.
+type bodyKind int
+
+const (
+	noBody bodyKind = iota
+	anObject
+	goneObject
+	aPlan
+	anOutcome
+)
 
 func (d *decoder) wrong(format string, args ...any) {
 	if d.why == "" {
@@ -117,31 +132,31 @@ func (d *decoder) event() (e Event) {
 		case "ref":
 			d.ref = d.readRef()
 		case "object":
-			d.tells(Object{Data: d.object()})
+			d.data = d.object()
+			d.tells(anObject)
 		case "gone":
-			var data []byte
 			if !d.Nil() {
-				data = d.object()
+				d.data = d.object()
 			}
-			d.tells(Gone{Data: data})
+			d.tells(goneObject)
 		case "plan":
-			p := new(Plan)
-			d.Read(p)
-			d.tells(p)
+			d.plan = new(Plan)
+			d.Read(d.plan)
+			d.tells(aPlan)
 		case "outcome":
-			var o Outcome
-			d.Read(&o)
-			d.tells(o)
+			d.outcome = new(Outcome)
+			d.Read(d.outcome)
+			d.tells(anOutcome)
 		default:
 			d.Skip()
 		}
 	}
-	e.Body = d.about()
+	e.Body = d.body()
 	return e
 }
 
 func (d *decoder) id() ulid.ULID {
-	id, err := ulid.ParseStrict(d.string())
+	id, err := ulid.ParseStrict(string(d.Str()))
 	if err != nil {
 		d.wrong("id: %v", err)
 	}
@@ -157,30 +172,29 @@ func (d *decoder) object() []byte {
 	return data
 }
 
-// tells takes the body of the event, which has one.
-func (d *decoder) tells(b Body) {
-	if d.body != nil {
-		d.wrong("more than one body: %T and %T", d.body, b)
+// tells notes what the event tells, of which there is one thing.
+func (d *decoder) tells(what bodyKind) {
+	if d.what != noBody {
+		d.wrong("more than one body")
 	}
-	d.body = b
+	d.what = what
 }
 
-// about returns the body with what the event is about in it.
-func (d *decoder) about() Body {
-	switch b := d.body.(type) {
-	case Object:
-		b.Ref = d.ref
-		return b
-	case Gone:
-		b.Ref = d.ref
-		return b
-	case *Plan:
-		b.Owner = d.ref
-	case Outcome:
-		b.Owner = d.ref
-		return b
+// body returns the body of the event with what it is about.
+func (d *decoder) body() Body {
+	switch d.what {
+	case anObject:
+		return Object{Ref: d.ref, Data: d.data}
+	case goneObject:
+		return Gone{Ref: d.ref, Data: d.data}
+	case aPlan:
+		d.plan.Owner = d.ref
+		return d.plan
+	case anOutcome:
+		d.outcome.Owner = d.ref
+		return *d.outcome
 	}
-	return d.body
+	return nil
 }
 
 func (d *decoder) cause() (c Cause) {

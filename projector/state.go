@@ -8,8 +8,6 @@
 package projector
 
 import (
-	"crypto/sha256"
-	"hash"
 	"time"
 
 	"rollcall/events"
@@ -17,22 +15,14 @@ import (
 	"rollcall/projector/table"
 )
 
-// Position is how far a state has read: which log, the sequence, and the
-// running SHA-256 over all that was read.
-type Position struct {
-	Log   string
-	Seq   events.Seq
-	Chain [sha256.Size]byte
-}
-
 // advance takes one more event with these bytes into the position.
-func (s *State) advance(seq events.Seq, raw []byte) { s.position.advance(s.hash, seq, raw) }
+func (s *State) advance(seq events.Seq, raw []byte) { s.hash.advance(&s.position, seq, raw) }
 
 // State is the fold of a log. The objects themselves are in tables, which
 // others may read beside it.
 type State struct {
 	position Position
-	hash     hash.Hash
+	hash     *chainHash
 	clock    clock
 	screen   *events.Screen
 	objects  *table.Tables
@@ -50,7 +40,7 @@ func New(log string) *State { return NewOver(log, table.New(table.History{})) }
 // NewOver returns the state before the first event of the log with this ID. It
 // keeps the objects in tables, which are empty and which it alone fills.
 func NewOver(log string, objects *table.Tables) *State {
-	s := &State{position: Position{Log: log}, hash: sha256.New(), screen: events.NewScreen(), objects: objects,
+	s := &State{position: Position{Log: log}, hash: newChainHash(), screen: events.NewScreen(), objects: objects,
 		clock: clock{sources: map[string]time.Duration{}}}
 	s.Sets, s.fold = sets.New(objects)
 	return s

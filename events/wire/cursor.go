@@ -28,10 +28,19 @@ func (c *Cursor) More() bool { return c.err == nil && c.off < len(c.b) }
 
 func (c *Cursor) fail(why string) {
 	if c.err == nil {
-		c.err = fmt.Errorf("msgpack: %s at byte %d", why, c.off)
+		c.err = &cursorError{why, c.off}
 		c.off = len(c.b)
 	}
 }
+
+// cursorError is put into words when somebody reads it: who only asks whether
+// there is a field in nothing at all has one too.
+type cursorError struct {
+	why string
+	at  int
+}
+
+func (e *cursorError) Error() string { return fmt.Sprintf("msgpack: %s at byte %d", e.why, e.at) }
 
 // take returns the next n bytes.
 func (c *Cursor) take(n int) []byte {

@@ -173,11 +173,11 @@ func (s *structCodec) take(d *decoder, v reflect.Value) {
 	next := 0
 	for n := d.Map(); n > 0 && d.err == nil; n-- {
 		key := d.Str()
-		for next < len(s.fields) && s.fields[next].name < string(key) {
-			next++
-		}
 		i := next
-		if next == len(s.fields) || s.fields[next].name != string(key) {
+		for i < len(s.fields) && s.fields[i].name != string(key) {
+			i++
+		}
+		if i == len(s.fields) {
 			j, ok := s.byName[string(key)]
 			if !ok {
 				d.Skip()
@@ -185,6 +185,7 @@ func (s *structCodec) take(d *decoder, v reflect.Value) {
 			}
 			i = j
 		}
+		next = i + 1
 		f := &s.fields[i]
 		f.take(d, f.in(v))
 	}

@@ -114,7 +114,7 @@ type decoder struct {
 	Cursor
 	left  int
 	zone  *time.Location // of times
-	words [64]string     // short strings that were read before
+	words [512]string    // short strings that were read before
 }
 
 // maxWord is the longest string that is looked up among those read before:
@@ -129,7 +129,11 @@ func (d *decoder) string(b []byte) string {
 	if n == 0 || n > maxWord {
 		return string(b)
 	}
-	w := &d.words[(uint(n)+31*uint(b[0])+7*uint(b[n/2])+uint(b[n-1]))%uint(len(d.words))]
+	var h uint64 // of the end: names that are alike differ there
+	for _, c := range b[max(0, n-8):] {
+		h = h<<8 | uint64(c)
+	}
+	w := &d.words[(h*0x9e3779b97f4a7c15+uint64(n))>>55]
 	if *w != string(b) {
 		*w = string(b)
 	}

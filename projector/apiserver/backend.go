@@ -16,8 +16,8 @@ import (
 	"rollcall/projector/table"
 )
 
-// Source is the source of the events that the API server appends.
-const Source = "apiserver"
+// source is that of the events that the API server appends.
+const source = "apiserver"
 
 // logBackend writes into the log, from where its reader fills the table.
 type logBackend struct {
@@ -83,7 +83,7 @@ func (b *logBackend) position() uint64 { return uint64(b.link.objects.Position()
 // event returns the event of a write: who asked for it by what, and what it
 // changes.
 func event(ctx context.Context, w write) events.Event {
-	e := events.Event{ID: ulid.Make(), Type: events.ObjectType(w.now.Kind, w.verb), Source: Source, Body: w.now}
+	e := events.Event{ID: ulid.Make(), Type: events.ObjectType(w.now.Kind, w.verb), Source: source, Body: w.now}
 	if w.verb == events.VerbDeleted {
 		e.Body = events.Gone(w.now)
 	}

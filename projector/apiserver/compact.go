@@ -7,8 +7,8 @@ import (
 	"rollcall/projector/table"
 )
 
-// As an API server has its etcd compacted: changes are remembered for five
-// minutes, so that memory does not stay at what the busiest hour has needed.
+// How long tables remember changes, as an API server has its etcd compacted:
+// memory does not stay at what the busiest hour has needed.
 const (
 	historyKept  = 5 * time.Minute
 	compactEvery = time.Minute

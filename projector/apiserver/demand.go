@@ -59,8 +59,8 @@ func Deleting(data []byte) bool {
 	return len(wire.Field(wire.Field(data, "metadata"), "deletionTimestamp")) > 0
 }
 
-// Unlabeled returns a report on whether an object lacks a label with a value.
-func Unlabeled(key, value string) func(data []byte) bool {
+// unlabeled returns a report on whether an object lacks a label with a value.
+func unlabeled(key, value string) func(data []byte) bool {
 	return func(data []byte) bool {
 		var labels map[string]string
 		_ = wire.Unmarshal(wire.Field(wire.Field(data, "metadata"), "labels"), &labels) // what cannot be read has none

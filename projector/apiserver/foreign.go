@@ -28,7 +28,7 @@ type Foreign struct {
 
 // NewForeign returns the nodes without that label.
 func NewForeign(objects *table.Tables, key, value string) *Foreign {
-	return &Foreign{objects, Unlabeled(key, value)}
+	return &Foreign{objects, unlabeled(key, value)}
 }
 
 // Await returns when there is such a node.

@@ -14,12 +14,13 @@ import (
 	"rollcall/projector/table"
 )
 
-// kvBackend keeps the objects of a resource in a bucket, or in memory if
-// there is none, and shows a view of the log among them if it has one. It
-// reads nothing before it is asked for something.
+// kvBackend keeps the objects of a resource in a key-value bucket beside the log,
+// or in memory if it has no bucket. With a view it also shows objects that are
+// made of the log's events. It reads neither before somebody asks for objects.
 //
-// Its revisions are its own. They rise over restarts: each begins with the
-// milliseconds since 1970, and no bucket takes a thousand values a second for long.
+// Its revisions are no positions of the log. They rise over restarts: those of
+// each run begin with the milliseconds since 1970, and no bucket takes a thousand
+// values a second for long.
 type kvBackend struct {
 	table  *table.Table
 	bucket events.KV                   // nil: in memory
@@ -43,10 +44,10 @@ type kvBackend struct {
 	changed chan struct{}
 }
 
-// entry is what the bucket has under a key.
+// entry is what the bucket has under a key. A deleted object stays an entry, so
+// that the view does not show it again.
 type entry struct {
 	posted, rev uint64
-	gone        bool
 }
 
 func newKVBackend(t *table.Table, b events.KV, run func(func(context.Context))) *kvBackend {
@@ -115,14 +116,15 @@ func (b *kvBackend) take(p events.KVEntry) {
 	if o, ok := events.Decode(p.Value).Body.(events.Object); ok && p.Value != nil {
 		data = o.Data
 	}
-	b.entries[p.Key] = entry{posted: p.Rev, rev: b.revision(), gone: data == nil}
+	b.entries[p.Key] = entry{posted: p.Rev, rev: b.revision()}
 	if p.Value == nil {
 		delete(b.entries, p.Key)
 	}
 	b.keep(p.Key, data)
 }
 
-// watchLog shows the view of the log to its end, and what it becomes.
+// watchLog feeds the view with the log: up to end if that is the past, and for
+// ever if it is not.
 func (b *kvBackend) watchLog(ctx context.Context) {
 	until, err := b.end(ctx)
 	if err != nil {
@@ -223,7 +225,7 @@ func (b *kvBackend) put(ctx context.Context, key string, value []byte, last uint
 	return rev, nil
 }
 
-// wait returns when ok does, which is called with mu held.
+// wait returns when ok returns true. ok is called with mu held.
 func (b *kvBackend) wait(ctx context.Context, ok func() bool) error {
 	for {
 		b.mu.Lock()

@@ -218,7 +218,7 @@ func TestDemands(t *testing.T) {
 	node := func(labels map[string]string, taints ...corev1.Taint) []byte {
 		return data(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.NodeSpec{Taints: taints}})
 	}
-	foreign, now := Unlabeled("s", "true"), metav1.Now()
+	foreign, now := unlabeled("s", "true"), metav1.Now()
 	for name, got := range map[string]bool{
 		"a bare pod":                Strays(data(events.Pod, &corev1.Pod{})),
 		"a pod of a ReplicaSet":     Strays(owned("ReplicaSet")),

@@ -18,7 +18,7 @@ import (
 
 var versioner = storage.APIObjectVersioner{}
 
-// write is one change to make to the object of a key.
+// write is one change of the object under a key.
 type write struct {
 	verb   string // of events
 	key    string
@@ -76,7 +76,7 @@ func (s *store) key(key string, recursive bool) (string, error) {
 // full is a table's key as errors name it.
 func (s *store) full(key string) string { return s.prefix + key }
 
-// state is an object that an update starts from.
+// state is an object as an update finds it.
 type state struct {
 	obj     runtime.Object
 	data    []byte // as the log has it; nil: there is none
@@ -108,7 +108,7 @@ func (s *store) present(key string, ignoreNotFound bool) (state, error) {
 	return state{obj: o, data: i.Data, rev: i.Rev, current: true}, nil
 }
 
-// suggested is the state that a caller already has.
+// suggested returns the state of an object that a caller has cached.
 func (s *store) suggested(key string, o runtime.Object) (state, error) {
 	rev, err := versioner.ObjectResourceVersion(o)
 	if err != nil {
@@ -217,7 +217,7 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 	})
 }
 
-// body is the object of a state as an event has it.
+// body returns the object of a state as an event has it.
 func (s *store) body(key string, st state) events.Object {
 	o := events.Object{Ref: events.Ref{Kind: s.codec.kind(), Key: table.KeyOf(key)}, Data: st.data}
 	o.UID = uidOf(st.obj)

@@ -32,7 +32,7 @@ type act struct {
 	absent bool          // its image cannot be pulled
 }
 
-// tagged is what the tag of an image says about who runs it.
+// tagged is what the tag of an image says about the containers that run it.
 type tagged struct {
 	act
 	says bool // it says how the container ends; its command is not asked
@@ -84,7 +84,7 @@ func (w *World) act(p *corev1.Pod, c *corev1.Container, r role) act {
 	return a
 }
 
-// work is how long a container is busy with what is not understood.
+// work returns how long a container runs whose command is not understood.
 func work(p *corev1.Pod, c *corev1.Container, r role, run time.Duration) time.Duration {
 	switch {
 	case r == setsUp:
@@ -132,7 +132,8 @@ func ruled(codes *corev1.ContainerRestartRuleOnExitCodes, code int32) bool {
 	return in == (codes.Operator == corev1.ContainerRestartRuleOnExitCodesOpIn)
 }
 
-// outcome is a program's, remembered: it is asked for at every look.
+// outcome returns how a program ends. The answer is remembered, because every
+// look at a pod asks for it.
 func (w *World) outcome(p script.Program) (time.Duration, int32) {
 	if len(p.Args) == 2 && strings.HasSuffix(p.Args[0], "sleep") {
 		return p.Outcome() // as fast

@@ -40,7 +40,7 @@ func (c *change) unfit(message string) {
 	c.set(corev1.PodScheduled, corev1.ConditionFalse, corev1.PodReasonUnschedulable, message)
 }
 
-// accept is the pod in the hands of its kubelet, with its address.
+// accept has the status of a pod say that its kubelet has taken it, and its address.
 func (c *change) accept(ip string) {
 	s := &c.pod.Status
 	s.ObservedGeneration = c.pod.Generation
@@ -56,7 +56,7 @@ func (c *change) accept(ip string) {
 	c.conditions(slots(c.pod, nil))
 }
 
-// reject is a pod that its kubelet does not take.
+// reject has the status of a pod say why its kubelet does not take it.
 func (c *change) reject(r rejection) {
 	s := &c.pod.Status
 	s.ObservedGeneration = c.pod.Generation
@@ -86,7 +86,8 @@ func (c *change) sized() {
 	}
 }
 
-// match returns a status for each container, those that are there first.
+// match returns one status for each container: that of have with its name, or a
+// new one that waits.
 func match(have []corev1.ContainerStatus, of []corev1.Container, reason string) []corev1.ContainerStatus {
 	same := len(have) == len(of)
 	for i := range of {
@@ -109,7 +110,7 @@ func match(have []corev1.ContainerStatus, of []corev1.Container, reason string) 
 	return out
 }
 
-// run is a container that just started.
+// run has the status of a container say that it has just started.
 func (c *change) run(s *corev1.ContainerStatus) {
 	s.ContainerID = "containerd://" + hexDigest(string(c.pod.UID)+"/"+s.Name+"/"+strconv.Itoa(int(s.RestartCount)))
 	s.ImageID = s.Image + "@sha256:" + hexDigest("image/"+s.Image)
@@ -117,7 +118,7 @@ func (c *change) run(s *corev1.ContainerStatus) {
 	s.Started = ptr.To(true)
 }
 
-// stop is a container that ended.
+// stop has the status of a container say that it has ended with a code.
 func (c *change) stop(s *corev1.ContainerStatus, code int32) {
 	t := &corev1.ContainerStateTerminated{ExitCode: code, Reason: "Completed", StartedAt: c.at, FinishedAt: c.at, ContainerID: s.ContainerID}
 	if s.State.Running != nil {

@@ -180,13 +180,13 @@ func (l *look) do(d deed) {
 	}
 }
 
-// What a pod says that was active for too long.
+// The reason and the message of a pod that was active for too long.
 const (
 	deadlineExceeded = "DeadlineExceeded"
 	deadlineMessage  = "Pod was active on the node longer than the specified deadline"
 )
 
-// killed is how a process ends that is told to.
+// killed is the exit code of a process that SIGTERM has ended.
 const killed = 128 + 15
 
 const crashLoop = "CrashLoopBackOff"
@@ -216,7 +216,7 @@ func (l *look) exit(s *slot) {
 
 func (l *look) phase(is corev1.PodPhase) { l.pod.Status.Phase = is }
 
-// backOff is a container that waits for its next start.
+// backOff has a container wait for its next start.
 func (l *look) backOff(s *slot) {
 	s.s.LastTerminationState = s.s.State
 	s.s.State = corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: crashLoop,

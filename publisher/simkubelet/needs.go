@@ -147,7 +147,7 @@ type shortage struct {
 	requested, used, capacity int64
 }
 
-// text is what a scheduler says of it.
+// text is what a scheduler says of a shortage.
 func (s shortage) text() string {
 	if s.name == corev1.ResourcePods {
 		return "Too many pods"
@@ -155,7 +155,7 @@ func (s shortage) text() string {
 	return "Insufficient " + string(s.name)
 }
 
-// message is what a kubelet says of it.
+// message is what a kubelet says of a shortage.
 func (s shortage) message() string {
 	return fmt.Sprintf("Node didn't have enough resource: %s, requested: %d, used: %d, capacity: %d", s.name, s.requested, s.used, s.capacity)
 }

@@ -14,9 +14,9 @@ import (
 // kubeletVersion is that of the Kubernetes whose behaviour is simulated.
 const kubeletVersion = "v1.36.3"
 
-// ControlPlaneLabel is on the node that keeps other pods away with a taint of
+// controlPlaneLabel is on the node that keeps other pods away with a taint of
 // the same key.
-const ControlPlaneLabel = "node-role.kubernetes.io/control-plane"
+const controlPlaneLabel = "node-role.kubernetes.io/control-plane"
 
 // machines are the kinds of nodes that a simulated cluster has, in turn.
 var machines = []struct{ kind, cpu, memory string }{
@@ -35,8 +35,8 @@ func NewNodes(n int, seed int64) []*corev1.Node {
 	for i := range n {
 		node := NewNode(fmt.Sprintf("node-%0*d", digits, i+1), i, seed)
 		if i == 0 {
-			node.Labels[ControlPlaneLabel] = ""
-			node.Spec.Taints = append([]corev1.Taint{{Key: ControlPlaneLabel, Effect: corev1.TaintEffectNoSchedule}}, node.Spec.Taints...)
+			node.Labels[controlPlaneLabel] = ""
+			node.Spec.Taints = append([]corev1.Taint{{Key: controlPlaneLabel, Effect: corev1.TaintEffectNoSchedule}}, node.Spec.Taints...)
 		}
 		nodes = append(nodes, node)
 	}

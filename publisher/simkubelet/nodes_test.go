@@ -40,7 +40,7 @@ func TestNewNodes(t *testing.T) {
 			t.Errorf("node %+v", n)
 		}
 		facts := New(events.Subjects{}, Options{}).factsOf(n)
-		if _, control := n.Labels[ControlPlaneLabel]; control != (i == 0) || facts.tainted(ControlPlaneLabel) != (i == 0) {
+		if _, control := n.Labels[controlPlaneLabel]; control != (i == 0) || facts.tainted(controlPlaneLabel) != (i == 0) {
 			t.Errorf("%s: the first node alone is the control plane", n.Name)
 		}
 		if !facts.tainted(corev1.TaintNodeNotReady) {
@@ -85,7 +85,7 @@ func TestLabels(t *testing.T) {
 		"node.kubernetes.io/instance-type", "rollcall/simulated", "topology.kubernetes.io/region", "topology.kubernetes.io/zone"}
 	for i, n := range NewNodes(9, 1) {
 		got := slices.Sorted(maps.Keys(n.Labels))
-		got = slices.DeleteFunc(got, func(k string) bool { return i == 0 && k == ControlPlaneLabel })
+		got = slices.DeleteFunc(got, func(k string) bool { return i == 0 && k == controlPlaneLabel })
 		if !slices.Equal(got, want) {
 			t.Errorf("%s has the labels %v, want %v", n.Name, got, want)
 		}

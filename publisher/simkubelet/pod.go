@@ -79,8 +79,9 @@ func (w *World) podStage(p *pod) due {
 	return w.boundStage(p)
 }
 
-// unboundEnd is a pod that was deleted before it had a node: what cleans up
-// after pods has it fail, so that whoever holds it sees an end.
+// unboundEnd returns what a pod does that was deleted before it had a node: it
+// fails, as by Kubernetes' pod garbage collector, so that who owns its
+// finalizers sees an end.
 func (w *World) unboundEnd(p *pod) due {
 	if len(p.object().Finalizers) > 0 && !ended(p.object()) {
 		return after(podCondemned, 0)
@@ -188,7 +189,7 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 	return w.changeStep(p, o, binds, now)
 }
 
-// changeStep is the step by which a pod becomes o.
+// changeStep returns the step by which a pod becomes o.
 func (w *World) changeStep(p *pod, o *corev1.Pod, binds bool, now time.Time) *Step {
 	body, err := events.NewObject(events.Pod, o)
 	if err != nil {

@@ -294,15 +294,15 @@ func TestTwoWorlds(t *testing.T) {
 	})
 }
 
-// Run plays the world alone.
-func TestRun(t *testing.T) {
+// A world can be played alone.
+func TestAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		err := simkubelet.Run(ctx, c.log, simkubelet.New(c.s, simkubelet.DefaultOptions()), drive.Options{})
+		err := drive.Drive(ctx, c.log, drive.Options{}, simkubelet.New(c.s, simkubelet.DefaultOptions()))
 		if !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Run: %v", err)
+			t.Errorf("Drive: %v", err)
 		}
 		if _, _, last := c.pods(); last != 2+3+3 {
 			t.Errorf("%d events, want one a node more", last)

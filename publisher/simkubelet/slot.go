@@ -15,8 +15,8 @@ type slot struct {
 	mark *mark
 }
 
-// mark is since when a container is as it is, by the log's clock. Times in a
-// status are whole seconds; a container lives by these.
+// mark says since when a container has been in its state, by the log's clock.
+// The times in a status are whole seconds, and a container lives by its mark.
 type mark struct {
 	state    runState
 	restarts int32
@@ -100,8 +100,8 @@ func sidecar(init *corev1.Container) bool {
 	return init.RestartPolicy != nil && *init.RestartPolicy == corev1.ContainerRestartPolicyAlways
 }
 
-// marksFor returns as many marks as a pod has containers, those that are there
-// first.
+// marksFor returns one mark for each container of a pod: those of marks, and new
+// ones for the containers that have none.
 func marksFor(o *corev1.Pod, marks []mark, at time.Time) []mark {
 	n := len(o.Spec.InitContainers) + len(o.Spec.Containers) + len(o.Spec.EphemeralContainers)
 	for len(marks) < n {
@@ -110,8 +110,8 @@ func marksFor(o *corev1.Pod, marks []mark, at time.Time) []mark {
 	return marks[:n]
 }
 
-// remark notes since when containers are as they are: what did not change
-// keeps its time.
+// remark gives a new mark to the containers whose state has changed; the marks
+// of the others stay.
 func remark(ss []slot, at time.Time) {
 	for i := range ss {
 		s := &ss[i]

@@ -49,7 +49,7 @@ func phaseOf(o *corev1.Pod, ss []slot, last bool) corev1.PodPhase {
 	return corev1.PodRunning
 }
 
-// termination is how a container ended that does not run, or nil.
+// termination returns how a container ended, or nil if it runs or never did.
 func termination(s *slot) *corev1.ContainerStateTerminated {
 	switch {
 	case s.s == nil || s.state() == live:
@@ -71,7 +71,7 @@ func (c *change) order() {
 	})
 }
 
-// conditions writes those that are a kubelet's.
+// conditions writes the conditions of a pod that its kubelet sets.
 func (c *change) conditions(ss []slot) {
 	o := c.pod
 	set := func(kind corev1.PodConditionType, is verdict) { c.set(kind, is.status, is.reason, is.message) }
@@ -83,7 +83,7 @@ func (c *change) conditions(ss []slot) {
 	c.order()
 }
 
-// verdict is what a condition says.
+// verdict is the status, reason and message of a condition.
 type verdict struct {
 	status          corev1.ConditionStatus
 	reason, message string
@@ -94,8 +94,8 @@ var (
 	no  = verdict{status: corev1.ConditionFalse}
 )
 
-// sandbox is whether the pod has what its containers start in: from when one
-// of them got further than being created until the pod ends.
+// sandbox returns PodReadyToStartContainers: true from when a container of the
+// pod is past being created until the pod ends.
 func sandbox(o *corev1.Pod, ss []slot) verdict {
 	if ended(o) {
 		return no
@@ -160,8 +160,8 @@ func (s *slot) unready() bool {
 	return (s.role == works || s.role == assists) && (s.s == nil || !s.s.Ready)
 }
 
-// readyIs is whether a pod is ready: its containers are, and whoever has a say
-// in its readiness gates agrees.
+// readyIs returns Ready: true if the containers of the pod are ready and all of
+// its readiness gates are True.
 func readyIs(o *corev1.Pod, ss []slot) verdict {
 	is := containersReadyIs(o, ss)
 	if is.status != corev1.ConditionTrue {

@@ -81,19 +81,19 @@ func New(s events.Subjects, o Options) *World {
 	return w
 }
 
-// item is what nodes, pods, claims and volumes have in common: where the log last told it,
-// and the timer of its next step.
+// item is what a World keeps of a node, pod, claim or volume alike: the position
+// of the last event about the object, and the timer of its next step.
 type item struct {
 	ref   events.Ref
-	luck  uint64 // that its delays are drawn with
+	luck  uint64 // its delays are drawn with this number
 	seq   events.Seq
-	stage stage     // what it does now
-	since time.Time // when it began to, by the log's clock
+	stage stage     // what the object does now
+	since time.Time // when the stage began, by the log's clock
 
-	armed bool
-	at    time.Time
-	under *Step // handed out, and neither observed nor settled
-	tries int   // that failed
+	armed bool      // the timer is set
+	at    time.Time // the instant of the timer
+	under *Step     // the step that was handed out and is neither observed nor settled
+	tries int       // how often the next step has failed
 }
 
 // host is a name under which nodes come and go, and the pods that target it.
@@ -202,9 +202,9 @@ func clock(e events.Event) time.Time {
 	return e.Stored
 }
 
-// read returns the object that an event of i says, and nil if it cannot be
-// decoded: who folds the log's state reports that. It ends the step that was
-// handed out, and takes the object from it if the bytes are the same.
+// read returns the object of an event about i, or nil if the object cannot be
+// decoded, which the fold of the log reports. The step under way has ended then;
+// if its bytes are those of the event, the object is taken from the step.
 func read[T any](i *item, o events.Object) *T {
 	s := i.under
 	i.under, i.tries = nil, 0
@@ -367,8 +367,8 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 	}
 }
 
-// account keeps what the pods of a host use: those that are bound to it or
-// about to be, until they ended.
+// account adds what a pod needs to what is used of its host from when the pod is
+// bound, or about to be, and takes it off when the pod has ended.
 func (w *World) account(p *pod, now time.Time) {
 	holds := p.host != nil && !p.over && (p.bound || p.under != nil && p.under.binds)
 	if holds == p.holds {

@@ -117,7 +117,7 @@ func position(log string, seq events.Seq, chain string) (projector.Position, err
 	p := projector.Position{Log: log, Seq: seq}
 	b, err := hex.DecodeString(chain)
 	if err != nil || len(b) != len(p.Chain) {
-		return p, errors.New("its chain is no SHA-256")
+		return p, errors.New("its chain has not 32 bytes")
 	}
 	copy(p.Chain[:], b)
 	return p, nil
