@@ -1,7 +1,6 @@
-package main
+package instance
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -48,26 +47,34 @@ func runServer(t *testing.T, o *server.Options) string {
 	return s.ClientURL()
 }
 
+// told is the Console of a test.
+type told struct {
+	silence
+	strings.Builder
+}
+
+// Warn implements Console.
+func (t *told) Warn(text string) { t.WriteString(text + "\n") }
+
 // openElsewhere opens the log of a cluster there, as up does.
-func openElsewhere(t *testing.T, urls string) (*instance, *session, *bytes.Buffer) {
+func openElsewhere(t *testing.T, urls string) (*Instance, *told) {
 	t.Helper()
-	in := &instance{options: upOptions{natsURL: urls, cluster: "local"}}
+	said := &told{}
+	in := &Instance{Options: Options{NATSURL: urls, Cluster: "local", Console: said}}
 	var err error
-	if in.subjects, err = events.NewSubjects("local"); err != nil {
+	if in.Subjects, err = events.NewSubjects("local"); err != nil {
 		t.Fatal(err)
 	}
-	if in.nc, err = dial(urls, ""); err != nil {
+	if in.NC, err = Dial(urls, ""); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(in.nc.Close)
-	said := &bytes.Buffer{}
-	s := &session{err: said}
-	log, err := stream.Open(t.Context(), in.nc, in.subjects, in.streamOptions(s))
+	t.Cleanup(in.NC.Close)
+	log, err := stream.Open(t.Context(), in.NC, in.Subjects, in.streamOptions())
 	if err != nil {
 		t.Fatal(err)
 	}
-	in.log = datadir.Log{Log: log}
-	return in, s, said
+	in.Log = datadir.Log{Log: log}
+	return in, said
 }
 
 // A server that anybody may write is told of, one with users is not; the look
@@ -96,18 +103,18 @@ func TestOpenServerIsToldOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			urls := strings.Replace(serverElsewhere(t, tc.o), "nats://", "nats://"+tc.user, 1)
-			in, s, said := openElsewhere(t, urls)
-			s.warnOfNATS(t.Context(), in)
+			in, said := openElsewhere(t, urls)
+			in.warnOfNATS(t.Context())
 			for _, code := range []string{"E-LOG-PAYLOAD", "E-LOG-OPEN"} {
 				want := false
 				for _, c := range tc.want {
 					want = want || c == code
 				}
-				if got := strings.Contains(said.String(), "warning: "+code+": "); got != want {
+				if got := strings.Contains(said.String(), code+": "); got != want {
 					t.Errorf("%s is told: %v, want %v, in %q", code, got, want, said)
 				}
 			}
-			if i, err := in.log.Info(t.Context()); err != nil || i.Last != 0 {
+			if i, err := in.Log.Info(t.Context()); err != nil || i.Last != 0 {
 				t.Errorf("the look was stored: the log is at %d (%v)", i.Last, err)
 			}
 		})
@@ -126,16 +133,16 @@ func someNode() events.Event {
 func TestPositionElsewhere(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	urls := serverElsewhere(t, server.Options{})
-	run := func() (*projector.Projector, *instance, error) {
-		in, s, _ := openElsewhere(t, urls)
+	run := func() (*projector.Projector, *Instance, error) {
+		in, _ := openElsewhere(t, urls)
 		var o projector.Options
-		if err := in.witnessFar(s, &o); err != nil {
+		if err := in.witnessFar(&o); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := drive.Submit(t.Context(), in.log, events.Entry{Event: someNode()}); err != nil {
+		if _, err := drive.Submit(t.Context(), in.Log, events.Entry{Event: someNode()}); err != nil {
 			t.Fatal(err)
 		}
-		p := projector.Open(in.log, o)
+		p := projector.Open(in.Log, o)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- p.Run(ctx) }()
@@ -161,7 +168,7 @@ func TestPositionElsewhere(t *testing.T) {
 	if _, _, err := run(); err != nil {
 		t.Fatalf("again: %v", err)
 	}
-	js, err := jetstream.New(in.nc)
+	js, err := jetstream.New(in.NC)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +176,7 @@ func TestPositionElsewhere(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "BESIDE", Subjects: []string{"beside"}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := js.DeleteStream(t.Context(), in.subjects.Stream()); err != nil {
+	if err := js.DeleteStream(t.Context(), in.Subjects.Stream()); err != nil {
 		t.Fatal(err)
 	}
 	_, in, err = run()
@@ -195,14 +202,14 @@ func TestNATSNames(t *testing.T) {
 			t.Errorf("%q is %q at NATS, want %q", name, got, want)
 		}
 	}
-	if got := natsUser("nats://ann:secret@h:1, nats://h:2"); got != "ann" {
+	if got := NATSUser("nats://ann:secret@h:1, nats://h:2", "me"); got != "ann" {
 		t.Errorf("user %q, want ann", got)
 	}
-	if got, want := natsUser("nats://token@h:1"), natsName(actor()); got != want {
+	if got, want := NATSUser("nats://token@h:1", "me"), "me"; got != want {
 		t.Errorf("user of a token %q, want %q", got, want)
 	}
 	for _, urls := range []string{"nats://ann:secret@h:1, nats://bob:secret@h:2", "nats://secret@h:1,nats://h:2", "nats://ann:se%cret@h:1,nats://h:2", "ann:secret@h:1,h:2"} {
-		if got := withoutUser(urls); strings.Contains(got, "cret") || !strings.Contains(got, "h:1") || !strings.Contains(got, "h:2") {
+		if got := WithoutUser(urls); strings.Contains(got, "cret") || !strings.Contains(got, "h:1") || !strings.Contains(got, "h:2") {
 			t.Errorf("%s is kept of %s", got, urls)
 		}
 	}
@@ -215,20 +222,20 @@ func TestNATSNames(t *testing.T) {
 func TestDocumentedPermissions(t *testing.T) {
 	urls := documentedServer(t)
 	as := func(user string) string { return strings.Replace(urls, "nats://", "nats://"+user+":"+user+"1@", 1) }
-	in, s, said := openElsewhere(t, as("rollcall"))
-	s.warnOfNATS(t.Context(), in)
+	in, said := openElsewhere(t, as("rollcall"))
+	in.warnOfNATS(t.Context())
 	if said.Len() > 0 {
 		t.Errorf("told of the documented server: %s", said)
 	}
-	if _, err := in.log.Append(t.Context(), events.Entry{Event: someNode()}); err != nil {
+	if _, err := in.Log.Append(t.Context(), events.Entry{Event: someNode()}); err != nil {
 		t.Fatal(err)
 	}
-	reader, err := dial(as("reader"), "")
+	reader, err := Dial(as("reader"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	log, err := stream.Open(t.Context(), reader, in.subjects, stream.Options{Direct: true})
+	log, err := stream.Open(t.Context(), reader, in.Subjects, stream.Options{Direct: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -242,23 +249,23 @@ func TestDocumentedPermissions(t *testing.T) {
 	if read != 1 {
 		t.Errorf("the reader reads %d events, want 1", read)
 	}
-	if _, err := in.nc.Subscribe(in.subjects.Gate("*", "ask"), func(m *nats.Msg) { _ = m.Respond([]byte(m.Subject)) }); err != nil {
+	if _, err := in.NC.Subscribe(in.Subjects.Gate("*", "ask"), func(m *nats.Msg) { _ = m.Respond([]byte(m.Subject)) }); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.nc.Flush(); err != nil {
+	if err := in.NC.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	ann, err := dial(as("ann"), "")
+	ann, err := Dial(as("ann"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ann.Close()
-	if m, err := ann.Request(in.subjects.Gate("ann", "ask"), nil, 10*time.Second); err != nil || string(m.Data) != in.subjects.Gate("ann", "ask") {
+	if m, err := ann.Request(in.Subjects.Gate("ann", "ask"), nil, 10*time.Second); err != nil || string(m.Data) != in.Subjects.Gate("ann", "ask") {
 		t.Errorf("a client asks the gate: %v, %v", m, err)
 	}
-	node := in.subjects.Object(events.Node, events.Key{Name: "x"})
+	node := in.Subjects.Object(events.Node, events.Key{Name: "x"})
 	for _, tc := range []struct{ user, subject string }{
-		{"reader", node}, {"ann", node}, {"ann", in.subjects.Gate("bob", "ask")}, {"reader", in.subjects.Gate("reader", "ask")},
+		{"reader", node}, {"ann", node}, {"ann", in.Subjects.Gate("bob", "ask")}, {"reader", in.Subjects.Gate("reader", "ask")},
 		{"reader", "$JS.API.CONSUMER.CREATE.ROLLCALL_local.x"}, {"ann", "$JS.API.STREAM.INFO.ROLLCALL_local"}, {"reader", "$JS.API.STREAM.DELETE.ROLLCALL_local"},
 	} {
 		if err := publishAlone(t, as(tc.user), tc.subject); !errors.Is(err, nats.ErrPermissionViolation) {
@@ -270,7 +277,7 @@ func TestDocumentedPermissions(t *testing.T) {
 // documentedServer starts a server with the configuration of the document.
 func documentedServer(t *testing.T) string {
 	t.Helper()
-	page, err := os.ReadFile("../../docs/OPERATIONS.md")
+	page, err := os.ReadFile("../../../docs/OPERATIONS.md")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
-package main
+package instance
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,16 +32,16 @@ func TestKubeconfigTargets(t *testing.T) {
 		file     string
 		merge    bool
 		variable string
-		want     kubeconfigs
+		want     Kubeconfigs
 	}{
-		{"", false, "a:b", kubeconfigs{}},
-		{"f", false, "a:b", kubeconfigs{file: "f"}},
-		{"f", true, "a:b", kubeconfigs{merge: "f"}},
-		{"", true, "a:b", kubeconfigs{merge: "a"}},
-		{"", true, ":b", kubeconfigs{merge: "b"}},
-		{"", true, "", kubeconfigs{merge: "/home/u/.kube/config"}},
+		{"", false, "a:b", Kubeconfigs{}},
+		{"f", false, "a:b", Kubeconfigs{file: "f"}},
+		{"f", true, "a:b", Kubeconfigs{merge: "f"}},
+		{"", true, "a:b", Kubeconfigs{merge: "a"}},
+		{"", true, ":b", Kubeconfigs{merge: "b"}},
+		{"", true, "", Kubeconfigs{merge: "/home/u/.kube/config"}},
 	} {
-		if got := kubeconfigTargets(c.file, c.merge, c.variable, "/home/u"); got != c.want {
+		if got := KubeconfigTargets(c.file, c.merge, c.variable, "/home/u"); got != c.want {
 			t.Errorf("%+v gives %+v", c, got)
 		}
 	}
@@ -50,7 +51,7 @@ func TestKubeconfigTargets(t *testing.T) {
 func TestKubeconfigCheck(t *testing.T) {
 	dir := t.TempDir()
 	own := filepath.Join(dir, "own")
-	if _, err := (kubeconfigs{file: own}).write(dir, testAccess); err != nil {
+	if _, err := (Kubeconfigs{file: own}).write(dir, testAccess); err != nil {
 		t.Fatal(err)
 	}
 	write := func(name, text string) string {
@@ -61,26 +62,27 @@ func TestKubeconfigCheck(t *testing.T) {
 		return path
 	}
 	for _, c := range []struct {
-		k   kubeconfigs
+		k   Kubeconfigs
 		err string
 	}{
-		{kubeconfigs{}, ""},
-		{kubeconfigs{file: own}, ""},
-		{kubeconfigs{file: filepath.Join(dir, "new")}, ""},
-		{kubeconfigs{file: write("blank", " \n")}, ""},
-		{kubeconfigs{file: write("foreign", foreignKubeconfig)}, "it holds what rollcall has not written"},
-		{kubeconfigs{merge: filepath.Join(dir, "foreign")}, ""},
-		{kubeconfigs{file: write("other", "replicas: 3\n")}, `its kind is ""`},
-		{kubeconfigs{merge: filepath.Join(dir, "other")}, `its kind is ""`},
-		{kubeconfigs{file: write("binary", "\x00\x01")}, "no kubeconfig"},
-		{kubeconfigs{file: write("empty", "apiVersion: v1\nkind: Config\n")}, "has not written"},
-		{kubeconfigs{file: filepath.Join(dir, "none", "k")}, "its directory cannot be used: no such file or directory"},
-		{kubeconfigs{file: filepath.Join(own, "k")}, "its directory cannot be used"},
-		{kubeconfigs{file: dir}, "is a directory"},
-		{kubeconfigs{merge: filepath.Join(dir, "none", "k")}, ""},
+		{Kubeconfigs{}, ""},
+		{Kubeconfigs{file: own}, ""},
+		{Kubeconfigs{file: filepath.Join(dir, "new")}, ""},
+		{Kubeconfigs{file: write("blank", " \n")}, ""},
+		{Kubeconfigs{file: write("foreign", foreignKubeconfig)}, "it holds what rollcall has not written"},
+		{Kubeconfigs{merge: filepath.Join(dir, "foreign")}, ""},
+		{Kubeconfigs{file: write("other", "replicas: 3\n")}, `its kind is ""`},
+		{Kubeconfigs{merge: filepath.Join(dir, "other")}, `its kind is ""`},
+		{Kubeconfigs{file: write("binary", "\x00\x01")}, "no kubeconfig"},
+		{Kubeconfigs{file: write("empty", "apiVersion: v1\nkind: Config\n")}, "has not written"},
+		{Kubeconfigs{file: filepath.Join(dir, "none", "k")}, "its directory cannot be used: no such file or directory"},
+		{Kubeconfigs{file: filepath.Join(own, "k")}, "its directory cannot be used"},
+		{Kubeconfigs{file: dir}, "is a directory"},
+		{Kubeconfigs{merge: filepath.Join(dir, "none", "k")}, ""},
 	} {
-		err := c.k.check()
-		if (err != nil) != (c.err != "") || err != nil && (!strings.Contains(err.Error(), c.err) || report(t.Context(), &strings.Builder{}, err) != events.ExitInput) {
+		err := c.k.Check()
+		var e *events.Error
+		if (err != nil) != (c.err != "") || err != nil && (!strings.Contains(err.Error(), c.err) || !errors.As(err, &e) || e.Exit != events.ExitInput) {
 			t.Errorf("%+v: %v, want %q", c.k, err, c.err)
 		}
 	}
@@ -99,7 +101,7 @@ func TestMergeKubeconfig(t *testing.T) {
 	for _, url := range []string{testAccess.url, "https://127.0.0.1:5678"} {
 		a := testAccess
 		a.url = url
-		use, err := kubeconfigs{merge: link}.write(dir, a)
+		use, err := Kubeconfigs{merge: link}.write(dir, a)
 		if err != nil || use != filepath.Join(dir, datadir.KubeconfigFile) {
 			t.Fatalf("use %s, %v", use, err)
 		}
@@ -119,7 +121,7 @@ func TestMergeKubeconfig(t *testing.T) {
 		t.Errorf("the link is %v, %v", i.Mode(), err)
 	}
 	fresh := filepath.Join(dir, ".kube", "config")
-	if _, err := (kubeconfigs{merge: fresh}).write(dir, testAccess); err != nil {
+	if _, err := (Kubeconfigs{merge: fresh}).write(dir, testAccess); err != nil {
 		t.Fatal(err)
 	}
 	if i, err := os.Stat(fresh); err != nil || i.Mode().Perm() != 0o600 {
@@ -134,7 +136,7 @@ func TestExportLine(t *testing.T) {
 		"/a b/k":                     "export KUBECONFIG='/a b/k'",
 		"/it's/$HOME":                `export KUBECONFIG='/it'\''s/$HOME'`,
 	} {
-		if got := exportLine(path); got != want {
+		if got := ExportLine(path); got != want {
 			t.Errorf("%s: %s, want %s", path, got, want)
 		}
 	}

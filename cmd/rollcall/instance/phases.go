@@ -1,8 +1,7 @@
-package main
+package instance
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -11,19 +10,8 @@ import (
 	"rollcall/projector/apiserver"
 )
 
-// reached is told each step of a start. Tests stop the process there.
-var reached = func(step string) {}
-
-// interrupted returns the end of ctx in place of what it has brought about: a
-// start that is stopped fails in as many ways as it has steps. A refusal stays
-// what it is, whenever somebody lost patience.
-func interrupted(ctx context.Context, err error) error {
-	var e *events.Error
-	if err == nil || ctx.Err() == nil || errors.As(err, &e) && e.Exit != events.ExitFailure {
-		return err
-	}
-	return ctx.Err()
-}
+// Reached is told each step of a start. Tests stop the process there.
+var Reached = func(step string) {}
 
 // engine is what is known of the part that reads the log for all others and
 // acts upon it.
@@ -69,13 +57,13 @@ func (e *engine) alive() (string, error) {
 }
 
 // checks are what /readyz asks of what the API does not know.
-func (in *instance) checks() []apiserver.Check {
+func (in *Instance) checks() []apiserver.Check {
 	return []apiserver.Check{{Name: "engine", State: in.engine.alive}}
 }
 
 // quarantined tells what the fold has set aside.
-func (in *instance) quarantined() (q apiserver.Quarantine) {
-	in.state.Read(func(st *projector.State) {
+func (in *Instance) quarantined() (q apiserver.Quarantine) {
+	in.State.Read(func(st *projector.State) {
 		n, last := st.Quarantined()
 		if q.Events = n; n > 0 {
 			newest := last[len(last)-1]

@@ -1,8 +1,9 @@
-package main
+package instance
 
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -21,13 +22,14 @@ const upSource = "up"
 // maxAppend is how many events a log takes at once.
 const maxAppend = 500
 
-// found gives a new cluster its nodes, and ends what an up before was stopped
+// Found gives a new cluster its nodes, and ends what an up before was stopped
 // at. A cluster that has its nodes keeps them, whatever --nodes says.
-func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
-	f := datadir.Founding{Cluster: o.cluster, Nodes: o.nodes, Seed: o.seed}
+func (in *Instance) Found(ctx context.Context) error {
+	o := in.Options
+	f := datadir.Founding{Cluster: o.Cluster, Nodes: o.Nodes, Seed: o.Seed}
 	dir := ""
-	if in.server != nil {
-		dir = in.server.Dir()
+	if in.Server != nil {
+		dir = in.Server.Dir()
 		was, found, err := datadir.LoadFounding(dir)
 		if err != nil {
 			return err
@@ -42,8 +44,8 @@ func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
 		f.Added, f.Nodes = true, in.nodeCount()
 	}
 	if f.Added || in.nodeCount() > 0 {
-		if has := in.nodeCount(); o.nodesGiven && o.nodes != f.Nodes {
-			s.out.printf("keeping the %d nodes of the log: --nodes is for a new cluster; use rollcall node add or delete\n", has)
+		if has := in.nodeCount(); o.NodesGiven && o.Nodes != f.Nodes {
+			o.Console.Print(fmt.Sprintf("keeping the %d nodes of the log: --nodes is for a new cluster; use rollcall node add or delete", has))
 		}
 	}
 	if f.Added {
@@ -54,7 +56,7 @@ func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
 			return err
 		}
 	}
-	if err := in.addNodes(ctx, s, f); err != nil {
+	if err := in.addNodes(ctx, f); err != nil {
 		return err
 	}
 	if f.Added = true; dir == "" {
@@ -63,17 +65,17 @@ func (s *session) found(ctx context.Context, in *instance, o upOptions) error {
 	return datadir.SaveFounding(dir, f)
 }
 
-func (in *instance) nodeCount() (n int) {
-	in.state.Read(func(st *projector.State) { n = st.NodeCount() })
+func (in *Instance) nodeCount() (n int) {
+	in.State.Read(func(st *projector.State) { n = st.NodeCount() })
 	return n
 }
 
 // addNodes appends those nodes of a founding that the log does not hold.
-func (in *instance) addNodes(ctx context.Context, s *session, f datadir.Founding) error {
+func (in *Instance) addNodes(ctx context.Context, f datadir.Founding) error {
 	var missing []events.Entry
 	now := time.Now()
 	var err error
-	in.state.Read(func(st *projector.State) {
+	in.State.Read(func(st *projector.State) {
 		for _, n := range simkubelet.NewNodes(f.Nodes, f.Seed) {
 			if st.Node(n.Name) != nil {
 				continue
@@ -82,7 +84,7 @@ func (in *instance) addNodes(ctx context.Context, s *session, f datadir.Founding
 			o, bad := events.NewObject(events.Node, n)
 			err = errors.Join(err, bad)
 			missing = append(missing, events.Entry{Event: events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
-				Source: upSource, Actor: actor(), Body: o}})
+				Source: upSource, Actor: in.User, Body: o}})
 		}
 	})
 	if err != nil || len(missing) == 0 {
@@ -91,13 +93,13 @@ func (in *instance) addNodes(ctx context.Context, s *session, f datadir.Founding
 	var last events.Seq
 	for len(missing) > 0 {
 		part := missing[:min(len(missing), maxAppend)]
-		if last, err = drive.Submit(ctx, in.log, part...); err != nil {
+		if last, err = drive.Submit(ctx, in.Log, part...); err != nil {
 			return err
 		}
 		missing = missing[len(part):]
 	}
-	s.out.printf("%s added\n", plural(f.Nodes, "node"))
-	if err := in.state.Await(ctx, last); err != nil {
+	in.Console.Print(added(f.Nodes))
+	if err := in.State.Await(ctx, last); err != nil {
 		return err
 	}
 	return in.awaitNodes(ctx)
@@ -108,7 +110,7 @@ const joinWait = 10 * time.Second
 
 // awaitNodes waits until new nodes have joined, so that a rollout over them
 // begins with all of them and not with those that were first.
-func (in *instance) awaitNodes(ctx context.Context) error {
+func (in *Instance) awaitNodes(ctx context.Context) error {
 	enough := time.NewTimer(joinWait)
 	defer enough.Stop()
 	look := time.NewTicker(changeCheck)
@@ -123,4 +125,11 @@ func (in *instance) awaitNodes(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func added(nodes int) string {
+	if nodes == 1 {
+		return "1 node added"
+	}
+	return fmt.Sprintf("%d nodes added", nodes)
 }

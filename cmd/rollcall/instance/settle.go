@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"context"
@@ -22,14 +22,14 @@ const (
 	changeCheck = 25 * time.Millisecond
 )
 
-// settled waits until every DaemonSet is rolled out, or stalled, and names
-// those that are stalled.
-func (in *instance) settled(ctx context.Context, v *viewer) error {
-	began, from := time.Now(), in.state.Now()
+// Settled waits until every DaemonSet is rolled out, or stalled, and names those
+// that are stalled. changed receives when events were folded since it last did.
+func (in *Instance) Settled(ctx context.Context, changed <-chan struct{}) error {
+	began, from := time.Now(), in.State.Now()
 	joined := false
 	for {
 		// A node that has not joined may want pods later: it is too early to say.
-		joined = joined || in.joined() || time.Since(began) > in.options.deadline
+		joined = joined || in.joined() || time.Since(began) > in.Patience
 		open, stalled := in.unsettled(from)
 		switch {
 		case !joined || open > 0:
@@ -39,16 +39,16 @@ func (in *instance) settled(ctx context.Context, v *viewer) error {
 		default:
 			return nil
 		}
-		if err := v.awaitChange(ctx); err != nil {
+		if err := awaitChange(ctx, changed); err != nil {
 			return err
 		}
 	}
 }
 
-// awaitChange returns when events were folded, or it is time to look anyway.
-func (v *viewer) awaitChange(ctx context.Context) error {
+// awaitChange returns when changed has received, or it is time to look anyway.
+func awaitChange(ctx context.Context, changed <-chan struct{}) error {
 	select {
-	case <-v.changed:
+	case <-changed:
 	case <-time.After(stallCheck):
 	case <-ctx.Done():
 		return ctx.Err()
@@ -61,9 +61,9 @@ func (v *viewer) awaitChange(ctx context.Context) error {
 }
 
 // joined reports whether every simulated node that has not failed is Ready.
-func (in *instance) joined() (all bool) {
+func (in *Instance) joined() (all bool) {
 	all = true
-	in.state.Read(func(s *projector.State) {
+	in.State.Read(func(s *projector.State) {
 		for n := range s.Nodes() {
 			if n.Ready || n.Labels[events.LabelSimulated] != "true" {
 				continue
@@ -81,8 +81,8 @@ func (in *instance) joined() (all bool) {
 
 // unsettled counts the DaemonSets that are under way, and names the stalled.
 // began is in log time.
-func (in *instance) unsettled(began time.Time) (open int, stalled []string) {
-	in.state.ReadNow(func(s *projector.State, now time.Time) {
+func (in *Instance) unsettled(began time.Time) (open int, stalled []string) {
+	in.State.ReadNow(func(s *projector.State, now time.Time) {
 		for _, d := range s.DaemonSets() {
 			if rolledOut(s, d) {
 				continue
@@ -134,7 +134,8 @@ func stall(d *sets.DaemonSet, began, now time.Time) string {
 	return ""
 }
 
-func (in *instance) lastSeq() (at events.Seq) {
-	in.state.Read(func(s *projector.State) { at = s.Seq() })
+// LastSeq returns how far the log was read.
+func (in *Instance) LastSeq() (at events.Seq) {
+	in.State.Read(func(s *projector.State) { at = s.Seq() })
 	return at
 }

@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"os"
@@ -14,7 +14,7 @@ import (
 func TestSweepTemps(t *testing.T) {
 	root := t.TempDir()
 	t.Setenv("TMPDIR", root)
-	held, err := makeTemp()
+	held, err := MakeTemp()
 	if err != nil {
 		t.Fatal(err)
 	}

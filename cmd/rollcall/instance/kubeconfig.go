@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"bytes"
@@ -29,7 +29,7 @@ type access struct {
 	ca    []byte
 	token string
 
-	origin origin
+	origin Origin
 }
 
 // into adds the access to a kubeconfig and makes it the current one.
@@ -52,34 +52,34 @@ func written(c *api.Config) bool {
 	return false
 }
 
-// kubeconfigs are the files that tell how to reach the API.
-type kubeconfigs struct {
+// Kubeconfigs are the files that tell how to reach the API.
+type Kubeconfigs struct {
 	file  string // that the user has named; empty: only the one of the data directory
 	merge string // that the context is merged into; empty: none
 
-	origin origin // what is said in all of them
+	Origin Origin // what is said in all of them
 }
 
-// kubeconfigTargets returns what is written for --kubeconfig and
+// KubeconfigTargets returns what is written for --kubeconfig and
 // --merge-kubeconfig, which merges into the file if there is one, else into
 // what kubectl would write: the first file of $KUBECONFIG, or ~/.kube/config.
-func kubeconfigTargets(file string, merge bool, variable, home string) kubeconfigs {
+func KubeconfigTargets(file string, merge bool, variable, home string) Kubeconfigs {
 	switch {
 	case !merge:
-		return kubeconfigs{file: file}
+		return Kubeconfigs{file: file}
 	case file != "":
-		return kubeconfigs{merge: file}
+		return Kubeconfigs{merge: file}
 	}
 	for _, path := range filepath.SplitList(variable) {
 		if path != "" {
-			return kubeconfigs{merge: path}
+			return Kubeconfigs{merge: path}
 		}
 	}
-	return kubeconfigs{merge: filepath.Join(home, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)}
+	return Kubeconfigs{merge: filepath.Join(home, clientcmd.RecommendedHomeDir, clientcmd.RecommendedFileName)}
 }
 
-// check refuses what cannot be written, or should not be.
-func (k kubeconfigs) check() error {
+// Check refuses what cannot be written, or should not be.
+func (k Kubeconfigs) Check() error {
 	if k.merge != "" {
 		_, err := loadKubeconfig(k.merge)
 		return err
@@ -134,8 +134,8 @@ func loadKubeconfig(path string) (*api.Config, error) {
 
 // write writes the kubeconfig of a directory and those that the user has asked
 // for, and returns the one to use.
-func (k kubeconfigs) write(dir string, a access) (use string, err error) {
-	a.origin = k.origin
+func (k Kubeconfigs) write(dir string, a access) (use string, err error) {
+	a.origin = k.Origin
 	use = filepath.Join(dir, datadir.KubeconfigFile)
 	if k.file != "" {
 		use = k.file
@@ -189,13 +189,13 @@ func saveKubeconfig(path string, c *api.Config) error {
 	return nil
 }
 
-// exportLine is the line that points a shell's kubectl at a kubeconfig.
-func exportLine(path string) string {
-	return "export " + clientcmd.RecommendedConfigPathEnvVar + "=" + quoteShell(path)
+// ExportLine is the line that points a shell's kubectl at a kubeconfig.
+func ExportLine(path string) string {
+	return "export " + clientcmd.RecommendedConfigPathEnvVar + "=" + QuoteShell(path)
 }
 
-// quoteShell quotes what a shell would not take as it is.
-func quoteShell(s string) string {
+// QuoteShell quotes what a shell would not take as it is.
+func QuoteShell(s string) string {
 	plain := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@%,:=", r) || r > 127
 	}

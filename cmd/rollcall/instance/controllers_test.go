@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"slices"
@@ -18,7 +18,7 @@ import (
 //
 // finding U3
 func TestControllers(t *testing.T) {
-	all := slices.Concat(knownControllers, helpers())
+	all := slices.Concat(KnownControllers, helpers())
 	but := func(names ...string) []string {
 		return slices.DeleteFunc(slices.Clone(all), func(n string) bool { return slices.Contains(names, n) })
 	}
@@ -34,18 +34,18 @@ func TestControllers(t *testing.T) {
 		if given != "" {
 			words = strings.Split(given, ",")
 		}
-		if got, err := resolveControllers(words); err != nil || !slices.Equal(got, want) {
+		if got, err := ResolveControllers(words); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%s: %v, %v; want %v", given, got, err, want)
 		}
 	}
 	for name, want := range map[string]string{"deployments": "did you mean deployment?", "": "choose from daemonset, ",
 		"endpointslice": "choose from", "-": "choose from", "-al": "or * for all", "-*": "choose from"} {
-		if _, err := resolveControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := ResolveControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", name, err, want)
 		}
 	}
-	if len(helpers())+len(knownControllers) != len(workloads.Names())+1 {
-		t.Errorf("%v and %v are not our own and %v", knownControllers, helpers(), workloads.Names())
+	if len(helpers())+len(KnownControllers) != len(workloads.Names())+1 {
+		t.Errorf("%v and %v are not our own and %v", KnownControllers, helpers(), workloads.Names())
 	}
 }
 
@@ -53,11 +53,11 @@ func TestControllers(t *testing.T) {
 //
 // finding U3
 func TestUnattended(t *testing.T) {
-	run, err := resolveControllers([]string{"daemonset", "job", "deployment", "-disruption"})
+	run, err := ResolveControllers([]string{"daemonset", "job", "deployment", "-disruption"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := resolveControllers([]string{"*"})
+	all, err := ResolveControllers([]string{"*"})
 	if err != nil {
 		t.Fatal(err)
 	}

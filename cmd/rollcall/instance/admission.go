@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"context"
@@ -12,13 +12,13 @@ import (
 )
 
 // admission returns what decides about pods that the executor makes.
-func (in *instance) admission() (func(context.Context, *corev1.Pod) error, error) {
-	a, err := apiserver.NewAdmission(in.state.Objects())
+func (in *Instance) admission() (func(context.Context, *corev1.Pod) error, error) {
+	a, err := apiserver.NewAdmission(in.State.Objects())
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, pod *corev1.Pod) error {
-		err := a.AdmitPod(ctx, in.log, pod)
+		err := a.AdmitPod(ctx, in.Log, pod)
 		var refused apierrors.APIStatus
 		if !errors.As(err, &refused) {
 			return err

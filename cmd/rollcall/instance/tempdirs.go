@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"errors"
@@ -18,9 +18,9 @@ const (
 	tempYoung  = time.Minute
 )
 
-// makeTemp makes a temporary directory that sweepTemps leaves alone for as long
+// MakeTemp makes a temporary directory that sweepTemps leaves alone for as long
 // as this process lives.
-func makeTemp() (string, error) {
+func MakeTemp() (string, error) {
 	dir, err := os.MkdirTemp("", tempPrefix)
 	if err != nil {
 		return "", err
@@ -77,6 +77,6 @@ func tryLock(path string) (release func(), free bool) {
 // sweepKilled removes what killed instances of this user have left outside of
 // data directories.
 func sweepKilled() {
-	_ = instances() // which are not listed any more then
+	_ = List() // which are not listed any more then
 	sweepTemps(os.TempDir(), time.Now())
 }

@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"net"
@@ -19,24 +19,25 @@ type savedAddress struct {
 
 // listener opens the address: without --listen on the port of the run before,
 // if nobody else has taken it meanwhile.
-func (o apiOptions) listener(dir string) (net.Listener, error) {
+func (o API) listener(dir string) (net.Listener, error) {
 	path := filepath.Join(dir, addressFile)
-	if o.sticks {
+	if o.Sticks {
 		var was savedAddress
 		// A file that cannot be read is no reason not to start on another port.
 		if found, err := datadir.LoadJSON(path, &was); found && err == nil && was.Port > 0 && was.Port <= 65535 {
-			again := apiAddress{host: o.address.host, port: strconv.Itoa(was.Port)}
+			again := Address{host: o.Address.host, port: strconv.Itoa(was.Port)}
 			if l, err := again.listen(); err == nil {
 				return l, nil
 			}
 		}
 	}
-	l, err := o.address.listen()
+	l, err := o.Address.listen()
 	if err != nil {
 		return nil, err
 	}
 	if err := datadir.SaveJSON(path, savedAddress{l.Addr().(*net.TCPAddr).Port}); err != nil {
-		return nil, firstError(err, l.Close())
+		_ = l.Close() // nothing came through it
+		return nil, err
 	}
 	return l, nil
 }

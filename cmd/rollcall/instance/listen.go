@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"errors"
@@ -10,34 +10,34 @@ import (
 	"rollcall/events"
 )
 
-// noListen is the --listen of an up without the Kubernetes API.
-const noListen = "none"
+// NoListen is the --listen of an up without the Kubernetes API.
+const NoListen = "none"
 
-// apiAddress is where the Kubernetes API is served. The zero one is nowhere.
-type apiAddress struct {
+// Address is where the Kubernetes API is served. The zero one is nowhere.
+type Address struct {
 	host string // an IP address; empty: every one of this machine
 	port string
 }
 
-// parseListen reads a --listen.
-func parseListen(listen string) (apiAddress, error) {
-	if listen == noListen {
-		return apiAddress{}, nil
+// ParseListen reads a --listen.
+func ParseListen(listen string) (Address, error) {
+	if listen == NoListen {
+		return Address{}, nil
 	}
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return apiAddress{}, listenError(listen, "it is no address", "write host:port, or none", nil)
+		return Address{}, listenError(listen, "it is no address", "write host:port, or none", nil)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return apiAddress{}, listenError(listen, fmt.Sprintf("%q is no port", port), "use a port from 0 to 65535", nil)
+		return Address{}, listenError(listen, fmt.Sprintf("%q is no port", port), "use a port from 0 to 65535", nil)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	if host != "" && net.ParseIP(host) == nil {
-		return apiAddress{}, listenError(listen, fmt.Sprintf("%q is no IP address", host), "use 127.0.0.1:"+port, nil)
+		return Address{}, listenError(listen, fmt.Sprintf("%q is no IP address", host), "use 127.0.0.1:"+port, nil)
 	}
-	return apiAddress{host: host, port: port}, nil
+	return Address{host: host, port: port}, nil
 }
 
 func listenError(listen, why, do string, err error) error {
@@ -45,18 +45,19 @@ func listenError(listen, why, do string, err error) error {
 		Why: why, Do: do, Exit: events.ExitInput, Err: err}
 }
 
-func (a apiAddress) none() bool { return a.port == "" }
+// None reports whether it is nowhere.
+func (a Address) None() bool { return a.port == "" }
 
 // everywhere reports whether it is every address of the machine.
-func (a apiAddress) everywhere() bool {
+func (a Address) everywhere() bool {
 	return a.host == "" || net.ParseIP(a.host).IsUnspecified()
 }
 
 // loopback reports whether only this machine can reach it.
-func (a apiAddress) loopback() bool { return a.host != "" && net.ParseIP(a.host).IsLoopback() }
+func (a Address) loopback() bool { return a.host != "" && net.ParseIP(a.host).IsLoopback() }
 
 // hosts are the names and addresses that clients reach the server by.
-func (a apiAddress) hosts() ([]string, error) {
+func (a Address) hosts() ([]string, error) {
 	hosts := []string{"localhost", "127.0.0.1", "::1", "kubernetes.default.svc"}
 	if !a.everywhere() {
 		if ip := net.ParseIP(a.host).String(); !slices.Contains(hosts, ip) {
@@ -77,7 +78,7 @@ func (a apiAddress) hosts() ([]string, error) {
 }
 
 // listen opens the address.
-func (a apiAddress) listen() (net.Listener, error) {
+func (a Address) listen() (net.Listener, error) {
 	l, err := net.Listen("tcp", net.JoinHostPort(a.host, a.port))
 	if err == nil {
 		return l, nil
@@ -89,10 +90,10 @@ func (a apiAddress) listen() (net.Listener, error) {
 	return nil, listenError(net.JoinHostPort(a.host, a.port), why, "use another port, or port 0 for any", err)
 }
 
-// probe refuses an address that is taken. That is early and not binding: it
+// Probe refuses an address that is taken. That is early and not binding: it
 // spares the user a half-made data directory.
-func (a apiAddress) probe() error {
-	if a.none() || a.port == "0" {
+func (a Address) Probe() error {
+	if a.None() || a.port == "0" {
 		return nil
 	}
 	l, err := a.listen()
@@ -103,7 +104,7 @@ func (a apiAddress) probe() error {
 }
 
 // serverURL is the address that this machine reaches a listener at by.
-func (a apiAddress) serverURL(at *net.TCPAddr) string {
+func (a Address) serverURL(at *net.TCPAddr) string {
 	host := at.IP.String()
 	if a.everywhere() {
 		host = "127.0.0.1"

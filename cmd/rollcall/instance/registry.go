@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"encoding/json"
@@ -15,11 +15,11 @@ import (
 	"rollcall/events/natsd"
 )
 
-// running is one entry of the list of instances of a user: where commands in
+// Running is one entry of the list of instances of a user: where commands in
 // another terminal find one without being told. Its process holds a lock on the
 // entry for as long as it lives, so that one which was killed is known by that,
 // also when another process has got its number.
-type running struct {
+type Running struct {
 	PID     int       `json:"pid"`
 	Dir     string    `json:"dir,omitempty"` // of its data or, with another NATS server, of its API
 	Cluster string    `json:"cluster"`
@@ -31,10 +31,10 @@ type running struct {
 }
 
 // String names an instance to choose from.
-func (r running) String() string {
+func (r Running) String() string {
 	at := r.Dir
 	if r.NATSURL != "" {
-		at = withoutUser(r.NATSURL)
+		at = WithoutUser(r.NATSURL)
 	}
 	return fmt.Sprintf("%s (process %d)", at, r.PID)
 }
@@ -52,15 +52,15 @@ func registryDir() (string, error) {
 }
 
 // register lists the instance for commands in other terminals.
-func (in *instance) register() error {
-	r := running{PID: os.Getpid(), Dir: in.dir, Cluster: in.options.cluster, Started: time.Now().UTC()}
+func (in *Instance) register() error {
+	r := Running{PID: os.Getpid(), Dir: in.dir, Cluster: in.Cluster, Started: time.Now().UTC()}
 	switch {
-	case in.server == nil:
-		r.NATSURL, r.NATSCreds = in.options.natsURL, in.options.natsCreds
-	case in.server.URL() == "":
+	case in.Server == nil:
+		r.NATSURL, r.NATSCreds = in.NATSURL, in.NATSCreds
+	case in.Server.URL() == "":
 		return nil
 	default:
-		r.Dir = in.server.Dir()
+		r.Dir = in.Server.Dir()
 	}
 	remove, err := register(r)
 	if err != nil {
@@ -71,7 +71,7 @@ func (in *instance) register() error {
 }
 
 // register lists an instance and returns what takes it off the list.
-func register(r running) (remove func() error, err error) {
+func register(r Running) (remove func() error, err error) {
 	for _, path := range []*string{&r.Dir, &r.NATSCreds} {
 		if *path == "" {
 			continue
@@ -115,9 +115,9 @@ func writeJSON(f *os.File, v any) error {
 	return err
 }
 
-// instances returns who is listed and still runs, by process. What those that
+// List returns who is listed and still runs, by process. What those that
 // were killed have left is removed.
-func instances() []running {
+func List() []Running {
 	dir, err := registryDir()
 	if err != nil {
 		return nil
@@ -126,7 +126,7 @@ func instances() []running {
 	if err != nil {
 		return nil
 	}
-	var found []running
+	var found []Running
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), ".") {
 			if r, ok := listedAs(filepath.Join(dir, e.Name())); ok {
@@ -139,14 +139,14 @@ func instances() []running {
 
 // listedAs reads an entry. ok is false if its instance has ended, or cannot be
 // reached.
-func listedAs(path string) (r running, ok bool) {
+func listedAs(path string) (r Running, ok bool) {
 	f, err := os.Open(path)
 	if err != nil {
 		return r, false
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	if found, err := datadir.LoadJSON(path, &r); !found || err != nil {
-		r = running{}
+		r = Running{}
 	}
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
 		_ = os.Remove(path) // whose lock is free has ended
@@ -177,12 +177,12 @@ func forgetCredentials(dir string) {
 // maxNamed is how many instances an error names.
 const maxNamed = 5
 
-// onlyInstance returns the one instance that runs, or asks which.
-func onlyInstance() (running, error) {
-	found := instances()
+// Only returns the one instance that runs, or asks which.
+func Only() (Running, error) {
+	found := List()
 	switch len(found) {
 	case 0:
-		return running{}, &events.Error{Code: "E-CLI-INSTANCE", What: "no instance is running",
+		return Running{}, &events.Error{Code: "E-CLI-INSTANCE", What: "no instance is running",
 			Do: "start one with rollcall up, or name a data directory with --data", Exit: events.ExitInput}
 	case 1:
 		return found[0], nil
@@ -194,6 +194,6 @@ func onlyInstance() (running, error) {
 	if more := len(found) - len(names); more > 0 {
 		names = append(names, fmt.Sprintf("and %d more", more))
 	}
-	return running{}, &events.Error{Code: "E-CLI-INSTANCE", What: fmt.Sprintf("%d instances are running", len(found)),
+	return Running{}, &events.Error{Code: "E-CLI-INSTANCE", What: fmt.Sprintf("%d instances are running", len(found)),
 		Why: strings.Join(names, ", "), Do: "choose one with --data, --nats-url, or the export line that it printed", Exit: events.ExitInput}
 }

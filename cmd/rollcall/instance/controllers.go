@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"context"
@@ -14,29 +14,29 @@ import (
 	"rollcall/projector/apiserver"
 )
 
-// ownController is the controller that is not Kubernetes'.
-const ownController = "daemonset"
+// OwnController is the controller that is not Kubernetes'.
+const OwnController = "daemonset"
 
-// knownControllers can be asked for by name.
-var knownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
+// KnownControllers can be asked for by name.
+var KnownControllers = []string{OwnController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
 
 // helpers are the controllers without which objects would not live as they do
 // elsewhere. They run beside any other unless they are left out by name.
 func helpers() []string {
-	return slices.DeleteFunc(workloads.Names(), func(name string) bool { return slices.Contains(knownControllers, name) })
+	return slices.DeleteFunc(workloads.Names(), func(name string) bool { return slices.Contains(KnownControllers, name) })
 }
 
-// controllersUsage explains --controllers.
-func controllersUsage() string {
-	return "controllers to run: * or all, names to run only those, -NAME to leave one out, of " + strings.Join(knownControllers, ", ") +
+// ControllersUsage explains --controllers.
+func ControllersUsage() string {
+	return "controllers to run: * or all, names to run only those, -NAME to leave one out, of " + strings.Join(KnownControllers, ", ") +
 		"; -NAME too of " + strings.Join(helpers(), ", ") + ", which run beside any other; empty: none, and nothing is collected"
 }
 
-// resolveControllers returns the names of the controllers that run, as
+// ResolveControllers returns the names of the controllers that run, as
 // kube-controller-manager reads its flag: what is said of one by name comes
 // before *.
-func resolveControllers(given []string) (run []string, err error) {
-	all, every := slices.Concat(knownControllers, helpers()), false
+func ResolveControllers(given []string) (run []string, err error) {
+	all, every := slices.Concat(KnownControllers, helpers()), false
 	var named, without []string
 	for _, word := range given {
 		name, out := strings.CutPrefix(strings.TrimSpace(word), "-")
@@ -46,7 +46,7 @@ func resolveControllers(given []string) (run []string, err error) {
 			every = true
 		case !slices.Contains(all, name):
 			return nil, &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("there is no controller %q", word), Where: "--controllers",
-				Do: suggestion(name, all, "choose from "+strings.Join(all, ", ")+", or * for all"), Exit: events.ExitInput}
+				Do: events.Suggest(name, all, "choose from "+strings.Join(all, ", ")+", or * for all"), Exit: events.ExitInput}
 		case out:
 			without = append(without, name)
 		default:
@@ -65,23 +65,23 @@ func resolveControllers(given []string) (run []string, err error) {
 
 // control runs those of Kubernetes' controllers that were asked for, each from
 // the first object on that it has something to do with.
-func (in *instance) control() {
-	names := slices.DeleteFunc(slices.Clone(in.options.controls), func(name string) bool { return name == ownController })
+func (in *Instance) control() {
+	names := slices.DeleteFunc(slices.Clone(in.Controllers), func(name string) bool { return name == OwnController })
 	if len(names) == 0 {
 		return
 	}
 	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign()}
-	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.api.server.Loopback(), o) })
+	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.Served.Server.Loopback(), o) })
 }
 
 // foreign are the nodes that no kubelet of ours plays.
-func (in *instance) foreign() *apiserver.Foreign {
-	return apiserver.NewForeign(in.state.Objects(), events.LabelSimulated, "true")
+func (in *Instance) foreign() *apiserver.Foreign {
+	return apiserver.NewForeign(in.State.Objects(), events.LabelSimulated, "true")
 }
 
 // await waits until the log has what a controller wants.
-func (in *instance) await(ctx context.Context, w workloads.Want) error {
-	objects := in.state.Objects()
+func (in *Instance) await(ctx context.Context, w workloads.Want) error {
+	objects := in.State.Objects()
 	switch w {
 	case workloads.Endings:
 		return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
@@ -108,7 +108,7 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		plural string
 		needs  []string
 	}{
-		{events.DaemonSet, "DaemonSets", []string{ownController}},
+		{events.DaemonSet, "DaemonSets", []string{OwnController}},
 		{events.Deployment, "Deployments", []string{"deployment", "replicaset"}},
 		{events.ReplicaSet, "ReplicaSets", []string{"replicaset"}},
 		{events.StatefulSet, "StatefulSets", []string{"statefulset"}},

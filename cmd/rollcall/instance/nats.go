@@ -1,4 +1,4 @@
-package main
+package instance
 
 import (
 	"context"
@@ -22,8 +22,8 @@ import (
 	"rollcall/projector"
 )
 
-// maxReplicas is the most that JetStream keeps.
-const maxReplicas = 5
+// MaxReplicas is the most that JetStream keeps.
+const MaxReplicas = 5
 
 // electionWait is longer than servers take to choose a leader, also when some of
 // them have to start first.
@@ -46,15 +46,15 @@ func natsName(name string) string {
 
 // natsNames are the users outside of the embedded server: who has started it,
 // and those that are named.
-func (o upOptions) natsNames() []string { return append([]string{natsName(actor())}, o.natsUsers...) }
+func (o Options) natsNames() []string { return append([]string{natsName(o.User)}, o.NATSUsers...) }
 
-// natsUser is who a client of a server is at the gate: the user of the URL, else
+// NATSUser is who a client of a server is at the gate: the user of the URL, else
 // who runs it. Only a server with permissions can hold it to that.
-func natsUser(urls string) string {
+func NATSUser(urls, me string) string {
 	if name := urlUser(urls); name != "" {
 		return natsName(name)
 	}
-	return natsName(actor())
+	return natsName(me)
 }
 
 // urlUser returns the user of the first address, or "". One without a password
@@ -71,54 +71,54 @@ func urlUser(urls string) string {
 	return u.User.Username()
 }
 
-// dial connects to NATS servers that are somebody else's. A user of the URL
+// Dial connects to NATS servers that are somebody else's. A user of the URL
 // takes answers where no other one need be able to listen.
-func dial(urls, creds string) (*nats.Conn, error) {
+func Dial(urls, creds string) (*nats.Conn, error) {
 	opts := []nats.Option{nats.Name("rollcall")}
 	if creds != "" {
 		opts = append(opts, nats.UserCredentials(creds))
 	}
 	if urlUser(urls) != "" {
-		opts = append(opts, nats.CustomInboxPrefix(natsd.Inbox(natsUser(urls))))
+		opts = append(opts, nats.CustomInboxPrefix(natsd.Inbox(natsName(urlUser(urls)))))
 	}
 	nc, err := stream.Dial(urls, opts...)
 	if err == nil {
 		return nc, nil
 	}
-	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: withoutUser(urls), Why: err.Error(),
+	return nil, &events.Error{Code: "E-CLI-NATS", What: "the NATS server cannot be reached", Where: WithoutUser(urls), Why: err.Error(),
 		Do: "check the address and the credentials", Exit: events.ExitFailure, Err: err}
 }
 
 // streamOptions are those of the log of an instance.
-func (in *instance) streamOptions(s *session) stream.Options {
-	o := stream.Options{Create: true, MemoryStorage: in.options.memory, Replicas: in.options.replicas, Wait: electionWait,
+func (in *Instance) streamOptions() stream.Options {
+	o := stream.Options{Create: true, MemoryStorage: in.Memory, Replicas: in.Replicas, Wait: electionWait,
 		Waiting: func(why error) {
-			fmt.Fprintf(s.err, "waiting up to %s for the NATS servers of the log: %v\n", electionWait, why)
+			in.Console.Warn(fmt.Sprintf("waiting up to %s for the NATS servers of the log: %v", electionWait, why))
 		}}
-	if in.server != nil && !o.MemoryStorage {
-		o.Room = in.server.Room
+	if in.Server != nil && !o.MemoryStorage {
+		o.Room = in.Server.Room
 	}
-	if in.server != nil && in.options.durable == natsd.Relaxed {
+	if in.Server != nil && in.Durability == natsd.Relaxed {
 		o.Gather = stream.GatherRelaxed
 	}
 	return o
 }
 
 // warnOfNATS says what is wrong with a server that is somebody else's.
-func (s *session) warnOfNATS(ctx context.Context, in *instance) {
-	if in.server != nil {
+func (in *Instance) warnOfNATS(ctx context.Context) {
+	if in.Server != nil {
 		return
 	}
-	warn := func(e *events.Error) { fmt.Fprintln(s.err, "warning:", e) }
-	where := in.nc.ConnectedUrlRedacted()
-	if asked, have := in.options.replicas, in.log.Replicas(); asked > 0 && asked < have {
-		fmt.Fprintf(s.err, "the log has %d replicas and keeps them: --replicas only raises\n", have)
+	warn := func(e *events.Error) { in.Console.Warn(e.Error()) }
+	where := in.NC.ConnectedUrlRedacted()
+	if asked, have := in.Replicas, in.Log.Replicas(); asked > 0 && asked < have {
+		in.Console.Warn(fmt.Sprintf("the log has %d replicas and keeps them: --replicas only raises", have))
 	}
-	if most := in.nc.MaxPayload(); most < events.MaxMessage {
+	if most := in.NC.MaxPayload(); most < events.MaxMessage {
 		warn(&events.Error{Code: "E-LOG-PAYLOAD", What: fmt.Sprintf("the NATS server takes messages of at most %d bytes", most), Where: where,
 			Why: "objects that Kubernetes takes will be refused", Do: fmt.Sprintf("set max_payload: %d in its configuration", events.MaxMessage)})
 	}
-	if stream.AnybodyWrites(ctx, withoutUser(in.options.natsURL), in.subjects) {
+	if stream.AnybodyWrites(ctx, WithoutUser(in.NATSURL), in.Subjects) {
 		warn(&events.Error{Code: "E-LOG-OPEN", What: "anybody who reaches the NATS server can write the log of this cluster", Where: where,
 			Why: "a connection without credentials may publish on its subjects", Do: "give the server users with permissions: docs/OPERATIONS.md has them"})
 	}
@@ -142,7 +142,7 @@ func farPath(urls, cluster string) (string, error) {
 		}
 		dir = filepath.Join(home, ".local", "state")
 	}
-	list := strings.Split(withoutUser(urls), ",")
+	list := strings.Split(WithoutUser(urls), ",")
 	slices.Sort(list)
 	sum := sha256.Sum256([]byte(strings.Join(list, ",")))
 	return filepath.Join(dir, "rollcall", "positions", cluster+"-"+hex.EncodeToString(sum[:6])+".json"), nil
@@ -150,16 +150,16 @@ func farPath(urls, cluster string) (string, error) {
 
 // witnessFar has the position of a log on somebody else's server compared and
 // kept. A user without a home has none.
-func (in *instance) witnessFar(s *session, o *projector.Options) error {
-	if in.options.natsURL == "" {
+func (in *Instance) witnessFar(o *projector.Options) error {
+	if in.NATSURL == "" {
 		return nil
 	}
-	path, err := farPath(in.options.natsURL, in.options.cluster)
+	path, err := farPath(in.NATSURL, in.Cluster)
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
 	if err != nil {
-		fmt.Fprintf(s.err, "warning: how far the log was read is not kept: %v\n", err)
+		in.Console.Warn(fmt.Sprintf("how far the log was read is not kept: %v", err))
 		return nil
 	}
 	in.farPath = path
@@ -180,7 +180,7 @@ func (in *instance) witnessFar(s *session, o *projector.Options) error {
 	o.Save = func(p projector.Position) error {
 		err := datadir.SaveJSON(path, farPosition{p.Log, p.Seq, hex.EncodeToString(p.Chain[:])})
 		if err != nil && !told {
-			fmt.Fprintf(s.err, "warning: how far the log was read is not kept: %v\n", err)
+			in.Console.Warn(fmt.Sprintf("how far the log was read is not kept: %v", err))
 		}
 		told = err != nil
 		return nil
@@ -190,7 +190,7 @@ func (in *instance) witnessFar(s *session, o *projector.Options) error {
 
 // farHint tells of a log elsewhere that is not the one that was read what its
 // owner can do who has made it anew.
-func (in *instance) farHint(err error) error {
+func (in *Instance) farHint(err error) error {
 	var e *events.Error
 	if in.farPath == "" || !errors.As(err, &e) || !errors.Is(err, events.ErrRewritten) && !errors.Is(err, events.ErrTruncated) {
 		return err
