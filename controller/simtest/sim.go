@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -93,10 +94,15 @@ type Options struct {
 	CheckEvery bool // rebuild every controller's state from scratch after every event
 }
 
-// Run runs the history of a seed and checks it.
-func Run(seed uint64, opt Options) Result {
+// Run runs the history of a seed and checks it. A panic is a violation too.
+func Run(seed uint64, opt Options) (r Result) {
 	h := newHistory(seed)
 	h.checkAll = opt.CheckEvery
+	defer func() {
+		if p := recover(); p != nil {
+			r = Result{Seed: seed, history: h, Violation: violation("PANIC", h.last(), "%v\n%s", p, debug.Stack())}
+		}
+	}()
 	h.begin()
 	h.eventful()
 	v := h.broken
