@@ -16,13 +16,13 @@ import (
 	"rollcall/events/daemonpod"
 )
 
-// crew are the people: they add and drain nodes, and apply manifests.
-type crew struct {
+// users are the people: they add and drain nodes, and apply manifests.
+type users struct {
 	made     int                 // objects so far, for uids
 	versions map[string][]string // images that a DaemonSet has had
 }
 
-func newCrew() crew { return crew{versions: map[string][]string{}} }
+func newUsers() users { return users{versions: map[string][]string{}} }
 
 const namespace = "default"
 
@@ -30,17 +30,17 @@ const namespace = "default"
 func (h *History) begin() {
 	h.calm = true
 	for i := range h.cfg.nodes {
-		h.crew.addNode(h, fmt.Sprintf("n%02d", i))
+		h.users.addNode(h, fmt.Sprintf("n%02d", i))
 	}
 	for i := range h.cfg.sets {
-		h.crew.createSet(h, setName(i))
+		h.users.createSet(h, setName(i))
 	}
 	h.calm = false
 }
 
 func setName(i int) string { return string(rune('a' + i)) }
 
-func (c *crew) uid(of, name string) types.UID {
+func (c *users) uid(of, name string) types.UID {
 	c.made++
 	return types.UID(fmt.Sprintf("%s-%s-%d", of, name, c.made))
 }
@@ -59,8 +59,8 @@ func (h *History) tell(k events.Kind, verb string, o metav1.Object, last events.
 }
 
 // turn does one thing that people do.
-func (c *crew) turn(h *History) {
-	r := h.users
+func (c *users) turn(h *History) {
+	r := h.whims
 	if h.cfg.has(faultDelete) && r.IntN(12) == 0 && c.deleteWhileCreating(h) {
 		return
 	}
@@ -88,7 +88,7 @@ func (c *crew) turn(h *History) {
 	}
 }
 
-func (c *crew) addNode(h *History, name string) {
+func (c *users) addNode(h *History, name string) {
 	if _, there := h.tip.nodes[name]; there {
 		return
 	}
@@ -100,7 +100,7 @@ func (c *crew) addNode(h *History, name string) {
 	}
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: c.uid("node", name),
 		CreationTimestamp: metav1.NewTime(h.now.Truncate(time.Second)),
-		Labels:            map[string]string{"zone": []string{"x", "y"}[h.users.IntN(2)]}}}
+		Labels:            map[string]string{"zone": []string{"x", "y"}[h.whims.IntN(2)]}}}
 	setNodeReady(n, true)
 	h.tell(events.Node, events.VerbCreated, n, 0)
 }
@@ -113,20 +113,20 @@ func setNodeReady(n *corev1.Node, ready bool) {
 	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
 }
 
-func pick[T any](h *History, of ...T) T { return of[h.users.IntN(len(of))] }
+func pick[T any](h *History, of ...T) T { return of[h.whims.IntN(len(of))] }
 
 // changeNode deletes, labels, taints, cordons, loses or finds a node.
-func (c *crew) changeNode(h *History) {
+func (c *users) changeNode(h *History) {
 	names := sortedKeys(h.tip.nodes, strings.Compare)
 	if len(names) == 0 {
 		return
 	}
 	was := h.tip.nodes[pick(h, names...)]
 	n := was.object.DeepCopy()
-	switch p := h.users.IntN(100); {
+	switch p := h.whims.IntN(100); {
 	case p < 15 && h.cfg.has(faultChurn):
 		h.tell(events.Node, events.VerbDeleted, n, was.seq)
-		if h.users.IntN(3) == 0 {
+		if h.whims.IntN(3) == 0 {
 			c.addNode(h, n.Name) // a machine was replaced
 		}
 		return
@@ -148,7 +148,7 @@ func (c *crew) changeNode(h *History) {
 }
 
 // toggle sets a taint or takes it away.
-func (c *crew) toggle(n *corev1.Node, t corev1.Taint) {
+func (c *users) toggle(n *corev1.Node, t corev1.Taint) {
 	i := slices.IndexFunc(n.Spec.Taints, func(x corev1.Taint) bool { return x == t })
 	if i >= 0 {
 		n.Spec.Taints = slices.Delete(n.Spec.Taints, i, i+1)
@@ -158,13 +158,13 @@ func (c *crew) toggle(n *corev1.Node, t corev1.Taint) {
 }
 
 // lose makes a node unreachable, or reachable again.
-func (c *crew) lose(h *History, n *corev1.Node) {
+func (c *users) lose(h *History, n *corev1.Node) {
 	back := down(n)
 	setNodeReady(n, back)
 	c.toggle(n, corev1.Taint{Key: corev1.TaintNodeUnreachable, Effect: corev1.TaintEffectNoExecute})
 	if back {
 		n.Spec.Taints = slices.DeleteFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeNotReady })
-	} else if h.users.IntN(2) == 0 {
+	} else if h.whims.IntN(2) == 0 {
 		n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: corev1.TaintNodeNotReady, Effect: corev1.TaintEffectNoExecute})
 	}
 }
@@ -183,7 +183,7 @@ func (k *kubelets) nodeTurned(h *History, n *corev1.Node) {
 }
 
 // createSet makes a DaemonSet of that name, if there is none.
-func (c *crew) createSet(h *History, name string) {
+func (c *users) createSet(h *History, name string) {
 	if _, there := h.tip.sets[events.Key{Namespace: namespace, Name: name}]; there {
 		return
 	}
@@ -193,13 +193,13 @@ func (c *crew) createSet(h *History, name string) {
 		Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
 				Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "app:v1"}}}}}}
-	if had := c.versions[name]; len(had) > 0 && h.users.IntN(2) == 0 {
+	if had := c.versions[name]; len(had) > 0 && h.whims.IntN(2) == 0 {
 		ds.Spec.Template.Spec.Containers[0].Image = had[len(had)-1]
 	}
 	c.versions[name] = append(c.versions[name], ds.Spec.Template.Spec.Containers[0].Image)
 	c.setStrategy(h, ds)
-	if h.users.IntN(2) == 0 {
-		ds.Spec.MinReadySeconds = int32(1 + h.users.IntN(15))
+	if h.whims.IntN(2) == 0 {
+		ds.Spec.MinReadySeconds = int32(1 + h.whims.IntN(15))
 	}
 	if h.cfg.has(faultSettings) {
 		c.annotate(h, ds)
@@ -209,17 +209,17 @@ func (c *crew) createSet(h *History, name string) {
 }
 
 // setStrategy draws an update strategy.
-func (c *crew) setStrategy(h *History, ds *appsv1.DaemonSet) {
+func (c *users) setStrategy(h *History, ds *appsv1.DaemonSet) {
 	s := appsv1.DaemonSetUpdateStrategy{Type: appsv1.RollingUpdateDaemonSetStrategyType}
 	amount := func() *intstr.IntOrString {
-		v := intstr.FromInt32(int32(1 + h.users.IntN(4)))
-		if h.users.IntN(2) == 0 {
+		v := intstr.FromInt32(int32(1 + h.whims.IntN(4)))
+		if h.whims.IntN(2) == 0 {
 			v = intstr.FromString(pick(h, "1%", "20%", "34%", "50%", "100%"))
 		}
 		return &v
 	}
 	zero := intstr.FromInt32(0)
-	switch p := h.users.IntN(10); {
+	switch p := h.whims.IntN(10); {
 	case p < 1:
 		s.Type = appsv1.OnDeleteDaemonSetStrategyType
 	case p < 4:
@@ -231,9 +231,9 @@ func (c *crew) setStrategy(h *History, ds *appsv1.DaemonSet) {
 }
 
 // annotate draws one of rollcall's annotations.
-func (c *crew) annotate(h *History, ds *appsv1.DaemonSet) {
+func (c *users) annotate(h *History, ds *appsv1.DaemonSet) {
 	k, values := "", []string(nil)
-	switch h.users.IntN(9) {
+	switch h.whims.IntN(9) {
 	case 0, 1:
 		k, values = events.AnnotationBudget, []string{"default", "strict", "upstream"}
 	case 2:
@@ -253,18 +253,18 @@ func (c *crew) annotate(h *History, ds *appsv1.DaemonSet) {
 }
 
 // changeSet applies a changed manifest.
-func (c *crew) changeSet(h *History) {
-	was, ok := h.tip.sets[events.Key{Namespace: namespace, Name: setName(h.users.IntN(h.cfg.sets))}]
+func (c *users) changeSet(h *History) {
+	was, ok := h.tip.sets[events.Key{Namespace: namespace, Name: setName(h.whims.IntN(h.cfg.sets))}]
 	if !ok {
 		return
 	}
 	ds := was.object.DeepCopy()
 	spec := ds.Spec.DeepCopy()
-	switch p := h.users.IntN(100); {
+	switch p := h.whims.IntN(100); {
 	case p < 50:
 		c.newTemplate(h, ds)
 	case p < 60:
-		ds.Spec.MinReadySeconds = int32(h.users.IntN(15))
+		ds.Spec.MinReadySeconds = int32(h.whims.IntN(15))
 	case p < 75 && h.cfg.has(faultStrategy):
 		c.setStrategy(h, ds)
 	case p < 82 && h.cfg.has(faultLabels):
@@ -283,10 +283,10 @@ func (c *crew) changeSet(h *History) {
 }
 
 // newTemplate rolls forward or back.
-func (c *crew) newTemplate(h *History, ds *appsv1.DaemonSet) {
+func (c *users) newTemplate(h *History, ds *appsv1.DaemonSet) {
 	had := c.versions[ds.Name]
 	image := fmt.Sprintf("app:v%d", len(had)+1)
-	switch p := h.users.IntN(10); {
+	switch p := h.whims.IntN(10); {
 	case p < 3:
 		image = pick(h, had...)
 	case p < 5 && h.cfg.has(faultBadImage):
@@ -298,22 +298,22 @@ func (c *crew) newTemplate(h *History, ds *appsv1.DaemonSet) {
 }
 
 // deleteOrCreate deletes a DaemonSet in one of three ways, or makes one anew.
-func (c *crew) deleteOrCreate(h *History) {
-	name := setName(h.users.IntN(h.cfg.sets))
+func (c *users) deleteOrCreate(h *History) {
+	name := setName(h.whims.IntN(h.cfg.sets))
 	was, ok := h.tip.sets[events.Key{Namespace: namespace, Name: name}]
 	if !ok {
 		c.createSet(h, name)
 		return
 	}
 	ds := was.object.DeepCopy()
-	if ds.DeletionTimestamp != nil || h.users.IntN(2) == 0 {
+	if ds.DeletionTimestamp != nil || h.whims.IntN(2) == 0 {
 		return
 	}
 	now := metav1.NewTime(h.now.Truncate(time.Second))
-	switch h.users.IntN(3) {
+	switch h.whims.IntN(3) {
 	case 0:
 		h.tell(events.DaemonSet, events.VerbDeleted, ds, was.seq)
-		if h.users.IntN(2) == 0 {
+		if h.whims.IntN(2) == 0 {
 			c.createSet(h, name)
 		}
 		return
@@ -327,7 +327,7 @@ func (c *crew) deleteOrCreate(h *History) {
 }
 
 // deleteWhileCreating deletes a DaemonSet of which pods are being made.
-func (c *crew) deleteWhileCreating(h *History) bool {
+func (c *users) deleteWhileCreating(h *History) bool {
 	for _, o := range h.tip.orders {
 		was, ok := h.tip.sets[o.set.Key]
 		if ok && o.command.Do == events.CreatePod && was.object.UID == o.set.UID && was.object.DeletionTimestamp == nil {
@@ -340,8 +340,8 @@ func (c *crew) deleteWhileCreating(h *History) bool {
 }
 
 // touchPod does to pods by hand what people should not.
-func (c *crew) touchPod(h *History) {
-	p := h.users.IntN(100)
+func (c *users) touchPod(h *History) {
+	p := h.whims.IntN(100)
 	if p < 25 {
 		c.makePod(h)
 		return
@@ -361,18 +361,18 @@ func (c *crew) touchPod(h *History) {
 	case p < 85:
 		pod.Labels["app"] = "stray"
 	default:
-		pod.Labels["app"] = setName(h.users.IntN(h.cfg.sets))
+		pod.Labels["app"] = setName(h.whims.IntN(h.cfg.sets))
 	}
 	h.tell(events.Pod, events.VerbUpdated, pod, was.seq)
 }
 
 // makePod makes an ownerless pod that a DaemonSet selects.
-func (c *crew) makePod(h *History) {
+func (c *users) makePod(h *History) {
 	names := sortedKeys(h.tip.nodes, strings.Compare)
 	if len(names) == 0 {
 		return
 	}
-	name := setName(h.users.IntN(h.cfg.sets))
+	name := setName(h.whims.IntN(h.cfg.sets))
 	uid := c.uid("pod", name)
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: string(uid), UID: uid,
 		CreationTimestamp: metav1.NewTime(h.now.Truncate(time.Second)), Labels: map[string]string{"app": name}},

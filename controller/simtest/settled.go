@@ -14,7 +14,7 @@ import (
 // unfinished says what is not yet as it should be when all is at rest, or nil
 // (V1, T1 to T6).
 func (h *History) unfinished() *Violation {
-	b := h.books
+	b := h.model
 	if len(b.open) > 0 {
 		return violation("L5", h.last(), "command %s is not answered", b.open[0])
 	}
@@ -39,7 +39,7 @@ func (h *History) unfinished() *Violation {
 }
 
 // settled says what a DaemonSet still lacks.
-func (h *History) settled(b *books, s *setBook) *Violation {
+func (h *History) settled(b *model, s *setModel) *Violation {
 	bad := func(format string, args ...any) *Violation {
 		return violation("V1", h.last(), s.key.Name+": "+format, args...)
 	}
@@ -94,7 +94,7 @@ func (h *History) settled(b *books, s *setBook) *Violation {
 
 // mustRoll reports whether old pods on nodes that only keep them have to go:
 // with no desired node a percentage leaves no budget to take them (J12).
-func (h *History) mustRoll(b *books, s *setBook) bool {
+func (h *History) mustRoll(b *model, s *setModel) bool {
 	if !rolls(s.DaemonSet) || paused(s.DaemonSet) {
 		return false
 	}
@@ -108,7 +108,7 @@ func (h *History) mustRoll(b *books, s *setBook) bool {
 	return surging(s.DaemonSet) || unavailable > 0
 }
 
-func (h *History) status(s *setBook, want appsv1.DaemonSetStatus) *Violation {
+func (h *History) status(s *setModel, want appsv1.DaemonSetStatus) *Violation {
 	is := s.Status
 	is.Conditions, is.CollisionCount = nil, nil
 	if !equality.Semantic.DeepEqual(is, want) {
@@ -124,13 +124,13 @@ func (h *History) status(s *setBook, want appsv1.DaemonSetStatus) *Violation {
 
 // history checks that a DaemonSet has one revision of its template, and one
 // for every pod (R12).
-func (b *books) history(h *History, s *setBook) *Violation {
+func (b *model) history(h *History, s *setModel) *Violation {
 	hashes := map[string]bool{}
 	current := 0
 	for _, k := range sortedKeys(b.revs, events.Key.Compare) {
 		if r := b.revs[k]; r.owner == s.UID {
 			hashes[r.hash] = true
-			if r.meaning == s.meaning {
+			if r.template == s.template {
 				current++
 			}
 		}

@@ -13,24 +13,24 @@ import (
 	"rollcall/events/daemonpod"
 )
 
-// books are what the oracle keeps of a log up to a position.
-type books struct {
+// model is what the oracle makes of a log up to a position.
+type model struct {
 	seq     events.Seq
 	now     time.Time
 	planned time.Time // the latest time at which a plan was decided: log time may stand still after that
 	nodes   map[string]*corev1.Node
-	pods    map[events.Key]*podBook
-	keys    []events.Key           // of pods, in order
-	sets    map[types.UID]*setBook // also deleted ones
-	named   map[events.Key]*setBook
-	revs    map[events.Key]*revisionBook
-	cmds    map[events.Cause]*commandBook
-	open    []*commandBook // not answered, by cause
+	pods    map[events.Key]*podModel
+	keys    []events.Key            // of pods, in order
+	sets    map[types.UID]*setModel // also deleted ones
+	named   map[events.Key]*setModel
+	revs    map[events.Key]*revisionModel
+	cmds    map[events.Cause]*commandModel
+	open    []*commandModel // not answered, by cause
 	made    map[types.UID]events.Cause
 	takes   map[events.Cause]int // commands of judged plans that take an available pod, with the budget
 }
 
-type podBook struct {
+type podModel struct {
 	*corev1.Pod
 	key     events.Key
 	owner   types.UID
@@ -44,15 +44,15 @@ type cellKey struct {
 	uid  types.UID
 }
 
-type setBook struct {
+type setModel struct {
 	*appsv1.DaemonSet
-	key     events.Key
-	gone    bool
-	surged  bool // it has been surging at some time
-	meaning string
-	plan    events.Seq // its last
-	fails   map[cellKey]*failures
-	taken   map[cellKey]int // cells whose last available pod a rollout took, with its budget
+	key      events.Key
+	gone     bool
+	surged   bool // it has been surging at some time
+	template string
+	plan     events.Seq // its last
+	fails    map[cellKey]*failures
+	taken    map[cellKey]int // cells whose last available pod a rollout took, with its budget
 }
 
 // failures are those of one cell in a row.
@@ -61,12 +61,12 @@ type failures struct {
 	at time.Time
 }
 
-type revisionBook struct {
-	owner         types.UID
-	hash, meaning string
+type revisionModel struct {
+	owner          types.UID
+	hash, template string
 }
 
-type commandBook struct {
+type commandModel struct {
 	events.Command
 	cause   events.Cause
 	set     types.UID
@@ -74,13 +74,13 @@ type commandBook struct {
 	limit   int // maxUnavailable of its plan, if it takes an available pod for a rollout
 }
 
-func newBooks() *books {
-	return &books{nodes: map[string]*corev1.Node{}, pods: map[events.Key]*podBook{}, sets: map[types.UID]*setBook{},
-		named: map[events.Key]*setBook{}, revs: map[events.Key]*revisionBook{},
-		cmds: map[events.Cause]*commandBook{}, made: map[types.UID]events.Cause{}, takes: map[events.Cause]int{}}
+func newModel() *model {
+	return &model{nodes: map[string]*corev1.Node{}, pods: map[events.Key]*podModel{}, sets: map[types.UID]*setModel{},
+		named: map[events.Key]*setModel{}, revs: map[events.Key]*revisionModel{},
+		cmds: map[events.Cause]*commandModel{}, made: map[types.UID]events.Cause{}, takes: map[events.Cause]int{}}
 }
 
-func (b *books) take(e entry) {
+func (b *model) take(e entry) {
 	b.seq, b.now = e.Seq, e.time
 	switch o := e.Body.(type) {
 	case events.Object:
@@ -96,11 +96,11 @@ func (b *books) take(e entry) {
 	}
 	if c := b.cmds[e.Cause]; c != nil {
 		c.answers++
-		b.open = slices.DeleteFunc(b.open, func(x *commandBook) bool { return x == c })
+		b.open = slices.DeleteFunc(b.open, func(x *commandModel) bool { return x == c })
 	}
 }
 
-func (b *books) takeObject(e entry, ref events.Object) {
+func (b *model) takeObject(e entry, ref events.Object) {
 	switch o := e.object.(type) {
 	case *corev1.Node:
 		b.nodes[o.Name] = o
@@ -114,28 +114,28 @@ func (b *books) takeObject(e entry, ref events.Object) {
 	case *appsv1.DaemonSet:
 		s := b.sets[o.UID]
 		if s == nil {
-			s = &setBook{key: ref.Key, fails: map[cellKey]*failures{}}
+			s = &setModel{key: ref.Key, fails: map[cellKey]*failures{}}
 			b.sets[o.UID] = s
 		}
 		b.named[ref.Key] = s
 		s.DaemonSet = o
 		s.surged = s.surged || surging(o)
-		if m := meaningOf(&o.Spec.Template); m != s.meaning {
-			s.meaning = m
+		if m := templateOf(&o.Spec.Template); m != s.template {
+			s.template = m
 			clear(s.fails)
 		}
 	case *appsv1.ControllerRevision:
-		r := &revisionBook{owner: ownerOf(o), hash: o.Labels[daemonpod.RevisionLabel]}
+		r := &revisionModel{owner: ownerOf(o), hash: o.Labels[daemonpod.RevisionLabel]}
 		if t, err := daemonpod.Template(o.Data.Raw); err == nil {
-			r.meaning = meaningOf(t)
+			r.template = templateOf(t)
 		}
 		b.revs[ref.Key] = r
 	}
 }
 
-func (b *books) takePod(e entry, k events.Key, o *corev1.Pod) {
+func (b *model) takePod(e entry, k events.Key, o *corev1.Pod) {
 	was := b.pods[k]
-	p := &podBook{Pod: o, key: k, owner: ownerOf(o)}
+	p := &podModel{Pod: o, key: k, owner: ownerOf(o)}
 	node, _ := daemonpod.TargetNode(&o.Spec)
 	if was != nil && was.UID == o.UID {
 		p.cell, p.genuine = was.cell, was.genuine
@@ -168,7 +168,7 @@ func (b *books) takePod(e entry, k events.Key, o *corev1.Pod) {
 	b.pods[k] = p
 }
 
-func (b *books) takeGone(o events.Gone) {
+func (b *model) takeGone(o events.Gone) {
 	switch o.Kind {
 	case events.Node:
 		delete(b.nodes, o.Key.Name)
@@ -187,12 +187,12 @@ func (b *books) takeGone(o events.Gone) {
 	}
 }
 
-func (b *books) takePlan(e entry, p *events.Plan) {
+func (b *model) takePlan(e entry, p *events.Plan) {
 	b.planned = later(b.planned, p.Basis.Now)
 	s := b.sets[p.Owner.UID]
 	failed := map[cellKey]bool{}
 	for i, c := range p.Commands {
-		x := &commandBook{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.Owner.UID, limit: b.takes[events.Cause{Seq: e.Seq, Index: i}]}
+		x := &commandModel{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.Owner.UID, limit: b.takes[events.Cause{Seq: e.Seq, Index: i}]}
 		b.cmds[x.cause] = x
 		b.open = append(b.open, x)
 		if c.Do == events.CreatePod {
@@ -208,7 +208,7 @@ func (b *books) takePlan(e entry, p *events.Plan) {
 	}
 }
 
-func (s *setBook) failed(k cellKey, at time.Time) {
+func (s *setModel) failed(k cellKey, at time.Time) {
 	f := s.fails[k]
 	if f == nil || at.Sub(f.at) > 30*time.Minute {
 		f = &failures{}
@@ -219,13 +219,13 @@ func (s *setBook) failed(k cellKey, at time.Time) {
 }
 
 // deleting reports whether a DaemonSet is going or gone.
-func (s *setBook) deleting() bool { return s.gone || s.DeletionTimestamp != nil }
+func (s *setModel) deleting() bool { return s.gone || s.DeletionTimestamp != nil }
 
 // current are the hashes of the revisions that mean the present template.
-func (b *books) current(s *setBook) map[string]bool {
+func (b *model) current(s *setModel) map[string]bool {
 	m := map[string]bool{}
 	for _, k := range sortedKeys(b.revs, events.Key.Compare) {
-		if r := b.revs[k]; r.owner == s.UID && r.meaning == s.meaning {
+		if r := b.revs[k]; r.owner == s.UID && r.template == s.template {
 			m[r.hash] = true
 		}
 	}
@@ -236,18 +236,18 @@ func (b *books) current(s *setBook) map[string]bool {
 type situation struct {
 	cellKey
 	place             place
-	fresh, old        []*podBook // live ones of the current and of other revisions
-	dead              []*podBook
+	fresh, old        []*podModel // live ones of the current and of other revisions
+	dead              []*podModel
 	terminating, left int // being deleted; deletion commanded
 	pods, owned       int
 	creating          int
 }
 
-func (x *situation) live() []*podBook { return append(slices.Clone(x.fresh), x.old...) }
+func (x *situation) live() []*podModel { return append(slices.Clone(x.fresh), x.old...) }
 
 // situations returns those of a DaemonSet by node, of every node and of every
 // pod that is or may become its own.
-func (b *books) situations(s *setBook) []*situation {
+func (b *model) situations(s *setModel) []*situation {
 	all := map[cellKey]*situation{}
 	at := func(k cellKey) *situation {
 		x := all[k]
@@ -283,7 +283,7 @@ func (b *books) situations(s *setBook) []*situation {
 }
 
 // belongs reports whether p is one of s's pods, or about to be adopted.
-func (b *books) belongs(s *setBook, p *podBook) bool {
+func (b *model) belongs(s *setModel, p *podModel) bool {
 	switch {
 	case p.key.Namespace != s.key.Namespace || p.cell.node == "":
 		return false
@@ -293,7 +293,7 @@ func (b *books) belongs(s *setBook, p *podBook) bool {
 	return p.owner == "" && p.DeletionTimestamp == nil && !s.deleting() && selects(s.DaemonSet, p.Pod)
 }
 
-func (x *situation) add(p *podBook, leaving, current bool) {
+func (x *situation) add(p *podModel, leaving, current bool) {
 	if finished(p.Pod) && p.DeletionTimestamp != nil && x.place != nowhere {
 		return // somebody else ends it, and nobody waits for that
 	}
@@ -332,7 +332,7 @@ func inOrder(all map[cellKey]*situation) []*situation {
 }
 
 // seniority: bound first, then older, then smaller name.
-func seniority(a, b *podBook) int {
+func seniority(a, b *podModel) int {
 	switch {
 	case a.Spec.NodeName != "" && b.Spec.NodeName == "":
 		return -1
@@ -346,10 +346,10 @@ func seniority(a, b *podBook) int {
 }
 
 // available reports whether a live pod is available at a time.
-func (s *setBook) available(p *podBook, now time.Time) bool {
+func (s *setModel) available(p *podModel, now time.Time) bool {
 	return !p.since.IsZero() && now.Sub(p.since) >= time.Duration(s.Spec.MinReadySeconds)*time.Second
 }
 
-func (s *setBook) anyAvailable(ps []*podBook, now time.Time) bool {
-	return slices.ContainsFunc(ps, func(p *podBook) bool { return s.available(p, now) })
+func (s *setModel) anyAvailable(ps []*podModel, now time.Time) bool {
+	return slices.ContainsFunc(ps, func(p *podModel) bool { return s.available(p, now) })
 }

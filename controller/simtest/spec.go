@@ -135,8 +135,8 @@ func selects(ds *appsv1.DaemonSet, p *corev1.Pod) bool {
 	return err == nil && !s.Empty() && s.Matches(labels.Set(p.Labels))
 }
 
-// meaningOf tells templates apart by what the histories vary.
-func meaningOf(t *corev1.PodTemplateSpec) string {
+// templateOf tells templates apart by what the histories vary.
+func templateOf(t *corev1.PodTemplateSpec) string {
 	return fmt.Sprint(t.Labels, t.Spec.Containers[0].Image, t.Spec.NodeSelector, t.Spec.Tolerations)
 }
 

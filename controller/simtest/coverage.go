@@ -11,11 +11,11 @@ import (
 	"rollcall/events/daemonpod"
 )
 
-// Sighting is a situation that a campaign has to have met to mean anything.
-type Sighting int
+// Occasion is what a campaign has to have met to mean anything.
+type Occasion int
 
 const (
-	seenCrashBeforeAck Sighting = iota
+	seenCrashBeforeAck Occasion = iota
 	seenRestart
 	seenStaleWhileRolling
 	seenReaddWhileRolling
@@ -42,10 +42,10 @@ const (
 	seenLeaderBehind
 	seenForgedPlan
 	seenForgedFact
-	sightings
+	occasions
 )
 
-var sightingNames = [sightings]string{"crash between append and ack", "restart", "16 records behind while rolling",
+var occasionNames = [occasions]string{"crash between append and ack", "restart", "16 records behind while rolling",
 	"same node name again while rolling", "new template while rolling", "roll back while rolling",
 	"percentage resolves to 0 before rounding", "new surge pod available while the old one terminates",
 	"unready inside minReadySeconds", "command carried out twice", "two controllers planned", "fence lost",
@@ -55,15 +55,15 @@ var sightingNames = [sightings]string{"crash between append and ack", "restart",
 	"held because no canary", "the log's clock put back", "a leader whose clock is behind",
 	"a plan copied", "a fact copied, or one that cannot be"}
 
-func (s Sighting) String() string { return sightingNames[s] }
+func (s Occasion) String() string { return occasionNames[s] }
 
-// Sightings counts, for one history, what was met.
-type Sightings [sightings]int
+// Coverage counts, for one history, what was met.
+type Coverage [occasions]int
 
-func (s *Sightings) add(x Sighting) { s[x]++ }
+func (s *Coverage) add(x Occasion) { s[x]++ }
 
 // Sum adds those of another history: each history counts once.
-func (s *Sightings) Sum(o Sightings) {
+func (s *Coverage) Sum(o Coverage) {
 	for i, n := range o {
 		if n > 0 {
 			s[i]++
