@@ -131,7 +131,7 @@ func (r *decider) newRevision(number int64) {
 		rev.Labels = map[string]string{}
 	}
 	rev.Labels[daemonpod.RevisionLabel] = hash
-	r.write(events.ControllerRevision, events.VerbCreated, rev, r.s.RevisionEnd(key))
+	r.write(events.ControllerRevision, events.VerbCreated, rev, r.s.RevisionFence(key))
 }
 
 // forget deletes old revisions beyond the history limit, oldest first, and

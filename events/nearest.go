@@ -59,3 +59,11 @@ func edits(a, b string) int {
 	}
 	return last[len(b)]
 }
+
+// Suggest asks whether a name was meant that looks like want, or says otherwise.
+func Suggest(want string, names []string, otherwise string) string {
+	if near := Nearest(want, names, 1); len(near) > 0 {
+		return "did you mean " + near[0] + "?"
+	}
+	return otherwise
+}

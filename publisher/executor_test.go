@@ -50,6 +50,35 @@ func TestDeleteGivesGrace(t *testing.T) {
 	}
 }
 
+// A name can be used again that a copy of an old fact, or what is no event,
+// stands under: nobody believes those, but the next event comes after them.
+func TestCreateBehindWhatNobodyBelieves(t *testing.T) {
+	b := newBench(t)
+	b.plan(create("agent-1", "a"))
+	h := b.executor(publisher.LogWorld{})
+	h.rest()
+	all := b.all()
+	born := all[len(all)-1]
+	b.plan(do(events.DeletePod, "agent-1", "a")) // it is gone at once: no kubelet has it
+	h.rest()
+	b.log.AppendRaw(born.Subject, born.Raw)
+	again := create("agent-1", "a")
+	again.UID = "again"
+	b.plan(again)
+	h.rest()
+	if pod := b.pod(podKey); pod == nil || pod.UID != "again" {
+		t.Fatalf("pod %+v, want the new one", pod)
+	}
+	b.log.AppendRaw(born.Subject, []byte("hello"))
+	last := do(events.DeletePod, "agent-1", "a")
+	last.UID = "again"
+	b.plan(last)
+	h.rest()
+	if _, gone := b.all()[len(b.all())-1].Body.(events.Gone); !gone {
+		t.Error("the pod is still there")
+	}
+}
+
 func TestAdoptAndRelease(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"))

@@ -183,13 +183,14 @@ func (b *bench) pod(key events.Key) *corev1.Pod {
 
 // hand drives one party by hand, one step at a time.
 type hand struct {
-	b     *bench
-	party drive.Party
-	seq   events.Seq
+	b      *bench
+	screen *events.Screen
+	party  drive.Party
+	seq    events.Seq
 }
 
 func (b *bench) executor(w publisher.World) *hand {
-	return &hand{b: b, party: publisher.NewExecutor(b.s, w)}
+	return &hand{b: b, screen: events.NewScreen(), party: publisher.NewExecutor(b.s, w)}
 }
 
 // observe folds what is in the log up to a position; 0 is its end.
@@ -201,7 +202,7 @@ func (h *hand) observe(to events.Seq) {
 		if to != 0 && e.Seq > to {
 			return
 		}
-		h.party.Observe(e, h.b.now)
+		h.party.Observe(h.screen.Take(e), h.b.now)
 		h.seq = e.Seq
 	}
 }

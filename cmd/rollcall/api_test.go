@@ -3,11 +3,9 @@ package main
 import (
 	"bytes"
 	"errors"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -15,87 +13,6 @@ import (
 	"k8s.io/component-base/version"
 	"k8s.io/klog/v2"
 )
-
-// TestListen holds what --listen understands, and by which names the server is
-// reached then.
-func TestListen(t *testing.T) {
-	for _, c := range []struct {
-		listen string
-		host   string
-		port   string
-		named  string // one of its hosts
-		err    string
-	}{
-		{"none", "", "", "", ""},
-		{"127.0.0.1:0", "127.0.0.1", "0", "127.0.0.1", ""},
-		{"localhost:6443", "127.0.0.1", "6443", "localhost", ""},
-		{"[::1]:0", "::1", "0", "::1", ""},
-		{"10.1.2.3:65535", "10.1.2.3", "65535", "10.1.2.3", ""},
-		{":6443", "", "6443", "127.0.0.1", ""},
-		{"", "", "", "", "it is no address"},
-		{"127.0.0.1", "", "", "", "it is no address"},
-		{"::1:0", "", "", "", "it is no address"},
-		{"127.0.0.1:65536", "", "", "", `"65536" is no port`},
-		{"127.0.0.1:", "", "", "", `"" is no port`},
-		{"127.0.0.1:https", "", "", "", `"https" is no port`},
-		{"example.org:1", "", "", "", "use 127.0.0.1:1"},
-		{"1.2.3:5", "", "", "", "is no IP address"},
-		{"None", "", "", "", "it is no address"},
-	} {
-		a, err := parseListen(c.listen)
-		if (err != nil) != (c.err != "") || err != nil && (!strings.Contains(err.Error(), c.err) || !strings.Contains(err.Error(), "E-CLI-LISTEN: ")) {
-			t.Errorf("%q: error %v, want %q", c.listen, err, c.err)
-		}
-		if a != (apiAddress{c.host, c.port}) {
-			t.Errorf("%q is %+v", c.listen, a)
-		}
-		if c.named == "" {
-			continue
-		}
-		hosts, err := a.hosts()
-		if err != nil || !slices.Contains(hosts, c.named) || len(hosts) != len(slices.Compact(slices.Sorted(slices.Values(hosts)))) {
-			t.Errorf("%q is reached by %v, %v", c.listen, hosts, err)
-		}
-	}
-}
-
-// TestServerURL: a server on every address is reached through loopback.
-func TestServerURL(t *testing.T) {
-	for _, c := range []struct {
-		a    apiAddress
-		at   string
-		want string
-	}{
-		{apiAddress{"127.0.0.1", "0"}, "127.0.0.1", "https://127.0.0.1:77"},
-		{apiAddress{"::1", "0"}, "::1", "https://[::1]:77"},
-		{apiAddress{"", "77"}, "::", "https://127.0.0.1:77"},
-		{apiAddress{"0.0.0.0", "77"}, "0.0.0.0", "https://127.0.0.1:77"},
-	} {
-		if got := c.a.serverURL(&net.TCPAddr{IP: net.ParseIP(c.at), Port: 77}); got != c.want {
-			t.Errorf("%+v: %s, want %s", c.a, got, c.want)
-		}
-	}
-}
-
-// TestListenTaken: an address that is in use is refused with its reason.
-func TestListenTaken(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	a, err := parseListen(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := "E-CLI-LISTEN: the Kubernetes API cannot be served there (--listen " + l.Addr().String() + "): bind: address already in use; use another port, or port 0 for any"
-	if err := a.probe(); err == nil || err.Error() != want {
-		t.Errorf("%v, want %s", err, want)
-	}
-	if err := (apiAddress{"127.0.0.1", "0"}).probe(); err != nil {
-		t.Errorf("any port: %v", err)
-	}
-}
 
 // TestLogKubernetes: the log of Kubernetes' libraries is not ours to show,
 // unless it is asked for.

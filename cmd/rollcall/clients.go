@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 )
 
@@ -35,7 +36,7 @@ func (t *target) client(ctx context.Context) (kubernetes.Interface, error) {
 		return nil, err
 	}
 	if !runs {
-		where := cmp.Or(t.data, withoutUser(t.natsURL))
+		where := cmp.Or(t.data, instance.WithoutUser(t.natsURL))
 		return nil, &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the log", Where: where,
 			Why: "nothing can be changed there", Do: "start it with rollcall up", Exit: events.ExitInput}
 	}
@@ -83,7 +84,7 @@ func refused(err error, where string, names func() []string) error {
 // notFound says that there is no such object, and which name may be meant.
 func notFound(resource, name, where string, names []string) error {
 	return &events.Error{Code: "E-CLI-NOTFOUND", What: fmt.Sprintf("%s %q not found", resource, name), Where: where,
-		Do: suggestion(name, names, "list what there is with rollcall kubectl get "+resource+" -A"), Exit: events.ExitInput}
+		Do: events.Suggest(name, names, "list what there is with rollcall kubectl get "+resource+" -A"), Exit: events.ExitInput}
 }
 
 // alreadyExists refuses to add what is there.

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/cmd/rollcall/manifest"
 	"rollcall/testdata/manifests"
 )
@@ -15,7 +16,7 @@ import (
 func completed(c *cobra.Command) {
 	for flag, values := range map[string][]string{
 		"durability":  {"sync", "relaxed"},
-		"controllers": knownControllers,
+		"controllers": instance.KnownControllers,
 		"type":        append(eventTypes(), kindGlobs(eventTypes())...),
 	} {
 		complete(c, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))

@@ -68,7 +68,9 @@ var layers = map[string]layer{
 	"testdata/manifests":           {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":        {may: []string{"events", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":         {may: []string{"events", "events/blocks", "events/stream", "projector"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall":                 {may: nil, why: "wiring: may import everything"},
+	"cmd/rollcall/instance": {may: with("cmd/rollcall/datadir", "controller", "controller/workloads", "events/drive", "events/natsd", "events/stream", "projector", "projector/apiserver",
+		"projector/apiserver/netlimit", "projector/sets", "projector/table", "publisher", "publisher/gate", "publisher/simkubelet"), why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
+	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }
 
 // owners are the only importers of a module outside.
@@ -83,7 +85,7 @@ var owners = map[string][]string{
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "controller/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "controller/workloads", "cmd/rollcall", "cmd/rollcall/manifest"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "controller/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

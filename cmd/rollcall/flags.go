@@ -41,7 +41,7 @@ func unknownFlag(c *cobra.Command, err *pflag.NotExistError, help string) error 
 	}
 	var names []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
-	return usageError("E-CLI-FLAG", fmt.Sprintf("%s has no flag --%s", c.CommandPath(), name), suggestion("--"+name, names, help))
+	return usageError("E-CLI-FLAG", fmt.Sprintf("%s has no flag --%s", c.CommandPath(), name), events.Suggest("--"+name, names, help))
 }
 
 // invalidValue names what a flag wants instead of what the parser says of it.

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/cmd/rollcall/manifest"
+	"rollcall/events"
 	"rollcall/testdata/manifests"
 )
 
@@ -124,7 +125,7 @@ func (s *session) explainCode(code string) error {
 		for i, k := range all {
 			names[i] = k.code
 		}
-		return usageError("E-CLI-COMMAND", fmt.Sprintf("there is no code %q", code), suggestion(code, names, "see rollcall help codes"))
+		return usageError("E-CLI-COMMAND", fmt.Sprintf("there is no code %q", code), events.Suggest(code, names, "see rollcall help codes"))
 	}
 	k := all[i]
 	s.out.printf("%s: %s.\n\n  Cause  %s.\n  Do     %s.\n", k.code, k.means, k.cause, k.do)

@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/projector/apiserver"
@@ -102,7 +103,7 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 // openPast serves the cluster as it was to clients in this process, until it
 // ends.
 func (t *target) openPast(at instant) (*past, error) {
-	o := openOptions{instant: at, api: apiOptions{listen: noListen, verbosity: -1}}
+	o := openOptions{instant: at, api: apiOptions{listen: instance.NoListen, verbosity: -1}}
 	if err := firstError(o.api.check(func(string) bool { return false }), logKubernetes(o.api.verbosity)); err != nil {
 		return nil, err
 	}
@@ -117,7 +118,7 @@ func (t *target) openPast(at instant) (*past, error) {
 		return nil, err
 	}
 	select {
-	case <-p.api.server.Ready():
+	case <-p.api.Server.Ready():
 		return p, nil
 	case err := <-p.ended:
 		return nil, fmt.Errorf("serve the past: %w", err)
@@ -145,7 +146,7 @@ func (t *pastTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.once.Do(func() {
 		p, err := t.open()
 		if err == nil {
-			t.RoundTripper, err = rest.TransportFor(p.api.server.LoopbackAs(apiserver.Admin))
+			t.RoundTripper, err = rest.TransportFor(p.api.Server.LoopbackAs(apiserver.Admin))
 		}
 		if err != nil {
 			os.Exit(report(context.Background(), os.Stderr, err))

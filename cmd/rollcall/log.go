@@ -70,7 +70,7 @@ func (s *session) logCommand() *cobra.Command {
 func (o *logOptions) check() error {
 	if !slices.Contains(logFormats, o.format) {
 		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", o.format), Where: "--output",
-			Do: suggestion(o.format, logFormats, "choose from "+strings.Join(logFormats, ", ")), Exit: events.ExitInput}
+			Do: events.Suggest(o.format, logFormats, "choose from "+strings.Join(logFormats, ", ")), Exit: events.ExitInput}
 	}
 	if o.follow && o.format == "json" {
 		return usageError("E-CLI-FLAG", "-f cannot write one JSON document", "use -o jsonl")

@@ -98,7 +98,7 @@ func (w *logWriter) unknownSet() error {
 		names = append(names, k.String())
 	}
 	slices.Sort(names)
-	do := suggestion(key.String(), names, "list those that there are with rollcall kubectl get ds -A")
+	do := events.Suggest(key.String(), names, "list those that there are with rollcall kubectl get ds -A")
 	for _, n := range names {
 		if strings.HasSuffix(n, "/"+key.Name) {
 			do = "did you mean " + n + "?"

@@ -97,7 +97,7 @@ func (s *session) nodeAdd() *cobra.Command {
 			return err
 		}
 		var so atomic.Int64
-		done := s.progress("adding nodes", func() string { return fmt.Sprintf("%d of %d", so.Load(), len(names)) })
+		done := s.Progress("adding nodes", func() string { return fmt.Sprintf("%d of %d", so.Load(), len(names)) })
 		defer done()
 		added, err := addNodes(c.Context(), api, names, labels, &so)
 		done()

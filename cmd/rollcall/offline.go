@@ -24,13 +24,13 @@ func (a *archive) openStopped(ctx context.Context, t *target, subjects events.Su
 		return err
 	}
 	a.closers = append(a.closers, release)
-	l, err := datadir.Open(ctx, t.data, subjects, func(far func() string) func() { return a.session.progress("checking the log", far) })
+	l, err := datadir.Open(ctx, t.data, subjects, func(far func() string) func() { return a.session.Progress("checking the log", far) })
 	if err != nil {
 		return err
 	}
 	a.history, a.checked, a.live = l.Store(), l, false
 	for _, text := range l.Warnings() {
-		a.session.warn(text)
+		a.session.Warn(text)
 	}
 	return nil
 }

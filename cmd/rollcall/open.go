@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/projector/apiserver"
 	"rollcall/projector/table"
@@ -41,7 +42,7 @@ stays until it is stopped, and leaves nothing behind.
 				return err
 			}
 		}
-		if o.api.listen == noListen {
+		if o.api.listen == instance.NoListen {
 			return usageError("E-CLI-FLAG", "--listen none leaves nothing to open", "give an address, or leave it out")
 		}
 		if err := firstError(o.api.check(c.Flags().Changed), logKubernetes(o.api.verbosity)); err != nil {
@@ -142,7 +143,7 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 // past is the API of a cluster as it was, which runs until ctx of openPast is
 // done and close is called.
 type past struct {
-	api   *served
+	api   *instance.Served
 	dir   string     // temporary, with its credentials; empty: it has no port
 	ended chan error // why it has ended
 }
@@ -155,21 +156,21 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 		return nil, err
 	}
 	dir := ""
-	if !o.api.address.none() {
-		if dir, err = makeTemp(); err != nil {
+	if !o.api.Address.None() {
+		if dir, err = instance.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
 		}
 	}
-	o.api.targets.origin = log.target.origin()
-	o.api.targets.origin.Past = true
+	o.api.Kubeconfigs.Origin = log.target.origin()
+	o.api.Kubeconfigs.Origin.Past = true
 	was.Past, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
-	was.Logs, was.Notices, was.Alive = logsUntil(func() time.Time { return m.now }), simkubelet.Notices, simkubelet.Heartbeat
-	api, err := o.api.open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
+	was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.now }), simkubelet.Notices, simkubelet.Heartbeat
+	api, err := o.api.Open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
 	if err != nil {
 		return nil, firstError(err, os.RemoveAll(dir))
 	}
 	p := &past{api, dir, make(chan error, 1)}
-	go func() { p.ended <- api.server.Run(ctx) }()
+	go func() { p.ended <- api.Server.Run(ctx) }()
 	return p, nil
 }
 
@@ -184,8 +185,8 @@ func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Con
 	}
 	defer func() { err = firstError(err, p.close()) }()
 	select {
-	case <-p.api.server.Ready():
-		s.out.printf("rollcall  cluster %s as it was at %s, to be read only\n%s  Stop     Ctrl-C\n\n%s\n", log.target.cluster, m, p.api.lines(), exportLine(p.api.kubeconfig))
+	case <-p.api.Server.Ready():
+		s.out.printf("rollcall  cluster %s as it was at %s, to be read only\n%s  Stop     Ctrl-C\n\n%s\n", log.target.cluster, m, p.api.Lines(), instance.ExportLine(p.api.Kubeconfig))
 		err = <-p.ended
 	case err = <-p.ended:
 	}

@@ -16,9 +16,9 @@ const (
 	nextProgress  = 2 * time.Second
 )
 
-// progress tells on standard error, from two seconds on, that work is under way
+// Progress tells on standard error, from two seconds on, that work is under way
 // and how far it is; far may be nil. The function that it returns ends it.
-func (s *session) progress(work string, far func() string) (done func()) {
+func (s *session) Progress(work string, far func() string) (done func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -49,9 +49,12 @@ type reading struct {
 
 func (a *archive) counting(work string, last events.Seq) *reading {
 	r := &reading{}
-	r.done = a.session.progress(work, func() string { return fmt.Sprintf("%d of %d events", r.at.Load(), last) })
+	r.done = a.session.Progress(work, func() string { return fmt.Sprintf("%d of %d events", r.at.Load(), last) })
 	return r
 }
 
-// warn tells the user of what is not well and no reason to stop.
-func (s *session) warn(text string) { _, _ = io.WriteString(s.err, "warning: "+text+"\n") }
+// Warn tells the user of what is not well and no reason to stop.
+func (s *session) Warn(text string) { _, _ = io.WriteString(s.err, "warning: "+text+"\n") }
+
+// Print prints a line of output.
+func (s *session) Print(line string) { s.out.printf("%s\n", line) }

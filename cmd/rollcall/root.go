@@ -120,15 +120,7 @@ func unknownCommand(c *cobra.Command, name string) error {
 			names = append(append(names, sub.Name()), sub.Aliases...)
 		}
 	}
-	return usageError("E-CLI-COMMAND", what, suggestion(name, names, "see "+c.CommandPath()+" --help"))
-}
-
-// suggestion asks for the nearest of the names, or says otherwise.
-func suggestion(name string, names []string, otherwise string) string {
-	if near := events.Nearest(name, names, 1); len(near) > 0 {
-		return "did you mean " + near[0] + "?"
-	}
-	return otherwise
+	return usageError("E-CLI-COMMAND", what, events.Suggest(name, names, "see "+c.CommandPath()+" --help"))
 }
 
 // takes refuses another number of arguments than those named in the command's

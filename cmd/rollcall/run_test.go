@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 )
 
@@ -277,8 +278,8 @@ func TestStop(t *testing.T) {
 		if code := run(ctx, c.args, strings.NewReader(killManifest(1)), out, &errs); code != c.code || withoutProgress(errs.String()) != c.line {
 			t.Errorf("%v: exit code %d, error %q", c.args, code, errs.String())
 		}
-		if took := time.Since(out.at); out.at.IsZero() || took > stopTime {
-			t.Errorf("%v: it stopped after %s, allowed are %s", c.args, took, stopTime)
+		if took := time.Since(out.at); out.at.IsZero() || took > instance.StopTime {
+			t.Errorf("%v: it stopped after %s, allowed are %s", c.args, took, instance.StopTime)
 		}
 		if !strings.Contains(out.all.String(), "the temporary log is deleted") {
 			t.Errorf("%v: no farewell in\n%s", c.args, out.all.String())
@@ -286,9 +287,7 @@ func TestStop(t *testing.T) {
 		if left, err := os.ReadDir(tmp); err != nil || len(left) > 0 {
 			t.Errorf("%v: temporary files are left: %v, %v", c.args, left, err)
 		}
-		if listed, err := registryDir(); err != nil {
-			t.Error(err)
-		} else if left, err := os.ReadDir(listed); err != nil || len(left) > 0 {
+		if left, err := os.ReadDir(filepath.Join(os.Getenv("XDG_RUNTIME_DIR"), "rollcall", "instances")); err != nil || len(left) > 0 {
 			t.Errorf("%v: the instance is still listed: %v, %v", c.args, left, err)
 		}
 	}

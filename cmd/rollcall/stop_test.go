@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rollcall/cmd/rollcall/instance"
 )
 
 // stopEnv names the step of a start at which the process of a test stops itself.
@@ -18,7 +20,7 @@ func stopAt(step string) {
 	if step == "" {
 		return
 	}
-	reached = func(s string) {
+	instance.Reached = func(s string) {
 		if s == step {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
 		}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"rollcall/cmd/rollcall/datadir"
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
@@ -75,7 +76,7 @@ func (t *target) resolve() error {
 		}
 		t.kubeconfig = "" // it has said all that it knows
 	default:
-		r, err := onlyInstance()
+		r, err := instance.Only()
 		if err != nil {
 			return err
 		}
@@ -113,8 +114,8 @@ func (t *target) identify() error {
 // reach connects to the instance, or to the server that is named.
 func (t *target) reach() (*nats.Conn, error) {
 	if t.natsURL != "" {
-		t.user = natsUser(t.natsURL)
-		return dial(t.natsURL, t.natsCreds)
+		t.user = instance.NATSUser(t.natsURL, actor())
+		return instance.Dial(t.natsURL, t.natsCreds)
 	}
 	c, err := natsd.Attach(t.data)
 	if err != nil {
@@ -171,7 +172,7 @@ func (t *target) askGate(ctx context.Context) (kubeconfig string, runs bool, err
 	case err != nil:
 		return "", false, err
 	case info.Kubeconfig == "":
-		return "", true, noPort(withoutUser(t.natsURL))
+		return "", true, noPort(instance.WithoutUser(t.natsURL))
 	case !exists(info.Kubeconfig):
 		return "", true, &events.Error{Code: "E-CLI-API", What: "the Kubernetes API is that of an instance on another machine", Where: info.API,
 			Why: "its kubeconfig is " + info.Kubeconfig + " there", Do: "copy that file and give it with --kubeconfig, or read the log with rollcall kubectl --at now", Exit: events.ExitInput}

@@ -9,40 +9,41 @@ import (
 	"strings"
 	"time"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/projector"
 )
 
 // banner says what runs, where its data is, and what to try next.
-func (s *session) banner(in *instance) {
-	o := in.options
+func (s *session) banner(in *upRun) {
+	o := in.Options
 	var b strings.Builder
-	fmt.Fprintf(&b, "rollcall  cluster %s: controller, executor and simulated nodes\n", o.cluster)
+	fmt.Fprintf(&b, "rollcall  cluster %s: controller, executor and simulated nodes\n", o.Cluster)
 	next := ""
 	switch {
-	case in.server == nil:
-		fmt.Fprintf(&b, "  NATS     %s (not started here)\n", in.nc.ConnectedUrlRedacted())
+	case in.Server == nil:
+		fmt.Fprintf(&b, "  NATS     %s (not started here)\n", in.NC.ConnectedUrlRedacted())
 		next = in.outsideFlags()
-	case in.server.URL() == "":
+	case in.Server.URL() == "":
 		b.WriteString("  NATS     in this process only\n")
 	default:
-		fmt.Fprintf(&b, "  NATS     %s  credentials in %s\n", in.server.URL(), in.server.Dir()+"/connection.json")
-		next = " --data " + in.server.Dir()
+		fmt.Fprintf(&b, "  NATS     %s  credentials in %s\n", in.Server.URL(), in.Server.Dir()+"/connection.json")
+		next = " --data " + in.Server.Dir()
 	}
-	fmt.Fprintf(&b, "  Log      stream %s at #%d\n", in.subjects.Stream(), in.began.Last)
-	if in.server != nil {
+	fmt.Fprintf(&b, "  Log      stream %s at #%d\n", in.Subjects.Stream(), in.Began.Last)
+	if in.Server != nil {
 		fmt.Fprintf(&b, "  Data     %s\n", in.dataText())
 		fmt.Fprintf(&b, "  Writes   %s\n", in.durabilityText())
 	}
-	b.WriteString(in.api.lines())
-	if in.server == nil || next != "" {
+	b.WriteString(in.Served.Lines())
+	if in.Server == nil || next != "" {
 		fmt.Fprintf(&b, "  Try      %s log -f%s\n", self(), next)
-		if in.api.kubeconfig != "" {
+		if in.Served.Kubeconfig != "" {
 			fmt.Fprintf(&b, "           %s kubectl get ds -A%s\n", self(), next)
 			fmt.Fprintf(&b, "           %s node fail node-0002%s\n", self(), next)
 		}
 	}
-	if !o.once {
+	if !in.up.once {
 		b.WriteString("  Stop     Ctrl-C\n")
 	}
 	s.out.printf("%s\n", b.String())
@@ -51,17 +52,17 @@ func (s *session) banner(in *instance) {
 // outsideFlags are the flags with which commands reach a log on a NATS server
 // that is somebody else's. The kubeconfig knows where it is; a password is not
 // printed, and the list of instances has it.
-func (in *instance) outsideFlags() string {
-	o := in.options
+func (in *upRun) outsideFlags() string {
+	o := in.Options
 	switch {
-	case in.api.kubeconfig != "":
-		return " --kubeconfig " + quoteShell(in.api.kubeconfig)
-	case withoutUser(o.natsURL) != o.natsURL:
+	case in.Served.Kubeconfig != "":
+		return " --kubeconfig " + instance.QuoteShell(in.Served.Kubeconfig)
+	case instance.WithoutUser(o.NATSURL) != o.NATSURL:
 		return ""
-	case o.natsCreds != "":
-		return " --nats-url " + quoteShell(o.natsURL) + " --nats-creds " + quoteShell(o.natsCreds)
+	case o.NATSCreds != "":
+		return " --nats-url " + instance.QuoteShell(o.NATSURL) + " --nats-creds " + instance.QuoteShell(o.NATSCreds)
 	}
-	return " --nats-url " + quoteShell(o.natsURL)
+	return " --nats-url " + instance.QuoteShell(o.NATSURL)
 }
 
 // self is how the program was called.
@@ -72,38 +73,38 @@ func self() string {
 	return os.Args[0]
 }
 
-func (in *instance) dataText() string {
-	switch o := in.options; {
-	case o.memory:
+func (in *upRun) dataText() string {
+	switch o := in.Options; {
+	case o.Memory:
 		return "in memory, nothing is kept"
-	case o.data == "":
-		return in.server.Dir() + ", deleted at the end; keep it with --data DIR"
+	case o.Data == "":
+		return in.Server.Dir() + ", deleted at the end; keep it with --data DIR"
 	}
-	return in.options.data + ", kept"
+	return in.Data + ", kept"
 }
 
-func (in *instance) durabilityText() string {
+func (in *upRun) durabilityText() string {
 	switch {
-	case in.options.memory:
+	case in.Memory:
 		return "memory: they end with this process"
-	case in.options.durability == "sync":
+	case in.up.durability == "sync":
 		return "sync: an acknowledged write survives a power cut"
 	}
 	return "relaxed: a power cut may lose the last two minutes"
 }
 
 // farewell says what was kept and how to go on.
-func (s *session) farewell(in *instance) error {
-	at := in.lastSeq()
-	switch o := in.options; {
-	case in.server == nil:
+func (s *session) farewell(in *upRun) error {
+	at := in.LastSeq()
+	switch o := in.Options; {
+	case in.Server == nil:
 		s.out.printf("stopped at #%d; the log stays on the NATS server\n", at)
-	case o.data != "":
-		s.out.printf("stopped at #%d; the log is kept: go on with  %s up --data %s\n", at, self(), o.data)
-	case o.memory:
+	case o.Data != "":
+		s.out.printf("stopped at #%d; the log is kept: go on with  %s up --data %s\n", at, self(), o.Data)
+	case o.Memory:
 		s.out.printf("stopped at #%d; nothing is kept\n", at)
 	case in.kept:
-		dir := quoteShell(in.server.Dir())
+		dir := instance.QuoteShell(in.Server.Dir())
 		s.out.printf("stopped at #%d; the log is kept, to see why:\n  %[2]s log --data %[3]s\n  %[2]s verify --data %[3]s\n  %[2]s up --data %[3]s\n", at, self(), dir)
 	default:
 		s.out.printf("stopped at #%d; the temporary log is deleted: keep the next one with --data DIR\n", at)
@@ -113,28 +114,28 @@ func (s *session) farewell(in *instance) error {
 
 // keep leaves the temporary log of an up that has failed with err where it is,
 // and adds to err where that is. What was stopped, or refused, needs none.
-func (in *instance) keep(err error) error {
+func (in *upRun) keep(err error) error {
 	var e *events.Error
 	own := errors.As(err, &e)
 	if err == nil || errors.Is(err, context.Canceled) || own && e.Exit == events.ExitInput ||
-		in.server == nil || in.options.data != "" || in.options.memory {
+		in.Server == nil || in.Data != "" || in.Memory {
 		return err
 	}
-	in.server.Keep()
+	in.Server.Keep()
 	in.kept = true
 	if !own {
 		return err
 	}
 	more := *e
-	more.Do = strings.TrimPrefix(e.Do+"; ", "; ") + "what happened is in its log: rollcall log --data " + quoteShell(in.server.Dir())
+	more.Do = strings.TrimPrefix(e.Do+"; ", "; ") + "what happened is in its log: rollcall log --data " + instance.QuoteShell(in.Server.Dir())
 	more.Err = err
 	return &more
 }
 
 // printSummary says what an up with --once has done.
-func (s *session) printSummary(in *instance, v *viewer, began time.Time) {
+func (s *session) printSummary(in *upRun, v *viewer, began time.Time) {
 	var pods, nodes, sets int
-	in.state.Read(func(st *projector.State) {
+	in.State.Read(func(st *projector.State) {
 		nodes, sets = st.NodeCount(), len(st.DaemonSets())
 		for _, d := range st.DaemonSets() {
 			pods += d.Counts.Available

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/cmd/rollcall/datadir"
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/cmd/rollcall/manifest"
 	"rollcall/events"
 	"rollcall/events/natsd"
@@ -30,32 +31,26 @@ const (
 
 // upOptions are the flags of up.
 type upOptions struct {
-	nodes      int
-	nodesGiven bool
+	instance.Options
 	manifests  manifest.Sources
-	data       string
-	memory     bool
 	durability string
 	once       bool
-	natsListen string
-	natsURL    string
-	natsCreds  string
-	natsUsers  []string // who gets credentials of the embedded server
-	replicas   int
-	cluster    string
-	seed       int64
 	deadline   time.Duration
 	rate       int
 	api        apiOptions
-	controls   []string // names of the controllers that run
-	delays     simkubelet.Options
 
 	annotations map[string]string // for DaemonSets of the manifests that do not have them
-	durable     natsd.Durability
+}
+
+// upRun is an up that has started.
+type upRun struct {
+	*instance.Instance
+	up   upOptions
+	kept bool // the temporary log outlives it
 }
 
 func (s *session) upCommand() *cobra.Command {
-	o := upOptions{delays: simkubelet.DefaultOptions()}
+	o := upOptions{Options: instance.Options{Delays: simkubelet.DefaultOptions()}}
 	c := &cobra.Command{Use: "up", Short: "Run a cluster: NATS, nodes, controller, and what the manifests say", Args: takes(0, 0),
 		Long: `up runs everything in one process: an embedded NATS JetStream with the log,
 simulated nodes, the controller and the executor. It applies the manifests, shows
@@ -74,7 +69,7 @@ the log is, and how to read it.`,
 		Example: `  rollcall up --nodes 50 -f example:fluentd
   rollcall up --data ./cluster -f example:nginx --once`,
 		RunE: func(c *cobra.Command, _ []string) error {
-			o.nodesGiven = c.Flags().Changed("nodes")
+			o.NodesGiven = c.Flags().Changed("nodes")
 			if err := o.check(c); err != nil {
 				return err
 			}
@@ -84,26 +79,26 @@ the log is, and how to read it.`,
 			return s.up(c.Context(), o)
 		}}
 	f := c.Flags()
-	f.IntVar(&o.nodes, "nodes", 3, "simulated nodes of a new cluster")
+	f.IntVar(&o.Nodes, "nodes", 3, "simulated nodes of a new cluster")
 	f.StringArrayVarP(&o.manifests.Files, "filename", "f", nil, "manifest to apply: a file, a directory, a URL, - for standard input, or an example such as "+manifest.ExamplePrefix+"fluentd; may be given several times")
 	f.StringVarP(&o.manifests.Kustomize, "kustomize", "k", "", "directory with a kustomization to apply")
 	f.BoolVarP(&o.manifests.Recursive, "recursive", "R", false, "read the directories below those of --filename too")
 	f.StringVarP(&o.manifests.Namespace, "namespace", "n", "", "namespace of objects that name none (default \"default\")")
-	f.StringVar(&o.data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end if nothing fails)")
-	f.BoolVar(&o.memory, "memory", false, "keep the log in memory only")
+	f.StringVar(&o.Data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end if nothing fails)")
+	f.BoolVar(&o.Memory, "memory", false, "keep the log in memory only")
 	f.StringVar(&o.durability, "durability", "", "sync: every write survives a power cut; relaxed: the last two minutes may be lost (default sync with --data, else relaxed)")
 	f.BoolVar(&o.once, "once", false, "end when every DaemonSet is rolled out or stalled")
-	f.StringVar(&o.natsListen, "nats-listen", "127.0.0.1:0", "loopback address of the embedded NATS server, or none")
-	f.StringSliceVar(&o.natsUsers, "nats-user", nil, "who else than you gets credentials of the embedded NATS server, in connection-NAME.json")
-	f.StringVar(&o.natsURL, "nats-url", "", "use this NATS server instead of the embedded one; several of a cluster with commas between them")
-	f.IntVar(&o.replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
-	f.StringVar(&o.natsCreds, "nats-creds", "", "credentials file for --nats-url")
-	f.StringVar(&o.cluster, "cluster", datadir.DefaultCluster, "name of the cluster")
-	f.Int64Var(&o.seed, "seed", 1, "of what is simulated: the same seed gives the same nodes and delays")
-	f.Var(delayFlag{&o.delays.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
-	f.Var(delayFlag{&o.delays.Stop, "pod-stop"}, "pod-stop", "how long a simulated pod takes to stop, at most its grace period; as --pod-start")
+	f.StringVar(&o.NATSListen, "nats-listen", "127.0.0.1:0", "loopback address of the embedded NATS server, or none")
+	f.StringSliceVar(&o.NATSUsers, "nats-user", nil, "who else than you gets credentials of the embedded NATS server, in connection-NAME.json")
+	f.StringVar(&o.NATSURL, "nats-url", "", "use this NATS server instead of the embedded one; several of a cluster with commas between them")
+	f.IntVar(&o.Replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
+	f.StringVar(&o.NATSCreds, "nats-creds", "", "credentials file for --nats-url")
+	f.StringVar(&o.Cluster, "cluster", datadir.DefaultCluster, "name of the cluster")
+	f.Int64Var(&o.Seed, "seed", 1, "of what is simulated: the same seed gives the same nodes and delays")
+	f.Var(delayFlag{&o.Delays.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
+	f.Var(delayFlag{&o.Delays.Stop, "pod-stop"}, "pod-stop", "how long a simulated pod takes to stop, at most its grace period; as --pod-start")
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
-	f.StringSliceVar(&o.controls, "controllers", []string{"*"}, controllersUsage())
+	f.StringSliceVar(&o.Controllers, "controllers", []string{"*"}, instance.ControllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
 	addAPIFlags(c, &o.api)
 	return c
@@ -112,11 +107,11 @@ the log is, and how to read it.`,
 // check refuses what cannot be, and completes what depends on other flags.
 func (o *upOptions) check(c *cobra.Command) error {
 	given := c.Flags().Changed
-	o.delays.Seed = o.seed
-	if err := within("nodes", int64(o.nodes), 0, maxNodes); err != nil {
+	o.Delays.Seed = o.Seed
+	if err := within("nodes", int64(o.Nodes), 0, maxNodes); err != nil {
 		return err
 	}
-	if _, err := events.NewSubjects(o.cluster); err != nil {
+	if _, err := events.NewSubjects(o.Cluster); err != nil {
 		return err
 	}
 	for _, pair := range [][2]string{{"kustomize", "filename"}, {"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}} {
@@ -124,7 +119,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 			return usageError("E-CLI-FLAG", fmt.Sprintf("--%s and --%s exclude each other", pair[0], pair[1]), "give one of them")
 		}
 	}
-	if given("data") && strings.TrimSpace(o.data) == "" {
+	if given("data") && strings.TrimSpace(o.Data) == "" {
 		return &events.Error{Code: "E-CLI-STORE", What: "the data directory has no name", Where: "--data", Do: "name a directory", Exit: events.ExitInput}
 	}
 	if given("nats-creds") && !given("nats-url") {
@@ -134,7 +129,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 		if !given("nats-url") {
 			return usageError("E-CLI-FLAG", "--replicas is for --nats-url", "give both, or neither: the embedded server is one")
 		}
-		if err := within("replicas", int64(o.replicas), 1, maxReplicas); err != nil {
+		if err := within("replicas", int64(o.Replicas), 1, instance.MaxReplicas); err != nil {
 			return err
 		}
 	}
@@ -150,11 +145,11 @@ func (o *upOptions) check(c *cobra.Command) error {
 // checkAPI decides whether the API has a port. With --once there is hardly time
 // to use it from outside, so it has to be asked for.
 func (o *upOptions) checkAPI(given func(string) bool) (err error) {
-	if o.controls, err = resolveControllers(o.controls); err != nil {
+	if o.Controllers, err = instance.ResolveControllers(o.Controllers); err != nil {
 		return err
 	}
 	if o.once && !given("listen") && !given("kubeconfig") && !given("merge-kubeconfig") {
-		o.api.listen = noListen
+		o.api.listen = instance.NoListen
 	}
 	return o.api.check(given)
 }
@@ -162,15 +157,15 @@ func (o *upOptions) checkAPI(given func(string) bool) (err error) {
 func (o *upOptions) checkDurability() error {
 	if o.durability == "" {
 		o.durability = "relaxed"
-		if o.data != "" {
+		if o.Data != "" {
 			o.durability = "sync"
 		}
 	}
 	switch o.durability {
 	case "sync":
-		o.durable = natsd.Sync
+		o.Durability = natsd.Sync
 	case "relaxed":
-		o.durable = natsd.Relaxed
+		o.Durability = natsd.Relaxed
 	default:
 		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown durability %q", o.durability), Where: "--durability",
 			Do: "give sync or relaxed", Exit: events.ExitInput}
@@ -206,7 +201,7 @@ func (o *upOptions) checkLimits(given func(string) bool) error {
 // before anything is started; what the cluster refuses, before anything is made.
 func (s *session) up(ctx context.Context, o upOptions) error {
 	began := time.Now()
-	reached("begun")
+	instance.Reached("begun")
 	o.manifests.Stdin = s.in
 	docs, err := manifest.Read(ctx, o.manifests)
 	if err != nil {
@@ -215,22 +210,25 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	manifest.Annotate(docs, o.annotations)
 	v := newViewer(s.out)
 	signalled := ctx
-	fresh := o.data != "" && !exists(o.data)
-	in, err := startInstance(ctx, s, o, v)
+	o.Console, o.Follow, o.Begun = s, v.follow, func(last events.Seq) { v.from = last }
+	o.User, o.API, o.Patience = actor(), o.api.API, o.deadline
+	fresh := o.Data != "" && !exists(o.Data)
+	started, err := instance.Start(ctx, o.Options)
 	if err != nil {
 		return stopped(o, interrupted(signalled, err))
 	}
+	in := &upRun{Instance: started, up: o}
 	ctx, failed := context.WithCancelCause(ctx)
 	defer failed(nil)
 	go func() {
 		select {
-		case err := <-in.failure:
+		case err := <-in.Failed():
 			failed(partError{err})
 		case <-ctx.Done():
 		}
 	}()
 	apply, err := in.rehearse(ctx, s, docs)
-	if isRefusal(err) && (fresh || o.data == "" && in.server != nil) {
+	if isRefusal(err) && (fresh || o.Data == "" && in.Server != nil) {
 		return s.unmake(in, fresh, err)
 	}
 	if err == nil {
@@ -243,7 +241,7 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 		s.printSummary(in, v, began)
 	}
 	err = in.keep(stopped(o, interrupted(signalled, err)))
-	return errors.Join(err, in.stop(), s.farewell(in))
+	return errors.Join(err, in.Stop(), s.farewell(in))
 }
 
 // isRefusal reports whether the cluster has refused a manifest.
@@ -254,10 +252,10 @@ func isRefusal(err error) bool {
 
 // unmake leaves nothing of an instance whose manifests are refused and that has
 // made its log itself.
-func (s *session) unmake(in *instance, fresh bool, refusal error) error {
-	stopped := in.stop()
+func (s *session) unmake(in *upRun, fresh bool, refusal error) error {
+	stopped := in.Stop()
 	if fresh && stopped == nil {
-		stopped = os.RemoveAll(in.options.data)
+		stopped = os.RemoveAll(in.Data)
 	}
 	if stopped != nil {
 		return errors.Join(refusal, stopped)
@@ -277,12 +275,12 @@ func stopped(o upOptions, err error) error {
 }
 
 // rehearse asks the cluster what it says to the manifests.
-func (in *instance) rehearse(ctx context.Context, s *session, docs []*manifest.Document) (*manifest.Applier, error) {
+func (in *upRun) rehearse(ctx context.Context, s *session, docs []*manifest.Document) (*manifest.Applier, error) {
 	if len(docs) == 0 {
 		return &manifest.Applier{}, nil
 	}
 	warn := func(text string) { fmt.Fprintln(s.err, "warning: "+text) }
-	a, err := manifest.NewApplier(in.api.server.LoopbackAs(actor()), in.options.manifests.Namespace, docs, warn)
+	a, err := manifest.NewApplier(in.LoopbackAs(actor()), in.up.manifests.Namespace, docs, warn)
 	if err != nil {
 		return nil, err
 	}
@@ -290,34 +288,32 @@ func (in *instance) rehearse(ctx context.Context, s *session, docs []*manifest.D
 }
 
 // work founds the cluster, applies the manifests and watches.
-func (s *session) work(ctx context.Context, in *instance, o upOptions, todo *manifest.Applier, v *viewer) error {
+func (s *session) work(ctx context.Context, in *upRun, o upOptions, todo *manifest.Applier, v *viewer) error {
 	s.banner(in)
-	reached("banner")
-	if err := s.found(ctx, in, o); err != nil {
+	instance.Reached("banner")
+	if err := in.Found(ctx); err != nil {
 		return err
 	}
 	if err := todo.Apply(ctx, func(text string) { s.out.printf("%s\n", text) }); err != nil {
 		return err
 	}
-	if end, err := in.log.Info(ctx); err != nil {
-		return err
-	} else if err := in.state.Await(ctx, end.Last); err != nil {
+	if err := in.AwaitEnd(ctx); err != nil {
 		return err
 	}
-	if in.api.kubeconfig != "" {
-		s.out.printf("%s\n", exportLine(in.api.kubeconfig))
+	if in.Served.Kubeconfig != "" {
+		s.out.printf("%s\n", instance.ExportLine(in.Served.Kubeconfig))
 	}
-	reached("working")
+	instance.Reached("working")
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)
-		v.run(watching, in)
+		v.run(watching, in.Instance)
 	}()
 	var err error
 	if o.once {
-		err = in.settled(ctx, v)
+		err = in.Settled(ctx, v.changed)
 	} else {
 		<-ctx.Done()
 		err = ctx.Err()
@@ -333,4 +329,15 @@ func actor() string {
 		return u.Username
 	}
 	return ""
+}
+
+// interrupted returns the end of ctx in place of what it has brought about: a
+// start that is stopped fails in as many ways as it has steps. A refusal stays
+// what it is, whenever somebody lost patience.
+func interrupted(ctx context.Context, err error) error {
+	var e *events.Error
+	if err == nil || ctx.Err() == nil || errors.As(err, &e) && e.Exit != events.ExitFailure {
+		return err
+	}
+	return ctx.Err()
 }

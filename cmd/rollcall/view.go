@@ -11,6 +11,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/story"
@@ -161,7 +162,7 @@ func together(es []events.Event) (events.Event, int) {
 }
 
 // run shows changes until ctx is done, and then those that are left.
-func (v *viewer) run(ctx context.Context, in *instance) {
+func (v *viewer) run(ctx context.Context, in *instance.Instance) {
 	_, _, onTerminal := terminal(v.out)
 	for {
 		if onTerminal {
@@ -196,7 +197,7 @@ func (v *viewer) print() {
 
 // draw writes the picture over the one before in a single write, each line
 // over the old one, so that nothing flickers.
-func (v *viewer) draw(in *instance) {
+func (v *viewer) draw(in *instance.Instance) {
 	width, height, ok := terminal(v.out)
 	if !ok {
 		return
@@ -230,9 +231,9 @@ func rowsOf(lines []string, width int) int {
 
 // picture returns a line for each DaemonSet and under them the last changes, at
 // most height lines.
-func (v *viewer) picture(in *instance, height int) []string {
+func (v *viewer) picture(in *instance.Instance, height int) []string {
 	var sets []*appsv1.DaemonSet
-	in.state.Read(func(s *projector.State) {
+	in.State.Read(func(s *projector.State) {
 		for _, d := range s.DaemonSets() {
 			sets = append(sets, d.Object)
 		}

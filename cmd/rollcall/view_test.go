@@ -110,7 +110,7 @@ func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var errs stopWriter
 		s := &session{err: &errs}
-		done := s.progress("working", func() string { return "1 of 2" })
+		done := s.Progress("working", func() string { return "1 of 2" })
 		<-time.After(firstProgress - 1)
 		synctest.Wait()
 		if text := errs.text(); text != "" {

@@ -1,6 +1,8 @@
 package scenario_test
 
 import (
+	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -8,11 +10,12 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/events/drive/drivetest"
+	"rollcall/publisher"
 )
 
 // maxSteps bounds how often one DaemonSet is reconciled before something else
@@ -79,107 +82,77 @@ func chosen(opt, node string) bool {
 	return opt == "" || slices.Contains(strings.Split(opt, ","), node)
 }
 
-// doExecute answers commands that are under way, in their order.
+// cast is the world in which the executor of a conversation acts: an option of
+// execute says what it refuses.
+type cast struct {
+	publisher.LogWorld
+	only, refuse string // nodes
+	quota        int    // of pods that are made; less than 0: there is none
+	unbound      bool   // pods wait for a scheduler
+}
+
+// errHeld is the error of what is left for another time.
+var errHeld = errors.New("not now")
+
+// Create implements publisher.World.
+func (c *cast) Create(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+	node, _ := daemonpod.TargetNode(&pod.Spec)
+	switch {
+	case !chosen(c.only, node):
+		return nil, errHeld
+	case c.refuse == "all" || c.refuse != "" && chosen(c.refuse, node) || c.quota == 0:
+		return nil, &publisher.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
+	}
+	c.quota--
+	if !c.unbound {
+		pod.Spec.NodeName = node
+	}
+	return pod, nil
+}
+
+// Delete implements publisher.World.
+func (c *cast) Delete(ctx context.Context, d publisher.Deletion) (*corev1.Pod, error) {
+	if !chosen(c.only, d.Pod.Spec.NodeName) {
+		return nil, errHeld
+	}
+	return c.LogWorld.Delete(ctx, d)
+}
+
+// startExecutor starts an executor that reads the log from its first event.
+func (w *world) startExecutor() {
+	w.executor = publisher.NewExecutor(w.subjects, w.cast)
+	screen := events.NewScreen()
+	for e, err := range w.log.Read(w.t.Context(), 0) {
+		if err != nil {
+			w.fatal("%v", err)
+		}
+		w.executor.Observe(screen.Take(e), w.now)
+	}
+}
+
+// doExecute answers commands that are under way, in their order, and prints
+// what there was nothing to collect about.
 func (w *world) doExecute(c *command) {
-	refuse := c.opt("refuse")
-	quota, err := strconv.Atoi(c.opt("quota"))
-	if err != nil {
-		quota = -1
+	*w.cast = cast{only: c.opt("only"), refuse: c.opt("refuse"), quota: -1, unbound: c.opt("bind") == "false"}
+	if q, err := strconv.Atoi(c.opt("quota")); err == nil {
+		w.cast.quota = q
 	}
-	for _, o := range slices.Clone(w.orders) {
-		if !chosen(c.opt("only"), o.command.Node) {
-			continue
+	for {
+		due := w.executor.Due(w.now, 1)
+		if len(due) == 0 {
+			break
 		}
-		create := o.command.Do == events.CreatePod
-		if create && (refuse == "all" || refuse != "" && chosen(refuse, o.command.Node) || quota == 0) {
-			w.outcome(&o, events.Failed, "Forbidden")
-			continue
+		at := w.state.Seq()
+		err := due[0].Perform(w.t.Context(), drivetest.At(w.now, w.log))
+		if err != nil && !errors.Is(err, errHeld) {
+			w.fatal("%v", err)
 		}
-		if create && quota > 0 {
-			quota--
-		}
-		w.execute(&o, c.opt("bind") == "false")
+		w.follow()
+		w.executor.Settle(due[0], err, w.now)
+		w.uncollected(at)
 	}
-	w.gather()
-}
-
-func (w *world) outcome(o *order, t events.Type, reason string) {
-	w.answer(events.Event{Type: t, Body: events.Outcome{Owner: o.owner, Command: o.command, Reason: reason}}, o)
-}
-
-// execute carries one command out as a cluster does.
-func (w *world) execute(o *order, unbound bool) {
-	if o.command.Do == events.CreatePod {
-		w.create(o, unbound)
-		return
-	}
-	p := w.state.Pod(o.command.Key)
-	if p == nil || p.UID != o.command.UID {
-		w.outcome(o, events.Overtaken, "PodGone")
-		return
-	}
-	pod := w.pod(p)
-	switch o.command.Do {
-	case events.DeletePod:
-		w.end(o, pod)
-	case events.AdoptPod:
-		ds := w.state.DaemonSet(o.owner.Key)
-		if ds == nil || ds.UID != o.owner.UID || ds.Deleting() || metav1.GetControllerOf(pod) != nil || pod.DeletionTimestamp != nil {
-			w.outcome(o, events.Overtaken, "Owned")
-			return
-		}
-		pod.OwnerReferences = append(pod.OwnerReferences, daemonpod.ControllerRef(ds.Object))
-		w.tell(events.Pod, events.VerbUpdated, pod, o)
-	case events.ReleasePod:
-		pod.OwnerReferences = slices.DeleteFunc(pod.OwnerReferences, func(r metav1.OwnerReference) bool { return r.UID == o.owner.UID })
-		w.tell(events.Pod, events.VerbUpdated, pod, o)
-	}
-}
-
-func (w *world) create(o *order, unbound bool) {
-	d, n := w.state.DaemonSet(o.owner.Key), w.state.Node(o.command.Node)
-	switch {
-	case d == nil || d.UID != o.owner.UID || d.Deleting():
-		w.outcome(o, events.Overtaken, "DaemonSetGone")
-		return
-	case n == nil || n.UID != o.command.NodeUID:
-		w.outcome(o, events.Overtaken, "NodeGone")
-		return
-	}
-	var rev *appsv1.ControllerRevision
-	for _, r := range d.Revisions() {
-		if r.Hash == o.command.Revision {
-			rev = r.Object
-		}
-	}
-	if rev == nil {
-		w.outcome(o, events.Overtaken, "RevisionGone")
-		return
-	}
-	t, err := daemonpod.Template(rev.Data.Raw)
-	if err != nil {
-		w.fatal("%v", err)
-	}
-	pod := daemonpod.New(d.Object, t, o.command, w.now)
-	if !unbound {
-		pod.Spec.NodeName = o.command.Node
-	}
-	w.tell(events.Pod, events.VerbCreated, pod, o)
-}
-
-// end deletes a pod: at once if no kubelet has it or will stop it.
-func (w *world) end(o *order, pod *corev1.Pod) {
-	n := w.state.Node(pod.Spec.NodeName)
-	nobody := n == nil || o.command.NodeUID != "" && n.UID != o.command.NodeUID
-	terminal := pod.Status.Phase == corev1.PodFailed || pod.Status.Phase == corev1.PodSucceeded
-	switch {
-	case (nobody || terminal) && len(pod.Finalizers) == 0:
-		w.gone(events.Pod, pod, o)
-	case pod.DeletionTimestamp != nil:
-		w.outcome(o, events.Overtaken, "Terminating")
-	default:
-		pod.DeletionTimestamp = &metav1.Time{Time: w.now.Add(30 * time.Second)}
-		w.tell(events.Pod, events.VerbUpdated, pod, o)
+	if w.cast.only != "" {
+		w.startExecutor() // at once, without the pause before another try
 	}
 }
 
@@ -195,7 +168,7 @@ func (w *world) kubelet(only string, endOnly bool) {
 		pod := w.pod(p)
 		if p.Deleting {
 			if len(pod.Finalizers) == 0 {
-				w.gone(events.Pod, pod, nil)
+				w.gone(events.Pod, pod)
 			}
 			continue
 		}
@@ -214,7 +187,7 @@ func (w *world) kubelet(only string, endOnly bool) {
 		default:
 			pod.Status.Phase = corev1.PodRunning
 		}
-		w.tell(events.Pod, events.VerbUpdated, pod, nil)
+		w.tell(events.Pod, events.VerbUpdated, pod)
 	}
 }
 

@@ -12,10 +12,8 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
-	"rollcall/events/drive/drivetest"
 	"rollcall/events/wire"
 	"rollcall/projector/story"
-	"rollcall/publisher"
 )
 
 // gathered are the kinds of objects that conversations about owners use.
@@ -27,12 +25,6 @@ var gathered = map[string]struct {
 	"node": {events.Node, "v1"}, "pv": {events.PersistentVolume, "v1"}, "deployment": {events.Deployment, "apps/v1"},
 	"replicaset": {events.ReplicaSet, "apps/v1"}, "daemonset": {events.DaemonSet, "apps/v1"}, "job": {events.Job, "batch/v1"},
 	"widget": {"Widget", "example.com/v1"},
-}
-
-// newGatherer returns an executor that is told nothing of plans: it carries out
-// collections alone.
-func newGatherer(s events.Subjects) *publisher.Executor {
-	return publisher.NewExecutor(s, publisher.LogWorld{})
 }
 
 // doCollect decides what is due about what was left behind, prints and appends it.
@@ -56,28 +48,15 @@ func (w *world) doCollect(*command) {
 	w.append(x, e)
 }
 
-// gather carries collections out, and prints what there was nothing to do about.
-func (w *world) gather() {
-	for {
-		due := w.gatherer.Due(w.now, 1)
-		if len(due) == 0 {
-			return
-		}
-		before := w.state.Seq()
-		err := due[0].Perform(w.t.Context(), drivetest.At(w.now, w.log))
-		w.gatherer.Settle(due[0], err, w.now)
+// uncollected prints the commands of collections that came to nothing after a
+// position.
+func (w *world) uncollected(after events.Seq) {
+	for e, err := range w.log.Read(w.t.Context(), after) {
 		if err != nil {
 			w.fatal("%v", err)
 		}
-		w.take()
-		w.check()
-		for e, err := range w.log.Read(w.t.Context(), before) {
-			if err != nil {
-				w.fatal("%v", err)
-			}
-			if u, ok := e.Body.(events.Outcome); ok && u.Owner == (events.Ref{}) {
-				w.printf("%s %s: %s", strings.TrimPrefix(string(e.Type), "command."), w.called(u.Command.Ref), u.Reason)
-			}
+		if u, ok := e.Body.(events.Outcome); ok && u.Owner == (events.Ref{}) {
+			w.printf("%s %s: %s", strings.TrimPrefix(string(e.Type), "command."), w.called(u.Command.Ref), u.Reason)
 		}
 	}
 }
@@ -114,7 +93,7 @@ func (w *world) doObject(c *command) {
 	o := w.read(k, at)
 	switch {
 	case do == "gone":
-		w.gone(k, o, nil)
+		w.gone(k, o)
 		return
 	case do == "delete":
 		w.deleteObject(k, o, c.opt("cascade"))
@@ -122,10 +101,10 @@ func (w *world) doObject(c *command) {
 	case o != nil:
 		w.alterObject(o, at, c)
 		if o.GetDeletionTimestamp() != nil && len(o.GetFinalizers()) == 0 && ptr.Deref(o.GetDeletionGracePeriodSeconds(), 0) == 0 {
-			w.gone(k, o, nil)
+			w.gone(k, o)
 			return
 		}
-		w.tell(k, events.VerbUpdated, o, nil)
+		w.tell(k, events.VerbUpdated, o)
 		return
 	}
 	o = blankObject(k)
@@ -133,7 +112,7 @@ func (w *world) doObject(c *command) {
 	o.SetNamespace(at.Namespace)
 	o.SetUID(w.uid(words[0], words[1], true))
 	w.alterObject(o, at, c)
-	w.tell(k, events.VerbCreated, o, nil)
+	w.tell(k, events.VerbCreated, o)
 }
 
 func blankObject(k events.Kind) metav1.Object {
@@ -218,12 +197,12 @@ func (w *world) deleteObject(k events.Kind, o metav1.Object, cascade string) {
 		o.Status.Phase = corev1.NamespaceTerminating
 	}
 	if k != events.Namespace && grace == 0 && len(o.GetFinalizers()) == 0 {
-		w.gone(k, o, nil)
+		w.gone(k, o)
 		return
 	}
 	o.SetDeletionTimestamp(&metav1.Time{Time: w.now})
 	o.SetDeletionGracePeriodSeconds(&grace)
-	w.tell(k, events.VerbUpdated, o, nil)
+	w.tell(k, events.VerbUpdated, o)
 }
 
 // doObjects prints every object but nodes.

@@ -21,36 +21,23 @@ import (
 )
 
 // tell appends that an object is now so.
-func (w *world) tell(kind events.Kind, verb string, o metav1.Object, cause *order) {
+func (w *world) tell(kind events.Kind, verb string, o metav1.Object) {
 	w.t.Helper()
 	body, err := events.NewObject(kind, o)
 	if err != nil {
 		w.fatal("%v", err)
 	}
-	w.answer(events.Event{Type: events.ObjectType(kind, verb), Body: body}, cause)
+	w.append(events.Expect{}, events.Event{Source: "test", Type: events.ObjectType(kind, verb), Body: body})
 }
 
 // gone appends that an object is gone.
-func (w *world) gone(kind events.Kind, o metav1.Object, cause *order) {
+func (w *world) gone(kind events.Kind, o metav1.Object) {
 	w.t.Helper()
 	body, err := events.NewObject(kind, o)
 	if err != nil {
 		w.fatal("%v", err)
 	}
-	w.answer(events.Event{Type: events.ObjectType(kind, events.VerbDeleted), Body: events.Gone(body)}, cause)
-}
-
-// answer appends e, as the answer to a command if there is one.
-func (w *world) answer(e events.Event, cause *order) {
-	w.t.Helper()
-	if cause == nil {
-		e.Source = "test"
-		w.append(events.Expect{}, e)
-		return
-	}
-	e.Source, e.Cause = "executor", cause.cause
-	e.ID = events.AnswerID(cause.cause, cause.planned, "answer")
-	w.appendAs(events.Expect{}, e)
+	w.append(events.Expect{}, events.Event{Source: "test", Type: events.ObjectType(kind, events.VerbDeleted), Body: events.Gone(body)})
 }
 
 func (w *world) doTime(c *command) {
@@ -108,7 +95,7 @@ func (w *world) doNode(c *command) {
 	switch c.word(0) {
 	case "delete":
 		for _, n := range w.expand(names[1:]) {
-			w.gone(events.Node, w.node(n), nil)
+			w.gone(events.Node, w.node(n))
 		}
 		return
 	case "anew":
@@ -123,7 +110,7 @@ func (w *world) doNode(c *command) {
 			setNodeCondition(n, corev1.NodeReady, corev1.ConditionTrue)
 		}
 		w.change(n, c)
-		w.tell(events.Node, verb, n, nil)
+		w.tell(events.Node, verb, n)
 	}
 }
 
@@ -196,7 +183,7 @@ func (w *world) doDaemonSet(c *command) {
 	if !equality.Semantic.DeepEqual(was, ds.Spec) {
 		ds.Generation++
 	}
-	w.tell(events.DaemonSet, verb, ds, nil)
+	w.tell(events.DaemonSet, verb, ds)
 }
 
 func (w *world) newDaemonSet(k events.Key, name string) *appsv1.DaemonSet {
@@ -350,7 +337,7 @@ func (w *world) deleteDaemonSet(name, cascade string) {
 	finalizer := map[string]string{"": "", "background": "", "foreground": metav1.FinalizerDeleteDependents,
 		"orphan": metav1.FinalizerOrphanDependents}[cascade]
 	if finalizer == "" && len(ds.Finalizers) == 0 {
-		w.gone(events.DaemonSet, ds, nil)
+		w.gone(events.DaemonSet, ds)
 		return
 	}
 	if finalizer != "" {
@@ -358,5 +345,5 @@ func (w *world) deleteDaemonSet(name, cascade string) {
 	}
 	ds.DeletionTimestamp = &metav1.Time{Time: w.now}
 	ds.Generation++
-	w.tell(events.DaemonSet, events.VerbUpdated, ds, nil)
+	w.tell(events.DaemonSet, events.VerbUpdated, ds)
 }

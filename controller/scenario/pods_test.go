@@ -79,11 +79,11 @@ func (w *world) doPod(c *command) {
 	for _, p := range w.find(words) {
 		o := w.pod(p)
 		if verb == "gone" {
-			w.gone(events.Pod, o, nil)
+			w.gone(events.Pod, o)
 			continue
 		}
 		w.alter(o, verb, c)
-		w.tell(events.Pod, events.VerbUpdated, o, nil)
+		w.tell(events.Pod, events.VerbUpdated, o)
 	}
 }
 
@@ -211,7 +211,7 @@ func (w *world) addPod(c *command, name string) {
 			w.fatal("unknown option %s of a pod", x.key)
 		}
 	}
-	w.tell(events.Pod, events.VerbCreated, o, nil)
+	w.tell(events.Pod, events.VerbCreated, o)
 }
 
 // pin replaces the terms of sel by one a list: n1,n2 is In, !n1 is NotIn, and
@@ -260,7 +260,7 @@ func (w *world) doRevision(c *command) {
 	case "delete":
 		for _, name := range c.words[1:] {
 			r := w.revision(name)
-			w.gone(events.ControllerRevision, r.Object, nil)
+			w.gone(events.ControllerRevision, r.Object)
 		}
 	case "show":
 		o := w.revision(c.word(1)).Object
@@ -276,7 +276,7 @@ func (w *world) doRevision(c *command) {
 		} else {
 			o.OwnerReferences = nil
 		}
-		w.tell(events.ControllerRevision, events.VerbUpdated, o, nil)
+		w.tell(events.ControllerRevision, events.VerbUpdated, o)
 	default:
 		w.fatal("unknown change %s of a revision", c.word(0))
 	}
@@ -332,5 +332,5 @@ func (w *world) addRevision(c *command) {
 	default:
 		r.OwnerReferences = []metav1.OwnerReference{w.controllerRef(dsName)}
 	}
-	w.tell(events.ControllerRevision, events.VerbCreated, r, nil)
+	w.tell(events.ControllerRevision, events.VerbCreated, r)
 }

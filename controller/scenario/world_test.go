@@ -43,11 +43,11 @@ type world struct {
 	now      time.Time
 	ids      uint64
 	plans    int
-	orders   []order // commands that nobody has answered
 	woken    map[events.Key]bool
 	brief    bool // print plans only
 
-	gatherer *publisher.Executor
+	executor *publisher.Executor
+	cast     *cast
 
 	rivals  map[string]rival
 	noticer *story.Noticer
@@ -60,14 +60,6 @@ type world struct {
 	lifetimes map[string]int // incarnations so far, by kind and name
 }
 
-// order is a command of a plan in the log.
-type order struct {
-	cause   events.Cause
-	planned time.Time
-	owner   events.Ref
-	command events.Command
-}
-
 func newWorld(t *testing.T) *world {
 	subjects, err := events.NewSubjects("test")
 	if err != nil {
@@ -77,7 +69,8 @@ func newWorld(t *testing.T) *world {
 	w := &world{t: t, subjects: subjects, start: start, now: start, woken: map[events.Key]bool{},
 		podNames: map[types.UID]string{}, letters: map[string]int{}, revNames: map[string]string{}, lifetimes: map[string]int{}}
 	w.log = memlog.New(subjects, func() time.Time { return w.now })
-	w.state, w.noticer, w.gatherer = projector.New("test"), story.NewNoticer(), newGatherer(subjects)
+	w.state, w.noticer, w.cast = projector.New("test"), story.NewNoticer(), &cast{}
+	w.startExecutor()
 	return w
 }
 
@@ -121,6 +114,14 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 	if err != nil {
 		w.fatal("append %s: %v", e.Type, err)
 	}
+	w.follow()
+	return seq
+}
+
+// follow folds what is in the log, and checks the state, and that whoever has
+// something else to do since is woken.
+func (w *world) follow() {
+	w.t.Helper()
 	small := w.state.NodeCount() <= smallWorld
 	var before map[events.Key]string
 	if small {
@@ -132,7 +133,6 @@ func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
 		w.wakes(before, dirty)
 		w.timers()
 	}
-	return seq
 }
 
 // timers fails if a decision changes with time alone and did not ask to be made
@@ -198,12 +198,10 @@ func (w *world) wakes(before map[events.Key]string, dirty []events.Key) {
 
 // fold takes one event in.
 func (w *world) fold(e events.Event) {
-	projector.Fold(w.state, e)
+	e = projector.Fold(w.state, e)
 	w.notices = append(w.notices, w.noticer.Observe(e)...)
 	w.observe(e)
-	if p, plan := e.Body.(*events.Plan); !plan || p.Owner == (events.Ref{}) {
-		w.gatherer.Observe(e, w.now)
-	}
+	w.executor.Observe(e, w.now)
 }
 
 // observe gives names to what an event brings, and takes over plans and answers.
@@ -211,11 +209,6 @@ func (w *world) observe(e events.Event) {
 	switch b := e.Body.(type) {
 	case *events.Plan:
 		w.plans++
-		for i, c := range b.Commands {
-			if b.Owner != (events.Ref{}) { // the gatherer has the others
-				w.orders = append(w.orders, order{events.Cause{Seq: e.Seq, Index: i}, b.Basis.Now, b.Owner, c})
-			}
-		}
 	case events.Object:
 		switch b.Kind {
 		case events.Pod:
@@ -225,9 +218,6 @@ func (w *world) observe(e events.Event) {
 				w.nameRevision(r.Hash)
 			}
 		}
-	}
-	if !e.Cause.IsZero() {
-		w.orders = slices.DeleteFunc(w.orders, func(o order) bool { return o.cause == e.Cause })
 	}
 }
 

@@ -29,7 +29,7 @@ type tally struct {
 	added                     int
 }
 
-func (v *verdict) tally() tally {
+func (v *judgement) tally() tally {
 	var t tally
 	rolled := map[cellKey]events.Reason{}
 	for _, c := range v.plan.Commands {
@@ -64,7 +64,7 @@ func (v *verdict) tally() tally {
 			t.unavailable++
 		}
 		node := v.b.nodes[x.node]
-		if !nodeReady(node) && !slices.ContainsFunc(x.live(), func(p *podBook) bool { return !p.since.IsZero() }) {
+		if !nodeReady(node) && !slices.ContainsFunc(x.live(), func(p *podModel) bool { return !p.since.IsZero() }) {
 			t.lost++
 		}
 		if withheld(v.s.DaemonSet, node) {
@@ -82,7 +82,7 @@ func (v *verdict) tally() tally {
 }
 
 // single counts a wanted node that has one old pod and nothing else.
-func (t *tally) single(v *verdict, x *situation, available bool, rolled events.Reason) {
+func (t *tally) single(v *judgement, x *situation, available bool, rolled events.Reason) {
 	t.old++
 	broken := x.old[0].since.IsZero()
 	switch {
@@ -113,7 +113,7 @@ func (t *tally) single(v *verdict, x *situation, available bool, rolled events.R
 }
 
 // rollout checks a plan's steps of a rollout against its budget (R1, R3 to R9).
-func (v *verdict) rollout() {
+func (v *judgement) rollout() {
 	ds, p := v.s.DaemonSet, v.plan
 	steps := 0
 	for _, c := range p.Commands {
@@ -148,7 +148,7 @@ func (v *verdict) rollout() {
 
 // inPlace checks maxUnavailable, by the DaemonSet's own rule for pods that are
 // not available anyway.
-func (v *verdict) inPlace(t tally, maxUnavailable int) {
+func (v *judgement) inPlace(t tally, maxUnavailable int) {
 	if t.added > 0 {
 		v.wrong("R5", "surges though maxSurge is 0")
 	}
@@ -174,7 +174,7 @@ func (v *verdict) inPlace(t tally, maxUnavailable int) {
 	}
 }
 
-func (v *verdict) surge(t tally, maxSurge int) {
+func (v *judgement) surge(t tally, maxSurge int) {
 	if t.tookOld > 0 {
 		v.wrong("R5", "%d pods of wanted nodes deleted to be rolled, though surging", t.tookOld)
 	}
@@ -191,7 +191,7 @@ func (v *verdict) surge(t tally, maxSurge int) {
 }
 
 // recordedBudget checks that the plan says what the log does (R7, R15).
-func (v *verdict) recordedBudget(t tally, maxUnavailable, maxSurge int) {
+func (v *judgement) recordedBudget(t tally, maxUnavailable, maxSurge int) {
 	r := v.plan.Rollout
 	if surging(v.s.DaemonSet) {
 		maxUnavailable = 0

@@ -11,11 +11,11 @@ import (
 	"rollcall/events/daemonpod"
 )
 
-// verdict is the judgement of one plan, at the position it was decided from.
-type verdict struct {
+// judgement is what is found about one plan, at the position it was decided from.
+type judgement struct {
 	h     *History
-	b     *books
-	s     *setBook
+	b     *model
+	s     *setModel
 	plan  *events.Plan
 	seq   events.Seq
 	now   time.Time
@@ -25,19 +25,19 @@ type verdict struct {
 	first *Violation
 }
 
-func (v *verdict) wrong(invariant, format string, args ...any) {
+func (v *judgement) wrong(invariant, format string, args ...any) {
 	if v.first == nil {
 		v.first = violation(invariant, v.seq, format, args...)
 	}
 }
 
 // judge checks a plan; b is at its basis.
-func (h *History) judge(b *books, r recorded) *Violation {
+func (h *History) judge(b *model, r recorded) *Violation {
 	s := b.sets[r.plan.Owner.UID]
 	if s == nil {
 		return violation("L4", r.seq, "plan for a DaemonSet that the log does not know")
 	}
-	v := &verdict{h: h, b: b, s: s, plan: r.plan, seq: r.seq, now: r.plan.Basis.Now,
+	v := &judgement{h: h, b: b, s: s, plan: r.plan, seq: r.seq, now: r.plan.Basis.Now,
 		cells: map[cellKey]*situation{}, gone: map[types.UID]events.Reason{}}
 	if v.now.Before(b.now) {
 		v.wrong("L14", "decided at %s, before its basis at %s", v.now, b.now)
@@ -63,7 +63,7 @@ func (h *History) judge(b *books, r recorded) *Violation {
 	return v.first
 }
 
-func (v *verdict) command(c events.Command) {
+func (v *judgement) command(c events.Command) {
 	x := v.cells[cellKey{c.Node, c.NodeUID}]
 	if x == nil {
 		x = &situation{cellKey: cellKey{c.Node, c.NodeUID}}
@@ -101,7 +101,7 @@ func (v *verdict) command(c events.Command) {
 	v.delete(c, x, p)
 }
 
-func (v *verdict) create(c events.Command, x *situation) {
+func (v *judgement) create(c events.Command, x *situation) {
 	node := v.b.nodes[c.Node]
 	switch {
 	case v.s.deleting():
@@ -131,7 +131,7 @@ func (v *verdict) create(c events.Command, x *situation) {
 }
 
 // afterPause checks that a cell whose pods fail is left alone for a while (H1).
-func (v *verdict) afterPause(c events.Command) {
+func (v *judgement) afterPause(c events.Command) {
 	f := v.s.fails[cellKey{c.Node, c.NodeUID}]
 	if f != nil && v.now.Before(f.at.Add(pauseAfter(f.n))) {
 		v.wrong("H1", "%s (%s) on %s %s after failure %d", c.Do, c.Reason, c.Node, v.now.Sub(f.at), f.n)
@@ -139,7 +139,7 @@ func (v *verdict) afterPause(c events.Command) {
 }
 
 // failuresOnce checks that one failed pod of a cell is deleted at a time.
-func (v *verdict) failuresOnce() {
+func (v *judgement) failuresOnce() {
 	seen := map[cellKey]bool{}
 	creates := 0
 	for _, c := range v.plan.Commands {
@@ -160,7 +160,7 @@ func (v *verdict) failuresOnce() {
 }
 
 // delete checks that the reason given is true (S4, S5, S6, S11).
-func (v *verdict) delete(c events.Command, x *situation, p *podBook) {
+func (v *judgement) delete(c events.Command, x *situation, p *podModel) {
 	if p.cell != x.cellKey {
 		v.wrong("S4", "deletes pod %s of another node than %s (%s)", c.Name, c.Node, c.NodeUID)
 	}
@@ -198,7 +198,7 @@ func (v *verdict) delete(c events.Command, x *situation, p *podBook) {
 
 // duplicate checks which of several pods stays: not surging the first ready
 // one or else the first; surging the first of each revision (F07, F11, S11).
-func (v *verdict) duplicate(x *situation, p *podBook) bool {
+func (v *judgement) duplicate(x *situation, p *podModel) bool {
 	side := x.live()
 	if surging(v.s.DaemonSet) {
 		side = x.old
@@ -209,7 +209,7 @@ func (v *verdict) duplicate(x *situation, p *podBook) bool {
 	slices.SortFunc(side, seniority)
 	stays := 0
 	if !surging(v.s.DaemonSet) {
-		stays = max(0, slices.IndexFunc(side, func(q *podBook) bool { return !q.since.IsZero() }))
+		stays = max(0, slices.IndexFunc(side, func(q *podModel) bool { return !q.since.IsZero() }))
 	}
 	if len(side) < 2 || !slices.Contains(side, p) {
 		return false
@@ -221,4 +221,4 @@ func (v *verdict) duplicate(x *situation, p *podBook) bool {
 }
 
 // revision of a pod, for messages.
-func (p *podBook) revision() string { return p.Labels[daemonpod.RevisionLabel] }
+func (p *podModel) revision() string { return p.Labels[daemonpod.RevisionLabel] }

@@ -40,7 +40,7 @@ func (h *History) audit() *Violation {
 			first = v
 		}
 	}
-	b := newBooks()
+	b := newModel()
 	for _, e := range h.entries {
 		note(b.before(e))
 		b.regain(e)
@@ -62,7 +62,7 @@ func (h *History) audit() *Violation {
 }
 
 // decideAgain decides every plan again and looks at what was never answered.
-func (h *History) decideAgain(b *books) *Violation {
+func (h *History) decideAgain(b *model) *Violation {
 	again, err := replay.Verify(context.Background(), h.log)
 	if err != nil {
 		return violation("L4", h.last(), "verify: %v", err)
@@ -91,7 +91,7 @@ func (h *History) decideAgain(b *books) *Violation {
 }
 
 // before checks a record against what was known before it.
-func (b *books) before(e entry) *Violation {
+func (b *model) before(e entry) *Violation {
 	if p, ok := e.Body.(*events.Plan); ok {
 		if s := b.named[p.Owner.Key]; s != nil && s.plan > p.Basis.Seq {
 			return violation("L13", e.Seq, "planned from position %d without knowing plan #%d", p.Basis.Seq, s.plan)
@@ -118,7 +118,7 @@ func (b *books) before(e entry) *Violation {
 // overwrites checks that a command which changes a pod changes the pod that is
 // there, and undoes nothing that happened to it since the executor looked: the
 // fence of the pod is for that.
-func (b *books) overwrites(e entry) *Violation {
+func (b *model) overwrites(e entry) *Violation {
 	pod, ok := e.object.(*corev1.Pod)
 	if !ok || e.forged || e.Type != events.ObjectType(events.Pod, events.VerbUpdated) {
 		return nil
@@ -135,7 +135,7 @@ func (b *books) overwrites(e entry) *Violation {
 
 // instant checks what must hold at every position: no cell has more live pods,
 // made or being made, than its DaemonSet may have there (S1).
-func (b *books) instant(h *History, e entry) *Violation {
+func (b *model) instant(h *History, e entry) *Violation {
 	switch e.Body.(type) {
 	case *events.Plan:
 	case events.Object:
@@ -191,7 +191,7 @@ func (b *books) instant(h *History, e entry) *Violation {
 }
 
 // noteOverlap notes an available pod beside a terminating one of a surge.
-func (b *books) noteOverlap(h *History, k events.Key) {
+func (b *model) noteOverlap(h *History, k events.Key) {
 	p := b.pods[k]
 	if p == nil || p.DeletionTimestamp == nil {
 		return
@@ -207,4 +207,4 @@ func (b *books) noteOverlap(h *History, k events.Key) {
 	}
 }
 
-func (c *commandBook) String() string { return fmt.Sprintf("%s %s on %s", c.Do, c.Name, c.Node) }
+func (c *commandModel) String() string { return fmt.Sprintf("%s %s on %s", c.Do, c.Name, c.Node) }

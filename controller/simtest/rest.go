@@ -55,20 +55,20 @@ func (h *History) heal() {
 	for _, name := range sortedKeys(h.tip.nodes, strings.Compare) {
 		if was := h.tip.nodes[name]; down(was.object) {
 			n := was.object.DeepCopy()
-			h.crew.lose(h, n)
+			h.users.lose(h, n)
 			h.tell(events.Node, events.VerbUpdated, n, was.seq)
 		}
 	}
 	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
 		was := h.tip.sets[k]
 		ds := was.object.DeepCopy()
-		if h.users.IntN(3) > 0 {
+		if h.whims.IntN(3) > 0 {
 			for _, a := range []string{events.AnnotationPaused, events.AnnotationPartition,
 				events.AnnotationSuspend, events.AnnotationCanary} {
 				delete(ds.Annotations, a)
 			}
 			if ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
-				h.crew.setStrategy(h, ds)
+				h.users.setStrategy(h, ds)
 				daemonpod.SetDaemonSetDefaults(ds)
 				ds.Generation++
 			}

@@ -6,7 +6,7 @@
 // and twice. Its time is an argument that it advances itself. Everything it does
 // follows from one seed: the same seed gives the same bytes.
 //
-// The oracle reads the log and keeps its own books; it never asks the
+// The oracle reads the log and keeps its own model; it never asks the
 // projector. It is deliberately a second, plain implementation of what a
 // DaemonSet means.
 package simtest
@@ -18,6 +18,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math/rand/v2"
+	"runtime/debug"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -56,7 +57,7 @@ type Result struct {
 	Digest    string // SHA-256 over every record: subjects are in the bytes
 	Records   int
 	Plans     int
-	Seen      Sightings
+	Seen      Coverage
 	Violation *Violation // the first; nil: none
 	history   *History
 }
@@ -65,7 +66,7 @@ type Result struct {
 type History struct {
 	seed                        uint64
 	cfg                         config
-	world, faults, users, order *rand.Rand // one stream a concern
+	world, faults, whims, order *rand.Rand // one stream a concern
 	now                         time.Time
 	ids                         uint64
 	log                         *memlog.Log
@@ -75,14 +76,14 @@ type History struct {
 	entries                     []entry
 	calm                        bool // faults are over
 	fault                       memlog.Fault
-	seen                        Sightings
+	seen                        Coverage
 
 	tip       *view  // the world as it is
-	books     *books // the oracle's, of the whole log
+	model     *model // the oracle's, of the whole log
 	kubelets  kubelets
 	executors []*host
 	managers  []*host // of DaemonSets: the controllers
-	crew      crew
+	users     users
 	checkAll  bool
 	planner   int // bit per controller that has planned
 	broken    *Violation
@@ -93,10 +94,15 @@ type Options struct {
 	CheckEvery bool // rebuild every controller's state from scratch after every event
 }
 
-// Run runs the history of a seed and checks it.
-func Run(seed uint64, opt Options) Result {
+// Run runs the history of a seed and checks it. A panic is a violation too.
+func Run(seed uint64, opt Options) (r Result) {
 	h := newHistory(seed)
 	h.checkAll = opt.CheckEvery
+	defer func() {
+		if p := recover(); p != nil {
+			r = Result{Seed: seed, history: h, Violation: violation("PANIC", h.last(), "%v\n%s", p, debug.Stack())}
+		}
+	}()
 	h.begin()
 	h.eventful()
 	v := h.broken
@@ -112,7 +118,7 @@ func Run(seed uint64, opt Options) Result {
 
 func newHistory(seed uint64) *History {
 	stream := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
-	h := &History{seed: seed, now: epoch, world: stream(1), faults: stream(2), users: stream(3), order: stream(4)}
+	h := &History{seed: seed, now: epoch, world: stream(1), faults: stream(2), whims: stream(3), order: stream(4)}
 	h.cfg = newConfig(stream(5))
 	subjects, err := events.NewSubjects("sim")
 	if err != nil {
@@ -126,9 +132,9 @@ func newHistory(seed uint64) *History {
 		panic(fmt.Sprintf("sim: log in memory: %v", err))
 	}
 	h.logID = info.ID
-	h.tip, h.books = newView(), newBooks()
+	h.tip, h.model = newView(), newModel()
 	h.kubelets = newKubelets()
-	h.crew = newCrew()
+	h.users = newUsers()
 	for i := range h.cfg.executors {
 		h.executors = append(h.executors, newExecutor(h, i))
 	}
@@ -186,7 +192,7 @@ func (h *History) follow() {
 		h.trouble.enter(h, &x)
 		h.entries = append(h.entries, x)
 		h.tip.take(x)
-		h.books.take(x)
+		h.model.take(x)
 		if !x.forged {
 			h.kubelets.heard(h, x)
 		}
@@ -232,7 +238,7 @@ func (h *History) eventful() {
 		case p < 92:
 			h.managers[h.order.IntN(len(h.managers))].turn(2)
 		default:
-			h.crew.turn(h)
+			h.users.turn(h)
 		}
 	}
 }

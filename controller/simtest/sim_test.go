@@ -63,7 +63,7 @@ type campaign struct {
 
 	mu             sync.Mutex
 	failed         *Result // the one of the smallest seed
-	seen           Sightings
+	seen           Coverage
 	records, plans int
 }
 
@@ -97,7 +97,7 @@ func (c *campaign) work() {
 // floors fails a campaign that did not meet what it has to: histories in which
 // nothing happens prove nothing.
 func (c *campaign) floors(t *testing.T) {
-	for s := range sightings {
+	for s := range occasions {
 		n := c.seen[s]
 		t.Logf("%6d  %s", n, s)
 		if *histories >= 1000 && n < *histories/200 {

@@ -9,7 +9,7 @@ import (
 // budget is for nodes that want a pod, and one that stopped wanting it and
 // wants one again lacks it as a node does that joins. For the same reason a
 // command is forgotten that takes a pod from a node which wants none meanwhile.
-func (b *books) regain(e entry) {
+func (b *model) regain(e entry) {
 	for _, k := range sortedKeys(b.named, events.Key.Compare) {
 		s := b.named[k]
 		if len(s.taken) == 0 {
@@ -29,7 +29,7 @@ func (b *books) regain(e entry) {
 }
 
 // wants reports whether a DaemonSet wants a pod on a node.
-func (b *books) wants(s *setBook, k cellKey) bool {
+func (b *model) wants(s *setModel, k cellKey) bool {
 	n := b.nodes[k.node]
 	return s != nil && n != nil && n.UID == k.uid && placeOf(s.DaemonSet, n) == wanted
 }
@@ -38,7 +38,7 @@ func (b *books) wants(s *setBook, k cellKey) bool {
 // b is at the basis. A pod that was not available then may be by the time its
 // deletion lands: the controller could not know. What is available by the
 // plan's clock, which may be ahead of the log's, has been regained.
-func (b *books) promise(r recorded, s *setBook) {
+func (b *model) promise(r recorded, s *setModel) {
 	for _, x := range b.situations(s) {
 		if s.anyAvailable(x.live(), r.plan.Basis.Now) {
 			delete(s.taken, x.cellKey)
@@ -55,13 +55,13 @@ func (b *books) promise(r recorded, s *setBook) {
 // landing is the deletion of an available pod, for a rollout, that an event
 // tells of.
 type landing struct {
-	set   *setBook
+	set   *setModel
 	cell  cellKey
 	limit int
 }
 
 // lands reports whether the event carries out such a deletion; b is before it.
-func (b *books) lands(e entry) *landing {
+func (b *model) lands(e entry) *landing {
 	c := b.cmds[e.Cause]
 	if e.Cause.IsZero() || c == nil || c.limit == 0 {
 		return nil
@@ -78,7 +78,7 @@ func (b *books) lands(e entry) *landing {
 // nodes are without an available pod because of the rollout than the budgets
 // allowed by which they were taken (R2). What else made nodes unavailable
 // does not count.
-func (b *books) took(l *landing, e entry) *Violation {
+func (b *model) took(l *landing, e entry) *Violation {
 	if l == nil || l.set.gone {
 		return nil
 	}

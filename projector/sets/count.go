@@ -144,7 +144,7 @@ func (s *Sets) foldRevision(e events.Event, o events.Object) error {
 		return err
 	}
 	old := s.revisions[o.Key]
-	delete(s.revGone, o.Key)
+	delete(s.revFence, o.Key)
 	rev := viewRevision(o.Key, r, e.Seq)
 	s.setRevision(o.Key, rev)
 	if old != nil && old.OwnerUID != rev.OwnerUID {

@@ -53,7 +53,7 @@ func (f Fold) Gone(r events.Ref) {
 		s.dropDaemonSet(r.Key)
 	case events.ControllerRevision:
 		s.dropRevision(r.Key)
-		s.revGone[r.Key] = s.seq
+		delete(s.revFence, r.Key)
 	}
 	s.owners.Drop(r.Kind, r.Key)
 }
@@ -112,7 +112,7 @@ func (s *Sets) fenceRevision(key events.Key) {
 		s.reviseOwner(r)
 		return
 	}
-	s.revGone[key] = s.seq
+	s.revFence[key] = s.seq
 	for _, d := range s.order {
 		if d.Key.Namespace == key.Namespace {
 			s.mark(d)

@@ -46,7 +46,7 @@ type Sets struct {
 	tombstones  map[types.UID]*DaemonSet // deleted ones of which nothing is left, for what is told late
 	revisions   map[events.Key]*Revision
 	revOwned    map[owned][]*Revision         // by name
-	revGone     map[events.Key]events.Seq     // where a revision of that name was deleted
+	revFence    map[events.Key]events.Seq     // the last event under the name of a revision that is not there, if it is not believed
 	owned       map[owned]*btree.BTreeG[*Pod] // by name
 	onNode      map[string][]*Pod
 	plans       map[events.Key]events.Seq
@@ -72,7 +72,7 @@ func New(objects *table.Tables) (*Sets, Fold) {
 		objects: objects, nodes: map[string]*Node{}, pods: map[events.Key]*Pod{},
 		sets: map[events.Key]*DaemonSet{}, deletedSets: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		tombstones: map[types.UID]*DaemonSet{},
-		revisions:  map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revGone: map[events.Key]events.Seq{},
+		revisions:  map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revFence: map[events.Key]events.Seq{},
 		owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{},
 	}
@@ -135,9 +135,10 @@ func (s *Sets) Pods() iter.Seq[*Pod] {
 // Revision returns a ControllerRevision, or nil.
 func (s *Sets) Revision(k events.Key) *Revision { return s.revisions[k] }
 
-// RevisionEnd returns the position of the last fact of a revision that is not
-// there: of its deletion, or 0. A revision of that name is created after it.
-func (s *Sets) RevisionEnd(k events.Key) events.Seq { return s.revGone[k] }
+// RevisionFence returns the position of the last event under the name of a
+// revision that is not there, if nobody believes that event; else 0. A revision
+// of that name is created after it.
+func (s *Sets) RevisionFence(k events.Key) events.Seq { return s.revFence[k] }
 
 // RevisionsOf returns the revisions of a namespace with this owner uid (empty:
 // no controller) by name.

@@ -211,7 +211,7 @@ func (a *Applier) unknown(d *Document) error {
 	}
 	slices.Sort(all)
 	return d.refuse("E-MAN-KIND", "kind", fmt.Sprintf("there is no kind %q", d.GetKind()),
-		suggestion(d.GetKind(), all, "remove the object, or add the CustomResourceDefinition that defines it"))
+		events.Suggest(d.GetKind(), all, "remove the object, or add the CustomResourceDefinition that defines it"))
 }
 
 // codeOf returns the HTTP status of an answer of the API; 0: err is none.

@@ -145,15 +145,7 @@ func Example(name string) ([]byte, error) {
 		return data, nil
 	}
 	return nil, &events.Error{Code: "E-MAN-FILE", What: fmt.Sprintf("there is no example %q", name), Where: ExamplePrefix + name,
-		Do: suggestion(name, manifests.Names(), "choose from "+strings.Join(manifests.Names(), ", ")), Exit: events.ExitInput}
-}
-
-// suggestion asks whether a name near to another was meant.
-func suggestion(name string, names []string, otherwise string) string {
-	if near := events.Nearest(name, names, 1); len(near) > 0 {
-		return "did you mean " + near[0] + "?"
-	}
-	return otherwise
+		Do: events.Suggest(name, manifests.Names(), "choose from "+strings.Join(manifests.Names(), ", ")), Exit: events.ExitInput}
 }
 
 // download reads a manifest from a web server.

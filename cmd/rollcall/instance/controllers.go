@@ -1,0 +1,147 @@
+package instance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"rollcall/controller/workloads"
+	"rollcall/events"
+	"rollcall/projector/apiserver"
+)
+
+// OwnController is the controller that is not Kubernetes'.
+const OwnController = "daemonset"
+
+// KnownControllers can be asked for by name.
+var KnownControllers = []string{OwnController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
+
+// helpers are the controllers without which objects would not live as they do
+// elsewhere. They run beside any other unless they are left out by name.
+func helpers() []string {
+	return slices.DeleteFunc(workloads.Names(), func(name string) bool { return slices.Contains(KnownControllers, name) })
+}
+
+// ControllersUsage explains --controllers.
+func ControllersUsage() string {
+	return "controllers to run: * or all, names to run only those, -NAME to leave one out, of " + strings.Join(KnownControllers, ", ") +
+		"; -NAME too of " + strings.Join(helpers(), ", ") + ", which run beside any other; empty: none, and nothing is collected"
+}
+
+// ResolveControllers returns the names of the controllers that run, as
+// kube-controller-manager reads its flag: what is said of one by name comes
+// before *.
+func ResolveControllers(given []string) (run []string, err error) {
+	all, every := slices.Concat(KnownControllers, helpers()), false
+	var named, without []string
+	for _, word := range given {
+		name, out := strings.CutPrefix(strings.TrimSpace(word), "-")
+		name = strings.TrimSuffix(name, "-controller")
+		switch {
+		case !out && (name == "*" || name == "all"):
+			every = true
+		case !slices.Contains(all, name):
+			return nil, &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("there is no controller %q", word), Where: "--controllers",
+				Do: events.Suggest(name, all, "choose from "+strings.Join(all, ", ")+", or * for all"), Exit: events.ExitInput}
+		case out:
+			without = append(without, name)
+		default:
+			named = append(named, name)
+		}
+	}
+	every = every || len(named) == 0 && len(without) > 0 // nothing else can be meant
+	for _, name := range all {
+		asked := every || slices.Contains(named, name) || len(named) > 0 && slices.Contains(helpers(), name)
+		if asked && (slices.Contains(named, name) || !slices.Contains(without, name)) {
+			run = append(run, name)
+		}
+	}
+	return run, nil
+}
+
+// control runs those of Kubernetes' controllers that were asked for, each from
+// the first object on that it has something to do with.
+func (in *Instance) control() {
+	names := slices.DeleteFunc(slices.Clone(in.Controllers), func(name string) bool { return name == OwnController })
+	if len(names) == 0 {
+		return
+	}
+	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign()}
+	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.Served.Server.Loopback(), o) })
+}
+
+// foreign are the nodes that no kubelet of ours plays.
+func (in *Instance) foreign() *apiserver.Foreign {
+	return apiserver.NewForeign(in.State.Objects(), events.LabelSimulated, "true")
+}
+
+// await waits until the log has what a controller wants.
+func (in *Instance) await(ctx context.Context, w workloads.Want) error {
+	objects := in.State.Objects()
+	switch w {
+	case workloads.Endings:
+		return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
+	case workloads.ForeignNodes:
+		return in.foreign().Await(ctx)
+	case workloads.Evictions:
+		if err := apiserver.AwaitObject(ctx, objects, events.Node, apiserver.Evicting); err != nil {
+			return err
+		}
+		return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
+	}
+	return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
+}
+
+// unattended says of the kinds that clients make why nobody acts on them. Who
+// has no controller run brings his own.
+func unattended(controls []string) map[events.Kind]apiserver.Unattended {
+	if len(controls) == 0 {
+		return nil
+	}
+	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
+	for _, x := range []struct {
+		kind   events.Kind
+		plural string
+		needs  []string
+	}{
+		{events.DaemonSet, "DaemonSets", []string{OwnController}},
+		{events.Deployment, "Deployments", []string{"deployment", "replicaset"}},
+		{events.ReplicaSet, "ReplicaSets", []string{"replicaset"}},
+		{events.StatefulSet, "StatefulSets", []string{"statefulset"}},
+		{events.Job, "Jobs", []string{"job"}},
+		{events.CronJob, "CronJobs", []string{"cronjob", "job"}},
+		{events.PodDisruptionBudget, "PodDisruptionBudgets", []string{"disruption"}},
+	} {
+		for _, name := range x.needs {
+			if !slices.Contains(controls, name) {
+				text := fmt.Sprintf("nothing acts on %s here: --controllers leaves the %s controller out", x.plural, name)
+				why[x.kind] = func(runtime.Object) string { return text }
+				break
+			}
+		}
+	}
+	return why
+}
+
+// handMade is why a volume that somebody made is of no use.
+func handMade(runtime.Object) string {
+	return "nothing binds a PersistentVolume that is made by hand: every claim gets a simulated volume of its own"
+}
+
+// unbound says of the claims that get no volume why not.
+func unbound(o runtime.Object) string {
+	c, ok := o.(*corev1.PersistentVolumeClaim)
+	switch {
+	case !ok:
+		return ""
+	case c.Spec.VolumeName != "":
+		return "nothing binds a claim to a volume that it names: it stays Pending"
+	case c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == "":
+		return "nothing binds a claim of the empty storage class: it stays Pending"
+	}
+	return ""
+}

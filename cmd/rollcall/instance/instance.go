@@ -1,0 +1,327 @@
+// Package instance runs a cluster in a process: a NATS server or a connection to
+// one, the log in it, who acts upon the log, and the Kubernetes API. It says where
+// it is in a data directory, kubeconfigs and a list of those that run.
+//
+// The command rollcall up is flags on it. A test, or another program, starts one
+// with Options that say no more than what differs, and uses its API by
+// LoopbackAs, without a port.
+package instance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"k8s.io/client-go/rest"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"rollcall/cmd/rollcall/datadir"
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/events/drive"
+	"rollcall/events/natsd"
+	"rollcall/events/stream"
+	"rollcall/projector"
+	"rollcall/projector/apiserver"
+	"rollcall/projector/table"
+	"rollcall/publisher"
+	"rollcall/publisher/gate"
+	"rollcall/publisher/simkubelet"
+)
+
+// StopTime bounds a clean stop.
+const StopTime = 5 * time.Second
+
+// Options say what an instance is. The zero one is a new cluster without nodes, in
+// a temporary directory, with no controllers and no port.
+type Options struct {
+	Cluster    string // empty: datadir.DefaultCluster
+	Nodes      int    // simulated nodes of a new cluster
+	NodesGiven bool   // they were asked for: it is told when a cluster keeps others
+	Seed       int64  // of these nodes
+
+	Data       string // directory that keeps the log; empty: a temporary one
+	Memory     bool   // the log is kept in memory
+	Durability natsd.Durability
+	NATSListen string // of the embedded server
+	NATSURL    string // a server that is somebody else's, instead of the embedded one
+	NATSCreds  string // file of credentials for it
+	NATSUsers  []string
+	Replicas   int // of the log there; 0: as many as fit
+
+	User        string             // who is told to have done what is done
+	Controllers []string           // names of those that run: see ResolveControllers
+	Delays      simkubelet.Options // of what is simulated
+	API         API
+	Patience    time.Duration // after which nodes that have not joined are not waited for
+
+	Console Console               // nil: nobody is told anything
+	Begun   func(last events.Seq) // called with the end of the log, before it is read
+	Follow  func(e events.Event)  // called with each event
+}
+
+// Console is told what a person has to know.
+type Console interface {
+	Print(line string)
+	Warn(text string)
+	Progress(doing string, far func() string) (done func()) // far may be nil
+}
+
+// silence is the Console of nobody.
+type silence struct{}
+
+func (silence) Print(string)                          {}
+func (silence) Warn(string)                           {}
+func (silence) Progress(string, func() string) func() { return func() {} }
+
+// complete fills in what is not said.
+func (o *Options) complete() {
+	if o.Cluster == "" {
+		o.Cluster = datadir.DefaultCluster
+	}
+	if o.NATSListen == "" {
+		o.NATSListen = "none"
+	}
+	if o.Console == nil {
+		o.Console = silence{}
+	}
+	if o.Begun == nil {
+		o.Begun = func(events.Seq) {}
+	}
+	if o.Follow == nil {
+		o.Follow = func(events.Event) {}
+	}
+}
+
+// Instance is a cluster that runs. Its fields are for reading.
+type Instance struct {
+	Options
+	Subjects events.Subjects
+	Server   *natsd.Server // nil: the NATS server is somebody else's
+	NC       *nats.Conn
+	Log      datadir.Log
+	Began    events.Info // the log when the instance started
+	State    *projector.Projector
+	Served   *Served
+
+	farPath string          // where the position of a log is kept that is on another server
+	dir     string          // of the API's credentials, or empty
+	keeping *datadir.Keeper // nil: the log is in no data directory
+	tally   *apiserver.Tally
+	engine  engine
+	stops   []func() error // in the order of starting
+	failure chan error     // the first part that ended by itself says why
+}
+
+// Failed receives why a part that must run has ended by itself.
+func (in *Instance) Failed() <-chan error { return in.failure }
+
+// LoopbackAs returns a configuration for clients of the API in this process that
+// act for a user, who may do everything.
+func (in *Instance) LoopbackAs(user string) *rest.Config { return in.Served.Server.LoopbackAs(user) }
+
+// AwaitEnd returns when State has what is in the log now.
+func (in *Instance) AwaitEnd(ctx context.Context) error {
+	end, err := in.Log.Info(ctx)
+	if err != nil {
+		return err
+	}
+	return in.State.Await(ctx, end.Last)
+}
+
+// Start starts all parts, each on what those before it made, and
+// returns when the log has been read to its end. If one cannot start, those
+// before it are stopped.
+func Start(ctx context.Context, o Options) (_ *Instance, err error) {
+	o.complete()
+	in := &Instance{Options: o, failure: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, in.Stop())
+		}
+	}()
+	if in.Subjects, err = events.NewSubjects(o.Cluster); err != nil {
+		return nil, err
+	}
+	done := o.Console.Progress("opening the log", nil)
+	defer done()
+	if err := in.connect(ctx); err != nil {
+		return nil, err
+	}
+	Reached("connected")
+	log, err := stream.Open(ctx, in.NC, in.Subjects, in.streamOptions())
+	if err != nil {
+		return nil, err
+	}
+	in.Log = datadir.Log{Log: log, Keeper: in.keeping}
+	if in.Began, err = in.Log.Info(ctx); err != nil {
+		return nil, err
+	}
+	if in.keeping != nil {
+		if err := in.keeping.Begin(in.Began); err != nil {
+			return nil, err
+		}
+		in.launch(in.keeping.Watch)
+	}
+	done()
+	Reached("log opened")
+	in.warnOfNATS(ctx)
+	if err := in.project(ctx); err != nil {
+		return nil, err
+	}
+	Reached("log read")
+	if err := in.serve(ctx); err != nil {
+		return nil, err
+	}
+	Reached("API open")
+	service, err := gate.Serve(context.WithoutCancel(ctx), in.NC, in.Subjects, in.about)
+	if err != nil {
+		return nil, err
+	}
+	in.stops = append(in.stops, service.Stop)
+	Reached("gate open")
+	in.control()
+	return in, in.register()
+}
+
+// about is what the gate says of the instance.
+func (in *Instance) about(ctx context.Context) (gate.Info, error) {
+	end, err := in.Log.Info(ctx)
+	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
+}
+
+// parties returns who acts upon the log: controllers, the executor of their
+// plans, and the nodes.
+func (in *Instance) parties() ([]drive.Party, error) {
+	var all []drive.Party
+	state := in.State.State()
+	if slices.Contains(in.Controllers, OwnController) {
+		all = append(all, controller.New(in.Subjects, state, controller.Options{}))
+	}
+	if len(in.Controllers) > 0 { // what others leave behind is collected for all
+		all = append(all, controller.NewCollector(in.Subjects, state, controller.Options{}))
+	}
+	admit, err := in.admission()
+	if err != nil {
+		return nil, err
+	}
+	executor := publisher.NewExecutor(in.Subjects, publisher.LogWorld{Admit: admit})
+	executor.ReadFrom(in.State.Objects())
+	return append(all, executor,
+		simkubelet.New(in.Subjects, in.Delays)), nil
+}
+
+// connect starts the embedded server or reaches the one that is named.
+func (in *Instance) connect(ctx context.Context) (err error) {
+	sweepKilled()
+	in.launch(giveBack)
+	o := in.Options
+	if o.NATSURL != "" {
+		if in.NC, err = Dial(o.NATSURL, o.NATSCreds); err != nil {
+			return err
+		}
+	} else {
+		if err := datadir.CheckCluster(o.Data, o.Cluster); err != nil {
+			return err
+		}
+		no := natsd.Options{Dir: o.Data, Durability: o.Durability, Listen: o.NATSListen, Users: o.natsNames(), Cluster: o.Cluster}
+		if o.Data != "" {
+			in.keeping = datadir.NewKeeper(datadir.Options{Dir: o.Data, Subjects: in.Subjects, Relaxed: o.Durability == natsd.Relaxed,
+				Warn: o.Console.Warn, Progress: o.Console.Progress})
+			no.Check = in.keeping.Check
+			in.stops = append(in.stops, in.keeping.End)
+		}
+		if in.Server, err = natsd.Start(ctx, no); err != nil {
+			return err
+		}
+		in.stops = append(in.stops, in.Server.Close)
+		if err := datadir.Sweep(in.Server.Dir()); err != nil {
+			return err
+		}
+		if o.API.Address.None() {
+			forgetAPI(in.Server.Dir())
+		}
+		if in.NC, err = in.Server.Connect(); err != nil {
+			return err
+		}
+	}
+	in.stops = append(in.stops, func() error {
+		in.NC.Close()
+		return nil
+	})
+	return nil
+}
+
+// project starts the reading of the log, and who acts upon it, and waits until
+// it has been read.
+func (in *Instance) project(ctx context.Context) error {
+	in.tally = apiserver.NewTally()
+	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
+		Follow: []func(events.Event){in.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
+	if in.keeping != nil {
+		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
+	} else if err := in.witnessFar(&o); err != nil {
+		return err
+	}
+	in.Begun(in.Began.Last)
+	in.State = projector.Open(in.Log, o)
+	parties, err := in.parties()
+	if err != nil {
+		return err
+	}
+	in.launch(in.engine.run(func(ctx context.Context) error { return in.State.Run(ctx, parties...) }))
+	defer in.Console.Progress("reading the log", func() string {
+		var at events.Seq
+		in.State.Read(func(st *projector.State) { at = st.Seq() })
+		return fmt.Sprintf("%d of %d events", at, in.Began.Last)
+	})()
+	select {
+	case <-in.State.Ready():
+		return nil
+	case err := <-in.failure:
+		return in.farHint(err)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// launch runs a part until stop. One that ends before is a failure of all.
+func (in *Instance) launch(run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := run(ctx); err != nil && ctx.Err() == nil {
+			select {
+			case in.failure <- err:
+			default:
+			}
+		}
+	}()
+	in.stops = append(in.stops, func() error {
+		cancel()
+		<-done
+		return nil
+	})
+}
+
+// Stop stops the parts in reverse order of starting. It gives up after StopTime.
+func (in *Instance) Stop() error {
+	done := make(chan error, 1)
+	go func() {
+		var errs []error
+		for i := len(in.stops) - 1; i >= 0; i-- {
+			errs = append(errs, in.stops[i]())
+		}
+		done <- errors.Join(errs...)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(StopTime):
+		return &events.Error{Code: "E-CLI-STOP", What: fmt.Sprintf("the instance did not stop within %s", StopTime),
+			Do: "start it again: it goes on from its log", Exit: events.ExitFailure}
+	}
+}

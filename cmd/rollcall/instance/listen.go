@@ -1,0 +1,113 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+
+	"rollcall/events"
+)
+
+// NoListen is the --listen of an up without the Kubernetes API.
+const NoListen = "none"
+
+// Address is where the Kubernetes API is served. The zero one is nowhere.
+type Address struct {
+	host string // an IP address; empty: every one of this machine
+	port string
+}
+
+// ParseListen reads a --listen.
+func ParseListen(listen string) (Address, error) {
+	if listen == NoListen {
+		return Address{}, nil
+	}
+	host, port, err := net.SplitHostPort(listen)
+	if err != nil {
+		return Address{}, listenError(listen, "it is no address", "write host:port, or none", nil)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return Address{}, listenError(listen, fmt.Sprintf("%q is no port", port), "use a port from 0 to 65535", nil)
+	}
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if host != "" && net.ParseIP(host) == nil {
+		return Address{}, listenError(listen, fmt.Sprintf("%q is no IP address", host), "use 127.0.0.1:"+port, nil)
+	}
+	return Address{host: host, port: port}, nil
+}
+
+func listenError(listen, why, do string, err error) error {
+	return &events.Error{Code: "E-CLI-LISTEN", What: "the Kubernetes API cannot be served there", Where: "--listen " + listen,
+		Why: why, Do: do, Exit: events.ExitInput, Err: err}
+}
+
+// None reports whether it is nowhere.
+func (a Address) None() bool { return a.port == "" }
+
+// everywhere reports whether it is every address of the machine.
+func (a Address) everywhere() bool {
+	return a.host == "" || net.ParseIP(a.host).IsUnspecified()
+}
+
+// loopback reports whether only this machine can reach it.
+func (a Address) loopback() bool { return a.host != "" && net.ParseIP(a.host).IsLoopback() }
+
+// hosts are the names and addresses that clients reach the server by.
+func (a Address) hosts() ([]string, error) {
+	hosts := []string{"localhost", "127.0.0.1", "::1", "kubernetes.default.svc"}
+	if !a.everywhere() {
+		if ip := net.ParseIP(a.host).String(); !slices.Contains(hosts, ip) {
+			hosts = append(hosts, ip)
+		}
+		return hosts, nil
+	}
+	own, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
+	}
+	for _, n := range own {
+		if ip, ok := n.(*net.IPNet); ok && !ip.IP.IsLoopback() && ip.IP.IsGlobalUnicast() {
+			hosts = append(hosts, ip.IP.String())
+		}
+	}
+	return hosts, nil
+}
+
+// listen opens the address.
+func (a Address) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", net.JoinHostPort(a.host, a.port))
+	if err == nil {
+		return l, nil
+	}
+	why := err.Error()
+	if op := new(net.OpError); errors.As(err, &op) {
+		why = op.Err.Error()
+	}
+	return nil, listenError(net.JoinHostPort(a.host, a.port), why, "use another port, or port 0 for any", err)
+}
+
+// Probe refuses an address that is taken. That is early and not binding: it
+// spares the user a half-made data directory.
+func (a Address) Probe() error {
+	if a.None() || a.port == "0" {
+		return nil
+	}
+	l, err := a.listen()
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}
+
+// serverURL is the address that this machine reaches a listener at by.
+func (a Address) serverURL(at *net.TCPAddr) string {
+	host := at.IP.String()
+	if a.everywhere() {
+		host = "127.0.0.1"
+	}
+	return "https://" + net.JoinHostPort(host, strconv.Itoa(at.Port))
+}

@@ -1,0 +1,93 @@
+package instance
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+)
+
+// How memory is given back that a burst of work has needed. The runtime keeps
+// what it may need again, and collects an idle heap every two minutes only.
+const (
+	startTime   = 5 * time.Second // then half of what the start has taken is never used again
+	memoryLook  = 15 * time.Second
+	memoryPause = time.Minute // between two givings back while there is work
+	memorySlack = 64 << 20    // is not worth it
+	quietAlloc  = 24 << 20    // less in memoryLook is what goes on without any work
+)
+
+// memoryUse is how the heap stands.
+type memoryUse struct {
+	live      uint64 // after the last collection
+	resident  uint64 // held from the system
+	allocated uint64 // since the start
+}
+
+// giver decides when memory is given back. It has no clock: looks are counted.
+type giver struct {
+	last  memoryUse // at the last look
+	given memoryUse // after the last giving back
+	much  bool      // that gave back much
+	looks int       // since then
+}
+
+// wants reports whether it is worth giving memory back now.
+func (g *giver) wants(now memoryUse) bool {
+	quiet := now.allocated-g.last.allocated < quietAlloc
+	g.last = now
+	g.looks++
+	if quiet {
+		// A heap that nobody works on is collected once: what has been allocated
+		// since the last time may be garbage, which live does not say.
+		// What it did not let go of then, because pools and caches keep it for a
+		// while after the work has ended, it does at the next look.
+		return g.much || now.allocated-g.given.allocated > memorySlack || now.resident > g.given.resident+memorySlack
+	}
+	return time.Duration(g.looks)*memoryLook >= memoryPause && now.resident > 2*now.live+memorySlack
+}
+
+// gave notes how the heap stands after memory was given back.
+func (g *giver) gave(now memoryUse) {
+	g.much = g.last.resident > now.resident+memorySlack/4
+	g.given, g.last, g.looks = now, now, 0
+}
+
+// roomyHeap is how large memory may grow while it is collected when it has
+// doubled, as always. Beyond it half as much garbage as lives is allowed: a
+// cluster of 100,000 nodes is 2.5 GB, and is not to take five while it is made.
+const roomyHeap = 3584 << 20
+
+// memoryLimit is the soft limit of the runtime for a heap of which so much lives.
+func memoryLimit(live uint64) int64 { return int64(max(roomyHeap, live+live/2)) }
+
+// giveBack gives memory back to the system until ctx is done.
+func giveBack(ctx context.Context) error {
+	var g giver
+	wait := time.NewTimer(startTime)
+	defer wait.Stop()
+	ownLimit := os.Getenv("GOMEMLIMIT") == ""
+	for started := false; ; started = true {
+		if ownLimit {
+			debug.SetMemoryLimit(memoryLimit(readMemory().live))
+		}
+		select {
+		case <-wait.C:
+			wait.Reset(memoryLook)
+		case <-ctx.Done():
+			return nil
+		}
+		if !started || g.wants(readMemory()) {
+			debug.FreeOSMemory()
+			g.gave(readMemory())
+		}
+	}
+}
+
+func readMemory() memoryUse {
+	s := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"},
+		{Name: "/memory/classes/heap/unused:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(s)
+	return memoryUse{live: s[0].Value.Uint64(), resident: s[1].Value.Uint64() + s[2].Value.Uint64() + s[3].Value.Uint64(), allocated: s[4].Value.Uint64()}
+}

@@ -1,0 +1,57 @@
+package instance
+
+import "testing"
+
+const testMB = 1 << 20
+
+// finding M9, finding M10
+//
+// TestGiver: a heap that has done its work is given back once, one that works
+// only when it holds much more than it needs, and an idle one is left alone.
+func TestGiver(t *testing.T) {
+	var g giver
+	g.gave(memoryUse{live: 50 * testMB, resident: 60 * testMB, allocated: 100 * testMB})
+	for i, c := range []struct {
+		now  memoryUse
+		want bool
+		why  string
+	}{
+		{memoryUse{50 * testMB, 62 * testMB, 101 * testMB}, false, "nothing has happened"},
+		{memoryUse{60 * testMB, 110 * testMB, 400 * testMB}, false, "it works, and holds twice of what lives"},
+		{memoryUse{600 * testMB, 1200 * testMB, 3000 * testMB}, false, "it works hard"},
+		{memoryUse{600 * testMB, 1200 * testMB, 3001 * testMB}, true, "the work has ended"},
+	} {
+		if got := g.wants(c.now); got != c.want {
+			t.Errorf("look %d: %v; %s", i, got, c.why)
+		}
+	}
+	g.gave(memoryUse{live: 150 * testMB, resident: 200 * testMB, allocated: 3001 * testMB})
+	if !g.wants(memoryUse{150 * testMB, 200 * testMB, 3002 * testMB}) {
+		t.Error("what pools have kept after the work is not given back")
+	}
+	g.gave(memoryUse{live: 50 * testMB, resident: 55 * testMB, allocated: 3001 * testMB})
+	if !g.wants(memoryUse{50 * testMB, 55 * testMB, 3002 * testMB}) {
+		t.Error("it is not looked whether there is still more")
+	}
+	g.gave(memoryUse{live: 50 * testMB, resident: 55 * testMB, allocated: 3001 * testMB})
+	for i := range uint64(100) {
+		if g.wants(memoryUse{50 * testMB, (55 + i/4) * testMB, (3001 + i/4) * testMB}) {
+			t.Fatalf("idle look %d gives back", i)
+		}
+	}
+	if memoryLimit(100*testMB) != roomyHeap || memoryLimit(4000*testMB) != 6000*testMB {
+		t.Error("the limit of a small heap, or of a large one, is another")
+	}
+	gives := 0
+	now := memoryUse{50 * testMB, 300 * testMB, 4000 * testMB}
+	for range 8 { // two minutes of work over a heap of holes
+		now.allocated += 100 * testMB
+		if g.wants(now) {
+			gives++
+			g.gave(now)
+		}
+	}
+	if gives == 0 || gives > 2 {
+		t.Errorf("%d givings back in two minutes of work", gives)
+	}
+}

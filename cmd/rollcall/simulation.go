@@ -1,0 +1,36 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/docs"
+	"rollcall/events"
+	"rollcall/publisher/simkubelet"
+)
+
+// simulationTopic is what rollcall help simulation prints.
+func (s *session) simulationTopic() *cobra.Command {
+	return &cobra.Command{Use: "simulation", Short: "What is simulated, and how it behaves", Long: strings.TrimSpace(docs.Simulation)}
+}
+
+// delayFlag reads a delay of what is simulated.
+type delayFlag struct {
+	*simkubelet.Delay
+	name string
+}
+
+// Set implements pflag.Value.
+func (f delayFlag) Set(text string) error {
+	d, err := simkubelet.ParseDelay(text)
+	if err != nil {
+		return &events.Error{Code: "E-CLI-DURATION", What: err.Error(), Where: "--" + f.name,
+			Do: "give a time of at most 24h such as 2s, or two such as 0s..6s, the shorter one first", Exit: events.ExitInput}
+	}
+	*f.Delay = d
+	return nil
+}
+
+// Type implements pflag.Value.
+func (delayFlag) Type() string { return "duration" }
