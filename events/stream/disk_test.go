@@ -54,34 +54,30 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	buckets := map[bool]*KV{}
-	posted := map[bool]chan string{}
-	for _, memory := range []bool{false, true} {
-		name := map[bool]string{false: "file", true: "memory"}[memory]
-		b, err := OpenKV(t.Context(), nc, l.subjects, KVOptions{Name: name, MemoryStorage: memory, Health: l.Health})
-		if err != nil {
-			t.Fatal(err)
-		}
-		buckets[memory], posted[memory] = b, make(chan string, 100)
-		go func() {
-			for p, err := range b.Watch(t.Context()) {
-				if err != nil {
-					if t.Context().Err() == nil {
-						t.Errorf("watch of bucket %s: %v", name, err)
-					}
-					return
+	// A bucket is on the disk of its log: one in memory is for a log in memory.
+	bucket, err := OpenKV(t.Context(), nc, l.subjects, KVOptions{Name: "file", Health: l.Health})
+	if err != nil {
+		t.Fatal(err)
+	}
+	posted := make(chan string, 100)
+	go func() {
+		for p, err := range bucket.Watch(t.Context()) {
+			if err != nil {
+				if t.Context().Err() == nil {
+					t.Errorf("watch of the bucket: %v", err)
 				}
-				if p.Key != "" {
-					posted[memory] <- p.Key
-				}
+				return
 			}
-		}()
-		if _, err := b.Put(t.Context(), "before", []byte("1"), 0); err != nil {
-			t.Fatal(err)
+			if p.Key != "" {
+				posted <- p.Key
+			}
 		}
-		if key := <-posted[memory]; key != "before" {
-			t.Fatalf("bucket %s has %q", name, key)
-		}
+	}()
+	if _, err := bucket.Put(t.Context(), "before", []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if key := <-posted; key != "before" {
+		t.Fatalf("the bucket has %q", key)
 	}
 	read := make(chan events.Event, 100)
 	go func() {
@@ -99,7 +95,7 @@ func TestFullDisk(t *testing.T) {
 	giveBack := fillDisk(t, disk)
 	_, err = l.Append(t.Context(), events.Entry{Event: node("a", 1000)})
 	wantCode(t, err, "E-LOG-FULL")
-	_, err = buckets[false].Put(t.Context(), "full", []byte("1"), 0)
+	_, err = bucket.Put(t.Context(), "full", []byte("1"), 0)
 	wantCode(t, err, "E-LOG-FULL")
 	// Past the look at the room, as if the disk had filled up after it.
 	if err := nc.Publish(l.subjects.Object(events.Node, events.Key{Name: "a"}), make([]byte, 1<<20)); err != nil {
@@ -115,18 +111,15 @@ func TestFullDisk(t *testing.T) {
 			want++
 		}
 	}
-	for memory, b := range buckets {
-		if _, err := b.Put(t.Context(), "after", []byte("1"), 0); err != nil {
-			t.Errorf("put on a bucket (memory %v) after the disk was full: %v", memory, err)
-			continue
-		}
-		eventually(t, "what is put is watched", func() bool {
-			select {
-			case key := <-posted[memory]:
-				return key == "after"
-			default:
-				return false
-			}
-		})
+	if _, err := bucket.Put(t.Context(), "after", []byte("1"), 0); err != nil {
+		t.Fatalf("put on the bucket after the disk was full: %v", err)
 	}
+	eventually(t, "what is put is watched", func() bool {
+		select {
+		case key := <-posted:
+			return key == "after"
+		default:
+			return false
+		}
+	})
 }
