@@ -15,7 +15,7 @@ const MaxMessage = 3 << 20
 // another takes. Kubernetes takes requests of 1.5 MiB; an object of that size
 // whose bytes JSON writes in base64 has 2 MiB, and an event has field names, an
 // envelope and what it changes besides. A plan of MaxCommands commands with the
-// longest names has 180,809 bytes.
+// longest names has 225,800 bytes.
 const MaxSize = MaxMessage - 4<<10
 
 // Stored is what a log stores of one entry.

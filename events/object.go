@@ -8,6 +8,7 @@ import (
 
 	"github.com/oklog/ulid/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events/wire"
 )
@@ -33,6 +34,23 @@ func (o Object) Decode(into any) error {
 		return fmt.Errorf("decode %s %s: %w", o.Kind, o.Key, err)
 	}
 	return nil
+}
+
+// DerivedUID returns the uid of something that a digest stands for: a version 8
+// UUID (RFC 9562), the same for the same digest.
+func DerivedUID(digest [sha256.Size]byte) types.UID {
+	id := digest[:16]
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	const hex = "0123456789abcdef"
+	out := make([]byte, 0, 36)
+	for i, b := range id {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			out = append(out, '-')
+		}
+		out = append(out, hex[b>>4], hex[b&15])
+	}
+	return types.UID(out)
 }
 
 // AnswerID returns the id of the event that answers a command: the same for

@@ -143,7 +143,9 @@ func Doubt(e *Event) (code, why string) {
 		if e.Type != b.Type() {
 			return misfit(e.Type, "a plan")
 		}
-		code, why = doubtOwner(b.Owner)
+		if code, why = doubtOwner(b.Owner); code == "" {
+			code, why = doubtCommands(b)
+		}
 	case Outcome:
 		if e.Type != Failed && e.Type != Overtaken {
 			return misfit(e.Type, "an outcome")
@@ -192,6 +194,20 @@ func doubtOwner(r Ref) (code, why string) {
 		return "E-EVT-TYPE", fmt.Sprintf("it is of a %s, and only a DaemonSet has plans", quote(string(r.Kind)))
 	}
 	return doubtRef(r)
+}
+
+// doubtCommands doubts a plan for a DaemonSet whose commands are not all about
+// pods of its namespace: who carries them out relies on that.
+func doubtCommands(p *Plan) (code, why string) {
+	if p.Owner == (Ref{}) {
+		return "", ""
+	}
+	for i := range p.Commands {
+		if c := &p.Commands[i]; c.Kind != Pod || c.Namespace != p.Owner.Namespace {
+			return "E-EVT-TYPE", fmt.Sprintf("command %d of a plan for %s is about %s", i, p.Owner.Key, quote(c.Ref.String()))
+		}
+	}
+	return "", ""
 }
 
 func doubtRef(r Ref) (code, why string) {

@@ -70,7 +70,11 @@ func TestDoubt(t *testing.T) {
 			o.Key.Name = "n2"
 			e.Body = o
 		}), "E-EVT-OBJECT"},
-		"a plan":            {events.Event{Type: events.Planned, Body: plan, Subject: "rollcall.c.plan.a.b"}, ""},
+		"a plan": {events.Event{Type: events.Planned, Body: plan, Subject: "rollcall.c.plan.a.b"}, ""},
+		"a plan for another's pods": {events.Event{Type: events.Planned, Body: &events.Plan{Owner: plan.Owner,
+			Commands: []events.Command{{Do: events.CreatePod, Ref: ref(events.Pod, "a", "p")}, {Do: events.DeletePod, Ref: ref(events.Pod, "c", "p")}}}}, "E-EVT-TYPE"},
+		"a plan for Secrets": {events.Event{Type: events.Planned, Body: &events.Plan{Owner: plan.Owner,
+			Commands: []events.Command{{Do: events.DeletePod, Ref: ref(events.Secret, "a", "p")}}}}, "E-EVT-TYPE"},
 		"a plan as a fact":  {events.Event{Type: "daemonset.updated", Body: plan}, "E-EVT-TYPE"},
 		"an outcome's type": {events.Event{Type: "command.exploded", Body: events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: plan.Owner.Key, UID: "u"}}}, "E-EVT-TYPE"},
 	} {
@@ -91,7 +95,7 @@ func TestScreenCountsOnce(t *testing.T) {
 	}
 	plan := func(basis events.Seq) events.Event {
 		return events.Event{ID: ulid.Make(), Type: events.Planned, Body: &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "a", Name: "b"}, UID: "u"},
-			Basis: events.Basis{Seq: basis}, Commands: []events.Command{{Do: events.CreatePod}}}}
+			Basis: events.Basis{Seq: basis}, Commands: []events.Command{{Do: events.CreatePod, Ref: events.Ref{Kind: events.Pod, Key: events.Key{Namespace: "a", Name: "p"}, UID: "p"}}}}}
 	}
 	answer := func(of events.Seq, i int) events.Event {
 		return events.Event{ID: ulid.Make(), Type: events.Failed, Cause: events.Cause{Seq: of, Index: i},

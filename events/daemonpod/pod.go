@@ -108,20 +108,9 @@ func Name(ds string, dsUID, nodeUID types.UID, revision string, attempt int) str
 	return base + "-" + suffix
 }
 
-// UID returns the uid of that pod: a version 8 UUID (RFC 9562).
+// UID returns the uid of that pod.
 func UID(dsUID, nodeUID types.UID, revision string, attempt int) types.UID {
-	id := identity("uid", dsUID, nodeUID, revision, attempt)
-	id[6] = id[6]&0x0f | 0x80
-	id[8] = id[8]&0x3f | 0x80
-	const hex = "0123456789abcdef"
-	out := make([]byte, 0, 36)
-	for i, b := range id[:16] {
-		if i == 4 || i == 6 || i == 8 || i == 10 {
-			out = append(out, '-')
-		}
-		out = append(out, hex[b>>4], hex[b&15])
-	}
-	return types.UID(out)
+	return events.DerivedUID(identity("uid", dsUID, nodeUID, revision, attempt))
 }
 
 // identity is the digest of what tells one pod from every other.

@@ -318,7 +318,8 @@ func TestStrangersStarveNobody(t *testing.T) {
 // that are told, with their types and in their words.
 func TestMetrics(t *testing.T) {
 	c, _ := newIll(t, func(c *Config) { c.Quarantined = func() Quarantine { return Quarantine{Events: 2} } })
-	plan := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "default", Name: "a"}, UID: "a"}, Commands: []events.Command{{Do: events.CreatePod}, {Do: events.CreatePod}}}
+	pod := events.Ref{Kind: events.Pod, Key: events.Key{Namespace: "default", Name: "p"}, UID: "p"}
+	plan := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "default", Name: "a"}, UID: "a"}, Commands: []events.Command{{Do: events.CreatePod, Ref: pod}, {Do: events.CreatePod, Ref: pod}}}
 	c.append(t, events.Planned, plan)
 	seq := c.append(t, events.Failed, events.Outcome{Owner: events.Ref{Kind: events.DaemonSet, Key: plan.Owner.Key, UID: "a"}, Command: plan.Commands[0]})
 	if err := c.objects.Await(t.Context(), seq); err != nil {

@@ -161,11 +161,6 @@ func (v *eventView) show(out []viewed, about events.Ref, version string, at time
 
 func keyOf(ev *corev1.Event) string { return ev.Namespace + "/" + ev.Name }
 
-// derivedUID is a uid that follows from a digest.
-func derivedUID(id [32]byte) types.UID {
-	return types.UID(fmt.Sprintf("%x-%x-8%x-a%x-%x", id[:4], id[4:6], id[6:8], id[8:10], id[10:16])[:36])
-}
-
 // newEvent returns the Event of a notice that is told for the first time. Its
 // name ends with the time, as those of a recorder do, so that names sort in the
 // order of telling.
@@ -173,7 +168,7 @@ func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n e
 	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
 	ev := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: about.Key.Namespace, CreationTimestamp: stamp,
-			UID: derivedUID(id)},
+			UID: events.DerivedUID(id)},
 		InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: version, Namespace: about.Key.Namespace,
 			Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
 		Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,

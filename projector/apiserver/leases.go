@@ -18,6 +18,7 @@ import (
 	"k8s.io/kubernetes/pkg/apis/coordination"
 	"k8s.io/utils/ptr"
 
+	"rollcall/events"
 	"rollcall/events/wire"
 	"rollcall/projector/table"
 )
@@ -132,7 +133,7 @@ func (l nodeLeases) of(i *table.Item, rev uint64) *coordination.Lease {
 	}
 	return &coordination.Lease{
 		ObjectMeta: metav1.ObjectMeta{
-			Namespace: corev1.NamespaceNodeLease, Name: n.Name, UID: derivedUID(sha256.Sum256([]byte("lease/" + n.UID))),
+			Namespace: corev1.NamespaceNodeLease, Name: n.Name, UID: events.DerivedUID(sha256.Sum256([]byte("lease/" + n.UID))),
 			CreationTimestamp: n.CreationTimestamp, ResourceVersion: fmt.Sprint(rev),
 			OwnerReferences: []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: n.Name, UID: n.UID}},
 		},

@@ -1,6 +1,7 @@
 package simkubelet
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"strconv"
 
@@ -92,11 +93,7 @@ func nodeUID(name string, seed int64) types.UID {
 }
 
 // derivedUID returns a uid that is always the same for the same words.
-func derivedUID(words string) types.UID {
-	h := hexDigest(words)
-	// A version 8 UUID (RFC 9562).
-	return types.UID(h[:8] + "-" + h[8:12] + "-8" + h[13:16] + "-a" + h[17:20] + "-" + h[20:32])
-}
+func derivedUID(words string) types.UID { return events.DerivedUID(sha256.Sum256([]byte(words))) }
 
 // nodeAddresses are a host name and an address in 172.16.0.0/12.
 func nodeAddresses(name string) []corev1.NodeAddress {
