@@ -228,7 +228,7 @@ func (s *Sets) foldNode(i *table.Item) error {
 	n := &Node{v, i}
 	s.nodes[v.Name] = n
 	s.graphNode(n, was == nil)
-	if was != nil && v.node == was.node && v.Ready == was.Ready {
+	if was != nil && v.placesAs(was) && v.Ready == was.Ready {
 		return nil // neither labels, taints nor readiness changed (S02)
 	}
 	for _, d := range s.order {

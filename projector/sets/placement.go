@@ -2,6 +2,7 @@ package sets
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
 
@@ -50,7 +51,7 @@ func Place(n *NodeView, p *Placement) Verdict {
 	}
 	if p.constrained {
 		// A term that does not parse matches nothing; the others still count (B11).
-		if ok, _ := p.affinity.Match(n.node); !ok {
+		if ok, _ := p.affinity.Match(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels}}); !ok {
 			return Evict
 		}
 	}

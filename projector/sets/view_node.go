@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -20,8 +19,7 @@ type NodeView struct {
 	Ready  bool
 
 	labels, taints []byte
-	node           *corev1.Node // name and labels, as the affinity matcher wants them
-	odd            bool         // it has owners or finalizers
+	odd            bool // it has owners or finalizers
 }
 
 // viewNode walks the bytes of a node once. Labels and taints are decoded only
@@ -64,13 +62,18 @@ func viewNode(ref events.Ref, data []byte, old *NodeView) (*NodeView, error) {
 	if err := c.Err(); err != nil {
 		return nil, fmt.Errorf("view node %s: %w", ref.Key, err)
 	}
-	if old != nil && old.UID == v.UID && string(old.labels) == string(v.labels) && string(old.taints) == string(v.taints) {
-		v.Labels, v.Taints, v.node = old.Labels, old.Taints, old.node
+	if old != nil && v.placesAs(old) {
+		v.Labels, v.Taints = old.Labels, old.Taints
 		return v, nil
 	}
 	v.Labels, v.Taints = stringMap(v.labels), taints(v.taints)
-	v.node = &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: v.Name, Labels: v.Labels}}
 	return v, nil
+}
+
+// placesAs reports whether a node has the labels and taints that it had: the
+// same pods may be there.
+func (v *NodeView) placesAs(old *NodeView) bool {
+	return old.UID == v.UID && string(old.labels) == string(v.labels) && string(old.taints) == string(v.taints)
 }
 
 func (v *NodeView) readStatus(c *wire.Cursor) {

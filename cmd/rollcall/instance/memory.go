@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"os"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -53,12 +54,24 @@ func (g *giver) gave(now memoryUse) {
 	g.given, g.last, g.looks = now, now, 0
 }
 
+// roomyHeap is how large memory may grow while it is collected when it has
+// doubled, as always. Beyond it half as much garbage as lives is allowed: a
+// cluster of 100,000 nodes is 2.5 GB, and is not to take five while it is made.
+const roomyHeap = 3584 << 20
+
+// memoryLimit is the soft limit of the runtime for a heap of which so much lives.
+func memoryLimit(live uint64) int64 { return int64(max(roomyHeap, live+live/2)) }
+
 // giveBack gives memory back to the system until ctx is done.
 func giveBack(ctx context.Context) error {
 	var g giver
 	wait := time.NewTimer(startTime)
 	defer wait.Stop()
+	ownLimit := os.Getenv("GOMEMLIMIT") == ""
 	for started := false; ; started = true {
+		if ownLimit {
+			debug.SetMemoryLimit(memoryLimit(readMemory().live))
+		}
 		select {
 		case <-wait.C:
 			wait.Reset(memoryLook)

@@ -39,6 +39,9 @@ func TestGiver(t *testing.T) {
 			t.Fatalf("idle look %d gives back", i)
 		}
 	}
+	if memoryLimit(100*testMB) != roomyHeap || memoryLimit(4000*testMB) != 6000*testMB {
+		t.Error("the limit of a small heap, or of a large one, is another")
+	}
 	gives := 0
 	now := memoryUse{50 * testMB, 300 * testMB, 4000 * testMB}
 	for range 8 { // two minutes of work over a heap of holes
