@@ -11,6 +11,7 @@ import (
 	"go/token"
 	"go/types"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,46 +31,40 @@ type layer struct {
 
 const module = "rollcall"
 
-// vocabulary is what everything above the log may speak.
-var vocabulary = []string{"events", "events/wire", "events/daemonpod"}
-
-func with(more ...string) []string { return append(slices.Clone(vocabulary), more...) }
-
 var layers = map[string]layer{
 	"events/wire":                  {pure: true, why: "bytes in, objects out: at the bottom, so that every reader walks the same wire"},
 	"events":                       {pure: true, may: []string{"events/wire"}, why: "the vocabulary; knows no log, no state and no clock"},
-	"events/daemonpod":             {pure: true, may: []string{"events", "events/wire"}, why: "what a daemon pod is made of: who decides and who does must agree"},
+	"events/daemonpod":             {pure: true, may: []string{"events"}, why: "what a daemon pod is made of: who decides and who does must agree"},
 	"events/memlog":                {pure: true, shell: []string{"tail.go"}, may: []string{"events"}, why: "the log that tests and simulations run on; only waiting for more needs a channel"},
 	"events/drive":                 {may: []string{"events"}, why: "the engine of all who act upon a log; knows no kind of object"},
 	"events/drive/drivetest":       {pure: true, may: []string{"events", "events/drive"}, why: "steps at a time that a test chooses"},
-	"events/logtest":               {may: with("events/memlog"), why: "what every log has to pass"},
+	"events/logtest":               {may: []string{"events"}, why: "what every log has to pass"},
 	"events/blocks":                {may: []string{"events"}, why: "the one package that knows how nats-server writes a stream; it starts no server"},
 	"events/blocks/blockstest":     {may: []string{"events"}, why: "writes with nats-server what events/blocks reads; for tests"},
 	"events/natsd":                 {may: []string{"events"}, why: "the one package that knows nats-server"},
 	"events/stream":                {may: []string{"events"}, why: "the one package that knows JetStream as a log"},
 	"projector/table":              {pure: true, shell: []string{"table.go"}, may: []string{"events"}, why: "the one copy of the objects in a process; only the lock and the waiting are a shell"},
 	"projector/owners":             {pure: true, may: []string{"events", "events/wire"}, why: "who owns what; asks about pods and nodes through an interface of its own"},
-	"projector":                    {pure: true, shell: []string{"projector.go"}, may: with("events/drive", "projector/table", "projector/sets"), why: "the fold; it never sees who publishes"},
-	"projector/sets":               {pure: true, may: with("projector/table", "projector/owners"), why: "cells, counters and sets of work; the bytes and the owners are elsewhere"},
-	"projector/story":              {pure: true, may: vocabulary, why: "the log told to people; needs no state of the cells"},
+	"projector":                    {pure: true, shell: []string{"projector.go"}, may: []string{"events", "events/drive", "projector/sets", "projector/table"}, why: "the fold; it never sees who publishes"},
+	"projector/sets":               {pure: true, may: []string{"events", "events/daemonpod", "events/wire", "projector/owners", "projector/table"}, why: "cells, counters and sets of work; the bytes and the owners are elsewhere"},
+	"projector/story":              {pure: true, may: []string{"events", "events/daemonpod", "events/wire"}, why: "the log told to people; needs no state of the cells"},
 	"projector/apiserver/netlimit": {why: "places for connections; knows neither Kubernetes nor the log"},
-	"projector/apiserver":          {may: with("events/drive", "projector", "projector/table", "projector/story", "projector/apiserver/netlimit"), why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
-	"controller":                   {pure: true, may: with("events/drive", "projector", "projector/owners", "projector/sets"), why: "decides from a state; never sees who carries out"},
-	"controller/replay":            {pure: true, may: with("projector", "controller"), why: "decides recorded plans again"},
+	"projector/apiserver":          {may: []string{"events", "events/drive", "events/wire", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
+	"controller":                   {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
+	"controller/replay":            {pure: true, may: []string{"controller", "events", "projector"}, why: "decides recorded plans again"},
 	"controller/workloads":         {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
-	"controller/simtest":           {may: with("events/drive", "events/memlog", "projector", "controller", "controller/replay", "publisher"), why: "the real controller and executor in played time, and an oracle that asks neither"},
-	"controller/scenario":          {may: with("events/memlog", "projector", "controller", "controller/replay"), why: "conversations with the core"},
-	"publisher":                    {pure: false, may: with("events/drive", "projector/table"), why: "carries commands out; never sees the state of the controller"},
-	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: with("events/drive", "publisher/simkubelet/script"), why: "a world driven by the log alone"},
+	"controller/simtest":           {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "publisher"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
+	"controller/scenario":          {why: "conversations with the core"},
+	"publisher":                    {pure: false, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/table"}, why: "carries commands out; never sees the state of the controller"},
+	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: []string{"events", "events/daemonpod", "events/drive", "publisher/simkubelet/script"}, why: "a world driven by the log alone"},
 	"publisher/simkubelet/script":  {pure: true, why: "a container's command played in virtual time; knows no pod"},
 	"docs":                         {pure: true, why: "texts that the command prints, in one place"},
 	"publisher/gate":               {may: []string{"events"}, why: "what programs ask over NATS; sees no state"},
-	"controller/scenario/coverage": {may: with("controller/scenario"), why: "writes docs/COVERAGE.md"},
 	"testdata/manifests":           {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":        {may: []string{"events", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":         {may: []string{"events", "events/blocks", "events/stream", "projector"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: with("cmd/rollcall/datadir", "controller", "controller/workloads", "events/drive", "events/natsd", "events/stream", "projector", "projector/apiserver",
-		"projector/apiserver/netlimit", "projector/sets", "projector/table", "publisher", "publisher/gate", "publisher/simkubelet"), why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
+	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "controller/workloads", "events/drive", "events/natsd", "events/stream", "projector", "projector/apiserver",
+		"projector/apiserver/netlimit", "projector/sets", "projector/table", "publisher", "publisher/gate", "publisher/simkubelet"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }
 
@@ -79,7 +74,7 @@ var owners = map[string][]string{
 	"github.com/minio/highwayhash":         {"events/blocks", "projector"},
 	"github.com/nats-io/nats.go/jetstream": {"events/stream"},
 	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
-	"github.com/vmihailenco/msgpack":       {"events", "events/wire"},
+	"github.com/vmihailenco/msgpack":       {"events/wire"},
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
 	"mvdan.cc/sh/":                         {"publisher/simkubelet/script"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
@@ -139,24 +134,55 @@ func list(t *testing.T) (own []listed, exports map[string]string) {
 func name(p listed) string { return strings.TrimPrefix(p.ImportPath, module+"/") }
 
 // TestLayers holds every package of the module to its row, and fails on one
-// that has none: a new package gets its place on purpose.
+// that has none: a new package gets its place on purpose. It fails as well on a
+// row, a permission or a shell that nobody needs any more.
 func TestLayers(t *testing.T) {
 	own, _ := list(t)
+	imported := map[string]bool{} // "importer imported"
+	stale := maps.Clone(layers)
 	for _, p := range own {
 		l, ok := layers[name(p)]
 		if !ok {
 			t.Errorf("package %s has no layer: add it to the table in deps_test.go, with the reason", name(p))
 			continue
 		}
+		delete(stale, name(p))
+		for _, f := range l.shell {
+			if !slices.Contains(p.GoFiles, f) {
+				t.Errorf("%s has no file %s, which may be its shell", name(p), f)
+			}
+		}
 		for _, imp := range p.Imports {
 			rel, inside := strings.CutPrefix(imp, module+"/")
+			imported[name(p)+" "+rel] = true
 			if inside && name(p) != "cmd/rollcall" && !slices.Contains(l.may, rel) {
 				t.Errorf("%s imports %s, but: %s", name(p), rel, l.why)
 			}
 			for prefix, who := range owners {
-				if (strings.HasPrefix(imp, prefix) || imp == strings.TrimSuffix(prefix, "/")) && !slices.Contains(who, name(p)) {
+				if !strings.HasPrefix(imp, prefix) && imp != strings.TrimSuffix(prefix, "/") {
+					continue
+				}
+				imported[name(p)+" "+prefix] = true
+				if !slices.Contains(who, name(p)) {
 					t.Errorf("%s imports %s, which is for %v only", name(p), imp, who)
 				}
+			}
+		}
+	}
+	for pkg := range stale {
+		t.Errorf("there is no package %s: take its row out of deps_test.go", pkg)
+	}
+	for pkg, l := range layers {
+		for _, may := range l.may {
+			if !imported[pkg+" "+may] {
+				t.Errorf("%s may import %s and does not: take the permission away", pkg, may)
+			}
+		}
+	}
+	for prefix, who := range owners {
+		for _, pkg := range who {
+			if !imported[pkg+" "+prefix] {
+				t.Errorf("%s may import %s and does not: take the permission away", pkg, prefix)
 			}
 		}
 	}

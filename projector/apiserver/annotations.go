@@ -67,7 +67,9 @@ func badAnnotations(kind events.Kind, old runtime.Object, now metav1.Object) (er
 }
 
 // sharedPorts returns the ports of the node that the old and the new pod of a
-// surge cannot both have: the new one would wait forever.
+// surge cannot both have: the new one would wait forever. A pod on the network
+// of its node may share the ports that it only mentions (SO_REUSEPORT), and
+// Kubernetes takes it, so it is taken here.
 func sharedPorts(ds *apps.DaemonSet) (errs field.ErrorList) {
 	u := ds.Spec.UpdateStrategy.RollingUpdate
 	if u == nil || ds.Spec.UpdateStrategy.Type != apps.RollingUpdateDaemonSetStrategyType {
@@ -77,16 +79,11 @@ func sharedPorts(ds *apps.DaemonSet) (errs field.ErrorList) {
 		return nil
 	}
 	path := field.NewPath("spec", "template", "spec", "containers")
-	pod := &ds.Spec.Template.Spec
-	for i, c := range pod.Containers {
+	for i, c := range ds.Spec.Template.Spec.Containers {
 		for j, p := range c.Ports {
-			port := p.HostPort
-			if port == 0 && pod.SecurityContext != nil && pod.SecurityContext.HostNetwork {
-				port = p.ContainerPort // the pod will have it as its host port
-			}
-			if port != 0 {
+			if p.HostPort != 0 {
 				errs = append(errs, field.Forbidden(path.Index(i).Child("ports").Index(j).Child("hostPort"),
-					fmt.Sprintf("the old and the new pod of a surge cannot share host port %d: use maxUnavailable instead of maxSurge", port)))
+					fmt.Sprintf("the old and the new pod of a surge cannot share host port %d: use maxUnavailable instead of maxSurge", p.HostPort)))
 			}
 		}
 	}

@@ -104,7 +104,7 @@ func TestSurgeOfAHostPort(t *testing.T) {
 	}
 	network := *spec.DeepCopy()
 	network.HostNetwork, network.Containers[0].Ports[0].HostPort = true, 0
-	if _, err := sets.Create(t.Context(), surge("network", network), metav1.CreateOptions{}); !apierrors.IsInvalid(err) || !strings.Contains(err.Error(), "host port 80:") {
+	if _, err := sets.Create(t.Context(), surge("network", network), metav1.CreateOptions{}); err != nil {
 		t.Errorf("the host's network: %v", err)
 	}
 	if _, err := sets.Create(t.Context(), surge("none", podNamed("", nil).Spec), metav1.CreateOptions{}); err != nil {

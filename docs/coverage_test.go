@@ -1,14 +1,4 @@
-// Coverage writes docs/COVERAGE.md: for every rule of a DaemonSet controller the
-// tests that cite it, or why there is none; and docs/FINDINGS.md, the same for
-// what was found not to hold. Run it in the root of the repository:
-//
-//	go run ./controller/scenario/coverage
-//
-// A test cites a rule by its id in a comment: "// F06: ..." in Go, "# F06: ..."
-// in a conversation. F06-F08 and F06 to F08 cite all of them. In Go the name of
-// a case that begins with an id cites it too: {"F06 terminating", ...}. A finding
-// is cited with the word before it: "// finding H2".
-package main
+package docs
 
 import (
 	"bufio"
@@ -16,9 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"io/fs"
-	"log"
 	"maps"
-	"os"
 	"path"
 	"regexp"
 	"slices"
@@ -30,31 +18,17 @@ const (
 	rowsFile = "testdata/spec/rows.txt"
 	upstream = "testdata/spec/upstream.txt"
 	document = "docs/COVERAGE.md"
-	self     = "controller/scenario/coverage" // whose tests cite examples
+	self     = "docs" // whose tests cite examples
 )
 
-func main() {
-	log.SetFlags(0)
-	wrong := 0
-	for _, d := range documents {
-		text, problems, err := d.generate(os.DirFS("."))
-		if err != nil {
-			log.Fatal(err)
-		}
-		if err := os.WriteFile(d.name, text, 0o644); err != nil {
-			log.Fatal(err)
-		}
-		for _, p := range problems {
-			log.Print(p)
-		}
-		wrong += len(problems)
-	}
-	if wrong > 0 {
-		os.Exit(1)
-	}
-}
-
-// documents are what is written, and from what.
+// documents are what is written, and from what: for every rule of a DaemonSet
+// controller the tests that cite it, or why there is none, and the same for what
+// was found not to hold.
+//
+// A test cites a rule by its id in a comment: "// F06: ..." in Go, "# F06: ..."
+// in a conversation. F06-F08 and F06 to F08 cite all of them. In Go the name of
+// a case that begins with an id cites it too: {"F06 terminating", ...}. A finding
+// is cited with the word before it: "// finding H2".
 var documents = []struct {
 	name     string
 	generate func(fs.FS) (text []byte, problems []string, err error)
@@ -133,7 +107,7 @@ func writeRules(b *bytes.Buffer, rows []row, cited map[string][]string) (problem
 			problems = append(problems, fmt.Sprintf("%s cites %s, which is no rule", strings.Join(cited[id], ", "), id))
 		}
 	}
-	fmt.Fprintf(b, "# Coverage of the DaemonSet rules\n\nWritten by `go run ./controller/scenario/coverage` from the comments of the tests; a test fails when it is out of date.\n"+
+	fmt.Fprintf(b, "# Coverage of the DaemonSet rules\n\nWritten by `go test ./docs -rewrite` from the comments of the tests; a test fails when it is out of date.\n"+
 		"A rule that says what is odd about upstream is covered by a test of what is done here instead.\n\n"+
 		"%d rules: %d with a test, %d with a reason for having none, %d with neither.\n",
 		len(rows), covered, excused, len(rows)-covered-excused)

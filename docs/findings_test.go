@@ -1,4 +1,4 @@
-package main
+package docs
 
 import (
 	"bufio"
@@ -53,7 +53,7 @@ func generateFindings(root fs.FS) (text []byte, problems []string, err error) {
 		return nil, nil, err
 	}
 	var b bytes.Buffer
-	fmt.Fprint(&b, "# Findings and their tests\n\nWritten by `go run ./controller/scenario/coverage` from the comments of the tests; a test fails when it is out of date.\n"+
+	fmt.Fprint(&b, "# Findings and their tests\n\nWritten by `go test ./docs -rewrite` from the comments of the tests; a test fails when it is out of date.\n"+
 		"What attacks, real installs, Kubernetes' own specs and new users found in the version 24933fa, and the tests that hold it now.\n\n"+
 		"| id | what did not hold | tests, or why none |\n|---|---|---|\n")
 	for _, r := range rows {

@@ -1,7 +1,8 @@
-package main
+package docs
 
 import (
 	"bytes"
+	"flag"
 	"os"
 	"slices"
 	"strings"
@@ -9,7 +10,10 @@ import (
 	"testing/fstest"
 )
 
-const rootDir = "../../.."
+// rewrite has the documents written anew.
+var rewrite = flag.Bool("rewrite", false, "write docs/COVERAGE.md and docs/FINDINGS.md")
+
+const rootDir = ".."
 
 // TestDocuments fails if a rule or a finding has neither test nor reason, if a
 // test cites what is none, and if a document is not what the tests say.
@@ -22,12 +26,17 @@ func TestDocuments(t *testing.T) {
 		for _, p := range problems {
 			t.Error(p)
 		}
+		if *rewrite {
+			if err := os.WriteFile(rootDir+"/"+d.name, text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
 		was, err := os.ReadFile(rootDir + "/" + d.name)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !bytes.Equal(was, text) {
-			t.Errorf("%s is out of date: go run ./controller/scenario/coverage", d.name)
+			t.Errorf("%s is out of date: go test ./docs -rewrite", d.name)
 		}
 	}
 }
