@@ -45,9 +45,9 @@ func Collect(s *projector.State, now time.Time) *events.Plan {
 	return p
 }
 
-// CollectAt returns when something is due that nothing but time brings about;
+// collectAt returns when something is due that nothing but time brings about;
 // zero: nothing.
-func CollectAt(s *projector.State) time.Time {
+func collectAt(s *projector.State) time.Time {
 	since, ok := s.Owners().NodelessSince()
 	if !ok {
 		return time.Time{}

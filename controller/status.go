@@ -18,8 +18,8 @@ import (
 // Conditions of a DaemonSet's status. Upstream writes none; these are a
 // Deployment's, and Stalled.
 const (
-	ConditionAvailable   appsv1.DaemonSetConditionType = "Available"
-	ConditionProgressing appsv1.DaemonSetConditionType = "Progressing"
+	conditionAvailable   appsv1.DaemonSetConditionType = "Available"
+	conditionProgressing appsv1.DaemonSetConditionType = "Progressing"
 	ConditionStalled     appsv1.DaemonSetConditionType = "Stalled"
 )
 
@@ -74,7 +74,7 @@ func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 		unavailable = 0
 	}
 	enough := desired-available <= unavailable
-	r.condition(st, ConditionAvailable, enough, "MinimumNodesAvailable", "NodesUnavailable",
+	r.condition(st, conditionAvailable, enough, "MinimumNodesAvailable", "NodesUnavailable",
 		fmt.Sprintf("%d of %d nodes have an available pod", available, desired))
 
 	causes := r.causes()
@@ -87,16 +87,16 @@ func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	stalled := !done && !d.Settings.Paused && !r.now.Before(deadline)
 	switch {
 	case stalled:
-		r.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
+		r.condition(st, conditionProgressing, false, "", "ProgressDeadlineExceeded",
 			listed(fmt.Sprintf("no progress for %s", d.Settings.Deadline), causes))
 	case done:
-		r.condition(st, ConditionProgressing, true, "RolledOut", "", listed(fmt.Sprintf("%d nodes are up to date", updated), causes))
+		r.condition(st, conditionProgressing, true, "RolledOut", "", listed(fmt.Sprintf("%d nodes are up to date", updated), causes))
 	case d.Settings.Paused:
-		r.condition(st, ConditionProgressing, true, "Paused", "",
+		r.condition(st, conditionProgressing, true, "Paused", "",
 			listed(fmt.Sprintf("%d of %d nodes are up to date", updated, desired), append([]string{r.paused()}, causes...)))
 	default:
 		r.requeueBy(deadline)
-		r.condition(st, ConditionProgressing, true, "RollingOut", "",
+		r.condition(st, conditionProgressing, true, "RollingOut", "",
 			listed(fmt.Sprintf("%d of %d nodes are up to date", updated, desired), causes))
 	}
 	message := ""

@@ -15,8 +15,8 @@ type Quarantined struct {
 	Why  string
 }
 
-// MaxQuarantined bounds the events that a state names; it counts all.
-const MaxQuarantined = 100
+// maxQuarantined bounds the events that a state names; it counts all.
+const maxQuarantined = 100
 
 // quarantine keeps the last events that were not folded.
 type quarantine struct {
@@ -25,7 +25,7 @@ type quarantine struct {
 }
 
 // Quarantined returns how many events were not folded, and the last of them,
-// at most MaxQuarantined, by position.
+// at most maxQuarantined, by position.
 func (s *State) Quarantined() (n int, last []Quarantined) {
 	return s.quarantine.n, slices.Clone(s.quarantine.last)
 }
@@ -35,7 +35,7 @@ func (s *State) Quarantined() (n int, last []Quarantined) {
 func (s *State) reject(e events.Event, b events.Unreadable) {
 	q := &s.quarantine
 	q.n++
-	if len(q.last) == MaxQuarantined {
+	if len(q.last) == maxQuarantined {
 		q.last = slices.Delete(q.last, 0, 1)
 	}
 	q.last = append(q.last, Quarantined{e.Seq, e.Type, b.Ref, b.Code, b.Why})

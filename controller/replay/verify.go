@@ -60,13 +60,13 @@ func (d *Difference) first() string {
 type Report struct {
 	Equal       int                     // plans that were decided the same
 	Different   int                     // that were not, the quarantined ones among them
-	Differences []*Difference           // the first of them, at most MaxNamed, by position
+	Differences []*Difference           // the first of them, at most maxNamed, by position
 	Quarantined int                     // events that are quarantined and are no plans
-	Passed      []projector.Quarantined // the first of them, at most MaxNamed
+	Passed      []projector.Quarantined // the first of them, at most maxNamed
 }
 
-// MaxNamed bounds the differences that a report names; it counts all.
-const MaxNamed = 100
+// maxNamed bounds the differences that a report names; it counts all.
+const maxNamed = 100
 
 // First returns the first difference, or nil.
 func (r *Report) First() *Difference {
@@ -78,7 +78,7 @@ func (r *Report) First() *Difference {
 
 func (r *Report) differ(d *Difference) {
 	r.Different++
-	if len(r.Differences) < MaxNamed {
+	if len(r.Differences) < maxNamed {
 		r.Differences = append(r.Differences, d)
 	}
 }
@@ -92,7 +92,7 @@ func (r *Report) passOver(e events.Event, b events.Unreadable) {
 		return
 	}
 	r.Quarantined++
-	if len(r.Passed) < MaxNamed {
+	if len(r.Passed) < maxNamed {
 		r.Passed = append(r.Passed, q)
 	}
 }

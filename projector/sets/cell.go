@@ -102,9 +102,9 @@ const (
 
 func (c *class) in(w Work) bool { return c.work&(1<<w) != 0 }
 
-// PodOrder is the order in which pods of one node are kept: bound before
+// podOrder is the order in which pods of one node are kept: bound before
 // unbound, then older, then smaller name (F07).
-func PodOrder(a, b *Pod) int {
+func podOrder(a, b *Pod) int {
 	if a.Bound != b.Bound {
 		if a.Bound {
 			return -1

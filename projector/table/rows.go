@@ -30,7 +30,7 @@ type Item struct {
 }
 
 // Path returns the item's key as a path.
-func (i *Item) Path() string { return Path(i.Key) }
+func (i *Item) Path() string { return pathOf(i.Key) }
 
 // Change is one step of a table's history: Now is nil for a deletion, Prev for
 // a creation.
@@ -41,7 +41,7 @@ type Change struct {
 }
 
 // Path returns the key as a path.
-func (c *Change) Path() string { return Path(c.Key) }
+func (c *Change) Path() string { return pathOf(c.Key) }
 
 func (c *Change) size() int {
 	n := 0
@@ -87,9 +87,9 @@ func (r Rows) From(prefix, path string, f func(*Item) bool) {
 	})
 }
 
-// Path is a key as the Kubernetes API and etcd write it: "namespace/name", or
+// pathOf returns a key as the Kubernetes API and etcd write it: "namespace/name", or
 // "name".
-func Path(k events.Key) string {
+func pathOf(k events.Key) string {
 	if k.Namespace == "" {
 		return k.Name
 	}
@@ -116,7 +116,7 @@ func comparePaths(a, b events.Key) int {
 			return c
 		}
 	}
-	return strings.Compare(Path(a), Path(b))
+	return strings.Compare(pathOf(a), pathOf(b))
 }
 
 // rows is a table without its lock.

@@ -14,12 +14,12 @@ import (
 	"rollcall/events/drive"
 )
 
-// Reasons of outcomes of collections, besides ReasonTerminating and others.
+// Reasons of outcomes of collections, besides reasonTerminating and others.
 const (
-	ReasonGone     = "Gone"     // the object is no longer there
-	ReasonChanged  = "Changed"  // the object is not what was decided upon
-	ReasonDone     = "Done"     // what was to be taken off is not there
-	ReasonReadOnly = "ReadOnly" // this version cannot write the object
+	reasonGone     = "Gone"     // the object is no longer there
+	reasonChanged  = "Changed"  // the object is not what was decided upon
+	reasonDone     = "Done"     // what was to be taken off is not there
+	reasonReadOnly = "ReadOnly" // this version cannot write the object
 )
 
 // performOnObject carries out a command of the garbage collector and appends the
@@ -51,15 +51,15 @@ func (t *task) change(ctx context.Context, last events.Event) (events.Event, ver
 	o, ok := last.Body.(events.Object)
 	switch {
 	case last.Body != nil && !believable(last):
-		return events.Event{}, failed(ReasonUnreadable, fmt.Sprintf("#%d, the last event about the object, is quarantined", last.Seq)), nil
+		return events.Event{}, failed(reasonUnreadable, fmt.Sprintf("#%d, the last event about the object, is quarantined", last.Seq)), nil
 	case !ok || o.UID != c.UID:
-		return events.Event{}, overtaken(ReasonGone, "the object is already gone"), nil
+		return events.Event{}, overtaken(reasonGone, "the object is already gone"), nil
 	case last.Seq > t.order.basis.Seq:
-		return events.Event{}, overtaken(ReasonChanged, fmt.Sprintf("#%d changed the object", last.Seq)), nil
+		return events.Event{}, overtaken(reasonChanged, fmt.Sprintf("#%d changed the object", last.Seq)), nil
 	}
 	to, err := openTarget(o)
 	if err != nil {
-		return events.Event{}, failed(ReasonUnreadable, err.Error()), nil
+		return events.Event{}, failed(reasonUnreadable, err.Error()), nil
 	}
 	gone, v := false, verdict{}
 	switch c.Do {
@@ -77,7 +77,7 @@ func (t *task) change(ctx context.Context, last events.Event) (events.Event, ver
 	}
 	body, err := to.object()
 	if err != nil {
-		return events.Event{}, failed(ReasonReadOnly, err.Error()), nil
+		return events.Event{}, failed(reasonReadOnly, err.Error()), nil
 	}
 	if gone {
 		return t.answer(events.ObjectType(c.Kind, events.VerbDeleted), events.Gone(body)), verdict{}, nil
@@ -91,7 +91,7 @@ func (t *task) deleteObject(ctx context.Context, to *target) (gone bool, v verdi
 	c := t.command
 	stranded := c.Reason == events.NodeGone && to.pod != nil && len(to.meta.Finalizers) == 0
 	if to.meta.DeletionTimestamp != nil && !stranded {
-		return false, overtaken(ReasonTerminating, "the object is already being deleted"), nil
+		return false, overtaken(reasonTerminating, "the object is already being deleted"), nil
 	}
 	if c.Finalizer != "" && !slices.Contains(to.meta.Finalizers, c.Finalizer) {
 		to.meta.Finalizers = append(to.meta.Finalizers, c.Finalizer)
@@ -122,7 +122,7 @@ func (t *task) disownObject(ctx context.Context, to *target) (verdict, error) {
 		return slices.Contains(t.command.Owners, r.UID)
 	})
 	if len(left) == len(to.meta.OwnerReferences) {
-		return overtaken(ReasonDone, "the object has none of the owners"), nil
+		return overtaken(reasonDone, "the object has none of the owners"), nil
 	}
 	to.meta.OwnerReferences = left
 	return verdict{}, t.update(ctx, to)
@@ -132,7 +132,7 @@ func (t *task) disownObject(ctx context.Context, to *target) (verdict, error) {
 // and it is not in its grace period.
 func (t *task) finalizeObject(ctx context.Context, to *target) (gone bool, v verdict, err error) {
 	if !to.release(t.command.Finalizer) {
-		return false, overtaken(ReasonDone, "the finalizer is not there"), nil
+		return false, overtaken(reasonDone, "the finalizer is not there"), nil
 	}
 	if to.meta.DeletionTimestamp != nil && !to.held() && ptr.Deref(to.meta.DeletionGracePeriodSeconds, 0) == 0 {
 		return true, verdict{}, nil

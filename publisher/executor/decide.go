@@ -17,19 +17,19 @@ import (
 
 // Reasons of outcomes.
 const (
-	ReasonDaemonSetGone  = "DaemonSetGone"  // the DaemonSet of the plan is no longer there, or is being deleted
-	ReasonNodeGone       = "NodeGone"       // the node of the plan is no longer there
-	ReasonNoRevision     = "RevisionGone"   // the revision of the plan is not known
-	ReasonExists         = "Exists"         // the pod is already there
-	ReasonAlreadyExists  = "AlreadyExists"  // another pod has the name
-	ReasonPodGone        = "PodGone"        // the pod is no longer there
-	ReasonTerminating    = "Terminating"    // the pod is already being deleted
-	ReasonNotOwned       = "NotOwned"       // the pod has another controller
-	ReasonOwned          = "Owned"          // the pod has a controller already
-	ReasonNotSelected    = "NotSelected"    // the DaemonSet does not select the pod
-	ReasonTooLarge       = "TooLarge"       // the pod is larger than a log takes
-	ReasonUnreadable     = "Unreadable"     // the pod in the log cannot be decoded
-	ReasonUnknownCommand = "UnknownCommand" // this version does not know the command
+	reasonDaemonSetGone  = "DaemonSetGone"  // the DaemonSet of the plan is no longer there, or is being deleted
+	reasonNodeGone       = "NodeGone"       // the node of the plan is no longer there
+	reasonNoRevision     = "RevisionGone"   // the revision of the plan is not known
+	reasonExists         = "Exists"         // the pod is already there
+	reasonAlreadyExists  = "AlreadyExists"  // another pod has the name
+	reasonPodGone        = "PodGone"        // the pod is no longer there
+	reasonTerminating    = "Terminating"    // the pod is already being deleted
+	reasonNotOwned       = "NotOwned"       // the pod has another controller
+	reasonOwned          = "Owned"          // the pod has a controller already
+	reasonNotSelected    = "NotSelected"    // the DaemonSet does not select the pod
+	reasonTooLarge       = "TooLarge"       // the pod is larger than a log takes
+	reasonUnreadable     = "Unreadable"     // the pod in the log cannot be decoded
+	reasonUnknownCommand = "UnknownCommand" // this version does not know the command
 )
 
 // situation is what a command is decided from, as the log has it. Nothing in
@@ -87,23 +87,23 @@ func (s *situation) decide(now time.Time) verdict {
 }
 
 func unknown(do events.Verb) verdict {
-	return failed(ReasonUnknownCommand, "this version cannot "+string(do))
+	return failed(reasonUnknownCommand, "this version cannot "+string(do))
 }
 
 func (s *situation) create(now time.Time) verdict {
 	switch {
 	case s.pod != nil && s.pod.Object.UID == s.command.UID:
-		return overtaken(ReasonExists, "the pod is already there")
+		return overtaken(reasonExists, "the pod is already there")
 	case s.set == nil:
-		return overtaken(ReasonDaemonSetGone, "the DaemonSet was deleted")
+		return overtaken(reasonDaemonSetGone, "the DaemonSet was deleted")
 	case s.set.DeletionTimestamp != nil:
-		return overtaken(ReasonDaemonSetGone, "the DaemonSet is being deleted")
+		return overtaken(reasonDaemonSetGone, "the DaemonSet is being deleted")
 	case s.nodeUID == "" || s.nodeUID != s.command.NodeUID:
-		return overtaken(ReasonNodeGone, "node "+s.command.Node+" was deleted")
+		return overtaken(reasonNodeGone, "node "+s.command.Node+" was deleted")
 	case s.template == nil:
-		return overtaken(ReasonNoRevision, "revision "+s.command.Revision+" is not there")
+		return overtaken(reasonNoRevision, "revision "+s.command.Revision+" is not there")
 	case s.pod != nil:
-		return failed(ReasonAlreadyExists, "pods \""+s.command.Key.Name+"\" already exists")
+		return failed(reasonAlreadyExists, "pods \""+s.command.Key.Name+"\" already exists")
 	case s.refusal != nil:
 		return failed(s.refusal.Reason, s.refusal.Message)
 	}
@@ -115,11 +115,11 @@ func (s *situation) create(now time.Time) verdict {
 // existing decodes the pod that the command names by uid.
 func (s *situation) existing() (*corev1.Pod, verdict) {
 	if s.pod == nil || s.pod.Object.UID != s.command.UID {
-		return nil, overtaken(ReasonPodGone, "the pod is already gone")
+		return nil, overtaken(reasonPodGone, "the pod is already gone")
 	}
 	pod := new(corev1.Pod)
 	if err := s.pod.Object.Decode(pod); err != nil {
-		return nil, failed(ReasonUnreadable, err.Error())
+		return nil, failed(reasonUnreadable, err.Error())
 	}
 	return pod, verdict{}
 }
@@ -130,13 +130,13 @@ func (s *situation) delete() verdict {
 		return v
 	}
 	if c := metav1.GetControllerOfNoCopy(pod); c != nil && c.UID != s.owner.UID {
-		return overtaken(ReasonNotOwned, "the pod belongs to "+c.Kind+" "+c.Name)
+		return overtaken(reasonNotOwned, "the pod belongs to "+c.Kind+" "+c.Name)
 	}
 	// A node of the same name is another node, whose kubelet never had the pod.
 	other := s.command.NodeUID != "" && s.command.NodeUID != s.nodeUID
 	gone := pod.Spec.NodeName == s.command.Node && (s.nodeUID == "" || other)
 	if pod.DeletionTimestamp != nil && (!gone || len(pod.Finalizers) > 0) {
-		return overtaken(ReasonTerminating, "the pod is already being deleted")
+		return overtaken(reasonTerminating, "the pod is already being deleted")
 	}
 	return verdict{act: actDelete, pod: pod, gone: gone}
 }
@@ -147,15 +147,15 @@ func (s *situation) adopt() verdict {
 	case pod == nil:
 		return v
 	case pod.DeletionTimestamp != nil:
-		return overtaken(ReasonTerminating, "the pod is being deleted")
+		return overtaken(reasonTerminating, "the pod is being deleted")
 	case s.set == nil || s.set.DeletionTimestamp != nil:
-		return overtaken(ReasonDaemonSetGone, "the DaemonSet is gone or being deleted")
+		return overtaken(reasonDaemonSetGone, "the DaemonSet is gone or being deleted")
 	case metav1.GetControllerOfNoCopy(pod) != nil:
-		return overtaken(ReasonOwned, "the pod has a controller already")
+		return overtaken(reasonOwned, "the pod has a controller already")
 	}
 	selector, err := metav1.LabelSelectorAsSelector(s.set.Spec.Selector)
 	if err != nil || selector.Empty() || !selector.Matches(labels.Set(pod.Labels)) {
-		return overtaken(ReasonNotSelected, "the DaemonSet does not select the pod")
+		return overtaken(reasonNotSelected, "the DaemonSet does not select the pod")
 	}
 	pod.OwnerReferences = append(s.others(pod), daemonpod.ControllerRef(s.set))
 	return verdict{act: actUpdate, pod: pod}
@@ -167,7 +167,7 @@ func (s *situation) release() verdict {
 		return v
 	}
 	if c := metav1.GetControllerOfNoCopy(pod); c == nil || c.UID != s.owner.UID {
-		return overtaken(ReasonNotOwned, "the DaemonSet does not control the pod")
+		return overtaken(reasonNotOwned, "the DaemonSet does not control the pod")
 	}
 	pod.OwnerReferences = s.others(pod)
 	return verdict{act: actUpdate, pod: pod}

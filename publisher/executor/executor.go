@@ -160,7 +160,7 @@ func (t *task) Perform(ctx context.Context, log drive.Log) error {
 	case errors.As(err, &refusal):
 		v = failed(refusal.Reason, refusal.Message)
 	case errors.Is(err, events.ErrTooLarge):
-		v = failed(ReasonTooLarge, err.Error())
+		v = failed(reasonTooLarge, err.Error())
 	case err != nil:
 		return fmt.Errorf("%s %s %s: %w", t.command.Do, t.command.Kind, t.command.Key, err)
 	case v.outcome == "":
