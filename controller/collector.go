@@ -52,7 +52,7 @@ func (c *Collector) Due(now time.Time, limit int) []drive.Step {
 	}
 	c.round, c.moved = now.Add(roundInterval), false
 	plan := Collect(state, c.clock.logTime(now))
-	c.at = collectAt(state)
+	c.at = CollectAt(state)
 	if plan == nil {
 		return nil
 	}

@@ -45,9 +45,9 @@ func Collect(s *projector.State, now time.Time) *events.Plan {
 	return p
 }
 
-// collectAt returns when something is due that nothing but time brings about;
+// CollectAt returns when something is due that nothing but time brings about;
 // zero: nothing.
-func collectAt(s *projector.State) time.Time {
+func CollectAt(s *projector.State) time.Time {
 	since, ok := s.Owners().NodelessSince()
 	if !ok {
 		return time.Time{}

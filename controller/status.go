@@ -19,7 +19,7 @@ import (
 // Deployment's, and Stalled.
 const (
 	conditionAvailable   appsv1.DaemonSetConditionType = "Available"
-	conditionProgressing appsv1.DaemonSetConditionType = "Progressing"
+	ConditionProgressing appsv1.DaemonSetConditionType = "Progressing"
 	ConditionStalled     appsv1.DaemonSetConditionType = "Stalled"
 )
 
@@ -87,16 +87,16 @@ func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	stalled := !done && !d.Settings.Paused && !r.now.Before(deadline)
 	switch {
 	case stalled:
-		r.condition(st, conditionProgressing, false, "", "ProgressDeadlineExceeded",
+		r.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
 			listed(fmt.Sprintf("no progress for %s", d.Settings.Deadline), causes))
 	case done:
-		r.condition(st, conditionProgressing, true, "RolledOut", "", listed(fmt.Sprintf("%d nodes are up to date", updated), causes))
+		r.condition(st, ConditionProgressing, true, "RolledOut", "", listed(fmt.Sprintf("%d nodes are up to date", updated), causes))
 	case d.Settings.Paused:
-		r.condition(st, conditionProgressing, true, "Paused", "",
+		r.condition(st, ConditionProgressing, true, "Paused", "",
 			listed(fmt.Sprintf("%d of %d nodes are up to date", updated, desired), append([]string{r.paused()}, causes...)))
 	default:
 		r.requeueBy(deadline)
-		r.condition(st, conditionProgressing, true, "RollingOut", "",
+		r.condition(st, ConditionProgressing, true, "RollingOut", "",
 			listed(fmt.Sprintf("%d of %d nodes are up to date", updated, desired), causes))
 	}
 	message := ""

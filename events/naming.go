@@ -10,11 +10,11 @@ import (
 	"rollcall/events/wire"
 )
 
-// checkObjectName returns why Kubernetes would refuse an object of that kind
+// CheckObjectName returns why Kubernetes would refuse an object of that kind
 // and name, or "". Objects of the kinds that decisions read have names of
 // DNS-1123: all are subdomains, and a Namespace is a label. Of other kinds any
 // name goes that can be part of a path, as Kubernetes has it for roles.
-func checkObjectName(k Kind, key Key) string {
+func CheckObjectName(k Kind, key Key) string {
 	x, known := kinds[k]
 	switch {
 	case known && x.namespaced && key.Namespace == "":

@@ -21,7 +21,7 @@ import (
 //     it is a copy, or forged;
 //   - an answer to a command that is not under way: it was answered before, or
 //     never planned;
-//   - an event whose id was there already among the last recentEvents.
+//   - an event whose id was there already among the last RecentEvents.
 //
 // The first three are exact for ever and need no more memory than there are
 // DaemonSets and commands under way. The last is for what has no fence and
@@ -33,9 +33,9 @@ type Screen struct {
 	young, old map[idTail]Seq     // where events were that are believed, by id
 }
 
-// recentEvents is among how many of the last events a repeated id is found at
+// RecentEvents is among how many of the last events a repeated id is found at
 // least; at most twice as many are remembered.
-const recentEvents = 1 << 14
+const RecentEvents = 1 << 14
 
 // idTail is the part of an id that sources choose at random.
 type idTail [8]byte
@@ -64,8 +64,8 @@ func (s *Screen) Take(e Event) Event {
 
 // believe remembers what later events are compared with.
 func (s *Screen) believe(e *Event) {
-	if len(s.young) >= recentEvents {
-		s.old, s.young = s.young, make(map[idTail]Seq, recentEvents)
+	if len(s.young) >= RecentEvents {
+		s.old, s.young = s.young, make(map[idTail]Seq, RecentEvents)
 	}
 	if e.ID != (ulid.ULID{}) { // which no log takes
 		s.young[tailOf(e)] = e.Seq
@@ -211,7 +211,7 @@ func doubtCommands(p *Plan) (code, why string) {
 }
 
 func doubtRef(r Ref) (code, why string) {
-	if why := checkObjectName(r.Kind, r.Key); why != "" {
+	if why := CheckObjectName(r.Kind, r.Key); why != "" {
 		return "E-EVT-NAME", why
 	}
 	switch {
