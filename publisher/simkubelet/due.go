@@ -30,9 +30,9 @@ func (w *World) Due(now time.Time, limit int) []drive.Step {
 		switch i.ref.Kind {
 		case events.Node:
 			s = w.nodeStep(w.hosts[i.ref.Key.Name], now)
-		case claimKind:
+		case events.PersistentVolumeClaim:
 			s = w.claimStep(w.claims[i.ref.Key], now)
-		case volumeKind:
+		case events.PersistentVolume:
 			s = w.volumeStep(w.volumes[i.ref.Key.Name], now)
 		default:
 			s = w.podStep(w.pods[i.ref.Key], now)
@@ -92,11 +92,11 @@ func (w *World) item(r events.Ref) *item {
 		if h := w.hosts[r.Key.Name]; h != nil {
 			return &h.item
 		}
-	case claimKind:
+	case events.PersistentVolumeClaim:
 		if c := w.claims[r.Key]; c != nil {
 			return &c.item
 		}
-	case volumeKind:
+	case events.PersistentVolume:
 		if v := w.volumes[r.Key.Name]; v != nil {
 			return &v.item
 		}

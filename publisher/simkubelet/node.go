@@ -64,13 +64,7 @@ func (w *World) nodeStep(h *host, now time.Time) *Step {
 	default:
 		return nil
 	}
-	body, err := events.NewObject(events.Node, n)
-	if err != nil {
-		return nil // it came out of the log, so it goes in
-	}
-	s := w.newStep(&h.item, events.VerbUpdated, body, now)
-	s.object = n
-	return s
+	return w.becomes(&h.item, events.VerbUpdated, n, now)
 }
 
 // uncounted returns the extended resources of which a node can allocate not

@@ -13,11 +13,6 @@ import (
 	"rollcall/events"
 )
 
-const (
-	claimKind  events.Kind = "PersistentVolumeClaim"
-	volumeKind events.Kind = "PersistentVolume"
-)
-
 // Names that Kubernetes' volume controllers leave on their objects.
 const (
 	provisionedBy    = "pv.kubernetes.io/provisioned-by"
@@ -72,7 +67,7 @@ func volumeUID(c types.UID) types.UID { return derivedUID("volume/" + string(c))
 func (w *World) volume(name string) *volume {
 	v, ok := w.volumes[name]
 	if !ok {
-		v = &volume{item: w.newItem(events.Ref{Kind: volumeKind, Key: events.Key{Name: name}})}
+		v = &volume{item: w.newItem(events.Ref{Kind: events.PersistentVolume, Key: events.Key{Name: name}})}
 		w.volumes[name] = v
 	}
 	return v
@@ -303,13 +298,7 @@ func (w *World) claimStep(c *claim, now time.Time) *Step {
 		o.Status.AccessModes = slices.Clone(v.Spec.AccessModes)
 		o.Status.Capacity = v.Spec.Capacity.DeepCopy()
 	}
-	body, err := events.NewObject(claimKind, o)
-	if err != nil {
-		return nil // it came out of the log, so it goes in
-	}
-	s := w.newStep(&c.item, events.VerbUpdated, body, now)
-	s.object = o
-	return s
+	return w.becomes(&c.item, events.VerbUpdated, o, now)
 }
 
 func (w *World) volumeStep(v *volume, now time.Time) *Step {
@@ -323,13 +312,7 @@ func (w *World) volumeStep(v *volume, now time.Time) *Step {
 		o = v.object.DeepCopy()
 		o.Status.Phase, o.Status.LastPhaseTransitionTime = corev1.VolumeReleased, ptr.To(stamp(now))
 	}
-	body, err := events.NewObject(volumeKind, o)
-	if err != nil {
-		return nil
-	}
-	s := w.newStep(&v.item, verb, body, now)
-	s.object = o
-	return s
+	return w.becomes(&v.item, verb, o, now)
 }
 
 // newVolume returns the volume for a claim, bound to it.
@@ -340,7 +323,7 @@ func newVolume(c *corev1.PersistentVolumeClaim, at metav1.Time) *corev1.Persiste
 	v.Spec.Capacity = corev1.ResourceList{corev1.ResourceStorage: c.Spec.Resources.Requests[corev1.ResourceStorage].DeepCopy()}
 	v.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: provisioner, VolumeHandle: name}
 	v.Spec.AccessModes = slices.Clone(c.Spec.AccessModes)
-	v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: string(claimKind), Namespace: c.Namespace, Name: c.Name, UID: c.UID}
+	v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: string(events.PersistentVolumeClaim), Namespace: c.Namespace, Name: c.Name, UID: c.UID}
 	v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
 	v.Spec.StorageClassName = ptr.Deref(classOf(c), "")
 	v.Spec.VolumeMode = ptr.To(ptr.Deref(c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem))
