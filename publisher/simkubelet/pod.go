@@ -39,7 +39,7 @@ func ended(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
 }
 
-// due is what a pod does now, and when its step is.
+// due is what an object does now, and when its step is.
 type due struct {
 	stage stage
 	delay time.Duration // from when the stage began

@@ -207,39 +207,29 @@ func (w *World) armClaim(c *claim, now time.Time) {
 	if c.object == nil {
 		return
 	}
-	s, ok := w.claimStage(c)
-	w.arm(&c.item, s, now)
-	if ok {
-		w.wake(&c.item, c.since)
-	}
+	w.enter(&c.item, w.claimStage(c), now)
 }
 
-func (w *World) armVolume(v *volume, now time.Time) {
-	s, delay, ok := w.volumeStage(v)
-	w.arm(&v.item, s, now)
-	if ok {
-		w.wake(&v.item, v.since.Add(delay))
-	}
-}
+func (w *World) armVolume(v *volume, now time.Time) { w.enter(&v.item, w.volumeStage(v), now) }
 
 // claimStage returns what a claim does now, and whether its step is due.
-func (w *World) claimStage(c *claim) (s stage, ok bool) {
+func (w *World) claimStage(c *claim) due {
 	o, v := c.object, w.volumes[volumeName(c.ref.UID)]
 	switch {
 	case o.DeletionTimestamp != nil && !slices.Contains(o.Finalizers, claimProtection):
-		return claimAway, false
+		return atRest(claimAway)
 	case o.DeletionTimestamp != nil && slices.ContainsFunc(w.users[c.ref.Key], func(p *pod) bool { return p.bound }):
-		return claimUsed, false
+		return atRest(claimUsed)
 	case o.DeletionTimestamp != nil:
-		return claimEnding, true
+		return after(claimEnding, 0)
 	case !pending(o) && o.Status.Phase == corev1.ClaimBound:
-		return claimBound, false
+		return atRest(claimBound)
 	case !pending(o):
-		return claimAway, false
+		return atRest(claimAway)
 	case v == nil || v.object == nil || v.object.Spec.ClaimRef == nil || v.object.Spec.ClaimRef.UID != c.ref.UID:
-		return claimWaiting, false
+		return atRest(claimWaiting)
 	}
-	return claimBinding, true
+	return after(claimBinding, 0)
 }
 
 // pending reports whether a claim is to get a volume made for it: not if it
@@ -262,24 +252,24 @@ func classOf(o *corev1.PersistentVolumeClaim) *string {
 	return o.Spec.StorageClassName
 }
 
-// volumeStage returns what a volume does now, and in what time its step is due.
-func (w *World) volumeStage(v *volume) (s stage, delay time.Duration, ok bool) {
+// volumeStage returns what a volume does now, and when its step is due.
+func (w *World) volumeStage(v *volume) due {
 	o, c := v.object, v.claim
 	switch {
 	case o == nil && c != nil && c.object.DeletionTimestamp == nil && pending(c.object):
-		return volumeMaking, w.delay(w.options.Bind, &c.item, "provision"), true
+		return after(volumeMaking, w.delay(w.options.Bind, &c.item, "provision"))
 	case o == nil || o.Annotations[provisionedBy] != provisioner:
-		return volumeAway, 0, false
+		return atRest(volumeAway)
 	case c != nil:
-		return volumeBound, 0, false
+		return atRest(volumeBound)
 	case o.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete && o.Status.Phase == corev1.VolumeReleased:
-		return volumeReleased, 0, false
+		return atRest(volumeReleased)
 	case o.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete:
-		return volumeReleasing, 0, true
+		return after(volumeReleasing, 0)
 	case slices.ContainsFunc(o.Finalizers, func(f string) bool { return f != volumeProtection }):
-		return volumeHeld, 0, false
+		return atRest(volumeHeld)
 	}
-	return volumeDropping, 0, true
+	return after(volumeDropping, 0)
 }
 
 func (w *World) claimStep(c *claim, now time.Time) *Step {
