@@ -91,24 +91,16 @@ func (t *target) resolve() error {
 
 // identify completes the name of the cluster, and refuses one that the data
 // directory does not have.
-func (t *target) identify() error {
-	if t.data == "" {
-		t.cluster = cmp.Or(t.cluster, datadir.DefaultCluster)
-		return nil
+func (t *target) identify() (err error) {
+	var f datadir.Founding
+	if t.data != "" {
+		t.dir = cmp.Or(t.dir, t.data)
+		if f, _, err = datadir.LoadFounding(t.data); err != nil {
+			return err
+		}
 	}
-	t.dir = cmp.Or(t.dir, t.data)
-	f, found, err := datadir.LoadFounding(t.data)
-	if err != nil {
-		return err
-	}
-	if !found {
-		f.Cluster = datadir.DefaultCluster
-	}
-	t.cluster = cmp.Or(t.cluster, f.Cluster)
-	if found && t.cluster != f.Cluster {
-		return datadir.OtherCluster(t.data, f.Cluster, t.cluster)
-	}
-	return nil
+	t.cluster = cmp.Or(t.cluster, f.Cluster, datadir.DefaultCluster)
+	return datadir.CheckCluster(t.data, t.cluster)
 }
 
 // reach connects to the instance, or to the server that is named.
@@ -272,15 +264,7 @@ func (a *archive) fold(ctx context.Context) (*projector.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := a.counting("reading the log", info.Last)
-	defer p.done()
 	st := projector.New(info.ID)
-	for e, err := range a.Read(ctx, 0) {
-		if err != nil {
-			return nil, err
-		}
-		projector.Fold(st, e)
-		p.at.Store(uint64(e.Seq))
-	}
-	return st, nil
+	_, err = a.foldUntil(ctx, instant{}, func(e events.Event) { projector.Fold(st, e) })
+	return st, err
 }

@@ -124,12 +124,6 @@ func CheckCluster(dir, cluster string) error {
 	if err != nil || !found || f.Cluster == cluster {
 		return err
 	}
-	return OtherCluster(dir, f.Cluster, cluster)
-}
-
-// OtherCluster is the refusal of a data directory that has another cluster than
-// was asked for.
-func OtherCluster(dir, has, asked string) error {
-	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", has), Where: dir,
-		Why: fmt.Sprintf("cluster %q was asked for", asked), Do: "give --cluster " + has + ", or another directory", Exit: events.ExitInput}
+	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", f.Cluster), Where: dir,
+		Why: fmt.Sprintf("cluster %q was asked for", cluster), Do: "give --cluster " + f.Cluster + ", or another directory", Exit: events.ExitInput}
 }

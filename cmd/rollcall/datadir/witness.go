@@ -151,9 +151,6 @@ func (w *witness) loadAcked(path string) error {
 	return nil
 }
 
-// NotDirectory is what the system says of a path that goes through a file.
-const NotDirectory = syscall.ENOTDIR
-
 // maxWitness bounds a file that is read whole.
 const maxWitness = 64 << 20
 
@@ -161,7 +158,7 @@ const maxWitness = 64 << 20
 func readFile(path string) (b []byte, found bool, err error) {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, NotDirectory):
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return nil, false, nil // that a data directory is a file is refused by who opens it
 	case err != nil:
 		return nil, false, Damaged(path, Reason(err))

@@ -197,7 +197,7 @@ func (in *Instance) about(ctx context.Context) (gate.Info, error) {
 func (in *Instance) parties() ([]drive.Party, error) {
 	var all []drive.Party
 	state := in.State.State()
-	if slices.Contains(in.Controllers, OwnController) {
+	if slices.Contains(in.Controllers, ownController) {
 		all = append(all, controller.New(in.Subjects, state, controller.Options{}))
 	}
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all

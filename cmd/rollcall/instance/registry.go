@@ -95,7 +95,7 @@ func register(r Running) (remove func() error, err error) {
 	path := filepath.Join(dir, strings.TrimPrefix(filepath.Base(f.Name()), ".")+".json")
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		err = writeJSON(f, r)
+		err = json.NewEncoder(f).Encode(r)
 	}
 	if err == nil {
 		err = os.Rename(f.Name(), path)
@@ -104,15 +104,6 @@ func register(r Running) (remove func() error, err error) {
 		return nil, errors.Join(err, os.Remove(f.Name()), f.Close())
 	}
 	return func() error { return errors.Join(os.Remove(path), f.Close()) }, nil
-}
-
-func writeJSON(f *os.File, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	return err
 }
 
 // List returns who is listed and still runs, by process. What those that
