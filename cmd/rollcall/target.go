@@ -80,11 +80,7 @@ func (t *target) resolve() error {
 		if err != nil {
 			return err
 		}
-		t.dir, t.natsURL, t.natsCreds = r.Dir, r.NATSURL, r.NATSCreds
-		if t.natsURL == "" {
-			t.data = r.Dir
-		}
-		t.cluster = cmp.Or(t.cluster, r.Cluster)
+		t.take(r.Origin)
 	}
 	return t.identify()
 }
@@ -184,9 +180,8 @@ type archive struct {
 	checked *datadir.Checked // nil: an instance runs, which has checked its log
 	nc      *nats.Conn       // nil: nothing runs
 	session *session
-	live    bool // something may still append to it
 	dir     string
-	closers []func()
+	close   func()
 }
 
 // open opens the log: over NATS if an instance runs, else straight from the
@@ -199,7 +194,7 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{session: s, live: true, dir: t.data}
+	a := &archive{session: s, dir: t.data}
 	nc, err := t.reach()
 	if err != nil && t.natsURL == "" {
 		unreached := err
@@ -208,33 +203,21 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 		if errors.As(err, &e) && e.Code == "E-STORE-LOCKED" {
 			err = unreached // an instance that does not listen, or not yet
 		}
-		if err != nil {
-			a.close()
-			return nil, err
-		}
-		return a, nil
+		return a, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	a.nc = nc
-	a.closers = append(a.closers, nc.Close)
+	a.nc, a.close = nc, nc.Close
 	if a.history, err = stream.Open(ctx, nc, subjects, stream.Options{Direct: true}); err != nil {
 		a.close()
-		return nil, err
 	}
-	return a, nil
-}
-
-func (a *archive) close() {
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		a.closers[i]()
-	}
+	return a, err
 }
 
 // wait refuses to wait for what nobody will append.
 func (a *archive) wait(flag string) error {
-	if a.live {
+	if a.checked == nil {
 		return nil
 	}
 	return &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the data directory", Where: a.dir,

@@ -60,7 +60,7 @@ func LoadJSON(path string, into any) (found bool, err error) {
 		return false, err
 	}
 	if err := json.Unmarshal(b, into); err != nil {
-		return false, Damaged(path, err.Error())
+		return false, damaged(path, err.Error())
 	}
 	return true, nil
 }
@@ -100,8 +100,8 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Damaged refuses a file of the data directory.
-func Damaged(path, why string) error {
+// damaged refuses a file of the data directory.
+func damaged(path, why string) error {
 	return &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: why,
 		Do: "put it back from a copy of the directory; without one, keep what is there and remove the file: up makes it again, but can no longer tell what it told", Exit: events.ExitHalt}
 }

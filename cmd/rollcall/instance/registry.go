@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,13 +22,8 @@ import (
 // also when another process has got its number.
 type Running struct {
 	PID     int       `json:"pid"`
-	Dir     string    `json:"dir,omitempty"` // of its data or, with another NATS server, of its API
-	Cluster string    `json:"cluster"`
 	Started time.Time `json:"started"`
-
-	// Where the log is if it is not in Dir.
-	NATSURL   string `json:"natsURL,omitempty"`
-	NATSCreds string `json:"natsCreds,omitempty"`
+	Origin            // with the user of the NATS server; Dir is never empty if the log is in it
 }
 
 // String names an instance to choose from.
@@ -53,15 +49,11 @@ func registryDir() (string, error) {
 
 // register lists the instance for commands in other terminals.
 func (in *Instance) register() error {
-	r := Running{PID: os.Getpid(), Dir: in.dir, Cluster: in.Cluster, Started: time.Now().UTC()}
-	switch {
-	case in.Server == nil:
-		r.NATSURL, r.NATSCreds = in.NATSURL, in.NATSCreds
-	case in.Server.URL() == "":
+	if in.Server != nil && in.Server.URL() == "" {
 		return nil
-	default:
-		r.Dir = in.Server.Dir()
 	}
+	r := Running{PID: os.Getpid(), Started: time.Now().UTC(), Origin: in.origin()}
+	r.Dir, r.NATSURL = cmp.Or(r.Dir, r.Data), in.NATSURL
 	remove, err := register(r)
 	if err != nil {
 		return nil // a user without a home can still say --data
@@ -72,14 +64,6 @@ func (in *Instance) register() error {
 
 // register lists an instance and returns what takes it off the list.
 func register(r Running) (remove func() error, err error) {
-	for _, path := range []*string{&r.Dir, &r.NATSCreds} {
-		if *path == "" {
-			continue
-		}
-		if *path, err = filepath.Abs(*path); err != nil {
-			return nil, err
-		}
-	}
 	dir, err := registryDir()
 	if err != nil {
 		return nil, err
