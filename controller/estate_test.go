@@ -19,7 +19,7 @@ import (
 	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
 	"rollcall/projector"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // estate is a log with its fold and its executor, driven by hand: owners, what
@@ -28,7 +28,7 @@ type estate struct {
 	log      *memlog.Log
 	subjects events.Subjects
 	state    *projector.State
-	executor *publisher.Executor
+	executor *executor.Executor
 	observed events.Seq // by the executor
 	now      time.Time
 	ids      uint64
@@ -60,7 +60,7 @@ func newEstate(seed uint64) *estate {
 		panic(err)
 	}
 	e := &estate{subjects: subjects, state: projector.New("test"), now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC),
-		executor: publisher.NewExecutor(subjects, publisher.LogWorld{}), r: rand.New(rand.NewPCG(seed, 0))}
+		executor: executor.New(subjects, executor.LogWorld{}), r: rand.New(rand.NewPCG(seed, 0))}
 	e.log = memlog.New(subjects, func() time.Time { return e.now })
 	e.judge = &judge{e: e, bases: map[events.Seq]events.Seq{}, under: map[events.Ref]events.Cause{}, lost: map[events.Ref]time.Time{}}
 	return e

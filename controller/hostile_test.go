@@ -16,7 +16,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -164,7 +164,7 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 			state := projector.Open(log, projector.Options{})
 			s.running.Go(func() {
 				_ = state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
-					publisher.NewExecutor(subjects, publisher.LogWorld{}), simkubelet.New(subjects, simkubelet.DefaultOptions()))
+					executor.New(subjects, executor.LogWorld{}), simkubelet.New(subjects, simkubelet.DefaultOptions()))
 			})
 			defer s.end()
 			for _, n := range simkubelet.NewNodes(5, 1) {

@@ -19,7 +19,7 @@ import (
 	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -58,7 +58,7 @@ func start(t *testing.T, controllers int, o simkubelet.Options) *stack {
 		})
 	}
 	part(func(ctx context.Context) error {
-		return drive.Drive(ctx, s.log, drive.Options{}, publisher.NewExecutor(subjects, publisher.LogWorld{}),
+		return drive.Drive(ctx, s.log, drive.Options{}, executor.New(subjects, executor.LogWorld{}),
 			simkubelet.New(subjects, o))
 	})
 	return s

@@ -53,9 +53,9 @@ var layers = map[string]layer{
 	"controller":                   {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
 	"controller/replay":            {pure: true, may: []string{"controller", "events", "projector"}, why: "decides recorded plans again"},
 	"controller/workloads":         {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
-	"controller/simtest":           {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "publisher"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
+	"controller/simtest":           {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "publisher/executor"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
 	"controller/scenario":          {why: "conversations with the core"},
-	"publisher":                    {pure: false, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/table"}, why: "carries commands out; never sees the state of the controller"},
+	"publisher/executor":           {pure: false, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/table"}, why: "carries commands out; never sees the state of the controller"},
 	"publisher/simkubelet":         {pure: true, shell: []string{"run.go"}, may: []string{"events", "events/daemonpod", "events/drive", "publisher/simkubelet/script"}, why: "a world driven by the log alone"},
 	"publisher/simkubelet/script":  {pure: true, why: "a container's command played in virtual time; knows no pod"},
 	"docs":                         {pure: true, why: "texts that the command prints, in one place"},
@@ -64,7 +64,7 @@ var layers = map[string]layer{
 	"cmd/rollcall/manifest":        {may: []string{"events", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":         {may: []string{"events", "events/blocks", "events/stream", "projector"}, why: "what a directory has beside its log, and how the log is held against it"},
 	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "controller/workloads", "events/drive", "events/natsd", "events/stream", "projector", "projector/apiserver",
-		"projector/apiserver/netlimit", "projector/sets", "projector/table", "publisher", "publisher/gate", "publisher/simkubelet"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
+		"projector/apiserver/netlimit", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/simkubelet"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }
 

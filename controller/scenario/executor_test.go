@@ -15,7 +15,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 	"rollcall/events/drive/drivetest"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // maxSteps bounds how often one DaemonSet is reconciled before something else
@@ -85,7 +85,7 @@ func chosen(opt, node string) bool {
 // cast is the world in which the executor of a conversation acts: an option of
 // execute says what it refuses.
 type cast struct {
-	publisher.LogWorld
+	executor.LogWorld
 	only, refuse string // nodes
 	quota        int    // of pods that are made; less than 0: there is none
 	unbound      bool   // pods wait for a scheduler
@@ -94,14 +94,14 @@ type cast struct {
 // errHeld is the error of what is left for another time.
 var errHeld = errors.New("not now")
 
-// Create implements publisher.World.
+// Create implements executor.World.
 func (c *cast) Create(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	node, _ := daemonpod.TargetNode(&pod.Spec)
 	switch {
 	case !chosen(c.only, node):
 		return nil, errHeld
 	case c.refuse == "all" || c.refuse != "" && chosen(c.refuse, node) || c.quota == 0:
-		return nil, &publisher.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
+		return nil, &executor.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
 	}
 	c.quota--
 	if !c.unbound {
@@ -110,8 +110,8 @@ func (c *cast) Create(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 	return pod, nil
 }
 
-// Delete implements publisher.World.
-func (c *cast) Delete(ctx context.Context, d publisher.Deletion) (*corev1.Pod, error) {
+// Delete implements executor.World.
+func (c *cast) Delete(ctx context.Context, d executor.Deletion) (*corev1.Pod, error) {
 	if !chosen(c.only, d.Pod.Spec.NodeName) {
 		return nil, errHeld
 	}
@@ -120,7 +120,7 @@ func (c *cast) Delete(ctx context.Context, d publisher.Deletion) (*corev1.Pod, e
 
 // startExecutor starts an executor that reads the log from its first event.
 func (w *world) startExecutor() {
-	w.executor = publisher.NewExecutor(w.subjects, w.cast)
+	w.executor = executor.New(w.subjects, w.cast)
 	screen := events.NewScreen()
 	for e, err := range w.log.Read(w.t.Context(), 0) {
 		if err != nil {

@@ -17,7 +17,7 @@ import (
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/story"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // namespace is where every DaemonSet of a conversation is, unless its name says otherwise.
@@ -46,7 +46,7 @@ type world struct {
 	woken    map[events.Key]bool
 	brief    bool // print plans only
 
-	executor *publisher.Executor
+	executor *executor.Executor
 	cast     *cast
 
 	rivals  map[string]rival

@@ -14,7 +14,7 @@ import (
 	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // host is a process that runs one party, a real controller or a real executor,
@@ -78,12 +78,12 @@ func newExecutor(h *History, id int) *host {
 
 func (p *host) beginExecutor() {
 	h := p.h
-	p.party = publisher.NewExecutor(h.subjects, publisher.LogWorld{Admit: func(context.Context, *corev1.Pod) error {
+	p.party = executor.New(h.subjects, executor.LogWorld{Admit: func(context.Context, *corev1.Pod) error {
 		if !h.kubelets.refuses(h.now) {
 			return nil
 		}
 		h.seen.add(seenRefusal)
-		return &publisher.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
+		return &executor.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
 	}})
 	p.take = events.NewScreen().Take
 }

@@ -25,7 +25,7 @@ import (
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
 	"rollcall/projector/table"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -101,7 +101,7 @@ func newStand(t *testing.T) *stand {
 	launch(t, func(ctx context.Context) error {
 		return state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
 			controller.NewCollector(subjects, state.State(), controller.Options{}),
-			publisher.NewExecutor(subjects, publisher.LogWorld{}), world)
+			executor.New(subjects, executor.LogWorld{}), world)
 	})
 	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Objects: state.Objects()})
 	loopback := server.Loopback()

@@ -102,9 +102,9 @@ const (
 
 func (c *class) in(w Work) bool { return c.work&(1<<w) != 0 }
 
-// PodOrder is the order in which pods of one node are kept: bound before
+// podOrder is the order in which pods of one node are kept: bound before
 // unbound, then older, then smaller name (F07).
-func PodOrder(a, b *Pod) int {
+func podOrder(a, b *Pod) int {
 	if a.Bound != b.Bound {
 		if a.Bound {
 			return -1
@@ -120,8 +120,8 @@ func PodOrder(a, b *Pod) int {
 // Leaving reports whether the deletion of a pod is under way but not folded.
 func (c *Cell) Leaving(uid types.UID) bool { return c.pends(events.DeletePod, uid) }
 
-// Adopting reports whether the adoption of a pod is under way.
-func (c *Cell) Adopting(uid types.UID) bool { return c.pends(events.AdoptPod, uid) }
+// adopting reports whether the adoption of a pod is under way.
+func (c *Cell) adopting(uid types.UID) bool { return c.pends(events.AdoptPod, uid) }
 
 func (c *Cell) pends(v events.Verb, uid types.UID) bool {
 	for i := range c.Pending {
@@ -169,7 +169,7 @@ func (d *DaemonSet) Survey(c *Cell, into *Survey) *Survey {
 	s := into
 	*s = Survey{New: s.New[:0], Old: s.Old[:0], Dead: s.Dead[:0], Orphans: s.Orphans[:0]}
 	for _, p := range c.Pods {
-		if p.OwnerUID == "" && !p.Deleting && !c.Adopting(p.UID) {
+		if p.OwnerUID == "" && !p.Deleting && !c.adopting(p.UID) {
 			s.Orphans = append(s.Orphans, p)
 		}
 		switch {

@@ -101,7 +101,7 @@ func (s *Sets) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending i
 				creating++
 			}
 		}
-		if !slices.IsSortedFunc(c.Pods, PodOrder) {
+		if !slices.IsSortedFunc(c.Pods, podOrder) {
 			bad("%s on %s: pods out of order", d.Key, c.Node)
 		}
 		want := d.classify(c, s.now)

@@ -200,7 +200,7 @@ func (s *Sets) claim(p *Pod) {
 		p.cell = to
 	}
 	if len(to.Pods) > 1 {
-		slices.SortFunc(to.Pods, PodOrder)
+		slices.SortFunc(to.Pods, podOrder)
 	}
 	s.recount(d, to)
 }

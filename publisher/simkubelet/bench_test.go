@@ -7,7 +7,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/drive"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -18,7 +18,7 @@ func BenchmarkPods(b *testing.B) {
 	var facts events.Seq
 	for b.Loop() {
 		c := newCluster(b, nodes)
-		parties := []drive.Party{publisher.NewExecutor(c.s, publisher.LogWorld{}), simkubelet.New(c.s, simkubelet.Options{})}
+		parties := []drive.Party{executor.New(c.s, executor.LogWorld{}), simkubelet.New(c.s, simkubelet.Options{})}
 		var seq events.Seq
 		for _, do := range []events.Verb{events.CreatePod, events.DeletePod} {
 			c.plan(do)

@@ -20,7 +20,7 @@ import (
 	"rollcall/events/daemonpod"
 	"rollcall/events/drive"
 	"rollcall/events/memlog"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -140,7 +140,7 @@ func (c *cluster) drive() (stop func()) {
 	done := make(chan error, 1)
 	go func() {
 		done <- drive.Drive(ctx, c.log, drive.Options{InFlight: 16},
-			publisher.NewExecutor(c.s, publisher.LogWorld{}), simkubelet.New(c.s, simkubelet.DefaultOptions()))
+			executor.New(c.s, executor.LogWorld{}), simkubelet.New(c.s, simkubelet.DefaultOptions()))
 	}()
 	return func() {
 		cancel()

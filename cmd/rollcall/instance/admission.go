@@ -8,7 +8,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"rollcall/projector/apiserver"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // admission returns what decides about pods that the executor makes.
@@ -27,6 +27,6 @@ func (in *Instance) admission() (func(context.Context, *corev1.Pod) error, error
 		if apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
 			reason = string(corev1.NamespaceTerminatingCause) // nobody has to be told
 		}
-		return &publisher.Refusal{Reason: reason, Message: refused.Status().Message}
+		return &executor.Refusal{Reason: reason, Message: refused.Status().Message}
 	}, nil
 }

@@ -26,7 +26,7 @@ import (
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
 	"rollcall/projector/table"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/simkubelet"
 )
@@ -207,7 +207,7 @@ func (in *Instance) parties() ([]drive.Party, error) {
 	if err != nil {
 		return nil, err
 	}
-	executor := publisher.NewExecutor(in.Subjects, publisher.LogWorld{Admit: admit})
+	executor := executor.New(in.Subjects, executor.LogWorld{Admit: admit})
 	executor.ReadFrom(in.State.Objects())
 	return append(all, executor,
 		simkubelet.New(in.Subjects, in.Delays)), nil

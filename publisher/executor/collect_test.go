@@ -1,4 +1,4 @@
-package publisher_test
+package executor_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // collect appends a collection that was decided upon the present end of the log.
@@ -72,7 +72,7 @@ func TestCollect(t *testing.T) {
 	foreground := about(events.DeleteObject, events.ConfigMap, held)
 	foreground.Finalizer = metav1.FinalizerDeleteDependents
 	b.collect(about(events.DeleteObject, events.ConfigMap, plain), foreground, disown)
-	x := b.executor(publisher.LogWorld{})
+	x := b.executor(executor.LogWorld{})
 	x.rest()
 	b.want("8/0 configmap.deleted", "8/1 configmap.updated", "8/2 configmap.updated")
 	same(t, b.last(events.ConfigMap, plain).Body.(events.Gone).Data, plain)
@@ -98,7 +98,7 @@ func TestCollect(t *testing.T) {
 	if b.last(events.ConfigMap, held).Type != "configmap.deleted" || b.last(events.ConfigMap, owned).Type != "configmap.deleted" {
 		t.Error("not gone with its last finalizer")
 	}
-	if n := x.party.(*publisher.Executor).Pending(); n != 0 {
+	if n := x.party.(*executor.Executor).Pending(); n != 0 {
 		t.Errorf("%d commands are not answered", n)
 	}
 }
@@ -111,7 +111,7 @@ func TestCollectNamespace(t *testing.T) {
 	ns.Spec.Finalizers = []corev1.FinalizerName{corev1.FinalizerKubernetes}
 	b.put(events.Namespace, events.VerbCreated, ns)
 	b.collect(about(events.DeleteObject, events.Namespace, ns))
-	x := b.executor(publisher.LogWorld{})
+	x := b.executor(executor.LogWorld{})
 	x.rest()
 	var got corev1.Namespace
 	if err := b.last(events.Namespace, ns).Body.(events.Object).Decode(&got); err != nil {
@@ -140,7 +140,7 @@ func TestCollectPods(t *testing.T) {
 			command := about(events.DeleteObject, events.Pod, pod)
 			command.Reason = events.Reason(c.reason)
 			b.collect(command)
-			b.executor(publisher.LogWorld{}).rest()
+			b.executor(executor.LogWorld{}).rest()
 			if got := b.last(events.Pod, pod).Type; got != c.want {
 				t.Errorf("%s, want %s", got, c.want)
 			}
@@ -166,7 +166,7 @@ func TestCollectOvertaken(t *testing.T) {
 	b.drop(events.ConfigMap, events.RefFor(events.ConfigMap, gone).Key)
 	again.UID = "another"
 	b.put(events.ConfigMap, events.VerbCreated, again)
-	b.executor(publisher.LogWorld{}).rest()
+	b.executor(executor.LogWorld{}).rest()
 	b.want("10/0 command.overtaken Changed", "10/1 command.overtaken Gone", "10/2 command.overtaken Gone",
 		"10/3 command.overtaken Terminating", "10/4 command.failed Unreadable")
 }
@@ -177,7 +177,7 @@ func TestCollectOnce(t *testing.T) {
 	o := config("o")
 	b.put(events.ConfigMap, events.VerbCreated, o)
 	b.collect(about(events.DeleteObject, events.ConfigMap, o))
-	one, two := b.executor(publisher.LogWorld{}), b.executor(publisher.LogWorld{})
+	one, two := b.executor(executor.LogWorld{}), b.executor(executor.LogWorld{})
 	one.observe(0)
 	two.observe(0)
 	lost := false

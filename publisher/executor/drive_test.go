@@ -1,4 +1,4 @@
-package publisher_test
+package executor_test
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/drive"
 	"rollcall/events/memlog"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // mute is a log whose tail brings nothing until it is opened.
@@ -36,7 +36,7 @@ func (l mute) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event
 
 // late is a world that cannot be reached before a time.
 type late struct {
-	publisher.LogWorld
+	executor.LogWorld
 	from time.Time
 }
 
@@ -57,7 +57,7 @@ func TestDriveDoesNotActOnOldNews(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() {
-			done <- drive.Drive(ctx, l, drive.Options{}, publisher.NewExecutor(b.s, late{from: time.Now().Add(10 * time.Minute)}))
+			done <- drive.Drive(ctx, l, drive.Options{}, executor.New(b.s, late{from: time.Now().Add(10 * time.Minute)}))
 		}()
 		synctest.Wait()
 		// Another executor answers; the log has forgotten the id since.
@@ -100,7 +100,7 @@ func TestDriveReportsTrouble(t *testing.T) {
 		go func() {
 			done <- drive.Drive(ctx, unsure{b.log, time.Now(), time.Now().Add(5 * time.Minute)},
 				drive.Options{Report: func(err error) { reports[err.Error()]++ }},
-				publisher.NewExecutor(b.s, late{from: time.Now().Add(2 * time.Minute)}))
+				executor.New(b.s, late{from: time.Now().Add(2 * time.Minute)}))
 		}()
 		<-time.After(time.Hour)
 		cancel()

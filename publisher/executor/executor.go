@@ -1,6 +1,6 @@
-// Package publisher carries out what plans command: in a World, and in the log,
+// Package executor carries out what plans command: in a World, and in the log,
 // where what came of each command is told in one event.
-package publisher
+package executor
 
 import (
 	"context"
@@ -39,8 +39,8 @@ type Executor struct {
 	fold     *commands
 }
 
-// NewExecutor returns an executor that has read nothing yet.
-func NewExecutor(s events.Subjects, w World) *Executor {
+// New returns an executor that has read nothing yet.
+func New(s events.Subjects, w World) *Executor {
 	return &Executor{subjects: s, world: w, fold: newCommands()}
 }
 

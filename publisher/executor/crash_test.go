@@ -1,4 +1,4 @@
-package publisher_test
+package executor_test
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 	"rollcall/events/drive"
 	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // once checks what must hold of every log: no command has two answers, and no
@@ -61,14 +61,14 @@ func (b *bench) scenario() (commands int) {
 func TestCrashAnywhere(t *testing.T) {
 	quiet := newBench(t)
 	total := quiet.scenario()
-	quiet.executor(publisher.LogWorld{}).rest()
+	quiet.executor(executor.LogWorld{}).rest()
 	quiet.once(total)
 	for _, lost := range []string{"before it acts", "after it acts", "after it acts, acknowledgement lost"} {
 		for at := range total + 1 {
 			t.Run(fmt.Sprintf("%s, step %d", lost, at), func(t *testing.T) {
 				b := newBench(t)
 				commands := b.scenario()
-				h := b.executor(publisher.LogWorld{})
+				h := b.executor(executor.LogWorld{})
 				for range at {
 					h.observe(0)
 					if !h.step() {
@@ -87,7 +87,7 @@ func TestCrashAnywhere(t *testing.T) {
 						b.log.Inject(nil)
 					}
 				}
-				b.executor(publisher.LogWorld{}).rest()
+				b.executor(executor.LogWorld{}).rest()
 				b.once(commands)
 				if got, want := b.answers(), quiet.answers(); !slices.Equal(got, want) {
 					t.Errorf("got  %v\nwant %v", got, want)
@@ -110,7 +110,7 @@ func TestTwoExecutorsInterleaved(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		b := newBench(t)
 		commands := b.scenario()
-		hs := []*hand{b.executor(publisher.LogWorld{}), b.executor(publisher.LogWorld{})}
+		hs := []*hand{b.executor(executor.LogWorld{}), b.executor(executor.LogWorld{})}
 		open := make([][]drive.Step, 2)
 		for range 60 {
 			i := rng.IntN(2)
@@ -138,7 +138,7 @@ func TestTwoExecutorsInterleaved(t *testing.T) {
 				b.now = b.now.Add(time.Minute)
 				h.rest()
 			}
-			if n := h.party.(*publisher.Executor).Pending(); n != 0 {
+			if n := h.party.(*executor.Executor).Pending(); n != 0 {
 				t.Errorf("seed %d: executor %d has %d commands pending", seed, i, n)
 			}
 		}
@@ -154,7 +154,7 @@ func TestOneCommandAPod(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"), create("agent-2", "b"))
 	b.plan(do(events.DeletePod, "agent-1", "a"))
-	h := b.executor(publisher.LogWorld{})
+	h := b.executor(executor.LogWorld{})
 	h.observe(0)
 	if n := len(h.party.Due(b.now, 10)); n != 2 {
 		t.Errorf("%d steps are handed out at once, want 2", n)
@@ -165,7 +165,7 @@ func TestOneCommandAPod(t *testing.T) {
 func TestNameIsUsedAgain(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"))
-	h := b.executor(publisher.LogWorld{})
+	h := b.executor(executor.LogWorld{})
 	h.rest()
 	b.plan(do(events.DeletePod, "agent-1", "a"))
 	h.rest()
@@ -183,7 +183,7 @@ func TestNameIsUsedAgain(t *testing.T) {
 func TestConflictIsDecidedAgain(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"))
-	h := b.executor(publisher.LogWorld{})
+	h := b.executor(executor.LogWorld{})
 	h.rest()
 	b.change(func(p *corev1.Pod) { p.Spec.NodeName = "a" })
 	b.plan(do(events.DeletePod, "agent-1", "a"))
@@ -217,7 +217,7 @@ func TestTooLarge(t *testing.T) {
 }
 
 // bloated is a world whose admission adds to pods.
-type bloated struct{ publisher.LogWorld }
+type bloated struct{ executor.LogWorld }
 
 func (bloated) Create(_ context.Context, p *corev1.Pod) (*corev1.Pod, error) {
 	p.Annotations["more"] = strings.Repeat("x", 4000)
@@ -257,7 +257,7 @@ func TestDriveThroughFaults(t *testing.T) {
 			done := make(chan error, 2)
 			for range 2 {
 				go func() {
-					done <- drive.Drive(ctx, b.log, drive.Options{InFlight: 8}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
+					done <- drive.Drive(ctx, b.log, drive.Options{InFlight: 8}, executor.New(b.s, executor.LogWorld{}))
 				}()
 			}
 			<-time.After(10 * time.Minute) // of the bubble's time: the executors are at rest
@@ -287,14 +287,14 @@ func TestDriveEndsWithTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		b.log.Remove(2)
-		err := drive.Drive(t.Context(), b.log, drive.Options{}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
+		err := drive.Drive(t.Context(), b.log, drive.Options{}, executor.New(b.s, executor.LogWorld{}))
 		if !errors.Is(err, events.ErrGap) {
 			t.Errorf("at the start: %v", err)
 		}
 		b = newBench(t)
 		done := make(chan error)
 		go func() {
-			done <- drive.Drive(t.Context(), b.log, drive.Options{}, publisher.NewExecutor(b.s, publisher.LogWorld{}))
+			done <- drive.Drive(t.Context(), b.log, drive.Options{}, executor.New(b.s, executor.LogWorld{}))
 		}()
 		synctest.Wait()
 		b.log.Truncate(1)

@@ -1,4 +1,4 @@
-package publisher_test
+package executor_test
 
 import (
 	"context"
@@ -20,7 +20,7 @@ import (
 	"rollcall/events/drive"
 	"rollcall/events/drive/drivetest"
 	"rollcall/events/memlog"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 const hash = "bcdfghjklm"
@@ -189,8 +189,8 @@ type hand struct {
 	seq    events.Seq
 }
 
-func (b *bench) executor(w publisher.World) *hand {
-	return &hand{b: b, screen: events.NewScreen(), party: publisher.NewExecutor(b.s, w)}
+func (b *bench) executor(w executor.World) *hand {
+	return &hand{b: b, screen: events.NewScreen(), party: executor.New(b.s, w)}
 }
 
 // observe folds what is in the log up to a position; 0 is its end.

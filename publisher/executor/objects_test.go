@@ -1,4 +1,4 @@
-package publisher
+package executor
 
 import (
 	"testing"
@@ -21,7 +21,7 @@ func TestReadsTheFold(t *testing.T) {
 	}
 	objects := table.New(table.History{})
 	state := projector.NewOver("log", objects)
-	x := NewExecutor(subjects, LogWorld{})
+	x := New(subjects, LogWorld{})
 	x.ReadFrom(objects)
 	body, err := events.NewObject(events.Pod, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "agent-x", UID: "u1"}})
 	if err != nil {

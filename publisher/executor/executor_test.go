@@ -1,4 +1,4 @@
-package publisher_test
+package executor_test
 
 import (
 	"context"
@@ -13,14 +13,14 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // D01-D11, D15.
 func TestCreate(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"))
-	b.executor(publisher.LogWorld{}).rest()
+	b.executor(executor.LogWorld{}).rest()
 	b.want("5/0 pod.created")
 	pod := b.pod(podKey)
 	if name, _ := daemonpod.TargetNode(&pod.Spec); name != "a" || pod.Spec.NodeName != "" || pod.UID != uidOf("agent-1") {
@@ -36,7 +36,7 @@ func TestCreate(t *testing.T) {
 func TestDeleteGivesGrace(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"))
-	h := b.executor(publisher.LogWorld{})
+	h := b.executor(executor.LogWorld{})
 	h.rest()
 	b.change(func(p *corev1.Pod) { p.Spec.NodeName = "a" })
 	b.plan(do(events.DeletePod, "agent-1", "a"))
@@ -55,7 +55,7 @@ func TestDeleteGivesGrace(t *testing.T) {
 func TestCreateBehindWhatNobodyBelieves(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"))
-	h := b.executor(publisher.LogWorld{})
+	h := b.executor(executor.LogWorld{})
 	h.rest()
 	all := b.all()
 	born := all[len(all)-1]
@@ -82,7 +82,7 @@ func TestCreateBehindWhatNobodyBelieves(t *testing.T) {
 func TestAdoptAndRelease(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"))
-	h := b.executor(publisher.LogWorld{})
+	h := b.executor(executor.LogWorld{})
 	h.rest()
 	other := metav1.OwnerReference{APIVersion: "v1", Kind: "Thing", Name: "x", UID: "x"}
 	b.change(func(p *corev1.Pod) { p.OwnerReferences = append(p.OwnerReferences, other) })
@@ -106,7 +106,7 @@ func TestPriority(t *testing.T) {
 	b.put(events.ControllerRevision, events.VerbUpdated, revision(t, ds))
 	b.put(events.PriorityClass, events.VerbCreated, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "high", UID: "pc"}, Value: 7})
 	b.plan(create("agent-1", "a"))
-	b.executor(publisher.LogWorld{}).rest()
+	b.executor(executor.LogWorld{}).rest()
 	if p := b.pod(podKey); *p.Spec.Priority != 7 || p.Spec.PriorityClassName != "high" {
 		t.Errorf("priority %v of %s", *p.Spec.Priority, p.Spec.PriorityClassName)
 	}
@@ -122,7 +122,7 @@ func TestMissingPriorityClass(t *testing.T) {
 	ds.Spec.Template.Spec.PriorityClassName = "high"
 	b.put(events.ControllerRevision, events.VerbUpdated, revision(t, ds))
 	b.plan(create("agent-1", "a"))
-	b.executor(publisher.LogWorld{}).rest()
+	b.executor(executor.LogWorld{}).rest()
 	all := b.all()
 	o, ok := all[len(all)-1].Body.(events.Outcome)
 	if want := `pods "agent-" is forbidden: no PriorityClass with name high was found`; !ok || o.Message != want {
@@ -134,9 +134,9 @@ func TestMissingPriorityClass(t *testing.T) {
 func TestRefusalAndTrouble(t *testing.T) {
 	b := newBench(t)
 	b.plan(create("agent-1", "a"), create("agent-2", "b"))
-	w := &troubled{LogWorld: publisher.LogWorld{Admit: func(_ context.Context, p *corev1.Pod) error {
+	w := &troubled{LogWorld: executor.LogWorld{Admit: func(_ context.Context, p *corev1.Pod) error {
 		if p.Name == "agent-1" {
-			return &publisher.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
+			return &executor.Refusal{Reason: "Forbidden", Message: "exceeded quota"}
 		}
 		return nil
 	}}, trouble: 3}
@@ -153,7 +153,7 @@ func TestRefusalAndTrouble(t *testing.T) {
 }
 
 type troubled struct {
-	publisher.LogWorld
+	executor.LogWorld
 	trouble int
 }
 

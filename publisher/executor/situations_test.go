@@ -1,4 +1,4 @@
-package publisher_test
+package executor_test
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"rollcall/events"
-	"rollcall/publisher"
+	"rollcall/publisher/executor"
 )
 
 // situations are what a command finds when its turn comes, after the pod
@@ -108,16 +108,16 @@ func TestOvertakenAndFailed(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			b := newBench(t)
 			b.plan(create("agent-1", "a"))
-			b.executor(publisher.LogWorld{}).rest()
+			b.executor(executor.LogWorld{}).rest()
 			b.change(func(p *corev1.Pod) { p.Spec.NodeName = "a" })
 			if c.then != nil {
 				c.then(b)
 			}
 			at := b.plan(c.doing)
-			h := b.executor(publisher.LogWorld{})
+			h := b.executor(executor.LogWorld{})
 			h.rest()
 			b.want("5/0 pod.created", fmt.Sprintf("%d/0 %s", at, c.want))
-			if n := h.party.(*publisher.Executor).Pending(); n != 0 {
+			if n := h.party.(*executor.Executor).Pending(); n != 0 {
 				t.Errorf("%d commands are pending", n)
 			}
 		})
