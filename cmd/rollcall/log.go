@@ -152,12 +152,12 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		return rangeError(fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
 	}
 	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), screen: events.NewScreen(), sets: map[events.Key]bool{}}
-	read := a.Read
-	if o.follow {
-		read = a.Tail
-	}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
+	read := p.Read
+	if o.follow {
+		read = p.Tail
+	}
 	for e, err := range read(ctx, 0) {
 		if err != nil {
 			if o.follow {
@@ -165,7 +165,6 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 			}
 			return firstError(w.end(), err)
 		}
-		p.at.Store(uint64(e.Seq))
 		if err := w.event(e); err != nil {
 			return err
 		}

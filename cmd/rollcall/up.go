@@ -257,10 +257,7 @@ func (s *session) unmake(in *upRun, fresh bool, refusal error) error {
 	if fresh && stopped == nil {
 		stopped = os.RemoveAll(in.Data)
 	}
-	if stopped != nil {
-		return errors.Join(refusal, stopped)
-	}
-	return refusal
+	return errors.Join(refusal, stopped)
 }
 
 // partError is why a part of an instance has ended by itself.
