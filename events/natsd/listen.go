@@ -41,10 +41,10 @@ func parseListen(listen string) (address, error) {
 		return address{host: host, port: server.RANDOM_PORT}, nil
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, p))
-	if err != nil {
-		return address{}, listenError(listen, err.Error(), "use another port, or port 0 for any")
+	if err == nil {
+		err = l.Close()
 	}
-	if err := l.Close(); err != nil {
+	if err != nil {
 		return address{}, listenError(listen, err.Error(), "use another port, or port 0 for any")
 	}
 	return address{host: host, port: int(port)}, nil

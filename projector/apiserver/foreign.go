@@ -140,28 +140,13 @@ func (s *selection) Watch(o metav1.ListOptions) (watch.Interface, error) {
 // follow sends what happens after a revision until it is stopped.
 func (s *selection) follow(stop <-chan struct{}, rev uint64, to chan<- watch.Event) {
 	defer close(to)
-	for {
-		cs, wake, _, ok := s.table.Since(rev)
-		if !ok {
-			status := apierrors.NewResourceExpired("too much has changed since").Status()
-			send(stop, to, watch.Event{Type: watch.Error, Object: &status})
-			return
-		}
-		for _, c := range cs {
-			rev = c.Rev
-			if e, some := s.event(c); some && !send(stop, to, e) {
-				return
-			}
-		}
-		if len(cs) > 0 {
-			continue
-		}
-		select {
-		case <-wake:
-		case <-stop:
+	for c := range changes(stop, s.table, rev) {
+		if e, some := s.event(c); some && !send(stop, to, e) {
 			return
 		}
 	}
+	status := apierrors.NewResourceExpired("too much has changed since").Status()
+	send(stop, to, watch.Event{Type: watch.Error, Object: &status}) // nobody takes it from a watch that was stopped
 }
 
 // event says what a change is to the selection.

@@ -3,7 +3,6 @@ package story
 import (
 	"cmp"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,13 +13,12 @@ import (
 // Notice is a core event of Kubernetes about a DaemonSet, as `kubectl describe`
 // shows it. It is a view: nothing in the log.
 type Notice struct {
-	Type    string // Normal or Warning
-	Reason  string
-	Message string
-	Object  events.Ref // the DaemonSet
-	At      time.Time  // the log's clock
-	Seq     events.Seq // of the event that it was made from
+	events.Notice
+	Object events.Ref // the DaemonSet
 }
+
+// component is the source of Events about DaemonSets.
+const component = "daemonset-controller"
 
 // Reasons of notices.
 const (
@@ -57,7 +55,8 @@ func NewNoticer() *Noticer { return &Noticer{commands: map[events.Cause]remember
 func (n *Noticer) Observe(e events.Event) []Notice {
 	var out []Notice
 	add := func(typ, reason string, object events.Ref, format string, args ...any) {
-		out = append(out, Notice{typ, reason, oneLine(fmt.Sprintf(format, args...)), object, e.Stored, e.Seq})
+		told := events.Notice{Type: typ, Reason: reason, Message: oneLine(fmt.Sprintf(format, args...)), Component: component}
+		out = append(out, Notice{told, object})
 	}
 	switch b := e.Body.(type) {
 	case *events.Plan:

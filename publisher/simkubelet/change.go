@@ -43,7 +43,6 @@ func (c *change) unfit(message string) {
 // accept has the status of a pod say that its kubelet has taken it, and its address.
 func (c *change) accept(ip string) {
 	s := &c.pod.Status
-	s.ObservedGeneration = c.pod.Generation
 	s.Resources = cmp.Or(c.pod.Spec.Resources, &corev1.ResourceRequirements{}).DeepCopy()
 	s.StartTime = ptr.To(c.at)
 	s.PodIP = ip

@@ -351,12 +351,9 @@ func byKey(p *pod, key events.Key) int { return p.ref.Key.Compare(key) }
 func (w *World) move(p *pod, to *host, now time.Time) {
 	if from := p.host; from != nil {
 		from.pods = without(from.pods, p)
-		freed := p.holds
 		if p.holds {
 			w.use(from, &p.needs, -1)
 			p.holds = false
-		}
-		if freed {
 			w.armPods(from, now)
 		}
 		w.dropHost(from)
