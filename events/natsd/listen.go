@@ -20,7 +20,7 @@ type address struct {
 // parseListen reads an Options.Listen and checks that its port is free. The
 // check is early and not binding: it spares the user a half-made data directory.
 func parseListen(listen string) (address, error) {
-	if listen == "" || listen == NoListen {
+	if listen == "" || listen == noListen {
 		return address{none: true}, nil
 	}
 	host, p, err := net.SplitHostPort(listen)

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -156,10 +157,7 @@ const reasonNamespaceEnding = "NamespaceTerminating"
 
 // refused tells of a command that failed.
 func refused(o events.Outcome, add adder) {
-	why := o.Message
-	if why == "" {
-		why = o.Reason
-	}
+	why := cmp.Or(o.Message, o.Reason)
 	switch {
 	case o.Command.Do == events.CreatePod && o.Reason != reasonNamespaceEnding:
 		add(corev1.EventTypeWarning, reasonNotCreated, o.Owner, "Error creating: %s", why)
@@ -174,13 +172,13 @@ func selectsAll(ds []byte) bool {
 	return s != nil && len(fields(find(s, "matchLabels"))) == 0 && len(elements(find(s, "matchExpressions"))) == 0
 }
 
-// controllerOf returns the reference to the controller of a pod; the zero Ref:
-// it has none.
-func controllerOf(pod events.Ref, data []byte) events.Ref {
+// controllerOf returns the reference to the controller of an object; the zero
+// Ref: it has none.
+func controllerOf(of events.Ref, data []byte) events.Ref {
 	for _, o := range elements(find(data, "metadata", "ownerReferences")) {
 		if text(find(o, "controller")) == "true" {
 			return events.Ref{Kind: events.Kind(text(find(o, "kind"))),
-				Key: events.Key{Namespace: pod.Key.Namespace, Name: text(find(o, "name"))},
+				Key: events.Key{Namespace: of.Key.Namespace, Name: text(find(o, "name"))},
 				UID: types.UID(text(find(o, "uid")))}
 		}
 	}

@@ -78,11 +78,7 @@ func (c *change) sized() {
 	s.InitContainerStatuses = match(s.InitContainerStatuses, spec.InitContainers, reason)
 	s.ContainerStatuses = match(s.ContainerStatuses, spec.Containers, reason)
 	if len(spec.EphemeralContainers) > 0 {
-		var debug []corev1.Container
-		for i := range spec.EphemeralContainers {
-			debug = append(debug, corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon))
-		}
-		s.EphemeralContainerStatuses = match(s.EphemeralContainerStatuses, debug, reason)
+		s.EphemeralContainerStatuses = match(s.EphemeralContainerStatuses, debuggers(c.pod), reason)
 	}
 }
 
