@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -40,7 +41,7 @@ stays until it is stopped, and leaves nothing behind.
 		if o.listen == instance.NoListen {
 			return usageError("E-CLI-FLAG", "--listen none leaves nothing to open", "give an address, or leave it out")
 		}
-		if err := firstError(o.check(c.Flags().Changed), logKubernetes(o.verbosity)); err != nil {
+		if err := cmp.Or(o.check(c.Flags().Changed), logKubernetes(o.verbosity)); err != nil {
 			return err
 		}
 		was, m, err := s.readPast(c.Context(), t, at)
@@ -135,7 +136,7 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 }
 
 // past is the API of a cluster as it was, which runs until ctx of openPast is
-// done and close is called.
+// done. Its directory is removed by whoever has opened it.
 type past struct {
 	api   *instance.Served
 	dir   string     // temporary, with its credentials; empty: it has no port
@@ -161,15 +162,12 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 	was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.now }), simkubelet.Notices, simkubelet.Heartbeat
 	api, err := o.Open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
 	if err != nil {
-		return nil, firstError(err, os.RemoveAll(dir))
+		return nil, cmp.Or(err, os.RemoveAll(dir))
 	}
 	p := &past{api, dir, make(chan error, 1)}
 	go func() { p.ended <- api.Server.Run(ctx) }()
 	return p, nil
 }
-
-// close removes what a past that has ended has made.
-func (p *past) close() error { return os.RemoveAll(p.dir) }
 
 // servePast serves the cluster as it was until ctx is done.
 func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Config, m moment, o instance.API) (err error) {
@@ -177,7 +175,7 @@ func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Con
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, p.close()) }()
+	defer func() { err = cmp.Or(err, os.RemoveAll(p.dir)) }()
 	select {
 	case <-p.api.Server.Ready():
 		s.out.printf("rollcall  cluster %s as it was at %s, to be read only\n%s  Stop     Ctrl-C\n\n%s\n", log.target.cluster, m, p.api.Lines(), instance.ExportLine(p.api.Kubeconfig))

@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,22 +60,15 @@ func ensureCredentials(dir string, hosts []string, now time.Time) (credentials, 
 	if err != nil {
 		return credentials{}, err
 	}
-	good := func(c *x509.Certificate) bool { return c.CheckSignatureFrom(ca.Leaf) == nil && names(c, hosts) }
+	good := func(c *x509.Certificate) bool {
+		other := func(host string) bool { return c.VerifyHostname(host) != nil }
+		return c.CheckSignatureFrom(ca.Leaf) == nil && !slices.ContainsFunc(hosts, other)
+	}
 	serving, err := ensurePair(filepath.Join(dir, servingFile), now, good, func() ([]byte, error) { return newServing(ca, hosts, now) })
 	if err != nil {
 		return credentials{}, err
 	}
 	return credentials{token: token, ca: certificatePEM(ca.Certificate.Certificate[0]), serving: serving.file}, nil
-}
-
-// names reports whether a certificate is for all of the hosts.
-func names(c *x509.Certificate, hosts []string) bool {
-	for _, h := range hosts {
-		if c.VerifyHostname(h) != nil {
-			return false
-		}
-	}
-	return true
 }
 
 func ensureToken(path string) (string, error) {
