@@ -19,7 +19,6 @@ type apiOptions struct {
 	kubeconfig string
 	merge      bool
 	verbosity  int
-	watches    int // that may be open at once; 0: as memory allows
 
 	instance.API
 }
@@ -29,7 +28,7 @@ func addAPIFlags(c *cobra.Command, o *apiOptions) {
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the Kubernetes API, with TLS and a token; none: it is not served")
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "file that tells kubectl how to reach it (default: one beside the data)")
 	f.BoolVar(&o.merge, "merge-kubeconfig", false, "add it to --kubeconfig, $KUBECONFIG or ~/.kube/config instead, as the current context")
-	f.IntVar(&o.watches, "max-watches", 0, "watches and followed logs that may be open at once (default: an eighth of memory, at 512 KiB each)")
+	f.IntVar(&o.MaxWatches, "max-watches", 0, "watches and followed logs that may be open at once (default: an eighth of memory, at 512 KiB each)")
 	f.IntVar(&o.verbosity, "v", -1, "show the log of Kubernetes' libraries on standard error, at this level (default: not)")
 }
 
@@ -45,11 +44,10 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 		}
 	}
 	if given("max-watches") {
-		if err := within("max-watches", int64(o.watches), 1, maxWatches); err != nil {
+		if err := within("max-watches", int64(o.MaxWatches), 1, maxWatches); err != nil {
 			return err
 		}
 	}
-	o.MaxWatches = o.watches
 	o.Sticks = !given("listen")
 	if o.Address.None() {
 		for _, f := range []string{"kubeconfig", "merge-kubeconfig"} {

@@ -23,9 +23,6 @@ import (
 	"rollcall/events"
 )
 
-// fieldManager is the name under which commands of rollcall write objects.
-const fieldManager = "rollcall"
-
 // client returns a client of the Kubernetes API of the instance that runs.
 func (t *target) client(ctx context.Context) (kubernetes.Interface, error) {
 	if err := t.resolve(); err != nil {

@@ -74,9 +74,7 @@ func originError(what, where, why string) *events.Error {
 // log in to a NATS server, which a kubeconfig does not.
 func (t *target) take(o instance.Origin) {
 	t.dir, t.data, t.past = o.Dir, o.Data, o.Past
-	if t.cluster == "" {
-		t.cluster = o.Cluster
-	}
+	t.cluster = cmp.Or(t.cluster, o.Cluster)
 	if o.NATSURL == "" {
 		return
 	}

@@ -103,17 +103,16 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 // openPast serves the cluster as it was to clients in this process, until it
 // ends.
 func (t *target) openPast(at instant) (*past, error) {
-	o := openOptions{instant: at, api: apiOptions{listen: instance.NoListen, verbosity: -1}}
-	if err := firstError(o.api.check(func(string) bool { return false }), logKubernetes(o.api.verbosity)); err != nil {
+	if err := logKubernetes(-1); err != nil {
 		return nil, err
 	}
 	ctx := context.Background()
 	s := &session{in: os.Stdin, out: newOutput(os.Stderr, func(error) {}), err: os.Stderr}
-	was, m, err := s.readPast(ctx, t, o.instant)
+	was, m, err := s.readPast(ctx, t, at)
 	if err != nil {
 		return nil, err
 	}
-	p, err := openPast(ctx, reopened{session: s, target: t}, was, m, o)
+	p, err := openPast(ctx, reopened{session: s, target: t}, was, m, instance.API{})
 	if err != nil {
 		return nil, err
 	}

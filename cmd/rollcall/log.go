@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,7 +122,7 @@ func (o *logOptions) checkRange(now time.Time) (err error) {
 func (o *logOptions) goesForward() error {
 	from, to := o.since, o.until
 	if from.seq > to.seq && to.seq != 0 || from.time.After(to.time) && !to.time.IsZero() {
-		return rangeError(fmt.Sprintf("--from %s is after --to %s", o.from, o.to), "give a range that goes forward")
+		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after --to %s", o.from, o.to), "give a range that goes forward")
 	}
 	return nil
 }
@@ -132,10 +133,6 @@ func of(flag string, err error) error {
 		e.Where = flag
 	}
 	return err
-}
-
-func rangeError(what, do string) error {
-	return &events.Error{Code: "E-CLI-RANGE", What: what, Do: do, Exit: events.ExitInput}
 }
 
 // tell prints the log. It is read from its beginning, because a change can only
@@ -149,23 +146,22 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		return err
 	}
 	if o.filter.From > info.Last && !o.follow {
-		return rangeError(fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
+		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
 	}
 	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), screen: events.NewScreen(), sets: map[events.Key]bool{}}
-	read := a.Read
-	if o.follow {
-		read = a.Tail
-	}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
+	read := p.Read
+	if o.follow {
+		read = p.Tail
+	}
 	for e, err := range read(ctx, 0) {
 		if err != nil {
 			if o.follow {
 				err = a.ended(ctx, err)
 			}
-			return firstError(w.end(), err)
+			return cmp.Or(w.end(), err)
 		}
-		p.at.Store(uint64(e.Seq))
 		if err := w.event(e); err != nil {
 			return err
 		}
@@ -189,15 +185,6 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		}
 	}
 	return w.end()
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // logWriter writes the events that pass a filter.

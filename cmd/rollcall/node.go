@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"rollcall/cmd/rollcall/manifest"
 	"rollcall/events"
 	"rollcall/publisher/simkubelet"
 )
@@ -57,7 +58,7 @@ func (s *session) nodeFail(verb, short, done, already, value string) *cobra.Comm
 				continue
 			}
 			_, err := api.CoreV1().Nodes().Patch(c.Context(), n.Name, types.MergePatchType, annotation(events.AnnotationFail, value),
-				metav1.PatchOptions{FieldManager: fieldManager})
+				metav1.PatchOptions{FieldManager: manifest.Manager})
 			if err != nil {
 				return refused(err, "", func() []string { return nil })
 			}
@@ -189,6 +190,6 @@ func addNode(ctx context.Context, api kubernetes.Interface, name string, labels 
 	for k, v := range labels {
 		n.Labels[k] = v
 	}
-	_, err := api.CoreV1().Nodes().Create(ctx, n, metav1.CreateOptions{FieldManager: fieldManager})
+	_, err := api.CoreV1().Nodes().Create(ctx, n, metav1.CreateOptions{FieldManager: manifest.Manager})
 	return err
 }

@@ -23,12 +23,12 @@ func (a *archive) openStopped(ctx context.Context, t *target, subjects events.Su
 	if err != nil {
 		return err
 	}
-	a.closers = append(a.closers, release)
 	l, err := datadir.Open(ctx, t.data, subjects, func(far func() string) func() { return a.session.Progress("checking the log", far) })
 	if err != nil {
+		release()
 		return err
 	}
-	a.history, a.checked, a.live = l.Store(), l, false
+	a.history, a.checked, a.close = l.Store(), l, release
 	for _, text := range l.Warnings() {
 		a.session.Warn(text)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -16,15 +17,9 @@ import (
 	"rollcall/publisher/simkubelet"
 )
 
-// openOptions are the flags of open.
-type openOptions struct {
-	at      string
-	instant instant
-	api     apiOptions
-}
-
 func (s *session) openCommand() *cobra.Command {
-	var o openOptions
+	var when string
+	var o apiOptions
 	c := &cobra.Command{Use: "open", Short: "Serve the Kubernetes API as the cluster was, to be read with any kubectl", Args: takes(0, 0),
 		Long: `open serves the cluster as it was after an event of its log, from the data
 directory or beside the instance that runs. Nothing can be changed there. It
@@ -34,25 +29,26 @@ stays until it is stopped, and leaves nothing behind.
 		Example: `  rollcall open --at 10
   rollcall open --at now --data ./cluster`}
 	t := addLogTarget(c)
-	c.Flags().StringVar(&o.at, "at", "", "instant to show (default: the end of the log)")
-	addAPIFlags(c, &o.api)
+	c.Flags().StringVar(&when, "at", "", "instant to show (default: the end of the log)")
+	addAPIFlags(c, &o)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		if o.at != "" || c.Flags().Changed("at") {
-			if o.instant, err = parseInstant(o.at, time.Now()); err != nil {
+		var at instant
+		if c.Flags().Changed("at") {
+			if at, err = parseInstant(when, time.Now()); err != nil {
 				return err
 			}
 		}
-		if o.api.listen == instance.NoListen {
+		if o.listen == instance.NoListen {
 			return usageError("E-CLI-FLAG", "--listen none leaves nothing to open", "give an address, or leave it out")
 		}
-		if err := firstError(o.api.check(c.Flags().Changed), logKubernetes(o.api.verbosity)); err != nil {
+		if err := cmp.Or(o.check(c.Flags().Changed), logKubernetes(o.verbosity)); err != nil {
 			return err
 		}
-		was, m, err := s.readPast(c.Context(), t, o.instant)
+		was, m, err := s.readPast(c.Context(), t, at)
 		if err != nil {
 			return err
 		}
-		return s.servePast(c.Context(), reopened{session: s, target: t}, was, m, o)
+		return s.servePast(c.Context(), reopened{session: s, target: t}, was, m, o.API)
 	}
 	return c
 }
@@ -79,7 +75,7 @@ func (a *archive) foldUntil(ctx context.Context, at instant, feed func(events.Ev
 	}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
-	for e, err := range a.Read(ctx, 0) {
+	for e, err := range p.Read(ctx, 0) {
 		if err != nil {
 			return m, err
 		}
@@ -91,10 +87,6 @@ func (a *archive) foldUntil(ctx context.Context, at instant, feed func(events.Ev
 		}
 		feed(e)
 		m = moment{seq: e.Seq, time: e.Stored, now: e.Stored}
-		p.at.Store(uint64(e.Seq))
-	}
-	if m.seq == 0 {
-		return m, &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
 	}
 	if !at.time.IsZero() {
 		m.now = at.time
@@ -118,6 +110,9 @@ func (s *session) readPast(ctx context.Context, t *target, at instant) (was apis
 		was.Objects.Take(e)
 		was.Tally.Follow(e)
 	})
+	if err == nil && m.seq == 0 {
+		err = &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
+	}
 	return was, m, err
 }
 
@@ -141,7 +136,7 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 }
 
 // past is the API of a cluster as it was, which runs until ctx of openPast is
-// done and close is called.
+// done. Its directory is removed by whoever has opened it.
 type past struct {
 	api   *instance.Served
 	dir   string     // temporary, with its credentials; empty: it has no port
@@ -149,41 +144,38 @@ type past struct {
 }
 
 // openPast makes the cluster as it was be served; it may not be ready yet.
-func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment, o openOptions) (_ *past, err error) {
+func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment, o instance.API) (_ *past, err error) {
 	cluster := log.target.cluster
 	subjects, err := events.NewSubjects(cluster)
 	if err != nil {
 		return nil, err
 	}
 	dir := ""
-	if !o.api.Address.None() {
+	if !o.Address.None() {
 		if dir, err = instance.MakeTemp(); err != nil {
 			return nil, fmt.Errorf("make a directory for the kubeconfig: %w", err)
 		}
 	}
-	o.api.Kubeconfigs.Origin = log.target.origin()
-	o.api.Kubeconfigs.Origin.Past = true
+	o.Kubeconfigs.Origin = log.target.origin()
+	o.Kubeconfigs.Origin.Past = true
 	was.Past, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
 	was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.now }), simkubelet.Notices, simkubelet.Heartbeat
-	api, err := o.api.Open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
+	api, err := o.Open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
 	if err != nil {
-		return nil, firstError(err, os.RemoveAll(dir))
+		return nil, cmp.Or(err, os.RemoveAll(dir))
 	}
 	p := &past{api, dir, make(chan error, 1)}
 	go func() { p.ended <- api.Server.Run(ctx) }()
 	return p, nil
 }
 
-// close removes what a past that has ended has made.
-func (p *past) close() error { return os.RemoveAll(p.dir) }
-
 // servePast serves the cluster as it was until ctx is done.
-func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Config, m moment, o openOptions) (err error) {
+func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Config, m moment, o instance.API) (err error) {
 	p, err := openPast(ctx, log, was, m, o)
 	if err != nil {
 		return err
 	}
-	defer func() { err = firstError(err, p.close()) }()
+	defer func() { err = cmp.Or(err, os.RemoveAll(p.dir)) }()
 	select {
 	case <-p.api.Server.Ready():
 		s.out.printf("rollcall  cluster %s as it was at %s, to be read only\n%s  Stop     Ctrl-C\n\n%s\n", log.target.cluster, m, p.api.Lines(), instance.ExportLine(p.api.Kubeconfig))

@@ -89,7 +89,7 @@ func TestOrder(t *testing.T) {
 	writeKubeconfig(t, merged, foreign, instance.Origin{Dir: dir, Data: "/of/kubeconfig", Cluster: "there"})
 	elsewhere := filepath.Join(dir, "elsewhere")
 	writeKubeconfig(t, elsewhere, "", instance.Origin{Dir: dir, NATSURL: "nats://only:1", Cluster: "there"})
-	listInstance(t, instance.Running{PID: os.Getpid(), Dir: dir, Cluster: "only", NATSURL: "nats://me:pw@only:1"})
+	listInstance(t, instance.Running{PID: os.Getpid(), Origin: instance.Origin{Dir: dir, Cluster: "only", NATSURL: "nats://me:pw@only:1"}})
 	for _, c := range []struct {
 		name             string
 		given            target

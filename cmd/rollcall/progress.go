@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
+	"iter"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,21 +12,18 @@ import (
 	"rollcall/events"
 )
 
-// Progress is told of what takes longer than a person waits without asking.
-const (
-	firstProgress = 2 * time.Second
-	nextProgress  = 2 * time.Second
-)
+// progressEvery is how long a person waits without asking.
+const progressEvery = 2 * time.Second
 
-// Progress tells on standard error, from two seconds on, that work is under way
+// Progress tells on standard error, every two seconds, that work is under way
 // and how far it is; far may be nil. The function that it returns ends it.
 func (s *session) Progress(work string, far func() string) (done func()) {
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
-		for wait := firstProgress; ; wait = nextProgress {
+		for {
 			select {
-			case <-time.After(wait):
+			case <-time.After(progressEvery):
 			case <-stop:
 				return
 			}
@@ -41,16 +40,39 @@ func (s *session) Progress(work string, far func() string) (done func()) {
 	})
 }
 
-// reading is the progress of a reader of a log.
+// reading is a log of whose reading the user is told how far it is.
 type reading struct {
-	at   atomic.Uint64
+	*archive
+	read atomic.Uint64 // events, of all readings
 	done func()
 }
 
-func (a *archive) counting(work string, last events.Seq) *reading {
-	r := &reading{}
-	r.done = a.session.Progress(work, func() string { return fmt.Sprintf("%d of %d events", r.at.Load(), last) })
+// counting tells of the reading of so many events.
+func (a *archive) counting(work string, all events.Seq) *reading {
+	r := &reading{archive: a}
+	r.done = a.session.Progress(work, func() string { return fmt.Sprintf("%d of %d events", r.read.Load(), all) })
 	return r
+}
+
+// Read implements events.Reader.
+func (r *reading) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return r.count(r.archive.Read(ctx, after))
+}
+
+// Tail implements events.Tailer.
+func (r *reading) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return r.count(r.archive.Tail(ctx, after))
+}
+
+func (r *reading) count(es iter.Seq2[events.Event, error]) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		for e, err := range es {
+			r.read.Add(1)
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // Warn tells the user of what is not well and no reason to stop.

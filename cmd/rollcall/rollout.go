@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 
+	"rollcall/cmd/rollcall/manifest"
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/story"
@@ -185,7 +186,7 @@ func (s *session) rolloutHold(verb, short, done, already, value string) *cobra.C
 			return nil
 		}
 		if err == nil {
-			_, err = sets.Patch(c.Context(), name, types.MergePatchType, annotation(events.AnnotationPaused, value), metav1.PatchOptions{FieldManager: fieldManager})
+			_, err = sets.Patch(c.Context(), name, types.MergePatchType, annotation(events.AnnotationPaused, value), metav1.PatchOptions{FieldManager: manifest.Manager})
 		}
 		if err != nil {
 			return refused(err, "namespace "+namespace, func() (names []string) {

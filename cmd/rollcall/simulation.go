@@ -1,8 +1,6 @@
 package main
 
 import (
-	"strings"
-
 	"github.com/spf13/cobra"
 
 	"rollcall/docs"
@@ -12,7 +10,7 @@ import (
 
 // simulationTopic is what rollcall help simulation prints.
 func (s *session) simulationTopic() *cobra.Command {
-	return &cobra.Command{Use: "simulation", Short: "What is simulated, and how it behaves", Long: strings.TrimSpace(docs.Simulation)}
+	return topic("simulation", "What is simulated, and how it behaves", docs.Simulation)
 }
 
 // delayFlag reads a delay of what is simulated.

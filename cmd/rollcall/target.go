@@ -80,35 +80,23 @@ func (t *target) resolve() error {
 		if err != nil {
 			return err
 		}
-		t.dir, t.natsURL, t.natsCreds = r.Dir, r.NATSURL, r.NATSCreds
-		if t.natsURL == "" {
-			t.data = r.Dir
-		}
-		t.cluster = cmp.Or(t.cluster, r.Cluster)
+		t.take(r.Origin)
 	}
 	return t.identify()
 }
 
 // identify completes the name of the cluster, and refuses one that the data
 // directory does not have.
-func (t *target) identify() error {
-	if t.data == "" {
-		t.cluster = cmp.Or(t.cluster, datadir.DefaultCluster)
-		return nil
+func (t *target) identify() (err error) {
+	var f datadir.Founding
+	if t.data != "" {
+		t.dir = cmp.Or(t.dir, t.data)
+		if f, _, err = datadir.LoadFounding(t.data); err != nil {
+			return err
+		}
 	}
-	t.dir = cmp.Or(t.dir, t.data)
-	f, found, err := datadir.LoadFounding(t.data)
-	if err != nil {
-		return err
-	}
-	if !found {
-		f.Cluster = datadir.DefaultCluster
-	}
-	t.cluster = cmp.Or(t.cluster, f.Cluster)
-	if found && t.cluster != f.Cluster {
-		return datadir.OtherCluster(t.data, f.Cluster, t.cluster)
-	}
-	return nil
+	t.cluster = cmp.Or(t.cluster, f.Cluster, datadir.DefaultCluster)
+	return datadir.CheckCluster(t.data, t.cluster)
 }
 
 // reach connects to the instance, or to the server that is named.
@@ -192,9 +180,8 @@ type archive struct {
 	checked *datadir.Checked // nil: an instance runs, which has checked its log
 	nc      *nats.Conn       // nil: nothing runs
 	session *session
-	live    bool // something may still append to it
 	dir     string
-	closers []func()
+	close   func()
 }
 
 // open opens the log: over NATS if an instance runs, else straight from the
@@ -207,7 +194,7 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{session: s, live: true, dir: t.data}
+	a := &archive{session: s, dir: t.data}
 	nc, err := t.reach()
 	if err != nil && t.natsURL == "" {
 		unreached := err
@@ -216,33 +203,21 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 		if errors.As(err, &e) && e.Code == "E-STORE-LOCKED" {
 			err = unreached // an instance that does not listen, or not yet
 		}
-		if err != nil {
-			a.close()
-			return nil, err
-		}
-		return a, nil
+		return a, err
 	}
 	if err != nil {
 		return nil, err
 	}
-	a.nc = nc
-	a.closers = append(a.closers, nc.Close)
+	a.nc, a.close = nc, nc.Close
 	if a.history, err = stream.Open(ctx, nc, subjects, stream.Options{Direct: true}); err != nil {
 		a.close()
-		return nil, err
 	}
-	return a, nil
-}
-
-func (a *archive) close() {
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		a.closers[i]()
-	}
+	return a, err
 }
 
 // wait refuses to wait for what nobody will append.
 func (a *archive) wait(flag string) error {
-	if a.live {
+	if a.checked == nil {
 		return nil
 	}
 	return &events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the data directory", Where: a.dir,
@@ -272,15 +247,7 @@ func (a *archive) fold(ctx context.Context) (*projector.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := a.counting("reading the log", info.Last)
-	defer p.done()
 	st := projector.New(info.ID)
-	for e, err := range a.Read(ctx, 0) {
-		if err != nil {
-			return nil, err
-		}
-		projector.Fold(st, e)
-		p.at.Store(uint64(e.Seq))
-	}
-	return st, nil
+	_, err = a.foldUntil(ctx, instant{}, func(e events.Event) { projector.Fold(st, e) })
+	return st, err
 }

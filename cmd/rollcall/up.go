@@ -257,10 +257,7 @@ func (s *session) unmake(in *upRun, fresh bool, refusal error) error {
 	if fresh && stopped == nil {
 		stopped = os.RemoveAll(in.Data)
 	}
-	if stopped != nil {
-		return errors.Join(refusal, stopped)
-	}
-	return refusal
+	return errors.Join(refusal, stopped)
 }
 
 // partError is why a part of an instance has ended by itself.
@@ -279,8 +276,7 @@ func (in *upRun) rehearse(ctx context.Context, s *session, docs []*manifest.Docu
 	if len(docs) == 0 {
 		return &manifest.Applier{}, nil
 	}
-	warn := func(text string) { fmt.Fprintln(s.err, "warning: "+text) }
-	a, err := manifest.NewApplier(in.LoopbackAs(actor()), in.up.manifests.Namespace, docs, warn)
+	a, err := manifest.NewApplier(in.LoopbackAs(actor()), in.up.manifests.Namespace, docs, s.Warn)
 	if err != nil {
 		return nil, err
 	}
@@ -294,7 +290,7 @@ func (s *session) work(ctx context.Context, in *upRun, o upOptions, todo *manife
 	if err := in.Found(ctx); err != nil {
 		return err
 	}
-	if err := todo.Apply(ctx, func(text string) { s.out.printf("%s\n", text) }); err != nil {
+	if err := todo.Apply(ctx, s.Print); err != nil {
 		return err
 	}
 	if err := in.AwaitEnd(ctx); err != nil {

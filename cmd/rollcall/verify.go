@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"github.com/spf13/cobra"
 
@@ -37,7 +36,7 @@ func (s *session) verify(ctx context.Context, a *archive) error {
 		return err
 	}
 	p := a.counting("deciding again, reading the log twice", 2*info.Last)
-	r, err := replay.Verify(ctx, countedReader{a, p})
+	r, err := replay.Verify(ctx, p)
 	p.done()
 	if err != nil {
 		return err
@@ -55,10 +54,7 @@ const maxVerified = 20
 
 // verified prints what came of it.
 func (s *session) verified(r replay.Report, last events.Seq) error {
-	for i, q := range r.Passed {
-		if i == maxVerified {
-			break
-		}
+	for _, q := range r.Passed[:min(len(r.Passed), maxVerified)] {
 		s.out.printf("%s\n", story.Quarantined(q.Seq, q.Type, q.Ref, q.Code, q.Why))
 	}
 	if more := r.Quarantined - min(len(r.Passed), maxVerified); more > 0 {
@@ -68,10 +64,7 @@ func (s *session) verified(r replay.Report, last events.Seq) error {
 		s.out.printf("%s up to #%d decided again, all the same\n", plural(r.Equal, "plan"), last)
 		return nil
 	}
-	for i, d := range r.Differences {
-		if i == maxVerified {
-			break
-		}
+	for _, d := range r.Differences[:min(len(r.Differences), maxVerified)] {
 		s.out.printf("%s\n", d)
 	}
 	if more := r.Different - min(len(r.Differences), maxVerified); more > 0 {
@@ -80,22 +73,4 @@ func (s *session) verified(r replay.Report, last events.Seq) error {
 	why := fmt.Sprintf("%d of %d, the first: %s", r.Different, r.Equal+r.Different, r.First())
 	return &events.Error{Code: "E-VERIFY-DIFFERENT", What: "recorded plans are decided otherwise", Why: why,
 		Do: "use the program that wrote the log, or report a bug; a quarantined plan was not decided by a controller: see rollcall log", Exit: events.ExitFailure}
-}
-
-// countedReader tells how far a log is read.
-type countedReader struct {
-	events.Reader
-	progress *reading
-}
-
-// Read implements events.Reader.
-func (r countedReader) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	return func(yield func(events.Event, error) bool) {
-		for e, err := range r.Reader.Read(ctx, after) {
-			r.progress.at.Add(1)
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
 }

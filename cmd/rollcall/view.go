@@ -163,21 +163,16 @@ func together(es []events.Event) (events.Event, int) {
 
 // run shows changes until ctx is done, and then those that are left.
 func (v *viewer) run(ctx context.Context, in *instance.Instance) {
-	_, _, onTerminal := terminal(v.out)
+	show := v.print
+	if _, _, ok := terminal(v.out); ok {
+		show = func() { v.draw(in) }
+	}
 	for {
-		if onTerminal {
-			v.draw(in)
-		} else {
-			v.print()
-		}
+		show()
 		select {
 		case <-v.wake:
 		case <-ctx.Done():
-			if onTerminal {
-				v.draw(in)
-			} else {
-				v.print()
-			}
+			show()
 			return
 		}
 		// What comes at once is shown at once.

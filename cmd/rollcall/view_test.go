@@ -111,12 +111,12 @@ func TestProgress(t *testing.T) {
 		var errs stopWriter
 		s := &session{err: &errs}
 		done := s.Progress("working", func() string { return "1 of 2" })
-		<-time.After(firstProgress - 1)
+		<-time.After(progressEvery - 1)
 		synctest.Wait()
 		if text := errs.text(); text != "" {
 			t.Errorf("it told %q too early", text)
 		}
-		<-time.After(nextProgress)
+		<-time.After(progressEvery)
 		synctest.Wait()
 		done()
 		done()

@@ -16,14 +16,9 @@ import (
 
 // disruptions adds the controller that keeps the status of
 // PodDisruptionBudgets, without which no eviction that one covers is allowed.
-func disruptions(ctx context.Context, w *controllers) error {
-	config := w.as("disruption-controller")
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
+func disruptions(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery()))
-	scales, err := scale.NewForConfig(config, mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(client.Discovery()))
+	scales, err := scale.NewForConfig(w.as("disruption"), mapper, dynamic.LegacyAPIPathResolverFunc, scale.NewDiscoveryScaleKindResolver(client.Discovery()))
 	if err != nil {
 		return err
 	}

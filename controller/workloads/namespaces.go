@@ -16,13 +16,8 @@ const namespaceWorkers = 10
 
 // namespaces adds the controller that empties the namespaces that are being
 // deleted, pods first, tells in their conditions what is left, and lets them go.
-func namespaces(ctx context.Context, w *controllers) error {
-	config := w.as("namespace-controller")
-	client, err := kubernetes.NewForConfig(config)
-	if err != nil {
-		return err
-	}
-	objects, err := metadata.NewForConfig(config)
+func namespaces(ctx context.Context, w *controllers, client kubernetes.Interface) error {
+	objects, err := metadata.NewForConfig(w.as("namespace"))
 	if err != nil {
 		return err
 	}

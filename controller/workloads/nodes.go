@@ -37,11 +37,7 @@ const (
 // that are not simulated: their taints follow their conditions, and one that is
 // silent becomes Unknown. It must not see simulated ones, which renew no Lease
 // that a watch could tell of.
-func nodeLifecycle(ctx context.Context, w *controllers) error {
-	client, err := w.client("node-controller")
-	if err != nil {
-		return err
-	}
+func nodeLifecycle(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	leases := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagers), informers.WithNamespace(corev1.NamespaceNodeLease))
 	of := w.options.Foreign
 	if of == nil {

@@ -57,7 +57,7 @@ const (
 var members = []struct {
 	name  string
 	wants Want
-	build func(context.Context, *controllers) error
+	build func(context.Context, *controllers, kubernetes.Interface) error
 }{
 	{"deployment", Deployments, deployments},
 	{"replicaset", ReplicaSets, replicaSets},
@@ -122,7 +122,7 @@ func Run(ctx context.Context, c *rest.Config, o Options) error {
 		w.running.Go(func() {
 			if err := o.await(ctx, m.wants); err != nil {
 				failed(err)
-			} else if err := w.start(ctx, m.build); err != nil {
+			} else if err := w.start(ctx, m.name, m.build); err != nil {
 				failed(fmt.Errorf("start the %s controller: %w", m.name, err))
 			}
 		})
@@ -168,11 +168,15 @@ func newControllers(c *rest.Config, o Options) (*controllers, error) {
 
 // start builds a controller and runs it until ctx is done. Informers that others
 // share already go on.
-func (w *controllers) start(ctx context.Context, build func(context.Context, *controllers) error) error {
+func (w *controllers) start(ctx context.Context, name string, build func(context.Context, *controllers, kubernetes.Interface) error) error {
+	client, err := kubernetes.NewForConfig(w.as(name))
+	if err != nil {
+		return err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gate, w.tasks = &gate{w.shared, make(chan struct{}), ctx}, nil
-	if err := build(ctx, w); err != nil {
+	if err := build(ctx, w, client); err != nil {
 		return err
 	}
 	close(w.gate.open)
@@ -200,7 +204,8 @@ func (w *controllers) pool(run func(context.Context, int)) {
 }
 
 // as returns a configuration for clients that act for a controller.
-func (w *controllers) as(name string) *rest.Config {
+func (w *controllers) as(member string) *rest.Config {
+	name := strings.TrimSuffix(member, "-lifecycle") + "-controller" // its service account
 	c := rest.CopyConfig(w.config)
 	c.UserAgent = name
 	c.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:kube-system:" + name,
@@ -208,15 +213,7 @@ func (w *controllers) as(name string) *rest.Config {
 	return c
 }
 
-func (w *controllers) client(name string) (kubernetes.Interface, error) {
-	return kubernetes.NewForConfig(w.as(name))
-}
-
-func deployments(ctx context.Context, w *controllers) error {
-	client, err := w.client("deployment-controller")
-	if err != nil {
-		return err
-	}
+func deployments(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	apps := w.gate.apps().V1()
 	c, err := deployment.NewDeploymentController(ctx, apps.Deployments(), apps.ReplicaSets(), w.gate.core().V1().Pods(), client)
 	if err != nil {
@@ -226,32 +223,20 @@ func deployments(ctx context.Context, w *controllers) error {
 	return nil
 }
 
-func replicaSets(ctx context.Context, w *controllers) error {
-	client, err := w.client("replicaset-controller")
-	if err != nil {
-		return err
-	}
+func replicaSets(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	c := replicaset.NewReplicaSetController(ctx, w.gate.apps().V1().ReplicaSets(), w.gate.core().V1().Pods(), client, replicaset.BurstReplicas)
 	w.pool(c.Run)
 	return nil
 }
 
-func statefulSets(ctx context.Context, w *controllers) error {
-	client, err := w.client("statefulset-controller")
-	if err != nil {
-		return err
-	}
+func statefulSets(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	apps, core := w.gate.apps().V1(), w.gate.core().V1()
 	c := statefulset.NewStatefulSetController(ctx, core.Pods(), apps.StatefulSets(), core.PersistentVolumeClaims(), apps.ControllerRevisions(), client)
 	w.pool(c.Run)
 	return nil
 }
 
-func jobs(ctx context.Context, w *controllers) error {
-	client, err := w.client("job-controller")
-	if err != nil {
-		return err
-	}
+func jobs(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	c, err := job.NewController(ctx, client, w.gate.core().V1().Pods(), w.gate.batch().V1().Jobs(), nil, nil)
 	if err != nil {
 		return err
@@ -262,20 +247,12 @@ func jobs(ctx context.Context, w *controllers) error {
 
 // finishedJobs adds the controller that deletes Jobs whose
 // ttlSecondsAfterFinished is over.
-func finishedJobs(ctx context.Context, w *controllers) error {
-	client, err := w.client("ttl-after-finished-controller")
-	if err != nil {
-		return err
-	}
+func finishedJobs(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	w.pool(ttlafterfinished.New(ctx, w.gate.batch().V1().Jobs(), client).Run)
 	return nil
 }
 
-func cronJobs(ctx context.Context, w *controllers) error {
-	client, err := w.client("cronjob-controller")
-	if err != nil {
-		return err
-	}
+func cronJobs(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	batch := w.gate.batch().V1()
 	c, err := cronjob.NewControllerV2(ctx, batch.Jobs(), batch.CronJobs(), client)
 	if err != nil {
@@ -287,17 +264,12 @@ func cronJobs(ctx context.Context, w *controllers) error {
 
 // evictions adds the controller that deletes the pods that do not tolerate a
 // NoExecute taint of their node.
-func evictions(ctx context.Context, w *controllers) error {
-	const name = "taint-eviction-controller"
-	client, err := w.client(name)
-	if err != nil {
-		return err
-	}
+func evictions(ctx context.Context, w *controllers, client kubernetes.Interface) error {
 	core := w.gate.core().V1()
 	if err := controller.AddPodNodeNameIndexer(core.Pods().Informer()); err != nil {
 		return err
 	}
-	c, err := tainteviction.New(ctx, client, core.Pods(), core.Nodes(), name)
+	c, err := tainteviction.New(ctx, client, core.Pods(), core.Nodes(), "taint-eviction-controller")
 	if err != nil {
 		return err
 	}

@@ -24,14 +24,6 @@ type Connection struct {
 	Started     time.Time `json:"started"`
 }
 
-func (c Connection) write(dir, name string) error {
-	b, err := json.MarshalIndent(c, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(dir, name), append(b, '\n'), 0o600)
-}
-
 // Attach returns how to reach the instance that runs on a data directory, or
 // E-CLI-ATTACH if none does or it does not listen.
 func Attach(dir string) (Connection, error) {

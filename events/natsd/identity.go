@@ -48,14 +48,6 @@ func loadIdentity(dir string, users []string) (identity, error) {
 	return id, nil
 }
 
-func (id identity) write(dir string) error {
-	b, err := json.MarshalIndent(id, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(dir, identityFile), append(b, '\n'), 0o600)
-}
-
 // again returns the address of the last run where any port will do and that one
 // is free.
 func (a address) again(port int) address {

@@ -20,7 +20,7 @@ type address struct {
 // parseListen reads an Options.Listen and checks that its port is free. The
 // check is early and not binding: it spares the user a half-made data directory.
 func parseListen(listen string) (address, error) {
-	if listen == "" || listen == NoListen {
+	if listen == "" || listen == noListen {
 		return address{none: true}, nil
 	}
 	host, p, err := net.SplitHostPort(listen)
@@ -41,10 +41,10 @@ func parseListen(listen string) (address, error) {
 		return address{host: host, port: server.RANDOM_PORT}, nil
 	}
 	l, err := net.Listen("tcp", net.JoinHostPort(host, p))
-	if err != nil {
-		return address{}, listenError(listen, err.Error(), "use another port, or port 0 for any")
+	if err == nil {
+		err = l.Close()
 	}
-	if err := l.Close(); err != nil {
+	if err != nil {
 		return address{}, listenError(listen, err.Error(), "use another port, or port 0 for any")
 	}
 	return address{host: host, port: int(port)}, nil

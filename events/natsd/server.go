@@ -38,8 +38,8 @@ const (
 	Relaxed                   // a crash of the process; a power cut may lose the last two minutes
 )
 
-// NoListen is the Options.Listen of a server that only this process can reach.
-const NoListen = "none"
+// noListen is the Options.Listen of a server that only this process can reach.
+const noListen = "none"
 
 // readyTimeout bounds how long a server may take to accept connections once its
 // store is recovered, which has no bound.
@@ -50,7 +50,7 @@ const readyTimeout = 10 * time.Second
 type Options struct {
 	Dir        string // data directory; empty: a temporary one that Close removes
 	Durability Durability
-	Listen     string   // loopback host:port, port 0 for any; empty or NoListen: none
+	Listen     string   // loopback host:port, port 0 for any; empty or "none": nowhere
 	Users      []string // who gets credentials; nobody: DefaultUser
 	Cluster    string   // whose log and gate the credentials are for
 	// Check looks at the data directory under its lock, before the server reads
@@ -123,7 +123,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 // publish writes how the users outside reach the server, now and after a restart.
 func (s *Server) publish(users []string, id identity) error {
 	id.Port = s.ns.Addr().(*net.TCPAddr).Port
-	if err := id.write(s.dir); err != nil {
+	if err := writeJSON(s.dir, identityFile, id); err != nil {
 		return err
 	}
 	for i, u := range users {
@@ -132,7 +132,7 @@ func (s *Server) publish(users []string, id identity) error {
 		if i > 0 {
 			name = fmt.Sprintf(connectionOther, u)
 		}
-		if err := c.write(s.dir, name); err != nil {
+		if err := writeJSON(s.dir, name, c); err != nil {
 			return err
 		}
 	}

@@ -220,7 +220,7 @@ func TestAttach(t *testing.T) {
 
 func TestNoListen(t *testing.T) {
 	dir := t.TempDir()
-	s := mustStart(t, Options{Dir: dir, Listen: NoListen})
+	s := mustStart(t, Options{Dir: dir, Listen: noListen})
 	if s.URL() != "" {
 		t.Errorf("a server that does not listen has the address %s", s.URL())
 	}

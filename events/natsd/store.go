@@ -79,7 +79,7 @@ func checkVersion(dir string) error {
 	path := filepath.Join(dir, versionFile)
 	b, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return writeFile(path, []byte(format+"\n"), 0o600)
+		return writeFile(path, []byte(format+"\n"))
 	}
 	if err != nil {
 		return storeError(dir, err)
@@ -92,7 +92,7 @@ func checkVersion(dir string) error {
 
 // writeFile replaces a file by one with the given bytes, so that a reader and a
 // crash see the old bytes or the new ones.
-func writeFile(path string, data []byte, mode os.FileMode) (err error) {
+func writeFile(path string, data []byte) (err error) {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
 		return storeError(filepath.Dir(path), err)
@@ -104,11 +104,20 @@ func writeFile(path string, data []byte, mode os.FileMode) (err error) {
 		}
 	}()
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
+	err = errors.Join(err, f.Sync(), f.Close()) // it is its owner's: CreateTemp makes it so
 	if err != nil {
 		return err
 	}
 	return os.Rename(f.Name(), path)
+}
+
+// writeJSON replaces a file of a data directory, for its owner only.
+func writeJSON(dir, name string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, name), append(b, '\n'))
 }
 
 // lock is the lock of a data directory. The system gives it free when the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	extensionsinstall "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
@@ -15,12 +16,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
-	api "k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/apis/networking"
 
 	"rollcall/projector/table"
@@ -30,35 +29,24 @@ import (
 // nothing would act on them. It is in discovery and can be listed, watched and
 // deleted from: kubectl lists CustomResourceDefinitions when it meets a kind
 // that the schema does not have, `apply --prune` maps most of the others before
-// it does anything, and `describe ns` lists quotas and limits. What would make an object is refused by refuseAbsent.
+// it does anything, and `describe ns` lists quotas and limits. What would make an
+// object is refused by refuseAbsent.
 type absent struct {
 	resource
-	singular   string
 	short      []string
 	categories []string
 	namespaced bool
-	object     func() runtime.Object
-	list       func() runtime.Object
 }
 
 // absents are in the groups of their registries.
 var absents = []absent{
-	{resource{"", "v1", "endpoints", "Endpoints", ""}, "endpoints", []string{"ep"}, nil, true,
-		func() runtime.Object { return &api.Endpoints{} }, func() runtime.Object { return &api.EndpointsList{} }},
-	{resource{"", "v1", "limitranges", "LimitRange", ""}, "limitrange", []string{"limits"}, nil, true,
-		func() runtime.Object { return &api.LimitRange{} }, func() runtime.Object { return &api.LimitRangeList{} }},
-	{resource{"", "v1", "replicationcontrollers", "ReplicationController", ""}, "replicationcontroller", []string{"rc"}, []string{"all"}, true,
-		func() runtime.Object { return &api.ReplicationController{} }, func() runtime.Object { return &api.ReplicationControllerList{} }},
-	{resource{"", "v1", "resourcequotas", "ResourceQuota", ""}, "resourcequota", []string{"quota"}, nil, true,
-		func() runtime.Object { return &api.ResourceQuota{} }, func() runtime.Object { return &api.ResourceQuotaList{} }},
-	{resource{"", "v1", "services", "Service", ""}, "service", []string{"svc"}, []string{"all"}, true,
-		func() runtime.Object { return &api.Service{} }, func() runtime.Object { return &api.ServiceList{} }},
-	{resource{"networking.k8s.io", "v1", "ingresses", "Ingress", ""}, "ingress", []string{"ing"}, nil, true,
-		func() runtime.Object { return &networking.Ingress{} }, func() runtime.Object { return &networking.IngressList{} }},
-	{resource{apiextensions.GroupName, "v1", "customresourcedefinitions", "CustomResourceDefinition", ""}, "customresourcedefinition",
-		[]string{"crd", "crds"}, []string{"api-extensions"}, false,
-		func() runtime.Object { return &apiextensions.CustomResourceDefinition{} },
-		func() runtime.Object { return &apiextensions.CustomResourceDefinitionList{} }},
+	{resource{"", "v1", "endpoints", "Endpoints", ""}, []string{"ep"}, nil, true},
+	{resource{"", "v1", "limitranges", "LimitRange", ""}, []string{"limits"}, nil, true},
+	{resource{"", "v1", "replicationcontrollers", "ReplicationController", ""}, []string{"rc"}, []string{"all"}, true},
+	{resource{"", "v1", "resourcequotas", "ResourceQuota", ""}, []string{"quota"}, nil, true},
+	{resource{"", "v1", "services", "Service", ""}, []string{"svc"}, []string{"all"}, true},
+	{resource{networking.GroupName, "v1", "ingresses", "Ingress", ""}, []string{"ing"}, nil, true},
+	{resource{apiextensions.GroupName, "v1", "customresourcedefinitions", "CustomResourceDefinition", ""}, []string{"crd", "crds"}, []string{"api-extensions"}, false},
 }
 
 func init() { extensionsinstall.Install(legacyscheme.Scheme) }
@@ -97,6 +85,17 @@ func (a absent) groupResource() schema.GroupResource {
 	return schema.GroupResource{Group: a.group, Resource: a.name}
 }
 
+// object returns an empty object of the resource.
+func (a absent) object() runtime.Object { return a.empty(a.stored) }
+
+func (a absent) empty(kind string) runtime.Object {
+	o, err := legacyscheme.Scheme.New(schema.GroupVersionKind{Group: a.group, Version: runtime.APIVersionInternal, Kind: kind})
+	if err != nil {
+		panic(err) // the kinds of absents are installed
+	}
+	return o
+}
+
 func newAbsent(a absent, b backend) *absentREST {
 	s := &store{codec: codec{legacyscheme.Scheme, a.gvk()}, prefix: "/" + a.name + "/", table: table.NewTable(table.Recent), backend: b, newFunc: a.object, unreadable: &unreadables{}}
 	return &absentREST{rest.NewDefaultTableConvertor(a.groupResource()), a, s}
@@ -106,7 +105,7 @@ func newAbsent(a absent, b backend) *absentREST {
 func (a *absentREST) New() runtime.Object { return a.object() }
 
 // NewList implements rest.Lister.
-func (a *absentREST) NewList() runtime.Object { return a.list() }
+func (a *absentREST) NewList() runtime.Object { return a.empty(a.stored + "List") }
 
 // Destroy implements rest.Storage.
 func (a *absentREST) Destroy() {}
@@ -118,7 +117,7 @@ func (a *absentREST) Kind() string { return a.stored }
 func (a *absentREST) NamespaceScoped() bool { return a.namespaced }
 
 // GetSingularName implements rest.SingularNameProvider.
-func (a *absentREST) GetSingularName() string { return a.singular }
+func (a *absentREST) GetSingularName() string { return strings.ToLower(a.stored) }
 
 // ShortNames implements rest.ShortNamesProvider.
 func (a *absentREST) ShortNames() []string { return a.short }
@@ -143,7 +142,7 @@ func (a *absentREST) DeleteCollection(ctx context.Context, _ rest.ValidateObject
 
 // List implements rest.Lister.
 func (a *absentREST) List(ctx context.Context, _ *internalversion.ListOptions) (runtime.Object, error) {
-	list := a.list()
+	list := a.NewList()
 	return list, a.store.GetList(ctx, a.store.prefix, storage.ListOptions{Predicate: everything, Recursive: true}, list)
 }
 
@@ -186,6 +185,6 @@ func refuseAbsent(next http.Handler) http.Handler {
 		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed,
 			Reason: metav1.StatusReasonMethodNotAllowed, Details: &metav1.StatusDetails{Group: a.group, Kind: a.name, Name: info.Name},
 			Message: fmt.Sprintf("rollcall keeps no %s: nothing in it would act on them; other objects are not affected", a.name)}}
-		responsewriters.ErrorNegotiated(err, legacyscheme.Codecs, schema.GroupVersion{Group: a.group, Version: a.version}, w, r)
+		refuse(w, r, err)
 	})
 }

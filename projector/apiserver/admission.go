@@ -84,7 +84,11 @@ func NewAdmission(objects *table.Tables) (*Admission, error) {
 		names = append(names, p.name)
 	}
 	read := tableInformers{objects: objects}
-	start := initializer.New(tableClient{informers: read}, nil, read, nil, featureGate,
+	client, err := tableClient(objects)
+	if err != nil {
+		return nil, fmt.Errorf("make the client of the admission: %w", err)
+	}
+	start := initializer.New(client, nil, read, nil, featureGate,
 		compatibility.NewEffectiveVersionFromString(Version, "", ""), nil, nil)
 	chain, err := all.NewFromPlugins(names, noConfig{}, start, nil)
 	if err != nil {

@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,34 +23,47 @@ func AwaitObject(ctx context.Context, objects *table.Tables, kind events.Kind, o
 	}
 	t := objects.Of(kind)
 	there := func(i *table.Item) bool { return i != nil && (ok == nil || ok(i.Data)) }
-	for rev, known := uint64(0), false; ; {
-		if !known {
-			items, last := t.Snapshot()
-			found := false
-			items.Scan(func(i *table.Item) bool {
-				found = there(i)
-				return !found
-			})
-			if found {
-				return nil
-			}
-			rev = last
+	for ctx.Err() == nil {
+		items, rev := t.Snapshot()
+		found := false
+		items.Scan(func(i *table.Item) bool {
+			found = there(i)
+			return !found
+		})
+		if found {
+			return nil
 		}
-		cs, wake, _, remembered := t.Since(rev)
-		known = remembered
-		for _, c := range cs {
+		for c := range changes(ctx.Done(), t, rev) {
 			if there(c.Now) {
 				return nil
 			}
-			rev = c.Rev
 		}
-		if !known || len(cs) > 0 {
-			continue
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
-			return ctx.Err()
+	}
+	return ctx.Err()
+}
+
+// changes yields what happens to a table after a revision, until it is stopped
+// or until too much has happened to know what.
+func changes(stop <-chan struct{}, t *table.Table, rev uint64) iter.Seq[table.Change] {
+	return func(yield func(table.Change) bool) {
+		for {
+			cs, wake, _, ok := t.Since(rev)
+			for _, c := range cs {
+				if rev = c.Rev; !yield(c) {
+					return
+				}
+			}
+			switch {
+			case !ok:
+				return
+			case len(cs) > 0:
+				continue
+			}
+			select {
+			case <-wake:
+			case <-stop:
+				return
+			}
 		}
 	}
 }

@@ -29,9 +29,6 @@ const (
 	noticeTTL    = eventTTL * time.Second
 )
 
-// controllerComponent is the source of Events about DaemonSets.
-const controllerComponent = "daemonset-controller"
-
 // eventView is core Events as a view of the log: nothing of it is stored. It
 // has one owner.
 type eventView struct {
@@ -81,8 +78,7 @@ func (v *eventView) observe(e events.Event) []viewed {
 		return out
 	}
 	for _, n := range old {
-		out = v.show(out, n.Object, "apps/v1", n.At,
-			events.Notice{Type: n.Type, Reason: n.Reason, Message: n.Message, Component: controllerComponent})
+		out = v.show(out, n.Object, "apps/v1", e.Stored, n.Notice)
 	}
 	if g, ok := e.Body.(events.Gone); ok && g.Kind == events.Namespace {
 		out = append(out, v.forget(g.Key.Name)...)

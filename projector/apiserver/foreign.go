@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
@@ -38,27 +39,13 @@ func (f *Foreign) Await(ctx context.Context) error {
 
 // Nodes lists and watches them.
 func (f *Foreign) Nodes() cache.ListerWatcher {
-	return &selection{table: f.objects.Of(events.Node), match: f.foreign,
-		make: func() object { return &corev1.Node{} }, list: func(o []object) runtime.Object {
-			l := &corev1.NodeList{}
-			for _, x := range o {
-				l.Items = append(l.Items, *x.(*corev1.Node))
-			}
-			return l
-		}}
+	return &selection{f.objects.Of(events.Node), f.foreign, func() object { return &corev1.Node{} }, func() runtime.Object { return &corev1.NodeList{} }}
 }
 
 // Pods lists and watches the pods that are bound to one of them, or to a node
 // that is not there.
 func (f *Foreign) Pods() cache.ListerWatcher {
-	return &selection{table: f.objects.Of(events.Pod), match: f.holds,
-		make: func() object { return &corev1.Pod{} }, list: func(o []object) runtime.Object {
-			l := &corev1.PodList{}
-			for _, x := range o {
-				l.Items = append(l.Items, *x.(*corev1.Pod))
-			}
-			return l
-		}}
+	return &selection{f.objects.Of(events.Pod), f.holds, func() object { return &corev1.Pod{} }, func() runtime.Object { return &corev1.PodList{} }}
 }
 
 func (f *Foreign) holds(pod []byte) bool {
@@ -100,7 +87,7 @@ type selection struct {
 	table *table.Table
 	match func(data []byte) bool
 	make  func() object
-	list  func([]object) runtime.Object
+	list  func() runtime.Object
 }
 
 var _ cache.ListerWatcher = (*selection)(nil)
@@ -111,16 +98,16 @@ func (s *selection) IsWatchListSemanticsUnSupported() bool { return true }
 // List implements cache.Lister.
 func (s *selection) List(metav1.ListOptions) (runtime.Object, error) {
 	items, rev := s.table.Snapshot()
-	var found []object
+	var found []runtime.Object
 	items.Scan(func(i *table.Item) bool {
 		if o := s.decode(i); o != nil {
 			found = append(found, o)
 		}
 		return true
 	})
-	l := s.list(found)
+	l := s.list()
 	l.(metav1.ListInterface).SetResourceVersion(strconv.FormatUint(max(rev, 1), 10))
-	return l, nil
+	return l, meta.SetList(l, found)
 }
 
 // decode returns an object that matches; nil: it does not, or cannot be read,
@@ -144,48 +131,22 @@ func (s *selection) Watch(o metav1.ListOptions) (watch.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("watch from %q: %w", o.ResourceVersion, err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	events := make(chan watch.Event)
-	go s.follow(ctx, rev, events)
-	return &selectionWatch{events, stop}, nil
+	to := make(chan watch.Event)
+	w := watch.NewProxyWatcher(to)
+	go s.follow(w.StopChan(), rev, to)
+	return w, nil
 }
 
-type selectionWatch struct {
-	events chan watch.Event
-	stop   context.CancelFunc
-}
-
-// Stop implements watch.Interface.
-func (w *selectionWatch) Stop() { w.stop() }
-
-// ResultChan implements watch.Interface.
-func (w *selectionWatch) ResultChan() <-chan watch.Event { return w.events }
-
-// follow sends what happens after a revision until ctx is done.
-func (s *selection) follow(ctx context.Context, rev uint64, to chan<- watch.Event) {
+// follow sends what happens after a revision until it is stopped.
+func (s *selection) follow(stop <-chan struct{}, rev uint64, to chan<- watch.Event) {
 	defer close(to)
-	for {
-		cs, wake, _, ok := s.table.Since(rev)
-		if !ok {
-			status := apierrors.NewResourceExpired("too much has changed since").Status()
-			send(ctx, to, watch.Event{Type: watch.Error, Object: &status})
-			return
-		}
-		for _, c := range cs {
-			rev = c.Rev
-			if e, some := s.event(c); some && !send(ctx, to, e) {
-				return
-			}
-		}
-		if len(cs) > 0 {
-			continue
-		}
-		select {
-		case <-wake:
-		case <-ctx.Done():
+	for c := range changes(stop, s.table, rev) {
+		if e, some := s.event(c); some && !send(stop, to, e) {
 			return
 		}
 	}
+	status := apierrors.NewResourceExpired("too much has changed since").Status()
+	send(stop, to, watch.Event{Type: watch.Error, Object: &status}) // nobody takes it from a watch that was stopped
 }
 
 // event says what a change is to the selection.
@@ -203,11 +164,11 @@ func (s *selection) event(c table.Change) (watch.Event, bool) {
 	return watch.Event{}, false
 }
 
-func send(ctx context.Context, to chan<- watch.Event, e watch.Event) bool {
+func send(stop <-chan struct{}, to chan<- watch.Event, e watch.Event) bool {
 	select {
 	case to <- e:
 		return true
-	case <-ctx.Done():
+	case <-stop:
 		return false
 	}
 }

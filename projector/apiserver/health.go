@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,7 +132,7 @@ func (s *Server) explained(next http.Handler) http.Handler {
 		checks[c.Name] = c
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !isHealthPath(r.URL.Path) {
+		if !slices.Contains(healthPaths, r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -143,15 +144,6 @@ func (s *Server) explained(next http.Handler) http.Handler {
 		w.WriteHeader(p.code)
 		_, _ = w.Write(explain(p.body.Bytes(), checks, known)) // who does not take it has gone
 	})
-}
-
-func isHealthPath(path string) bool {
-	for _, p := range healthPaths {
-		if path == p {
-			return true
-		}
-	}
-	return false
 }
 
 // explain completes the lines of checks.

@@ -42,17 +42,18 @@ type link struct {
 
 // down returns why the log cannot be reached, or nil.
 func (l *link) down() error {
-	err := l.ill()
-	if e := new(events.Error); errors.As(err, &e) && e.Code == codeFull {
-		return nil
+	if err := l.ill(); !isFull(err) {
+		return err
 	}
-	return err
+	return nil
 }
 
 // full reports whether the log takes nothing because there is no room.
-func (l *link) full() bool {
+func (l *link) full() bool { return isFull(l.ill()) }
+
+func isFull(err error) bool {
 	e := new(events.Error)
-	return errors.As(l.ill(), &e) && e.Code == codeFull
+	return errors.As(err, &e) && e.Code == codeFull
 }
 
 func (l *link) ill() error {
@@ -127,9 +128,6 @@ func staleText(at events.Seq, down error) string {
 // health asks a log that is well by its own report for its end, because one
 // that hangs reports nothing.
 func (l *link) health() error {
-	if err := l.down(); err != nil {
-		return err
-	}
 	if err := l.ill(); err != nil {
 		return err
 	}

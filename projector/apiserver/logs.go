@@ -21,6 +21,7 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	api "k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
 
@@ -84,23 +85,17 @@ func (l *logREST) Get(ctx context.Context, name string, options runtime.Object) 
 // containerOf returns the container that is meant: the only one, or the one
 // that is named.
 func containerOf(pod *corev1.Pod, container string) (string, error) {
-	var names, all []string
-	for _, c := range pod.Spec.Containers {
+	var names []string
+	podutil.VisitContainers(&pod.Spec, podutil.AllContainers, func(c *corev1.Container, _ podutil.ContainerType) bool {
 		names = append(names, c.Name)
-	}
-	all = append(all, names...)
-	for _, c := range pod.Spec.InitContainers {
-		all = append(all, c.Name)
-	}
-	for _, c := range pod.Spec.EphemeralContainers {
-		all = append(all, c.Name)
-	}
+		return true
+	})
 	switch {
-	case container == "" && len(names) == 1:
-		return names[0], nil
+	case container == "" && len(pod.Spec.Containers) == 1:
+		return pod.Spec.Containers[0].Name, nil
 	case container == "":
 		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", pod.Name, names))
-	case !slices.Contains(all, container):
+	case !slices.Contains(names, container):
 		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", container, pod.Name))
 	}
 	return container, nil

@@ -238,3 +238,24 @@ func TestLongRunning(t *testing.T) {
 		}
 	}
 }
+
+// A container that is not named is the only one, or has to be.
+func TestLogOfWhichContainer(t *testing.T) {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: corev1.PodSpec{
+		InitContainers: []corev1.Container{{Name: "first"}}, Containers: []corev1.Container{{Name: "a"}, {Name: "b"}}}}
+	for container, want := range map[string]string{
+		"":  "a container name must be specified for pod p, choose one of: [first a b]",
+		"c": "container c is not valid for pod p",
+	} {
+		if _, err := containerOf(p, container); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", container, err, want)
+		}
+	}
+	if name, err := containerOf(p, "first"); name != "first" || err != nil {
+		t.Errorf("%q, %v", name, err)
+	}
+	p.Spec.Containers = p.Spec.Containers[:1]
+	if name, err := containerOf(p, ""); name != "a" || err != nil {
+		t.Errorf("%q, %v", name, err)
+	}
+}

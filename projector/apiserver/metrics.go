@@ -147,30 +147,17 @@ const planned = "planned"
 
 // Follow takes one event of the log.
 func (t *Tally) Follow(e events.Event) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	switch b := e.Body.(type) {
 	case *events.Plan:
-		t.plan(e.Type)
+		t.plans[e.Type]++
 		for _, c := range b.Commands {
-			t.command(c.Do, planned)
+			t.commands[[2]string{string(c.Do), planned}]++
 		}
-	case events.Outcome:
-		t.command(b.Command.Do, endedAs(e.Type))
+	case events.Outcome: // its type tells how it ended: "command.failed"
+		t.commands[[2]string{string(b.Command.Do), strings.TrimPrefix(string(e.Type), "command.")}]++
 	}
-}
-
-// endedAs is the outcome that a type of event tells: "failed", "overtaken".
-func endedAs(t events.Type) string { return strings.TrimPrefix(string(t), "command.") }
-
-func (t *Tally) plan(typ events.Type) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.plans[typ]++
-}
-
-func (t *Tally) command(do events.Verb, outcome string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.commands[[2]string{string(do), outcome}]++
 }
 
 func (t *Tally) tellPlans(tell func(float64, ...string)) {

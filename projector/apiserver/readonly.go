@@ -6,9 +6,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
-	"k8s.io/kubernetes/pkg/api/legacyscheme"
 )
 
 // readOnly refuses what would write, with the reason. Questions that are put as
@@ -22,6 +19,6 @@ func readOnly(next http.Handler, why string) http.Handler {
 		}
 		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed,
 			Reason: metav1.StatusReasonMethodNotAllowed, Message: why}}
-		responsewriters.ErrorNegotiated(err, legacyscheme.Codecs, schema.GroupVersion{Version: "v1"}, w, r)
+		refuse(w, r, err)
 	})
 }

@@ -10,14 +10,12 @@ import (
 	"sync"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/version"
 	apiversion "k8s.io/apimachinery/pkg/version"
 	"k8s.io/apiserver/pkg/admission"
 	openapinamer "k8s.io/apiserver/pkg/endpoints/openapi"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
-	genericfilters "k8s.io/apiserver/pkg/server/filters"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-base/compatibility"
@@ -195,10 +193,9 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	if c.Authorization.Authorizer, err = whatIsAllowed(); err != nil {
 		return nil, fmt.Errorf("make the rules of access: %w", err)
 	}
-	c.LongRunningFunc = genericfilters.BasicLongRunningRequestCheck(sets.NewString("watch"), sets.NewString("attach", "exec", "log", "portforward", "proxy"))
+	c.LongRunningFunc = longRunning
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks
-	c.SkipOpenAPIInstallation = s.config.Listener == nil && s.config.ReadOnly == "" // kubectl, which reads schemas, comes by the port or sees the past
 	namer := openapinamer.NewDefinitionNamer(legacyscheme.Scheme)
 	c.OpenAPIConfig = genericapiserver.DefaultOpenAPIConfig(definitions, namer)
 	c.OpenAPIV3Config = genericapiserver.DefaultOpenAPIV3Config(definitions, namer)

@@ -126,15 +126,14 @@ func (s *Server) deleteUnreadable(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		gv := schema.GroupVersion{Version: "v1"}
 		uid, err := d.delete(r)
 		if err != nil {
-			responsewriters.ErrorNegotiated(err, legacyscheme.Codecs, gv, w, r)
+			refuse(w, r, err)
 			return
 		}
 		status := &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusOK, Details: &metav1.StatusDetails{
 			Name: table.KeyOf(d.item.Path()).Name, Group: d.group, Kind: d.name, UID: uid}}
-		responsewriters.WriteObjectNegotiated(legacyscheme.Codecs, negotiation.DefaultEndpointRestrictions, gv, w, r, http.StatusOK, status, false)
+		responsewriters.WriteObjectNegotiated(legacyscheme.Codecs, negotiation.DefaultEndpointRestrictions, metav1.Unversioned, w, r, http.StatusOK, status, false)
 	})
 }
 

@@ -117,7 +117,7 @@ func (t *telling) take(c change) {
 		done = t.daemonSet(&c)
 	case events.ControllerRevision:
 		done = t.revision(&c)
-	case secretKind:
+	case events.Secret:
 		done = t.secret(&c)
 	}
 	switch {

@@ -62,7 +62,5 @@ func controlled(b events.Body) bool {
 	case events.Gone:
 		data = b.Data
 	}
-	return slices.ContainsFunc(elements(find(data, "metadata", "ownerReferences")), func(o []byte) bool {
-		return text(find(o, "controller")) == "true"
-	})
+	return controllerOf(events.Ref{}, data) != events.Ref{}
 }

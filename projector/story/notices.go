@@ -1,8 +1,8 @@
 package story
 
 import (
+	"cmp"
 	"fmt"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -13,13 +13,12 @@ import (
 // Notice is a core event of Kubernetes about a DaemonSet, as `kubectl describe`
 // shows it. It is a view: nothing in the log.
 type Notice struct {
-	Type    string // Normal or Warning
-	Reason  string
-	Message string
-	Object  events.Ref // the DaemonSet
-	At      time.Time  // the log's clock
-	Seq     events.Seq // of the event that it was made from
+	events.Notice
+	Object events.Ref // the DaemonSet
 }
+
+// component is the source of Events about DaemonSets.
+const component = "daemonset-controller"
 
 // Reasons of notices.
 const (
@@ -56,7 +55,8 @@ func NewNoticer() *Noticer { return &Noticer{commands: map[events.Cause]remember
 func (n *Noticer) Observe(e events.Event) []Notice {
 	var out []Notice
 	add := func(typ, reason string, object events.Ref, format string, args ...any) {
-		out = append(out, Notice{typ, reason, oneLine(fmt.Sprintf(format, args...)), object, e.Stored, e.Seq})
+		told := events.Notice{Type: typ, Reason: reason, Message: oneLine(fmt.Sprintf(format, args...)), Component: component}
+		out = append(out, Notice{told, object})
 	}
 	switch b := e.Body.(type) {
 	case *events.Plan:
@@ -156,10 +156,7 @@ const reasonNamespaceEnding = "NamespaceTerminating"
 
 // refused tells of a command that failed.
 func refused(o events.Outcome, add adder) {
-	why := o.Message
-	if why == "" {
-		why = o.Reason
-	}
+	why := cmp.Or(o.Message, o.Reason)
 	switch {
 	case o.Command.Do == events.CreatePod && o.Reason != reasonNamespaceEnding:
 		add(corev1.EventTypeWarning, reasonNotCreated, o.Owner, "Error creating: %s", why)
@@ -174,13 +171,13 @@ func selectsAll(ds []byte) bool {
 	return s != nil && len(fields(find(s, "matchLabels"))) == 0 && len(elements(find(s, "matchExpressions"))) == 0
 }
 
-// controllerOf returns the reference to the controller of a pod; the zero Ref:
-// it has none.
-func controllerOf(pod events.Ref, data []byte) events.Ref {
+// controllerOf returns the reference to the controller of an object; the zero
+// Ref: it has none.
+func controllerOf(of events.Ref, data []byte) events.Ref {
 	for _, o := range elements(find(data, "metadata", "ownerReferences")) {
 		if text(find(o, "controller")) == "true" {
 			return events.Ref{Kind: events.Kind(text(find(o, "kind"))),
-				Key: events.Key{Namespace: pod.Key.Namespace, Name: text(find(o, "name"))},
+				Key: events.Key{Namespace: of.Key.Namespace, Name: text(find(o, "name"))},
 				UID: types.UID(text(find(o, "uid")))}
 		}
 	}

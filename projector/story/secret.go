@@ -1,9 +1,5 @@
 package story
 
-import "rollcall/events"
-
-const secretKind events.Kind = "Secret"
-
 // secret tells which keys of a Secret changed, and never a value: what is told
 // is read by more people than the Secret is for. The manifest that was last
 // applied repeats the values.

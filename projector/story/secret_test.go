@@ -13,7 +13,7 @@ import (
 // No value of a Secret is ever told, nor the manifest that repeats it.
 func TestSecretsAreNotTold(t *testing.T) {
 	object := func(value, manifest string) events.Object {
-		o, err := events.NewObject(secretKind, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "s",
+		o, err := events.NewObject(events.Secret, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "s",
 			Labels: map[string]string{"a": manifest}, Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: manifest + value}},
 			Data: map[string][]byte{"password": []byte(value), manifest: []byte(value)}})
 		if err != nil {

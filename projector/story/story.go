@@ -1,11 +1,12 @@
-// Package story renders a log and its objects for people: the one ordered
-// story that `rollcall log` tells, core events as a view of plans and facts,
-// and tables and rollout texts as kubectl prints them.
+// Package story renders a log for people: the one ordered story that `rollcall
+// log` tells, core events as a view of plans and facts, and the line on how a
+// rollout stands.
 //
 // The package is pure: equal events in equal order give equal text.
 package story
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -178,24 +179,13 @@ func Line(e Entry) string {
 	if !e.Time.IsZero() {
 		at = e.Time.UTC().Format(timeFormat)
 	}
-	object := e.Object
-	if object == "" {
-		object = "-"
-	}
-	typ := string(e.Type)
-	if typ == "" {
-		typ = "-"
-	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-8s %-24s %-18s %-30s %s%s", fmt.Sprintf("#%d", e.Seq), at, oneLine(typ), object,
+	fmt.Fprintf(&b, "%-8s %-24s %-18s %-30s %s%s", fmt.Sprintf("#%d", e.Seq), at, oneLine(cmp.Or(string(e.Type), "-")), cmp.Or(e.Object, "-"),
 		strings.Repeat("  ", e.Indent), e.What)
 	if e.Cause != "" {
 		b.WriteString("  ← " + e.Cause)
 	}
-	who := e.Actor
-	if who == "" {
-		who = e.Source
-	}
+	who := cmp.Or(e.Actor, e.Source)
 	if who != "" && e.Indent == 0 {
 		b.WriteString("  by " + who)
 		if e.Manager != "" && e.Manager != who {

@@ -120,9 +120,6 @@ func (w *told) tell() string {
 			b.WriteString(Line(entry) + "\n")
 		}
 		for _, n := range w.noticer.Observe(e) {
-			if n.Seq != e.Seq || !n.At.Equal(e.Stored) {
-				w.t.Errorf("notice of event %d at %s says #%d at %s", e.Seq, e.Stored, n.Seq, n.At)
-			}
 			fmt.Fprintf(&b, "! %s %s %s %s: %s\n", Name(n.Object), n.Object.UID, n.Type, n.Reason, n.Message)
 		}
 	}

@@ -54,7 +54,7 @@ func (d *differ) value(path []string, old, new []byte) {
 	case bytes.Equal(old, new):
 	case len(path) > maxDiffDepth:
 		d.emit(path, old, new)
-	case (isMap(old) || old == nil) && (isMap(new) || new == nil):
+	case (wire.IsMap(old) || old == nil) && (wire.IsMap(new) || new == nil):
 		d.maps(path, old, new)
 	case (isList(old) || old == nil) && (isList(new) || new == nil):
 		d.lists(path, old, new)
@@ -143,12 +143,12 @@ func named(a, b [][]byte, identities ...[]string) (byName *[2]map[string][]byte,
 // scalar itself. An effect may be missing, nothing else.
 func nameOf(v []byte, id []string) string {
 	if id == nil {
-		if isMap(v) || isList(v) {
+		if wire.IsMap(v) || isList(v) {
 			return ""
 		}
 		return text(v)
 	}
-	if !isMap(v) {
+	if !wire.IsMap(v) {
 		return ""
 	}
 	f := fields(v)
@@ -163,7 +163,7 @@ func nameOf(v []byte, id []string) string {
 
 // scalar reports whether a list holds neither maps nor lists.
 func scalar(list [][]byte) bool {
-	return !slices.ContainsFunc(list, func(v []byte) bool { return isMap(v) || isList(v) })
+	return !slices.ContainsFunc(list, func(v []byte) bool { return wire.IsMap(v) || isList(v) })
 }
 
 func at(list [][]byte, i int) []byte {
@@ -182,16 +182,12 @@ func union(a, b map[string][]byte) []string {
 	return slices.Compact(keys)
 }
 
-// present returns nil for msgpack nil.
+// present returns nil for msgpack nil, and for nothing.
 func present(v []byte) []byte {
-	if len(v) == 1 && v[0] == 0xc0 {
+	if len(v) == 0 || len(v) == 1 && v[0] == 0xc0 {
 		return nil
 	}
 	return v
-}
-
-func isMap(v []byte) bool {
-	return len(v) > 0 && (v[0]&0xf0 == 0x80 || v[0] == 0xde || v[0] == 0xdf)
 }
 
 func isList(v []byte) bool {
@@ -200,7 +196,7 @@ func isList(v []byte) bool {
 
 // fields returns the values of a map by key; of anything else none.
 func fields(v []byte) map[string][]byte {
-	if !isMap(v) {
+	if !wire.IsMap(v) {
 		return nil
 	}
 	c := wire.NewCursor(v)
@@ -232,23 +228,9 @@ func elements(v []byte) [][]byte {
 // find returns the value at a path of map keys; nil: there is none.
 func find(v []byte, path ...string) []byte {
 	for _, k := range path {
-		v = lookup(v, k)
+		v = present(wire.Field(v, k))
 	}
 	return v
-}
-
-func lookup(v []byte, key string) []byte {
-	if !isMap(v) {
-		return nil
-	}
-	c := wire.NewCursor(v)
-	for n := c.Map(); n > 0 && c.Err() == nil; n-- {
-		if string(c.Str()) == key {
-			return present(c.Value())
-		}
-		c.Skip()
-	}
-	return nil
 }
 
 // text returns a value as a person writes it: strings without quotes, all

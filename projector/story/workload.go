@@ -178,10 +178,8 @@ func daemonSetOf(r events.Ref, states ...[]byte) events.Key {
 		return r.Key
 	}
 	for _, data := range states {
-		for _, o := range elements(find(data, "metadata", "ownerReferences")) {
-			if text(find(o, "controller")) == "true" && text(find(o, "kind")) == string(events.DaemonSet) {
-				return events.Key{Namespace: r.Key.Namespace, Name: text(find(o, "name"))}
-			}
+		if c := controllerOf(r, data); c.Kind == events.DaemonSet {
+			return c.Key
 		}
 	}
 	return events.Key{}

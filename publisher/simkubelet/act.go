@@ -2,6 +2,7 @@ package simkubelet
 
 import (
 	"cmp"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -184,36 +185,24 @@ func arguments(p *corev1.Pod, c *corev1.Container) []string {
 	return args
 }
 
+// variables are what an argument refers to variables by, and $$ for a $.
+var variables = regexp.MustCompile(`\$\$|\$\([^)]*\)`)
+
 // expandArgument fills in $(NAME); $$(NAME) stands for $(NAME), and what is not
 // known stays.
 func expandArgument(s string, env map[string]string) string {
 	if !strings.Contains(s, "$") {
 		return s
 	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] != '$' || i+1 == len(s) {
-			b.WriteByte(s[i])
-			continue
+	return variables.ReplaceAllStringFunc(s, func(v string) string {
+		if v == "$$" {
+			return "$"
 		}
-		end := strings.IndexByte(s[i:], ')')
-		switch {
-		case s[i+1] == '$':
-			b.WriteByte('$')
-			i++
-		case s[i+1] != '(' || end < 0:
-			b.WriteByte('$')
-		default:
-			name := s[i+2 : i+end]
-			if v, ok := env[name]; ok {
-				b.WriteString(v)
-			} else {
-				b.WriteString("$(" + name + ")")
-			}
-			i += end
+		if value, ok := env[v[2:len(v)-1]]; ok {
+			return value
 		}
-	}
-	return b.String()
+		return v
+	})
 }
 
 // environment is what a container sees, but for what comes from other objects.

@@ -43,7 +43,6 @@ func (c *change) unfit(message string) {
 // accept has the status of a pod say that its kubelet has taken it, and its address.
 func (c *change) accept(ip string) {
 	s := &c.pod.Status
-	s.ObservedGeneration = c.pod.Generation
 	s.Resources = cmp.Or(c.pod.Spec.Resources, &corev1.ResourceRequirements{}).DeepCopy()
 	s.StartTime = ptr.To(c.at)
 	s.PodIP = ip
@@ -78,11 +77,7 @@ func (c *change) sized() {
 	s.InitContainerStatuses = match(s.InitContainerStatuses, spec.InitContainers, reason)
 	s.ContainerStatuses = match(s.ContainerStatuses, spec.Containers, reason)
 	if len(spec.EphemeralContainers) > 0 {
-		var debug []corev1.Container
-		for i := range spec.EphemeralContainers {
-			debug = append(debug, corev1.Container(spec.EphemeralContainers[i].EphemeralContainerCommon))
-		}
-		s.EphemeralContainerStatuses = match(s.EphemeralContainerStatuses, debug, reason)
+		s.EphemeralContainerStatuses = match(s.EphemeralContainerStatuses, debuggers(c.pod), reason)
 	}
 }
 

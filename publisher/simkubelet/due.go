@@ -30,9 +30,9 @@ func (w *World) Due(now time.Time, limit int) []drive.Step {
 		switch i.ref.Kind {
 		case events.Node:
 			s = w.nodeStep(w.hosts[i.ref.Key.Name], now)
-		case claimKind:
+		case events.PersistentVolumeClaim:
 			s = w.claimStep(w.claims[i.ref.Key], now)
-		case volumeKind:
+		case events.PersistentVolume:
 			s = w.volumeStep(w.volumes[i.ref.Key.Name], now)
 		default:
 			s = w.podStep(w.pods[i.ref.Key], now)
@@ -92,11 +92,11 @@ func (w *World) item(r events.Ref) *item {
 		if h := w.hosts[r.Key.Name]; h != nil {
 			return &h.item
 		}
-	case claimKind:
+	case events.PersistentVolumeClaim:
 		if c := w.claims[r.Key]; c != nil {
 			return &c.item
 		}
-	case volumeKind:
+	case events.PersistentVolume:
 		if v := w.volumes[r.Key.Name]; v != nil {
 			return &v.item
 		}
@@ -118,11 +118,7 @@ func (w *World) armPods(h *host, now time.Time) {
 }
 
 func (w *World) armHost(h *host, now time.Time) {
-	s, delay, ok := w.nodeStage(h)
-	w.arm(&h.item, s, now)
-	if ok {
-		w.wake(&h.item, h.since.Add(delay))
-	}
+	w.enter(&h.item, w.nodeStage(h), now)
 }
 
 func (w *World) armPod(p *pod, now time.Time) {
@@ -130,28 +126,30 @@ func (w *World) armPod(p *pod, now time.Time) {
 		return
 	}
 	d := w.podStage(p)
-	w.arm(&p.item, d.stage, now)
+	w.enter(&p.item, d, now)
 	if d.stage == podBlocked {
 		w.await(p, w.wanting(p))
 	} else if p.awaits != nil {
 		w.await(p, nil)
 	}
-	if d.ok {
-		if d.at.IsZero() {
-			d.at = p.since.Add(d.delay)
-		}
-		w.wake(&p.item, d.at)
-	} else if p.bound {
+	if !d.ok && p.bound {
 		p.decoded, p.wants = nil, nil // of most pods nothing comes: their bytes will do
 	}
 }
 
-// arm enters a stage and takes the timer of the one before.
-func (w *World) arm(i *item, s stage, now time.Time) {
-	if i.stage != s {
-		i.stage, i.since = s, now
+// enter enters a stage, if it is another one, and sets the timer of its step.
+func (w *World) enter(i *item, d due, now time.Time) {
+	if i.stage != d.stage {
+		i.stage, i.since = d.stage, now
 	}
 	w.disarm(i)
+	if !d.ok {
+		return
+	}
+	if d.at.IsZero() {
+		d.at = i.since.Add(d.delay)
+	}
+	w.wake(i, d.at)
 }
 
 func (w *World) disarm(i *item) {

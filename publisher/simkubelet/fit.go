@@ -5,7 +5,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	schedulinghelpers "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"k8s.io/klog/v2"
 )
 
 // misfit returns why the scheduler does not bind p to a host that has a node:
@@ -73,15 +75,8 @@ func (p *pod) selects(n *nodeFacts) bool {
 }
 
 func tolerated(ts []corev1.Toleration, taint *corev1.Taint) bool {
-	for i := range ts {
-		t := &ts[i]
-		if (t.Effect == "" || t.Effect == taint.Effect) && (t.Key == "" || t.Key == taint.Key) &&
-			(t.Operator == corev1.TolerationOpExists ||
-				(t.Operator == "" || t.Operator == corev1.TolerationOpEqual) && t.Value == taint.Value) {
-			return true
-		}
-	}
-	return false
+	// The logger is used by the numeric operators alone, which are behind a gate that is off.
+	return schedulinghelpers.TolerationsTolerateTaint(klog.Logger{}, ts, taint, false)
 }
 
 // refusal returns what the scheduler says of a pod that is pinned to its host

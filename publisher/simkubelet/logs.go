@@ -22,23 +22,21 @@ const (
 )
 
 // Logs returns what a simulated container of a pod had written by now, oldest
-// line first; with previous what the one before its last restart had. No name
-// means the only container. The same pod gives the same lines, and a later now
-// more of them. A container that has no lines because it has not started is a
-// BadRequest with a kubelet's message; a pod that is on no node has no lines
-// and no error, as with Kubernetes.
+// line first; with previous what the one before its last restart had. The same
+// pod gives the same lines, and a later now more of them. A container that has
+// no lines because it has not started is a BadRequest with a kubelet's message;
+// a pod that is on no node has no lines and no error, as with Kubernetes.
 func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) (events.ContainerLog, error) {
-	name, err := logged(pod, container)
-	if err != nil || pod.Spec.NodeName == "" {
-		return events.ContainerLog{}, err
+	if pod.Spec.NodeName == "" {
+		return events.ContainerLog{}, nil
 	}
-	s := slotOf(pod, name)
+	s := slotOf(pod, container)
 	if s.s == nil {
-		return events.ContainerLog{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not available", name, pod.Name))
+		return events.ContainerLog{}, apierrors.NewBadRequest(fmt.Sprintf("container %q in pod %q is not available", container, pod.Name))
 	}
 	l, why := runOf(s.s, previous)
 	if why != "" {
-		return events.ContainerLog{}, apierrors.NewBadRequest(fmt.Sprintf(why, name, pod.Name))
+		return events.ContainerLog{}, apierrors.NewBadRequest(fmt.Sprintf(why, container, pod.Name))
 	}
 	log := events.ContainerLog{Life: s.c.Name + "/" + strconv.Itoa(int(l.start)), Ended: l.end != nil}
 	if args := arguments(pod, s.c); !readTag(s.s.Image).says && script.Understood(args) {
@@ -87,28 +85,6 @@ func slotOf(pod *corev1.Pod, container string) *slot {
 		}
 	}
 	return &slot{}
-}
-
-// logged returns the container of a pod that is asked for by name or as the only one.
-func logged(pod *corev1.Pod, container string) (string, error) {
-	var names []string
-	for _, cs := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range cs {
-			names = append(names, cs[i].Name)
-		}
-	}
-	for i := range pod.Spec.EphemeralContainers {
-		names = append(names, pod.Spec.EphemeralContainers[i].Name)
-	}
-	switch {
-	case container == "" && len(pod.Spec.Containers) == 1:
-		return pod.Spec.Containers[0].Name, nil
-	case container == "":
-		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %s", pod.Name, names))
-	case !slices.Contains(names, container):
-		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", container, pod.Name))
-	}
-	return container, nil
 }
 
 // life is a container from one start to its end.

@@ -19,7 +19,7 @@ import (
 
 func (st *stand) logs(name string, d *datadriven.TestData) string {
 	st.t.Helper()
-	var container string
+	container := st.pod(name).Spec.Containers[0].Name
 	d.MaybeScanArgs(st.t, "c", &container)
 	log, err := Logs(st.pod(name), container, d.HasArg("previous"), st.now)
 	lines := log.Lines
@@ -78,7 +78,7 @@ func TestLogsGrow(t *testing.T) {
 	st.put(events.Pod, events.VerbCreated, st.newPod("p", "n00", "i:1"))
 	st.run(time.Minute)
 	p := st.pod("p")
-	early, err := Logs(p, "", false, st.now)
+	early, err := Logs(p, "c", false, st.now)
 	late, lateErr := Logs(p, "c", false, st.now.Add(10*time.Minute))
 	if err := errors.Join(err, lateErr); err != nil {
 		t.Fatal(err)
@@ -94,16 +94,13 @@ func TestLogsGrow(t *testing.T) {
 	}
 }
 
-// A container that is not named is the only one, or has to be.
-func TestLogsOfWhichContainer(t *testing.T) {
+// A container has no lines before it was started.
+func TestLogsOfNoContainer(t *testing.T) {
 	p := &corev1.Pod{}
 	p.Name, p.Spec.NodeName = "p", "n"
-	p.Spec.InitContainers = []corev1.Container{{Name: "first"}}
 	p.Spec.Containers = []corev1.Container{{Name: "a"}, {Name: "b"}}
 	p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "b"}}
 	for container, want := range map[string]string{
-		"":  "a container name must be specified for pod p, choose one of: [first a b]",
-		"c": "container c is not valid for pod p",
 		"a": `container "a" in pod "p" is not available`,
 		"b": `container "b" in pod "p" is waiting to start - no logs yet`,
 	} {

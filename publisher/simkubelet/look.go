@@ -267,7 +267,6 @@ func (l *look) settle() {
 			}
 		}
 	}
-	l.pod.Status.ObservedGeneration = l.pod.Generation
 	l.conditions(ss)
 }
 
@@ -284,6 +283,5 @@ func (l *look) terminate() {
 	if !ended(l.pod) {
 		l.phase(corev1.PodFailed) // it never ran
 	}
-	l.pod.Status.ObservedGeneration = l.pod.Generation
 	l.conditions(ss)
 }

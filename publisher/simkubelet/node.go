@@ -24,24 +24,24 @@ const (
 	nodeReady     stage = "ready"
 )
 
-// nodeStage returns what a node does now, and in what time its step is due.
-func (w *World) nodeStage(h *host) (s stage, delay time.Duration, ok bool) {
+// nodeStage returns what a node does now, and when its step is due.
+func (w *World) nodeStage(h *host) due {
 	n := h.node
 	switch {
 	case !h.simulated():
-		return nodeAway, 0, false
+		return atRest(nodeAway)
 	case h.lost() && !n.markedLost():
-		return nodeLosing, 0, true
+		return after(nodeLosing, 0)
 	case n.unschedulable != n.tainted(corev1.TaintNodeUnschedulable):
-		return nodeCordoning, 0, true
+		return after(nodeCordoning, 0)
 	case h.lost():
-		return nodeLost, 0, false
+		return atRest(nodeLost)
 	case !n.joined():
-		return nodeJoining, w.delay(w.options.Join, &h.item, "join"), true
+		return after(nodeJoining, w.delay(w.options.Join, &h.item, "join"))
 	case n.uncounted:
-		return nodeCounting, w.delay(w.options.Join, &h.item, "count"), true
+		return after(nodeCounting, w.delay(w.options.Join, &h.item, "count"))
 	}
-	return nodeReady, 0, false
+	return atRest(nodeReady)
 }
 
 func (w *World) nodeStep(h *host, now time.Time) *Step {
@@ -64,13 +64,7 @@ func (w *World) nodeStep(h *host, now time.Time) *Step {
 	default:
 		return nil
 	}
-	body, err := events.NewObject(events.Node, n)
-	if err != nil {
-		return nil // it came out of the log, so it goes in
-	}
-	s := w.newStep(&h.item, events.VerbUpdated, body, now)
-	s.object = n
-	return s
+	return w.becomes(&h.item, events.VerbUpdated, n, now)
 }
 
 // uncounted returns the extended resources of which a node can allocate not

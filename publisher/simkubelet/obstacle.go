@@ -13,11 +13,8 @@ import (
 	"rollcall/events"
 )
 
-const (
-	configMapKind events.Kind = "ConfigMap"
-	secretKind    events.Kind = "Secret"
-	imageKind     events.Kind = "image" // on the node that is the namespace of its key
-)
+// imageKind is that of an image on the node that is the namespace of its key.
+const imageKind events.Kind = "image"
 
 // thing is what a pod may wait for: a ConfigMap, a Secret, an image on its node.
 type thing struct {
@@ -36,7 +33,7 @@ const caName = "kube-root-ca.crt"
 // business here.
 func (w *World) thingIs(e events.Event, o events.Object) {
 	t := thing{o.Kind, o.Key}
-	if o.Kind == configMapKind {
+	if o.Kind == events.ConfigMap {
 		if c := new(corev1.ConfigMap); o.Decode(c) == nil {
 			w.things[t] = append(keysOf(c.Data), keysOf(c.BinaryData)...)
 			slices.Sort(w.things[t])
@@ -121,7 +118,7 @@ type want struct {
 
 // lacks returns what is missing of a want, and notes the thing.
 func (w *World) lacks(n want, note func(thing)) (gone bool, key string) {
-	if n.optional != nil && *n.optional || n.key.Name == caName && n.kind == configMapKind {
+	if n.optional != nil && *n.optional || n.key.Name == caName && n.kind == events.ConfigMap {
 		return false, ""
 	}
 	has, ok := w.things[n.thing]
@@ -143,7 +140,7 @@ func (w *World) lacks(n want, note func(thing)) (gone bool, key string) {
 }
 
 func word(k events.Kind) string {
-	if k == secretKind {
+	if k == events.Secret {
 		return "secret"
 	}
 	return "configmap"
@@ -182,18 +179,18 @@ func volumeWants(ns string, v *corev1.Volume) (ws []want) {
 		ws = append(ws, n)
 	}
 	if c := v.ConfigMap; c != nil {
-		add(configMapKind, c.Name, c.Items, c.Optional)
+		add(events.ConfigMap, c.Name, c.Items, c.Optional)
 	}
 	if s := v.Secret; s != nil {
-		add(secretKind, s.SecretName, s.Items, s.Optional)
+		add(events.Secret, s.SecretName, s.Items, s.Optional)
 	}
 	if v.Projected != nil {
 		for i := range v.Projected.Sources {
 			if c := v.Projected.Sources[i].ConfigMap; c != nil {
-				add(configMapKind, c.Name, c.Items, c.Optional)
+				add(events.ConfigMap, c.Name, c.Items, c.Optional)
 			}
 			if s := v.Projected.Sources[i].Secret; s != nil {
-				add(secretKind, s.Name, s.Items, s.Optional)
+				add(events.Secret, s.Name, s.Items, s.Optional)
 			}
 		}
 	}
@@ -218,17 +215,17 @@ func (w *World) unconfigured(o *corev1.Pod, c *corev1.Container, note func(thing
 	}
 	for i := range c.EnvFrom {
 		if r := c.EnvFrom[i].ConfigMapRef; r != nil {
-			need(configMapKind, r.Name, "", r.Optional)
+			need(events.ConfigMap, r.Name, "", r.Optional)
 		}
 		if r := c.EnvFrom[i].SecretRef; r != nil {
-			need(secretKind, r.Name, "", r.Optional)
+			need(events.Secret, r.Name, "", r.Optional)
 		}
 	}
 	for i := range c.Env {
 		if from := c.Env[i].ValueFrom; from != nil && from.ConfigMapKeyRef != nil {
-			need(configMapKind, from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Key, from.ConfigMapKeyRef.Optional)
+			need(events.ConfigMap, from.ConfigMapKeyRef.Name, from.ConfigMapKeyRef.Key, from.ConfigMapKeyRef.Optional)
 		} else if from != nil && from.SecretKeyRef != nil {
-			need(secretKind, from.SecretKeyRef.Name, from.SecretKeyRef.Key, from.SecretKeyRef.Optional)
+			need(events.Secret, from.SecretKeyRef.Name, from.SecretKeyRef.Key, from.SecretKeyRef.Optional)
 		}
 	}
 	return why

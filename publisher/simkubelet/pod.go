@@ -39,7 +39,7 @@ func ended(p *corev1.Pod) bool {
 	return p.Status.Phase == corev1.PodFailed || p.Status.Phase == corev1.PodSucceeded
 }
 
-// due is what a pod does now, and when its step is.
+// due is what an object does now, and when its step is.
 type due struct {
 	stage stage
 	delay time.Duration // from when the stage began
@@ -191,12 +191,10 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 
 // changeStep returns the step by which a pod becomes o.
 func (w *World) changeStep(p *pod, o *corev1.Pod, binds bool, now time.Time) *Step {
-	body, err := events.NewObject(events.Pod, o)
-	if err != nil {
-		return nil // it came out of the log, so it goes in
+	s := w.becomes(&p.item, events.VerbUpdated, o, now)
+	if s != nil {
+		s.of, s.binds = p, binds
 	}
-	s := w.newStep(&p.item, events.VerbUpdated, body, now)
-	s.object, s.of, s.binds = o, p, binds
 	return s
 }
 

@@ -104,7 +104,7 @@ func TestRandomPods(t *testing.T) {
 			p := st.w.pods[events.Key{Namespace: "x", Name: name}]
 			switch {
 			case rng.IntN(10) == 0:
-				st.put(configMapKind, events.VerbCreated, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: one(rng, "a", "b"), Namespace: "x"}})
+				st.put(events.ConfigMap, events.VerbCreated, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: one(rng, "a", "b"), Namespace: "x"}})
 			case rng.IntN(15) == 0:
 				n := st.node("n00")
 				n.Annotations = map[string]string{events.AnnotationFail: one(rng, "true", "false")}

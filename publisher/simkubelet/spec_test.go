@@ -89,11 +89,11 @@ func (st *stand) thing(name string, d *datadriven.TestData) {
 	meta := metav1.ObjectMeta{Name: name, Namespace: "x"}
 	switch d.Cmd {
 	case "configmap":
-		st.put(configMapKind, events.VerbCreated, &corev1.ConfigMap{ObjectMeta: meta, BinaryData: keys})
+		st.put(events.ConfigMap, events.VerbCreated, &corev1.ConfigMap{ObjectMeta: meta, BinaryData: keys})
 	case "secret":
-		st.put(secretKind, events.VerbCreated, &corev1.Secret{ObjectMeta: meta, Data: keys})
+		st.put(events.Secret, events.VerbCreated, &corev1.Secret{ObjectMeta: meta, Data: keys})
 	case "drop-configmap":
-		st.append("configmap.deleted", events.Gone{Ref: events.Ref{Kind: configMapKind, Key: events.Key{Namespace: "x", Name: name}}})
+		st.append("configmap.deleted", events.Gone{Ref: events.Ref{Kind: events.ConfigMap, Key: events.Key{Namespace: "x", Name: name}}})
 	}
 }
 

@@ -71,9 +71,11 @@ func (c *change) order() {
 	})
 }
 
-// conditions writes the conditions of a pod that its kubelet sets.
+// conditions writes the conditions of a pod that its kubelet sets, and of which
+// of its specs they are.
 func (c *change) conditions(ss []slot) {
 	o := c.pod
+	o.Status.ObservedGeneration = o.Generation
 	set := func(kind corev1.PodConditionType, is verdict) { c.set(kind, is.status, is.reason, is.message) }
 	set(corev1.PodScheduled, yes)
 	set(corev1.PodReadyToStartContainers, sandbox(o, ss))

@@ -3,6 +3,8 @@ package simkubelet
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"rollcall/events"
 )
 
@@ -41,5 +43,17 @@ func (w *World) newStep(i *item, verb string, body events.Body, now time.Time) *
 
 		Body: body,
 	}
+	return s
+}
+
+// becomes returns the step by which an item becomes an object, or nil for one
+// that has no form in the log: what came out of the log has one.
+func (w *World) becomes(i *item, verb string, o metav1.Object, now time.Time) *Step {
+	body, err := events.NewObject(i.ref.Kind, o)
+	if err != nil {
+		return nil
+	}
+	s := w.newStep(i, verb, body, now)
+	s.object = o
 	return s
 }

@@ -13,11 +13,6 @@ import (
 	"rollcall/events"
 )
 
-const (
-	claimKind  events.Kind = "PersistentVolumeClaim"
-	volumeKind events.Kind = "PersistentVolume"
-)
-
 // Names that Kubernetes' volume controllers leave on their objects.
 const (
 	provisionedBy    = "pv.kubernetes.io/provisioned-by"
@@ -72,7 +67,7 @@ func volumeUID(c types.UID) types.UID { return derivedUID("volume/" + string(c))
 func (w *World) volume(name string) *volume {
 	v, ok := w.volumes[name]
 	if !ok {
-		v = &volume{item: w.newItem(events.Ref{Kind: volumeKind, Key: events.Key{Name: name}})}
+		v = &volume{item: w.newItem(events.Ref{Kind: events.PersistentVolume, Key: events.Key{Name: name}})}
 		w.volumes[name] = v
 	}
 	return v
@@ -212,39 +207,29 @@ func (w *World) armClaim(c *claim, now time.Time) {
 	if c.object == nil {
 		return
 	}
-	s, ok := w.claimStage(c)
-	w.arm(&c.item, s, now)
-	if ok {
-		w.wake(&c.item, c.since)
-	}
+	w.enter(&c.item, w.claimStage(c), now)
 }
 
-func (w *World) armVolume(v *volume, now time.Time) {
-	s, delay, ok := w.volumeStage(v)
-	w.arm(&v.item, s, now)
-	if ok {
-		w.wake(&v.item, v.since.Add(delay))
-	}
-}
+func (w *World) armVolume(v *volume, now time.Time) { w.enter(&v.item, w.volumeStage(v), now) }
 
 // claimStage returns what a claim does now, and whether its step is due.
-func (w *World) claimStage(c *claim) (s stage, ok bool) {
+func (w *World) claimStage(c *claim) due {
 	o, v := c.object, w.volumes[volumeName(c.ref.UID)]
 	switch {
 	case o.DeletionTimestamp != nil && !slices.Contains(o.Finalizers, claimProtection):
-		return claimAway, false
+		return atRest(claimAway)
 	case o.DeletionTimestamp != nil && slices.ContainsFunc(w.users[c.ref.Key], func(p *pod) bool { return p.bound }):
-		return claimUsed, false
+		return atRest(claimUsed)
 	case o.DeletionTimestamp != nil:
-		return claimEnding, true
+		return after(claimEnding, 0)
 	case !pending(o) && o.Status.Phase == corev1.ClaimBound:
-		return claimBound, false
+		return atRest(claimBound)
 	case !pending(o):
-		return claimAway, false
+		return atRest(claimAway)
 	case v == nil || v.object == nil || v.object.Spec.ClaimRef == nil || v.object.Spec.ClaimRef.UID != c.ref.UID:
-		return claimWaiting, false
+		return atRest(claimWaiting)
 	}
-	return claimBinding, true
+	return after(claimBinding, 0)
 }
 
 // pending reports whether a claim is to get a volume made for it: not if it
@@ -267,24 +252,24 @@ func classOf(o *corev1.PersistentVolumeClaim) *string {
 	return o.Spec.StorageClassName
 }
 
-// volumeStage returns what a volume does now, and in what time its step is due.
-func (w *World) volumeStage(v *volume) (s stage, delay time.Duration, ok bool) {
+// volumeStage returns what a volume does now, and when its step is due.
+func (w *World) volumeStage(v *volume) due {
 	o, c := v.object, v.claim
 	switch {
 	case o == nil && c != nil && c.object.DeletionTimestamp == nil && pending(c.object):
-		return volumeMaking, w.delay(w.options.Bind, &c.item, "provision"), true
+		return after(volumeMaking, w.delay(w.options.Bind, &c.item, "provision"))
 	case o == nil || o.Annotations[provisionedBy] != provisioner:
-		return volumeAway, 0, false
+		return atRest(volumeAway)
 	case c != nil:
-		return volumeBound, 0, false
+		return atRest(volumeBound)
 	case o.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete && o.Status.Phase == corev1.VolumeReleased:
-		return volumeReleased, 0, false
+		return atRest(volumeReleased)
 	case o.Spec.PersistentVolumeReclaimPolicy != corev1.PersistentVolumeReclaimDelete:
-		return volumeReleasing, 0, true
+		return after(volumeReleasing, 0)
 	case slices.ContainsFunc(o.Finalizers, func(f string) bool { return f != volumeProtection }):
-		return volumeHeld, 0, false
+		return atRest(volumeHeld)
 	}
-	return volumeDropping, 0, true
+	return after(volumeDropping, 0)
 }
 
 func (w *World) claimStep(c *claim, now time.Time) *Step {
@@ -303,13 +288,7 @@ func (w *World) claimStep(c *claim, now time.Time) *Step {
 		o.Status.AccessModes = slices.Clone(v.Spec.AccessModes)
 		o.Status.Capacity = v.Spec.Capacity.DeepCopy()
 	}
-	body, err := events.NewObject(claimKind, o)
-	if err != nil {
-		return nil // it came out of the log, so it goes in
-	}
-	s := w.newStep(&c.item, events.VerbUpdated, body, now)
-	s.object = o
-	return s
+	return w.becomes(&c.item, events.VerbUpdated, o, now)
 }
 
 func (w *World) volumeStep(v *volume, now time.Time) *Step {
@@ -323,13 +302,7 @@ func (w *World) volumeStep(v *volume, now time.Time) *Step {
 		o = v.object.DeepCopy()
 		o.Status.Phase, o.Status.LastPhaseTransitionTime = corev1.VolumeReleased, ptr.To(stamp(now))
 	}
-	body, err := events.NewObject(volumeKind, o)
-	if err != nil {
-		return nil
-	}
-	s := w.newStep(&v.item, verb, body, now)
-	s.object = o
-	return s
+	return w.becomes(&v.item, verb, o, now)
 }
 
 // newVolume returns the volume for a claim, bound to it.
@@ -340,7 +313,7 @@ func newVolume(c *corev1.PersistentVolumeClaim, at metav1.Time) *corev1.Persiste
 	v.Spec.Capacity = corev1.ResourceList{corev1.ResourceStorage: c.Spec.Resources.Requests[corev1.ResourceStorage].DeepCopy()}
 	v.Spec.CSI = &corev1.CSIPersistentVolumeSource{Driver: provisioner, VolumeHandle: name}
 	v.Spec.AccessModes = slices.Clone(c.Spec.AccessModes)
-	v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: string(claimKind), Namespace: c.Namespace, Name: c.Name, UID: c.UID}
+	v.Spec.ClaimRef = &corev1.ObjectReference{APIVersion: "v1", Kind: string(events.PersistentVolumeClaim), Namespace: c.Namespace, Name: c.Name, UID: c.UID}
 	v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimDelete
 	v.Spec.StorageClassName = ptr.Deref(classOf(c), "")
 	v.Spec.VolumeMode = ptr.To(ptr.Deref(c.Spec.VolumeMode, corev1.PersistentVolumeFilesystem))

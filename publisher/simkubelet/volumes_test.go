@@ -24,7 +24,7 @@ func wants(r corev1.NodeSelectorRequirement) *corev1.Affinity {
 
 func (st *stand) volumeLine(o events.Object) string {
 	st.t.Helper()
-	if o.Kind == claimKind {
+	if o.Kind == events.PersistentVolumeClaim {
 		c := new(corev1.PersistentVolumeClaim)
 		if err := o.Decode(c); err != nil {
 			st.t.Fatal(err)
@@ -56,21 +56,21 @@ func (st *stand) converseMore(d *datadriven.TestData, name string) string {
 		d.MaybeScanArgs(st.t, "uid", &uid)
 		c := newClaim(name, uid)
 		alterClaim(st, c, d)
-		st.put(claimKind, events.VerbCreated, c)
+		st.put(events.PersistentVolumeClaim, events.VerbCreated, c)
 	case "change-claim":
 		c := claim.object.DeepCopy()
 		alterClaim(st, c, d)
-		st.put(claimKind, events.VerbUpdated, c)
+		st.put(events.PersistentVolumeClaim, events.VerbUpdated, c)
 	case "drop-claim":
 		st.append("persistentvolumeclaim.deleted", events.Gone{Ref: claim.ref})
 	case "retain":
 		v := st.w.volumes[name].object.DeepCopy()
 		v.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
-		st.put(volumeKind, events.VerbUpdated, v)
+		st.put(events.PersistentVolume, events.VerbUpdated, v)
 	case "volume":
 		v := newVolume(newClaim("elsewhere", "uid-elsewhere"), stamp(st.now))
 		v.Name, v.UID, v.Annotations = name, "uid-"+v.UID, nil
-		st.put(volumeKind, events.VerbCreated, v)
+		st.put(events.PersistentVolume, events.VerbCreated, v)
 	case "waits":
 		var names []string
 		if st.w.binder.stuck != nil {
@@ -115,11 +115,11 @@ func TestVolume(t *testing.T) {
 	c := newClaim("data", "u1")
 	c.Spec.StorageClassName = ptr.To("fast")
 	c.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany, corev1.ReadOnlyMany}
-	st.put(claimKind, events.VerbCreated, c)
-	st.put(claimKind, events.VerbCreated, newClaim("other", "u2"))
+	st.put(events.PersistentVolumeClaim, events.VerbCreated, c)
+	st.put(events.PersistentVolumeClaim, events.VerbCreated, newClaim("other", "u2"))
 	static := newClaim("static", "u3")
 	static.Spec.StorageClassName = ptr.To("") // a volume that somebody made, or none
-	st.put(claimKind, events.VerbCreated, static)
+	st.put(events.PersistentVolumeClaim, events.VerbCreated, static)
 	if facts := st.run(time.Second); len(facts) != 4 {
 		t.Fatalf("%d facts, want a volume and a bound claim for each of two", len(facts))
 	}
@@ -145,7 +145,7 @@ func TestClassByAnnotation(t *testing.T) {
 		c := newClaim(name, "uid-"+name)
 		c.Annotations = map[string]string{"volume.beta.kubernetes.io/storage-class": class}
 		c.Spec.StorageClassName = ptr.To("other")
-		st.put(claimKind, events.VerbCreated, c)
+		st.put(events.PersistentVolumeClaim, events.VerbCreated, c)
 	}
 	st.run(time.Second)
 	if v := st.w.volumes["pvc-uid-old"].object; v == nil || v.Spec.StorageClassName != "gold" {

@@ -171,11 +171,11 @@ func (w *World) Observe(e events.Event, _ time.Time) {
 			w.nodeIs(e, b)
 		case events.Pod:
 			w.podIs(e, b)
-		case configMapKind, secretKind:
+		case events.ConfigMap, events.Secret:
 			w.thingIs(e, b)
-		case claimKind:
+		case events.PersistentVolumeClaim:
 			w.claimIs(e, b)
-		case volumeKind:
+		case events.PersistentVolume:
 			w.volumeIs(e, b)
 		}
 	case events.Gone:
@@ -184,11 +184,11 @@ func (w *World) Observe(e events.Event, _ time.Time) {
 			w.nodeGone(e, b.Ref)
 		case events.Pod:
 			w.podGone(e, b.Ref)
-		case configMapKind, secretKind:
+		case events.ConfigMap, events.Secret:
 			w.thingGone(b.Ref)
-		case claimKind:
+		case events.PersistentVolumeClaim:
 			w.claimGone(e, b.Ref)
-		case volumeKind:
+		case events.PersistentVolume:
 			w.volumeGone(e, b.Ref)
 		}
 	}
@@ -351,12 +351,9 @@ func byKey(p *pod, key events.Key) int { return p.ref.Key.Compare(key) }
 func (w *World) move(p *pod, to *host, now time.Time) {
 	if from := p.host; from != nil {
 		from.pods = without(from.pods, p)
-		freed := p.holds
 		if p.holds {
 			w.use(from, &p.needs, -1)
 			p.holds = false
-		}
-		if freed {
 			w.armPods(from, now)
 		}
 		w.dropHost(from)

@@ -201,7 +201,7 @@ func (st *stand) line(e events.Event) string {
 		return head
 	}
 	switch o.Kind {
-	case claimKind, volumeKind:
+	case events.PersistentVolumeClaim, events.PersistentVolume:
 		return head + st.volumeLine(o)
 	case events.Node:
 		n := new(corev1.Node)

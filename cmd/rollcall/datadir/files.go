@@ -60,7 +60,7 @@ func LoadJSON(path string, into any) (found bool, err error) {
 		return false, err
 	}
 	if err := json.Unmarshal(b, into); err != nil {
-		return false, Damaged(path, err.Error())
+		return false, damaged(path, err.Error())
 	}
 	return true, nil
 }
@@ -100,8 +100,8 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// Damaged refuses a file of the data directory.
-func Damaged(path, why string) error {
+// damaged refuses a file of the data directory.
+func damaged(path, why string) error {
 	return &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: why,
 		Do: "put it back from a copy of the directory; without one, keep what is there and remove the file: up makes it again, but can no longer tell what it told", Exit: events.ExitHalt}
 }
@@ -124,12 +124,6 @@ func CheckCluster(dir, cluster string) error {
 	if err != nil || !found || f.Cluster == cluster {
 		return err
 	}
-	return OtherCluster(dir, f.Cluster, cluster)
-}
-
-// OtherCluster is the refusal of a data directory that has another cluster than
-// was asked for.
-func OtherCluster(dir, has, asked string) error {
-	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", has), Where: dir,
-		Why: fmt.Sprintf("cluster %q was asked for", asked), Do: "give --cluster " + has + ", or another directory", Exit: events.ExitInput}
+	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", f.Cluster), Where: dir,
+		Why: fmt.Sprintf("cluster %q was asked for", cluster), Do: "give --cluster " + f.Cluster + ", or another directory", Exit: events.ExitInput}
 }

@@ -93,21 +93,21 @@ func (w *witness) loadPosition(path string) error {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&s); err != nil {
-		return Damaged(path, err.Error())
+		return damaged(path, err.Error())
 	}
 	if w.position, err = position(s.Log, s.Seq, s.Chain); err != nil {
-		return Damaged(path, err.Error())
+		return damaged(path, err.Error())
 	}
 	w.synced = w.position
 	switch {
 	case s.Mode != "" && s.Mode != modeSync && s.Mode != modeRelaxed:
-		return Damaged(path, fmt.Sprintf("its mode is %.20q", s.Mode))
+		return damaged(path, fmt.Sprintf("its mode is %.20q", s.Mode))
 	case s.Mode == modeRelaxed && s.Synced == nil, s.Mode != modeRelaxed && s.Synced != nil:
-		return Damaged(path, "its mode is not that of its positions")
+		return damaged(path, "its mode is not that of its positions")
 	case s.Synced != nil:
 		w.relaxed = true
 		if w.synced, err = position(s.Log, s.Synced.Seq, s.Synced.Chain); err != nil || w.synced.Seq > w.position.Seq {
-			return Damaged(path, "its synced position is none")
+			return damaged(path, "its synced position is none")
 		}
 	}
 	return nil
@@ -132,6 +132,19 @@ func savePosition(dir string, p, synced projector.Position, relaxed bool) error 
 	return SaveJSON(filepath.Join(dir, PositionFile), s)
 }
 
+// LoadPosition reads how far a log was read that is in no data directory; its Seq
+// is 0 if nobody knows.
+func LoadPosition(path string) (projector.Position, error) {
+	var w witness
+	err := w.loadPosition(path)
+	return w.position, err
+}
+
+// SavePosition saves how far a log was read that is in no data directory.
+func SavePosition(path string, p projector.Position) error {
+	return SaveJSON(path, savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:])})
+}
+
 // ackedLine is the acknowledged file: always as long, so that it can be
 // overwritten in place at each append. It is not synced: a process that is
 // killed leaves what it has written.
@@ -146,13 +159,10 @@ func (w *witness) loadAcked(path string) error {
 		return err
 	}
 	if _, err := fmt.Sscanf(string(b), "%s %d", &w.ackedLog, &w.acked); err != nil || !bytes.Equal(b, ackedLine(w.ackedLog, w.acked)) {
-		return Damaged(path, "its checksum is another")
+		return damaged(path, "its checksum is another")
 	}
 	return nil
 }
-
-// NotDirectory is what the system says of a path that goes through a file.
-const NotDirectory = syscall.ENOTDIR
 
 // maxWitness bounds a file that is read whole.
 const maxWitness = 64 << 20
@@ -161,15 +171,15 @@ const maxWitness = 64 << 20
 func readFile(path string) (b []byte, found bool, err error) {
 	info, err := os.Stat(path)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, NotDirectory):
+	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return nil, false, nil // that a data directory is a file is refused by who opens it
 	case err != nil:
-		return nil, false, Damaged(path, Reason(err))
+		return nil, false, damaged(path, Reason(err))
 	case !info.Mode().IsRegular() || info.Size() > maxWitness:
-		return nil, false, Damaged(path, "it is no file of its size")
+		return nil, false, damaged(path, "it is no file of its size")
 	}
 	if b, err = os.ReadFile(path); err != nil {
-		return nil, false, Damaged(path, Reason(err))
+		return nil, false, damaged(path, Reason(err))
 	}
 	return b, true, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/apiserver/netlimit"
 )
 
 // API says where the Kubernetes API is served, and who is told of it.
@@ -81,7 +82,7 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 		_ = l.Close() // nothing came through it
 		return err
 	}
-	c.Listener, c.Cert, c.Key, c.CA, c.Token, c.Connections = l, cred.cert, cred.key, cred.ca, cred.token, connectionLimits()
+	c.Listener, c.Cert, c.Key, c.CA, c.Token, c.Connections = l, cred.serving, cred.serving, cred.ca, cred.token, netlimit.ForFiles(openFiles())
 	return nil
 }
 

@@ -14,11 +14,11 @@ import (
 	"rollcall/projector/apiserver"
 )
 
-// OwnController is the controller that is not Kubernetes'.
-const OwnController = "daemonset"
+// ownController is the controller that is not Kubernetes'.
+const ownController = "daemonset"
 
 // KnownControllers can be asked for by name.
-var KnownControllers = []string{OwnController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
+var KnownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
 
 // helpers are the controllers without which objects would not live as they do
 // elsewhere. They run beside any other unless they are left out by name.
@@ -66,7 +66,7 @@ func ResolveControllers(given []string) (run []string, err error) {
 // control runs those of Kubernetes' controllers that were asked for, each from
 // the first object on that it has something to do with.
 func (in *Instance) control() {
-	names := slices.DeleteFunc(slices.Clone(in.Controllers), func(name string) bool { return name == OwnController })
+	names := slices.DeleteFunc(slices.Clone(in.Controllers), func(name string) bool { return name == ownController })
 	if len(names) == 0 {
 		return
 	}
@@ -108,7 +108,7 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		plural string
 		needs  []string
 	}{
-		{events.DaemonSet, "DaemonSets", []string{OwnController}},
+		{events.DaemonSet, "DaemonSets", []string{ownController}},
 		{events.Deployment, "Deployments", []string{"deployment", "replicaset"}},
 		{events.ReplicaSet, "ReplicaSets", []string{"replicaset"}},
 		{events.StatefulSet, "StatefulSets", []string{"statefulset"}},

@@ -1,7 +1,6 @@
 package instance
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -16,6 +15,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,14 +41,11 @@ const (
 	clockSkew    = 5 * time.Minute
 )
 
-const pemCertificate, pemKey = "CERTIFICATE", "PRIVATE KEY"
-
 // credentials are those of the Kubernetes API.
 type credentials struct {
-	token string
-	ca    []byte // PEM of the certificate that clients verify with
-	cert  []byte // PEM of the serving certificate
-	key   []byte // PEM of its key
+	token   string
+	ca      []byte // PEM of the certificate that clients verify with
+	serving []byte // PEM of the serving certificate and of its key
 }
 
 // ensureCredentials returns those of a data directory for a server of the given
@@ -59,26 +56,19 @@ func ensureCredentials(dir string, hosts []string, now time.Time) (credentials, 
 	if err != nil {
 		return credentials{}, err
 	}
-	ca, err := ensurePair(filepath.Join(dir, caFile), now, nil, func() (pair, error) { return newCA(now) })
+	ca, err := ensurePair(filepath.Join(dir, caFile), now, nil, func() ([]byte, error) { return newCA(now) })
 	if err != nil {
 		return credentials{}, err
 	}
-	good := func(c *x509.Certificate) bool { return c.CheckSignatureFrom(ca.cert) == nil && names(c, hosts) }
-	serving, err := ensurePair(filepath.Join(dir, servingFile), now, good, func() (pair, error) { return newServing(ca, hosts, now) })
+	good := func(c *x509.Certificate) bool {
+		other := func(host string) bool { return c.VerifyHostname(host) != nil }
+		return c.CheckSignatureFrom(ca.Leaf) == nil && !slices.ContainsFunc(hosts, other)
+	}
+	serving, err := ensurePair(filepath.Join(dir, servingFile), now, good, func() ([]byte, error) { return newServing(ca, hosts, now) })
 	if err != nil {
 		return credentials{}, err
 	}
-	return credentials{token: token, ca: ca.certPEM, cert: serving.certPEM, key: serving.keyPEM}, nil
-}
-
-// names reports whether a certificate is for all of the hosts.
-func names(c *x509.Certificate, hosts []string) bool {
-	for _, h := range hosts {
-		if c.VerifyHostname(h) != nil {
-			return false
-		}
-	}
-	return true
+	return credentials{token: token, ca: certificatePEM(ca.Certificate.Certificate[0]), serving: serving.file}, nil
 }
 
 func ensureToken(path string) (string, error) {
@@ -108,70 +98,51 @@ func damagedSecret(path, why string) error {
 		Do: "remove it: a new one is made, and clients need the new kubeconfig", Exit: events.ExitHalt}
 }
 
-// pair is a certificate with its key.
+// pair is a certificate with its key, and the file of both.
 type pair struct {
-	cert            *x509.Certificate
-	key             *ecdsa.PrivateKey
-	certPEM, keyPEM []byte
+	tls.Certificate
+	file []byte // PEM
 }
 
 // ensurePair returns the pair of a file. If there is none, or it ends soon, or
 // good says no, it makes and keeps another. good may be nil.
-func ensurePair(path string, now time.Time, good func(*x509.Certificate) bool, make func() (pair, error)) (pair, error) {
+func ensurePair(path string, now time.Time, good func(*x509.Certificate) bool, make func() ([]byte, error)) (pair, error) {
 	b, err := os.ReadFile(path)
 	if err == nil {
 		p, err := parsePair(b)
 		if err != nil {
 			return pair{}, damagedSecret(path, err.Error())
 		}
-		if now.After(p.cert.NotBefore) && now.Add(renewBefore).Before(p.cert.NotAfter) && (good == nil || good(p.cert)) {
+		if now.After(p.Leaf.NotBefore) && now.Add(renewBefore).Before(p.Leaf.NotAfter) && (good == nil || good(p.Leaf)) {
 			return p, nil
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return pair{}, damagedSecret(path, datadir.Reason(err))
 	}
-	p, err := make()
-	if err != nil {
+	if b, err = make(); err != nil {
 		return pair{}, fmt.Errorf("make %s: %w", filepath.Base(path), err)
 	}
-	return p, datadir.SaveFile(path, append(bytes.Clone(p.certPEM), p.keyPEM...))
+	if err := datadir.SaveFile(path, b); err != nil {
+		return pair{}, err
+	}
+	return parsePair(b)
 }
 
 func parsePair(b []byte) (pair, error) {
-	t, err := tls.X509KeyPair(b, b)
-	if err != nil {
-		return pair{}, err
-	}
-	key, ok := t.PrivateKey.(*ecdsa.PrivateKey)
-	if !ok {
-		return pair{}, fmt.Errorf("its key is a %T", t.PrivateKey)
-	}
-	return newPair(t.Certificate[0], key)
-}
-
-func newPair(der []byte, key *ecdsa.PrivateKey) (pair, error) {
-	cert, err := x509.ParseCertificate(der)
-	if err != nil {
-		return pair{}, err
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return pair{}, err
-	}
-	return pair{cert: cert, key: key, certPEM: pem.EncodeToMemory(&pem.Block{Type: pemCertificate, Bytes: der}),
-		keyPEM: pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: keyDER})}, nil
+	c, err := tls.X509KeyPair(b, b)
+	return pair{c, b}, err
 }
 
 // newCA makes the certificate that clients verify with. It has a name of its
 // own, so that those of two clusters are not taken for each other.
-func newCA(now time.Time) (pair, error) {
+func newCA(now time.Time) ([]byte, error) {
 	return issue(pair{}, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "rollcall-ca-" + rand.Text()[:10]}, NotAfter: now.Add(caValid),
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, BasicConstraintsValid: true, IsCA: true,
 	}, now)
 }
 
-func newServing(ca pair, hosts []string, now time.Time) (pair, error) {
+func newServing(ca pair, hosts []string, now time.Time) ([]byte, error) {
 	c := &x509.Certificate{Subject: pkix.Name{CommonName: "rollcall"}, NotAfter: now.Add(servingValid),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, BasicConstraintsValid: true}
 	for _, h := range hosts {
@@ -184,22 +155,31 @@ func newServing(ca pair, hosts []string, now time.Time) (pair, error) {
 	return issue(ca, c, now)
 }
 
-// issue signs c with a new key by, or by itself if by has none.
-func issue(by pair, c *x509.Certificate, now time.Time) (pair, error) {
+// issue signs c with the key of by, or by itself if by has none, and returns the
+// PEM of c and of its new key.
+func issue(by pair, c *x509.Certificate, now time.Time) ([]byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return pair{}, err
+		return nil, err
 	}
 	if c.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
-		return pair{}, err
+		return nil, err
 	}
 	c.NotBefore = now.Add(-clockSkew)
-	if by.key == nil {
-		by = pair{cert: c, key: key}
+	if by.PrivateKey == nil {
+		by.Leaf, by.PrivateKey = c, key
 	}
-	der, err := x509.CreateCertificate(rand.Reader, c, by.cert, key.Public(), by.key)
+	der, err := x509.CreateCertificate(rand.Reader, c, by.Leaf, key.Public(), by.PrivateKey)
 	if err != nil {
-		return pair{}, err
+		return nil, err
 	}
-	return newPair(der, key)
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return append(certificatePEM(der), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...), nil
+}
+
+func certificatePEM(der []byte) []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }

@@ -43,7 +43,7 @@ func TestCredentials(t *testing.T) {
 		{"after years", local, caValid - renewBefore + time.Hour, false, false},
 	} {
 		next := verified(t, dir, c.hosts, now.Add(c.after))
-		if same := bytes.Equal(next.cert, first.cert); same != c.same {
+		if same := bytes.Equal(next.serving, first.serving); same != c.same {
 			t.Errorf("%s: the same certificate %v, want %v", c.why, same, c.same)
 		}
 		if same := bytes.Equal(next.ca, first.ca); same != c.was {
@@ -57,7 +57,7 @@ func TestCredentials(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, caFile)); err != nil {
 		t.Fatal(err)
 	}
-	if next := verified(t, dir, local, now.Add(caValid)); bytes.Equal(next.cert, first.cert) {
+	if next := verified(t, dir, local, now.Add(caValid)); bytes.Equal(next.serving, first.serving) {
 		t.Error("the certificate of an authority that was lost is used again")
 	}
 }
@@ -73,7 +73,7 @@ func verified(t *testing.T, dir string, hosts []string, now time.Time) credentia
 	if !roots.AppendCertsFromPEM(c.ca) {
 		t.Fatalf("no authority in %s", c.ca)
 	}
-	block, _ := pem.Decode(c.cert)
+	block, _ := pem.Decode(c.serving)
 	leaf, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
 		t.Fatal(err)

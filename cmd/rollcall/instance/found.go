@@ -43,10 +43,8 @@ func (in *Instance) Found(ctx context.Context) error {
 	} else if in.nodeCount() > 0 {
 		f.Added, f.Nodes = true, in.nodeCount()
 	}
-	if f.Added || in.nodeCount() > 0 {
-		if has := in.nodeCount(); o.NodesGiven && o.Nodes != f.Nodes {
-			o.Console.Print(fmt.Sprintf("keeping the %d nodes of the log: --nodes is for a new cluster; use rollcall node add or delete", has))
-		}
+	if has := in.nodeCount(); (f.Added || has > 0) && o.NodesGiven && o.Nodes != f.Nodes {
+		o.Console.Print(fmt.Sprintf("keeping the %d nodes of the log: --nodes is for a new cluster; use rollcall node add or delete", has))
 	}
 	if f.Added {
 		return nil
@@ -111,16 +109,12 @@ const joinWait = 10 * time.Second
 // awaitNodes waits until new nodes have joined, so that a rollout over them
 // begins with all of them and not with those that were first.
 func (in *Instance) awaitNodes(ctx context.Context) error {
-	enough := time.NewTimer(joinWait)
-	defer enough.Stop()
-	look := time.NewTicker(changeCheck)
-	defer look.Stop()
+	waiting, cancel := context.WithTimeout(ctx, joinWait)
+	defer cancel()
 	for !in.joined() {
 		select {
-		case <-look.C:
-		case <-enough.C:
-			return nil
-		case <-ctx.Done():
+		case <-time.After(changeCheck):
+		case <-waiting.Done():
 			return ctx.Err()
 		}
 	}

@@ -11,11 +11,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"k8s.io/client-go/rest"
 	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"k8s.io/client-go/rest"
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/controller"
@@ -197,7 +197,7 @@ func (in *Instance) about(ctx context.Context) (gate.Info, error) {
 func (in *Instance) parties() ([]drive.Party, error) {
 	var all []drive.Party
 	state := in.State.State()
-	if slices.Contains(in.Controllers, OwnController) {
+	if slices.Contains(in.Controllers, ownController) {
 		all = append(all, controller.New(in.Subjects, state, controller.Options{}))
 	}
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all
@@ -272,11 +272,7 @@ func (in *Instance) project(ctx context.Context) error {
 		return err
 	}
 	in.launch(in.engine.run(func(ctx context.Context) error { return in.State.Run(ctx, parties...) }))
-	defer in.Console.Progress("reading the log", func() string {
-		var at events.Seq
-		in.State.Read(func(st *projector.State) { at = st.Seq() })
-		return fmt.Sprintf("%d of %d events", at, in.Began.Last)
-	})()
+	defer in.Console.Progress("reading the log", func() string { return fmt.Sprintf("%d of %d events", in.LastSeq(), in.Began.Last) })()
 	select {
 	case <-in.State.Ready():
 		return nil

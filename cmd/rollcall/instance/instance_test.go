@@ -21,7 +21,7 @@ func TestStart(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	changed := make(chan struct{}, 1)
-	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{OwnController}, Patience: time.Minute,
+	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute,
 		Follow: func(events.Event) {
 			select {
 			case changed <- struct{}{}:

@@ -9,8 +9,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"rollcall/projector/apiserver/netlimit"
 )
 
 // openFiles returns how many files this process may have open; the runtime has
@@ -22,9 +20,6 @@ func openFiles() uint64 {
 	}
 	return l.Cur
 }
-
-// connectionLimits are those of the API in this process.
-func connectionLimits() netlimit.Limits { return netlimit.ForFiles(openFiles()) }
 
 // How watches are bounded if --max-watches does not say it.
 const (

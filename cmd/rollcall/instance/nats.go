@@ -124,15 +124,9 @@ func (in *Instance) warnOfNATS(ctx context.Context) {
 	}
 }
 
-// farPosition is how far a log on somebody else's server was read from here.
-type farPosition struct {
-	Log   string     `json:"log"`
-	Seq   events.Seq `json:"seq"`
-	Chain string     `json:"chain"`
-}
-
-// farPath returns where it is kept: by the servers and the cluster, not by the
-// stream, so that one that was made anew is noticed.
+// farPath returns where it is kept how far a log on somebody else's server was
+// read from here: by the servers and the cluster, not by the stream, so that one
+// that was made anew is noticed.
 func farPath(urls, cluster string) (string, error) {
 	dir := os.Getenv("XDG_STATE_HOME")
 	if dir == "" {
@@ -163,22 +157,12 @@ func (in *Instance) witnessFar(o *projector.Options) error {
 		return nil
 	}
 	in.farPath = path
-	var p farPosition
-	found, err := datadir.LoadJSON(path, &p)
-	if err != nil {
+	if o.Known, err = datadir.LoadPosition(path); err != nil {
 		return err
-	}
-	if found {
-		chain, err := hex.DecodeString(p.Chain)
-		if err != nil || len(chain) != len(o.Known.Chain) {
-			return datadir.Damaged(path, "its chain has not 32 bytes")
-		}
-		o.Known = projector.Position{Log: p.Log, Seq: p.Seq}
-		copy(o.Known.Chain[:], chain)
 	}
 	told := false
 	o.Save = func(p projector.Position) error {
-		err := datadir.SaveJSON(path, farPosition{p.Log, p.Seq, hex.EncodeToString(p.Chain[:])})
+		err := datadir.SavePosition(path, p)
 		if err != nil && !told {
 			in.Console.Warn(fmt.Sprintf("how far the log was read is not kept: %v", err))
 		}

@@ -2,7 +2,6 @@ package instance
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -160,10 +159,8 @@ func TestPositionElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var kept farPosition
-	b, err := os.ReadFile(in.farPath)
-	if err != nil || json.Unmarshal(b, &kept) != nil || kept.Seq == 0 {
-		t.Fatalf("kept is %s, %v", b, err)
+	if kept, err := datadir.LoadPosition(in.farPath); err != nil || kept.Seq == 0 {
+		t.Fatalf("kept is %v, %v", kept, err)
 	}
 	if _, _, err := run(); err != nil {
 		t.Fatalf("again: %v", err)

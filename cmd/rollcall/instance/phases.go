@@ -56,11 +56,6 @@ func (e *engine) alive() (string, error) {
 	return "running", nil
 }
 
-// checks are what /readyz asks of what the API does not know.
-func (in *Instance) checks() []apiserver.Check {
-	return []apiserver.Check{{Name: "engine", State: in.engine.alive}}
-}
-
 // quarantined tells what the fold has set aside.
 func (in *Instance) quarantined() (q apiserver.Quarantine) {
 	in.State.Read(func(st *projector.State) {

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,13 +22,8 @@ import (
 // also when another process has got its number.
 type Running struct {
 	PID     int       `json:"pid"`
-	Dir     string    `json:"dir,omitempty"` // of its data or, with another NATS server, of its API
-	Cluster string    `json:"cluster"`
 	Started time.Time `json:"started"`
-
-	// Where the log is if it is not in Dir.
-	NATSURL   string `json:"natsURL,omitempty"`
-	NATSCreds string `json:"natsCreds,omitempty"`
+	Origin            // with the user of the NATS server; Dir is never empty if the log is in it
 }
 
 // String names an instance to choose from.
@@ -53,15 +49,11 @@ func registryDir() (string, error) {
 
 // register lists the instance for commands in other terminals.
 func (in *Instance) register() error {
-	r := Running{PID: os.Getpid(), Dir: in.dir, Cluster: in.Cluster, Started: time.Now().UTC()}
-	switch {
-	case in.Server == nil:
-		r.NATSURL, r.NATSCreds = in.NATSURL, in.NATSCreds
-	case in.Server.URL() == "":
+	if in.Server != nil && in.Server.URL() == "" {
 		return nil
-	default:
-		r.Dir = in.Server.Dir()
 	}
+	r := Running{PID: os.Getpid(), Started: time.Now().UTC(), Origin: in.origin()}
+	r.Dir, r.NATSURL = cmp.Or(r.Dir, r.Data), in.NATSURL
 	remove, err := register(r)
 	if err != nil {
 		return nil // a user without a home can still say --data
@@ -72,14 +64,6 @@ func (in *Instance) register() error {
 
 // register lists an instance and returns what takes it off the list.
 func register(r Running) (remove func() error, err error) {
-	for _, path := range []*string{&r.Dir, &r.NATSCreds} {
-		if *path == "" {
-			continue
-		}
-		if *path, err = filepath.Abs(*path); err != nil {
-			return nil, err
-		}
-	}
 	dir, err := registryDir()
 	if err != nil {
 		return nil, err
@@ -95,7 +79,7 @@ func register(r Running) (remove func() error, err error) {
 	path := filepath.Join(dir, strings.TrimPrefix(filepath.Base(f.Name()), ".")+".json")
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if err == nil {
-		err = writeJSON(f, r)
+		err = json.NewEncoder(f).Encode(r)
 	}
 	if err == nil {
 		err = os.Rename(f.Name(), path)
@@ -104,15 +88,6 @@ func register(r Running) (remove func() error, err error) {
 		return nil, errors.Join(err, os.Remove(f.Name()), f.Close())
 	}
 	return func() error { return errors.Join(os.Remove(path), f.Close()) }, nil
-}
-
-func writeJSON(f *os.File, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(b, '\n'))
-	return err
 }
 
 // List returns who is listed and still runs, by process. What those that

@@ -79,9 +79,9 @@ func TestInstances(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(kept, tokenFile), []byte("secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	killed(t, Running{PID: os.Getpid(), Dir: left, NATSURL: "nats://a:1"})
-	killed(t, Running{PID: os.Getpid(), Dir: kept})
-	if _, err := register(Running{PID: os.Getpid(), Dir: filepath.Join(t.TempDir(), "none")}); err != nil {
+	killed(t, Running{PID: os.Getpid(), Origin: Origin{Dir: left, NATSURL: "nats://a:1"}})
+	killed(t, Running{PID: os.Getpid(), Origin: Origin{Dir: kept}})
+	if _, err := register(Running{PID: os.Getpid(), Origin: Origin{Dir: filepath.Join(t.TempDir(), "none")}}); err != nil {
 		t.Fatal(err)
 	}
 	if found := List(); len(found) > 0 {
@@ -100,7 +100,7 @@ func TestInstances(t *testing.T) {
 	if _, err = Only(); err == nil || !strings.Contains(err.Error(), "E-CLI-INSTANCE: no instance is running") {
 		t.Errorf("the only instance: %v", err)
 	}
-	remove, err := register(Running{PID: os.Getpid(), Cluster: "prod", NATSURL: "nats://me:pw@a:1"})
+	remove, err := register(Running{PID: os.Getpid(), Origin: Origin{Cluster: "prod", NATSURL: "nats://me:pw@a:1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestInstances(t *testing.T) {
 func TestManyInstances(t *testing.T) {
 	sandbox(t)
 	for range maxNamed + 2 {
-		if _, err := register(Running{PID: 7, NATSURL: "nats://me:pw@a:1"}); err != nil {
+		if _, err := register(Running{PID: 7, Origin: Origin{NATSURL: "nats://me:pw@a:1"}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -160,7 +160,7 @@ func TestOriginHasNoPassword(t *testing.T) {
 // finding U1
 func TestRegistryIsLocked(t *testing.T) {
 	sandbox(t)
-	remove, err := register(Running{PID: 7, Started: time.Now(), NATSURL: "nats://a:1"})
+	remove, err := register(Running{PID: 7, Started: time.Now(), Origin: Origin{NATSURL: "nats://a:1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

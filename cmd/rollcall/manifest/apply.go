@@ -24,7 +24,7 @@ import (
 	"rollcall/projector/apiserver"
 )
 
-// Manager owns the fields that manifests set.
+// Manager owns the fields that the program sets through the API.
 const Manager = "rollcall"
 
 // Applier makes the objects of manifests so, through the API of a cluster. It

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -234,13 +235,8 @@ func steps(path string) []string {
 
 // namespaceOf returns the namespace of an object, if its kind has one.
 func (d *Document) namespaceOf(namespaced bool, otherwise string) string {
-	switch {
-	case !namespaced:
+	if !namespaced {
 		return ""
-	case d.GetNamespace() != "":
-		return d.GetNamespace()
-	case otherwise != "":
-		return otherwise
 	}
-	return metav1.NamespaceDefault
+	return cmp.Or(d.GetNamespace(), otherwise, metav1.NamespaceDefault)
 }
