@@ -130,6 +130,9 @@ func agrees(c *jetstream.ClusterInfo) bool {
 	return c.Leader != "" && there > (1+len(c.Replicas))/2
 }
 
+// errAlone says that a leader describes its stream and can write nothing to it.
+var errAlone = errors.New("the leader of the stream hears of no majority")
+
 // passing are the refusals of a server that starts, or has no leader: answers
 // are incomplete, JetStream is not available, this server does not lead, JetStream
 // is not enabled yet.
@@ -144,7 +147,7 @@ func passes(err error) bool {
 		return false
 	case errors.As(err, &api):
 		return slices.Contains(passing, int(api.ErrorCode)) || api.ErrorCode == codeNoPeers && waitsForPeers(api)
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded),
+	case errors.Is(err, errAlone), errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded),
 		errors.Is(err, nats.ErrDisconnected), errors.Is(err, nats.ErrConnectionReconnecting), errors.Is(err, nats.ErrStaleConnection):
 		return true
 	}

@@ -78,6 +78,9 @@ func (l *Log) open(ctx context.Context, o Options) error {
 		return err
 	}
 	if o.Create {
+		if !agrees(info.Cluster) {
+			return errAlone
+		}
 		if info, err = l.widen(ctx, info, o.Replicas); err != nil {
 			return err
 		}
