@@ -34,6 +34,7 @@ const module = "rollcall"
 var layers = map[string]layer{
 	"events/wire":                  {pure: true, why: "bytes in, objects out: at the bottom, so that every reader walks the same wire"},
 	"events":                       {pure: true, may: []string{"events/wire"}, why: "the vocabulary; knows no log, no state and no clock"},
+	"events/chain":                 {pure: true, may: []string{"events"}, why: "the running hash over a log: all who keep a position have the same"},
 	"events/daemonpod":             {pure: true, may: []string{"events"}, why: "what a daemon pod is made of: who decides and who does must agree"},
 	"events/memlog":                {pure: true, shell: []string{"tail.go"}, may: []string{"events"}, why: "the log that tests and simulations run on; only waiting for more needs a channel"},
 	"events/drive":                 {may: []string{"events"}, why: "the engine of all who act upon a log; knows no kind of object"},
@@ -45,7 +46,7 @@ var layers = map[string]layer{
 	"events/stream":                {may: []string{"events"}, why: "the one package that knows JetStream as a log"},
 	"projector/table":              {pure: true, shell: []string{"table.go"}, may: []string{"events"}, why: "the one copy of the objects in a process; only the lock and the waiting are a shell"},
 	"projector/owners":             {pure: true, may: []string{"events", "events/wire"}, why: "who owns what; asks about pods and nodes through an interface of its own"},
-	"projector":                    {pure: true, shell: []string{"projector.go"}, may: []string{"events", "events/drive", "projector/sets", "projector/table"}, why: "the fold; it never sees who publishes"},
+	"projector":                    {pure: true, shell: []string{"projector.go"}, may: []string{"events", "events/chain", "events/drive", "projector/sets", "projector/table"}, why: "the fold; it never sees who publishes"},
 	"projector/sets":               {pure: true, may: []string{"events", "events/daemonpod", "events/wire", "projector/owners", "projector/table"}, why: "cells, counters and sets of work; the bytes and the owners are elsewhere"},
 	"projector/story":              {pure: true, may: []string{"events", "events/daemonpod", "events/wire"}, why: "the log told to people; needs no state of the cells"},
 	"projector/apiserver/netlimit": {why: "places for connections; knows neither Kubernetes nor the log"},
@@ -62,8 +63,8 @@ var layers = map[string]layer{
 	"publisher/gate":               {may: []string{"events"}, why: "what programs ask over NATS; sees no state"},
 	"testdata/manifests":           {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":        {may: []string{"events", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
-	"cmd/rollcall/datadir":         {may: []string{"events", "events/blocks", "events/stream", "projector"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "controller/workloads", "events/drive", "events/natsd", "events/stream", "projector", "projector/apiserver",
+	"cmd/rollcall/datadir":         {may: []string{"events", "events/blocks", "events/chain", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
+	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "controller/workloads", "events/chain", "events/drive", "events/natsd", "events/stream", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/simkubelet"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }
@@ -71,7 +72,7 @@ var layers = map[string]layer{
 // owners are the only importers of a module outside.
 var owners = map[string][]string{
 	"github.com/nats-io/nats-server/":      {"events/natsd", "events/blocks/blockstest", "cmd/rollcall"}, // the command prints its version
-	"github.com/minio/highwayhash":         {"events/blocks", "projector"},
+	"github.com/minio/highwayhash":         {"events/blocks", "events/chain"},
 	"github.com/nats-io/nats.go/jetstream": {"events/stream"},
 	"github.com/nats-io/nats.go/micro":     {"publisher/gate"},
 	"github.com/vmihailenco/msgpack":       {"events/wire"},

@@ -11,8 +11,8 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/blocks"
+	"rollcall/events/chain"
 	"rollcall/events/stream"
-	"rollcall/projector"
 )
 
 // Options say whose log is kept, and who is told of it.
@@ -31,15 +31,15 @@ type Options struct {
 type Keeper struct {
 	Options
 
-	known  projector.Position // the end of the log when it was checked; Seq 0: there was none
+	known  chain.Position // the end of the log when it was checked; Seq 0: there was none
 	sealed []sealedBlock
 	lost   bool // a power cut took the end of the log
 
 	mu      sync.Mutex
-	saved   projector.Position // as the file has it
-	synced  projector.Position
-	marks   []mark             // positions that the server has not synced yet, oldest first
-	unsaved projector.Position // what could not be saved; Seq 0: nothing
+	saved   chain.Position // as the file has it
+	synced  chain.Position
+	marks   []mark         // positions that the server has not synced yet, oldest first
+	unsaved chain.Position // what could not be saved; Seq 0: nothing
 	stopped bool
 
 	ackedMu sync.Mutex
@@ -52,7 +52,7 @@ type Keeper struct {
 // mark is a position that was read by a time.
 type mark struct {
 	time     time.Time
-	position projector.Position
+	position chain.Position
 }
 
 // syncedAfter is after how long what was written is on the disk in relaxed mode:
@@ -71,7 +71,7 @@ func (k *Keeper) warn(format string, args ...any) { k.Warn(fmt.Sprintf(format, a
 
 // Known returns the end of the log when it was checked; its Seq is 0 if there was
 // none.
-func (k *Keeper) Known() projector.Position { return k.known }
+func (k *Keeper) Known() chain.Position { return k.known }
 
 // Lost reports whether a power cut has taken the end of the log.
 func (k *Keeper) Lost() bool { return k.lost }
@@ -176,7 +176,7 @@ func (k *Keeper) Watch(ctx context.Context) error {
 
 // Save is the Save of the projector. What cannot be saved now is saved later:
 // the position is a witness, and no reason to stop.
-func (k *Keeper) Save(p projector.Position) error {
+func (k *Keeper) Save(p chain.Position) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if p.Seq < k.saved.Seq || k.stopped {
@@ -185,7 +185,7 @@ func (k *Keeper) Save(p projector.Position) error {
 	k.advance(time.Now(), p)
 	err := savePosition(k.Dir, p, k.synced, k.Relaxed)
 	if err == nil {
-		k.saved, k.unsaved = p, projector.Position{}
+		k.saved, k.unsaved = p, chain.Position{}
 		return nil
 	}
 	if k.unsaved.Seq == 0 {
@@ -208,12 +208,12 @@ func (k *Keeper) saveAgain() {
 		time.AfterFunc(time.Second, k.saveAgain)
 		return
 	}
-	k.saved, k.unsaved = p, projector.Position{}
+	k.saved, k.unsaved = p, chain.Position{}
 }
 
 // advance notes a position that was read now, and takes for synced what was
 // read so long ago that the server has synced it since.
-func (k *Keeper) advance(now time.Time, p projector.Position) {
+func (k *Keeper) advance(now time.Time, p chain.Position) {
 	if !k.Relaxed {
 		k.synced = p
 		return

@@ -14,7 +14,7 @@ import (
 	"syscall"
 
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/events/chain"
 )
 
 // Files of a data directory that are witnesses of its log: they tell a log that
@@ -31,7 +31,7 @@ const (
 	modeRelaxed = "relaxed"
 )
 
-// savedPosition is a projector.Position in JSON.
+// savedPosition is a chain.Position in JSON.
 type savedPosition struct {
 	Log   string     `json:"log"`
 	Seq   events.Seq `json:"seq"`
@@ -50,8 +50,8 @@ type syncedPosition struct {
 // witness is what a data directory knows of its log. The zero witness knows
 // nothing.
 type witness struct {
-	position projector.Position // Seq 0: none was saved
-	synced   projector.Position // that of them which a power cut leaves
+	position chain.Position // Seq 0: none was saved
+	synced   chain.Position // that of them which a power cut leaves
 	relaxed  bool
 	ackedLog string
 	acked    events.Seq
@@ -113,9 +113,9 @@ func (w *witness) loadPosition(path string) error {
 	return nil
 }
 
-func position(log string, seq events.Seq, chain string) (projector.Position, error) {
-	p := projector.Position{Log: log, Seq: seq}
-	b, err := hex.DecodeString(chain)
+func position(log string, seq events.Seq, sum string) (chain.Position, error) {
+	p := chain.Position{Log: log, Seq: seq}
+	b, err := hex.DecodeString(sum)
 	if err != nil || len(b) != len(p.Chain) {
 		return p, errors.New("its chain has not 32 bytes")
 	}
@@ -124,7 +124,7 @@ func position(log string, seq events.Seq, chain string) (projector.Position, err
 }
 
 // savePosition saves how far a log was read; synced is not after it.
-func savePosition(dir string, p, synced projector.Position, relaxed bool) error {
+func savePosition(dir string, p, synced chain.Position, relaxed bool) error {
 	s := savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:]), Mode: modeSync}
 	if relaxed {
 		s.Mode, s.Synced = modeRelaxed, &syncedPosition{synced.Seq, hex.EncodeToString(synced.Chain[:])}
@@ -134,14 +134,14 @@ func savePosition(dir string, p, synced projector.Position, relaxed bool) error 
 
 // LoadPosition reads how far a log was read that is in no data directory; its Seq
 // is 0 if nobody knows.
-func LoadPosition(path string) (projector.Position, error) {
+func LoadPosition(path string) (chain.Position, error) {
 	var w witness
 	err := w.loadPosition(path)
 	return w.position, err
 }
 
 // SavePosition saves how far a log was read that is in no data directory.
-func SavePosition(path string, p projector.Position) error {
+func SavePosition(path string, p chain.Position) error {
 	return SaveJSON(path, savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:])})
 }
 
