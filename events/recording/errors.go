@@ -1,11 +1,10 @@
 package recording
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // repair is what to do about a recording that is not what was written.
@@ -17,11 +16,7 @@ func none(path, why string) *events.Error {
 }
 
 func unreadable(path string, err error) *events.Error {
-	why := err.Error()
-	if p := new(fs.PathError); errors.As(err, &p) {
-		why = p.Err.Error()
-	}
-	return &events.Error{Code: "E-REC-NONE", What: "the file cannot be read", Where: path, Why: why, Do: "check its path and the rights on it", Exit: events.ExitInput, Err: err}
+	return &events.Error{Code: "E-REC-NONE", What: "the file cannot be read", Where: path, Why: files.Reason(err), Do: "check its path and the rights on it", Exit: events.ExitInput, Err: err}
 }
 
 func newer(path string, format int) *events.Error {

@@ -15,6 +15,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/chain"
+	"rollcall/events/files"
 )
 
 // Options of a recording that is made.
@@ -215,11 +216,7 @@ func (w *Writer) Close() error {
 	if err != nil {
 		return errors.Join(err, w.Abort())
 	}
-	d, err := os.Open(filepath.Dir(w.path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return files.SyncDir(filepath.Dir(w.path))
 }
 
 func (w *Writer) finish() error {
