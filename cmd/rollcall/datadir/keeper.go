@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"rollcall/events"
-	"rollcall/events/chain"
 	"rollcall/events/blocks"
+	"rollcall/events/chain"
 	"rollcall/events/files"
 	"rollcall/events/stream"
 )
@@ -39,7 +39,7 @@ type Keeper struct {
 	mu      sync.Mutex
 	saved   chain.Position // as the file has it
 	synced  chain.Position
-	marks   []mark             // positions that the server has not synced yet, oldest first
+	marks   []mark         // positions that the server has not synced yet, oldest first
 	unsaved chain.Position // what could not be saved; Seq 0: nothing
 	stopped bool
 
