@@ -44,6 +44,7 @@ var layers = map[string]layer{
 	"events/blocks":                {may: []string{"events", "events/files"}, why: "the one package that knows how nats-server writes a stream; it starts no server"},
 	"events/blocks/blockstest":     {may: []string{"events"}, why: "writes with nats-server what events/blocks reads; for tests"},
 	"events/recording":             {may: []string{"events", "events/chain", "events/files"}, why: "a log in one file; knows no server, and no state but as bytes"},
+	"events/redact":                {pure: true, may: []string{"events", "events/wire"}, why: "what of a log not every reader is to see; the key is given"},
 	"events/natsd":                 {may: []string{"events", "events/files"}, why: "the one package that knows nats-server"},
 	"events/stream":                {may: []string{"events"}, why: "the one package that knows JetStream as a log"},
 	"projector/table":              {pure: true, shell: []string{"table.go"}, may: []string{"events"}, why: "the one copy of the objects in a process; only the lock and the waiting are a shell"},
