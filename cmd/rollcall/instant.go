@@ -123,11 +123,11 @@ func (at instant) end() time.Time {
 }
 
 // locate makes the id of an event the position of it.
-func (at instant) locate(ctx context.Context, log events.Reader) (instant, error) {
+func (at instant) locate(ctx context.Context, log *archive) (instant, error) {
 	if at.id == (ulid.ULID{}) {
 		return at, nil
 	}
-	for e, err := range log.Read(ctx, 0) {
+	for e, err := range log.Read(ctx, log.begin().Seq) {
 		if err != nil {
 			return at, err
 		}

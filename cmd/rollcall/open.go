@@ -29,6 +29,7 @@ stays until it is stopped, and leaves nothing behind.
 		Example: `  rollcall open --at 10
   rollcall open --at now --data ./cluster`}
 	t := addLogTarget(c)
+	t.addRecording(c)
 	c.Flags().StringVar(&when, "at", "", "instant to show (default: the end of the log)")
 	addAPIFlags(c, &o)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {

@@ -29,9 +29,9 @@ var _ events.Reader = (*Recording)(nil)
 
 // Torn is where a file ends that is the beginning of a recording.
 type Torn struct {
-	Size    int64      // of the file
-	Last    events.Seq // position of the last event that is whole
-	Missing events.Seq // positions that the manifest knows after it; 0: none, or it was never finished
+	Size    int64      `json:"size"`    // of the file
+	Last    events.Seq `json:"last"`    // position of the last event that is whole
+	Missing events.Seq `json:"missing"` // positions that the manifest knows after it; 0: none, or it was never finished
 }
 
 func (t Torn) String() string {

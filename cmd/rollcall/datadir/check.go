@@ -182,6 +182,9 @@ func Open(ctx context.Context, dir string, subjects events.Subjects, begun func(
 	return l, nil
 }
 
+// End returns the end of the log.
+func (l *Checked) End() chain.Position { return l.end }
+
 // Store returns the log.
 func (l *Checked) Store() *blocks.Store { return l.store }
 
