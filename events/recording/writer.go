@@ -119,6 +119,9 @@ func (w *Writer) writeManifest(complete bool) error {
 // Append takes the next event, which comes right after the one before. Of it the
 // position, the time, the subject and the bytes are kept.
 func (w *Writer) Append(e events.Event) error {
+	if e.Subject == "" {
+		return fmt.Errorf("write position %d to a recording: its reader does not say under which subject it is", e.Seq)
+	}
 	if e.Seq != w.chain.Seq+1 {
 		return events.Gap(w.chain.Seq+1, e.Seq)
 	}
