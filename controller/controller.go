@@ -29,7 +29,7 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Options of a controller and of a collector. The zero value is ready to use.
+// Options of a controller and of a garbage collector. The zero value is ready to use.
 type Options struct {
 	Owns   func(events.Key) bool // whether a DaemonSet of that name is for this controller; nil: all are
 	Writer Writer                // where what is written becomes so; nil: the log itself
