@@ -59,7 +59,7 @@ func newCluster(t *testing.T) *cluster {
 	c.state = projector.New(info.ID)
 	o := simkubelet.DefaultOptions()
 	o.Start, o.Stop = simkubelet.Delay{From: 2 * time.Second, To: 9 * time.Second}, simkubelet.Delay{From: time.Second, To: 3 * time.Second}
-	c.parties = []drive.Party{controller.New(subjects, c.state, controller.Options{ID: c.id}), controller.NewCollector(subjects, c.state, controller.Options{ID: c.id}),
+	c.parties = []drive.Party{controller.New(subjects, c.state, controller.Options{ID: c.id}), controller.NewGarbageCollector(subjects, c.state, controller.Options{ID: c.id}),
 		executor.New(subjects, executor.LogWorld{}), simkubelet.New(subjects, o)}
 	return c
 }
