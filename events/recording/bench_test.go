@@ -1,6 +1,12 @@
 package recording_test
 
 import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +100,91 @@ func embedded(b *testing.B, es []events.Event) (consume func()) {
 			}
 		}
 	}
+}
+
+var huge = flag.Int64("huge", 256<<20, "bytes of the recording of BenchmarkHuge")
+
+// BenchmarkHuge makes a recording of -huge bytes that cannot be packed, reads all
+// of it, and events of it at random, and fails if the process had more than 256
+// MiB of memory. 10 GB:
+//
+//	go test ./events/recording -run '^$' -bench Huge -benchtime 1x -huge 10000000000
+func BenchmarkHuge(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "huge.rollcall")
+	w := create(b, path, recording.Options{})
+	e := sample(b, 1, 100)[0]
+	random := rand.NewChaCha8([32]byte{1})
+	body := e.Body.(events.Object)
+	body.Data = append([]byte{0x81, 0xa4, 's', 'p', 'e', 'c', 0xc5, 0x05, 0xdc}, make([]byte, 1500)...)
+	e.Body = body
+	n := *huge / 1700
+	for i := range n {
+		_, _ = random.Read(body.Data[9:]) // it never fails
+		raw, err := events.Encode(e)
+		if err != nil {
+			b.Fatal(err)
+		}
+		e.Seq, e.Stored, e.Raw = events.Seq(i+1), epoch.Add(time.Duration(i)*time.Millisecond), raw
+		if err := w.Append(e); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		b.Fatal(err)
+	}
+	r := open(b, path)
+	b.ResetTimer()
+	var all, some time.Duration
+	pick := rand.New(rand.NewPCG(1, 1))
+	for b.Loop() {
+		start := time.Now()
+		got := int64(0)
+		for _, err := range r.Read(b.Context(), 0) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			got++
+		}
+		if got != n {
+			b.Fatalf("%d events, want %d", got, n)
+		}
+		all += time.Since(start)
+		start = time.Now()
+		for range 100 {
+			for e, err := range r.Read(b.Context(), events.Seq(pick.Int64N(n))) {
+				if at, atErr := r.At(e.Stored); err != nil || atErr != nil || at != e.Seq {
+					b.Fatalf("#%d is at #%d: %v %v", e.Seq, at, err, atErr)
+				}
+				break
+			}
+		}
+		some += time.Since(start)
+	}
+	peak := peakMemory(b)
+	b.ReportMetric(float64(n)*float64(b.N)/all.Seconds(), "events/s")
+	b.ReportMetric(some.Seconds()/float64(100*b.N)*1000, "ms/find")
+	b.ReportMetric(peak, "peak-MiB")
+	if peak > 256 {
+		b.Errorf("the process had %.0f MiB", peak)
+	}
+}
+
+// peakMemory returns the most memory that the process has had, in MiB.
+func peakMemory(b *testing.B) float64 {
+	b.Helper()
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		b.Skip(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmHWM:" {
+			kb, err := strconv.Atoi(f[1])
+			if err != nil {
+				b.Fatal(err)
+			}
+			return float64(kb) / 1024
+		}
+	}
+	b.Fatal("the kernel does not say")
+	return 0
 }

@@ -34,6 +34,9 @@ func encoded(t *testing.T, k events.Kind, o metav1.Object, gone bool) []byte {
 	}
 	e := events.Event{ID: ulid.ULID{1}, Type: events.ObjectType(k, events.VerbUpdated), Source: "api", Actor: "me", Verb: "patch", Manager: "m",
 		At: time.Unix(1700000000, 5).UTC(), Cause: events.Cause{Seq: 7, Index: 2}, Body: body}
+	if k != events.Node {
+		e.Change = "env A hidden→hidden2"
+	}
 	if gone {
 		e.Type, e.Body = events.ObjectType(k, events.VerbDeleted), events.Gone(body)
 	}
