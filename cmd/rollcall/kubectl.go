@@ -135,11 +135,11 @@ func kubectlInstead(c *cobra.Command, name string) (words string, ok bool) {
 func (s *session) kubectlCommand() *cobra.Command {
 	return &cobra.Command{Use: "kubectl", Short: "Read and write objects: the kubectl that is inside", DisableFlagParsing: true,
 		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program: what reads
-and writes the objects of a cluster. It takes --kubeconfig, --data DIR or
---nats-url URL, the instance of $` + dataVariable + `, $KUBECONFIG, or the only instance
-that runs, in this order as all of rollcall, and never ~/.kube/config.
+and writes the objects of a cluster. It takes --kubeconfig, --data DIR,
+--rec FILE or --nats-url URL, the instance of $` + dataVariable + `, $KUBECONFIG, or the
+only instance that runs, in this order as all of rollcall, and never ~/.kube/config.
 
-Where no instance runs it shows the end of the log, to be read only, and with
+Where no instance runs, and of a recording, it shows the end of the log, to be read only, and with
 --at the cluster as it was then, also beside an instance.
 
 ` + instantForms + `

@@ -239,3 +239,30 @@ func TestZip(t *testing.T) {
 		}
 	}
 }
+
+// FuzzOpen reads whatever there is as a recording: what is not one is refused,
+// and takes no more memory than a recording may.
+func FuzzOpen(f *testing.F) {
+	es := sample(f, 3, 300)
+	for _, c := range recording.Compressions {
+		path := write(f, recording.Options{Compression: c}, es)
+		whole, err := os.ReadFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(whole)
+		f.Add(whole[:len(whole)-9])
+		f.Add(whole[:4500])
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		path := filepath.Join(t.TempDir(), "x")
+		if err := os.WriteFile(path, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		got, torn, err := allOf(path)
+		var e *events.Error
+		if err != nil && !errors.As(err, &e) {
+			t.Errorf("%d events, torn %v: %v has no code", len(got), torn, err)
+		}
+	})
+}

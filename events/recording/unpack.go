@@ -16,7 +16,6 @@ import (
 // until the next is.
 type buffers struct {
 	packed, data []byte
-	header       []byte
 	inflate      io.ReadCloser
 }
 
