@@ -58,25 +58,20 @@ func (r *Recording) Read(ctx context.Context, after events.Seq) iter.Seq2[events
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		loading := r.prefetch(ctx, r.blockOf(after+1), after)
+		defer cancel()
+		blocks := r.blocks[r.blockOf(after+1):]
+		// Who looks at one event is not to wait for the blocks behind it.
+		if len(blocks) > 0 && !r.readBlock(blocks[0], after).yield(ctx, yield) || len(blocks) < 2 {
+			return
+		}
+		loading := r.prefetch(ctx, blocks[1:])
 		defer func() {
 			cancel()
 			for range loading {
 			}
 		}()
 		for next := range loading {
-			l := <-next
-			for _, e := range l.events {
-				if err := ctx.Err(); err != nil {
-					yield(events.Event{}, err)
-					return
-				}
-				if !yield(e, nil) {
-					return
-				}
-			}
-			if l.err != nil {
-				yield(events.Event{}, l.err)
+			if l := <-next; !l.yield(ctx, yield) {
 				return
 			}
 		}
@@ -92,29 +87,49 @@ type loaded struct {
 	err    error
 }
 
-// prefetch reads the blocks from the given one on, a few of them at a time, and
-// hands them on in their order. It ends with the blocks or with ctx; its channel
-// is closed when nothing of it runs any more.
-func (r *Recording) prefetch(ctx context.Context, from int, after events.Seq) <-chan chan loaded {
+// yield hands the events on. It reports whether more are wanted, and can be had.
+func (l loaded) yield(ctx context.Context, yield func(events.Event, error) bool) bool {
+	for _, e := range l.events {
+		if err := ctx.Err(); err != nil {
+			yield(events.Event{}, err)
+			return false
+		}
+		if !yield(e, nil) {
+			return false
+		}
+	}
+	if l.err != nil {
+		yield(events.Event{}, l.err)
+	}
+	return l.err == nil
+}
+
+// prefetch reads blocks, a few of them at a time, and hands them on in their
+// order. It ends with the blocks or with ctx; its channel is closed when nothing
+// of it runs any more.
+func (r *Recording) prefetch(ctx context.Context, blocks []int) <-chan chan loaded {
 	out := make(chan chan loaded, ahead)
 	go func() {
 		defer close(out)
 		var running sync.WaitGroup
 		defer running.Wait()
-		for _, b := range r.blocks[from:] {
+		for _, b := range blocks {
 			next := make(chan loaded, 1)
 			select {
 			case <-ctx.Done():
 				return
 			case out <- next:
 			}
-			running.Go(func() {
-				es, err := r.decode(&r.entries[b], after)
-				next <- loaded{es, err}
-			})
+			running.Go(func() { next <- r.readBlock(b, 0) })
 		}
 	}()
 	return out
+}
+
+// readBlock reads the events of a block after a position.
+func (r *Recording) readBlock(block int, after events.Seq) loaded {
+	es, err := r.decode(&r.entries[block], after)
+	return loaded{es, err}
 }
 
 // memory is that of blocks which are read. A program reads a few at a time.
