@@ -13,7 +13,7 @@ import (
 // that reads a state, as Controller is.
 type GarbageCollector struct {
 	writer writer
-	clock  clock
+	clock  projector.LogClock
 
 	moved bool       // something happened since it was looked
 	under bool       // a step is under way
@@ -25,35 +25,38 @@ type GarbageCollector struct {
 
 // NewGarbageCollector returns a garbage collector that has observed nothing yet.
 func NewGarbageCollector(s events.Subjects, state *projector.State, o Options) *GarbageCollector {
-	return &GarbageCollector{writer: newWriter(s, o), clock: clock{state: state}}
+	return &GarbageCollector{writer: newWriter(s, o), clock: projector.LogClock{State: state}}
 }
 
 // Observe implements drive.Party.
 func (c *GarbageCollector) Observe(_ events.Event, now time.Time) {
-	c.clock.folded, c.moved = now, true
+
+	c.clock.Observe(now)
+	c.moved = true
+
 }
 
 // Next implements drive.Party.
 func (c *GarbageCollector) Next() (time.Time, bool) {
 	switch {
-	case c.under || c.clock.state.Seq() < c.after:
+	case c.under || c.clock.State.Seq() < c.after:
 		return time.Time{}, false
 	case c.moved:
 		return c.round, true
 	case c.at.IsZero():
 		return time.Time{}, false
 	}
-	return later(c.round, c.clock.local(c.at)), true
+	return later(c.round, c.clock.Local(c.at)), true
 }
 
 // Due implements drive.Party: it is one round.
 func (c *GarbageCollector) Due(now time.Time, limit int) []drive.Step {
-	state := c.clock.state
+	state := c.clock.State
 	if now.Before(c.round) || limit == 0 || c.under || state.Seq() < c.after {
 		return nil
 	}
 	c.round, c.moved = now.Add(roundInterval), false
-	plan := PlanGC(state, c.clock.logTime(now))
+	plan := PlanGC(state, c.clock.LogTime(now))
 	c.at = GCDue(state)
 	if plan == nil {
 		return nil
