@@ -2,7 +2,6 @@ package simtest
 
 import (
 	"fmt"
-	"slices"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -73,8 +72,8 @@ func (s *Coverage) Sum(o Coverage) {
 
 // rolling reports whether some DaemonSet's rollout is under way, by its status.
 func (h *History) rolling() bool {
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		if unrolled(h.tip.sets[k].object) {
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		if unrolled(h.model.named[k].DaemonSet) {
 			return true
 		}
 	}
@@ -94,7 +93,7 @@ func (h *History) noteStale(p *host) {
 
 // noteTwice notes an answer to a command that was answered.
 func (h *History) noteTwice(e events.Event) {
-	if !e.Cause.IsZero() && !slices.ContainsFunc(h.tip.orders, func(o *order) bool { return o.cause == e.Cause }) {
+	if c := h.model.cmds[e.Cause]; c != nil && c.answers > 0 {
 		h.seen.add(seenTwice)
 	}
 }
@@ -116,8 +115,8 @@ func (h *History) noteNewTemplate(ds *appsv1.DaemonSet, back bool) {
 }
 
 func (h *History) noteFlap(p *corev1.Pod) {
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		ds := h.tip.sets[k].object
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		ds := h.model.named[k].DaemonSet
 		since := p.Status.Conditions[0].LastTransitionTime.Time
 		if ownerOf(p) == ds.UID && h.now.Sub(since).Seconds() < float64(ds.Spec.MinReadySeconds) {
 			h.seen.add(seenUnreadyInsideMinReady)

@@ -52,16 +52,16 @@ func (h *History) heal() {
 	h.calm = true
 	h.trouble.leave(h)
 	h.kubelets.quota = time.Time{}
-	for _, name := range sortedKeys(h.tip.nodes, strings.Compare) {
-		if was := h.tip.nodes[name]; down(was.object) {
-			n := was.object.DeepCopy()
+	for _, name := range sortedKeys(h.model.nodes, strings.Compare) {
+		if was := h.model.nodes[name]; down(was) {
+			n := was.DeepCopy()
 			h.users.lose(h, n)
-			h.tell(events.Node, events.VerbUpdated, n, was.seq)
+			h.tell("user", events.Node, events.VerbUpdated, n)
 		}
 	}
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		was := h.tip.sets[k]
-		ds := was.object.DeepCopy()
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		was := h.model.named[k]
+		ds := was.DeepCopy()
 		if h.whims.IntN(3) > 0 {
 			for _, a := range []string{events.AnnotationPaused, events.AnnotationPartition,
 				events.AnnotationSuspend, events.AnnotationCanary} {
@@ -73,14 +73,11 @@ func (h *History) heal() {
 				ds.Generation++
 			}
 		}
-		h.tell(events.DaemonSet, events.VerbUpdated, ds, was.seq)
+		h.tell("user", events.DaemonSet, events.VerbUpdated, ds)
 	}
 	// Kubelets look again at what they have.
-	for _, k := range sortedKeys(h.tip.pods, events.Key.Compare) {
-		if i, found := h.kubelets.find(k); found {
-			h.kubelets.tasks = append(h.kubelets.tasks[:i], h.kubelets.tasks[i+1:]...)
-		}
-		h.kubelets.heard(h, h.entries[h.tip.pods[k].told-1])
+	for _, k := range sortedKeys(h.model.pods, events.Key.Compare) {
+		h.kubelets.plan(h, k, h.model.pods[k].Pod)
 	}
 	for _, p := range h.hosts() {
 		p.lag, p.asleep = 0, time.Time{}
@@ -91,14 +88,14 @@ func (h *History) heal() {
 // rollout, and the longest back-off that the failures so far can have led to.
 func (h *History) patience() time.Duration {
 	all := time.Minute
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		ds := h.tip.sets[k].object
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		ds := h.model.named[k]
 		wave := 30*time.Second + time.Duration(ds.Spec.MinReadySeconds)*time.Second
 		width := 1
 		if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil {
-			width = max(scaled(ru.MaxUnavailable, len(h.tip.nodes)), scaled(ru.MaxSurge, len(h.tip.nodes)), 1)
+			width = max(scaled(ru.MaxUnavailable, len(h.model.nodes)), scaled(ru.MaxSurge, len(h.model.nodes)), 1)
 		}
-		all += time.Duration(len(h.tip.nodes)/width+2)*wave + time.Duration(2*len(h.tip.nodes))*time.Second
+		all += time.Duration(len(h.model.nodes)/width+2)*wave + time.Duration(2*len(h.model.nodes))*time.Second
 	}
 	worst := 0
 	for _, k := range sortedKeys(h.kubelets.fails, strings.Compare) {
@@ -206,7 +203,7 @@ func (h *History) quiet() *Violation {
 	}
 	// A rollout that a partition or a pause holds may be told to be stalled, once;
 	// two controllers whose clocks differ may first disagree about that.
-	if limit := len(h.tip.sets) * (4*len(h.managers) - 3); writes > limit {
+	if limit := len(h.model.named) * (4*len(h.managers) - 3); writes > limit {
 		return violation("H3", h.last(), "%d writes after all was at rest", writes)
 	}
 	for _, p := range h.managers {

@@ -78,8 +78,8 @@ type History struct {
 	fault                       memlog.Fault
 	seen                        Coverage
 
-	tip       *view  // the world as it is
-	model     *model // the oracle's, of the whole log
+	model     *model                // of the whole log: the world as it is
+	ends      map[string]events.Seq // by subject, its last event
 	kubelets  kubelets
 	executors []*host
 	managers  []*host // of DaemonSets: the controllers
@@ -132,7 +132,7 @@ func newHistory(seed uint64) *History {
 		panic(fmt.Sprintf("sim: log in memory: %v", err))
 	}
 	h.logID = info.ID
-	h.tip, h.model = newView(), newModel()
+	h.model, h.ends = newModel(), map[string]events.Seq{}
 	h.kubelets = newKubelets()
 	h.users = newUsers()
 	for i := range h.cfg.executors {
@@ -191,7 +191,7 @@ func (h *History) follow() {
 		x := newEntry(e)
 		h.trouble.enter(h, &x)
 		h.entries = append(h.entries, x)
-		h.tip.take(x)
+		h.ends[x.Subject] = x.Seq
 		h.model.take(x)
 		if !x.forged {
 			h.kubelets.heard(h, x)

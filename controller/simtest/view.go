@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -49,81 +50,7 @@ func newEntry(e events.Event) entry {
 	return x
 }
 
-// at is an object as of a position.
-type at[T metav1.Object] struct {
-	object T
-	seq    events.Seq // of the last event of its subject
-	told   events.Seq // of the one that said so
-}
-
-// order is a command to be carried out.
-type order struct {
-	cause   events.Cause
-	set     events.Ref
-	command events.Command
-	plan    *events.Plan
-}
-
-// view is what one reader of the log knows.
-type view struct {
-	seq    events.Seq
-	nodes  map[string]at[*corev1.Node]
-	pods   map[events.Key]at[*corev1.Pod]
-	sets   map[events.Key]at[*appsv1.DaemonSet]
-	orders []*order // not answered, by cause
-}
-
-func newView() *view {
-	return &view{nodes: map[string]at[*corev1.Node]{}, pods: map[events.Key]at[*corev1.Pod]{},
-		sets: map[events.Key]at[*appsv1.DaemonSet]{}}
-}
-
-func (v *view) take(e entry) {
-	v.seq = e.Seq
-	switch b := e.Body.(type) {
-	case events.Object:
-		v.takeObject(e, b)
-	case events.Gone:
-		switch b.Kind {
-		case events.Node:
-			delete(v.nodes, b.Key.Name)
-		case events.Pod:
-			delete(v.pods, b.Key)
-		case events.DaemonSet:
-			delete(v.sets, b.Key)
-		}
-	case events.Unreadable:
-		if p, ok := v.pods[b.Ref.Key]; ok && b.Ref.Kind == events.Pod {
-			p.seq = e.Seq // who writes there next has to know
-			v.pods[b.Ref.Key] = p
-		}
-	case *events.Plan:
-		for i, c := range b.Commands {
-			v.orders = append(v.orders, &order{events.Cause{Seq: e.Seq, Index: i}, b.Owner, c, b})
-		}
-	}
-	if !e.Cause.IsZero() {
-		v.orders = slices.DeleteFunc(v.orders, func(o *order) bool { return o.cause == e.Cause })
-	}
-}
-
-func (v *view) takeObject(e entry, b events.Object) {
-	switch o := e.object.(type) {
-	case *corev1.Node:
-		v.nodes[o.Name] = at[*corev1.Node]{o, e.Seq, e.Seq}
-	case *corev1.Pod:
-		v.pods[b.Key] = at[*corev1.Pod]{o, e.Seq, e.Seq}
-	case *appsv1.DaemonSet:
-		v.sets[b.Key] = at[*appsv1.DaemonSet]{o, e.Seq, e.Seq}
-	}
-}
-
 // sortedKeys lists keys in order.
 func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
-	ks := make([]K, 0, len(m))
-	for k := range m {
-		ks = append(ks, k)
-	}
-	slices.SortFunc(ks, compare)
-	return ks
+	return slices.SortedFunc(maps.Keys(m), compare)
 }
