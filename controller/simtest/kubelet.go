@@ -209,12 +209,16 @@ func (k *kubelets) do(h *History, t task) {
 }
 
 func setReady(p *corev1.Pod, ready bool, now time.Time) {
-	status := corev1.ConditionFalse
-	if ready {
-		status = corev1.ConditionTrue
-	}
-	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status,
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status(ready),
 		LastTransitionTime: metav1.NewTime(now.Truncate(time.Second))}}
+}
+
+// status is that of a condition.
+func status(holds bool) corev1.ConditionStatus {
+	if holds {
+		return corev1.ConditionTrue
+	}
+	return corev1.ConditionFalse
 }
 
 // due returns when the next thing happens; zero: nothing will.

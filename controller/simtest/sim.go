@@ -31,11 +31,11 @@ import (
 // epoch is when every history begins.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// maxRecords bounds the log of a history's eventful part, restRecords what may
+// maxRecords bounds the log of a history's eventful part, quiesceRecords what may
 // be appended after it until all is at rest.
 const (
-	maxRecords  = 600
-	restRecords = 4000
+	maxRecords     = 600
+	quiesceRecords = 4000
 )
 
 // Violation is an invariant that does not hold.
@@ -75,6 +75,7 @@ type History struct {
 	subjects                    events.Subjects
 	entries                     []entry
 	calm                        bool // faults are over
+	plans                       int
 	fault                       memlog.Fault
 	seen                        Coverage
 
@@ -107,12 +108,12 @@ func Run(seed uint64, opt Options) (r Result) {
 	h.eventful()
 	v := h.broken
 	if v == nil {
-		v = h.rest()
+		v = h.quiesce()
 	}
 	if first := h.audit(); first != nil && (v == nil || first.Seq <= v.Seq) {
 		v = first
 	}
-	return Result{Seed: seed, Digest: h.digest(), Records: len(h.entries), Plans: h.countPlans(),
+	return Result{Seed: seed, Digest: h.digest(), Records: len(h.entries), Plans: h.plans,
 		Seen: h.seen, Violation: v, history: h}
 }
 
@@ -210,16 +211,6 @@ func (h *History) digest() string {
 		sum.Write(e.Raw)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
-}
-
-func (h *History) countPlans() int {
-	n := 0
-	for _, e := range h.entries {
-		if e.Type == events.Planned {
-			n++
-		}
-	}
-	return n
 }
 
 // eventful is the part of a history in which things go wrong.

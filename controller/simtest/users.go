@@ -107,11 +107,7 @@ func (c *users) addNode(h *History, name string) {
 }
 
 func setNodeReady(n *corev1.Node, ready bool) {
-	status := corev1.ConditionFalse
-	if ready {
-		status = corev1.ConditionTrue
-	}
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status(ready)}}
 }
 
 func pick[T any](h *History, of ...T) T { return of[h.whims.IntN(len(of))] }

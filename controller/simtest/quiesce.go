@@ -6,16 +6,15 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 )
 
-// rest stops all trouble, lets time pass and reports what did not come to the
+// quiesce stops all trouble, lets time pass and reports what did not come to the
 // end that it should have, in the time that it should take (V1, V3, H3).
-func (h *History) rest() *Violation {
+func (h *History) quiesce() *Violation {
 	h.heal()
 	from, deadline := h.now, h.now.Add(h.patience())
 	for {
@@ -37,7 +36,7 @@ func (h *History) rest() *Violation {
 		}
 		h.now = later(h.now, next)
 	}
-	return h.quiet()
+	return h.staysQuiet()
 }
 
 func later(a, b time.Time) time.Time {
@@ -91,28 +90,15 @@ func (h *History) patience() time.Duration {
 	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
 		ds := h.model.named[k]
 		wave := 30*time.Second + time.Duration(ds.Spec.MinReadySeconds)*time.Second
-		width := 1
-		if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil {
-			width = max(scaled(ru.MaxUnavailable, len(h.model.nodes)), scaled(ru.MaxSurge, len(h.model.nodes)), 1)
-		}
-		all += time.Duration(len(h.model.nodes)/width+2)*wave + time.Duration(2*len(h.model.nodes))*time.Second
+		nodes := len(h.model.nodes)
+		unavailable, surge := budget(ds.DaemonSet, nodes)
+		all += time.Duration(nodes/max(unavailable, surge, 1)+2)*wave + time.Duration(2*nodes)*time.Second
 	}
 	worst := 0
 	for _, k := range sortedKeys(h.kubelets.fails, strings.Compare) {
 		worst = max(worst, h.kubelets.fails[k])
 	}
 	return all + min(15*time.Minute, time.Second<<min(worst, 12))
-}
-
-func scaled(v *intstr.IntOrString, n int) int {
-	if v == nil {
-		return 0
-	}
-	k, err := intstr.GetScaledValueFromIntOrPercent(v, n, true)
-	if err != nil {
-		return 0
-	}
-	return k
 }
 
 // soon is how far time goes on within one pumping.
@@ -149,7 +135,7 @@ func (h *History) pump() *Violation {
 		if idle > idleRounds {
 			return violation("V10", h.last(), "a controller wants what the log always refuses, or waits for what never comes")
 		}
-		if len(h.entries) > maxRecords+restRecords {
+		if len(h.entries) > maxRecords+quiesceRecords {
 			return violation("H4", h.last(), "no end of records though nothing happens")
 		}
 	}
@@ -177,9 +163,9 @@ func (h *History) nextDue() time.Time {
 	return next
 }
 
-// quiet lets 1,000 seconds pass, starts every controller again once, so
+// staysQuiet lets 1,000 seconds pass, starts every controller again once, so
 // that it looks at everything, and expects no plan (H3).
-func (h *History) quiet() *Violation {
+func (h *History) staysQuiet() *Violation {
 	from, at := h.now, h.last()
 	for _, s := range []int{1, 2, 5, 10, 30, 60, 120, 300, 599, 601, 900, 1000} {
 		h.now = later(h.now, from.Add(time.Duration(s)*time.Second))
