@@ -19,11 +19,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"rollcall/controller"
-	"rollcall/controller/workloads"
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/apiserver/workloads"
 	"rollcall/projector/table"
 	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
