@@ -267,7 +267,7 @@ func FuzzBlock(f *testing.F) {
 		s := storeOf(t, b)
 		s.Relaxed = relaxed
 		var at events.Seq
-		rep, err := s.Check(t.Context(), func(seq events.Seq, _ time.Time, raw []byte) error {
+		rep, err := s.Check(t.Context(), func(seq events.Seq, raw []byte) error {
 			if seq != at+1 || len(raw) > maxBlock {
 				t.Errorf("#%d follows #%d", seq, at)
 			}

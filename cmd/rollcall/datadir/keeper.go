@@ -123,7 +123,7 @@ func (k *Keeper) mend(l *Checked) error {
 			}
 		}
 	}
-	if l.report.Index == blocks.IndexAhead {
+	if l.report.Known > l.report.Last {
 		if err := os.Remove(l.store.IndexPath()); err != nil {
 			return err
 		}
