@@ -54,7 +54,7 @@ var layers = map[string]layer{
 	"controller":                    {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
 	"controller/replay":             {pure: true, may: []string{"controller", "events", "projector"}, why: "decides recorded plans again"},
 	"projector/apiserver/workloads": {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
-	"controller/simtest":            {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "publisher/executor"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
+	"controller/simtest":            {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "projector/story", "publisher/executor"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
 	"controller/scenario":           {why: "conversations with the core"},
 	"publisher/executor":            {pure: false, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/table"}, why: "carries commands out; never sees the state of the controller"},
 	"publisher/simkubelet":          {pure: true, shell: []string{"run.go"}, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "publisher/simkubelet/script"}, why: "a world driven by the log alone"},
