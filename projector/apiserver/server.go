@@ -256,7 +256,7 @@ func (s *Server) options() restOptions {
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
 		default:
-			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind()), s.writes()
+			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind), s.writes()
 		}
 	}
 	return o
