@@ -53,6 +53,7 @@ type decider struct {
 	due         []*sets.Cell // available by now, though no event has told so since
 	progress    time.Time    // when the last of them on a desired node became so
 	survey      sets.Survey
+	stated      [4]appsv1.DaemonSetCondition // room for the conditions of the status
 }
 
 // heldOrder is the order in which causes of waiting are listed.
@@ -118,7 +119,7 @@ func (r *decider) finish() Result {
 	if len(r.cmds) > 0 || r.whole && !slices.Equal(r.lasting(), r.d.Held) {
 		p := &events.Plan{Owner: r.d.Ref(),
 			Basis: events.Basis{Seq: r.s.Seq(), Now: r.now}, Rollout: r.rollout,
-			Commands: r.cmds, Waiting: r.out.Waiting, Held: r.out.Held}
+			Commands: r.cmds, Waiting: events.PackWaits(r.out.Waiting), Held: r.out.Held}
 		if cur := r.d.CurrentRevision(); cur != nil {
 			p.Revision = cur.Hash
 		}
