@@ -11,6 +11,12 @@ func Field(b []byte, key string) []byte {
 	return b[from:to:to]
 }
 
+// Text returns the string under a key of the map b; nil: it has none.
+func Text(b []byte, key string) []byte {
+	c := NewCursor(Field(b, key))
+	return c.Str()
+}
+
 // Replace returns a copy of the map b with another value under a key that it
 // has. All else is the same to the byte.
 func Replace(b []byte, key string, value []byte) ([]byte, error) {
