@@ -30,9 +30,11 @@ func (r *decider) revise() bool {
 		}
 	}
 	next, waits := int64(1), false
-	for _, rev := range slices.Concat(d.Revisions(), adopted) {
-		if rev.Digest != d.Digest {
-			next = max(next, rev.Number+1)
+	for _, revs := range [2][]*sets.Revision{d.Revisions(), adopted} {
+		for _, rev := range revs {
+			if rev.Digest != d.Digest {
+				next = max(next, rev.Number+1)
+			}
 		}
 	}
 	for _, rev := range adopted {
