@@ -33,8 +33,8 @@ func deniedUntil(p *sets.Pod) time.Time {
 }
 
 // refusedUntil returns when creates may be tried again after refusals.
-func refusedUntil(d *sets.DaemonSet) time.Time {
-	return pauseAfter(d.Refusals, d.RefusedAt, firstRefusedPause, maxRefusedPause)
+func refusedUntil(ds *sets.DaemonSet) time.Time {
+	return pauseAfter(ds.Refusals, ds.RefusedAt, firstRefusedPause, maxRefusedPause)
 }
 
 // pauseAfter returns when the next try may be made after n failures in a row,

@@ -19,18 +19,18 @@ const (
 // causes says what keeps a rollout from going on, in the order in which it
 // matters; nil: nothing that does not pass by itself. It says the same while
 // the same is wrong.
-func (r *decider) causes() []string {
+func (d *decider) causes() []string {
 	var cs []string
-	t := r.troubled()
-	if n := r.waitsFor(events.HeldBudget); n > 0 && len(t.broken)+len(t.silent)+len(t.lost) > 0 {
-		cs = append(cs, fmt.Sprintf("%d wait for the budget, %s", n, r.used()))
+	t := d.troubled()
+	if n := d.waitsFor(events.HeldBudget); n > 0 && len(t.broken)+len(t.silent)+len(t.lost) > 0 {
+		cs = append(cs, fmt.Sprintf("%d wait for the budget, %s", n, d.used()))
 	}
 	cs = append(cs, t.broken...)
 	if n := len(t.silent); n > 0 {
-		cs = append(cs, fmt.Sprintf("%s on nodes that no kubelet has reported from: %s", r.share(n), firstOf(t.silent)))
+		cs = append(cs, fmt.Sprintf("%s on nodes that no kubelet has reported from: %s", d.share(n), firstOf(t.silent)))
 	}
 	if n := len(t.lost); n > 0 {
-		cs = append(cs, fmt.Sprintf("%s on nodes that are not ready: %s", r.share(n), firstOf(t.lost)))
+		cs = append(cs, fmt.Sprintf("%s on nodes that are not ready: %s", d.share(n), firstOf(t.lost)))
 	}
 	for _, h := range [...]struct {
 		why  events.Held
@@ -40,7 +40,7 @@ func (r *decider) causes() []string {
 		{events.HeldCanary, "held back by " + events.AnnotationCanary},
 		{events.HeldPredecessor, "wait for pods of a deleted DaemonSet of this name"},
 	} {
-		if n := r.waitsFor(h.why); n > 0 {
+		if n := d.waitsFor(h.why); n > 0 {
 			cs = append(cs, fmt.Sprintf("%d %s", n, h.text))
 		}
 	}
@@ -48,22 +48,22 @@ func (r *decider) causes() []string {
 }
 
 // waitsFor returns how many nodes wait for one thing.
-func (r *decider) waitsFor(h events.Held) int { return r.held[slices.Index(heldOrder[:], h)] }
+func (d *decider) waitsFor(h events.Held) int { return d.held[slices.Index(heldOrder[:], h)] }
 
 // used says how the budget stands.
-func (r *decider) used() string {
-	if r.d.Surge {
-		return fmt.Sprintf("%d of %d surging", r.rollout.Surging, r.rollout.MaxSurge)
+func (d *decider) used() string {
+	if d.ds.Surge {
+		return fmt.Sprintf("%d of %d surging", d.rollout.Surging, d.rollout.MaxSurge)
 	}
-	return fmt.Sprintf("%d of %d unavailable", r.rollout.Unavailable, r.rollout.MaxUnavailable)
+	return fmt.Sprintf("%d of %d unavailable", d.rollout.Unavailable, d.rollout.MaxUnavailable)
 }
 
 // share says how much of the budget n pods use up.
-func (r *decider) share(n int) string {
-	if r.rollout.MaxUnavailable == 0 {
+func (d *decider) share(n int) string {
+	if d.rollout.MaxUnavailable == 0 {
 		return plural(n, "pod", "pods")
 	}
-	return fmt.Sprintf("%d of maxUnavailable %d used by pods", n, r.rollout.MaxUnavailable)
+	return fmt.Sprintf("%d of maxUnavailable %d used by pods", n, d.rollout.MaxUnavailable)
 }
 
 func plural(n int, one, many string) string {
@@ -81,13 +81,13 @@ type troubles struct {
 }
 
 // troubled looks at the first nodes whose pods are not ready.
-func (r *decider) troubled() (t troubles) {
+func (d *decider) troubled() (t troubles) {
 	n, more := 0, 0
-	r.d.Cells(sets.Unready, func(c *sets.Cell) bool {
+	d.ds.Cells(sets.Unready, func(c *sets.Cell) bool {
 		if n++; n > maxLooked {
 			return false
 		}
-		p, node := r.unready(c), r.s.Node(c.Node)
+		p, node := d.unready(c), d.s.Node(c.Node)
 		if p == nil || node == nil {
 			return true
 		}
@@ -111,8 +111,8 @@ func (r *decider) troubled() (t troubles) {
 }
 
 // unready returns the pod of c that should get ready.
-func (r *decider) unready(c *sets.Cell) *sets.Pod {
-	s := r.d.Survey(c, &r.survey)
+func (d *decider) unready(c *sets.Cell) *sets.Pod {
+	s := d.ds.Survey(c, &d.survey)
 	if len(s.New) > 0 {
 		return s.New[0]
 	}
@@ -131,9 +131,9 @@ func firstOf(names []string) string {
 }
 
 // paused says who holds a rollout, and since when.
-func (r *decider) paused() string {
+func (d *decider) paused() string {
 	text := "paused by annotation " + events.AnnotationPaused
-	if p := r.d.Paused; !p.At.IsZero() {
+	if p := d.ds.Paused; !p.At.IsZero() {
 		text += " since " + p.At.UTC().Format(time.RFC3339)
 		if p.By != "" {
 			text += " by " + p.By

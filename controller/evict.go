@@ -7,25 +7,25 @@ import (
 
 // evict deletes the pods of a node that may not have them. On a node that is
 // gone it also ends those that are terminating already: no kubelet will.
-func (r *decider) evict(c *sets.Cell) {
+func (d *decider) evict(c *sets.Cell) {
 	why := events.NotWanted
 	switch {
-	case r.d.Deleting():
+	case d.ds.Deleting():
 		why = events.OwnerGone
 	case c.Place == sets.Gone:
 		why = events.NodeGone
-	case r.d.Settings.Suspended:
+	case d.ds.Settings.Suspended:
 		why = events.Suspended
 	}
 	for _, p := range c.Pods {
-		if r.d.Remains(c, p) && !r.mayStay(c, p) {
-			r.delete(c, p, why)
+		if d.ds.Remains(c, p) && !d.mayStay(c, p) {
+			d.delete(c, p, why)
 		}
 	}
 }
 
 // mayStay reports whether a pod is left alone on a node that is not there: one
 // that is bound to a node that the log never told of, which may yet come.
-func (r *decider) mayStay(c *sets.Cell, p *sets.Pod) bool {
-	return c.Place == sets.Gone && c.NodeUID == "" && p.Bound && !r.d.Deleting()
+func (d *decider) mayStay(c *sets.Cell, p *sets.Pod) bool {
+	return c.Place == sets.Gone && c.NodeUID == "" && p.Bound && !d.ds.Deleting()
 }

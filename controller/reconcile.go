@@ -22,51 +22,51 @@ func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
 	}
 	now = now.UTC()
 	var writes []Write
-	for _, g := range s.DeletedSets(key) {
-		r := &decider{s: s, d: g, now: now}
-		out := r.collect()
+	for _, old := range s.DeletedSets(key) {
+		d := &decider{s: s, ds: old, now: now}
+		out := d.cascade()
 		writes = append(writes, out.Writes...)
 		if out.Plan != nil {
 			out.Writes = writes
 			return out
 		}
 	}
-	d := s.DaemonSet(key)
-	if d == nil {
+	ds := s.DaemonSet(key)
+	if ds == nil {
 		return Result{Writes: writes}
 	}
-	r := &decider{s: s, d: d, now: now}
-	r.out.Writes = writes
-	if d.Deleting() {
-		return r.collect()
+	d := &decider{s: s, ds: ds, now: now}
+	d.out.Writes = writes
+	if ds.Deleting() {
+		return d.cascade()
 	}
-	if d.Selector == nil {
-		return r.finish() // selects every pod, or none: claims nothing (E15)
+	if ds.Selector == nil {
+		return d.finish() // selects every pod, or none: claims nothing (E15)
 	}
-	r.ripen()
-	if !r.revise() {
-		return r.finish()
+	d.ripen()
+	if !d.revise() {
+		return d.finish()
 	}
-	r.manage()
-	if d.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType {
-		r.roll()
+	d.manage()
+	if ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType {
+		d.roll()
 	}
-	r.forget()
-	r.status()
-	r.whole = true
-	return r.finish()
+	d.forget()
+	d.status()
+	d.whole = true
+	return d.finish()
 }
 
 // ripen finds the cells whose pods became available since the last event.
-func (r *decider) ripen() {
-	r.d.Maturing(func(c *sets.Cell, from time.Time) bool {
-		if from.After(r.now) {
-			r.requeueBy(from)
+func (d *decider) ripen() {
+	d.ds.Maturing(func(c *sets.Cell, from time.Time) bool {
+		if from.After(d.now) {
+			d.requeueBy(from)
 			return false
 		}
-		r.due = append(r.due, c)
+		d.due = append(d.due, c)
 		if c.Place == sets.Run {
-			r.progress = from
+			d.progress = from
 		}
 		return true
 	})
@@ -74,9 +74,9 @@ func (r *decider) ripen() {
 
 // available returns the number of desired nodes with an available pod, and of
 // nodes that only keep theirs.
-func (r *decider) available() (desired, spare int) {
-	desired, spare = r.d.Counts.Available, r.d.Counts.Spare
-	for _, c := range r.due {
+func (d *decider) available() (desired, spare int) {
+	desired, spare = d.ds.Counts.Available, d.ds.Counts.Spare
+	for _, c := range d.due {
 		switch c.Place {
 		case sets.Run:
 			desired++
@@ -88,48 +88,48 @@ func (r *decider) available() (desired, spare int) {
 }
 
 // isAvailable reports whether a pod is available now.
-func (r *decider) isAvailable(p *sets.Pod) bool {
-	from := r.d.AvailableFrom(p)
-	return !from.IsZero() && !from.After(r.now)
+func (d *decider) isAvailable(p *sets.Pod) bool {
+	from := d.ds.AvailableFrom(p)
+	return !from.IsZero() && !from.After(d.now)
 }
 
 // manage brings every node to the pods that it should have, whatever their revision.
-func (r *decider) manage() {
-	d := r.d
-	r.limitCreates()
-	r.release(events.NotSelected)
-	r.each(sets.WorkAdopt, r.adopt)
-	r.each(sets.WorkEvict, r.evict)
-	r.each(sets.WorkTerminal, r.deleteTerminal)
-	r.each(sets.WorkSurplus, r.thin)
-	if d.Surge {
-		r.each(sets.WorkHandover, r.handOver)
+func (d *decider) manage() {
+	ds := d.ds
+	d.limitCreates()
+	d.release(events.NotSelected)
+	d.each(sets.WorkAdopt, d.adopt)
+	d.each(sets.WorkEvict, d.evict)
+	d.each(sets.WorkTerminal, d.deleteTerminal)
+	d.each(sets.WorkSurplus, d.thin)
+	if ds.Surge {
+		d.each(sets.WorkHandover, d.handOver)
 	}
-	r.each(sets.WorkMissing, r.fill)
-	r.holdMore(d.Counts.Waiting, events.HeldTerminating)
-	r.holdMore(d.Creating, events.HeldPending)
+	d.each(sets.WorkMissing, d.fill)
+	d.holdMore(ds.Counts.Waiting, events.HeldTerminating)
+	d.holdMore(ds.Creating, events.HeldPending)
 }
 
 // release lets go of owned pods that the selector does not match any more.
-func (r *decider) release(why events.Reason) {
-	r.d.Releasable(func(p *sets.Pod) bool {
-		if until := deniedUntil(p); r.now.Before(until) {
-			r.requeueBy(until)
+func (d *decider) release(why events.Reason) {
+	d.ds.Releasable(func(p *sets.Pod) bool {
+		if until := deniedUntil(p); d.now.Before(until) {
+			d.requeueBy(until)
 			return true
 		}
-		r.cmds = append(r.cmds, events.Command{Do: events.ReleasePod, Ref: p.Ref(),
+		d.cmds = append(d.cmds, events.Command{Do: events.ReleasePod, Ref: p.Ref(),
 			Node: p.Node, NodeUID: p.NodeUID, Reason: why})
-		return !r.full()
+		return !d.full()
 	})
 }
 
 // each visits the cells of a set of work until the plan is full. What is left
 // is planned after these commands are in the log.
-func (r *decider) each(w sets.Work, f func(*sets.Cell)) {
+func (d *decider) each(w sets.Work, f func(*sets.Cell)) {
 	seen := 0
-	r.d.Cells(w, func(c *sets.Cell) bool {
-		if r.full() {
-			r.holdMore(r.d.Size(w)-seen, events.HeldLimit)
+	d.ds.Cells(w, func(c *sets.Cell) bool {
+		if d.full() {
+			d.holdMore(d.ds.Size(w)-seen, events.HeldLimit)
 			return false
 		}
 		seen++
@@ -138,45 +138,45 @@ func (r *decider) each(w sets.Work, f func(*sets.Cell)) {
 	})
 }
 
-func (r *decider) adopt(c *sets.Cell) {
-	for _, p := range r.d.Survey(c, &r.survey).Orphans {
-		if r.denied(c, p) {
+func (d *decider) adopt(c *sets.Cell) {
+	for _, p := range d.ds.Survey(c, &d.survey).Orphans {
+		if d.denied(c, p) {
 			continue
 		}
-		r.cmds = append(r.cmds, events.Command{Do: events.AdoptPod, Ref: p.Ref(),
+		d.cmds = append(d.cmds, events.Command{Do: events.AdoptPod, Ref: p.Ref(),
 			Node: c.Node, NodeUID: c.NodeUID, Reason: events.Selected})
 	}
 }
 
 // deleteTerminal deletes pods that failed or succeeded, one a window of the cell's backoff.
-func (r *decider) deleteTerminal(c *sets.Cell) {
-	if until := BackoffUntil(c); r.now.Before(until) {
-		r.hold(c, events.HeldBackoff, until)
-		r.requeueBy(until)
+func (d *decider) deleteTerminal(c *sets.Cell) {
+	if until := BackoffUntil(c); d.now.Before(until) {
+		d.hold(c, events.HeldBackoff, until)
+		d.requeueBy(until)
 		return
 	}
-	for _, p := range r.d.Survey(c, &r.survey).Dead {
-		if p.OwnerUID != r.d.UID {
+	for _, p := range d.ds.Survey(c, &d.survey).Dead {
+		if p.OwnerUID != d.ds.UID {
 			continue
 		}
 		why := events.FailedPod
 		if p.Phase == "Succeeded" {
 			why = events.Succeeded
 		}
-		r.delete(c, p, why)
+		d.delete(c, p, why)
 		return
 	}
 }
 
 // thin leaves one pod on a node: the first that is ready, else the first (F07,
 // S11). Surging it leaves the first of each revision (F11).
-func (r *decider) thin(c *sets.Cell) {
-	s := r.d.Survey(c, &r.survey)
-	if r.d.Surge {
+func (d *decider) thin(c *sets.Cell) {
+	s := d.ds.Survey(c, &d.survey)
+	if d.ds.Surge {
 		for _, side := range [2][]*sets.Pod{s.New, s.Old} {
 			for i, p := range side {
-				if i > 0 && p.OwnerUID == r.d.UID {
-					r.delete(c, p, events.Duplicate)
+				if i > 0 && p.OwnerUID == d.ds.UID {
+					d.delete(c, p, events.Duplicate)
 				}
 			}
 		}
@@ -191,56 +191,56 @@ func (r *decider) thin(c *sets.Cell) {
 	keep := slices.IndexFunc(live, func(p *sets.Pod) bool { return !p.ReadySince.IsZero() })
 	keep = max(keep, 0)
 	for i, p := range live {
-		if i != keep && p.OwnerUID == r.d.UID {
-			r.delete(c, p, events.Duplicate)
+		if i != keep && p.OwnerUID == d.ds.UID {
+			d.delete(c, p, events.Duplicate)
 		}
 	}
 }
 
 // handOver ends the old pod of a surging node once the new one is available,
 // or the old one is of no use (F12).
-func (r *decider) handOver(c *sets.Cell) {
-	s := r.d.Survey(c, &r.survey)
-	if len(s.Old) == 0 || len(s.New) == 0 || s.Old[0].OwnerUID != r.d.UID {
+func (d *decider) handOver(c *sets.Cell) {
+	s := d.ds.Survey(c, &d.survey)
+	if len(s.Old) == 0 || len(s.New) == 0 || s.Old[0].OwnerUID != d.ds.UID {
 		return
 	}
-	switch from := r.d.AvailableFrom(s.New[0]); {
-	case s.Old[0].ReadySince.IsZero() || r.isAvailable(s.New[0]):
-		r.delete(c, s.Old[0], events.SurgeDone)
-		r.rollout.Surging--
+	switch from := d.ds.AvailableFrom(s.New[0]); {
+	case s.Old[0].ReadySince.IsZero() || d.isAvailable(s.New[0]):
+		d.delete(c, s.Old[0], events.SurgeDone)
+		d.rollout.Surging--
 	case !from.IsZero():
-		r.requeueBy(from) // the cell is available through its old pod, so it does not mature
+		d.requeueBy(from) // the cell is available through its old pod, so it does not mature
 	}
 }
 
 // limitCreates says how many pods may be created by this plan: after a refusal
 // none for a while, then one, then one more with each that worked; and no more
 // than the DaemonSet's own rate.
-func (r *decider) limitCreates() {
-	d := r.d
-	r.creates = events.MaxCommands
-	if until := refusedUntil(d); r.now.Before(until) {
-		r.creates, r.createsFrom = 0, until
+func (d *decider) limitCreates() {
+	ds := d.ds
+	d.creates = events.MaxCommands
+	if until := refusedUntil(ds); d.now.Before(until) {
+		d.creates, d.createsFrom = 0, until
 		return
 	}
-	if d.SlowStart > 0 {
-		r.creates = max(0, d.SlowStart-d.Creating)
+	if ds.SlowStart > 0 {
+		d.creates = max(0, ds.SlowStart-ds.Creating)
 	}
-	if rate := d.Settings.Rate; rate > 0 {
-		if next := d.RateFrom.Add(time.Second); r.now.Before(next) {
-			r.creates, r.createsFrom = min(r.creates, max(0, rate-d.RateUsed)), next
+	if rate := ds.Settings.Rate; rate > 0 {
+		if next := ds.RateFrom.Add(time.Second); d.now.Before(next) {
+			d.creates, d.createsFrom = min(d.creates, max(0, rate-ds.RateUsed)), next
 		} else {
-			r.creates = min(r.creates, rate)
+			d.creates = min(d.creates, rate)
 		}
 	}
 }
 
-func (r *decider) fill(c *sets.Cell) { r.create(c, events.Missing) }
+func (d *decider) fill(c *sets.Cell) { d.create(c, events.Missing) }
 
 // succeeded reports whether a deleted DaemonSet of the same name has no pod on
 // the node and none under way to it.
-func (r *decider) succeeded(c *sets.Cell) bool {
-	for _, g := range r.s.DeletedSets(r.d.Key) {
+func (d *decider) succeeded(c *sets.Cell) bool {
+	for _, g := range d.s.DeletedSets(d.ds.Key) {
 		if old := g.Cell(c.CellKey); old != nil && (len(old.Pods) > 0 || old.Creating()) {
 			return false
 		}
@@ -251,32 +251,32 @@ func (r *decider) succeeded(c *sets.Cell) bool {
 // create plans a pod, unless the end of its namespace, a predecessor's pod, the
 // cell's backoff or the limit on creates holds it back, and reports whether it
 // did.
-func (r *decider) create(c *sets.Cell, why events.Reason) bool {
-	if r.s.Terminating(r.d.Key.Namespace) {
-		r.hold(c, events.HeldNamespace, time.Time{})
+func (d *decider) create(c *sets.Cell, why events.Reason) bool {
+	if d.s.Terminating(d.ds.Key.Namespace) {
+		d.hold(c, events.HeldNamespace, time.Time{})
 		return false
 	}
-	if !r.succeeded(c) {
-		r.hold(c, events.HeldPredecessor, time.Time{})
+	if !d.succeeded(c) {
+		d.hold(c, events.HeldPredecessor, time.Time{})
 		return false
 	}
-	if until := BackoffUntil(c); r.now.Before(until) {
-		r.hold(c, events.HeldBackoff, until)
-		r.requeueBy(until)
+	if until := BackoffUntil(c); d.now.Before(until) {
+		d.hold(c, events.HeldBackoff, until)
+		d.requeueBy(until)
 		return false
 	}
-	if r.creates == 0 {
-		r.hold(c, events.HeldLimit, r.createsFrom)
-		if !r.createsFrom.IsZero() {
-			r.requeueBy(r.createsFrom)
+	if d.creates == 0 {
+		d.hold(c, events.HeldLimit, d.createsFrom)
+		if !d.createsFrom.IsZero() {
+			d.requeueBy(d.createsFrom)
 		}
 		return false
 	}
-	r.creates--
-	hash := r.d.CurrentRevision().Hash
-	r.cmds = append(r.cmds, events.Command{Do: events.CreatePod,
-		Ref: events.Ref{Kind: events.Pod, UID: daemonpod.UID(r.d.UID, c.NodeUID, hash, c.Attempts),
-			Key: events.Key{Namespace: r.d.Key.Namespace, Name: daemonpod.Name(r.d.Key.Name, r.d.UID, c.NodeUID, hash, c.Attempts)}},
+	d.creates--
+	hash := d.ds.CurrentRevision().Hash
+	d.cmds = append(d.cmds, events.Command{Do: events.CreatePod,
+		Ref: events.Ref{Kind: events.Pod, UID: daemonpod.UID(d.ds.UID, c.NodeUID, hash, c.Attempts),
+			Key: events.Key{Namespace: d.ds.Key.Namespace, Name: daemonpod.Name(d.ds.Key.Name, d.ds.UID, c.NodeUID, hash, c.Attempts)}},
 		Node: c.Node, NodeUID: c.NodeUID, Revision: hash, Attempt: c.Attempts, Reason: why})
 	return true
 }

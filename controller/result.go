@@ -2,7 +2,7 @@
 //
 // Reconcile is a function of a state and a time: the same two give the same
 // bytes, so that every plan in a log can be decided again. Controller and
-// Collector are the parties that do so when the log tells of a change, and
+// GarbageCollector are the parties that do so when the log tells of a change, and
 // append what they decide under a fence.
 package controller
 
@@ -38,10 +38,10 @@ type Write struct {
 	Last   events.Seq    // position of the object's last fact that this was decided from; 0: none
 }
 
-// decider collects the decision for one DaemonSet.
+// decider works out the decision for one DaemonSet.
 type decider struct {
 	s           *projector.State
-	d           *sets.DaemonSet
+	ds          *sets.DaemonSet
 	now         time.Time
 	out         Result
 	cmds        []events.Command
@@ -61,77 +61,77 @@ var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.H
 	events.HeldNamespace, events.HeldPartition, events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldTerminating}
 
 // requeueBy asks to be called again at t at the latest.
-func (r *decider) requeueBy(t time.Time) {
-	if r.out.RequeueAt.IsZero() || t.Before(r.out.RequeueAt) {
-		r.out.RequeueAt = t
+func (d *decider) requeueBy(t time.Time) {
+	if d.out.RequeueAt.IsZero() || t.Before(d.out.RequeueAt) {
+		d.out.RequeueAt = t
 	}
 }
 
-func (r *decider) full() bool { return len(r.cmds) >= events.MaxCommands }
+func (d *decider) full() bool { return len(d.cmds) >= events.MaxCommands }
 
 // hold notes that a node waits. Only the first few of each cause are named.
-func (r *decider) hold(c *sets.Cell, why events.Held, until time.Time) {
+func (d *decider) hold(c *sets.Cell, why events.Held, until time.Time) {
 	i := slices.Index(heldOrder[:], why)
-	if r.held[i] < events.MaxWaits {
-		r.out.Waiting = append(r.out.Waiting, events.Wait{Node: c.Node, For: why, Until: until})
+	if d.held[i] < events.MaxWaits {
+		d.out.Waiting = append(d.out.Waiting, events.Wait{Node: c.Node, For: why, Until: until})
 	}
-	r.held[i]++
+	d.held[i]++
 }
 
 // holdMore counts n more nodes that wait, without names.
-func (r *decider) holdMore(n int, why events.Held) {
+func (d *decider) holdMore(n int, why events.Held) {
 	if n > 0 {
-		r.held[slices.Index(heldOrder[:], why)] += n
+		d.held[slices.Index(heldOrder[:], why)] += n
 	}
 }
 
 // denied reports whether commands about p did nothing and p is as it was then,
 // so that the next has to wait.
-func (r *decider) denied(c *sets.Cell, p *sets.Pod) bool {
+func (d *decider) denied(c *sets.Cell, p *sets.Pod) bool {
 	until := deniedUntil(p)
-	if !r.now.Before(until) {
+	if !d.now.Before(until) {
 		return false
 	}
-	r.hold(c, events.HeldBackoff, until)
-	r.requeueBy(until)
+	d.hold(c, events.HeldBackoff, until)
+	d.requeueBy(until)
 	return true
 }
 
-func (r *decider) delete(c *sets.Cell, p *sets.Pod, why events.Reason) {
-	if r.denied(c, p) {
+func (d *decider) delete(c *sets.Cell, p *sets.Pod, why events.Reason) {
+	if d.denied(c, p) {
 		return
 	}
-	r.cmds = append(r.cmds, events.Command{Do: events.DeletePod, Ref: p.Ref(),
+	d.cmds = append(d.cmds, events.Command{Do: events.DeletePod, Ref: p.Ref(),
 		Node: c.Node, NodeUID: c.NodeUID, Reason: why})
 }
 
 // finish makes the plan and lists what waits.
-func (r *decider) finish() Result {
-	slices.SortStableFunc(r.out.Waiting, func(a, b events.Wait) int { return strings.Compare(a.Node, b.Node) })
-	if len(r.out.Waiting) > events.MaxWaits {
-		r.out.Waiting = r.out.Waiting[:events.MaxWaits]
+func (d *decider) finish() Result {
+	slices.SortStableFunc(d.out.Waiting, func(a, b events.Wait) int { return strings.Compare(a.Node, b.Node) })
+	if len(d.out.Waiting) > events.MaxWaits {
+		d.out.Waiting = d.out.Waiting[:events.MaxWaits]
 	}
-	for i, n := range r.held {
+	for i, n := range d.held {
 		if n > 0 {
-			r.out.Held = append(r.out.Held, events.WaitCount{For: heldOrder[i], Nodes: n})
+			d.out.Held = append(d.out.Held, events.WaitCount{For: heldOrder[i], Nodes: n})
 		}
 	}
-	if len(r.cmds) > 0 || r.whole && !slices.Equal(r.lasting(), r.d.Held) {
-		p := &events.Plan{Owner: r.d.Ref(),
-			Basis: events.Basis{Seq: r.s.Seq(), Now: r.now}, Rollout: r.rollout,
-			Commands: r.cmds, Waiting: events.PackWaits(r.out.Waiting), Held: r.out.Held}
-		if cur := r.d.CurrentRevision(); cur != nil {
+	if len(d.cmds) > 0 || d.whole && !slices.Equal(d.lasting(), d.ds.Held) {
+		p := &events.Plan{Owner: d.ds.Ref(),
+			Basis: events.Basis{Seq: d.s.Seq(), Now: d.now}, Rollout: d.rollout,
+			Commands: d.cmds, Waiting: events.PackWaits(d.out.Waiting), Held: d.out.Held}
+		if cur := d.ds.CurrentRevision(); cur != nil {
 			p.Revision = cur.Hash
 		}
-		r.out.Plan = p
+		d.out.Plan = p
 	}
-	return r.out
+	return d.out
 }
 
 // lasting returns what holds the rollout and does not pass by itself.
-func (r *decider) lasting() []events.Held {
+func (d *decider) lasting() []events.Held {
 	var hs []events.Held
-	for _, h := range r.out.Held {
+	for _, h := range d.out.Held {
 		if h.For.Lasts() {
 			hs = append(hs, h.For)
 		}
@@ -139,36 +139,35 @@ func (r *decider) lasting() []events.Held {
 	return hs
 }
 
-func (r *decider) write(kind events.Kind, verb string, o metav1.Object, last events.Seq) {
-	r.out.Writes = append(r.out.Writes, Write{kind, verb, o, last})
+func (d *decider) write(kind events.Kind, verb string, o metav1.Object, last events.Seq) {
+	d.out.Writes = append(d.out.Writes, Write{kind, verb, o, last})
 }
 
 // controllerRef makes the DaemonSet the controller of what it owns (D03).
-func controllerRef(d *sets.DaemonSet) metav1.OwnerReference {
-	return *metav1.NewControllerRef(d.Object, appsv1.SchemeGroupVersion.WithKind(string(events.DaemonSet)))
+func controllerRef(ds *sets.DaemonSet) metav1.OwnerReference {
+	return *metav1.NewControllerRef(ds.Object, appsv1.SchemeGroupVersion.WithKind(string(events.DaemonSet)))
 }
 
 // Source is the source of the events that a controller appends.
 const Source = "controller"
 
-// Event returns w as an event to append, without an id, and its fence.
-func (w Write) Event(s events.Subjects) (events.Event, events.Expect, error) {
-	ref := events.RefFor(w.Kind, w.Object)
-	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source}
+// Entry returns the event that w is appended as, without an id: its fence is
+// the object's last fact that w was decided from.
+func (w Write) Entry(s events.Subjects) (events.Entry, error) {
 	o, err := events.NewObject(w.Kind, w.Object)
 	if err != nil {
-		return events.Event{}, events.Expect{}, err
+		return events.Entry{}, err
 	}
-	e.Body = o
+	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source, Body: o}
 	if w.Verb == events.VerbDeleted {
 		e.Body = events.Gone(o)
 	}
-	return e, events.Expect{Subject: s.Object(w.Kind, ref.Key), Last: w.Last}, nil
+	return events.Entry{Event: e, Expect: events.Expect{Subject: s.Object(w.Kind, o.Key), Last: w.Last}}, nil
 }
 
-// PlanEvent returns p as an event to append, without an id, and its fence:
-// that the last plan of its owner is the one that the state knew.
-func PlanEvent(p *events.Plan, s events.Subjects, last events.Seq) (events.Event, events.Expect) {
-	e := events.Event{Type: p.Type(), Source: Source, Body: p}
-	return e, events.Expect{Subject: s.Plan(p.Owner.Key), Last: last}
+// PlanEntry returns the event that a plan is appended as, without an id: its
+// fence is the last plan of its owner that the state knew.
+func PlanEntry(p *events.Plan, s events.Subjects, last events.Seq) events.Entry {
+	return events.Entry{Event: events.Event{Type: p.Type(), Source: Source, Body: p},
+		Expect: events.Expect{Subject: s.Plan(p.Owner.Key), Last: last}}
 }

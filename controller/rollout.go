@@ -35,42 +35,42 @@ func resolve(u *appsv1.RollingUpdateDaemonSet, desired int) (unavailable, surge 
 }
 
 // roll replaces pods of old revisions, within the budget.
-func (r *decider) roll() {
-	d := r.d
-	available, _ := r.available()
-	old := d.Size(sets.OldBroken) + d.Size(sets.OldYoung) + d.Size(sets.OldReady)
-	maxUnavailable, maxSurge, err := resolve(d.Spec.UpdateStrategy.RollingUpdate, d.Counts.Desired)
+func (d *decider) roll() {
+	ds := d.ds
+	available, _ := d.available()
+	old := ds.Size(sets.OldBroken) + ds.Size(sets.OldYoung) + ds.Size(sets.OldReady)
+	maxUnavailable, maxSurge, err := resolve(ds.Spec.UpdateStrategy.RollingUpdate, ds.Counts.Desired)
 	if err != nil {
 		return // validation refuses it; a log from elsewhere may hold it
 	}
-	r.rollout.Desired, r.rollout.Updated = d.Counts.Desired, d.Counts.Updated
-	r.rollout.Unavailable = d.Counts.Desired - available
-	r.rollout.Surging += d.Counts.Surging
-	if d.Surge {
-		r.rollout.MaxSurge = maxSurge
+	d.rollout.Desired, d.rollout.Updated = ds.Counts.Desired, ds.Counts.Updated
+	d.rollout.Unavailable = ds.Counts.Desired - available
+	d.rollout.Surging += ds.Counts.Surging
+	if ds.Surge {
+		d.rollout.MaxSurge = maxSurge
 	} else {
-		r.rollout.MaxUnavailable = maxUnavailable
+		d.rollout.MaxUnavailable = maxUnavailable
 	}
-	withheld := d.Size(sets.OldWithheld)
-	if d.Settings.Paused {
-		r.holdMore(old+withheld, events.HeldPaused)
+	withheld := ds.Size(sets.OldWithheld)
+	if ds.Settings.Paused {
+		d.holdMore(old+withheld, events.HeldPaused)
 		return
 	}
-	r.holdMore(withheld, events.HeldCanary)
-	if old+d.Size(sets.OldKept) == 0 {
+	d.holdMore(withheld, events.HeldCanary)
+	if old+ds.Size(sets.OldKept) == 0 {
 		return
 	}
 	allowed := old
-	if p := d.Settings.Partition; p != nil {
-		if n, err := intstr.GetScaledValueFromIntOrPercent(p, d.Counts.Desired, false); err == nil {
+	if p := ds.Settings.Partition; p != nil {
+		if n, err := intstr.GetScaledValueFromIntOrPercent(p, ds.Counts.Desired, false); err == nil {
 			allowed = max(0, old-n)
-			r.holdMore(min(n, old), events.HeldPartition)
+			d.holdMore(min(n, old), events.HeldPartition)
 		}
 	}
-	if d.Surge {
-		r.rollSurge(allowed)
+	if ds.Surge {
+		d.rollSurge(allowed)
 	} else {
-		r.rollInPlace(allowed)
+		d.rollInPlace(allowed)
 	}
 }
 
@@ -80,22 +80,22 @@ func (r *decider) roll() {
 type victims struct{ broken, young, available []*sets.Cell }
 
 // victims lists at most n of each kind.
-func (r *decider) victims(n int) victims {
+func (d *decider) victims(n int) victims {
 	var v victims
-	r.d.Cells(sets.OldBroken, func(c *sets.Cell) bool {
+	d.ds.Cells(sets.OldBroken, func(c *sets.Cell) bool {
 		v.broken = append(v.broken, c)
 		return len(v.broken) < n
 	})
 	// Cells that became available since the last event are still filed as
 	// young; they are sorted in among the available ones.
-	due := slices.DeleteFunc(slices.Clone(r.due), func(c *sets.Cell) bool { return !c.In(sets.OldYoung) })
-	r.d.Cells(sets.OldYoung, func(c *sets.Cell) bool {
+	due := slices.DeleteFunc(slices.Clone(d.due), func(c *sets.Cell) bool { return !c.In(sets.OldYoung) })
+	d.ds.Cells(sets.OldYoung, func(c *sets.Cell) bool {
 		if !slices.Contains(due, c) {
 			v.young = append(v.young, c)
 		}
 		return len(v.young) < n
 	})
-	r.d.Cells(sets.OldReady, func(c *sets.Cell) bool {
+	d.ds.Cells(sets.OldReady, func(c *sets.Cell) bool {
 		v.available = append(v.available, c)
 		return len(v.available) < n
 	})
@@ -119,7 +119,7 @@ func byAge(a, b *sets.Cell) int {
 // slots splits a budget over the kinds of victims, by the DaemonSet's rule for
 // pods that are not available anyway. free says how many of the whole budget
 // are not used by nodes that have no ready pod or a new one that is young.
-func (r *decider) slots(v *victims, budget, used, allowed int) {
+func (d *decider) slots(v *victims, budget, used, allowed int) {
 	cut := func(cs *[]*sets.Cell, n int) int {
 		n = max(0, min(n, len(*cs), allowed))
 		*cs = (*cs)[:n]
@@ -127,7 +127,7 @@ func (r *decider) slots(v *victims, budget, used, allowed int) {
 		return n
 	}
 	free := max(0, budget-used)
-	switch r.d.Settings.Budget {
+	switch d.ds.Settings.Budget {
 	case events.BudgetStrict:
 		free -= cut(&v.broken, free)
 		free -= cut(&v.young, free)
@@ -142,67 +142,67 @@ func (r *decider) slots(v *victims, budget, used, allowed int) {
 }
 
 // rollInPlace deletes old pods; manage makes new ones when they are gone.
-func (r *decider) rollInPlace(allowed int) {
-	d := r.d
-	room := events.MaxCommands - len(r.cmds)
-	v := r.victims(room)
-	budget := r.rollout.MaxUnavailable
+func (d *decider) rollInPlace(allowed int) {
+	ds := d.ds
+	room := events.MaxCommands - len(d.cmds)
+	v := d.victims(room)
+	budget := d.rollout.MaxUnavailable
 	dueOld := 0
-	for _, c := range r.due {
+	for _, c := range d.due {
 		if c.In(sets.OldYoung) {
 			dueOld++
 		}
 	}
-	youngOld, brokenOld := d.Size(sets.OldYoung)-dueOld, d.Size(sets.OldBroken)
+	youngOld, brokenOld := ds.Size(sets.OldYoung)-dueOld, ds.Size(sets.OldBroken)
 	// Nodes that are not ready lost their pods by themselves; as many as the
 	// DaemonSet says do not use up its budget (W01).
-	lost := min(d.Settings.Lost, d.Counts.Lost)
-	used := r.rollout.Unavailable - lost
-	switch d.Settings.Budget {
+	lost := min(ds.Settings.Lost, ds.Counts.Lost)
+	used := d.rollout.Unavailable - lost
+	switch ds.Settings.Budget {
 	case events.BudgetStrict:
 		used -= youngOld + brokenOld
 	case events.BudgetDefault:
 		used -= youngOld
 	}
-	r.slots(&v, budget, used, min(allowed, room))
+	d.slots(&v, budget, used, min(allowed, room))
 	for _, kind := range [3][]*sets.Cell{v.broken, v.young, v.available} {
 		for _, c := range kind {
-			r.deleteOld(c)
+			d.deleteOld(c)
 		}
 	}
-	r.rollout.Taken = len(v.available)
+	d.rollout.Taken = len(v.available)
 	// What is left of the budget goes to nodes that keep an old pod but get no new one (C12).
-	left := budget - r.rollout.Unavailable + lost - r.rollout.Taken
-	r.each(sets.OldKept, func(c *sets.Cell) {
-		p := r.d.Survey(c, &r.survey).Old[0]
+	left := budget - d.rollout.Unavailable + lost - d.rollout.Taken
+	d.each(sets.OldKept, func(c *sets.Cell) {
+		p := d.ds.Survey(c, &d.survey).Old[0]
 		switch {
 		case p.ReadySince.IsZero():
-			r.deleteOld(c)
+			d.deleteOld(c)
 		case left > 0:
 			left--
-			r.deleteOld(c)
-			r.rollout.Taken++
+			d.deleteOld(c)
+			d.rollout.Taken++
 		}
 	})
-	r.holdOld(&v, allowed)
+	d.holdOld(&v, allowed)
 }
 
 // deleteOld deletes the one old pod of a cell for the rollout.
-func (r *decider) deleteOld(c *sets.Cell) {
-	if p := r.d.Survey(c, &r.survey).Old[0]; p.OwnerUID == r.d.UID {
-		r.delete(c, p, events.Rollout)
+func (d *decider) deleteOld(c *sets.Cell) {
+	if p := d.ds.Survey(c, &d.survey).Old[0]; p.OwnerUID == d.ds.UID {
+		d.delete(c, p, events.Rollout)
 	}
 }
 
 // holdOld counts, and names the first of, the old pods that the budget holds
 // back: all that may be replaced but are not among the victims.
-func (r *decider) holdOld(v *victims, allowed int) {
-	d := r.d
-	old := d.Size(sets.OldBroken) + d.Size(sets.OldYoung) + d.Size(sets.OldReady)
+func (d *decider) holdOld(v *victims, allowed int) {
+	ds := d.ds
+	old := ds.Size(sets.OldBroken) + ds.Size(sets.OldYoung) + ds.Size(sets.OldReady)
 	left := min(allowed, old) - len(v.broken) - len(v.young) - len(v.available)
 	named := 0
 	name := func(w sets.Work, skip int) {
-		d.Cells(w, func(c *sets.Cell) bool {
+		ds.Cells(w, func(c *sets.Cell) bool {
 			if skip--; skip >= 0 {
 				return true
 			}
@@ -210,48 +210,48 @@ func (r *decider) holdOld(v *victims, allowed int) {
 				return false
 			}
 			named++
-			r.hold(c, events.HeldBudget, time.Time{})
+			d.hold(c, events.HeldBudget, time.Time{})
 			return true
 		})
 	}
 	name(sets.OldBroken, len(v.broken))
 	name(sets.OldYoung, len(v.young))
 	name(sets.OldReady, len(v.available))
-	r.holdMore(left-named, events.HeldBudget)
+	d.holdMore(left-named, events.HeldBudget)
 }
 
 // rollSurge creates new pods beside old ones. Nodes that get no new pod lose
 // their old one only as far as enough nodes are available without it (J10).
-func (r *decider) rollSurge(allowed int) {
-	d := r.d
-	room := events.MaxCommands - len(r.cmds)
-	v := r.victims(room)
-	r.slots(&v, r.rollout.MaxSurge, r.rollout.Surging, min(allowed, room))
+func (d *decider) rollSurge(allowed int) {
+	ds := d.ds
+	room := events.MaxCommands - len(d.cmds)
+	v := d.victims(room)
+	d.slots(&v, d.rollout.MaxSurge, d.rollout.Surging, min(allowed, room))
 	made := 0
 	for i, kind := range [3][]*sets.Cell{v.broken, v.young, v.available} {
 		for _, c := range kind {
-			if r.create(c, events.Surge) {
+			if d.create(c, events.Surge) {
 				made++
 				if i > 0 {
-					r.rollout.Added++
+					d.rollout.Added++
 				}
 			}
 		}
 	}
-	available, spare := r.available()
-	extra := available + spare - d.Counts.Desired
-	r.each(sets.OldKept, func(c *sets.Cell) {
-		p := d.Survey(c, &r.survey).Old[0]
+	available, spare := d.available()
+	extra := available + spare - ds.Counts.Desired
+	d.each(sets.OldKept, func(c *sets.Cell) {
+		p := ds.Survey(c, &d.survey).Old[0]
 		switch {
 		case p.ReadySince.IsZero():
-			r.deleteOld(c)
-		case !r.isAvailable(p) && d.Settings.Budget == events.BudgetUpstream:
-			r.deleteOld(c)
+			d.deleteOld(c)
+		case !d.isAvailable(p) && ds.Settings.Budget == events.BudgetUpstream:
+			d.deleteOld(c)
 		case extra > 0:
 			extra--
-			r.deleteOld(c)
-			r.rollout.Taken++
+			d.deleteOld(c)
+			d.rollout.Taken++
 		}
 	})
-	r.holdOld(&v, allowed)
+	d.holdOld(&v, allowed)
 }

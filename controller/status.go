@@ -28,14 +28,14 @@ const (
 const maxStalledNodes = 20
 
 // status compares the status with the counters and asks for a write if they differ.
-func (r *decider) status() {
-	d := r.d
-	available, _ := r.available()
-	c := d.Counts
-	was := &d.Object.Status
+func (d *decider) status() {
+	ds := d.ds
+	available, _ := d.available()
+	c := ds.Counts
+	was := &ds.Object.Status
 	is := *was
-	is.Conditions = append(r.stated[:0], was.Conditions...)
-	is.ObservedGeneration = d.Object.Generation
+	is.Conditions = append(d.stated[:0], was.Conditions...)
+	is.ObservedGeneration = ds.Object.Generation
 	is.DesiredNumberScheduled = int32(c.Desired)
 	is.CurrentNumberScheduled = int32(c.Scheduled)
 	is.NumberMisscheduled = int32(c.Misscheduled)
@@ -43,13 +43,13 @@ func (r *decider) status() {
 	is.UpdatedNumberScheduled = int32(c.Updated)
 	is.NumberAvailable = int32(available)
 	is.NumberUnavailable = int32(c.Desired - available)
-	r.conditions(&is, available)
+	d.conditions(&is, available)
 	if sameStatus(was, &is) {
 		return
 	}
-	ds := *d.Object // frozen: only the status differs
-	ds.Status = is
-	r.out.Status = &Write{events.DaemonSet, events.VerbUpdated, &ds, d.Seq}
+	o := *ds.Object // frozen: only the status differs
+	o.Status = is
+	d.out.Status = &Write{events.DaemonSet, events.VerbUpdated, &o, ds.Seq}
 }
 
 // sameStatus reports whether two statuses say the same. A condition's time
@@ -68,44 +68,44 @@ func numbers(s *appsv1.DaemonSetStatus) [8]int64 {
 		int64(s.NumberAvailable), int64(s.NumberUnavailable)}
 }
 
-func (r *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
-	d := r.d
-	desired, updated := d.Counts.Desired, d.Counts.Updated
-	unavailable, _, err := resolve(d.Spec.UpdateStrategy.RollingUpdate, desired)
+func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
+	ds := d.ds
+	desired, updated := ds.Counts.Desired, ds.Counts.Updated
+	unavailable, _, err := resolve(ds.Spec.UpdateStrategy.RollingUpdate, desired)
 	if err != nil {
 		unavailable = 0
 	}
 	enough := desired-available <= unavailable
-	r.condition(st, conditionAvailable, enough, "MinimumNodesAvailable", "NodesUnavailable",
+	d.condition(st, conditionAvailable, enough, "MinimumNodesAvailable", "NodesUnavailable",
 		nodesOf(available, desired, " nodes have an available pod"))
 
-	causes := r.causes()
-	done := available == desired && (updated == desired || r.holdsBack())
-	progress := d.Progress
-	if r.progress.After(progress) {
-		progress = r.progress
+	causes := d.causes()
+	done := available == desired && (updated == desired || d.holdsBack())
+	progress := ds.Progress
+	if d.progress.After(progress) {
+		progress = d.progress
 	}
-	deadline := progress.Add(d.Settings.Deadline)
-	stalled := !done && !d.Settings.Paused && !r.now.Before(deadline)
+	deadline := progress.Add(ds.Settings.Deadline)
+	stalled := !done && !ds.Settings.Paused && !d.now.Before(deadline)
 	switch {
 	case stalled:
-		r.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
-			listed(fmt.Sprintf("no progress for %s", d.Settings.Deadline), causes))
+		d.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
+			listed(fmt.Sprintf("no progress for %s", ds.Settings.Deadline), causes))
 	case done:
-		r.condition(st, ConditionProgressing, true, "RolledOut", "", listed(strconv.Itoa(updated)+" nodes are up to date", causes))
-	case d.Settings.Paused:
-		r.condition(st, ConditionProgressing, true, "Paused", "",
-			listed(nodesOf(updated, desired, " nodes are up to date"), append([]string{r.paused()}, causes...)))
+		d.condition(st, ConditionProgressing, true, "RolledOut", "", listed(strconv.Itoa(updated)+" nodes are up to date", causes))
+	case ds.Settings.Paused:
+		d.condition(st, ConditionProgressing, true, "Paused", "",
+			listed(nodesOf(updated, desired, " nodes are up to date"), append([]string{d.paused()}, causes...)))
 	default:
-		r.requeueBy(deadline)
-		r.condition(st, ConditionProgressing, true, "RollingOut", "",
+		d.requeueBy(deadline)
+		d.condition(st, ConditionProgressing, true, "RollingOut", "",
 			listed(nodesOf(updated, desired, " nodes are up to date"), causes))
 	}
 	message := ""
 	if stalled {
-		message = listed(r.stalledOn(), causes)
+		message = listed(d.stalledOn(), causes)
 	}
-	r.condition(st, ConditionStalled, stalled, "ProgressDeadlineExceeded", "Progressing", message)
+	d.condition(st, ConditionStalled, stalled, "ProgressDeadlineExceeded", "Progressing", message)
 }
 
 // nodesOf says what so many of all nodes are. It is said for every event, and
@@ -127,23 +127,23 @@ func listed(how string, causes []string) string {
 
 // holdsBack reports whether the old pods that are left are meant to stay: by
 // OnDelete, or by the partition.
-func (r *decider) holdsBack() bool {
-	d := r.d
-	if d.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
+func (d *decider) holdsBack() bool {
+	ds := d.ds
+	if ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
 		return true
 	}
-	stay := d.Size(sets.OldWithheld)
-	if p := d.Settings.Partition; p != nil {
-		n, _ := intstr.GetScaledValueFromIntOrPercent(p, d.Counts.Desired, false) // was checked when it was read
+	stay := ds.Size(sets.OldWithheld)
+	if p := ds.Settings.Partition; p != nil {
+		n, _ := intstr.GetScaledValueFromIntOrPercent(p, ds.Counts.Desired, false) // was checked when it was read
 		stay += n
 	}
-	return d.Counts.Desired-d.Counts.Updated <= stay
+	return ds.Counts.Desired-ds.Counts.Updated <= stay
 }
 
 // condition sets a condition; its transition time moves only with its status.
-func (r *decider) condition(st *appsv1.DaemonSetStatus, t appsv1.DaemonSetConditionType, ok bool, yes, no, message string) {
+func (d *decider) condition(st *appsv1.DaemonSetStatus, t appsv1.DaemonSetConditionType, ok bool, yes, no, message string) {
 	c := appsv1.DaemonSetCondition{Type: t, Status: corev1.ConditionFalse, Reason: no, Message: message,
-		LastTransitionTime: metav1.NewTime(r.now.Truncate(time.Second))}
+		LastTransitionTime: metav1.NewTime(d.now.Truncate(time.Second))}
 	if ok {
 		c.Status, c.Reason = corev1.ConditionTrue, yes
 	}
@@ -160,11 +160,11 @@ func (r *decider) condition(st *appsv1.DaemonSetStatus, t appsv1.DaemonSetCondit
 }
 
 // stalledOn names the nodes that a stalled rollout waits for, and why.
-func (r *decider) stalledOn() string {
+func (d *decider) stalledOn() string {
 	var names []string
 	n := 0
-	for _, c := range r.d.AllCells() {
-		why := r.unfinished(c)
+	for _, c := range d.ds.AllCells() {
+		why := d.unfinished(c)
 		if why == "" {
 			continue
 		}
@@ -180,15 +180,15 @@ func (r *decider) stalledOn() string {
 }
 
 // unfinished says what a node lacks to be done, or "".
-func (r *decider) unfinished(c *sets.Cell) string {
+func (d *decider) unfinished(c *sets.Cell) string {
 	if c.Place != sets.Run {
 		return ""
 	}
-	s := r.d.Survey(c, &r.survey)
+	s := d.ds.Survey(c, &d.survey)
 	switch {
 	case c.Creating():
 		return "pod is being created"
-	case len(s.New) > 0 && r.isAvailable(s.New[0]):
+	case len(s.New) > 0 && d.isAvailable(s.New[0]):
 		return ""
 	case len(s.New) > 0 && !s.New[0].ReadySince.IsZero():
 		return "new pod is not available yet"

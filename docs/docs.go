@@ -7,3 +7,9 @@ import _ "embed"
 //
 //go:embed SIMULATION.md
 var Simulation string
+
+// Codes says of every code of an error what it means, what causes it and what to
+// do: a section for each part of the program, with a table of its codes.
+//
+//go:embed CODES.md
+var Codes string

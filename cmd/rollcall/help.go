@@ -88,11 +88,11 @@ Every error is one line on standard error, and rollcall help CODE says more of i
 func (s *session) codesTopic() *cobra.Command {
 	var b strings.Builder
 	b.WriteString("Every error has a code. rollcall help CODE says what causes it and what to do.\n")
-	area := ""
+	part := ""
 	for _, k := range codes() {
-		if a := k.area(); a != area {
-			area = a
-			fmt.Fprintf(&b, "\n%s\n", areas[a])
+		if k.part != part {
+			part = k.part
+			fmt.Fprintf(&b, "\n%s\n", part)
 		}
 		fmt.Fprintf(&b, "  %-22s %s\n", k.code, k.means)
 	}

@@ -2,6 +2,8 @@ package simtest
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -76,6 +78,19 @@ func (h *hunk) take(line string) bool {
 		return false
 	}
 	return true
+}
+
+func (f *patchedFile) path(root string) string {
+	return filepath.Join(root, filepath.FromSlash(f.name))
+}
+
+// planted returns the file of a module with every hunk applied.
+func (f *patchedFile) planted(root string) (string, error) {
+	text, err := os.ReadFile(f.path(root))
+	if err != nil {
+		return "", err
+	}
+	return f.apply(string(text))
 }
 
 // apply returns the text with every hunk applied. Each has to match at exactly

@@ -25,15 +25,8 @@ var (
 // of testdata/plants, and demands that the histories find out, each by an
 // invariant that the file names. A check that nothing fails checks nothing.
 func TestPlants(t *testing.T) {
-	root, err := filepath.Abs(filepath.Join("..", ".."))
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := filepath.Glob(filepath.Join(root, "testdata", "plants", "*.patch"))
-	if err != nil || len(files) < 14 {
-		t.Fatalf("%d plants: %v", len(files), err)
-	}
-	for _, file := range files {
+	root := moduleRoot(t)
+	for _, file := range plantFiles(t, root) {
 		name := strings.TrimSuffix(filepath.Base(file), ".patch")
 		if !strings.Contains(name, *plants) {
 			continue
@@ -42,15 +35,50 @@ func TestPlants(t *testing.T) {
 	}
 }
 
-func plant(t *testing.T, root, file string) {
+// TestPlantsApply: every planted bug still applies to the code as it is.
+func TestPlantsApply(t *testing.T) {
+	root := moduleRoot(t)
+	for _, file := range plantFiles(t, root) {
+		_, p := readPatch(t, file)
+		for _, f := range p.files {
+			if _, err := f.planted(root); err != nil {
+				t.Errorf("%s: %v", filepath.Base(file), err)
+			}
+		}
+	}
+}
+
+func moduleRoot(t *testing.T) string {
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func plantFiles(t *testing.T, root string) []string {
+	files, err := filepath.Glob(filepath.Join(root, "testdata", "plants", "*.patch"))
+	if err != nil || len(files) < 75 {
+		t.Fatalf("%d plants: %v", len(files), err)
+	}
+	return files
+}
+
+func readPatch(t *testing.T, file string) (about string, p patch) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := parsePatch(string(text))
+	p, err = parsePatch(string(text))
 	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: %v", filepath.Base(file), err)
 	}
+	about, _, _ = strings.Cut(string(text), "\n")
+	return about, p
+}
+
+func plant(t *testing.T, root, file string) {
+	about, p := readPatch(t, file)
 	if strings.HasPrefix(p.killers[0], "Test") {
 		plantForTest(t, root, p)
 		return
@@ -60,7 +88,7 @@ func plant(t *testing.T, root, file string) {
 	found := foundInvariant.FindStringSubmatch(string(out))
 	switch {
 	case err == nil:
-		t.Fatalf("no history of %d notices: %s", *plantHistories, firstLine(string(text)))
+		t.Fatalf("no history of %d notices: %s", *plantHistories, about)
 	case found == nil:
 		t.Fatalf("the planted code does not run: %s\n%s", didNotCompileAt.FindString(string(out)), out)
 	case !slices.Contains(p.killers, found[2]):
@@ -98,12 +126,7 @@ func overlay(t *testing.T, root string, p patch) string {
 	dir := t.TempDir()
 	replace := map[string]string{}
 	for i, f := range p.files {
-		path := filepath.Join(root, filepath.FromSlash(f.name))
-		text, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		planted, err := f.apply(string(text))
+		planted, err := f.planted(root)
 		if err != nil {
 			t.Fatalf("the plant does not apply any more: %v", err)
 		}
@@ -111,7 +134,7 @@ func overlay(t *testing.T, root string, p patch) string {
 		if err := os.WriteFile(to, []byte(planted), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		replace[path] = to
+		replace[f.path(root)] = to
 	}
 	data, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
@@ -122,9 +145,4 @@ func overlay(t *testing.T, root string, p patch) string {
 		t.Fatal(err)
 	}
 	return list
-}
-
-func firstLine(s string) string {
-	line, _, _ := strings.Cut(s, "\n")
-	return line
 }

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rollcall/events"
+	"rollcall/events/files"
 	"rollcall/testdata/manifests"
 )
 
@@ -118,6 +119,10 @@ func readPath(path string, recursive bool) ([]source, error) {
 	var all []source
 	for _, v := range visitors {
 		path := v.(*resource.FileVisitor).Path
+		if strings.HasPrefix(strings.ToLower(filepath.Base(path)), "kustomization") {
+			return nil, &events.Error{Code: "E-MAN-KIND", What: "a kustomization is no object", Where: path,
+				Do: "give its directory with --kustomize instead of --filename", Exit: events.ExitInput}
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, fileError(path, err)
@@ -195,11 +200,7 @@ func readAll(name string, r io.Reader) (source, error) {
 }
 
 func fileError(name string, err error) error {
-	why := err.Error()
-	if p := new(fs.PathError); errors.As(err, &p) {
-		why = p.Err.Error()
-	}
-	return &events.Error{Code: "E-MAN-FILE", What: "the manifest cannot be read", Where: name, Why: why, Exit: events.ExitInput, Err: err}
+	return &events.Error{Code: "E-MAN-FILE", What: "the manifest cannot be read", Where: name, Why: files.Reason(err), Exit: events.ExitInput, Err: err}
 }
 
 // parse returns the objects of a manifest.
