@@ -50,10 +50,10 @@ type decider struct {
 	creates     int                 // how many more pods the plan may create
 	createsFrom time.Time           // when creates goes up again; zero: with an event
 	rollout     events.Budget
-	whole       bool         // no pass was left out: held is complete
-	due         []*sets.Cell // cells that became available since the last event, by the passing of time
-	progress    time.Time    // when the last cell of due on a desired node became available
-	survey      sets.Survey  // of the cell at hand: reused, because there are thousands
+	whole       bool                         // no pass was left out: held is complete
+	due         []*sets.Cell                 // cells that became available since the last event, by the passing of time
+	progress    time.Time                    // when the last cell of due on a desired node became available
+	survey      sets.Survey                  // of the cell at hand: reused, because there are thousands
 	stated      [4]appsv1.DaemonSetCondition // room for the conditions of the status
 }
 
