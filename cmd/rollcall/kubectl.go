@@ -137,10 +137,11 @@ func (s *session) kubectlCommand() *cobra.Command {
 		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program: what reads
 and writes the objects of a cluster. It takes --kubeconfig, --data DIR,
 --rec FILE or --nats-url URL, the instance of $` + dataVariable + `, $KUBECONFIG, or the
-only instance that runs, in this order as all of rollcall, and never ~/.kube/config.
+only instance that runs, in this order as all of rollcall, and never ~/.kube/config. With
+--data or --nats-url, --cluster names the cluster of the log.
 
-Where no instance runs, and of a recording, it shows the end of the log, to be read only, and with
---at the cluster as it was then, also beside an instance.
+Where no instance runs, and of a recording, it shows the end of the log, to be
+read only, and with --at the cluster as it was then, also beside an instance.
 
 ` + instantForms + `
 
