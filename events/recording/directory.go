@@ -99,8 +99,8 @@ func readEnding(f io.ReaderAt, n int64) (e ending, ok bool) {
 // readDirectory reads the entries of a file whose end is whole. Every byte of
 // the directory is compared with what a writer makes of what was read.
 func (r *Recording) readDirectory(d ending) error {
-	if d.entries > MaxEntries {
-		return r.tooMuch(fmt.Sprintf("%d parts", d.entries), MaxEntries, "parts")
+	if d.entries > maxEntries {
+		return r.tooMuch(fmt.Sprintf("%d parts", d.entries), maxEntries, "parts")
 	}
 	in := bufio.NewReaderSize(io.NewSectionReader(r.file, d.offset, d.size), 1<<16)
 	r.entries = make([]entry, 0, min(d.entries, d.size/(directorySize+int64(extraSize))))
@@ -206,9 +206,9 @@ func (e *entry) check() (why string) {
 func (e *entry) limit() int64 {
 	switch e.part {
 	case blockPart:
-		return MaxBlock
+		return maxBlock
 	case keyframePart:
-		return MaxKeyframe
+		return maxKeyframe
 	}
 	return manifestSize
 }

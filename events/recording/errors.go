@@ -19,9 +19,9 @@ func unreadable(path string, err error) *events.Error {
 	return &events.Error{Code: "E-REC-NONE", What: "the file cannot be read", Where: path, Why: files.Reason(err), Do: "check its path and the rights on it", Exit: events.ExitInput, Err: err}
 }
 
-func newer(path string, format int) *events.Error {
-	return &events.Error{Code: "E-REC-VERSION", What: fmt.Sprintf("the recording is of format %d", format), Where: path,
-		Why: fmt.Sprintf("this program reads up to %d", Format), Do: "use the program that made it, or a newer one", Exit: events.ExitInput}
+func newer(path string, is int) *events.Error {
+	return &events.Error{Code: "E-REC-VERSION", What: fmt.Sprintf("the recording is of format %d", is), Where: path,
+		Why: fmt.Sprintf("this program reads up to %d", format), Do: "use the program that made it, or a newer one", Exit: events.ExitInput}
 }
 
 // tooMuch refuses a file that declares more than a recording may have.

@@ -80,7 +80,7 @@ func TestForged(t *testing.T) {
 		"a packed block of 2^32 bytes":  {one, func(e *entry) { e.stored = 1<<32 - 1 }, "E-REC-LIMIT", events.ExitInput},
 		"a block that says 64 MiB":      {terabyte, func(*entry) {}, "E-REC-LIMIT", events.ExitInput},
 		"a block that says less":        {append(bytes.Clone(one), one...), func(e *entry) { e.size = uint32(len(one)) }, "E-REC-DAMAGED", events.ExitHalt},
-		"a block that says more":        {one, func(e *entry) { e.size = MaxBlock }, "E-REC-DAMAGED", events.ExitHalt},
+		"a block that says more":        {one, func(e *entry) { e.size = maxBlock }, "E-REC-DAMAGED", events.ExitHalt},
 		"another crc":                   {one, func(e *entry) { e.crc++ }, "E-REC-DAMAGED", events.ExitHalt},
 		"events without bytes":          {one, func(e *entry) { e.last = 1 << 40 }, "E-REC-DAMAGED", events.ExitHalt},
 		"an event of 2^32 bytes":        {long, func(*entry) {}, "E-REC-DAMAGED", events.ExitHalt},
@@ -140,7 +140,7 @@ func TestBomb(t *testing.T) {
 	var parts []forgedPart
 	for i := range 1 << 10 { // each a keyframe of a gigabyte and more
 		e := entry{part: keyframePart, name: keyframePrefix + blockName(1)[len(blockPrefix):] + ".bomb." + string(rune('1'+i%9)), compression: Zstd,
-			first: 1, last: 1, crc: crc32.ChecksumIEEE(zeros), size: MaxKeyframe + 1, stored: uint32(len(packed))}
+			first: 1, last: 1, crc: crc32.ChecksumIEEE(zeros), size: maxKeyframe + 1, stored: uint32(len(packed))}
 		parts = append(parts, forgedPart{e, packed})
 	}
 	err = readAll(t, forged(t, Manifest{Complete: true, Keyframes: len(parts)}, parts...))

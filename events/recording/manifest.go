@@ -82,7 +82,7 @@ func (m *Mark) UnmarshalJSON(b []byte) error {
 
 // encode returns the manifest in its fixed size.
 func (m Manifest) encode() ([]byte, error) {
-	m.Rollcall, m.Format = "recording", Format
+	m.Rollcall, m.Format = "recording", format
 	b, err := json.MarshalIndent(m, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("write the manifest of a recording: %w", err)

@@ -119,7 +119,7 @@ func (r *Recording) refuseNewer(n int64) error {
 		Rollcall string
 		Format   int
 	}
-	if crc32.ChecksumIEEE(data) == le.Uint32(b[14:]) && json.Unmarshal(data, &m) == nil && m.Rollcall == "recording" && m.Format > Format {
+	if crc32.ChecksumIEEE(data) == le.Uint32(b[14:]) && json.Unmarshal(data, &m) == nil && m.Rollcall == "recording" && m.Format > format {
 		return newer(r.path, m.Format)
 	}
 	return nil
@@ -234,8 +234,8 @@ func (r *Recording) lastEvent() events.Seq {
 func (r *Recording) add(e entry) error {
 	what, i := "the entry of "+e.name, len(r.entries)
 	switch most := e.limit(); {
-	case i == MaxEntries:
-		return r.tooMuch(fmt.Sprintf("more than %d parts", MaxEntries), MaxEntries, "parts")
+	case i == maxEntries:
+		return r.tooMuch(fmt.Sprintf("more than %d parts", maxEntries), maxEntries, "parts")
 	case int64(e.size) > most || int64(e.stored) > packedMost(int64(e.size)):
 		if !r.agrees(&e) {
 			return r.damaged(what, e.offset, "the header of its part says something else")
@@ -282,7 +282,7 @@ func (r *Recording) readManifest() error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(b, &r.manifest); err != nil || r.manifest.Rollcall != "recording" || r.manifest.Format != Format {
+	if err := json.Unmarshal(b, &r.manifest); err != nil || r.manifest.Rollcall != "recording" || r.manifest.Format != format {
 		return none(r.path, "its manifest is none")
 	}
 	return nil

@@ -27,18 +27,18 @@ import (
 	"rollcall/events/chain"
 )
 
-// Format is the version of the format that is written, and the newest that is read.
-const Format = 1
+// format is the version of the format that is written, and the newest that is read.
+const format = 1
 
 // Limits of a recording. A reader refuses what declares more before it makes
 // room for it, and what turns out to be more than it declares.
 const (
-	// MaxBlock bounds the records of a block, of which at least one is whole.
-	MaxBlock = 8 << 20
-	// MaxKeyframe bounds the state of 100,000 nodes with their pods.
-	MaxKeyframe = 1 << 30
-	// MaxEntries bounds the parts of a file: a million blocks of blockSize are 1 TiB.
-	MaxEntries = 1 << 20
+	// maxBlock bounds the records of a block, of which at least one is whole.
+	maxBlock = 8 << 20
+	// maxKeyframe bounds the state of 100,000 nodes with their pods.
+	maxKeyframe = 1 << 30
+	// maxEntries bounds the parts of a file: a million blocks of blockSize are 1 TiB.
+	maxEntries = 1 << 20
 	// blockSize is how many bytes of records a writer gathers in one block. To
 	// read one event a whole block is unpacked, and small ones compress badly.
 	blockSize = 1 << 20

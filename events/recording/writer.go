@@ -130,8 +130,8 @@ func (w *Writer) Append(e events.Event) error {
 		e.Raw = w.options.Redact(e.Raw)
 	}
 	size := recordSize(e)
-	if size > MaxBlock || len(e.Subject) > math.MaxUint16 {
-		return fmt.Errorf("write position %d to a recording: %w", e.Seq, events.TooLarge(e.Subject, len(e.Raw), MaxBlock-recordHead-len(e.Subject)))
+	if size > maxBlock || len(e.Subject) > math.MaxUint16 {
+		return fmt.Errorf("write position %d to a recording: %w", e.Seq, events.TooLarge(e.Subject, len(e.Raw), maxBlock-recordHead-len(e.Subject)))
 	}
 	if len(w.block) > 0 && len(w.block)+size > blockSize {
 		if err := w.flush(); err != nil {
@@ -177,7 +177,7 @@ func (w *Writer) Keyframe(k Keyframe) error {
 		return fmt.Errorf("a keyframe of position %d is none of the log at position %d", k.At.Seq, w.chain.Seq)
 	case e.check() != "":
 		return fmt.Errorf("write a keyframe of position %d: %s", k.At.Seq, e.check())
-	case len(k.Data) > MaxKeyframe:
+	case len(k.Data) > maxKeyframe:
 		return fmt.Errorf("a keyframe of %d bytes is more than a recording may have", len(k.Data))
 	}
 	if err := w.flush(); err != nil {
@@ -189,8 +189,8 @@ func (w *Writer) Keyframe(k Keyframe) error {
 
 // write packs and writes an entry after the last one.
 func (w *Writer) write(e entry, data []byte) error {
-	if len(w.entries) == MaxEntries {
-		return fmt.Errorf("a recording of more than %d parts: make two of it", MaxEntries)
+	if len(w.entries) == maxEntries {
+		return fmt.Errorf("a recording of more than %d parts: make two of it", maxEntries)
 	}
 	packed, err := w.packer.pack(data)
 	if err != nil {
