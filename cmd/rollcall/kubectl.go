@@ -145,7 +145,8 @@ Where no instance runs it shows the end of the log, to be read only, and with
 
 ` + instantForms + `
 
-A link named kubectl to this program is the same without that exception.`,
+A link named kubectl to this program is kubectl as anywhere: it has none of these
+flags, and reads ~/.kube/config.`,
 		Example: `  rollcall kubectl get pods -A
   rollcall kubectl --data ./cluster --at 20 get ds -A`,
 		Run: func(_ *cobra.Command, args []string) { runKubectl(args, true) }}
