@@ -21,6 +21,9 @@ const (
 	conditionAvailable   appsv1.DaemonSetConditionType = "Available"
 	ConditionProgressing appsv1.DaemonSetConditionType = "Progressing"
 	ConditionStalled     appsv1.DaemonSetConditionType = "Stalled"
+
+	// ReasonRolledOut is why a rollout that is done is Progressing.
+	ReasonRolledOut = "RolledOut"
 )
 
 // maxStalledNodes is how many nodes a Stalled condition names.
@@ -90,7 +93,7 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 		d.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
 			listed(fmt.Sprintf("no progress for %s", ds.Settings.Deadline), causes))
 	case done:
-		d.condition(st, ConditionProgressing, true, "RolledOut", "", listed(fmt.Sprintf("%d nodes are up to date", updated), causes))
+		d.condition(st, ConditionProgressing, true, ReasonRolledOut, "", listed(fmt.Sprintf("%d nodes are up to date", updated), causes))
 	case ds.Settings.Paused:
 		d.condition(st, ConditionProgressing, true, "Paused", "",
 			listed(fmt.Sprintf("%d of %d nodes are up to date", updated, desired), append([]string{d.paused()}, causes...)))

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/cmd/rollcall/instance"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
@@ -248,6 +249,6 @@ func (a *archive) fold(ctx context.Context) (*projector.State, error) {
 		return nil, err
 	}
 	st := projector.New(info.ID)
-	_, err = a.foldUntil(ctx, instant{}, func(e events.Event) { projector.Fold(st, e) })
+	_, err = a.foldUntil(ctx, replay.Instant{}, func(e events.Event) { projector.Fold(st, e) })
 	return st, err
 }
