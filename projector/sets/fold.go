@@ -9,8 +9,8 @@ import (
 	"rollcall/projector/table"
 )
 
-// Fold changes Sets. Its owner calls Begin for each event of the log, and then
-// what the event says.
+// Fold changes Sets. Its owner calls Begin for each event of the log, then
+// what the event says, and End.
 type Fold struct{ s *Sets }
 
 // Begin is called first for every event, with log time there.
@@ -66,6 +66,9 @@ func (f Fold) Outcome(e events.Event) { f.s.foldOutcome(e) }
 
 // Settle ends the command that an event answers, if it is pending.
 func (f Fold) Settle(e events.Event) { f.s.settle(e.Cause, e) }
+
+// End is called last for every event.
+func (f Fold) End() { f.s.countChanged() }
 
 // Fence notes that the last event of a subject is one that was not folded: who
 // writes there next has to know. ref is what the event would be about.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 	"rollcall/projector/owners"
 	"rollcall/projector/table"
 )
@@ -36,6 +37,7 @@ type Sets struct {
 	now     time.Time  // log time
 	objects *table.Tables
 	owners  *owners.Graph
+	words   wire.Words // names that pods share
 
 	nodes       map[string]*Node
 	pods        map[events.Key]*Pod
@@ -51,6 +53,7 @@ type Sets struct {
 	onNode      map[string][]*Pod
 	plans       map[events.Key]events.Seq
 	pending     map[events.Cause]pendingRef
+	changed     []*Cell      // by this event
 	touched     []events.Key // names of DaemonSets that the last event did something to
 	ripe        time.Time    // no cell matures before; zero: none does
 }
