@@ -59,6 +59,14 @@ func (a *archive) begin() chain.Position {
 	return chain.Position{}
 }
 
+// beginning is a log whose readers from the beginning get what there is of it.
+type beginning struct{ *archive }
+
+// Read implements events.Reader.
+func (b beginning) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return b.archive.Read(ctx, max(after, b.begin().Seq))
+}
+
 // Tail implements events.Tailer where something may be appended.
 func (a *archive) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	if t, ok := a.history.(events.Tailer); ok {

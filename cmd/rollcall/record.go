@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/recording"
 	"rollcall/events/redact"
@@ -28,8 +29,8 @@ docs/RECORDING.md has its format.`,
 // exportOptions are the flags of record export.
 type exportOptions struct {
 	from, to    string
-	since       instant
-	until       instant
+	since       replay.Instant
+	until       replay.Instant
 	compression string
 	redact      bool
 	annotations []string
@@ -46,7 +47,7 @@ With --redact the values of Secrets and environment variables, and the manifests
 that kubectl keeps in annotations, are not in the file, and it says so. Positions,
 ids and causes are the same. Command lines and ConfigMaps are not redacted.
 
-` + instantForms,
+` + replay.InstantForms,
 		Example: `  rollcall record export incident.rollcall --from -1h
   rollcall record export all.rollcall --data ./cluster --redact --redact-annotation 'example.com/*'`}
 	t := addTarget(c)
@@ -100,10 +101,10 @@ func (s *session) export(c *cobra.Command, a *archive, cluster, path string, o e
 	if err != nil {
 		return err
 	}
-	if o.since, err = o.since.locate(ctx, a); err != nil {
+	if o.since, err = a.locate(ctx, o.since); err != nil {
 		return of("--from", err)
 	}
-	if o.until, err = o.until.locate(ctx, a); err != nil {
+	if o.until, err = a.locate(ctx, o.until); err != nil {
 		return of("--to", err)
 	}
 	version, _ := built()
@@ -126,7 +127,7 @@ func (s *session) export(c *cobra.Command, a *archive, cluster, path string, o e
 	begin.Log = info.ID
 	p := a.counting("recording", info.Last)
 	defer p.done()
-	n, err := recording.Export(ctx, path, out, p, begin, recording.Range{From: o.since.reached, Until: o.until.holds})
+	n, err := recording.Export(ctx, path, out, p, begin, o.part())
 	p.done()
 	switch {
 	case err != nil:
@@ -149,10 +150,14 @@ func (o *exportOptions) filter() string {
 	return strings.Join(parts, " ")
 }
 
-// reached reports whether an event is at the instant or after it.
-func (at instant) reached(e events.Event) bool {
-	if at.seq != 0 {
-		return e.Seq >= at.seq
+// part says which events are in the range.
+func (o *exportOptions) part() recording.Range {
+	first, from, _ := o.since.Bounds()
+	last, _, until := o.until.Bounds()
+	return recording.Range{
+		From: func(e events.Event) bool { return e.Seq >= first && !e.Stored.Before(from) },
+		Until: func(e events.Event) bool {
+			return (last == 0 || e.Seq <= last) && (until.IsZero() || !e.Stored.After(until))
+		},
 	}
-	return !e.Stored.Before(at.time)
 }

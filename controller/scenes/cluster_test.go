@@ -118,7 +118,7 @@ func (c *cluster) run(d time.Duration) {
 		}
 		for _, s := range next.Due(c.now, 64) {
 			err := s.Perform(context.Background(), drive.Log{Log: c.log, Clock: c})
-			next.Settle(s, err, c.now)
+			next.Done(s, err, c.now)
 		}
 	}
 }
