@@ -97,20 +97,30 @@ func Hash(keyframe []byte) string {
 // ReadKeyframeHead reads of which event a keyframe is the state.
 func ReadKeyframeHead(data []byte) (KeyframeHead, error) {
 	var h KeyframeHead
+	if err := checkFormat(data); err != nil {
+		return h, err
+	}
 	if err := wire.Unmarshal(data, &h); err != nil {
 		return h, fmt.Errorf("read a keyframe: %w", err)
 	}
-	if h.Format != KeyframeFormat {
-		return h, fmt.Errorf("format %d: %w", h.Format, ErrKeyframeFormat)
-	}
 	return h, nil
+}
+
+// checkFormat looks at the format before anything else, which may be strange in
+// another one.
+func checkFormat(data []byte) error {
+	c := wire.NewCursor(wire.Field(data, "format"))
+	if format := c.Int(); c.Err() != nil || format != KeyframeFormat {
+		return fmt.Errorf("format %d: %w", format, ErrKeyframeFormat)
+	}
+	return nil
 }
 
 // ReadKeyframe returns the state that was written, of the log with this ID, with
 // its objects in tables, which are empty. Every DaemonSet is touched. Folding
 // goes on from it as if everything before had been folded.
 func ReadKeyframe(data []byte, log string, objects *table.Tables) (*State, error) {
-	if _, err := ReadKeyframeHead(data); err != nil {
+	if err := checkFormat(data); err != nil {
 		return nil, err
 	}
 	var k keyframe

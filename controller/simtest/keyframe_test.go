@@ -3,8 +3,14 @@ package simtest
 import (
 	"bytes"
 	"flag"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+
+	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/wire"
 	"rollcall/projector"
@@ -34,9 +40,32 @@ func readBack(t *testing.T, seed uint64, s *projector.State) (*projector.State, 
 	return back, data
 }
 
+// decided is what a state gives rise to, now and later.
+func decided(t *testing.T, s *projector.State) string {
+	var b strings.Builder
+	for _, after := range []time.Duration{0, 2 * time.Second, time.Hour} {
+		now := s.Time().Add(after)
+		for _, d := range s.DaemonSets() {
+			r := controller.Reconcile(s, d.Key, now)
+			fmt.Fprintf(&b, "%s: %d writes, %v, again %v\n", d.Key, len(r.Writes), r.Held, r.RequeueAt)
+			if r.Status != nil {
+				fmt.Fprintf(&b, "%+v\n", r.Status.Object.(*appsv1.DaemonSet).Status)
+			}
+			if r.Plan != nil {
+				fmt.Fprintf(&b, "%+v\n", *r.Plan)
+			}
+		}
+		if p := controller.PlanGC(s, now); p != nil {
+			fmt.Fprintf(&b, "%+v\n", *p)
+		}
+	}
+	return b.String()
+}
+
 // TestKeyframes folds each history three times: from its beginning; with the
 // state written and read back at every position; and from a keyframe in its
-// middle on. At every position all have the same bytes. (A2)
+// middle on. At every position all have the same bytes and give rise to the same
+// decisions: what a keyframe leaves out it leaves out of both sides. (A2)
 func TestKeyframes(t *testing.T) {
 	for seed := *first; seed < *first+uint64(*keyframeHistories); seed++ {
 		r := Run(seed, Options{})
@@ -55,6 +84,9 @@ func TestKeyframes(t *testing.T) {
 			var got []byte
 			if each, got = readBack(t, seed, each); !bytes.Equal(got, want) {
 				t.Fatalf("seed %d, #%d %s: folded on from a keyframe:\n%s\nfrom the beginning:\n%s", seed, e.Seq, e.Type, jsonOf(t, got), jsonOf(t, want))
+			}
+			if is, want := decided(t, each), decided(t, whole); is != want {
+				t.Fatalf("seed %d, #%d: decided from a keyframe\n%s\nfrom the beginning\n%s", seed, e.Seq, is, want)
 			}
 			if later != nil {
 				projector.Fold(later, e)
