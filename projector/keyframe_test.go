@@ -106,4 +106,8 @@ func TestKeyframeHead(t *testing.T) {
 	if h.Seq != 4 || at.Seq != h.Seq || fmt.Sprintf("%x", at.Chain) != fmt.Sprintf("%x", h.Chain) || at.Log != "x" || len(s.Touched()) == 0 {
 		t.Errorf("%+v, %+v", h, at)
 	}
+	again, err := s.Keyframe()
+	if err != nil || projector.Hash(again) != projector.Hash(data) || projector.Hash(again) == projector.Hash(again[1:]) {
+		t.Errorf("%v: %s, %s", err, projector.Hash(again), projector.Hash(data))
+	}
 }
