@@ -1,5 +1,10 @@
 package events
 
+import (
+	"maps"
+	"slices"
+)
+
 // Kinds that garbage collection knows: an owner of another kind or group may be kept
 // by somebody else, and is never taken for gone.
 const (
@@ -29,6 +34,12 @@ var kinds = map[Kind]kindOf{
 	DaemonSet: {"apps", true}, ControllerRevision: {"apps", true}, Deployment: {"apps", true}, ReplicaSet: {"apps", true}, StatefulSet: {"apps", true},
 	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
 }
+
+// Kinds returns the kinds whose objects a log holds, in order.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
+
+// Group returns the API group of a kind whose objects a log holds.
+func (k Kind) Group() string { return kinds[k].group }
 
 // Kept reports whether a log holds every object of a kind of an API group, and
 // whether they are in namespaces.

@@ -35,7 +35,7 @@ var layers = map[string]layer{
 	"events/wire":                   {pure: true, why: "bytes in, objects out: at the bottom, so that every reader walks the same wire"},
 	"events":                        {pure: true, may: []string{"events/wire"}, why: "the vocabulary; knows no log, no state and no clock"},
 	"events/daemonpod":              {pure: true, may: []string{"events"}, why: "what a daemon pod is made of: who decides and who does must agree"},
-	"events/memlog":                 {pure: true, shell: []string{"tail.go"}, may: []string{"events"}, why: "the log that tests and simulations run on; only waiting for more needs a channel"},
+	"events/memlog":                 {pure: true, shell: []string{"kv.go", "tail.go"}, may: []string{"events"}, why: "the log and the buckets that tests and simulations run on; only waiting for more needs a channel"},
 	"events/files":                  {why: "small files replaced whole; knows no event"},
 	"events/drive":                  {may: []string{"events"}, why: "the engine of all who act upon a log; knows no kind of object"},
 	"events/drive/drivetest":        {pure: true, may: []string{"events", "events/drive"}, why: "steps at a time that a test chooses"},

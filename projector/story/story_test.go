@@ -35,8 +35,6 @@ import (
 //
 //	object KIND/[NS/]NAME
 //	    a merge patch of an object that is in no log
-//	look POD, with its status in YAML
-//	    what kubectl shows under STATUS
 //	line NS/NAME
 //	    the text of its rollout, with a plan in YAML
 //
