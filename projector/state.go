@@ -10,6 +10,8 @@ package projector
 import (
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"rollcall/events"
 	"rollcall/events/chain"
 	"rollcall/projector/sets"
@@ -23,6 +25,7 @@ func (s *State) advance(seq events.Seq, raw []byte) { s.chain.Take(seq, raw) }
 // others may read beside it.
 type State struct {
 	chain   *chain.Chain
+	last    ulid.ULID // of the event at the position
 	clock   clock
 	screen  *events.Screen
 	objects *table.Tables
