@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
@@ -221,7 +222,9 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 // body returns the object of a state as an event has it.
 func (s *store) body(key string, st state) events.Object {
 	o := events.Object{Ref: events.Ref{Kind: s.codec.kind(), Key: table.KeyOf(key)}, Data: st.data}
-	o.UID = uidOf(st.obj)
+	if m, err := meta.Accessor(st.obj); err == nil {
+		o.UID = m.GetUID()
+	}
 	return o
 }
 
