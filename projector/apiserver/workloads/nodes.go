@@ -65,16 +65,16 @@ func nodeLifecycle(ctx context.Context, w *controllers, client kubernetes.Interf
 	return nil
 }
 
-// census informs of the nodes that are not simulated, and counts among them one
-// of the others that is well, if there is one. By the whole of the nodes that it
-// is told of the controller judges whether nodes are ill or itself cut off from
-// all of them, when it keeps from evicting.
+// census informs of the nodes that are not simulated, and lists with them one
+// simulated node that is ready, if there is one. The controller evicts nothing
+// when no node at all is ready, since then it may be cut off itself; a ready
+// simulated node shows that it is not.
 type census struct {
 	cache.SharedIndexInformer
 	others func() *corev1.Node
 
 	mu   sync.Mutex
-	well *corev1.Node // the one that was counted last
+	well *corev1.Node // the simulated node that was listed last
 }
 
 // Informer implements coreinformers.NodeInformer.
@@ -85,8 +85,8 @@ func (c *census) Lister() corelisters.NodeLister { return counted{c.listed(), c}
 
 func (c *census) listed() corelisters.NodeLister { return corelisters.NewNodeLister(c.GetIndexer()) }
 
-// spokesman returns one of the others that is well, as one that has just said
-// so; nil: there is none.
+// spokesman returns a simulated node that is ready, with a heartbeat of now; nil:
+// there is none.
 func (c *census) spokesman() *corev1.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -102,7 +102,7 @@ func (c *census) spokesman() *corev1.Node {
 	return c.well
 }
 
-// counted lists nodes as a census counts them.
+// counted lists nodes with the one that a census adds.
 type counted struct {
 	corelisters.NodeLister
 	census *census
