@@ -117,6 +117,9 @@ func podOrder(a, b *Pod) int {
 	return strings.Compare(a.Key.Name, b.Key.Name)
 }
 
+// Owner returns the DaemonSet whose cell it is.
+func (c *Cell) Owner() *DaemonSet { return c.owner }
+
 // Leaving reports whether the deletion of a pod is under way but not folded.
 func (c *Cell) Leaving(uid types.UID) bool { return c.pends(events.DeletePod, uid) }
 

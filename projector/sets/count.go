@@ -28,6 +28,9 @@ func (s *Sets) recount(d *DaemonSet, c *Cell) { s.recountAt(d, c, s.now) }
 // recountAt is recount for a change that took place at a time, which is when
 // the rollout made progress if it is one.
 func (s *Sets) recountAt(d *DaemonSet, c *Cell, at time.Time) {
+	if n := len(s.recounted); n == 0 || s.recounted[n-1] != c {
+		s.recounted = append(s.recounted, c)
+	}
 	before := d.status()
 	d.uncount(c)
 	if c.empty() && (c.Place == Gone || c.Place == Evict && c.Attempts == 0) {

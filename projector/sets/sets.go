@@ -52,6 +52,7 @@ type Sets struct {
 	plans       map[events.Key]events.Seq
 	pending     map[events.Cause]pendingRef
 	touched     []events.Key // names of DaemonSets that the last event did something to
+	recounted   []*Cell      // that the last event may have changed
 	ripe        time.Time    // no cell matures before; zero: none does
 }
 
@@ -185,6 +186,11 @@ func (s *Sets) PendingCommands() int { return len(s.pending) + s.owners.Pending(
 // Touched returns the names of the DaemonSets for which the last event may have
 // changed what is to be done, some of them twice. It is valid until the next.
 func (s *Sets) Touched() []events.Key { return s.touched }
+
+// Recounted returns the cells in which the last event may have changed what is
+// to be done, some of them twice, and some of them dropped by it. It is valid
+// until the next.
+func (s *Sets) Recounted() []*Cell { return s.recounted }
 
 // sortedKeys returns the keys of m in order, so that no map order gets out.
 func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
