@@ -1,0 +1,256 @@
+package replay
+
+import (
+	"context"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/events/wire"
+	"rollcall/projector"
+	"rollcall/projector/sets"
+)
+
+// Link names what something comes from: the event at a position, or one command
+// of the plan there. The zero Link is nothing in the log.
+type Link struct {
+	Seq   events.Seq
+	Index int // of the command; negative: the event itself
+}
+
+// IsZero reports whether nothing is named.
+func (l Link) IsZero() bool { return l.Seq == 0 }
+
+// Command reports whether a command is named, and which.
+func (l Link) Command() (events.Cause, bool) {
+	return events.Cause{Seq: l.Seq, Index: l.Index}, l.Seq > 0 && l.Index >= 0
+}
+
+func eventLink(seq events.Seq) Link { return Link{seq, -1} }
+
+// place is where an object is, whichever incarnation.
+type place struct {
+	kind events.Kind
+	key  events.Key
+}
+
+// Causes says of every event of a log, and of every command, what in the log it
+// comes from.
+//
+// An event comes from the command that it names. The end of an object comes from
+// the request that its deletion began with. What the controller writes comes from
+// the event since which it was called for. All else comes from outside.
+//
+// A command comes from the event since which its reason has held: the last one at
+// or before the basis of its plan before which the facts did not call for the
+// command, and after which they did. The deciding functions themselves say so, at
+// every event. An event that is a plan is given as its command about the same
+// cell.
+type Causes struct {
+	first   events.Seq
+	of      []Link                 // of[i] is what the event at first+i comes from
+	reasons map[events.Seq][]Link  // of each command of a plan
+	objects map[place][]events.Seq // where facts about an object are
+}
+
+// Of returns what the event or the command comes from; zero: from outside, or
+// from what is not in the log.
+func (c *Causes) Of(l Link) Link {
+	if cause, ok := l.Command(); ok {
+		if of := c.reasons[cause.Seq]; cause.Index < len(of) {
+			return of[cause.Index]
+		}
+		return Link{}
+	}
+	if i := int(l.Seq) - int(c.first); i >= 0 && i < len(c.of) {
+		return c.of[i]
+	}
+	return Link{}
+}
+
+// Chain returns what l comes from, what that comes from, and so on to what comes
+// from outside. Each link is at an earlier position than the one before it, or is
+// the command that an event names.
+func (c *Causes) Chain(l Link) []Link {
+	var chain []Link
+	for ; !l.IsZero(); l = c.Of(l) {
+		chain = append(chain, l)
+	}
+	return chain
+}
+
+// Facts returns the positions of the facts about an object, the incarnations
+// before it among them.
+func (c *Causes) Facts(kind events.Kind, key events.Key) []events.Seq {
+	return c.objects[place{kind, key}]
+}
+
+// Last returns how far the causes go.
+func (c *Causes) Last() events.Seq { return c.first + events.Seq(len(c.of)) - 1 }
+
+// Causes reads the log up to a position and returns what comes from what. It
+// keeps 16 bytes an event and a command, and 8 a fact.
+func (h *History) Causes(ctx context.Context, to events.Seq) (*Causes, error) {
+	t := newTracker(h.span.First)
+	s := projector.New("")
+	if _, err := h.forward(ctx, s, to, Visit{After: t.after}); err != nil {
+		return nil, err
+	}
+	return t.out, nil
+}
+
+// tracker follows a log and notes since when what is called for.
+type tracker struct {
+	out      *Causes
+	reasons  controller.Reasons
+	cells    map[cellID]calls
+	releases map[types.UID]calls  // by DaemonSet
+	garbage  map[events.Ref]calls // by object
+	writes   map[write]spells
+	called   map[types.UID][]write // writes that a DaemonSet calls for now
+	ending   map[types.UID]Link // objects that are being deleted
+	found    []controller.Call
+}
+
+type cellID struct {
+	ds types.UID
+	sets.CellKey
+}
+
+func newTracker(first events.Seq) *tracker {
+	return &tracker{out: &Causes{first: first, reasons: map[events.Seq][]Link{}, objects: map[place][]events.Seq{}},
+		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
+		writes: map[write]spells{}, called: map[types.UID][]write{}, ending: map[types.UID]Link{}}
+}
+
+// after notes where a folded event comes from, and what it calls for.
+func (t *tracker) after(s *projector.State, e events.Event) error {
+	t.out.of = append(t.out.of, t.origin(e))
+	if p, ok := e.Body.(*events.Plan); ok {
+		t.out.reasons[e.Seq] = t.decided(p)
+	}
+	t.note(e)
+	t.cellsCall(s, e)
+	t.setsCall(s, e)
+	g := s.Owners()
+	for _, ref := range g.Reviewed() {
+		t.found = t.found[:0]
+		if o, r, ok := g.RelationOf(ref); ok {
+			if c, ok := controller.OfObject(g, o, r); ok {
+				t.found = append(t.found, c)
+			}
+		}
+		into(t.garbage, ref, t.found, eventLink(e.Seq), s.LastPlan(events.Key{}))
+	}
+	return nil
+}
+
+// origin returns what an event comes from.
+func (t *tracker) origin(e events.Event) Link {
+	if !e.Cause.IsZero() {
+		return Link{e.Cause.Seq, e.Cause.Index}
+	}
+	if b, ok := e.Body.(events.Gone); ok {
+		if l, ok := t.ending[b.UID]; ok && !asked(e) {
+			return l
+		}
+	}
+	if e.Source == controller.Source && e.Actor == "" {
+		return t.writes[writeOf(e)].since(t.lastFact(e), e.Seq)
+	}
+	return Link{}
+}
+
+// asked reports whether the end of an object is what somebody asked for just
+// then, and not the end of a deletion that is under way. A kubelet ends deletions
+// by asking for them.
+func asked(e events.Event) bool {
+	return e.Verb == "delete" && e.Actor != "" && !strings.HasPrefix(e.Actor, "system:node:")
+}
+
+// lastFact returns where the last fact about the object of e is.
+func (t *tracker) lastFact(e events.Event) events.Seq {
+	r := events.RefOf(e)
+	if at := t.out.objects[place{r.Kind, r.Key}]; len(at) > 0 {
+		return at[len(at)-1]
+	}
+	return 0
+}
+
+// note keeps where facts are, and which objects are being deleted.
+func (t *tracker) note(e events.Event) {
+	switch b := e.Body.(type) {
+	case events.Object:
+		p := place{b.Kind, b.Key}
+		t.out.objects[p] = append(t.out.objects[p], e.Seq)
+		if _, known := t.ending[b.UID]; !known && len(wire.Field(wire.Field(b.Data, "metadata"), "deletionTimestamp")) > 1 {
+			t.ending[b.UID] = eventLink(e.Seq)
+		}
+	case events.Gone:
+		p := place{b.Kind, b.Key}
+		t.out.objects[p] = append(t.out.objects[p], e.Seq)
+		delete(t.ending, b.UID)
+	case *events.Plan, events.Outcome, events.Unreadable:
+	}
+}
+
+// decided returns since when each command of a plan was called for at its basis.
+func (t *tracker) decided(p *events.Plan) []Link {
+	of := make([]Link, len(p.Commands))
+	for i, c := range p.Commands {
+		var cs calls
+		switch {
+		case p.Owner == (events.Ref{}):
+			cs = t.garbage[c.Ref]
+		case c.Do == events.ReleasePod:
+			cs = t.releases[p.Owner.UID]
+		default:
+			cs = t.cells[cellID{p.Owner.UID, sets.CellKey{Node: c.Node, NodeUID: c.NodeUID}}]
+		}
+		of[i] = cs.at(controller.CallOf(c), p.Basis.Seq)
+	}
+	return of
+}
+
+// cellsCall notes what the cells call for that an event has changed.
+func (t *tracker) cellsCall(s *projector.State, e events.Event) {
+	for _, c := range s.Recounted() {
+		ds := c.Owner()
+		t.found = t.reasons.OfCell(s, c, t.found[:0])
+		into(t.cells, cellID{ds.UID, c.CellKey}, t.found, t.linkIn(e, c), s.LastPlan(ds.Key))
+	}
+}
+
+// linkIn names an event as what changed a cell: if it is a plan, its command
+// about the cell.
+func (t *tracker) linkIn(e events.Event, c *sets.Cell) Link {
+	if p, ok := e.Body.(*events.Plan); ok {
+		for i, cmd := range p.Commands {
+			if cmd.Node == c.Node && cmd.NodeUID == c.NodeUID {
+				return Link{e.Seq, i}
+			}
+		}
+	}
+	return eventLink(e.Seq)
+}
+
+// setsCall notes what DaemonSets call for besides their cells, after an event
+// that has done something to them.
+func (t *tracker) setsCall(s *projector.State, e events.Event) {
+	for _, key := range s.Touched() {
+		for _, ds := range s.DeletedSets(key) {
+			t.setCalls(s, ds, e)
+		}
+		if ds := s.DaemonSet(key); ds != nil {
+			t.setCalls(s, ds, e)
+		}
+	}
+}
+
+func (t *tracker) setCalls(s *projector.State, ds *sets.DaemonSet, e events.Event) {
+	t.found = t.reasons.OfReleases(s, ds, t.found[:0])
+	into(t.releases, ds.UID, t.found, eventLink(e.Seq), s.LastPlan(ds.Key))
+	t.writesOf(ds.UID, t.reasons.OfRevisions(s, ds), eventLink(e.Seq))
+}
