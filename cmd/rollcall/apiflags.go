@@ -35,7 +35,7 @@ func addAPIFlags(c *cobra.Command, o *apiOptions) {
 // check refuses an address that cannot be served, and files that should not be
 // written.
 func (o *apiOptions) check(given func(string) bool) (err error) {
-	if o.Address, err = instance.ParseListen(o.listen); err != nil {
+	if o.Address, err = instance.ParseListen("--listen", o.listen); err != nil {
 		return err
 	}
 	if given("v") {

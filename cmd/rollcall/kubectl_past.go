@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/rest"
 
 	"rollcall/cmd/rollcall/instance"
-	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/projector/apiserver"
 )
@@ -63,7 +62,7 @@ func cutFlags(args []string, into map[string]*string) (rest []string, err error)
 // idle reports whether no instance runs on a data directory.
 func idle(dir string) (bool, error) {
 	release, err := natsd.Share(dir)
-	if e := new(events.Error); errors.As(err, &e) && e.Code == "E-STORE-LOCKED" {
+	if errors.Is(err, natsd.ErrLocked) {
 		return false, nil
 	}
 	if err != nil {

@@ -199,8 +199,7 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err != nil && t.natsURL == "" {
 		unreached := err
 		err = a.openStopped(ctx, t, subjects)
-		var e *events.Error
-		if errors.As(err, &e) && e.Code == "E-STORE-LOCKED" {
+		if errors.Is(err, natsd.ErrLocked) {
 			err = unreached // an instance that does not listen, or not yet
 		}
 		return a, err

@@ -3,9 +3,9 @@ package blocks
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // What ends a scan without a fault. They are not passed on.
@@ -29,11 +29,7 @@ func damaged(what, where, why, lost string) error {
 }
 
 func unreadable(path string, err error) error {
-	why := err.Error()
-	if p := new(fs.PathError); errors.As(err, &p) {
-		why = p.Err.Error()
-	}
-	return &events.Error{Code: "E-LOG-DAMAGED", What: "a file of the log cannot be read", Where: path, Why: why,
+	return &events.Error{Code: "E-LOG-DAMAGED", What: "a file of the log cannot be read", Where: path, Why: files.Reason(err),
 		Do: "check the disk and the rights on the file", Exit: events.ExitHalt, Err: err}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 const (
@@ -62,11 +63,7 @@ func readIdentity(dir, name string) (string, error) {
 var ErrNameless = errors.New("the stream has no description")
 
 func nameless(stream, path string, err error) error {
-	why := err.Error()
-	if p := new(fs.PathError); errors.As(err, &p) {
-		why = p.Err.Error()
-	}
-	return &events.Error{Code: "E-STREAM-NONE", What: "the description of stream " + stream + " cannot be read", Where: path, Why: why,
+	return &events.Error{Code: "E-STREAM-NONE", What: "the description of stream " + stream + " cannot be read", Where: path, Why: files.Reason(err),
 		Do: "put " + metaFile + " and " + metaSum + " back from a copy of the data directory", Exit: events.ExitHalt, Err: ErrNameless}
 }
 

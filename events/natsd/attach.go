@@ -2,6 +2,7 @@ package natsd
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // Connection is how another process reaches a running server: what
@@ -27,16 +29,17 @@ type Connection struct {
 // Attach returns how to reach the instance that runs on a data directory, or
 // E-CLI-ATTACH if none does or it does not listen.
 func Attach(dir string) (Connection, error) {
-	alive, err := held(dir)
-	if err != nil {
-		return Connection{}, attachError(dir, "no data directory there: "+reason(err))
-	}
-	if !alive {
+	release, err := Share(dir)
+	if err == nil {
+		release()
 		return Connection{}, attachError(dir, "no process holds the data directory")
+	}
+	if !errors.Is(err, ErrLocked) {
+		return Connection{}, attachError(dir, err.Error())
 	}
 	b, err := os.ReadFile(filepath.Join(dir, connectionFile))
 	if err != nil {
-		return Connection{}, attachError(dir, "it does not listen, or has not started yet: "+reason(err))
+		return Connection{}, attachError(dir, "it does not listen, or has not started yet: "+files.Reason(err))
 	}
 	var c Connection
 	if err := json.Unmarshal(b, &c); err != nil {

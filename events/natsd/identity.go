@@ -9,11 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"strconv"
-
-	"github.com/nats-io/nats-server/v2/server"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // identityFile keeps what others have been told of a server: its port and the
@@ -35,7 +33,7 @@ func loadIdentity(dir string, users []string) (identity, error) {
 		err = json.Unmarshal(b, &id)
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return id, &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: reason(err),
+		return id, &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: files.Reason(err),
 			Do: "remove it: clients then need the new connection.json", Exit: events.ExitInput, Err: err}
 	}
 	kept := map[string]string{}
@@ -48,20 +46,17 @@ func loadIdentity(dir string, users []string) (identity, error) {
 	return id, nil
 }
 
-// again returns the address of the last run where any port will do and that one
-// is free.
-func (a address) again(port int) address {
-	if a.none || a.port != server.RANDOM_PORT || port == 0 {
-		return a
+// again returns the port of the last run, if any will do and that one is free.
+func again(at *net.TCPAddr, port int) *net.TCPAddr {
+	if at == nil || at.Port != 0 || port == 0 {
+		return at
 	}
-	l, err := net.Listen("tcp", net.JoinHostPort(a.host, strconv.Itoa(port)))
-	if err != nil {
-		return a
+	was := &net.TCPAddr{IP: at.IP, Port: port}
+	l, err := net.ListenTCP("tcp", was)
+	if err != nil || l.Close() != nil {
+		return at
 	}
-	if l.Close() == nil {
-		a.port = port
-	}
-	return a
+	return was
 }
 
 // userName is what a user outside may be called: it is a token of a subject.

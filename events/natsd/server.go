@@ -12,11 +12,11 @@
 package natsd
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -27,6 +27,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // Durability is what an acknowledged append survives.
@@ -38,9 +39,6 @@ const (
 	Relaxed                   // a crash of the process; a power cut may lose the last two minutes
 )
 
-// noListen is the Options.Listen of a server that only this process can reach.
-const noListen = "none"
-
 // readyTimeout bounds how long a server may take to accept connections once its
 // store is recovered, which has no bound.
 const readyTimeout = 10 * time.Second
@@ -50,14 +48,13 @@ const readyTimeout = 10 * time.Second
 type Options struct {
 	Dir        string // data directory; empty: a temporary one that Close removes
 	Durability Durability
-	Listen     string   // loopback host:port, port 0 for any; empty or "none": nowhere
-	Users      []string // who gets credentials; nobody: DefaultUser
-	Cluster    string   // whose log and gate the credentials are for
+	Listen     *net.TCPAddr // port 0: any, which the next run takes again; nil: nowhere
+	Users      []string     // who gets credentials; nobody: DefaultUser
+	Cluster    string       // whose log and gate the credentials are for
 	// Check looks at the data directory under its lock, before the server reads
 	// the store, which it may mend without a word. An error ends the start. It
 	// may be nil.
 	Check func(ctx context.Context, dir string) error
-	Log   *slog.Logger // takes the server's warnings and errors; may be nil
 }
 
 // Server is a running nats-server.
@@ -65,9 +62,9 @@ type Server struct {
 	ns       *server.Server
 	dir      string
 	temp     bool
-	lock     *lock
+	lock     *os.File
 	password string // of the user inside
-	log      *ring
+	log      *logger
 	rescue   rescue
 	closing  sync.Once
 
@@ -77,15 +74,11 @@ type Server struct {
 // Start starts a server and waits until it takes connections. The server runs
 // until Close; ctx bounds the start only.
 //
-// The errors of bad input come before anything is written: E-CLI-LISTEN,
-// E-CLI-STORE, E-CLI-CLUSTER. E-STORE-LOCKED says that another process holds
-// the directory, E-STORE-VERSION that it has another format.
+// The errors of bad input come before anything is written: E-CLI-STORE,
+// E-CLI-CLUSTER, E-CLI-USER. ErrLocked says that another process holds the
+// directory, E-STORE-VERSION that it has another format.
 func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	subjects, err := events.NewSubjects(o.Cluster)
-	if err != nil {
-		return nil, err
-	}
-	at, err := parseListen(o.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +90,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	}
 	s := &Server{dir: o.Dir, password: rand.Text(), syncAlways: o.Durability == Sync,
 		rescue: rescue{stop: make(chan struct{})}}
-	s.log = newRing(o.Log, s.heard)
+	s.log = &logger{heard: s.heard}
 	if err := s.hold(ctx, o.Check); err != nil {
 		return nil, err
 	}
@@ -105,7 +98,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	opts := serverOptions(o, s.dir, at.again(id.Port))
+	opts := serverOptions(o, s.dir, again(o.Listen, id.Port))
 	users, account := users(subjects, s.password, id.Passwords)
 	opts.Users, opts.Accounts = users, []*server.Account{account}
 	if err := s.run(ctx, opts, subjects); err != nil {
@@ -123,7 +116,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 // publish writes how the users outside reach the server, now and after a restart.
 func (s *Server) publish(users []string, id identity) error {
 	id.Port = s.ns.Addr().(*net.TCPAddr).Port
-	if err := writeJSON(s.dir, identityFile, id); err != nil {
+	if err := s.write(identityFile, id); err != nil {
 		return err
 	}
 	for i, u := range users {
@@ -132,9 +125,17 @@ func (s *Server) publish(users []string, id identity) error {
 		if i > 0 {
 			name = fmt.Sprintf(connectionOther, u)
 		}
-		if err := writeJSON(s.dir, name, c); err != nil {
+		if err := s.write(name, c); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// write replaces a file of the data directory.
+func (s *Server) write(name string, v any) error {
+	if err := files.ReplaceJSON(filepath.Join(s.dir, name), v); err != nil {
+		return storeError(s.dir, err)
 	}
 	return nil
 }
@@ -161,31 +162,44 @@ func (s *Server) hold(ctx context.Context, check func(context.Context, string) e
 	} else if err := prepare(s.dir); err != nil {
 		return err
 	}
-	l, err := takeLock(ctx, s.dir)
+	lock, err := takeLock(ctx, s.dir)
 	if err != nil {
 		return err
 	}
-	err = checkVersion(s.dir)
+	if err := s.ready(ctx, check); err != nil {
+		return errors.Join(err, lock.Close())
+	}
+	s.lock = lock
+	return nil
+}
+
+// ready makes the data directory, whose lock is held, one that the server may
+// read.
+func (s *Server) ready(ctx context.Context, check func(context.Context, string) error) error {
+	err := checkVersion(s.dir)
+	if errors.Is(err, os.ErrNotExist) { // it is new
+		err = files.Replace(filepath.Join(s.dir, versionFile), []byte(format+"\n"))
+	}
+	if own := new(events.Error); err != nil && !errors.As(err, &own) {
+		return storeError(s.dir, err)
+	}
 	if err == nil && check != nil {
 		err = check(ctx, s.dir)
 	}
 	if err != nil {
-		return errors.Join(err, l.release())
+		return err
 	}
-	s.lock = l
 	// Of an instance that was killed; it must not be taken for this one.
 	_ = retract(s.dir)
-	return nil
+	return files.Sweep(s.dir)
 }
 
 // serverOptions translates o. The ports of other protocols stay shut: each is a
 // surface that nothing here needs.
-func serverOptions(o Options, dir string, at address) *server.Options {
-	return &server.Options{
+func serverOptions(o Options, dir string, at *net.TCPAddr) *server.Options {
+	opts := &server.Options{
 		ServerName:             "rollcall",
-		DontListen:             at.none,
-		Host:                   at.host,
-		Port:                   at.port,
+		DontListen:             at == nil,
 		NoSigs:                 true,
 		NoLog:                  true,
 		JetStream:              true,
@@ -195,6 +209,10 @@ func serverOptions(o Options, dir string, at address) *server.Options {
 		MaxPayload:             events.MaxMessage,
 		DisableJetStreamBanner: true,
 	}
+	if at != nil {
+		opts.Host, opts.Port = at.IP.String(), cmp.Or(at.Port, server.RANDOM_PORT)
+	}
+	return opts
 }
 
 // run starts the server and waits until it takes connections.
@@ -250,9 +268,6 @@ func (s *Server) URL() string {
 	return s.ns.ClientURL()
 }
 
-// Warnings returns the last warnings and errors of the server, oldest first.
-func (s *Server) Warnings() []string { return s.log.lines() }
-
 // InProcessConn returns the client's end of a new connection in the process; it
 // makes a Server a nats.InProcessConnProvider.
 func (s *Server) InProcessConn() (net.Conn, error) { return s.ns.InProcessConn() }
@@ -283,7 +298,7 @@ func (s *Server) Close() (err error) {
 			s.ns.Shutdown()
 			s.ns.WaitForShutdown()
 		}
-		err = errors.Join(retract(s.dir), s.lock.release())
+		err = errors.Join(retract(s.dir), s.lock.Close())
 		if s.temp {
 			err = errors.Join(err, os.RemoveAll(s.dir))
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // Files of a data directory beside the store of the server.
@@ -35,18 +35,8 @@ const (
 	lockPause = 20 * time.Millisecond
 )
 
-// reason returns the cause of a failed file operation without the path, which
-// the error names already.
-func reason(err error) string {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
-}
-
 func storeError(dir string, err error) error {
-	return &events.Error{Code: "E-CLI-STORE", What: "the data directory cannot be used", Where: dir, Why: reason(err),
+	return &events.Error{Code: "E-CLI-STORE", What: "the data directory cannot be used", Where: dir, Why: files.Reason(err),
 		Do: "name a directory that can be written", Exit: events.ExitInput, Err: err}
 }
 
@@ -73,56 +63,20 @@ func prepare(dir string) error {
 	return nil
 }
 
-// checkVersion checks the format of a data directory, and writes it in a new
-// one. The caller holds the lock.
+// checkVersion checks the format of a data directory. A directory without one
+// gives an error that is fs.ErrNotExist.
 func checkVersion(dir string) error {
-	path := filepath.Join(dir, versionFile)
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return writeFile(path, []byte(format+"\n"))
-	}
-	if err != nil {
-		return storeError(dir, err)
-	}
-	if v := strings.TrimSpace(string(b)); v != format {
-		return versionError(dir, v)
-	}
-	return nil
-}
-
-// writeFile replaces a file by one with the given bytes, so that a reader and a
-// crash see the old bytes or the new ones.
-func writeFile(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return storeError(filepath.Dir(path), err)
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-			err = storeError(filepath.Dir(path), err)
-		}
-	}()
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Sync(), f.Close()) // it is its owner's: CreateTemp makes it so
+	b, err := os.ReadFile(filepath.Join(dir, versionFile))
 	if err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
-}
-
-// writeJSON replaces a file of a data directory, for its owner only.
-func writeJSON(dir, name string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
+	v := strings.TrimSpace(string(b))
+	if v == format {
+		return nil
 	}
-	return writeFile(filepath.Join(dir, name), append(b, '\n'))
+	return &events.Error{Code: "E-STORE-VERSION", What: fmt.Sprintf("the data directory has format %.20q", v), Where: dir,
+		Why: "this program knows format " + format, Do: "use the program that wrote it", Exit: events.ExitInput}
 }
-
-// lock is the lock of a data directory. The system gives it free when the
-// process ends, however it ends.
-type lock struct{ f *os.File }
 
 // holder is what the lock file says of who holds the lock.
 type holder struct {
@@ -130,8 +84,11 @@ type holder struct {
 	Since time.Time `json:"since"`
 }
 
-// takeLock takes the lock of dir, or returns E-STORE-LOCKED.
-func takeLock(ctx context.Context, dir string) (*lock, error) {
+// takeLock takes the lock of dir, or returns ErrLocked. Closing the file gives it
+// free, as the system does when the process ends, however it ends. The file
+// stays: if it were removed, two processes could hold locks on two files of its
+// name.
+func takeLock(ctx context.Context, dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, storeError(dir, err)
@@ -164,17 +121,11 @@ func takeLock(ctx context.Context, dir string) (*lock, error) {
 	if err != nil {
 		return nil, errors.Join(storeError(dir, err), f.Close())
 	}
-	return &lock{f}, nil
+	return f, nil
 }
 
-// release gives the lock free. The file stays: if it were removed, two
-// processes could hold locks on two files of its name.
-func (l *lock) release() error {
-	if l == nil {
-		return nil
-	}
-	return l.f.Close()
-}
+// ErrLocked says that another process holds a data directory.
+var ErrLocked = errors.New("the data directory is locked")
 
 func lockedError(dir string) error {
 	who := "another process holds it"
@@ -183,19 +134,31 @@ func lockedError(dir string) error {
 		who = fmt.Sprintf("process %d holds it since %s", h.PID, h.Since.Format(time.RFC3339))
 	}
 	return &events.Error{Code: "E-STORE-LOCKED", What: "the data directory is in use", Where: dir, Why: who,
-		Do: "stop that process, or use another directory", Exit: events.ExitBusy}
+		Do: "stop that process, or use another directory", Exit: events.ExitBusy, Err: ErrLocked}
 }
 
-// held reports whether a process holds the lock of dir.
-func held(dir string) (bool, error) {
+// Share holds off an instance from a data directory as long as it is read:
+// ErrLocked says that one runs, E-CLI-STORE that it is no data directory,
+// E-STORE-VERSION that it has another format. It writes nothing, and needs no
+// right to: on a copy without the lock file there is no instance to hold off.
+func Share(dir string) (release func(), err error) {
+	err = checkVersion(dir)
+	if own := new(events.Error); errors.As(err, &own) {
+		return nil, err
+	}
+	if err != nil {
+		return nil, &events.Error{Code: "E-CLI-STORE", What: "this is no data directory", Where: dir, Why: files.Reason(err),
+			Do: "name the directory that rollcall up was given", Exit: events.ExitInput, Err: err}
+	}
 	f, err := os.Open(filepath.Join(dir, lockFile))
 	if err != nil {
-		return false, err
+		return func() {}, nil
 	}
-	defer f.Close()
 	err = unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB)
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return true, nil
+		_ = f.Close() // it was only locked
+		return nil, lockedError(dir)
 	}
-	return false, err
+	// A file system without locks has no instance on it.
+	return func() { _ = f.Close() }, nil
 }

@@ -19,7 +19,7 @@ import (
 // X1: what the outside may not publish, nor listen to.
 func TestPermissionsOfTheOutside(t *testing.T) {
 	dir := t.TempDir()
-	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	s := mustStart(t, Options{Dir: dir, Listen: loopback})
 	js := logStream(t, mustConnect(t, s.Connect))
 	c, err := Attach(dir)
 	if err != nil {
@@ -80,7 +80,7 @@ func refusal(t *testing.T, connect func(...nats.Option) (*nats.Conn, error), do 
 // An answer goes where its request says: it must not go into the log.
 func TestAnswersStayOutOfTheLog(t *testing.T) {
 	dir := t.TempDir()
-	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	s := mustStart(t, Options{Dir: dir, Listen: loopback})
 	js := logStream(t, mustConnect(t, s.Connect))
 	if _, err := js.Publish(t.Context(), "rollcall.test.pod.default.x", []byte("fact")); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func TestAnswersStayOutOfTheLog(t *testing.T) {
 // finding M4
 func TestUsersOutsideAreApart(t *testing.T) {
 	dir := t.TempDir()
-	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0", Users: []string{"ann", "bob"}})
+	s := mustStart(t, Options{Dir: dir, Listen: loopback, Users: []string{"ann", "bob"}})
 	ann, err := Attach(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +168,7 @@ func TestUsersOutsideAreApart(t *testing.T) {
 // finding M4, finding U11
 func TestNoConsumersFromOutside(t *testing.T) {
 	dir := t.TempDir()
-	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	s := mustStart(t, Options{Dir: dir, Listen: loopback})
 	js := logStream(t, mustConnect(t, s.Connect))
 	c, err := Attach(dir)
 	if err != nil {
@@ -210,7 +210,7 @@ func TestNoConsumersFromOutside(t *testing.T) {
 // What must work from outside: reading the log, and a request to the gate.
 func TestOutsideReadsAndAsks(t *testing.T) {
 	dir := t.TempDir()
-	s := mustStart(t, Options{Dir: dir, Listen: "127.0.0.1:0"})
+	s := mustStart(t, Options{Dir: dir, Listen: loopback})
 	in := mustConnect(t, s.Connect)
 	js := logStream(t, in)
 	c, err := Attach(dir)
@@ -262,12 +262,12 @@ func TestSameAddressAfterARestart(t *testing.T) {
 			t.Error("a server that has stopped says how to reach it")
 		}
 	}
-	s, first := start(Options{Listen: "127.0.0.1:0"})
+	s, first := start(Options{Listen: loopback})
 	stop(s)
 	if fi, err := os.Stat(filepath.Join(dir, identityFile)); err != nil || fi.Mode().Perm() != 0o600 {
 		t.Fatalf("what is kept: %v, %v, want mode 0600", fi, err)
 	}
-	s, second := start(Options{Listen: "127.0.0.1:0"})
+	s, second := start(Options{Listen: loopback})
 	if second.URL != first.URL || second.User != first.User || second.Password != first.Password {
 		t.Errorf("after a restart %+v, was %+v", second, first)
 	}
@@ -278,12 +278,12 @@ func TestSameAddressAfterARestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	s, third := start(Options{Listen: "127.0.0.1:0"})
+	s, third := start(Options{Listen: loopback})
 	if third.URL == first.URL || third.Password != first.Password {
 		t.Errorf("beside a taken port %+v, was %+v", third, first)
 	}
 	stop(s)
-	s, fourth := start(Options{Listen: "127.0.0.1:0", Users: []string{DefaultUser, "ann"}})
+	s, fourth := start(Options{Listen: loopback, Users: []string{DefaultUser, "ann"}})
 	if fourth.URL != third.URL {
 		t.Errorf("the other port is not kept: %s, was %s", fourth.URL, third.URL)
 	}

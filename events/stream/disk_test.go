@@ -2,8 +2,10 @@ package stream
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -101,7 +103,7 @@ func TestFullDisk(t *testing.T) {
 	if err := nc.Publish(l.subjects.Object(events.Node, events.Key{Name: "a"}), make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a write error of the server", func() bool { return len(s.Warnings()) > 0 })
+	eventually(t, "a write error of the server", func() bool { return strings.Contains(fmt.Sprint(s.Room(0)), "opened again") })
 	wantCode(t, l.Health(), "E-LOG-FULL")
 	giveBack()
 	eventually(t, "health", func() bool { return l.Health() == nil })

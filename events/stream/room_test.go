@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"net"
 	"sync/atomic"
 	"testing"
 
@@ -155,7 +156,7 @@ func TestOlderStreamIsWidened(t *testing.T) {
 // finding M4
 func TestOutsideFollows(t *testing.T) {
 	dir := t.TempDir()
-	s := mustServer(t, natsd.Options{Dir: dir, Durability: natsd.Relaxed, Listen: "127.0.0.1:0"})
+	s := mustServer(t, natsd.Options{Dir: dir, Durability: natsd.Relaxed, Listen: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}})
 	l, err := Open(t.Context(), mustConnect(t, s), mustSubjects(t), Options{Create: true})
 	if err != nil {
 		t.Fatal(err)

@@ -5,13 +5,11 @@ package datadir
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // Files of a data directory that the program keeps beside the log. None is a
@@ -25,16 +23,6 @@ const (
 
 // DefaultCluster is the name of a cluster that is given none.
 const DefaultCluster = "local"
-
-// Sweep removes what writers left that were killed. The caller holds the lock
-// of the directory.
-func Sweep(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, ".*-*"))
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(path))
-	}
-	return err
-}
 
 // Founding is with what a cluster was begun.
 type Founding struct {
@@ -51,7 +39,9 @@ func LoadFounding(dir string) (f Founding, found bool, err error) {
 }
 
 // SaveFounding keeps with what the cluster of a directory was begun.
-func SaveFounding(dir string, f Founding) error { return SaveJSON(filepath.Join(dir, clusterFile), f) }
+func SaveFounding(dir string, f Founding) error {
+	return files.ReplaceJSON(filepath.Join(dir, clusterFile), f)
+}
 
 // LoadJSON reads a file, if it is there.
 func LoadJSON(path string, into any) (found bool, err error) {
@@ -65,53 +55,10 @@ func LoadJSON(path string, into any) (found bool, err error) {
 	return true, nil
 }
 
-// SaveJSON replaces a file so that a reader, and a crash, find the old content
-// or the new.
-func SaveJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	return SaveFile(path, append(b, '\n'))
-}
-
-// SaveFile is SaveJSON of bytes. The file is for its owner only.
-func SaveFile(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes the names in a directory survive a power cut.
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // damaged refuses a file of the data directory.
 func damaged(path, why string) error {
 	return &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: why,
 		Do: "put it back from a copy of the directory; without one, keep what is there and remove the file: up makes it again, but can no longer tell what it told", Exit: events.ExitHalt}
-}
-
-// Reason returns the cause of a failed file operation without its path.
-func Reason(err error) string {
-	if p := new(fs.PathError); errors.As(err, &p) {
-		return p.Err.Error()
-	}
-	return err.Error()
 }
 
 // CheckCluster refuses the data directory of another cluster. dir may be empty,

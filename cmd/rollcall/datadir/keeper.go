@@ -11,6 +11,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/blocks"
+	"rollcall/events/files"
 	"rollcall/events/stream"
 	"rollcall/projector"
 )
@@ -143,7 +144,7 @@ func syncFiles(dir string) error {
 		}
 		err = errors.Join(err, f.Sync(), f.Close())
 	}
-	return errors.Join(err, syncDir(dir))
+	return errors.Join(err, files.SyncDir(dir))
 }
 
 // Begin holds the log that the server has opened against the one that was
@@ -155,7 +156,7 @@ func (k *Keeper) Begin(info events.Info) error {
 	}
 	k.known.Log, k.saved.Log, k.synced.Log, k.log, k.last = info.ID, info.ID, info.ID, info.ID, info.Last
 	path := filepath.Join(k.Dir, ackedFile)
-	err := SaveFile(path, ackedLine(k.log, k.last))
+	err := files.Replace(path, ackedLine(k.log, k.last))
 	if err == nil && k.known.Seq > 0 {
 		err = errors.Join(savePosition(k.Dir, k.saved, k.synced, k.Relaxed), saveSealed(k.Dir, k.log, k.sealed))
 	}
@@ -189,7 +190,7 @@ func (k *Keeper) Save(p projector.Position) error {
 		return nil
 	}
 	if k.unsaved.Seq == 0 {
-		k.warn("position %d could not be saved: %v; it is tried again", p.Seq, Reason(err))
+		k.warn("position %d could not be saved: %v; it is tried again", p.Seq, files.Reason(err))
 		time.AfterFunc(time.Second, k.saveAgain)
 	}
 	k.unsaved = p
@@ -257,7 +258,7 @@ func (k *Keeper) acknowledge(seq events.Seq) {
 		k.last, k.unnoted = seq, false
 	} else if !k.unnoted {
 		k.unnoted = true
-		k.warn("acknowledged position %d could not be noted: %v", seq, Reason(err))
+		k.warn("acknowledged position %d could not be noted: %v", seq, files.Reason(err))
 	}
 }
 

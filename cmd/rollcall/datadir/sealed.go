@@ -15,6 +15,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/blocks"
+	"rollcall/events/files"
 )
 
 // sealedBlock is a block that the server writes no more.
@@ -55,7 +56,7 @@ func loadSealed(dir, log string) []sealedBlock {
 func saveSealed(dir, log string, list []sealedBlock) error {
 	s := sealedBlocks{Log: log, Blocks: list}
 	s.Sum = s.sum()
-	return SaveJSON(filepath.Join(dir, sealedFile), s)
+	return files.ReplaceJSON(filepath.Join(dir, sealedFile), s)
 }
 
 func seal(b blocks.Block) sealedBlock {

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"rollcall/events"
+	"rollcall/events/files"
 	"rollcall/projector"
 )
 
@@ -129,7 +130,7 @@ func savePosition(dir string, p, synced projector.Position, relaxed bool) error 
 	if relaxed {
 		s.Mode, s.Synced = modeRelaxed, &syncedPosition{synced.Seq, hex.EncodeToString(synced.Chain[:])}
 	}
-	return SaveJSON(filepath.Join(dir, PositionFile), s)
+	return files.ReplaceJSON(filepath.Join(dir, PositionFile), s)
 }
 
 // LoadPosition reads how far a log was read that is in no data directory; its Seq
@@ -142,7 +143,7 @@ func LoadPosition(path string) (projector.Position, error) {
 
 // SavePosition saves how far a log was read that is in no data directory.
 func SavePosition(path string, p projector.Position) error {
-	return SaveJSON(path, savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:])})
+	return files.ReplaceJSON(path, savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:])})
 }
 
 // ackedLine is the acknowledged file: always as long, so that it can be
@@ -174,12 +175,12 @@ func readFile(path string) (b []byte, found bool, err error) {
 	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR):
 		return nil, false, nil // that a data directory is a file is refused by who opens it
 	case err != nil:
-		return nil, false, damaged(path, Reason(err))
+		return nil, false, damaged(path, files.Reason(err))
 	case !info.Mode().IsRegular() || info.Size() > maxWitness:
 		return nil, false, damaged(path, "it is no file of its size")
 	}
 	if b, err = os.ReadFile(path); err != nil {
-		return nil, false, damaged(path, Reason(err))
+		return nil, false, damaged(path, files.Reason(err))
 	}
 	return b, true, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"rollcall/cmd/rollcall/datadir"
+	"rollcall/events/files"
 )
 
 // addressFile of a data directory holds the port of its API, so that a
@@ -25,7 +26,8 @@ func (o API) listener(dir string) (net.Listener, error) {
 		var was savedAddress
 		// A file that cannot be read is no reason not to start on another port.
 		if found, err := datadir.LoadJSON(path, &was); found && err == nil && was.Port > 0 && was.Port <= 65535 {
-			again := Address{host: o.Address.host, port: strconv.Itoa(was.Port)}
+			again := o.Address
+			again.port = strconv.Itoa(was.Port)
 			if l, err := again.listen(); err == nil {
 				return l, nil
 			}
@@ -35,7 +37,7 @@ func (o API) listener(dir string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := datadir.SaveJSON(path, savedAddress{l.Addr().(*net.TCPAddr).Port}); err != nil {
+	if err := files.ReplaceJSON(path, savedAddress{l.Addr().(*net.TCPAddr).Port}); err != nil {
 		_ = l.Close() // nothing came through it
 		return nil, err
 	}

@@ -25,7 +25,7 @@ func portOf(t *testing.T, o API, dir string, keep bool) int {
 // unless that is taken or not known any more.
 func TestPortStays(t *testing.T) {
 	dir := t.TempDir()
-	o := API{Address: Address{"127.0.0.1", "0"}, Sticks: true}
+	o := API{Address: Address{host: "127.0.0.1", port: "0"}, Sticks: true}
 	first := portOf(t, o, dir, false)
 	if again := portOf(t, o, dir, true); again != first {
 		t.Errorf("port %d, was %d", again, first)
@@ -53,7 +53,7 @@ func TestPortStays(t *testing.T) {
 func TestLoopback(t *testing.T) {
 	for listen, want := range map[string]bool{"127.0.0.1:0": true, "localhost:1": true, "[::1]:0": true, "127.9.9.9:1": true,
 		"0.0.0.0:6443": false, ":6443": false, "[::]:1": false, "10.1.2.3:1": false} {
-		a, err := ParseListen(listen)
+		a, err := ParseListen("--listen", listen)
 		if err != nil || a.loopback() != want {
 			t.Errorf("%s: %v, %v", listen, a.loopback(), err)
 		}

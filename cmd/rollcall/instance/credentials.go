@@ -19,8 +19,8 @@ import (
 	"strings"
 	"time"
 
-	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // Files of a data directory by which clients of the Kubernetes API know the
@@ -75,10 +75,10 @@ func ensureToken(path string) (string, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		token := rand.Text()
-		return token, datadir.SaveFile(path, []byte(token+"\n"))
+		return token, files.Replace(path, []byte(token+"\n"))
 	}
 	if err != nil {
-		return "", damagedSecret(path, datadir.Reason(err))
+		return "", damagedSecret(path, files.Reason(err))
 	}
 	token := strings.TrimSpace(string(b))
 	switch whole := len(rand.Text()); {
@@ -117,12 +117,12 @@ func ensurePair(path string, now time.Time, good func(*x509.Certificate) bool, m
 			return p, nil
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
-		return pair{}, damagedSecret(path, datadir.Reason(err))
+		return pair{}, damagedSecret(path, files.Reason(err))
 	}
 	if b, err = make(); err != nil {
 		return pair{}, fmt.Errorf("make %s: %w", filepath.Base(path), err)
 	}
-	if err := datadir.SaveFile(path, b); err != nil {
+	if err := files.Replace(path, b); err != nil {
 		return pair{}, err
 	}
 	return parsePair(b)

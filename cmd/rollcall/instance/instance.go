@@ -82,7 +82,7 @@ func (o *Options) complete() {
 		o.Cluster = datadir.DefaultCluster
 	}
 	if o.NATSListen == "" {
-		o.NATSListen = "none"
+		o.NATSListen = NoListen
 	}
 	if o.Console == nil {
 		o.Console = silence{}
@@ -226,7 +226,11 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		if err := datadir.CheckCluster(o.Data, o.Cluster); err != nil {
 			return err
 		}
-		no := natsd.Options{Dir: o.Data, Durability: o.Durability, Listen: o.NATSListen, Users: o.natsNames(), Cluster: o.Cluster}
+		at, err := parseNATSListen(o.NATSListen)
+		if err != nil {
+			return err
+		}
+		no := natsd.Options{Dir: o.Data, Durability: o.Durability, Listen: at, Users: o.natsNames(), Cluster: o.Cluster}
 		if o.Data != "" {
 			in.keeping = datadir.NewKeeper(datadir.Options{Dir: o.Data, Subjects: in.Subjects, Relaxed: o.Durability == natsd.Relaxed,
 				Warn: o.Console.Warn, Progress: o.Console.Progress})
@@ -237,9 +241,6 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 			return err
 		}
 		in.stops = append(in.stops, in.Server.Close)
-		if err := datadir.Sweep(in.Server.Dir()); err != nil {
-			return err
-		}
 		if o.API.Address.None() {
 			forgetAPI(in.Server.Dir())
 		}

@@ -16,6 +16,7 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
+	"rollcall/events/files"
 )
 
 // contextPrefix begins the name of every context, cluster and user that the
@@ -90,7 +91,7 @@ func (k Kubeconfigs) Check() error {
 	if i, err := os.Stat(filepath.Dir(k.file)); err != nil || !i.IsDir() {
 		why := "it is no directory"
 		if err != nil {
-			why = datadir.Reason(err)
+			why = files.Reason(err)
 		}
 		return kubeconfigError(k.file, "its directory cannot be used: "+why, "name a file in a directory that exists")
 	}
@@ -127,7 +128,7 @@ func loadKubeconfig(path string) (*api.Config, error) {
 		c, err = clientcmd.Load(b)
 	}
 	if err != nil {
-		return nil, kubeconfigError(path, "there is a file that is no kubeconfig: "+datadir.Reason(err), "name another file")
+		return nil, kubeconfigError(path, "there is a file that is no kubeconfig: "+files.Reason(err), "name another file")
 	}
 	return c, nil
 }
@@ -171,7 +172,7 @@ func mergeKubeconfig(path string, a access) error {
 	if c == nil {
 		c = api.NewConfig()
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return kubeconfigError(path, datadir.Reason(err), "name another file with --kubeconfig")
+			return kubeconfigError(path, files.Reason(err), "name another file with --kubeconfig")
 		}
 	}
 	a.into(c)
@@ -183,8 +184,8 @@ func saveKubeconfig(path string, c *api.Config) error {
 	if err != nil {
 		return fmt.Errorf("write a kubeconfig: %w", err)
 	}
-	if err := datadir.SaveFile(path, b); err != nil {
-		return kubeconfigError(path, datadir.Reason(err), "name another file with --kubeconfig")
+	if err := files.Replace(path, b); err != nil {
+		return kubeconfigError(path, files.Reason(err), "name another file with --kubeconfig")
 	}
 	return nil
 }

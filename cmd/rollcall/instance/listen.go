@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -10,38 +11,53 @@ import (
 	"rollcall/events"
 )
 
-// NoListen is the --listen of an up without the Kubernetes API.
+// NoListen is what flags say instead of an address: nowhere.
 const NoListen = "none"
 
-// Address is where the Kubernetes API is served. The zero one is nowhere.
+// Address is where something is served. The zero one is nowhere.
 type Address struct {
+	flag string // that has named it
 	host string // an IP address; empty: every one of this machine
 	port string
 }
 
-// ParseListen reads a --listen.
-func ParseListen(listen string) (Address, error) {
+// ParseListen reads the address that a flag names.
+func ParseListen(flag, listen string) (Address, error) {
 	if listen == NoListen {
 		return Address{}, nil
 	}
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return Address{}, listenError(listen, "it is no address", "write host:port, or none", nil)
+		return Address{}, listenError(flag, listen, "it is no address", "write host:port, or none", nil)
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return Address{}, listenError(listen, fmt.Sprintf("%q is no port", port), "use a port from 0 to 65535", nil)
+		return Address{}, listenError(flag, listen, fmt.Sprintf("%q is no port", port), "use a port from 0 to 65535", nil)
 	}
 	if host == "localhost" {
 		host = "127.0.0.1"
 	}
 	if host != "" && net.ParseIP(host) == nil {
-		return Address{}, listenError(listen, fmt.Sprintf("%q is no IP address", host), "use 127.0.0.1:"+port, nil)
+		return Address{}, listenError(flag, listen, fmt.Sprintf("%q is no IP address", host), "use 127.0.0.1:"+port, nil)
 	}
-	return Address{host: host, port: port}, nil
+	return Address{flag, host, port}, nil
 }
 
-func listenError(listen, why, do string, err error) error {
-	return &events.Error{Code: "E-CLI-LISTEN", What: "the Kubernetes API cannot be served there", Where: "--listen " + listen,
+// parseNATSListen reads the address of the embedded NATS server, which nobody but
+// this machine may reach; nil is nowhere.
+func parseNATSListen(listen string) (*net.TCPAddr, error) {
+	a, err := ParseListen("--nats-listen", listen)
+	if err != nil || a.None() {
+		return nil, err
+	}
+	if !a.loopback() {
+		return nil, listenError(a.flag, listen, "only loopback addresses are served", "use 127.0.0.1:"+a.port, nil)
+	}
+	port, err := strconv.Atoi(a.port)
+	return &net.TCPAddr{IP: net.ParseIP(a.host), Port: port}, cmp.Or(err, a.Probe())
+}
+
+func listenError(flag, listen, why, do string, err error) error {
+	return &events.Error{Code: "E-CLI-LISTEN", What: "the address cannot be listened at", Where: flag + " " + listen,
 		Why: why, Do: do, Exit: events.ExitInput, Err: err}
 }
 
@@ -87,7 +103,7 @@ func (a Address) listen() (net.Listener, error) {
 	if op := new(net.OpError); errors.As(err, &op) {
 		why = op.Err.Error()
 	}
-	return nil, listenError(net.JoinHostPort(a.host, a.port), why, "use another port, or port 0 for any", err)
+	return nil, listenError(a.flag, net.JoinHostPort(a.host, a.port), why, "use another port, or port 0 for any", err)
 }
 
 // Probe refuses an address that is taken. That is early and not binding: it

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"rollcall/events"
+	"rollcall/events/files"
 	"rollcall/testdata/manifests"
 )
 
@@ -195,11 +196,7 @@ func readAll(name string, r io.Reader) (source, error) {
 }
 
 func fileError(name string, err error) error {
-	why := err.Error()
-	if p := new(fs.PathError); errors.As(err, &p) {
-		why = p.Err.Error()
-	}
-	return &events.Error{Code: "E-MAN-FILE", What: "the manifest cannot be read", Where: name, Why: why, Exit: events.ExitInput, Err: err}
+	return &events.Error{Code: "E-MAN-FILE", What: "the manifest cannot be read", Where: name, Why: files.Reason(err), Exit: events.ExitInput, Err: err}
 }
 
 // parse returns the objects of a manifest.
