@@ -30,6 +30,9 @@ var kinds = map[Kind]kindOf{
 	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
 }
 
+// Namespaced reports whether objects of a kind that Kept knows are in namespaces.
+func Namespaced(k Kind) bool { return kinds[k].namespaced }
+
 // Kept reports whether a log holds every object of a kind of an API group, and
 // whether they are in namespaces.
 func Kept(group string, k Kind) (namespaced, ok bool) {

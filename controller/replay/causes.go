@@ -2,6 +2,8 @@ package replay
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -50,9 +52,20 @@ type place struct {
 // cell.
 type Causes struct {
 	first   events.Seq
-	of      []Link                 // of[i] is what the event at first+i comes from
-	reasons map[events.Seq][]Link  // of each command of a plan
-	objects map[place][]events.Seq // where facts about an object are
+	of      []Link                // of[i] is what the event at first+i comes from
+	reasons map[events.Seq][]Link // of each command of a plan
+	objects map[place]*life
+	ending  map[types.UID]Link // objects that are being deleted: since when
+	passed  map[events.Seq]events.Unreadable
+}
+
+// life is where the facts about a name are.
+type life struct {
+	uid   types.UID // of the last incarnation
+	gone  bool      // it is gone
+	born  int       // index of its first fact
+	facts []events.Seq
+	told  events.Seq // the last of its facts that the controller has not written
 }
 
 // Of returns what the event or the command comes from; zero: from outside, or
@@ -81,10 +94,17 @@ func (c *Causes) Chain(l Link) []Link {
 	return chain
 }
 
-// Facts returns the positions of the facts about an object, the incarnations
-// before it among them.
-func (c *Causes) Facts(kind events.Kind, key events.Key) []events.Seq {
-	return c.objects[place{kind, key}]
+// Keys returns the names of a kind that the log tells of, in order, those of
+// objects that are gone among them.
+func (c *Causes) Keys(kind events.Kind) []events.Key {
+	var keys []events.Key
+	for p := range maps.Keys(c.objects) {
+		if p.kind == kind {
+			keys = append(keys, p.key)
+		}
+	}
+	slices.SortFunc(keys, events.Key.Compare)
+	return keys
 }
 
 // Last returns how far the causes go.
@@ -110,7 +130,6 @@ type tracker struct {
 	garbage  map[events.Ref]calls // by object
 	writes   map[write]spells
 	called   map[types.UID][]write // writes that a DaemonSet calls for now
-	ending   map[types.UID]Link // objects that are being deleted
 	found    []controller.Call
 }
 
@@ -120,9 +139,10 @@ type cellID struct {
 }
 
 func newTracker(first events.Seq) *tracker {
-	return &tracker{out: &Causes{first: first, reasons: map[events.Seq][]Link{}, objects: map[place][]events.Seq{}},
+	return &tracker{out: &Causes{first: first, reasons: map[events.Seq][]Link{}, objects: map[place]*life{},
+		ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
 		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
-		writes: map[write]spells{}, called: map[types.UID][]write{}, ending: map[types.UID]Link{}}
+		writes: map[write]spells{}, called: map[types.UID][]write{}}
 }
 
 // after notes where a folded event comes from, and what it calls for.
@@ -153,7 +173,7 @@ func (t *tracker) origin(e events.Event) Link {
 		return Link{e.Cause.Seq, e.Cause.Index}
 	}
 	if b, ok := e.Body.(events.Gone); ok {
-		if l, ok := t.ending[b.UID]; ok && !asked(e) {
+		if l, ok := t.out.ending[b.UID]; ok && !asked(e) {
 			return l
 		}
 	}
@@ -173,8 +193,8 @@ func asked(e events.Event) bool {
 // lastFact returns where the last fact about the object of e is.
 func (t *tracker) lastFact(e events.Event) events.Seq {
 	r := events.RefOf(e)
-	if at := t.out.objects[place{r.Kind, r.Key}]; len(at) > 0 {
-		return at[len(at)-1]
+	if l := t.out.objects[place{r.Kind, r.Key}]; l != nil {
+		return l.facts[len(l.facts)-1]
 	}
 	return 0
 }
@@ -183,16 +203,32 @@ func (t *tracker) lastFact(e events.Event) events.Seq {
 func (t *tracker) note(e events.Event) {
 	switch b := e.Body.(type) {
 	case events.Object:
-		p := place{b.Kind, b.Key}
-		t.out.objects[p] = append(t.out.objects[p], e.Seq)
-		if _, known := t.ending[b.UID]; !known && len(wire.Field(wire.Field(b.Data, "metadata"), "deletionTimestamp")) > 1 {
-			t.ending[b.UID] = eventLink(e.Seq)
+		t.fact(e, b.Ref, false)
+		if _, known := t.out.ending[b.UID]; !known && len(wire.Field(wire.Field(b.Data, "metadata"), "deletionTimestamp")) > 1 {
+			t.out.ending[b.UID] = eventLink(e.Seq)
 		}
 	case events.Gone:
-		p := place{b.Kind, b.Key}
-		t.out.objects[p] = append(t.out.objects[p], e.Seq)
-		delete(t.ending, b.UID)
-	case *events.Plan, events.Outcome, events.Unreadable:
+		t.fact(e, b.Ref, true)
+		delete(t.out.ending, b.UID)
+	case events.Unreadable:
+		t.out.passed[e.Seq] = b
+	case *events.Plan, events.Outcome:
+	}
+}
+
+func (t *tracker) fact(e events.Event, r events.Ref, gone bool) {
+	p := place{r.Kind, r.Key}
+	l := t.out.objects[p]
+	if l == nil {
+		l = &life{}
+		t.out.objects[p] = l
+	}
+	if l.uid != r.UID || l.gone && !gone {
+		l.uid, l.born = r.UID, len(l.facts)
+	}
+	l.gone, l.facts = gone, append(l.facts, e.Seq)
+	if e.Source != controller.Source {
+		l.told = e.Seq
 	}
 }
 

@@ -1,0 +1,71 @@
+package simtest
+
+import (
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/sets"
+)
+
+// calling is a call of a cell of a DaemonSet.
+type calling struct {
+	set  events.Ref
+	cell sets.CellKey
+	call controller.Call
+}
+
+// beginnings are the events at which each call began and ended, in turn.
+type beginnings struct {
+	state   *projector.State
+	reasons controller.Reasons
+	turns   map[calling][]events.Seq
+}
+
+func newBeginnings() *beginnings {
+	return &beginnings{state: projector.New(""), turns: map[calling][]events.Seq{}}
+}
+
+func (b *beginnings) take(e events.Event) {
+	projector.Fold(b.state, e)
+	now := map[calling]bool{}
+	look := func(ds *sets.DaemonSet) {
+		for _, c := range ds.AllCells() {
+			for _, call := range b.reasons.OfCell(b.state, c, nil) {
+				now[calling{ds.Ref(), c.CellKey, call}] = true
+			}
+		}
+	}
+	for _, ds := range b.state.DaemonSets() {
+		look(ds)
+	}
+	for i := range 2 {
+		for _, ds := range b.state.DeletedSets(events.Key{Namespace: namespace, Name: setName(i)}) {
+			look(ds)
+		}
+	}
+	for k := range b.turns {
+		if !now[k] && len(b.turns[k])%2 == 1 {
+			b.turns[k] = append(b.turns[k], e.Seq)
+		}
+	}
+	for k := range now {
+		if len(b.turns[k])%2 == 0 {
+			b.turns[k] = append(b.turns[k], e.Seq)
+		}
+	}
+}
+
+// at returns where the reason of a command began that held at the basis of its
+// plan; 0: it did not hold there.
+func (b *beginnings) at(p *events.Plan, c events.Command) events.Seq {
+	turns := b.turns[calling{p.Owner, sets.CellKey{Node: c.Node, NodeUID: c.NodeUID}, controller.CallOf(c)}]
+	for i := len(turns) - 1; i >= 0; i-- {
+		if turns[i] <= p.Basis.Seq {
+			if i%2 == 0 {
+				return turns[i]
+			}
+			return 0
+		}
+	}
+	return 0
+}
