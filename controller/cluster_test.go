@@ -119,24 +119,23 @@ func (c *cluster) apply(ds *appsv1.DaemonSet) {
 func (c *cluster) reconcile(key events.Key) {
 	res := controller.Reconcile(c.s, key, c.now)
 	for _, w := range res.Writes {
-		e, _, err := w.Event(c.subjects)
+		e, err := w.Entry(c.subjects)
 		if err != nil {
 			c.tb.Fatal(err)
 		}
-		c.fold(e)
+		c.fold(e.Event)
 	}
 	if res.Plan != nil {
-		e, _ := controller.PlanEvent(res.Plan, c.subjects, 0)
-		c.fold(e)
+		c.fold(controller.PlanEntry(res.Plan, c.subjects, 0).Event)
 		c.answer(res.Plan, c.seq)
 	}
 	if res.Status != nil && c.now.Sub(c.status[key]) >= 200*time.Millisecond {
 		c.status[key] = c.now
-		e, _, err := res.Status.Event(c.subjects)
+		e, err := res.Status.Entry(c.subjects)
 		if err != nil {
 			c.tb.Fatal(err)
 		}
-		c.fold(e)
+		c.fold(e.Event)
 	}
 }
 

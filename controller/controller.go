@@ -29,7 +29,7 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Options of a controller and of a collector. The zero value is ready to use.
+// Options of a controller and of a garbage collector. The zero value is ready to use.
 type Options struct {
 	Owns   func(events.Key) bool // whether a DaemonSet of that name is for this controller; nil: all are
 	Writer Writer                // where what is written becomes so; nil: the log itself
@@ -42,7 +42,7 @@ type Options struct {
 // lets one plan through, and the others decide again.
 type Controller struct {
 	writer writer
-	clock  clock
+	clock  projector.LogClock
 	owns   func(events.Key) bool
 
 	works   map[events.Key]*work
@@ -66,7 +66,7 @@ type work struct {
 
 // New returns a controller that has observed nothing yet.
 func New(s events.Subjects, state *projector.State, o Options) *Controller {
-	c := &Controller{writer: newWriter(s, o), clock: clock{state: state}, owns: o.Owns, works: map[events.Key]*work{},
+	c := &Controller{writer: newWriter(s, o), clock: projector.LogClock{State: state}, owns: o.Owns, works: map[events.Key]*work{},
 		ready: map[events.Key]bool{}, waiting: map[events.Key]bool{}, due: map[events.Key]time.Time{}}
 	if c.owns == nil {
 		c.owns = func(events.Key) bool { return true }
@@ -76,11 +76,11 @@ func New(s events.Subjects, state *projector.State, o Options) *Controller {
 
 // Observe implements drive.Party.
 func (c *Controller) Observe(_ events.Event, now time.Time) {
-	c.clock.folded = now
-	for _, k := range c.clock.state.Touched() {
+	c.clock.Observe(now)
+	for _, k := range c.clock.State.Touched() {
 		c.want(k)
 	}
-	if c.least != 0 && c.clock.state.Seq() >= c.least {
+	if c.least != 0 && c.clock.State.Seq() >= c.least {
 		c.least = 0
 		for _, k := range keys(c.waiting) {
 			delete(c.waiting, k)
@@ -108,7 +108,7 @@ func (c *Controller) arm(k events.Key) {
 	w := c.works[k]
 	switch {
 	case !w.wanted || w.under || w.paused:
-	case w.after > c.clock.state.Seq():
+	case w.after > c.clock.State.Seq():
 		c.waiting[k] = true
 		if c.least == 0 || w.after < c.least {
 			c.least = w.after
@@ -136,7 +136,7 @@ func (c *Controller) Next() (time.Time, bool) {
 	case c.first.IsZero():
 		return time.Time{}, false
 	}
-	return later(c.round, c.clock.local(c.first)), true
+	return later(c.round, c.clock.Local(c.first)), true
 }
 
 // Due implements drive.Party: it is one round.
@@ -145,7 +145,7 @@ func (c *Controller) Due(now time.Time, limit int) []drive.Step {
 		return nil
 	}
 	c.round = now.Add(roundInterval)
-	c.ripen(c.clock.logTime(now))
+	c.ripen(c.clock.LogTime(now))
 	var steps []drive.Step
 	for _, k := range keys(c.ready) {
 		if len(steps) == limit {
@@ -181,7 +181,7 @@ func (c *Controller) ripen(present time.Time) {
 
 // reconcile decides what is due for the DaemonSets of a name; nil: nothing.
 func (c *Controller) reconcile(k events.Key, now time.Time) *step {
-	state, w, present := c.clock.state, c.works[k], c.clock.logTime(now)
+	state, w, present := c.clock.State, c.works[k], c.clock.LogTime(now)
 	w.wanted = false
 	res := Reconcile(state, k, present)
 	if !res.RequeueAt.IsZero() {
@@ -220,7 +220,7 @@ func (c *Controller) Settle(done drive.Step, err error, now time.Time) {
 		w.after, w.wanted = max(w.after, s.at+1), true
 	default:
 		w.paused, w.wanted = true, true
-		c.wakeAt(s.key, c.clock.logTime(now).Add(min(firstRetry<<min(w.tries, 10), lastRetry)))
+		c.wakeAt(s.key, c.clock.LogTime(now).Add(min(firstRetry<<min(w.tries, 10), lastRetry)))
 		w.tries++
 	}
 	if s.status {
@@ -228,25 +228,6 @@ func (c *Controller) Settle(done drive.Step, err error, now time.Time) {
 	}
 	c.arm(s.key)
 }
-
-// clock tells the time as a log counts it: that of the last event, and what has
-// passed here since it was observed. No clock is compared with another, so it
-// does not matter what time it is here, or if that is put right.
-type clock struct {
-	state  *projector.State
-	folded time.Time // when the last event was observed; zero: none was
-}
-
-// logTime returns the log time of a time here.
-func (c *clock) logTime(now time.Time) time.Time {
-	if c.folded.IsZero() {
-		return now.UTC() // nothing in the log to wait for
-	}
-	return c.state.Time().Add(now.Sub(c.folded))
-}
-
-// local returns the time here of a log time that is still to come.
-func (c *clock) local(at time.Time) time.Time { return c.folded.Add(at.Sub(c.state.Time())) }
 
 func later(a, b time.Time) time.Time {
 	if b.After(a) {

@@ -67,10 +67,10 @@ func newEstate(seed uint64) *estate {
 }
 
 // append appends one event and folds it. It reports whether the fence held.
-func (e *estate) append(x events.Expect, ev events.Event) bool {
+func (e *estate) append(en events.Entry) bool {
 	e.ids++
-	binary.BigEndian.PutUint64(ev.ID[8:], e.ids)
-	if _, err := drivetest.At(e.now, e.log).Submit(ctx, events.Entry{Event: ev, Expect: x}); errors.Is(err, events.ErrConflict) {
+	binary.BigEndian.PutUint64(en.ID[8:], e.ids)
+	if _, err := drivetest.At(e.now, e.log).Submit(ctx, en); errors.Is(err, events.ErrConflict) {
 		return false
 	} else {
 		e.must(err)
@@ -134,13 +134,13 @@ func blank(k events.Kind) metav1.Object {
 func (e *estate) tell(k events.Kind, verb string, o metav1.Object) {
 	body, err := events.NewObject(k, o)
 	e.must(err)
-	e.append(events.Expect{}, events.Event{Type: events.ObjectType(k, verb), Source: "test", Body: body})
+	e.append(events.Entry{Event: events.Event{Type: events.ObjectType(k, verb), Source: "test", Body: body}})
 }
 
 func (e *estate) gone(k events.Kind, o metav1.Object) {
 	body, err := events.NewObject(k, o)
 	e.must(err)
-	e.append(events.Expect{}, events.Event{Type: events.ObjectType(k, events.VerbDeleted), Source: "test", Body: events.Gone(body)})
+	e.append(events.Entry{Event: events.Event{Type: events.ObjectType(k, events.VerbDeleted), Source: "test", Body: events.Gone(body)}})
 }
 
 // create makes an object, or another one of the same name, and returns it.
@@ -209,16 +209,16 @@ func (e *estate) delete(k events.Kind, key events.Key, cascade string) {
 
 // collect appends what is due, unless the fence says that it is old.
 func (e *estate) collect() bool {
-	c := controller.Collect(e.state, e.now)
+	c := controller.PlanGC(e.state, e.now)
 	if c == nil {
 		return false
 	}
 	e.judge.collection(c)
-	ev, x := controller.PlanEvent(c, e.subjects, e.state.LastPlan(events.Key{}))
-	if !e.append(x, ev) {
+	en := controller.PlanEntry(c, e.subjects, e.state.LastPlan(events.Key{}))
+	if !e.append(en) {
 		e.fail("FENCE", "a collection of the present state was refused")
 	}
-	if e.append(x, ev) {
+	if e.append(en) {
 		e.fail("FENCE", "the same collection was appended twice")
 	}
 	return true
@@ -277,13 +277,12 @@ func (e *estate) reconcile() (some bool) {
 		res := controller.Reconcile(e.state, k, e.now)
 		if res.Plan != nil {
 			e.judge.plan(res.Plan)
-			ev, x := controller.PlanEvent(res.Plan, e.subjects, e.state.LastPlan(k))
-			some = e.append(x, ev) || some
+			some = e.append(controller.PlanEntry(res.Plan, e.subjects, e.state.LastPlan(k))) || some
 		}
 		for _, w := range res.Writes {
-			ev, x, err := w.Event(e.subjects)
+			en, err := w.Entry(e.subjects)
 			e.must(err)
-			some = e.append(x, ev) || some
+			some = e.append(en) || some
 		}
 	}
 	return some
@@ -339,7 +338,7 @@ func (e *estate) rest() {
 	for range 300 {
 		e.now = e.now.Add(time.Minute)
 		did := []bool{e.reconcile(), e.collect(), e.execute(0, 1000), e.kubelet(), e.empty()}
-		if !slices.Contains(did, true) && controller.CollectAt(e.state).IsZero() {
+		if !slices.Contains(did, true) && controller.GCDue(e.state).IsZero() {
 			return
 		}
 	}

@@ -19,10 +19,10 @@ const maxOwners = 10
 // of. Kubernetes waits 40 seconds, and looks every 20.
 const lostAfter = time.Minute
 
-// Collect decides what is due about objects that owners and nodes left behind,
+// PlanGC decides what is due about objects that owners and nodes left behind,
 // in the state s and at the time now, which counts as log time if that is
 // later. Nil: nothing. It walks no more than what is left behind.
-func Collect(s *projector.State, now time.Time) *events.Plan {
+func PlanGC(s *projector.State, now time.Time) *events.Plan {
 	if s.Time().After(now) {
 		now = s.Time()
 	}
@@ -45,9 +45,9 @@ func Collect(s *projector.State, now time.Time) *events.Plan {
 	return p
 }
 
-// CollectAt returns when something is due that nothing but time brings about;
+// GCDue returns when something is due that nothing but time brings about;
 // zero: nothing.
-func CollectAt(s *projector.State) time.Time {
+func GCDue(s *projector.State) time.Time {
 	since, ok := s.Owners().NodelessSince()
 	if !ok {
 		return time.Time{}

@@ -160,7 +160,7 @@ func TestCollectorAlone(t *testing.T) {
 		defer s.end()
 		state := projector.Open(s.log, projector.Options{})
 		s.part(func(ctx context.Context) error {
-			return state.Run(ctx, controller.NewCollector(s.subjects, state.State(), controller.Options{}))
+			return state.Run(ctx, controller.NewGarbageCollector(s.subjects, state.State(), controller.Options{}))
 		})
 		node := simkubelet.NewNode("n1", 0, 1)
 		node.Spec.Taints = nil
@@ -263,11 +263,11 @@ func TestCollectionIsBounded(t *testing.T) {
 		}
 		projector.Fold(e.state, events.Event{Seq: e.state.Seq() + 1, Type: "persistentvolumeclaim.created", Body: body})
 	}
-	c := controller.Collect(e.state, e.now)
+	c := controller.PlanGC(e.state, e.now)
 	if x := c.Commands[0]; len(c.Commands) != events.MaxCommands || x.Do != events.DisownObject || len(x.Owners) != 10 {
 		t.Errorf("%d commands, the first with %d owners: %s", len(c.Commands), len(x.Owners), x.Do)
 	}
-	raw, err := events.Encode(events.Event{Type: events.CollectionPlanned, Body: c})
+	raw, err := events.Encode(events.Event{Type: events.GCPlanned, Body: c})
 	if err != nil || len(raw) > events.MaxSize {
 		t.Errorf("%d bytes, %v", len(raw), err)
 	}

@@ -253,8 +253,7 @@ func TestOvertakenWaits(t *testing.T) {
 			if p == nil || len(p.Commands) != 1 || p.Commands[0].Do != want {
 				t.Fatalf("try %d: %+v, want a %s", n, p, want)
 			}
-			e, _ := controller.PlanEvent(p, c.subjects, 0)
-			c.fold(e)
+			c.fold(controller.PlanEntry(p, c.subjects, 0).Event)
 			c.fold(events.Event{Type: events.Overtaken, Cause: events.Cause{Seq: c.seq}, Body: events.Outcome{Owner: p.Owner,
 				Command: p.Commands[0], Reason: "NodeGone"}})
 			pause := time.Second << n

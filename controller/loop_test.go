@@ -54,7 +54,7 @@ func start(t *testing.T, controllers int, o simkubelet.Options) *stack {
 		state := projector.Open(s.log, projector.Options{})
 		part(func(ctx context.Context) error {
 			return state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
-				controller.NewCollector(subjects, state.State(), controller.Options{}))
+				controller.NewGarbageCollector(subjects, state.State(), controller.Options{}))
 		})
 	}
 	part(func(ctx context.Context) error {

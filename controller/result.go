@@ -2,7 +2,7 @@
 //
 // Reconcile is a function of a state and a time: the same two give the same
 // bytes, so that every plan in a log can be decided again. Controller and
-// Collector are the parties that do so when the log tells of a change, and
+// GarbageCollector are the parties that do so when the log tells of a change, and
 // append what they decide under a fence.
 package controller
 
@@ -150,24 +150,23 @@ func controllerRef(ds *sets.DaemonSet) metav1.OwnerReference {
 // Source is the source of the events that a controller appends.
 const Source = "controller"
 
-// Event returns w as an event to append, without an id, and its fence.
-func (w Write) Event(s events.Subjects) (events.Event, events.Expect, error) {
-	ref := events.RefFor(w.Kind, w.Object)
-	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source}
+// Entry returns the event that w is appended as, without an id: its fence is
+// the object's last fact that w was decided from.
+func (w Write) Entry(s events.Subjects) (events.Entry, error) {
 	o, err := events.NewObject(w.Kind, w.Object)
 	if err != nil {
-		return events.Event{}, events.Expect{}, err
+		return events.Entry{}, err
 	}
-	e.Body = o
+	e := events.Event{Type: events.ObjectType(w.Kind, w.Verb), Source: Source, Body: o}
 	if w.Verb == events.VerbDeleted {
 		e.Body = events.Gone(o)
 	}
-	return e, events.Expect{Subject: s.Object(w.Kind, ref.Key), Last: w.Last}, nil
+	return events.Entry{Event: e, Expect: events.Expect{Subject: s.Object(w.Kind, o.Key), Last: w.Last}}, nil
 }
 
-// PlanEvent returns p as an event to append, without an id, and its fence:
-// that the last plan of its owner is the one that the state knew.
-func PlanEvent(p *events.Plan, s events.Subjects, last events.Seq) (events.Event, events.Expect) {
-	e := events.Event{Type: p.Type(), Source: Source, Body: p}
-	return e, events.Expect{Subject: s.Plan(p.Owner.Key), Last: last}
+// PlanEntry returns the event that a plan is appended as, without an id: its
+// fence is the last plan of its owner that the state knew.
+func PlanEntry(p *events.Plan, s events.Subjects, last events.Seq) events.Entry {
+	return events.Entry{Event: events.Event{Type: p.Type(), Source: Source, Body: p},
+		Expect: events.Expect{Subject: s.Plan(p.Owner.Key), Last: last}}
 }

@@ -62,8 +62,7 @@ type step struct {
 // appended, each part of which has its own.
 func (s *step) Perform(ctx context.Context, log drive.Log) error {
 	if s.plan != nil {
-		e, x := PlanEvent(s.plan, s.subjects, s.fence)
-		if err := s.submit(ctx, log, x, e); err != nil {
+		if err := s.submit(ctx, log, PlanEntry(s.plan, s.subjects, s.fence)); err != nil {
 			return err
 		}
 	}
@@ -72,11 +71,11 @@ func (s *step) Perform(ctx context.Context, log drive.Log) error {
 		if err != nil {
 			return fmt.Errorf("write %s %s of %s: %w", w.Kind, w.Object.GetName(), s.key, err)
 		}
-		e, x, err := done.Event(s.subjects)
+		e, err := done.Entry(s.subjects)
 		if err != nil {
 			return err
 		}
-		if err := s.submit(ctx, log, x, e); err != nil {
+		if err := s.submit(ctx, log, e); err != nil {
 			return err
 		}
 	}
@@ -86,9 +85,9 @@ func (s *step) Perform(ctx context.Context, log drive.Log) error {
 	return nil
 }
 
-func (s *step) submit(ctx context.Context, log drive.Log, x events.Expect, e events.Event) error {
+func (s *step) submit(ctx context.Context, log drive.Log, e events.Entry) error {
 	e.ID = s.id()
-	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x})
+	seq, err := log.Submit(ctx, e)
 	switch {
 	case errors.Is(err, events.ErrConflict):
 		s.lost = true

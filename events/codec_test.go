@@ -52,12 +52,12 @@ var bodies = []struct {
 	{"plan-empty", events.Event{ID: id, Type: events.Planned, Body: &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: ds}}}},
 	{"outcome", events.Event{ID: id, Type: events.Failed, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
 		Body: events.Outcome{Owner: set, Command: fullPlan().Commands[0], Reason: "Forbidden", Message: "exceeded quota"}}},
-	{"plan-collector", events.Event{ID: id, Type: events.CollectionPlanned, Source: "controller", At: at, Body: fullCollection()}},
+	{"plan-gc", events.Event{ID: id, Type: events.GCPlanned, Source: "controller", At: at, Body: fullGCPlan()}},
 	{"outcome-collector", events.Event{ID: id, Type: events.Overtaken, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
-		Body: events.Outcome{Command: fullCollection().Commands[0], Reason: "Changed", Message: "it has an owner again"}}},
+		Body: events.Outcome{Command: fullGCPlan().Commands[0], Reason: "Changed", Message: "it has an owner again"}}},
 }
 
-func fullCollection() *events.Plan {
+func fullGCPlan() *events.Plan {
 	return &events.Plan{
 		Basis: events.Basis{Seq: 1234, Now: at.Add(time.Second)},
 		Commands: []events.Command{

@@ -32,13 +32,13 @@ const (
 // Error is a refusal in one line: a code, what is wrong, where, why, and what
 // to do next. Exit is the exit code of a program that ends with it.
 type Error struct {
-	Code  string // "E-MAN-FIELD"
-	What  string
-	Where string // a file, a field path, a position
-	Why   string
-	Do    string
-	Exit  int
-	Err   error // wrapped, for errors.Is; not printed
+	Code  string `json:"code"` // "E-MAN-FIELD"
+	What  string `json:"what"`
+	Where string `json:"where,omitempty"` // a file, a field path, a position
+	Why   string `json:"why,omitempty"`
+	Do    string `json:"do,omitempty"`
+	Exit  int    `json:"exit"`
+	Err   error  `json:"-"` // wrapped, for errors.Is; not printed
 }
 
 // maxPart bounds each part of an error's line: an input of a megabyte that is

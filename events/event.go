@@ -85,10 +85,10 @@ type Type string
 
 // Types that are not about one object.
 const (
-	Planned           Type = "daemonset.planned"
-	CollectionPlanned Type = "collection.planned" // by the garbage collector
-	Failed            Type = "command.failed"     // a command was refused
-	Overtaken         Type = "command.overtaken"  // a command had nothing left to do
+	Planned   Type = "daemonset.planned"
+	GCPlanned Type = "gc.planned"        // by the garbage collector
+	Failed    Type = "command.failed"    // a command was refused
+	Overtaken Type = "command.overtaken" // a command had nothing left to do
 )
 
 // Verbs of object events.

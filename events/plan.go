@@ -32,7 +32,7 @@ type Plan struct {
 // Type returns the type of an event whose body is p.
 func (p *Plan) Type() Type {
 	if p.Owner == (Ref{}) {
-		return CollectionPlanned
+		return GCPlanned
 	}
 	return Planned
 }

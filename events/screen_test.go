@@ -118,8 +118,8 @@ func TestScreenCountsOnce(t *testing.T) {
 		{plan(2), ""},                  // #10, knows #2
 		{fact, "E-EVT-REPEATED"},       //
 		{plan(9), "E-EVT-STALE"},       // does not know #10
-		{events.Event{ID: ulid.Make(), Type: events.CollectionPlanned, Body: &events.Plan{Basis: events.Basis{Seq: 12}}}, ""},
-		{events.Event{ID: ulid.Make(), Type: events.CollectionPlanned, Body: &events.Plan{Basis: events.Basis{Seq: 12}}}, "E-EVT-STALE"},
+		{events.Event{ID: ulid.Make(), Type: events.GCPlanned, Body: &events.Plan{Basis: events.Basis{Seq: 12}}}, ""},
+		{events.Event{ID: ulid.Make(), Type: events.GCPlanned, Body: &events.Plan{Basis: events.Basis{Seq: 12}}}, "E-EVT-STALE"},
 	} {
 		if got := take(c.e); got != c.want {
 			t.Errorf("#%d: %q, want %q", i+1, got, c.want)

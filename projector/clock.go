@@ -98,3 +98,25 @@ func (c *clock) madeUp(e *events.Event, passed time.Duration) (by time.Duration)
 	}
 	return by
 }
+
+// LogClock tells the present time as a log counts it: that of the last event,
+// and what has passed here since it was observed. No clock is compared with
+// another, so it does not matter what time it is here, or if that is put right.
+type LogClock struct {
+	State *State
+	since time.Time // when the last event was observed; zero: none was
+}
+
+// Observe notes that the state's last event was observed at a time here.
+func (c *LogClock) Observe(now time.Time) { c.since = now }
+
+// LogTime returns the log time of a time here.
+func (c *LogClock) LogTime(now time.Time) time.Time {
+	if c.since.IsZero() {
+		return now.UTC() // nothing in the log to wait for
+	}
+	return c.State.Time().Add(now.Sub(c.since))
+}
+
+// Local returns the time here of a log time that is still to come.
+func (c *LogClock) Local(at time.Time) time.Time { return c.since.Add(at.Sub(c.State.Time())) }

@@ -39,17 +39,18 @@ type Projector struct {
 
 	objects *table.Tables
 
-	mu     sync.RWMutex
-	folded time.Time  // when the last event was
-	end    events.Seq // of the log when Run began
-	saved  time.Time
-	ready  chan struct{}
+	mu    sync.RWMutex
+	clock LogClock
+	end   events.Seq // of the log when Run began
+	saved time.Time
+	ready chan struct{}
 }
 
 // Open returns a projector that has read nothing yet; Run makes it read.
 func Open(log events.Log, opt Options) *Projector {
 	objects := table.New(opt.History)
-	return &Projector{log: log, opt: opt, objects: objects, state: NewOver("", objects), ready: make(chan struct{})}
+	state := NewOver("", objects)
+	return &Projector{log: log, opt: opt, objects: objects, state: state, clock: LogClock{State: state}, ready: make(chan struct{})}
 }
 
 // Objects returns the objects of the log, which are filled as it is folded.
@@ -101,7 +102,7 @@ func (p *Projector) Take(e events.Event, now time.Time) (events.Event, error) {
 	}
 	p.mu.Lock()
 	e = Fold(p.state, e)
-	p.folded = now
+	p.clock.Observe(now)
 	p.mu.Unlock()
 	if at := p.state.Position(); at.Seq == p.opt.Known.Seq && at.Chain != p.opt.Known.Chain {
 		return e, events.Rewritten(at.Seq, "the running hash over the events up to there is another")
@@ -145,28 +146,11 @@ func (p *Projector) Read(f func(*State)) {
 	f(p.state)
 }
 
-// ReadNow is Read with the present time as log time counts it: that of the last
-// event, and what has passed here since it was folded. No clock is compared
-// with another, so it does not matter what time it is here, or if that is put
-// right.
+// ReadNow is Read with the present time as log time counts it.
 func (p *Projector) ReadNow(f func(s *State, now time.Time)) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
-	f(p.state, p.now())
-}
-
-// Now returns the present time as log time counts it.
-func (p *Projector) Now() time.Time {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	return p.now()
-}
-
-func (p *Projector) now() time.Time {
-	if p.folded.IsZero() {
-		return time.Now().UTC() // nothing in the log to wait for
-	}
-	return p.state.Time().Add(time.Since(p.folded))
+	f(p.state, p.clock.LogTime(time.Now()))
 }
 
 // Await returns when the event at seq is folded: who appended it and waits

@@ -76,15 +76,17 @@ func TestAsKubectl(t *testing.T) {
 // what kubectl knows too.
 func TestCutTarget(t *testing.T) {
 	for args, want := range map[string]struct {
-		rest, kubeconfig, data string
+		rest, kubeconfig, data, cluster string
 	}{
-		"get --kubeconfig k --data d":         {"get --kubeconfig k", "k", "d"},
-		"--kubeconfig=k --data=d get":         {"--kubeconfig=k get", "k", "d"},
-		"get --kubeconfigs k":                 {"get --kubeconfigs k", "", ""},
-		"exec p -- x --kubeconfig k --data d": {"exec p -- x --kubeconfig k --data d", "", ""},
+		"get --kubeconfig k --data d":         {"get --kubeconfig k", "k", "d", ""},
+		"--kubeconfig=k --data=d get":         {"--kubeconfig=k get", "k", "d", ""},
+		"get --kubeconfigs k":                 {"get --kubeconfigs k", "", "", ""},
+		"exec p -- x --kubeconfig k --data d": {"exec p -- x --kubeconfig k --data d", "", "", ""},
+		"get --cluster c --data d":            {"get", "", "d", "c"},
+		"get --cluster c --kubeconfig k":      {"get --cluster c --kubeconfig k", "k", "", ""},
 	} {
 		k, rest, err := cutTarget(strings.Fields(args))
-		if err != nil || strings.Join(rest, " ") != want.rest || k.kubeconfig != want.kubeconfig || k.data != want.data {
+		if err != nil || strings.Join(rest, " ") != want.rest || k.kubeconfig != want.kubeconfig || k.data != want.data || k.cluster != want.cluster {
 			t.Errorf("%q: %q, %+v, %v", args, rest, k, err)
 		}
 	}

@@ -137,7 +137,8 @@ func (s *session) kubectlCommand() *cobra.Command {
 		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program: what reads
 and writes the objects of a cluster. It takes --kubeconfig, --data DIR or
 --nats-url URL, the instance of $` + dataVariable + `, $KUBECONFIG, or the only instance
-that runs, in this order as all of rollcall, and never ~/.kube/config.
+that runs, in this order as all of rollcall, and never ~/.kube/config. With
+--data or --nats-url, --cluster names the cluster of the log.
 
 Where no instance runs it shows the end of the log, to be read only, and with
 --at the cluster as it was then, also beside an instance.

@@ -24,12 +24,16 @@ type kubectlTarget struct {
 }
 
 // cutTarget takes the flags that kubectl does not have out of its arguments,
-// and looks at those that it has too.
+// and looks at those that it has too. Its --cluster names an entry of a
+// kubeconfig; where a log is named, there is none, and it names the log's cluster.
 func cutTarget(args []string) (k kubectlTarget, rest []string, err error) {
 	if _, err = cutFlags(args, map[string]*string{"--kubeconfig": &k.kubeconfig, "--context": &k.context}); err != nil {
 		return k, nil, err
 	}
 	rest, err = cutFlags(args, map[string]*string{"--data": &k.data, "--at": &k.at, "--nats-url": &k.natsURL, "--nats-creds": &k.natsCreds})
+	if err == nil && (k.data != "" || k.natsURL != "") {
+		rest, err = cutFlags(rest, map[string]*string{"--cluster": &k.cluster})
+	}
 	return k, rest, err
 }
 

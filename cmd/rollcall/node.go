@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/spf13/cobra"
@@ -14,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/workqueue"
 
 	"rollcall/cmd/rollcall/manifest"
 	"rollcall/events"
@@ -149,30 +149,14 @@ func addNodes(ctx context.Context, api kubernetes.Interface, names []string, lab
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make([]bool, len(names))
-	next := make(chan int)
-	var all sync.WaitGroup
-	for range min(adders, len(names)) {
-		all.Go(func() {
-			for i := range next {
-				if err := addNode(ctx, api, names[i], labels); err != nil {
-					cancel(err)
-					return
-				}
-				done[i] = true
-				so.Add(1)
-			}
-		})
-	}
-	for i := range names {
-		select {
-		case next <- i:
-			continue
-		case <-ctx.Done():
+	workqueue.ParallelizeUntil(ctx, adders, len(names), func(i int) {
+		if err := addNode(ctx, api, names[i], labels); err != nil {
+			cancel(err)
+			return
 		}
-		break
-	}
-	close(next)
-	all.Wait()
+		done[i] = true
+		so.Add(1)
+	})
 	for i, name := range names {
 		if done[i] {
 			added = append(added, name)

@@ -87,7 +87,7 @@ func (r *Report) differ(d *Difference) {
 // that nobody decided there.
 func (r *Report) passOver(e events.Event, b events.Unreadable) {
 	q := projector.Quarantined{Seq: e.Seq, Type: e.Type, Ref: b.Ref, Code: b.Code, Why: b.Why}
-	if e.Type == events.Planned || e.Type == events.CollectionPlanned {
+	if e.Type == events.Planned || e.Type == events.GCPlanned {
 		r.differ(&Difference{Seq: e.Seq, Quarantined: &q})
 		return
 	}
@@ -107,7 +107,7 @@ type recorded struct {
 func (r recorded) again(s *projector.State) (*Difference, error) {
 	d := &Difference{Seq: r.seq, Recorded: r.plan}
 	if owner := r.plan.Owner; owner == (events.Ref{}) {
-		d.Decided = controller.Collect(s, r.plan.Basis.Now)
+		d.Decided = controller.PlanGC(s, r.plan.Basis.Now)
 	} else {
 		d.Decided = controller.Reconcile(s, owner.Key, r.plan.Basis.Now).Plan
 	}

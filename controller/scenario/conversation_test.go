@@ -111,7 +111,7 @@ func (w *world) do(c *command) {
 		"cells": w.doCells, "counts": w.doCounts, "revisions": w.doRevisions, "pods": w.doPods,
 		"quarantine": w.doQuarantine, "woken": w.doWoken, "log": w.doLog, "garbage": w.doGarbage,
 		"decide": w.doDecide, "append": w.doAppend, "notices": w.doNotices,
-		"object": w.doObject, "objects": w.doObjects, "collect": w.doCollect,
+		"object": w.doObject, "objects": w.doObjects, "gc": w.doGC,
 	}
 	f := verbs[c.verb]
 	if f == nil {

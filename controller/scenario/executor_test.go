@@ -57,8 +57,7 @@ func (w *world) step(k events.Key) bool {
 	}
 	w.out.WriteString(w.decided(res))
 	if res.Plan != nil {
-		e, x := controller.PlanEvent(res.Plan, w.subjects, w.state.LastPlan(k))
-		w.append(x, e)
+		w.append(controller.PlanEntry(res.Plan, w.subjects, w.state.LastPlan(k)))
 	}
 	for _, wr := range res.Writes {
 		w.write(wr)
@@ -70,11 +69,11 @@ func (w *world) step(k events.Key) bool {
 }
 
 func (w *world) write(wr controller.Write) {
-	e, x, err := wr.Event(w.subjects)
+	e, err := wr.Entry(w.subjects)
 	if err != nil {
 		w.fatal("%v", err)
 	}
-	w.append(x, e)
+	w.append(e)
 }
 
 // chosen reports whether a command about a node is among those that an option names.
@@ -149,7 +148,7 @@ func (w *world) doExecute(c *command) {
 		}
 		w.follow()
 		w.executor.Settle(due[0], err, w.now)
-		w.uncollected(at)
+		w.gcFailures(at)
 	}
 	if w.cast.only != "" {
 		w.startExecutor() // at once, without the pause before another try

@@ -27,7 +27,7 @@ func (w *world) tell(kind events.Kind, verb string, o metav1.Object) {
 	if err != nil {
 		w.fatal("%v", err)
 	}
-	w.append(events.Expect{}, events.Event{Source: "test", Type: events.ObjectType(kind, verb), Body: body})
+	w.append(events.Entry{Event: events.Event{Source: "test", Type: events.ObjectType(kind, verb), Body: body}})
 }
 
 // gone appends that an object is gone.
@@ -37,7 +37,7 @@ func (w *world) gone(kind events.Kind, o metav1.Object) {
 	if err != nil {
 		w.fatal("%v", err)
 	}
-	w.append(events.Expect{}, events.Event{Source: "test", Type: events.ObjectType(kind, events.VerbDeleted), Body: events.Gone(body)})
+	w.append(events.Entry{Event: events.Event{Source: "test", Type: events.ObjectType(kind, events.VerbDeleted), Body: events.Gone(body)}})
 }
 
 func (w *world) doTime(c *command) {

@@ -42,22 +42,21 @@ func (w *world) doAppend(c *command) {
 		w.fatal("nobody decided as %s", c.word(0))
 	}
 	if r.res.Plan != nil {
-		e, x := controller.PlanEvent(r.res.Plan, w.subjects, r.fence)
-		w.try(x, e)
+		w.try(controller.PlanEntry(r.res.Plan, w.subjects, r.fence))
 	}
 	for _, wr := range r.writes {
-		e, x, err := wr.Event(w.subjects)
+		e, err := wr.Entry(w.subjects)
 		if err != nil {
 			w.fatal("%v", err)
 		}
-		w.try(x, e)
+		w.try(e)
 	}
 }
 
 // try appends e if its fence holds.
-func (w *world) try(x events.Expect, e events.Event) {
+func (w *world) try(e events.Entry) {
 	e.ID, e.At = w.nextID(), w.now
-	_, err := w.log.Append(w.t.Context(), events.Entry{Event: e, Expect: x})
+	_, err := w.log.Append(w.t.Context(), e)
 	switch {
 	case errors.Is(err, events.ErrConflict):
 		w.printf("%s refused: its fence has moved", e.Type)

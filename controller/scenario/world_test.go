@@ -99,18 +99,13 @@ func (w *world) uid(kind, name string, anew bool) types.UID {
 }
 
 // append appends e, which has no id yet, and folds it.
-func (w *world) append(x events.Expect, e events.Event) events.Seq {
+func (w *world) append(e events.Entry) events.Seq {
 	w.t.Helper()
 	e.ID = w.nextID()
-	return w.appendAs(x, e)
-}
-
-func (w *world) appendAs(x events.Expect, e events.Event) events.Seq {
-	w.t.Helper()
 	if e.At.IsZero() {
 		e.At = w.now
 	}
-	seq, err := drivetest.At(e.At, w.log).Submit(w.t.Context(), events.Entry{Event: e, Expect: x})
+	seq, err := drivetest.At(e.At, w.log).Submit(w.t.Context(), e)
 	if err != nil {
 		w.fatal("append %s: %v", e.Type, err)
 	}

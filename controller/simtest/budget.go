@@ -2,18 +2,9 @@ package simtest
 
 import (
 	"slices"
-	"strconv"
 
 	"rollcall/events"
 )
-
-func scaledText(s string) int {
-	n, err := strconv.Atoi(s)
-	if err != nil {
-		return 0
-	}
-	return n
-}
 
 // tally is what a plan's budget is counted from, over the whole DaemonSet.
 type tally struct {
@@ -77,7 +68,7 @@ func (v *judgement) tally() tally {
 			t.single(v, x, some, rolled[x.cellKey])
 		}
 	}
-	t.lost = min(t.lost, scaledText(v.s.Annotations[events.AnnotationUnreachable]))
+	t.lost = min(t.lost, count(v.s.DaemonSet, events.AnnotationUnreachable))
 	return t
 }
 
@@ -140,7 +131,7 @@ func (v *judgement) rollout() {
 		v.surge(t, maxSurge)
 		return
 	}
-	if unavailable, _ := rawBudget(ds, t.desired); unavailable == 0 && t.desired > 0 {
+	if t.desired > 0 && scaled(ds.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable, t.desired, false) == 0 {
 		v.h.seen.add(seenPercentToZero)
 	}
 	v.inPlace(t, maxUnavailable)

@@ -1,14 +1,11 @@
 package simtest
 
 import (
-	"fmt"
-	"slices"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
-	"rollcall/events/daemonpod"
+	"rollcall/projector/story"
 )
 
 // Occasion is what a campaign has to have met to mean anything.
@@ -73,8 +70,8 @@ func (s *Coverage) Sum(o Coverage) {
 
 // rolling reports whether some DaemonSet's rollout is under way, by its status.
 func (h *History) rolling() bool {
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		if unrolled(h.tip.sets[k].object) {
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		if unrolled(h.model.named[k].DaemonSet) {
 			return true
 		}
 	}
@@ -94,7 +91,7 @@ func (h *History) noteStale(p *host) {
 
 // noteTwice notes an answer to a command that was answered.
 func (h *History) noteTwice(e events.Event) {
-	if !e.Cause.IsZero() && !slices.ContainsFunc(h.tip.orders, func(o *order) bool { return o.cause == e.Cause }) {
+	if c := h.model.cmds[e.Cause]; c != nil && c.answers > 0 {
 		h.seen.add(seenTwice)
 	}
 }
@@ -116,8 +113,8 @@ func (h *History) noteNewTemplate(ds *appsv1.DaemonSet, back bool) {
 }
 
 func (h *History) noteFlap(p *corev1.Pod) {
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		ds := h.tip.sets[k].object
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		ds := h.model.named[k].DaemonSet
 		since := p.Status.Conditions[0].LastTransitionTime.Time
 		if ownerOf(p) == ds.UID && h.now.Sub(since).Seconds() < float64(ds.Spec.MinReadySeconds) {
 			h.seen.add(seenUnreadyInsideMinReady)
@@ -125,8 +122,9 @@ func (h *History) noteFlap(p *corev1.Pod) {
 	}
 }
 
-// notePlan counts what a plan tells of.
+// notePlan counts a plan and what it tells of.
 func (h *History) notePlan(p *events.Plan) {
+	h.plans++
 	for _, w := range p.Held {
 		switch w.For {
 		case events.HeldBackoff:
@@ -153,73 +151,15 @@ func (h *History) notePlan(p *events.Plan) {
 	}
 }
 
-// Print returns the last n records of a history, one a line.
-func (r Result) Print(n int) string {
-	h := r.history
-	out := ""
-	for _, e := range h.entries[max(0, len(h.entries)-n):] {
-		out += describe(e) + "\n"
-	}
-	return out
-}
-
-// PrintUntil returns the n records up to a position, one a line.
-func (r Result) PrintUntil(seq events.Seq, n int) string {
-	out := ""
-	for _, e := range r.history.entries {
-		if e.Seq <= seq && int(e.Seq)+n > int(seq) {
-			out += describe(e) + "\n"
+// Print tells the last n records up to a position as rollcall log does.
+func (r Result) Print(until events.Seq, n int) string {
+	teller, out := story.New(), ""
+	for _, e := range r.history.entries[:until] {
+		for _, line := range teller.Tell(e.Event) {
+			if int(e.Seq)+n > int(until) {
+				out += story.Line(line) + "\n"
+			}
 		}
-	}
-	return out
-}
-
-func describe(e entry) string {
-	ref := events.RefOf(e.Event)
-	head := fmt.Sprintf("#%-4d %9.3fs %-24s %s", e.Seq, e.real.Sub(epoch).Seconds(), e.Type, ref.Key.Name)
-	if !e.Cause.IsZero() {
-		head += fmt.Sprintf(" <- #%d.%d", e.Cause.Seq, e.Cause.Index)
-	}
-	switch b := e.Body.(type) {
-	case *events.Plan:
-		head += fmt.Sprintf(" basis #%d %.3fs %s %+v held %v", b.Basis.Seq, b.Basis.Now.Sub(epoch).Seconds(), b.Owner.UID, b.Rollout, b.Held)
-		for i, c := range b.Commands {
-			head += fmt.Sprintf("\n        .%d %s %s on %s(%s) %s %s", i, c.Do, c.Name, c.Node, c.NodeUID, c.Revision, c.Reason)
-		}
-	case events.Outcome:
-		head += fmt.Sprintf(" %s %s: %s", b.Command.Do, b.Command.Name, b.Reason)
-	}
-	switch o := e.object.(type) {
-	case *corev1.Pod:
-		target, _ := daemonpod.TargetNode(&o.Spec)
-		head += fmt.Sprintf(" on %s bound=%v %s ready=%v deleting=%v owner=%s rev=%s app=%s", target, o.Spec.NodeName != "",
-			o.Status.Phase, isReady(o), o.DeletionTimestamp != nil, ownerOf(o), o.Labels[daemonpod.RevisionLabel], o.Labels["app"])
-	case *corev1.Node:
-		head += fmt.Sprintf(" %s %v taints %v", o.UID, o.Labels, o.Spec.Taints)
-	case *appsv1.DaemonSet:
-		head += describeSet(o)
-	case *appsv1.ControllerRevision:
-		head += fmt.Sprintf(" number %d owner %v", o.Revision, o.OwnerReferences)
-	}
-	return head
-}
-
-func describeSet(o *appsv1.DaemonSet) string {
-	s := o.Status
-	ru := ""
-	if u := o.Spec.UpdateStrategy.RollingUpdate; u != nil {
-		ru = fmt.Sprintf("(%s,%s)", u.MaxUnavailable, u.MaxSurge)
-	}
-	return fmt.Sprintf(" %s gen %d %s %s%s minReady %d %v %v %v deleting=%v status desired %d scheduled %d ready %d updated %d available %d mis %d",
-		o.UID, o.Generation, o.Spec.Template.Spec.Containers[0].Image, o.Spec.UpdateStrategy.Type, ru, o.Spec.MinReadySeconds,
-		o.Annotations, o.Spec.Template.Spec.NodeSelector, o.Spec.Template.Spec.Tolerations, o.DeletionTimestamp != nil,
-		s.DesiredNumberScheduled, s.CurrentNumberScheduled, s.NumberReady, s.UpdatedNumberScheduled, s.NumberAvailable, s.NumberMisscheduled) +
-		describeConditions(s)
-}
-
-func describeConditions(s appsv1.DaemonSetStatus) (out string) {
-	for _, c := range s.Conditions {
-		out += fmt.Sprintf(" [%s=%s %s since %.0fs: %s]", c.Type, c.Status, c.Reason, c.LastTransitionTime.Sub(epoch).Seconds(), c.Message)
 	}
 	return out
 }

@@ -57,7 +57,7 @@ func (h *History) judge(b *model, r recorded) *Violation {
 	for _, c := range r.plan.Commands {
 		v.command(c)
 	}
-	b.promise(r, s)
+	b.noteDisruptions(r, s)
 	v.failuresOnce()
 	v.rollout()
 	return v.first
@@ -154,7 +154,7 @@ func (v *judgement) failuresOnce() {
 			creates++
 		}
 	}
-	if rate := scaledText(v.s.Annotations[events.AnnotationRate]); rate > 0 && creates > rate {
+	if rate := count(v.s.DaemonSet, events.AnnotationRate); rate > 0 && creates > rate {
 		v.wrong("H2", "%d creates, and %d a second are allowed", creates, rate)
 	}
 }

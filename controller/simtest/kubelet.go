@@ -14,22 +14,13 @@ import (
 	"rollcall/events/daemonpod"
 )
 
-// object and gone make bodies of objects of our own, which always encode.
+// object makes the body of an object of our own, which always encodes.
 func object(k events.Kind, o metav1.Object) events.Object {
 	b, err := events.NewObject(k, o)
 	if err != nil {
 		panic(fmt.Sprintf("sim: %v", err))
 	}
 	return b
-}
-
-func gone(p *corev1.Pod) events.Gone { return events.Gone(object(events.Pod, p)) }
-
-func terminating(p *corev1.Pod, now time.Time) *corev1.Pod {
-	p = p.DeepCopy()
-	t := metav1.NewTime(now.Truncate(time.Second))
-	p.DeletionTimestamp = &t
-	return p
 }
 
 // task is what happens next to a pod.
@@ -80,27 +71,38 @@ func (k *kubelets) heard(h *History, e entry) {
 	if ref.Kind != events.Pod {
 		return
 	}
-	i, found := k.find(ref.Key)
-	if found {
-		k.tasks = slices.Delete(k.tasks, i, i+1)
-	}
 	pod, ok := e.object.(*corev1.Pod)
 	if !ok {
+		k.forget(ref.Key)
 		return
 	}
 	if e.Type == events.ObjectType(events.Pod, events.VerbCreated) && pod.Spec.NodeName != "" {
-		k.boundTo[pod.UID] = nodeUID(h.tip, pod.Spec.NodeName)
+		k.bind(h, pod)
 	}
+	k.plan(h, ref.Key, pod)
+}
+
+// plan decides what happens next to a pod, instead of what was to happen.
+func (k *kubelets) plan(h *History, key events.Key, pod *corev1.Pod) {
+	k.forget(key)
 	if w, in, ok := k.next(h, pod); ok {
-		k.tasks = slices.Insert(k.tasks, i, task{ref.Key, pod.UID, h.now.Add(in), w})
+		i, _ := k.find(key)
+		k.tasks = slices.Insert(k.tasks, i, task{key, pod.UID, h.now.Add(in), w})
 	}
 }
 
-func nodeUID(v *view, name string) types.UID {
-	if n, ok := v.nodes[name]; ok {
-		return n.object.UID
+func (k *kubelets) forget(key events.Key) {
+	if i, found := k.find(key); found {
+		k.tasks = slices.Delete(k.tasks, i, i+1)
 	}
-	return ""
+}
+
+// bind notes the machine that a pod is bound to: another may come to have
+// its name.
+func (k *kubelets) bind(h *History, p *corev1.Pod) {
+	if n := h.model.nodes[p.Spec.NodeName]; n != nil {
+		k.boundTo[p.UID] = n.UID
+	}
 }
 
 // next says what becomes of a pod, and in how long.
@@ -144,17 +146,17 @@ func isReady(p *corev1.Pod) bool {
 
 // able reports whether somebody is there to do t.
 func (k *kubelets) able(h *History, t task) bool {
-	p, ok := h.tip.pods[t.key]
-	if !ok || p.object.UID != t.uid || k.stuck[t.uid] && !h.calm {
+	p := h.model.pods[t.key]
+	if p == nil || p.UID != t.uid || k.stuck[t.uid] && !h.calm {
 		return false
 	}
 	if t.what == bind {
-		target, _ := daemonpod.TargetNode(&p.object.Spec)
-		_, up := h.tip.nodes[target]
+		target, _ := daemonpod.TargetNode(&p.Spec)
+		_, up := h.model.nodes[target]
 		return up
 	}
-	n, up := h.tip.nodes[p.object.Spec.NodeName]
-	return up && n.object.UID == k.boundTo[t.uid] && !down(n.object)
+	n := h.model.nodes[p.Spec.NodeName]
+	return n != nil && n.UID == k.boundTo[t.uid] && !down(n)
 }
 
 func down(n *corev1.Node) bool {
@@ -176,13 +178,13 @@ func (k *kubelets) turn(h *History, n int) int {
 }
 
 func (k *kubelets) do(h *History, t task) {
-	p := h.tip.pods[t.key]
-	pod := p.object.DeepCopy()
-	e := events.Event{ID: h.id(), Type: events.ObjectType(events.Pod, events.VerbUpdated), Source: "kubelet", At: h.now}
+	p := h.model.pods[t.key]
+	pod := p.DeepCopy()
+	verb := events.VerbUpdated
 	switch t.what {
 	case bind:
 		pod.Spec.NodeName, _ = daemonpod.TargetNode(&pod.Spec)
-		k.boundTo[pod.UID] = nodeUID(h.tip, pod.Spec.NodeName)
+		k.bind(h, pod)
 	case start:
 		pod.Status.Phase = corev1.PodRunning
 		setReady(pod, false, h.now)
@@ -190,7 +192,7 @@ func (k *kubelets) do(h *History, t task) {
 		setReady(pod, true, h.now)
 	case becomeUnready:
 		setReady(pod, false, h.now)
-		h.noteFlap(p.object)
+		h.noteFlap(p.Pod)
 	case fail, succeed:
 		pod.Status.Phase = corev1.PodFailed
 		if t.what == succeed {
@@ -200,21 +202,23 @@ func (k *kubelets) do(h *History, t task) {
 		if c := metav1.GetControllerOf(pod); c != nil {
 			k.fails[string(c.UID)+"/"+pod.Spec.NodeName]++
 		}
+	case end:
+		verb = events.VerbDeleted
 	}
-	e.Body = object(events.Pod, pod)
-	if t.what == end {
-		e.Type, e.Body = events.ObjectType(events.Pod, events.VerbDeleted), gone(pod)
-	}
-	_, _ = h.append(events.Expect{Subject: h.subjects.Object(events.Pod, t.key), Last: p.seq}, e)
+	h.tell("kubelet", events.Pod, verb, pod)
 }
 
 func setReady(p *corev1.Pod, ready bool, now time.Time) {
-	status := corev1.ConditionFalse
-	if ready {
-		status = corev1.ConditionTrue
-	}
-	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status,
+	p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status(ready),
 		LastTransitionTime: metav1.NewTime(now.Truncate(time.Second))}}
+}
+
+// status is that of a condition.
+func status(holds bool) corev1.ConditionStatus {
+	if holds {
+		return corev1.ConditionTrue
+	}
+	return corev1.ConditionFalse
 }
 
 // due returns when the next thing happens; zero: nothing will.

@@ -15,19 +15,19 @@ import (
 
 // model is what the oracle makes of a log up to a position.
 type model struct {
-	seq     events.Seq
-	now     time.Time
-	planned time.Time // the latest time at which a plan was decided: log time may stand still after that
-	nodes   map[string]*corev1.Node
-	pods    map[events.Key]*podModel
-	keys    []events.Key            // of pods, in order
-	sets    map[types.UID]*setModel // also deleted ones
-	named   map[events.Key]*setModel
-	revs    map[events.Key]*revisionModel
-	cmds    map[events.Cause]*commandModel
-	open    []*commandModel // not answered, by cause
-	made    map[types.UID]events.Cause
-	takes   map[events.Cause]int // commands of judged plans that take an available pod, with the budget
+	seq         events.Seq
+	now         time.Time
+	planned     time.Time // the latest time at which a plan was decided: log time may stand still after that
+	nodes       map[string]*corev1.Node
+	pods        map[events.Key]*podModel
+	keys        []events.Key            // of pods, in order
+	sets        map[types.UID]*setModel // also deleted ones
+	named       map[events.Key]*setModel
+	revs        map[events.Key]*revisionModel
+	cmds        map[events.Cause]*commandModel
+	open        []*commandModel // not answered, by cause
+	made        map[types.UID]events.Cause
+	disruptions map[events.Cause]int // by command of a judged plan: its maxUnavailable
 }
 
 type podModel struct {
@@ -46,13 +46,13 @@ type cellKey struct {
 
 type setModel struct {
 	*appsv1.DaemonSet
-	key      events.Key
-	gone     bool
-	surged   bool // it has been surging at some time
-	template string
-	plan     events.Seq // its last
-	fails    map[cellKey]*failures
-	taken    map[cellKey]int // cells whose last available pod a rollout took, with its budget
+	key       events.Key
+	gone      bool
+	surged    bool // it has been surging at some time
+	template  string
+	plan      events.Seq // its last
+	fails     map[cellKey]*failures
+	disrupted map[cellKey]int // cells that disruptions left without an available pod, with the maxUnavailable of the plan
 }
 
 // failures are those of one cell in a row.
@@ -71,13 +71,13 @@ type commandModel struct {
 	cause   events.Cause
 	set     types.UID
 	answers int
-	limit   int // maxUnavailable of its plan, if it takes an available pod for a rollout
+	limit   int // maxUnavailable of its plan, if it is a disruption; else 0
 }
 
 func newModel() *model {
 	return &model{nodes: map[string]*corev1.Node{}, pods: map[events.Key]*podModel{}, sets: map[types.UID]*setModel{},
 		named: map[events.Key]*setModel{}, revs: map[events.Key]*revisionModel{},
-		cmds: map[events.Cause]*commandModel{}, made: map[types.UID]events.Cause{}, takes: map[events.Cause]int{}}
+		cmds: map[events.Cause]*commandModel{}, made: map[types.UID]events.Cause{}, disruptions: map[events.Cause]int{}}
 }
 
 func (b *model) take(e entry) {
@@ -192,7 +192,7 @@ func (b *model) takePlan(e entry, p *events.Plan) {
 	s := b.sets[p.Owner.UID]
 	failed := map[cellKey]bool{}
 	for i, c := range p.Commands {
-		x := &commandModel{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.Owner.UID, limit: b.takes[events.Cause{Seq: e.Seq, Index: i}]}
+		x := &commandModel{Command: c, cause: events.Cause{Seq: e.Seq, Index: i}, set: p.Owner.UID, limit: b.disruptions[events.Cause{Seq: e.Seq, Index: i}]}
 		b.cmds[x.cause] = x
 		b.open = append(b.open, x)
 		if c.Do == events.CreatePod {

@@ -43,10 +43,10 @@ func (h *History) audit() *Violation {
 	b := newModel()
 	for _, e := range h.entries {
 		note(b.before(e))
-		b.regain(e)
-		landed := b.lands(e)
+		b.forgetRecovered(e)
+		disrupted := b.disrupts(e)
 		b.take(e)
-		note(b.took(landed, e))
+		note(b.checkDisruption(disrupted, e))
 		note(b.instant(h, e))
 		for _, p := range plans[e.Seq] {
 			note(h.judge(b, p))

@@ -31,11 +31,11 @@ import (
 // epoch is when every history begins.
 var epoch = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// maxRecords bounds the log of a history's eventful part, restRecords what may
+// maxRecords bounds the log of a history's eventful part, quiesceRecords what may
 // be appended after it until all is at rest.
 const (
-	maxRecords  = 600
-	restRecords = 4000
+	maxRecords     = 600
+	quiesceRecords = 4000
 )
 
 // Violation is an invariant that does not hold.
@@ -75,11 +75,12 @@ type History struct {
 	subjects                    events.Subjects
 	entries                     []entry
 	calm                        bool // faults are over
+	plans                       int
 	fault                       memlog.Fault
 	seen                        Coverage
 
-	tip       *view  // the world as it is
-	model     *model // the oracle's, of the whole log
+	model     *model                // of the whole log: the world as it is
+	ends      map[string]events.Seq // by subject, its last event
 	kubelets  kubelets
 	executors []*host
 	managers  []*host // of DaemonSets: the controllers
@@ -107,12 +108,12 @@ func Run(seed uint64, opt Options) (r Result) {
 	h.eventful()
 	v := h.broken
 	if v == nil {
-		v = h.rest()
+		v = h.quiesce()
 	}
 	if first := h.audit(); first != nil && (v == nil || first.Seq <= v.Seq) {
 		v = first
 	}
-	return Result{Seed: seed, Digest: h.digest(), Records: len(h.entries), Plans: h.countPlans(),
+	return Result{Seed: seed, Digest: h.digest(), Records: len(h.entries), Plans: h.plans,
 		Seen: h.seen, Violation: v, history: h}
 }
 
@@ -132,7 +133,7 @@ func newHistory(seed uint64) *History {
 		panic(fmt.Sprintf("sim: log in memory: %v", err))
 	}
 	h.logID = info.ID
-	h.tip, h.model = newView(), newModel()
+	h.model, h.ends = newModel(), map[string]events.Seq{}
 	h.kubelets = newKubelets()
 	h.users = newUsers()
 	for i := range h.cfg.executors {
@@ -191,7 +192,7 @@ func (h *History) follow() {
 		x := newEntry(e)
 		h.trouble.enter(h, &x)
 		h.entries = append(h.entries, x)
-		h.tip.take(x)
+		h.ends[x.Subject] = x.Seq
 		h.model.take(x)
 		if !x.forged {
 			h.kubelets.heard(h, x)
@@ -210,16 +211,6 @@ func (h *History) digest() string {
 		sum.Write(e.Raw)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
-}
-
-func (h *History) countPlans() int {
-	n := 0
-	for _, e := range h.entries {
-		if e.Type == events.Planned {
-			n++
-		}
-	}
-	return n
 }
 
 // eventful is the part of a history in which things go wrong.

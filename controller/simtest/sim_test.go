@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"rollcall/events"
 )
 
 var (
@@ -26,13 +28,13 @@ func run(seed uint64) Result { return Run(seed, Options{CheckEvery: seed%checkOn
 // failure says what a history broke, and what led to it.
 func failure(r Result) string {
 	return fmt.Sprintf("seed %d: %s\n%s(go test ./controller/simtest -run TestHistories -seed %d)",
-		r.Seed, r.Violation, r.PrintUntil(r.Violation.Seq, 30), r.Seed)
+		r.Seed, r.Violation, r.Print(r.Violation.Seq, 30), r.Seed)
 }
 
 func TestHistories(t *testing.T) {
 	if *oneSeed != 0 {
 		r := run(*oneSeed)
-		fmt.Fprint(os.Stderr, r.Print(1<<20))
+		fmt.Fprint(os.Stderr, r.Print(events.Seq(r.Records), r.Records))
 		if r.Violation != nil {
 			t.Fatal(failure(r))
 		}

@@ -3,6 +3,7 @@ package simtest
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -81,16 +82,23 @@ func rolls(ds *appsv1.DaemonSet) bool {
 
 // partition returns how many nodes stay on the old revision.
 func partition(ds *appsv1.DaemonSet, desired int) int {
-	text, ok := ds.Annotations[events.AnnotationPartition]
-	if !ok {
-		return 0
-	}
-	v := intstr.Parse(text)
-	n, err := intstr.GetScaledValueFromIntOrPercent(&v, desired, false)
-	if err != nil {
-		return 0
-	}
+	v := intstr.Parse(ds.Annotations[events.AnnotationPartition])
+	return scaled(&v, desired, false)
+}
+
+// count returns the number that an annotation gives; 0: none.
+func count(ds *appsv1.DaemonSet, annotation string) int {
+	n, _ := strconv.Atoi(ds.Annotations[annotation])
 	return n
+}
+
+// scaled returns a number, or a percentage of n nodes.
+func scaled(v *intstr.IntOrString, n int, up bool) int {
+	if v == nil {
+		return 0
+	}
+	k, _ := intstr.GetScaledValueFromIntOrPercent(v, n, up) // 0, if it is neither
+	return k
 }
 
 // withheld reports whether a node keeps its old pod because it is no canary.
@@ -109,7 +117,7 @@ func nodeReady(n *corev1.Node) bool {
 // budget returns maxUnavailable and maxSurge for that many desired nodes.
 func budget(ds *appsv1.DaemonSet, desired int) (unavailable, surge int) {
 	if u := ds.Spec.UpdateStrategy.RollingUpdate; u != nil {
-		unavailable, surge = scaled(u.MaxUnavailable, desired), scaled(u.MaxSurge, desired)
+		unavailable, surge = scaled(u.MaxUnavailable, desired, true), scaled(u.MaxSurge, desired, true)
 	}
 	if unavailable == 0 && surge == 0 && desired > 0 {
 		unavailable = 1
@@ -120,7 +128,7 @@ func budget(ds *appsv1.DaemonSet, desired int) (unavailable, surge int) {
 // surging reports whether new pods are made beside old ones.
 func surging(ds *appsv1.DaemonSet) bool {
 	u := ds.Spec.UpdateStrategy.RollingUpdate
-	return rolls(ds) && u != nil && scaled(u.MaxSurge, 1) > 0
+	return rolls(ds) && u != nil && scaled(u.MaxSurge, 1, true) > 0
 }
 
 func ownerOf(o metav1.Object) types.UID {

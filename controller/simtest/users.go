@@ -46,14 +46,15 @@ func (c *users) uid(of, name string) types.UID {
 }
 
 // tell appends that an object is now so, or gone, fenced by what it was.
-func (h *History) tell(k events.Kind, verb string, o metav1.Object, last events.Seq) {
-	e := events.Event{ID: h.id(), Type: events.ObjectType(k, verb), Source: "user", At: h.now, Body: object(k, o)}
+func (h *History) tell(source string, k events.Kind, verb string, o metav1.Object) {
+	body, x := object(k, o), events.Expect{}
+	e := events.Event{ID: h.id(), Type: events.ObjectType(k, verb), Source: source, At: h.now, Body: body}
 	if verb == events.VerbDeleted {
-		e.Body = events.Gone(object(k, o))
+		e.Body = events.Gone(body)
 	}
-	x := events.Expect{}
-	if last > 0 {
-		x = events.Expect{Subject: h.subjects.Object(k, events.RefFor(k, o).Key), Last: last}
+	if verb != events.VerbCreated {
+		x.Subject = h.subjects.Object(k, body.Key)
+		x.Last = h.ends[x.Subject]
 	}
 	_, _ = h.append(x, e) // what a fault swallows has not happened
 }
@@ -81,7 +82,7 @@ func (c *users) turn(h *History) {
 		if h.cfg.has(faultQuota) {
 			h.kubelets.quota = h.now.Add(time.Duration(1+r.IntN(10)) * time.Second)
 		}
-	case p < 92 && len(h.tip.nodes) < h.cfg.nodes+3:
+	case p < 92 && len(h.model.nodes) < h.cfg.nodes+3:
 		if h.cfg.has(faultChurn) {
 			c.addNode(h, fmt.Sprintf("n%02d", r.IntN(h.cfg.nodes+6)))
 		}
@@ -89,7 +90,7 @@ func (c *users) turn(h *History) {
 }
 
 func (c *users) addNode(h *History, name string) {
-	if _, there := h.tip.nodes[name]; there {
+	if _, there := h.model.nodes[name]; there {
 		return
 	}
 	for _, e := range h.entries {
@@ -102,30 +103,26 @@ func (c *users) addNode(h *History, name string) {
 		CreationTimestamp: metav1.NewTime(h.now.Truncate(time.Second)),
 		Labels:            map[string]string{"zone": []string{"x", "y"}[h.whims.IntN(2)]}}}
 	setNodeReady(n, true)
-	h.tell(events.Node, events.VerbCreated, n, 0)
+	h.tell("user", events.Node, events.VerbCreated, n)
 }
 
 func setNodeReady(n *corev1.Node, ready bool) {
-	status := corev1.ConditionFalse
-	if ready {
-		status = corev1.ConditionTrue
-	}
-	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status}}
+	n.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: status(ready)}}
 }
 
 func pick[T any](h *History, of ...T) T { return of[h.whims.IntN(len(of))] }
 
 // changeNode deletes, labels, taints, cordons, loses or finds a node.
 func (c *users) changeNode(h *History) {
-	names := sortedKeys(h.tip.nodes, strings.Compare)
+	names := sortedKeys(h.model.nodes, strings.Compare)
 	if len(names) == 0 {
 		return
 	}
-	was := h.tip.nodes[pick(h, names...)]
-	n := was.object.DeepCopy()
+	was := h.model.nodes[pick(h, names...)]
+	n := was.DeepCopy()
 	switch p := h.whims.IntN(100); {
 	case p < 15 && h.cfg.has(faultChurn):
-		h.tell(events.Node, events.VerbDeleted, n, was.seq)
+		h.tell("user", events.Node, events.VerbDeleted, n)
 		if h.whims.IntN(3) == 0 {
 			c.addNode(h, n.Name) // a machine was replaced
 		}
@@ -141,8 +138,8 @@ func (c *users) changeNode(h *History) {
 	case p < 100 && h.cfg.has(faultDown):
 		c.lose(h, n)
 	}
-	h.tell(events.Node, events.VerbUpdated, n, was.seq)
-	if down(n) != down(was.object) {
+	h.tell("user", events.Node, events.VerbUpdated, n)
+	if down(n) != down(was) {
 		h.kubelets.nodeTurned(h, n)
 	}
 }
@@ -171,20 +168,20 @@ func (c *users) lose(h *History, n *corev1.Node) {
 
 // nodeTurned tells the readiness of a lost or found node's pods.
 func (k *kubelets) nodeTurned(h *History, n *corev1.Node) {
-	for _, key := range sortedKeys(h.tip.pods, events.Key.Compare) {
-		p := h.tip.pods[key]
-		if p.object.Spec.NodeName != n.Name || p.object.Status.Phase != corev1.PodRunning || !isReady(p.object) {
+	for _, key := range sortedKeys(h.model.pods, events.Key.Compare) {
+		p := h.model.pods[key]
+		if p.Spec.NodeName != n.Name || p.Status.Phase != corev1.PodRunning || !isReady(p.Pod) {
 			continue
 		}
-		pod := p.object.DeepCopy()
+		pod := p.DeepCopy()
 		setReady(pod, false, h.now)
-		h.tell(events.Pod, events.VerbUpdated, pod, p.seq)
+		h.tell("user", events.Pod, events.VerbUpdated, pod)
 	}
 }
 
 // createSet makes a DaemonSet of that name, if there is none.
 func (c *users) createSet(h *History, name string) {
-	if _, there := h.tip.sets[events.Key{Namespace: namespace, Name: name}]; there {
+	if _, there := h.model.named[events.Key{Namespace: namespace, Name: name}]; there {
 		return
 	}
 	labels := map[string]string{"app": name}
@@ -205,7 +202,7 @@ func (c *users) createSet(h *History, name string) {
 		c.annotate(h, ds)
 	}
 	daemonpod.SetDaemonSetDefaults(ds)
-	h.tell(events.DaemonSet, events.VerbCreated, ds, 0)
+	h.tell("user", events.DaemonSet, events.VerbCreated, ds)
 }
 
 // setStrategy draws an update strategy.
@@ -254,11 +251,11 @@ func (c *users) annotate(h *History, ds *appsv1.DaemonSet) {
 
 // changeSet applies a changed manifest.
 func (c *users) changeSet(h *History) {
-	was, ok := h.tip.sets[events.Key{Namespace: namespace, Name: setName(h.whims.IntN(h.cfg.sets))}]
+	was, ok := h.model.named[events.Key{Namespace: namespace, Name: setName(h.whims.IntN(h.cfg.sets))}]
 	if !ok {
 		return
 	}
-	ds := was.object.DeepCopy()
+	ds := was.DeepCopy()
 	spec := ds.Spec.DeepCopy()
 	switch p := h.whims.IntN(100); {
 	case p < 50:
@@ -279,7 +276,7 @@ func (c *users) changeSet(h *History) {
 		ds.Generation++
 	}
 	daemonpod.SetDaemonSetDefaults(ds)
-	h.tell(events.DaemonSet, events.VerbUpdated, ds, was.seq)
+	h.tell("user", events.DaemonSet, events.VerbUpdated, ds)
 }
 
 // newTemplate rolls forward or back.
@@ -300,19 +297,18 @@ func (c *users) newTemplate(h *History, ds *appsv1.DaemonSet) {
 // deleteOrCreate deletes a DaemonSet in one of three ways, or makes one anew.
 func (c *users) deleteOrCreate(h *History) {
 	name := setName(h.whims.IntN(h.cfg.sets))
-	was, ok := h.tip.sets[events.Key{Namespace: namespace, Name: name}]
+	was, ok := h.model.named[events.Key{Namespace: namespace, Name: name}]
 	if !ok {
 		c.createSet(h, name)
 		return
 	}
-	ds := was.object.DeepCopy()
+	ds := was.DeepCopy()
 	if ds.DeletionTimestamp != nil || h.whims.IntN(2) == 0 {
 		return
 	}
-	now := metav1.NewTime(h.now.Truncate(time.Second))
 	switch h.whims.IntN(3) {
 	case 0:
-		h.tell(events.DaemonSet, events.VerbDeleted, ds, was.seq)
+		h.tell("user", events.DaemonSet, events.VerbDeleted, ds)
 		if h.whims.IntN(2) == 0 {
 			c.createSet(h, name)
 		}
@@ -322,17 +318,17 @@ func (c *users) deleteOrCreate(h *History) {
 	default:
 		ds.Finalizers = []string{metav1.FinalizerOrphanDependents}
 	}
-	ds.DeletionTimestamp = &now
-	h.tell(events.DaemonSet, events.VerbUpdated, ds, was.seq)
+	ds.DeletionTimestamp = &metav1.Time{Time: h.now.Truncate(time.Second)}
+	h.tell("user", events.DaemonSet, events.VerbUpdated, ds)
 }
 
 // deleteWhileCreating deletes a DaemonSet of which pods are being made.
 func (c *users) deleteWhileCreating(h *History) bool {
-	for _, o := range h.tip.orders {
-		was, ok := h.tip.sets[o.set.Key]
-		if ok && o.command.Do == events.CreatePod && was.object.UID == o.set.UID && was.object.DeletionTimestamp == nil {
+	for _, c := range h.model.open {
+		was := h.model.sets[c.set]
+		if c.Do == events.CreatePod && was != nil && !was.deleting() {
 			h.seen.add(seenDeletedWhileCreating)
-			h.tell(events.DaemonSet, events.VerbDeleted, was.object.DeepCopy(), was.seq)
+			h.tell("user", events.DaemonSet, events.VerbDeleted, was.DeepCopy())
 			return true
 		}
 	}
@@ -346,29 +342,29 @@ func (c *users) touchPod(h *History) {
 		c.makePod(h)
 		return
 	}
-	keys := sortedKeys(h.tip.pods, events.Key.Compare)
+	keys := sortedKeys(h.model.pods, events.Key.Compare)
 	if len(keys) == 0 {
 		return
 	}
-	was := h.tip.pods[pick(h, keys...)]
-	pod := was.object.DeepCopy()
+	was := h.model.pods[pick(h, keys...)]
+	pod := was.DeepCopy()
 	switch {
 	case p < 70 && pod.Spec.NodeName == "":
-		h.tell(events.Pod, events.VerbDeleted, pod, was.seq)
+		h.tell("user", events.Pod, events.VerbDeleted, pod)
 		return
 	case p < 70 && pod.DeletionTimestamp == nil:
-		pod = terminating(pod, h.now)
+		pod.DeletionTimestamp = &metav1.Time{Time: h.now.Truncate(time.Second)}
 	case p < 85:
 		pod.Labels["app"] = "stray"
 	default:
 		pod.Labels["app"] = setName(h.whims.IntN(h.cfg.sets))
 	}
-	h.tell(events.Pod, events.VerbUpdated, pod, was.seq)
+	h.tell("user", events.Pod, events.VerbUpdated, pod)
 }
 
 // makePod makes an ownerless pod that a DaemonSet selects.
 func (c *users) makePod(h *History) {
-	names := sortedKeys(h.tip.nodes, strings.Compare)
+	names := sortedKeys(h.model.nodes, strings.Compare)
 	if len(names) == 0 {
 		return
 	}
@@ -378,5 +374,5 @@ func (c *users) makePod(h *History) {
 		CreationTimestamp: metav1.NewTime(h.now.Truncate(time.Second)), Labels: map[string]string{"app": name}},
 		Spec: corev1.PodSpec{NodeName: pick(h, names...), Containers: []corev1.Container{{Name: "main", Image: "app:v1"}}}}
 	pod.Status.Phase = corev1.PodPending
-	h.tell(events.Pod, events.VerbCreated, pod, 0)
+	h.tell("user", events.Pod, events.VerbCreated, pod)
 }

@@ -30,7 +30,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"rollcall/events"
 )
@@ -149,32 +148,18 @@ func (s *Store) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Eve
 // Report is what a check of a whole log found.
 type Report struct {
 	Last   events.Seq
-	Time   time.Time // when the server stored the last event
-	Blocks []Block   // those with records, in order; the last one may grow
-	Torn   *Torn     // nil: the log ends with a record
-	Index  Index
-	Known  events.Seq // last position that the index knows; 0: it says nothing
+	Blocks []Block    // those with records, in order; the last one may grow
+	Torn   *Torn      // nil: the log ends with a record
+	Known  events.Seq // last position that the server's index knows; 0: it says nothing
 }
-
-// Index is what a check found of the server's index.
-type Index int
-
-// What there can be of an index. A server that is killed leaves none, an old
-// one, or half of one.
-const (
-	NoIndex Index = iota
-	IndexAgrees
-	IndexDamaged // it says nothing; the server makes a new one
-	IndexAhead   // it knows positions after the last one; only where Store.Relaxed
-)
 
 // Check reads every record of the log. visit is called with each, in order, and
 // ends the check with its error; it may be nil. What is passed is valid during
 // the call only.
-func (s *Store) Check(ctx context.Context, visit func(seq events.Seq, stored time.Time, raw []byte) error) (Report, error) {
+func (s *Store) Check(ctx context.Context, visit func(seq events.Seq, raw []byte) error) (Report, error) {
 	rep, err := s.scan(ctx, 0, func(r *record) error {
 		if visit != nil {
-			return visit(r.seq, r.stored(), r.body)
+			return visit(r.seq, r.body)
 		}
 		return nil
 	})

@@ -59,8 +59,8 @@ func TestShapes(t *testing.T) {
 			if sh.Many && len(rep.Blocks) < 3 {
 				t.Errorf("%d blocks", len(rep.Blocks))
 			}
-			if want := wantIndex(sh); sh.Events > 0 && rep.Index != want {
-				t.Errorf("index %v, want %v", rep.Index, want)
+			if want := knownOf(sh); rep.Known != want {
+				t.Errorf("the index knows position %d, want %d", rep.Known, want)
 			}
 			for _, after := range []int{0, 1, sh.Events / 2, sh.Events - 1, sh.Events} {
 				wantRead(t, s, min(max(after, 0), sh.Events), l.Events)
@@ -72,11 +72,15 @@ func TestShapes(t *testing.T) {
 	}
 }
 
-func wantIndex(sh blockstest.Shape) blocks.Index {
-	if sh.Killed && !sh.OldIndex {
-		return blocks.NoIndex
+// knownOf returns the last position that the index of a shape knows.
+func knownOf(sh blockstest.Shape) events.Seq {
+	switch {
+	case sh.OldIndex:
+		return events.Seq(sh.Events / 2)
+	case sh.Killed:
+		return 0
 	}
-	return blocks.IndexAgrees
+	return events.Seq(sh.Events)
 }
 
 // wantRead reads after a position and wants the rest of the events.
@@ -216,12 +220,12 @@ func TestIndex(t *testing.T) {
 	for i := range index {
 		b := bytes.Clone(index)
 		b[i] ^= 4
-		if rep, err := check("index.db", b); err != nil || rep.Index != blocks.IndexDamaged || rep.Last != 20 {
+		if rep, err := check("index.db", b); err != nil || rep.Known != 0 || rep.Last != 20 {
 			t.Errorf("byte %d of the index: %+v, %v", i, rep, err)
 		}
 	}
 	for _, n := range []int{0, 10, len(index) - 1} {
-		if rep, err := check("index.db", index[:n]); err != nil || rep.Index != blocks.IndexDamaged {
+		if rep, err := check("index.db", index[:n]); err != nil || rep.Known != 0 {
 			t.Errorf("%d bytes of the index: %+v, %v", n, rep, err)
 		}
 	}

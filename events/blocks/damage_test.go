@@ -88,10 +88,37 @@ func facts(from, to uint64) (es []entry) {
 	return es
 }
 
-// TestDamage holds each kind of damage against what is said of it. Every case
-// has right checksums but where it is about them, so that each check is needed:
-// TestPlants switches them off.
-func TestDamage(t *testing.T) {
+// damage is what blocks are like, and what is to be said of them.
+type damage struct {
+	blocks  [][]byte
+	relaxed bool
+	code    string // "": it is read
+	last    events.Seq
+	torn    bool
+	has     string
+}
+
+func (c damage) test(t *testing.T) {
+	s := storeOf(t, c.blocks...)
+	s.Relaxed = c.relaxed
+	rep, err := s.Check(t.Context(), nil)
+	if c.code != "" {
+		var e *events.Error
+		if !errors.As(err, &e) || e.Code != c.code || e.Do == "" || e.Where == "" || !bytes.Contains([]byte(e.Error()), []byte(c.has)) {
+			t.Fatalf("%v, want %s with %q", err, c.code, c.has)
+		}
+		return
+	}
+	if err != nil || rep.Last != c.last || (rep.Torn != nil) != c.torn {
+		t.Fatalf("%+v, %v; want #%d, torn %v", rep, err, c.last, c.torn)
+	}
+	if c.torn && (rep.Torn.Position != c.last+1 || rep.Torn.Offset+rep.Torn.Bytes != int64(len(c.blocks[0]))) {
+		t.Errorf("torn: %v", rep.Torn)
+	}
+}
+
+// damagedBytes are blocks of which bits, bytes or an end are not as written.
+func damagedBytes() map[string]damage {
 	whole := encode(1, facts(1, 6)...)
 	one := len(whole) / 6
 	flip := func(at int, bit byte) []byte {
@@ -100,28 +127,13 @@ func TestDamage(t *testing.T) {
 		return b
 	}
 	last := 5 * one
-	with := func(es ...entry) []byte { return encode(1, append(facts(1, 3), es...)...) }
-	headless := fact(4)
-	headless.headers = ""
-	ambiguous := headless
-	ambiguous.body = "body"
-	badHeaders := fact(4)
-	badHeaders.headers = "NATS/1.0\r\nA: b\r\n\r\nrest"
-	unsubject := fact(4)
-	unsubject.subject = "a b"
-	for name, c := range map[string]struct {
-		blocks  [][]byte
-		relaxed bool
-		code    string // "": it is read
-		last    events.Seq
-		torn    bool
-		has     string
-	}{
+	bare := fact(4)
+	bare.headers = ""
+	return map[string]damage{
 		"whole":                         {blocks: [][]byte{whole}, last: 6},
 		"no blocks":                     {},
 		"an empty block at the end":     {blocks: [][]byte{whole, nil}, last: 6},
 		"two blocks":                    {blocks: [][]byte{encode(1, facts(1, 3)...), encode(2, facts(4, 6)...)}, last: 6},
-		"without headers":               {blocks: [][]byte{with(headless)}, last: 4},
 		"a bit in a body":               {blocks: [][]byte{flip(one-10, 1)}, code: "E-LOG-DAMAGED", has: "the event of position 1 is lost, the log goes on at 2"},
 		"a bit in a time":               {blocks: [][]byte{flip(13, 1)}, code: "E-LOG-DAMAGED", has: "position 1"},
 		"a bit in a position":           {blocks: [][]byte{flip(one+10, 1)}, code: "E-LOG-DAMAGED", has: fmt.Sprintf("offset %d", one)},
@@ -130,7 +142,7 @@ func TestDamage(t *testing.T) {
 		"a great bit in a length":       {blocks: [][]byte{flip(2*one+2, 64)}, code: "E-LOG-DAMAGED", has: "goes past the end"},
 		"the flag for headers":          {blocks: [][]byte{flip(2*one+3, 128)}, code: "E-LOG-DAMAGED"},
 		"the length of a subject":       {blocks: [][]byte{flip(20, 1)}, code: "E-LOG-DAMAGED"},
-		"that of a bare one":            {blocks: [][]byte{shorterSubject(with(headless), 3*one)}, code: "E-LOG-DAMAGED", has: "where its subject ends"},
+		"that of a bare one":            {blocks: [][]byte{shorterSubject(with(bare), 3*one)}, code: "E-LOG-DAMAGED", has: "where its subject ends"},
 		"the length of headers":         {blocks: [][]byte{flip(headerSize+len(fact(1).subject), 1)}, code: "E-LOG-DAMAGED", has: "headers do not end"},
 		"the last body":                 {blocks: [][]byte{flip(last+40, 1)}, code: "E-LOG-DAMAGED", has: "position 6"},
 		"the last length":               {blocks: [][]byte{flip(last+2, 1)}, code: "E-LOG-DAMAGED", has: "position 6"},
@@ -140,6 +152,29 @@ func TestDamage(t *testing.T) {
 		"cut with the next block there": {blocks: [][]byte{encode(1, facts(1, 3)...)[:one+30], encode(2, facts(4, 6)...)}, code: "E-LOG-DAMAGED", has: "position 2"},
 		"cut in another's record":       {blocks: [][]byte{append(encode(1, facts(1, 3)...), whole[last:last+50]...)}, code: "E-LOG-DAMAGED", has: "position 4"},
 		"a length over what follows":    {blocks: [][]byte{flip(one+2, 1)}, code: "E-LOG-DAMAGED", has: "the log goes on at 3"},
+		"zeros at the end":              {blocks: [][]byte{append(encode(1, facts(1, 3)...), make([]byte, 3000)...)}, code: "E-LOG-DAMAGED", has: "position 4"},
+		"zeros after a power cut":       {blocks: [][]byte{append(encode(1, facts(1, 3)...), make([]byte, 3000)...)}, relaxed: true, last: 3, torn: true},
+		"zeroed from a sector on":       {blocks: [][]byte{zeroFrom(encode(1, facts(1, 40)...), sector)}, relaxed: true, last: 5, torn: true},
+		"zeroed within":                 {blocks: [][]byte{zeroWithin(encode(1, facts(1, 40)...))}, relaxed: true, code: "E-LOG-DAMAGED"},
+		"a bit, with zeros allowed":     {blocks: [][]byte{flip(last+40, 1)}, relaxed: true, code: "E-LOG-DAMAGED"},
+		"a bad compressed block":        {blocks: [][]byte{[]byte("cmp\x01\x40 nothing that could be unpacked, whatever comes")}, code: "E-LOG-DAMAGED", has: "decompressed"},
+		"a bomb":                        {blocks: [][]byte{[]byte("cmp\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f enough for a checksum")}, code: "E-LOG-DAMAGED"},
+	}
+}
+
+// damagedOrder are blocks of whole records that do not follow each other, or are
+// not what a record can be.
+func damagedOrder() map[string]damage {
+	headless := fact(4)
+	headless.headers = ""
+	ambiguous := headless
+	ambiguous.body = "body"
+	badHeaders := fact(4)
+	badHeaders.headers = "NATS/1.0\r\nA: b\r\n\r\nrest"
+	unsubject := fact(4)
+	unsubject.subject = "a b"
+	return map[string]damage{
+		"without headers":               {blocks: [][]byte{with(headless)}, last: 4},
 		"the first block is gone":       {blocks: [][]byte{nil, encode(2, facts(4, 6)...)}, code: "E-LOG-GAP", has: "positions 1 to 3"},
 		"a block in between":            {blocks: [][]byte{encode(1, facts(1, 2)...), nil, encode(3, facts(5, 6)...)}, code: "E-LOG-GAP", has: "positions 3 to 4"},
 		"a position is left out":        {blocks: [][]byte{with(fact(5))}, code: "E-LOG-GAP", has: "position 4 is missing"},
@@ -152,32 +187,20 @@ func TestDamage(t *testing.T) {
 		"no subject can be so":          {blocks: [][]byte{with(unsubject)}, code: "E-LOG-DAMAGED", has: "subject"},
 		"nothing says where it ends":    {blocks: [][]byte{with(ambiguous)}, code: "E-LOG-DAMAGED", has: "where its subject ends"},
 		"headers that end before":       {blocks: [][]byte{with(badHeaders)}, code: "E-LOG-DAMAGED", has: "headers do not end"},
-		"zeros at the end":              {blocks: [][]byte{append(encode(1, facts(1, 3)...), make([]byte, 3000)...)}, code: "E-LOG-DAMAGED", has: "position 4"},
-		"zeros after a power cut":       {blocks: [][]byte{append(encode(1, facts(1, 3)...), make([]byte, 3000)...)}, relaxed: true, last: 3, torn: true},
-		"zeroed from a sector on":       {blocks: [][]byte{zeroFrom(encode(1, facts(1, 40)...), sector)}, relaxed: true, last: 5, torn: true},
-		"zeroed within":                 {blocks: [][]byte{zeroWithin(encode(1, facts(1, 40)...))}, relaxed: true, code: "E-LOG-DAMAGED"},
-		"a bit, with zeros allowed":     {blocks: [][]byte{flip(last+40, 1)}, relaxed: true, code: "E-LOG-DAMAGED"},
-		"a bad compressed block":        {blocks: [][]byte{[]byte("cmp\x01\x40 nothing that could be unpacked, whatever comes")}, code: "E-LOG-DAMAGED", has: "decompressed"},
-		"a bomb":                        {blocks: [][]byte{[]byte("cmp\x01\xff\xff\xff\xff\xff\xff\xff\xff\x7f enough for a checksum")}, code: "E-LOG-DAMAGED"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := storeOf(t, c.blocks...)
-			s.Relaxed = c.relaxed
-			rep, err := s.Check(t.Context(), nil)
-			if c.code != "" {
-				var e *events.Error
-				if !errors.As(err, &e) || e.Code != c.code || e.Do == "" || e.Where == "" || !bytes.Contains([]byte(e.Error()), []byte(c.has)) {
-					t.Fatalf("%v, want %s with %q", err, c.code, c.has)
-				}
-				return
-			}
-			if err != nil || rep.Last != c.last || (rep.Torn != nil) != c.torn {
-				t.Fatalf("%+v, %v; want #%d, torn %v", rep, err, c.last, c.torn)
-			}
-			if c.torn && (rep.Torn.Position != c.last+1 || rep.Torn.Offset+rep.Torn.Bytes != int64(len(c.blocks[0]))) {
-				t.Errorf("torn: %v", rep.Torn)
-			}
-		})
+	}
+}
+
+// with are three events and what follows them.
+func with(es ...entry) []byte { return encode(1, append(facts(1, 3), es...)...) }
+
+// TestDamage holds each kind of damage against what is said of it. Every case
+// has right checksums but where it is about them, so that each check is needed:
+// TestPlants switches them off.
+func TestDamage(t *testing.T) {
+	for _, all := range []map[string]damage{damagedBytes(), damagedOrder()} {
+		for name, c := range all {
+			t.Run(name, c.test)
+		}
 	}
 }
 
@@ -267,7 +290,7 @@ func FuzzBlock(f *testing.F) {
 		s := storeOf(t, b)
 		s.Relaxed = relaxed
 		var at events.Seq
-		rep, err := s.Check(t.Context(), func(seq events.Seq, _ time.Time, raw []byte) error {
+		rep, err := s.Check(t.Context(), func(seq events.Seq, raw []byte) error {
 			if seq != at+1 || len(raw) > maxBlock {
 				t.Errorf("#%d follows #%d", seq, at)
 			}

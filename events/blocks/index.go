@@ -78,9 +78,10 @@ func readBounded(path string) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-// index is what is used of the server's index: that it has seen a record.
+// index is what is used of the server's index: that it has seen a record. A
+// server that is killed leaves none, an old one, or half of one.
 type index struct {
-	found    Index
+	whole    bool // else it says nothing; the server makes a new one
 	path     string
 	msgs     uint64
 	first    events.Seq
@@ -99,7 +100,6 @@ func readIndex(path, stream string) (x index, err error) {
 	if err != nil {
 		return x, unreadable(path, err)
 	}
-	x.found = IndexDamaged
 	if !info.Mode().IsRegular() || info.Size() < indexLeast {
 		return x, nil
 	}
@@ -125,9 +125,7 @@ func readIndex(path, stream string) (x index, err error) {
 		return x, nil
 	}
 	copy(x.checksum[:], tail)
-	if x.parse(head[2:]) {
-		x.found = IndexAgrees
-	}
+	x.whole = x.parse(head[2:])
 	return x, nil
 }
 
@@ -156,29 +154,26 @@ func (x *index) parse(b []byte) bool {
 }
 
 // meet compares a record with the last one of the index.
-func (x *index) meet(s *Store, r *record) error {
-	if r.seq != x.last || x.found != IndexAgrees || x.checksum == [checksumSize]byte{} || bytes.Equal(r.checksum, x.checksum[:]) {
+func (x *index) meet(r *record) error {
+	if r.seq != x.last || !x.whole || x.checksum == [checksumSize]byte{} || bytes.Equal(r.checksum, x.checksum[:]) {
 		return nil
 	}
 	return events.Rewritten(r.seq, "the record there is another than "+x.path+" has seen")
 }
 
-// compare compares the end of a log with the index. Where Store.Relaxed, an
-// index may know records that were lost.
-func (x *index) compare(s *Store, last events.Seq) (Index, error) {
-	if x.found != IndexAgrees || x.last == 0 {
-		return x.found, nil
+// compare compares the end of a log with the index, which may be ahead if the
+// server did not sync each write.
+func (x *index) compare(last events.Seq, relaxed bool) error {
+	if !x.whole || x.last == 0 {
+		return nil
 	}
 	if x.first != 1 || x.msgs != uint64(x.last) {
-		return x.found, deleted(max(x.first, 2)-1, x.path)
+		return deleted(max(x.first, 2)-1, x.path)
 	}
-	if x.last <= last {
-		return IndexAgrees, nil
-	}
-	if s.Relaxed {
-		return IndexAhead, nil
+	if x.last <= last || relaxed {
+		return nil
 	}
 	err := events.Truncated(x.last, last)
 	err.Where = fmt.Sprintf("%s has seen position %d", x.path, x.last)
-	return IndexAhead, err
+	return err
 }

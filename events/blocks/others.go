@@ -52,7 +52,7 @@ func checkOther(dir, name string) error {
 			return other(dir, name, err)
 		}
 	}
-	if x := st.index; x.found == IndexAgrees && uint64(x.last) > last+maxHole {
+	if x := st.index; x.whole && uint64(x.last) > last+maxHole {
 		return other(dir, name, fmt.Errorf("%s knows position %d, the blocks end at %d", x.path, x.last, last))
 	}
 	return nil

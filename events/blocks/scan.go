@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/minio/highwayhash"
 
@@ -16,11 +15,10 @@ import (
 
 // Block is what a check found of one block.
 type Block struct {
-	Index       uint64
-	Path        string
-	Size        int64
-	First, Last events.Seq
-	Hash        [highwayhash.Size]byte // of the file
+	Index uint64
+	Path  string
+	Last  events.Seq
+	Hash  [highwayhash.Size]byte // of the file
 }
 
 // Torn is the beginning of a record at the very end of a log: the server was
@@ -30,7 +28,6 @@ type Torn struct {
 	Position events.Seq // that the record would have had
 	Offset   int64      // of its first byte
 	Bytes    int64      // from there to the end of the file
-	Zeroed   bool       // the file ends with zeros; only where Store.Relaxed
 }
 
 func (t Torn) String() string {
@@ -41,7 +38,6 @@ func (t Torn) String() string {
 type scanner struct {
 	store *Store
 	at    events.Seq // last position that was read
-	time  int64      // of the record there
 	torn  *Torn
 }
 
@@ -67,18 +63,14 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 			return rep, err
 		}
 		if sc.at > before {
-			rep.Blocks = append(rep.Blocks, s.report(b, before, sc.at))
+			rep.Blocks = append(rep.Blocks, s.report(b, sc.at))
 		}
 	}
 	rep.Last, rep.Torn = sc.at, sc.torn
-	if sc.at > 0 {
-		rep.Time = time.Unix(0, sc.time).UTC()
-	}
-	if s.index.found == IndexAgrees {
+	if s.index.whole {
 		rep.Known = s.index.last
 	}
-	rep.Index, err = s.index.compare(s, sc.at)
-	return rep, err
+	return rep, s.index.compare(sc.at, s.Relaxed)
 }
 
 // checking is the memory of CheckBlock, which an instance calls every few
@@ -103,7 +95,7 @@ func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
 		if err := sc.block(i, b, func(*record) error { return nil }); err != nil {
 			return Block{}, err
 		}
-		return s.report(b, after, sc.at), nil
+		return s.report(b, sc.at), nil
 	}
 	return Block{}, events.Gap(after+1, 0)
 }
@@ -119,9 +111,9 @@ func (s *Store) Sealed() (indices []uint64) {
 	return indices
 }
 
-func (s *Store) report(b *block, before, last events.Seq) Block {
+func (s *Store) report(b *block, last events.Seq) Block {
 	key := sha256.Sum256([]byte(s.name))
-	return Block{Index: b.file.index, Path: b.file.path, Size: b.file.size, First: before + 1, Last: last, Hash: highwayhash.Sum(b.raw, key[:])}
+	return Block{Index: b.file.index, Path: b.file.path, Last: last, Hash: highwayhash.Sum(b.raw, key[:])}
 }
 
 // block reads the records of block i.
@@ -135,8 +127,8 @@ func (sc *scanner) block(i int, b *block, visit func(*record) error) error {
 		if r.flags != 0 || r.seq != sc.at+1 {
 			return sc.disorder(b, off, r)
 		}
-		sc.at, sc.time = r.seq, r.time
-		if err := sc.store.index.meet(sc.store, &r); err != nil {
+		sc.at = r.seq
+		if err := sc.store.index.meet(&r); err != nil {
 			return err
 		}
 		if err := visit(&r); err != nil {
@@ -178,14 +170,9 @@ func place(b *block, off int) string {
 func (sc *scanner) bad(i int, b *block, off int, l lengths, why string) error {
 	next, found := sc.resync(b, off)
 	if !found && !b.packed && sc.isEnd(i) {
-		t := &Torn{Path: b.file.path, Position: sc.at + 1, Offset: int64(off), Bytes: int64(len(b.data) - off)}
 		rest := b.data[off:]
-		if sc.begun(b, rest, l) {
-			sc.torn = t
-			return errTorn
-		}
-		if t.Zeroed = zeroed(b.data, off); t.Zeroed && sc.store.Relaxed {
-			sc.torn = t
+		if sc.begun(b, rest, l) || sc.store.Relaxed && zeroed(b.data, off) {
+			sc.torn = &Torn{Path: b.file.path, Position: sc.at + 1, Offset: int64(off), Bytes: int64(len(rest))}
 			return errTorn
 		}
 	}

@@ -115,13 +115,6 @@ func race(s *suite) {
 	}
 }
 
-func createFence(s *suite) {
-	a := s.node("a")
-	s.append(1, s.on("a", 0), a)
-	s.refuse(events.ErrConflict, s.on("a", 0), s.node("a"))
-	s.want(a)
-}
-
 func tombstone(s *suite) {
 	a, g, b := s.node("a"), s.gone("a"), s.node("a")
 	s.append(1, s.on("a", 0), a)

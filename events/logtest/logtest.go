@@ -44,7 +44,6 @@ func Run(t *testing.T, open func(t *testing.T) Harness) {
 		{"Fence", fence},
 		{"FenceOfAnotherSubject", fenceOfAnotherSubject},
 		{"RaceUnderOneFence", race},
-		{"CreateFence", createFence},
 		{"TombstoneThenCreate", tombstone},
 		{"Duplicate", duplicate},
 		{"DuplicateWithStaleExpectation", duplicateStale},

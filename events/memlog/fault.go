@@ -21,23 +21,16 @@ const (
 	Refuse           // nothing is stored and ErrRefused is returned
 )
 
-// before returns the error of a fault that stores nothing.
-func (f Fault) before() error {
+// err returns the error of an append with the fault, and whether its events are
+// stored all the same.
+func (f Fault) err() (err error, stored bool) {
 	switch f {
-	case LoseAppend:
-		return fmt.Errorf("append: %w", events.ErrUnknown)
+	case LoseAck, LoseAppend:
+		return fmt.Errorf("append: %w", events.ErrUnknown), f == LoseAck
 	case Refuse:
-		return fmt.Errorf("append: %w", ErrRefused)
+		return fmt.Errorf("append: %w", ErrRefused), false
 	}
-	return nil
-}
-
-// after returns the error of a fault that stores.
-func (f Fault) after() error {
-	if f == LoseAck {
-		return fmt.Errorf("append: %w", events.ErrUnknown)
-	}
-	return nil
+	return nil, true
 }
 
 // Inject asks next before each append what goes wrong with it; nil ends that.

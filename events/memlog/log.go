@@ -78,14 +78,15 @@ func (l *Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error
 	if l.fault != nil {
 		fault = l.fault(es)
 	}
-	if err := fault.before(); err != nil {
-		return 0, err
+	lost, stored := fault.err()
+	if !stored {
+		return 0, lost
 	}
 	at, err := l.store(all)
 	if err != nil {
 		return 0, err
 	}
-	return at, fault.after()
+	return at, lost
 }
 
 // store stores those of all that are new, if what they expect holds, and returns

@@ -169,11 +169,16 @@ func sliceCodec(t reflect.Type, elem *codec) codec {
 			if !d.charge(n, size) {
 				return
 			}
-			s := reflect.MakeSlice(t, n, n)
-			for i := 0; i < n && d.err == nil; i++ {
-				elem.take(d, s.Index(i))
+			if n == 0 {
+				v.Set(reflect.MakeSlice(t, 0, 0)) // not nil
+				return
 			}
-			v.Set(s)
+			v.SetZero()
+			v.Grow(n) // without a head beside the elements
+			v.SetLen(n)
+			for i := 0; i < n && d.err == nil; i++ {
+				elem.take(d, v.Index(i))
+			}
 		},
 	}
 }

@@ -165,7 +165,7 @@ func takeNano(d *decoder, v reflect.Value) {
 }
 
 func putTime(e *msgpack.Encoder, v reflect.Value) error {
-	return putInstant(e, v.Interface().(metav1.Time).Time, time.RFC3339)
+	return putInstant(e, addressable(v).Addr().Interface().(*metav1.Time).Time, time.RFC3339) // boxed as it is, it would be copied
 }
 
 func putMicroTime(e *msgpack.Encoder, v reflect.Value) error {

@@ -3,37 +3,52 @@ package wire
 import (
 	"fmt"
 	"slices"
+
+	"github.com/vmihailenco/msgpack/v5"
 )
 
 // Field returns the bytes of the value of a key of the map b; nil: it has none.
 func Field(b []byte, key string) []byte {
-	from, to := find(b, key)
-	return b[from:to:to]
-}
-
-// Replace returns a copy of the map b with another value under a key that it
-// has. All else is the same to the byte.
-func Replace(b []byte, key string, value []byte) ([]byte, error) {
-	from, to := find(b, key)
-	if from == to {
-		return nil, fmt.Errorf("msgpack: no %s to replace", key)
-	}
-	return slices.Concat(b[:from], value, b[to:]), nil
-}
-
-// find returns where the value of a key begins and ends; the same twice: nowhere.
-func find(b []byte, key string) (from, to int) {
 	c := NewCursor(b)
 	for range c.Map() {
 		here := string(c.Str()) == key
-		from = c.off
-		c.Skip()
-		if c.err != nil {
-			break
-		}
-		if here {
-			return from, c.off
+		v := c.Value()
+		if c.err != nil || here {
+			return v
 		}
 	}
-	return 0, 0
+	return nil
+}
+
+// With returns a copy of the map b with a value under a key: instead of the one
+// that it has there, or in the order of the keys. All else is the same to the byte.
+func With(b []byte, key string, value []byte) ([]byte, error) {
+	c := NewCursor(b)
+	n := c.Map()
+	first, at := c.off, 0 // at: where the key belongs; 0: behind all others
+	for range n {
+		from := c.off
+		k := string(c.Str())
+		old := c.off
+		c.Skip()
+		switch {
+		case c.err != nil:
+		case k == key:
+			return slices.Concat(b[:old], value, b[c.off:]), nil
+		case k > key && at == 0:
+			at = from
+		}
+	}
+	if c.err != nil {
+		return nil, fmt.Errorf("msgpack: put %s into a map: %w", key, c.err)
+	}
+	if at == 0 {
+		at = c.off
+	}
+	head, err := encode(func(e *msgpack.Encoder) error { return e.EncodeMapLen(n + 1) })
+	if err != nil {
+		return nil, err
+	}
+	name, err := Marshal(key)
+	return slices.Concat(head, b[first:at], name, value, b[at:]), err
 }

@@ -83,7 +83,10 @@ func NewAdmission(objects *table.Tables) (*Admission, error) {
 		p.register(all)
 		names = append(names, p.name)
 	}
-	read := tableInformers{objects: objects}
+	read, err := tableInformers(objects)
+	if err != nil {
+		return nil, fmt.Errorf("make the informers of the admission: %w", err)
+	}
 	client, err := tableClient(objects)
 	if err != nil {
 		return nil, fmt.Errorf("make the client of the admission: %w", err)

@@ -30,10 +30,11 @@ func (s *Server) bootstrap(hook genericapiserver.PostStartHookContext) error {
 	if err := s.foundClasses(ctx); err != nil {
 		return err
 	}
-	f := newNamespaceKeeper(s)
-	f.start(ctx)
+	if err := s.keepNamespaces(ctx); err != nil {
+		return err
+	}
+	s.awaitFurnished(ctx)
 	close(s.ready)
-	s.start(f.run)
 	return nil
 }
 

@@ -174,7 +174,7 @@ func (p *page) take(ctx context.Context, i *table.Item) bool {
 		p.err = storage.NewTimeoutError(p.store.full(i.Path()), "request did not complete within requested timeout")
 		return false
 	}
-	o, err := p.store.read(i)
+	o, err := p.store.read(ctx, i)
 	if err != nil {
 		return true // the list goes on without it; lazyCache warns
 	}

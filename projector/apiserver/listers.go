@@ -4,7 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -14,12 +19,8 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/informers"
-	"k8s.io/client-go/informers/core"
-	"k8s.io/client-go/informers/internalinterfaces"
-	"k8s.io/client-go/informers/node"
-	"k8s.io/client-go/informers/scheduling"
-	"k8s.io/client-go/informers/storage"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -30,19 +31,16 @@ import (
 
 // tableIndexer is a table as client-go's listers read it. It decodes an object
 // each time, keeps none, and is never behind the table. What listers do not
-// call is left to the nil interface.
+// call finds nothing.
 type tableIndexer struct {
-	cache.Indexer
-	codec codec
-	table *table.Table // nil: no objects of the kind are kept
+	cache.Indexer // empty
+	codec         codec
+	table         *table.Table
 }
 
 // under returns the objects whose key begins with prefix, but for those that
 // cannot be read.
 func (x tableIndexer) under(prefix string) []any {
-	if x.table == nil {
-		return nil
-	}
 	var all []any
 	items, _ := x.table.Snapshot()
 	items.From(prefix, "", func(i *table.Item) bool {
@@ -59,9 +57,6 @@ func (x tableIndexer) List() []any { return x.under("") }
 
 // GetByKey implements cache.Store.
 func (x tableIndexer) GetByKey(key string) (any, bool, error) {
-	if x.table == nil {
-		return nil, false, nil
-	}
 	i := x.table.At(key)
 	if i == nil {
 		return nil, false, nil
@@ -81,8 +76,8 @@ func (x tableIndexer) Index(name string, of any) ([]any, error) {
 
 // tableInformer is an informer that has everything: it reads where it is kept.
 type tableInformer struct {
-	cache.SharedIndexInformer
-	indexer tableIndexer
+	cache.SharedIndexInformer // never started: handlers that are added are told nothing
+	indexer                   tableIndexer
 }
 
 // HasSynced implements cache.SharedIndexInformer.
@@ -91,42 +86,31 @@ func (tableInformer) HasSynced() bool { return true }
 // GetIndexer implements cache.SharedIndexInformer.
 func (i tableInformer) GetIndexer() cache.Indexer { return i.indexer }
 
-// tableInformers is a factory of informers over the tables of a log, of the
-// groups that plugins of admission ask for.
-type tableInformers struct {
-	informers.SharedInformerFactory
-	objects *table.Tables
-}
-
-var _ internalinterfaces.SharedInformerFactory = tableInformers{}
-
-// InformerFor implements internalinterfaces.SharedInformerFactory.
-func (f tableInformers) InformerFor(o runtime.Object, _ internalinterfaces.NewInformerFunc) cache.SharedIndexInformer {
-	kinds, _, err := legacyscheme.Scheme.ObjectKinds(o)
-	if err != nil {
-		return tableInformer{} // a kind that is not served: there are no objects of it
+// tableInformers are informers over the tables of a log, of the kinds that
+// plugins of admission ask for. Those of other kinds never have all there is, so
+// that a plugin which asks for one admits nothing.
+func tableInformers(objects *table.Tables) (informers.SharedInformerFactory, error) {
+	f := informers.NewSharedInformerFactory(nil, 0)
+	for o, t := range map[runtime.Object]*table.Table{
+		&corev1.Namespace{}:           objects.Of(events.Namespace),
+		&corev1.Node{}:                objects.Of(events.Node),
+		&corev1.Pod{}:                 objects.Of(events.Pod),
+		&corev1.ServiceAccount{}:      objects.Of(events.ServiceAccount),
+		&nodev1.RuntimeClass{}:        objects.Of(events.RuntimeClass),
+		&schedulingv1.PriorityClass{}: objects.Of(events.PriorityClass),
+		&storagev1.StorageClass{}:     table.NewTable(table.Recent), // not served: there are none
+	} {
+		kinds, _, err := scheme.Scheme.ObjectKinds(o)
+		if err != nil {
+			return nil, err
+		}
+		x := tableIndexer{cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), codec{legacyscheme.Scheme, kinds[0]}, t}
+		f.InformerFor(o, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
+			return tableInformer{cache.NewSharedIndexInformer(&cache.ListWatch{}, o, 0, nil), x}
+		})
 	}
-	x := tableIndexer{codec: codec{legacyscheme.Scheme, kinds[0]}}
-	if _, ok := events.Kept(kinds[0].Group, events.Kind(kinds[0].Kind)); ok {
-		x.table = f.objects.Of(events.Kind(kinds[0].Kind))
-	}
-	return tableInformer{indexer: x}
+	return f, nil
 }
-
-// Start implements informers.SharedInformerFactory: there is nothing to start.
-func (f tableInformers) Start(<-chan struct{}) {}
-
-// Core implements informers.SharedInformerFactory.
-func (f tableInformers) Core() core.Interface { return core.New(f, "", nil) }
-
-// Node implements informers.SharedInformerFactory.
-func (f tableInformers) Node() node.Interface { return node.New(f, "", nil) }
-
-// Scheduling implements informers.SharedInformerFactory.
-func (f tableInformers) Scheduling() scheduling.Interface { return scheduling.New(f, "", nil) }
-
-// Storage implements informers.SharedInformerFactory.
-func (f tableInformers) Storage() storage.Interface { return storage.New(f, "", nil) }
 
 // tableClient returns a client with which plugins look again for what a lister
 // did not find: they expect listers to be late. These are not, so that it reads

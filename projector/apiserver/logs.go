@@ -18,12 +18,12 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
-	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	api "k8s.io/kubernetes/pkg/apis/core"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
+	podrest "k8s.io/kubernetes/pkg/registry/core/pod/rest"
 
 	"rollcall/events"
 )
@@ -33,29 +33,11 @@ import (
 // and those that came since. An error says why there are none, for people.
 type LogSource func(pod *corev1.Pod, container string, previous bool) (events.ContainerLog, error)
 
-// logREST serves the logs of containers.
+// logREST is Kubernetes' registry of the logs of containers, but for where it
+// reads them.
 type logREST struct {
-	pods   *genericregistry.Store
+	*podrest.LogREST
 	source LogSource
-}
-
-var _ rest.GetterWithOptions = (*logREST)(nil)
-
-// New implements rest.Storage.
-func (l *logREST) New() runtime.Object { return &api.Pod{} }
-
-// Destroy implements rest.Storage; the pods are somebody else's.
-func (l *logREST) Destroy() {}
-
-// ProducesMIMETypes implements rest.StorageMetadata.
-func (l *logREST) ProducesMIMETypes(string) []string { return []string{"text/plain"} }
-
-// ProducesObject implements rest.StorageMetadata.
-func (l *logREST) ProducesObject(string) any { return "" }
-
-// NewGetOptions implements rest.GetterWithOptions.
-func (l *logREST) NewGetOptions() (runtime.Object, bool, string) {
-	return &api.PodLogOptions{}, false, ""
 }
 
 // Get implements rest.GetterWithOptions.
@@ -117,7 +99,7 @@ type logTail struct {
 var _ rest.ResourceStreamer = (*logTail)(nil)
 
 func (t *logTail) pod(ctx context.Context) (*corev1.Pod, error) {
-	o, err := t.rest.pods.Get(ctx, t.name, &metav1.GetOptions{})
+	o, err := t.rest.Store.Get(ctx, t.name, &metav1.GetOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -165,7 +147,7 @@ func (t *logTail) InputStream(ctx context.Context, _, _ string) (io.ReadCloser, 
 
 // watch sees the pod change from where its log was read.
 func (t *logTail) watch(ctx context.Context) (watch.Interface, error) {
-	return t.rest.pods.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: t.version,
+	return t.rest.Store.Watch(ctx, &metainternalversion.ListOptions{ResourceVersion: t.version,
 		FieldSelector: fields.OneTermEqualSelector("metadata.name", t.name)})
 }
 

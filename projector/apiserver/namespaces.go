@@ -3,16 +3,20 @@ package apiserver
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/controller/certificates/rootcacertpublisher"
+	"k8s.io/kubernetes/pkg/controller/serviceaccount"
+	"k8s.io/kubernetes/pkg/controlplane/controller/systemnamespaces"
 
 	"rollcall/events"
 	"rollcall/events/wire"
@@ -23,202 +27,94 @@ import (
 const (
 	defaultAccount = "default"
 	rootCA         = rootcacertpublisher.RootCACertConfigMapName
-	rootCAKey      = "ca.crt"
 )
 
-// namespaceKeeper keeps the system's namespaces there, and in every namespace its
-// account and the certificate of the API. In Kubernetes three controllers do
-// so, each with a cache of all objects of its kinds; this one follows the
-// changes of the tables, which hold them already.
-type namespaceKeeper struct {
-	server *Server
-	follow [3]followed
-	todo   map[string]bool // namespaces to look at
-	failed map[string]bool // those that could not be put right
-}
-
-// followed is one table whose changes name namespaces to look at.
-type followed struct {
-	table *table.Table
-	rev   uint64 // up to which they are known
-	names func(key string) string
-}
-
-func newNamespaceKeeper(s *Server) *namespaceKeeper {
-	owner := func(of string) func(string) string {
-		return func(key string) string {
-			ns, name, _ := strings.Cut(key, "/")
-			if name != of {
-				return ""
-			}
-			return ns
+// namespaceInformers inform of namespaces, and of their default accounts and
+// their certificates: of no other account and no other ConfigMap, because the
+// tables hold them already.
+func namespaceInformers(objects *table.Tables) informers.SharedInformerFactory {
+	f := informers.NewSharedInformerFactory(nil, 0)
+	inform := func(kind events.Kind, name string, empty func() object, list func() runtime.Object) {
+		named := func(o []byte) bool {
+			c := wire.NewCursor(wire.Field(wire.Field(o, "metadata"), "name"))
+			return name == "" || c.More() && string(c.Str()) == name
 		}
+		f.InformerFor(empty(), func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
+			return cache.NewSharedIndexInformer(&selection{objects.Of(kind), named, empty, list}, empty(), 0, cache.Indexers{})
+		})
 	}
-	t := s.config.Objects
-	k := &namespaceKeeper{server: s, todo: map[string]bool{}, failed: map[string]bool{}}
-	k.follow = [3]followed{{table: t.Of(events.Namespace), names: func(key string) string { return key }},
-		{table: t.Of(events.ServiceAccount), names: owner(defaultAccount)}, {table: t.Of(events.ConfigMap), names: owner(rootCA)}}
-	return k
+	inform(events.Namespace, "", func() object { return &corev1.Namespace{} }, func() runtime.Object { return &corev1.NamespaceList{} })
+	inform(events.ServiceAccount, defaultAccount, func() object { return &corev1.ServiceAccount{} }, func() runtime.Object { return &corev1.ServiceAccountList{} })
+	inform(events.ConfigMap, rootCA, func() object { return &corev1.ConfigMap{} }, func() runtime.Object { return &corev1.ConfigMapList{} })
+	return f
 }
 
-// start looks at every namespace once. What cannot be put right is tried again
-// by run.
-func (k *namespaceKeeper) start(ctx context.Context) {
-	for i := range k.follow {
-		k.follow[i].rev = k.follow[i].table.Last()
+// keepNamespaces runs the controllers of Kubernetes that give every namespace
+// its account and the certificate of the API, and make the system's namespaces
+// again when they are gone.
+func (s *Server) keepNamespaces(ctx context.Context) error {
+	f := namespaceInformers(s.config.Objects)
+	core := f.Core().V1()
+	accounts, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), core.ServiceAccounts(), core.Namespaces(), s.client,
+		serviceaccount.DefaultServiceAccountsControllerOptions())
+	if err != nil {
+		return fmt.Errorf("make the controller of accounts: %w", err)
 	}
-	k.all()
-	k.work(ctx)
-}
-
-// all notes every namespace, and those that should be there.
-func (k *namespaceKeeper) all() {
-	items, _ := k.follow[0].table.Snapshot()
-	items.Scan(func(i *table.Item) bool {
-		k.todo[i.Path()] = true
-		return true
+	certificates, err := rootcacertpublisher.NewPublisher(core.ConfigMaps(), core.Namespaces(), s.client, s.config.CA)
+	if err != nil {
+		return fmt.Errorf("make the controller of certificates: %w", err)
+	}
+	// Kubernetes looks once a minute whether a system's namespace is gone.
+	again := cache.ResourceEventHandlerFuncs{DeleteFunc: func(o any) {
+		if n, ok := o.(*corev1.Namespace); ok && slices.Contains(systemNamespaces, n.Name) {
+			if err := s.makeNamespace(s.life, n.Name); err != nil && s.life.Err() == nil {
+				klog.ErrorS(err, "make a namespace again")
+			}
+		}
+	}}
+	handles, err := core.Namespaces().Informer().AddEventHandler(again)
+	if err != nil {
+		return fmt.Errorf("watch namespaces: %w", err)
+	}
+	f.StartWithContext(s.life)
+	s.start(func(ctx context.Context) {
+		<-ctx.Done()
+		f.Shutdown()
 	})
-	for _, name := range systemNamespaces {
-		k.todo[name] = true
-	}
-}
-
-// note takes in what changed and returns what is closed at the next change of
-// each table.
-func (k *namespaceKeeper) note() (wakes [3]<-chan struct{}) {
-	for i := range k.follow {
-		t := &k.follow[i]
-		for {
-			last := t.table.Last()
-			cs, wake, _, ok := t.table.Since(t.rev)
-			wakes[i] = wake
-			if !ok { // too much has happened to know what
-				t.rev = last
-				k.all()
-				continue
-			}
-			if len(cs) == 0 {
-				break
-			}
-			for _, c := range cs {
-				if ns := t.names(c.Path()); ns != "" {
-					k.todo[ns] = true
-				}
-			}
-			t.rev = cs[len(cs)-1].Rev
-		}
-	}
-	return wakes
-}
-
-// work looks at what is noted.
-func (k *namespaceKeeper) work(ctx context.Context) {
-	for _, ns := range slices.Sorted(maps.Keys(k.todo)) {
-		delete(k.todo, ns)
-		err := k.server.bootstrapNamespace(ctx, ns)
-		if err == nil {
-			delete(k.failed, ns)
-			continue
-		}
-		k.failed[ns] = true
-		if ctx.Err() == nil {
-			klog.ErrorS(err, "bootstrap a namespace")
-		}
-	}
-}
-
-// Pauses after a write that was refused: the first, and the longest.
-const (
-	keepRetry    = time.Second
-	keepPatience = time.Minute
-)
-
-// run works until ctx is done.
-func (k *namespaceKeeper) run(ctx context.Context) {
-	pause := keepRetry
-	again := time.NewTimer(pause)
-	defer again.Stop()
-	for ctx.Err() == nil {
-		wakes := k.note()
-		k.work(ctx)
-		if len(k.failed) == 0 {
-			pause = keepRetry
-			again.Reset(keepPatience)
-		}
-		select {
-		case <-wakes[0]:
-		case <-wakes[1]:
-		case <-wakes[2]:
-		case <-again.C:
-			maps.Copy(k.todo, k.failed)
-			pause = min(2*pause, keepPatience)
-			again.Reset(pause)
-		case <-ctx.Done():
-		}
-	}
-}
-
-// bootstrapNamespace gives a namespace its account and the certificate of the API, and
-// makes it again if it is the system's and gone.
-func (s *Server) bootstrapNamespace(ctx context.Context, ns string) error {
-	i := s.config.Objects.Of(events.Namespace).At(ns)
-	switch {
-	case i == nil && slices.Contains(systemNamespaces, ns):
-		if err := s.makeNamespace(ctx, ns); err != nil {
-			return err
-		}
-	case i == nil || namespacePhase(i.Data) == corev1.NamespaceTerminating:
-		return nil
-	}
-	if s.config.Objects.Of(events.ServiceAccount).At(ns+"/"+defaultAccount) == nil {
-		a := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: defaultAccount}}
-		_, err := s.client.CoreV1().ServiceAccounts(ns).Create(ctx, a, metav1.CreateOptions{})
-		if ended(err) != nil {
-			return fmt.Errorf("make the account of namespace %s: %w", ns, err)
-		}
-	}
-	if err := ended(s.certify(ctx, ns)); err != nil {
-		return fmt.Errorf("keep the certificate of namespace %s: %w", ns, err)
+	f.WaitForCacheSyncWithContext(ctx)
+	cache.WaitFor(ctx, "", handles.HasSyncedChecker()) // without the pauses in which the controllers look for it
+	s.start(func(ctx context.Context) { accounts.Run(ctx, 1) })
+	s.start(func(ctx context.Context) {
+		systemnamespaces.NewController(systemNamespaces, s.client, core.Namespaces()).Run(ctx.Done())
+	})
+	if s.config.Listener != nil { // an API without a port has no certificate
+		s.start(func(ctx context.Context) { certificates.Run(ctx, 1) })
 	}
 	return nil
 }
 
-// certify makes the ConfigMap with the certificate of the API, or puts its
-// contents right. An API without a port has none.
-func (s *Server) certify(ctx context.Context, ns string) error {
-	if s.config.Listener == nil {
-		return nil
-	}
-	maps := s.client.CoreV1().ConfigMaps(ns)
-	i := s.config.Objects.Of(events.ConfigMap).At(ns + "/" + rootCA)
-	if i == nil {
-		m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: rootCA}}
-		s.fill(m)
-		_, err := maps.Create(ctx, m, metav1.CreateOptions{})
-		return err
-	}
-	var is corev1.ConfigMap
-	if wire.Unmarshal(i.Data, &is) == nil && s.filled(&is) {
-		return nil
-	}
-	m, err := maps.Get(ctx, rootCA, metav1.GetOptions{})
-	if err != nil || s.filled(m) {
-		return err
-	}
-	s.fill(m)
-	_, err = maps.Update(ctx, m, metav1.UpdateOptions{})
-	return err
-}
+// How long the API waits until it says that it is ready, and how often it looks.
+const (
+	furnishWait = 5 * time.Second
+	furnishLook = 5 * time.Millisecond
+)
 
-func (s *Server) fill(m *corev1.ConfigMap) {
-	m.Data = map[string]string{rootCAKey: string(s.config.CA)}
-	metav1.SetMetaDataAnnotation(&m.ObjectMeta, rootcacertpublisher.DescriptionAnnotation, rootcacertpublisher.Description)
-}
-
-// filled reports whether a ConfigMap is as it should be; its description may be
-// in other words.
-func (s *Server) filled(m *corev1.ConfigMap) bool {
-	return len(m.Data) == 1 && m.Data[rootCAKey] == string(s.config.CA) && m.Annotations[rootcacertpublisher.DescriptionAnnotation] != ""
+// awaitFurnished returns when the system's namespaces have what every namespace
+// has, or when that takes too long: who makes pods there then waits for it.
+func (s *Server) awaitFurnished(ctx context.Context) {
+	t := s.config.Objects
+	_ = wait.PollUntilContextTimeout(ctx, furnishLook, furnishWait, true, func(context.Context) (bool, error) {
+		for _, ns := range systemNamespaces {
+			i := t.Of(events.Namespace).At(ns)
+			if i == nil || namespacePhase(i.Data) == corev1.NamespaceTerminating {
+				continue
+			}
+			if t.Of(events.ServiceAccount).At(ns+"/"+defaultAccount) == nil || s.config.Listener != nil && t.Of(events.ConfigMap).At(ns+"/"+rootCA) == nil {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
 }
 
 // exists returns err, unless it says that the object is there already.
@@ -227,13 +123,4 @@ func exists(err error) error {
 		return nil
 	}
 	return err
-}
-
-// ended returns err, unless it says that the object is there already or that
-// its namespace is gone or ends.
-func ended(err error) error {
-	if apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-		return nil
-	}
-	return exists(err)
 }

@@ -72,13 +72,13 @@ func TestNamespacesAreKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Data, m.Annotations = map[string]string{rootCAKey: "forged", "more": "x"}, nil
+	m.Data, m.Annotations = map[string]string{"ca.crt": "forged", "more": "x"}, nil
 	if _, err := maps.Update(ctx, m, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	ca("is put right", func(e watch.Event) bool {
 		m, ok := e.Object.(*corev1.ConfigMap)
-		return ok && e.Type == watch.Modified && len(m.Data) == 1 && m.Data[rootCAKey] == string(c.server.config.CA) &&
+		return ok && e.Type == watch.Modified && len(m.Data) == 1 && m.Data["ca.crt"] == string(c.server.config.CA) &&
 			m.Annotations[rootcacertpublisher.DescriptionAnnotation] == rootcacertpublisher.Description
 	})
 
@@ -97,7 +97,7 @@ func TestNamespacesAreKept(t *testing.T) {
 	namespace("is deleted", deleted)
 	namespace("comes back", added)
 	watching(t, core.ConfigMaps(corev1.NamespaceNodeLease).Watch, rootCA)("is there too", added)
-	// Namespaces are looked at in the order of the changes: by now it has seen this one.
+	// By now the controller of accounts has seen later changes than this one.
 	if _, err := core.ServiceAccounts("ends").Get(ctx, defaultAccount, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("the account of a namespace that ends came back: %v", err)
 	}

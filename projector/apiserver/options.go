@@ -86,6 +86,9 @@ type lazyCache struct {
 	delegator *cacher.CacheDelegator
 	err       error
 	destroyed bool
+
+	filled sync.Once
+	begin  uint64 // revision at which the cache was there: it knows no change before
 }
 
 var _ storage.Interface = (*lazyCache)(nil)
@@ -103,6 +106,7 @@ func (l *lazyCache) reader(ctx context.Context) (storage.Interface, error) {
 	ctx, cancel := context.WithTimeout(ctx, cacheStart)
 	defer cancel()
 	_ = cache.Wait(ctx) // what is wrong, the read tells
+	l.filled.Do(func() { l.begin = l.store.backend.position() })
 	return r, nil
 }
 
@@ -161,11 +165,15 @@ func (l *lazyCache) GuaranteedUpdate(ctx context.Context, key string, destinatio
 	return l.writer().GuaranteedUpdate(ctx, key, destination, ignoreNotFound, preconditions, tryUpdate, cached)
 }
 
-// Watch implements storage.Interface.
+// Watch implements storage.Interface. What has changed before there was a cache
+// the store still knows.
 func (l *lazyCache) Watch(ctx context.Context, key string, opts storage.ListOptions) (watch.Interface, error) {
 	r, err := l.reader(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if rev, err := versioner.ParseResourceVersion(opts.ResourceVersion); err == nil && rev > 0 && rev < l.begin {
+		return l.store.Watch(ctx, key, opts)
 	}
 	return r.Watch(ctx, key, opts)
 }

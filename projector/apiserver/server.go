@@ -219,7 +219,7 @@ func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Han
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
 	}
-	return s.edge(withManager(s.deleteUnreadable(refuseAbsent(api))), c)
+	return s.edge(withManager(refuseAbsent(api)), c)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a

@@ -39,7 +39,7 @@ func TestNewCluster(t *testing.T) {
 			t.Error(err)
 		}
 		m, err := c.client.CoreV1().ConfigMaps(ns).Get(t.Context(), rootCA, metav1.GetOptions{})
-		if err != nil || m.Data[rootCAKey] != string(c.server.config.CA) {
+		if err != nil || m.Data["ca.crt"] != string(c.server.config.CA) {
 			t.Errorf("certificate of %s: %v, %v", ns, m, err)
 		}
 	}

@@ -90,10 +90,10 @@ func (s *store) load(ctx context.Context, key string, ignoreNotFound bool) (stat
 	if _, err := s.backend.refresh(ctx, key); err != nil {
 		return state{}, s.unavailable(err)
 	}
-	return s.present(key, ignoreNotFound)
+	return s.present(ctx, key, ignoreNotFound)
 }
 
-func (s *store) present(key string, ignoreNotFound bool) (state, error) {
+func (s *store) present(ctx context.Context, key string, ignoreNotFound bool) (state, error) {
 	i := s.table.At(key)
 	if i == nil {
 		if !ignoreNotFound {
@@ -101,7 +101,7 @@ func (s *store) present(key string, ignoreNotFound bool) (state, error) {
 		}
 		return state{obj: s.newFunc(), current: true}, nil
 	}
-	o, err := s.read(i)
+	o, err := s.read(ctx, i)
 	if err != nil {
 		return state{}, err
 	}
@@ -144,17 +144,18 @@ func (s *store) Get(ctx context.Context, key string, opts storage.GetOptions, ou
 		}
 		return storage.NewKeyNotFoundError(s.full(key), 0)
 	}
-	o, err := s.read(i)
+	o, err := s.read(ctx, i)
 	if err != nil {
 		return err
 	}
 	return assign(o, out)
 }
 
-func (s *store) decodeInto(data []byte, rev uint64, out runtime.Object) error {
-	o, err := s.codec.decode(data, rev)
+// decodeInto makes out the object that data holds.
+func (s *store) decodeInto(ctx context.Context, key string, data []byte, rev uint64, out runtime.Object) error {
+	o, err := s.read(ctx, &table.Item{Object: events.Object{Ref: events.Ref{Key: table.KeyOf(key)}, Data: data}, Rev: rev})
 	if err != nil {
-		return storage.NewInternalError(err)
+		return err
 	}
 	return assign(o, out)
 }
@@ -196,7 +197,7 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	case out == nil:
 		return nil
 	}
-	return s.decodeInto(body.Data, rev, out)
+	return s.decodeInto(ctx, key, body.Data, rev, out)
 }
 
 // Delete implements storage.Interface.
@@ -235,12 +236,12 @@ func (s *store) change(ctx context.Context, key string, ignoreNotFound bool, cac
 		case refusal == nil && w.verb != "":
 			rev, failure := s.backend.append(ctx, w)
 			if failure == nil {
-				return s.decodeInto(w.now.Data, rev, out)
+				return s.decodeInto(ctx, key, w.now.Data, rev, out)
 			}
 			if !errors.Is(failure, events.ErrConflict) {
 				return s.refused(failure)
 			}
-			st, err = s.present(key, ignoreNotFound)
+			st, err = s.present(ctx, key, ignoreNotFound)
 		case !st.current:
 			was := st.rev
 			if st, err = s.load(ctx, key, ignoreNotFound); err == nil && st.rev == was && refusal != nil {
@@ -252,7 +253,7 @@ func (s *store) change(ctx context.Context, key string, ignoreNotFound bool, cac
 			if w.quiet && s.quiet != nil {
 				s.quiet(ctx, key)
 			}
-			return s.decodeInto(w.now.Data, st.rev, out)
+			return s.decodeInto(ctx, key, w.now.Data, st.rev, out)
 		}
 	}
 	return err

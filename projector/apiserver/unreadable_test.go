@@ -146,3 +146,33 @@ func TestWatchOverABadObject(t *testing.T) {
 		}
 	}
 }
+
+// Neither grace nor finalizers hold an object that cannot be read, and its
+// namespace does not wait for a controller.
+//
+// finding H5
+func TestBadObjectsGoAtOnce(t *testing.T) {
+	c := newCluster(t)
+	rest := c.client.CoreV1().RESTClient()
+	for path, bad := range map[string]struct {
+		kind   events.Kind
+		key    events.Key
+		object string
+	}{
+		"/api/v1/namespaces/default/pods/p": {events.Pod, events.Key{Namespace: "default", Name: "p"}, `{"metadata":{"name":"p","namespace":"default","uid":"bad","finalizers":["x/y"]},"spec":{"nodeName":"n","containers":7}}`},
+		"/api/v1/namespaces/n":              {events.Namespace, events.Key{Name: "n"}, `{"metadata":{"name":"n","uid":"bad"},"spec":7}`},
+		"/apis/apps/v1/namespaces/default/daemonsets/d": {events.DaemonSet, events.Key{Namespace: "default", Name: "d"},
+			`{"metadata":{"name":"d","namespace":"default","uid":"bad","labels":7},"spec":7}`},
+	} {
+		seq := c.bad(t, bad.kind, bad.key, bad.object)
+		if err := c.objects.Await(t.Context(), seq); err != nil {
+			t.Fatal(err)
+		}
+		if err := rest.Delete().AbsPath(path).Do(t.Context()).Error(); err != nil {
+			t.Errorf("delete %s: %v", path, err)
+		}
+		if i := c.objects.Of(bad.kind).Get(bad.key); i != nil {
+			t.Errorf("%s is there at #%d", path, i.Rev)
+		}
+	}
+}

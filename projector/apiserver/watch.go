@@ -262,7 +262,7 @@ func (w *watcher) object(i *table.Item, rev uint64) (runtime.Object, bool, error
 	}
 	o, err := w.store.codec.decode(i.Data, rev)
 	if err != nil {
-		w.store.unreadable.meet(i, err)
+		w.store.unreadable.meet(i)
 		return nil, false, nil
 	}
 	if w.opts.Predicate.Empty() {

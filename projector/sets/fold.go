@@ -84,7 +84,7 @@ func (f Fold) Fence(e events.Event, ref events.Ref) {
 	case of == strings.ToLower(string(events.ControllerRevision)):
 		s.fenceRevision(key)
 	case e.Subject != "":
-	case e.Type == events.CollectionPlanned:
+	case e.Type == events.GCPlanned:
 		s.fencePlan(events.Key{})
 	case e.Type == events.Planned:
 		s.fencePlan(ref.Key)

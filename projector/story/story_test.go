@@ -25,8 +25,6 @@ import (
 //	gone KIND/[NS/]NAME [cause=...]
 //	plan NS/NAME, outcome NS/NAME TYPE [cause=...]
 //	    the fields of events.Plan, events.Outcome in YAML; of the garbage collector: collector
-//	collection, uncollected TYPE [cause=...]
-//	    the fields of events.Collection, events.Outcome in YAML
 //	raw
 //	    bytes that are no event, in hexadecimal
 //	forget
@@ -77,7 +75,7 @@ func newTold(t *testing.T) *told {
 
 func (w *told) run(d *datadriven.TestData) string {
 	switch d.Cmd {
-	case "put", "gone", "plan", "outcome", "collection", "uncollected":
+	case "put", "gone", "plan", "outcome":
 		w.append(d)
 	case "raw":
 		var raw []byte

@@ -22,7 +22,7 @@ func (b *bench) collect(cs ...events.Command) events.Seq {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.append(events.CollectionPlanned, &events.Plan{Basis: events.Basis{Seq: info.Last, Now: b.now}, Commands: cs})
+	return b.append(events.GCPlanned, &events.Plan{Basis: events.Basis{Seq: info.Last, Now: b.now}, Commands: cs})
 }
 
 func about(do events.Verb, k events.Kind, o metav1.Object) events.Command {

@@ -53,7 +53,7 @@ func (t *target) object() (events.Object, error) {
 	if err != nil {
 		return events.Object{}, fmt.Errorf("encode metadata of %s %s: %w", t.ref.Kind, t.ref.Key, err)
 	}
-	data, err := wire.Replace(t.data, "metadata", meta)
+	data, err := wire.With(t.data, "metadata", meta)
 	return events.Object{Ref: t.ref, Data: data}, err
 }
 

@@ -42,28 +42,8 @@ type Info struct {
 
 // answer is what is sent for a request.
 type answer struct {
-	Info  *Info    `json:"info,omitempty"`
-	Error *refusal `json:"error,omitempty"`
-}
-
-// refusal is an events.Error as it is sent.
-type refusal struct {
-	Code  string `json:"code"`
-	What  string `json:"what"`
-	Where string `json:"where,omitempty"`
-	Why   string `json:"why,omitempty"`
-	Do    string `json:"do,omitempty"`
-	Exit  int    `json:"exit"`
-}
-
-// refusalOf returns err as it is sent. An error that is no refusal is one that
-// who has asked can do nothing about.
-func refusalOf(err error) *refusal {
-	var e *events.Error
-	if !errors.As(err, &e) {
-		return &refusal{Code: "E-GATE-FAILED", What: "the request was not carried out", Why: err.Error(), Do: "try again", Exit: events.ExitFailure}
-	}
-	return &refusal{Code: e.Code, What: e.What, Where: e.Where, Why: e.Why, Do: e.Do, Exit: e.Exit}
+	Info  *Info         `json:"info,omitempty"`
+	Error *events.Error `json:"error,omitempty"`
 }
 
 // Service answers requests over NATS.
@@ -97,14 +77,17 @@ func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info fu
 	return s, nil
 }
 
-// respond sends an answer, or the refusal that err is. Whoever asked has gone if
-// it cannot be sent.
+// respond sends an answer, or the refusal that err is; about another error who
+// has asked can do nothing. Whoever asked has gone if it cannot be sent.
 func respond(r micro.Request, a answer, err error) {
 	if err == nil {
 		_ = r.RespondJSON(a)
 		return
 	}
-	e := refusalOf(err)
+	var e *events.Error
+	if !errors.As(err, &e) {
+		e = &events.Error{Code: "E-GATE-FAILED", What: "the request was not carried out", Why: err.Error(), Do: "try again", Exit: events.ExitFailure}
+	}
 	data, _ := json.Marshal(answer{Error: e}) // it has strings and a number only
 	_ = r.Error(e.Code, e.What, data)
 }
@@ -132,10 +115,10 @@ func Ask(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user stri
 	if err := json.Unmarshal(msg.Data, &a); err != nil {
 		return Info{}, fmt.Errorf("read the answer of the gate: %w", err)
 	}
-	if e := a.Error; e != nil {
-		return Info{}, &events.Error{Code: e.Code, What: e.What, Where: e.Where, Why: e.Why, Do: e.Do, Exit: e.Exit}
-	}
-	if a.Info == nil {
+	switch {
+	case a.Error != nil:
+		return Info{}, a.Error
+	case a.Info == nil:
 		return Info{}, errors.New("the answer of the gate is empty")
 	}
 	return *a.Info, nil

@@ -85,7 +85,7 @@ func (w *World) schedule(p *pod, now time.Time) *Step {
 		w.armPod(p, p.since)
 		return nil
 	}
-	o := p.object().DeepCopy()
+	o := p.draft()
 	c := change{pod: o, at: stamp(now)}
 	if h == nil {
 		c.unfit(w.nowhere(p, why))

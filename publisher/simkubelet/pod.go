@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 )
 
 // The stages of a pod.
@@ -161,7 +162,7 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 	case podQueued:
 		return w.schedule(p, now)
 	}
-	o := p.object().DeepCopy()
+	o := p.draft()
 	c := change{pod: o, at: stamp(now)}
 	binds := false
 	switch p.stage {
@@ -189,13 +190,41 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 	return w.changeStep(p, o, binds, now)
 }
 
-// changeStep returns the step by which a pod becomes o.
+// changeStep returns the step by which a pod becomes o, a draft of it, or nil for
+// one that has no form in the log.
 func (w *World) changeStep(p *pod, o *corev1.Pod, binds bool, now time.Time) *Step {
-	s := w.becomes(&p.item, events.VerbUpdated, o, now)
-	if s != nil {
-		s.of, s.binds = p, binds
+	data, err := p.becomes(o)
+	if err != nil {
+		return nil
 	}
+	s := w.newStep(&p.item, events.VerbUpdated, events.Object{Ref: p.ref, Data: data}, now)
+	s.object, s.of, s.binds = o, p, binds
 	return s
+}
+
+// becomes returns the bytes of a draft of the pod: those of the pod but for what
+// a draft may change.
+func (p *pod) becomes(o *corev1.Pod) ([]byte, error) {
+	data := p.data
+	if name := o.Spec.NodeName; name != p.object().Spec.NodeName {
+		spec, err := setting(wire.Field(data, "spec"), "nodeName", name)
+		if err != nil {
+			return nil, err
+		}
+		if data, err = wire.With(data, "spec", spec); err != nil {
+			return nil, err
+		}
+	}
+	return setting(data, "status", &o.Status)
+}
+
+// setting returns the map b with a value under a key.
+func setting(b []byte, key string, v any) ([]byte, error) {
+	value, err := wire.Marshal(v)
+	if err != nil {
+		return nil, err
+	}
+	return wire.With(b, key, value)
 }
 
 func (w *World) goneStep(p *pod, now time.Time) *Step {

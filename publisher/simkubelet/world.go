@@ -64,6 +64,7 @@ type World struct {
 	outcomes map[string]outcome             // of programs, remembered
 	images   map[string]string              // why they have no proper name, remembered
 	lists    map[string]corev1.ResourceList // what nodes can allocate, by its text
+	specs    *specs
 	binder   binder
 	timers   btree.BTreeG[*item]
 	ips      addresses
@@ -73,7 +74,8 @@ type World struct {
 func New(s events.Subjects, o Options) *World {
 	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{},
 		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{},
-		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}, lists: map[string]corev1.ResourceList{}}
+		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}, lists: map[string]corev1.ResourceList{},
+		specs: &specs{known: map[string]*spec{}}}
 	w.timers = *btree.NewBTreeGOptions(func(a, b *item) bool {
 		return cmp.Or(a.at.Compare(b.at), strings.Compare(string(a.ref.Kind), string(b.ref.Kind)),
 			a.ref.Key.Compare(b.ref.Key), strings.Compare(string(a.ref.UID), string(b.ref.UID))) < 0
@@ -127,6 +129,7 @@ type pod struct {
 	item
 	data    []byte      // its bytes in the log
 	decoded *corev1.Pod // of data; nil while nothing will come by itself
+	specs   *specs      // of its world
 	host    *host       // nil: it targets none
 	bound   bool        // it has a node
 	taken   bool        // its kubelet has taken it
@@ -147,10 +150,16 @@ type pod struct {
 // object returns the pod as it is, not to be modified.
 func (p *pod) object() *corev1.Pod {
 	if p.decoded == nil {
-		p.decoded = new(corev1.Pod)
-		_ = events.Object{Ref: p.ref, Data: p.data}.Decode(p.decoded) // as when it was observed
+		p.decoded, _, _ = p.specs.read(p.data) // as when it was observed
 	}
 	return p.decoded
+}
+
+// draft returns a copy of the pod of which status and node may be changed.
+func (p *pod) draft() *corev1.Pod {
+	o := *p.object()
+	o.Status = *o.Status.DeepCopy()
+	return &o
 }
 
 func (w *World) host(name string) *host {
@@ -203,19 +212,27 @@ func clock(e events.Event) time.Time {
 }
 
 // read returns the object of an event about i, or nil if the object cannot be
-// decoded, which the fold of the log reports. The step under way has ended then;
-// if its bytes are those of the event, the object is taken from the step.
+// decoded, which the fold of the log reports.
 func read[T any](i *item, o events.Object) *T {
-	s := i.under
-	i.under, i.tries = nil, 0
-	if s != nil && bytes.Equal(s.data, o.Data) {
-		return s.object.(*T)
+	if known := i.done(o); known != nil {
+		return known.(*T)
 	}
 	object := new(T)
 	if o.Decode(object) != nil {
 		return nil
 	}
 	return object
+}
+
+// done notes that the step under way has ended by an event, and returns the
+// object of the event if it is what the step has made; else nil.
+func (i *item) done(o events.Object) any {
+	s := i.under
+	i.under, i.tries = nil, 0
+	if s != nil && bytes.Equal(s.data, o.Data) {
+		return s.object
+	}
+	return nil
 }
 
 func (w *World) nodeIs(e events.Event, o events.Object) {
@@ -262,12 +279,16 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		p = nil
 	}
 	if p == nil {
-		p = &pod{item: w.newItem(o.Ref)}
+		p = &pod{item: w.newItem(o.Ref), specs: w.specs}
 		w.pods[o.Key] = p
 	}
-	object := read[corev1.Pod](&p.item, o)
-	if object == nil {
-		return
+	object, same := p.done(o).(*corev1.Pod)
+	var common *spec
+	if !same {
+		var err error
+		if object, common, err = w.specs.read(o.Data); err != nil {
+			return
+		}
 	}
 	if p.data == nil {
 		p.luck = w.draw(identityOf(object))
@@ -276,7 +297,7 @@ func (w *World) podIs(e events.Event, o events.Object) {
 	p.decoded, p.seq, p.data, p.wants = object, e.Seq, o.Data, nil
 	p.bound, p.taken, p.over = object.Spec.NodeName != "", object.Status.StartTime != nil, ended(object)
 	w.unstick(p)
-	w.need(p)
+	w.need(p, common)
 	w.place(p)
 	if ip := podIP(object); ip != "" {
 		p.ip = ip
@@ -308,12 +329,20 @@ func (w *World) forget(p *pod, now time.Time) {
 	w.armClaims(p, now)
 }
 
-// need keeps what a pod needs of its host.
-func (w *World) need(p *pod) {
+// need keeps what a pod needs of its host, which common says until it is resized;
+// nil: its spec is what it was.
+func (w *World) need(p *pod, common *spec) {
+	if common == nil && p.object().Generation <= 1 {
+		return
+	}
 	if p.holds {
 		w.use(p.host, &p.needs, -1)
 	}
-	p.needs = requestsOf(p.object())
+	if p.object().Generation > 1 {
+		p.needs = requestsOf(p.object())
+	} else {
+		p.needs = common.needs
+	}
 	if p.holds {
 		w.use(p.host, &p.needs, 1)
 	}

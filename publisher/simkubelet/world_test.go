@@ -1,6 +1,7 @@
 package simkubelet
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
@@ -97,12 +98,25 @@ func (st *stand) run(d time.Duration) (facts []events.Event) {
 			st.now = at
 		}
 		for _, s := range st.w.Due(st.now, 3) {
+			st.whole(s.(*Step))
 			st.w.Settle(s, s.Perform(context.Background(), drivetest.At(st.now, st.log)), st.now)
 		}
 		facts = append(facts, st.observe()...)
 	}
 	st.t.Fatal("the world does not come to rest")
 	return nil
+}
+
+// whole checks that the bytes of which a step replaces a part are those of the
+// object that it makes.
+func (st *stand) whole(s *Step) {
+	st.t.Helper()
+	if s.object == nil {
+		return
+	}
+	if want, err := events.NewObject(s.ref.Kind, s.object.(metav1.Object)); err != nil || !bytes.Equal(s.data, want.Data) {
+		st.t.Fatalf("%s becomes %x, %v\nwant %x", s.ref.Key, s.data, err, want.Data)
+	}
 }
 
 // check compares the world with one that only read the log, and its sums with

@@ -177,16 +177,20 @@ func (c *cluster) inLog(t *testing.T) {
 	}
 }
 
-// TestServiceRefused: services are not served, and Helm ends before it has
-// written anything. What it says is that it asks for CRDs, when it does not know
-// a kind, and that there are none either.
+// TestServiceRefused: services are looked for and never there, so that Helm learns
+// only when it makes one that it cannot, and in a sentence. The release has failed
+// then, and is uninstalled as any other.
 func TestServiceRefused(t *testing.T) {
 	c := newCluster(t)
-	out, err := c.tryHelm(t, "install", "web", "service", "--wait", "--timeout", "1m")
-	if err == nil || !strings.Contains(out, "the server could not find the requested resource") {
+	out, err := c.tryHelm(t, "install", "web", "service", "--create-namespace", "--wait", "--timeout", "1m")
+	if err == nil || !strings.Contains(out, "rollcall keeps no services") {
 		t.Errorf("%v\n%s", err, out)
 	}
+	if list := c.helm(t, "list", "--short", "--failed"); strings.TrimSpace(list) != "web" {
+		t.Errorf("refused, and the failed releases are: %s", list)
+	}
+	c.helm(t, "uninstall", "web")
 	if list := c.helm(t, "list", "--short"); list != "" {
-		t.Errorf("refused, and there are releases: %s", list)
+		t.Errorf("uninstalled, and there are releases: %s", list)
 	}
 }

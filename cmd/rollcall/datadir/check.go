@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync/atomic"
-	"time"
 
 	"rollcall/events"
 	"rollcall/events/blocks"
@@ -51,7 +50,7 @@ func (c *checker) check(ctx context.Context) (*Checked, error) {
 		return nil, events.Rewritten(w.position.Seq, fmt.Sprintf("the log was created again: it is %s and was %s", id, w.position.Log))
 	}
 	chain := projector.NewChain(store.ID())
-	l.report, err = store.Check(ctx, func(seq events.Seq, _ time.Time, raw []byte) error {
+	l.report, err = store.Check(ctx, func(seq events.Seq, raw []byte) error {
 		chain.Take(seq, raw)
 		c.at.Store(uint64(seq))
 		return w.meet(chain.Position())

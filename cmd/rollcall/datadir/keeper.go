@@ -123,7 +123,7 @@ func (k *Keeper) mend(l *Checked) error {
 			}
 		}
 	}
-	if l.report.Index == blocks.IndexAhead {
+	if l.report.Known > l.report.Last {
 		if err := os.Remove(l.store.IndexPath()); err != nil {
 			return err
 		}
@@ -157,7 +157,7 @@ func (k *Keeper) Begin(info events.Info) error {
 	k.known.Log, k.saved.Log, k.synced.Log, k.log, k.last = info.ID, info.ID, info.ID, info.ID, info.Last
 	path := filepath.Join(k.Dir, ackedFile)
 	err := files.Replace(path, ackedLine(k.log, k.last))
-	if err == nil && k.known.Seq > 0 {
+	if err == nil && (k.known.Seq > 0 || k.Relaxed) { // else a power cut could not be told from a loss
 		err = errors.Join(savePosition(k.Dir, k.saved, k.synced, k.Relaxed), saveSealed(k.Dir, k.log, k.sealed))
 	}
 	if err == nil {

@@ -112,6 +112,27 @@ func TestBegin(t *testing.T) {
 	}
 }
 
+// TestBeginRelaxed: that a power cut may take something is kept from the first
+// moment of a log on, also of one that rests before its position is ever saved.
+//
+// finding H1
+func TestBeginRelaxed(t *testing.T) {
+	l := blockstest.Write(t, blockstest.Shape{Events: 40, Killed: true})
+	k := keeper(l.Data, io.Discard)
+	k.Relaxed = true
+	if err := k.Begin(events.Info{ID: l.ID}); err != nil {
+		t.Fatal(err)
+	}
+	k.acknowledge(45) // of which the power takes the last five
+	if err := k.acked.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := keeper(l.Data, io.Discard)
+	if err := next.Check(t.Context(), l.Data); err != nil || !next.Lost() || next.Known().Seq != 40 {
+		t.Errorf("after the power cut: %v, lost %v, known up to %d", err, next.Lost(), next.Known().Seq)
+	}
+}
+
 // TestRecheck: blocks that were sealed since the start are added, and one that
 // is damaged later, or replaced by another, is found.
 func TestRecheck(t *testing.T) {

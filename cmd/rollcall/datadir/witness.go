@@ -61,7 +61,7 @@ type witness struct {
 
 // of reports whether anything is known of the log of this stream.
 func (w witness) of(stream string) bool {
-	return strings.HasPrefix(w.position.Log, stream+"@") || strings.HasPrefix(w.ackedLog, stream+"@") && w.acked > 0
+	return strings.HasPrefix(w.position.Log, stream+"@") && w.position.Seq > 0 || strings.HasPrefix(w.ackedLog, stream+"@") && w.acked > 0
 }
 
 // last returns the greatest position that was in the log, and how that is known.

@@ -9,9 +9,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	"rollcall/controller/workloads"
 	"rollcall/events"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/apiserver/workloads"
 )
 
 // ownController is the controller that is not Kubernetes'.

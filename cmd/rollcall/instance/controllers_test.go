@@ -10,8 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 
-	"rollcall/controller/workloads"
 	"rollcall/events"
+	"rollcall/projector/apiserver/workloads"
 )
 
 // What --controllers says, as kube-controller-manager reads it.

@@ -44,7 +44,7 @@ func (in *Instance) Found(ctx context.Context) error {
 		f.Added, f.Nodes = true, in.nodeCount()
 	}
 	if has := in.nodeCount(); (f.Added || has > 0) && o.NodesGiven && o.Nodes != f.Nodes {
-		o.Console.Print(fmt.Sprintf("keeping the %d nodes of the log: --nodes is for a new cluster; use rollcall node add or delete", has))
+		o.Console.Print("keeping the " + countNodes(has) + " of the log: --nodes is for a new cluster; use rollcall node add or rollcall kubectl delete node")
 	}
 	if f.Added {
 		return nil
@@ -96,7 +96,7 @@ func (in *Instance) addNodes(ctx context.Context, f datadir.Founding) error {
 		}
 		missing = missing[len(part):]
 	}
-	in.Console.Print(added(f.Nodes))
+	in.Console.Print(countNodes(f.Nodes) + " added")
 	if err := in.State.Await(ctx, last); err != nil {
 		return err
 	}
@@ -121,9 +121,10 @@ func (in *Instance) awaitNodes(ctx context.Context) error {
 	return nil
 }
 
-func added(nodes int) string {
-	if nodes == 1 {
-		return "1 node added"
+// countNodes writes a number of nodes.
+func countNodes(n int) string {
+	if n == 1 {
+		return "1 node"
 	}
-	return fmt.Sprintf("%d nodes added", nodes)
+	return fmt.Sprintf("%d nodes", n)
 }

@@ -201,7 +201,7 @@ func (in *Instance) parties() ([]drive.Party, error) {
 		all = append(all, controller.New(in.Subjects, state, controller.Options{}))
 	}
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all
-		all = append(all, controller.NewCollector(in.Subjects, state, controller.Options{}))
+		all = append(all, controller.NewGarbageCollector(in.Subjects, state, controller.Options{}))
 	}
 	admit, err := in.admission()
 	if err != nil {

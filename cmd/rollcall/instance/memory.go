@@ -18,6 +18,13 @@ const (
 	quietAlloc  = 24 << 20    // less in memoryLook is what goes on without any work
 )
 
+// How much garbage is allowed for what lives, in percent: more while there is
+// work, which it saves a seventh of its processor time.
+const (
+	quietGarbage = 100
+	busyGarbage  = 200
+)
+
 // memoryUse is how the heap stands.
 type memoryUse struct {
 	live      uint64 // after the last collection
@@ -31,21 +38,22 @@ type giver struct {
 	given memoryUse // after the last giving back
 	much  bool      // that gave back much
 	looks int       // since then
+	quiet bool      // there was no work between the last two looks
 }
 
 // wants reports whether it is worth giving memory back now.
 func (g *giver) wants(now memoryUse) bool {
-	quiet := now.allocated-g.last.allocated < quietAlloc
+	g.quiet = now.allocated-g.last.allocated < quietAlloc
 	g.last = now
 	g.looks++
-	if quiet {
+	if g.quiet {
 		// A heap that nobody works on is collected once: what has been allocated
 		// since the last time may be garbage, which live does not say.
 		// What it did not let go of then, because pools and caches keep it for a
 		// while after the work has ended, it does at the next look.
 		return g.much || now.allocated-g.given.allocated > memorySlack || now.resident > g.given.resident+memorySlack
 	}
-	return time.Duration(g.looks)*memoryLook >= memoryPause && now.resident > 2*now.live+memorySlack
+	return time.Duration(g.looks)*memoryLook >= memoryPause && now.resident > now.live*(100+busyGarbage)/100+memorySlack
 }
 
 // gave notes how the heap stands after memory was given back.
@@ -62,15 +70,25 @@ const roomyHeap = 3584 << 20
 // memoryLimit is the soft limit of the runtime for a heap of which so much lives.
 func memoryLimit(live uint64) int64 { return int64(max(roomyHeap, live+live/2)) }
 
+// garbage returns how much of it is allowed now.
+func (g *giver) garbage() int {
+	if g.quiet {
+		return quietGarbage
+	}
+	return busyGarbage
+}
+
 // giveBack gives memory back to the system until ctx is done.
 func giveBack(ctx context.Context) error {
 	var g giver
 	wait := time.NewTimer(startTime)
 	defer wait.Stop()
-	ownLimit := os.Getenv("GOMEMLIMIT") == ""
 	for started := false; ; started = true {
-		if ownLimit {
+		if os.Getenv("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(memoryLimit(readMemory().live))
+		}
+		if os.Getenv("GOGC") == "" {
+			debug.SetGCPercent(g.garbage())
 		}
 		select {
 		case <-wait.C:

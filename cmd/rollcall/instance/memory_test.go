@@ -24,6 +24,9 @@ func TestGiver(t *testing.T) {
 		if got := g.wants(c.now); got != c.want {
 			t.Errorf("look %d: %v; %s", i, got, c.why)
 		}
+		if more := g.garbage() > quietGarbage; more != (i == 1 || i == 2) {
+			t.Errorf("look %d: garbage of %d %% is allowed; %s", i, g.garbage(), c.why)
+		}
 	}
 	g.gave(memoryUse{live: 150 * testMB, resident: 200 * testMB, allocated: 3001 * testMB})
 	if !g.wants(memoryUse{150 * testMB, 200 * testMB, 3002 * testMB}) {

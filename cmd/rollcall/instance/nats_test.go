@@ -125,6 +125,33 @@ func someNode() events.Event {
 		Body: events.Object{Ref: events.Ref{Kind: events.Node, Key: events.Key{Name: "n"}}, Data: []byte{0x80}}}
 }
 
+// readElsewhere appends to the log of an instance on servers that are somebody
+// else's, and reads it to its end.
+func readElsewhere(t *testing.T, urls string) (*Instance, error) {
+	t.Helper()
+	in, _ := openElsewhere(t, urls)
+	var o projector.Options
+	if err := in.witnessFar(&o); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := drive.Submit(t.Context(), in.Log, events.Entry{Event: someNode()}); err != nil {
+		t.Fatal(err)
+	}
+	p := projector.Open(in.Log, o)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- p.Run(ctx) }()
+	select {
+	case <-p.Ready():
+		cancel()
+		<-ended
+		return in, nil
+	case err := <-ended:
+		return in, in.farHint(err)
+	}
+}
+
 // How far a log elsewhere was read is known at the next start, and a stream that
 // was made anew under its name is another.
 //
@@ -132,37 +159,15 @@ func someNode() events.Event {
 func TestPositionElsewhere(t *testing.T) {
 	t.Setenv("XDG_STATE_HOME", t.TempDir())
 	urls := serverElsewhere(t, server.Options{})
-	run := func() (*projector.Projector, *Instance, error) {
-		in, _ := openElsewhere(t, urls)
-		var o projector.Options
-		if err := in.witnessFar(&o); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := drive.Submit(t.Context(), in.Log, events.Entry{Event: someNode()}); err != nil {
-			t.Fatal(err)
-		}
-		p := projector.Open(in.Log, o)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- p.Run(ctx) }()
-		select {
-		case <-p.Ready():
-			cancel()
-			<-ended
-			return p, in, nil
-		case err := <-ended:
-			cancel()
-			return p, in, in.farHint(err)
-		}
-	}
-	_, in, err := run()
+	run := func() (*Instance, error) { return readElsewhere(t, urls) }
+	in, err := run()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if kept, err := datadir.LoadPosition(in.farPath); err != nil || kept.Seq == 0 {
 		t.Fatalf("kept is %v, %v", kept, err)
 	}
-	if _, _, err := run(); err != nil {
+	if _, err := run(); err != nil {
 		t.Fatalf("again: %v", err)
 	}
 	js, err := jetstream.New(in.NC)
@@ -176,7 +181,7 @@ func TestPositionElsewhere(t *testing.T) {
 	if err := js.DeleteStream(t.Context(), in.Subjects.Stream()); err != nil {
 		t.Fatal(err)
 	}
-	_, in, err = run()
+	in, err = run()
 	var e *events.Error
 	if !errors.As(err, &e) || !errors.Is(err, events.ErrRewritten) || !strings.Contains(e.Do, in.farPath) {
 		t.Fatalf("another stream of the name: %v, want E-LOG-REWRITTEN and what to remove", err)
@@ -184,7 +189,7 @@ func TestPositionElsewhere(t *testing.T) {
 	if err := os.Remove(in.farPath); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := run(); err != nil {
+	if _, err := run(); err != nil {
 		t.Errorf("after it was removed: %v", err)
 	}
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(in.farPath), ".*"))

@@ -25,7 +25,9 @@ const (
 // Settled waits until every DaemonSet is rolled out, or stalled, and names those
 // that are stalled. changed receives when events were folded since it last did.
 func (in *Instance) Settled(ctx context.Context, changed <-chan struct{}) error {
-	began, from := time.Now(), in.State.Now()
+	began := time.Now()
+	var from time.Time // in log time
+	in.State.ReadNow(func(_ *projector.State, now time.Time) { from = now })
 	joined := false
 	for {
 		// A node that has not joined may want pods later: it is too early to say.

@@ -120,11 +120,9 @@ func TestNothingIsAppliedIfOneIsRefused(t *testing.T) {
 	}
 }
 
-// What the objects of the same manifests need counts as there in the dry run, and
-// is made before them; what nothing would act on is left out and told.
-func TestObjectsThatNeedEachOther(t *testing.T) {
-	c := newCluster(t)
-	told, warned, err := c.apply(t, daemonSet+`---
+// needEachOther are objects before those that they need, and some that nothing
+// would act on.
+const needEachOther = daemonSet + `---
 apiVersion: v1
 kind: Pod
 metadata: {name: alone, namespace: logging}
@@ -164,7 +162,13 @@ metadata: {name: agent, namespace: logging}
 apiVersion: v1
 kind: Namespace
 metadata: {name: logging}
-`)
+`
+
+// What the objects of the same manifests need counts as there in the dry run, and
+// is made before them; what nothing would act on is left out and told.
+func TestObjectsThatNeedEachOther(t *testing.T) {
+	c := newCluster(t)
+	told, warned, err := c.apply(t, needEachOther)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -119,6 +119,10 @@ func readPath(path string, recursive bool) ([]source, error) {
 	var all []source
 	for _, v := range visitors {
 		path := v.(*resource.FileVisitor).Path
+		if strings.HasPrefix(strings.ToLower(filepath.Base(path)), "kustomization") {
+			return nil, &events.Error{Code: "E-MAN-KIND", What: "a kustomization is no object", Where: path,
+				Do: "give its directory with --kustomize instead of --filename", Exit: events.ExitInput}
+		}
 		f, err := os.Open(path)
 		if err != nil {
 			return nil, fileError(path, err)

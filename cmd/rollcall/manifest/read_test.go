@@ -159,6 +159,7 @@ func TestSources(t *testing.T) {
 		{Sources{Files: []string{web.URL + "/none"}}, "E-MAN-FILE: the manifest cannot be read (" + web.URL + "/none): 404"},
 		{Sources{Files: []string{"http://[::1"}}, "E-MAN-FILE"},
 		{Sources{Kustomize: filepath.Join(dir, "k")}, "my-d"},
+		{Sources{Files: []string{filepath.Join(dir, "k")}}, "E-MAN-KIND: a kustomization is no object"},
 		{Sources{Kustomize: dir}, "E-MAN-FILE"},
 		{Sources{Files: []string{"example:nginx"}}, "nginx-daemonset"},
 		{Sources{Files: []string{"example:ngin"}}, `E-MAN-FILE: there is no example "ngin" (example:ngin); did you mean nginx?`},

@@ -1,14 +1,11 @@
 package simtest
 
 import (
-	"slices"
-
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 
 	"rollcall/events"
-	"rollcall/events/daemonpod"
 )
 
 // unfinished says what is not yet as it should be when all is at rest, or nil
@@ -19,7 +16,7 @@ func (h *History) unfinished() *Violation {
 		return violation("L5", h.last(), "command %s is not answered", b.open[0])
 	}
 	for _, k := range sortedKeys(b.named, events.Key.Compare) {
-		if v := h.settled(b, b.named[k]); v != nil {
+		if v := h.converged(b, b.named[k]); v != nil {
 			return v
 		}
 	}
@@ -38,8 +35,8 @@ func (h *History) unfinished() *Violation {
 	return nil
 }
 
-// settled says what a DaemonSet still lacks.
-func (h *History) settled(b *model, s *setModel) *Violation {
+// converged says what a DaemonSet still lacks.
+func (h *History) converged(b *model, s *setModel) *Violation {
 	bad := func(format string, args ...any) *Violation {
 		return violation("V1", h.last(), s.key.Name+": "+format, args...)
 	}
@@ -141,23 +138,8 @@ func (b *model) history(h *History, s *setModel) *Violation {
 	for _, k := range b.keys {
 		p := b.pods[k]
 		if p.owner == s.UID && p.genuine && !hashes[p.revision()] {
-			return violation("R12", h.last(), "%s: pod %s has revision %s, which is not kept", s.key.Name, p.Name, p.Labels[daemonpod.RevisionLabel])
+			return violation("R12", h.last(), "%s: pod %s has revision %s, which is not kept", s.key.Name, p.Name, p.revision())
 		}
 	}
 	return nil
-}
-
-// rawBudget is the budget with percentages rounded down.
-func rawBudget(ds *appsv1.DaemonSet, desired int) (unavailable, surge int) {
-	u := ds.Spec.UpdateStrategy.RollingUpdate
-	if u == nil {
-		return 0, 0
-	}
-	down := func(n int, text string) int {
-		if slices.Contains([]byte(text), '%') {
-			return desired * scaledText(text[:len(text)-1]) / 100
-		}
-		return n
-	}
-	return down(u.MaxUnavailable.IntValue(), u.MaxUnavailable.String()), down(u.MaxSurge.IntValue(), u.MaxSurge.String())
 }

@@ -9,11 +9,11 @@ import (
 	"rollcall/projector"
 )
 
-// Collector collects what owners and nodes leave behind. It is a drive.Party
+// GarbageCollector collects what owners and nodes leave behind. It is a drive.Party
 // that reads a state, as Controller is.
-type Collector struct {
+type GarbageCollector struct {
 	writer writer
-	clock  clock
+	clock  projector.LogClock
 
 	moved bool       // something happened since it was looked
 	under bool       // a step is under way
@@ -23,36 +23,41 @@ type Collector struct {
 	round time.Time  // the next is not before
 }
 
-// NewCollector returns a collector that has observed nothing yet.
-func NewCollector(s events.Subjects, state *projector.State, o Options) *Collector {
-	return &Collector{writer: newWriter(s, o), clock: clock{state: state}}
+// NewGarbageCollector returns a garbage collector that has observed nothing yet.
+func NewGarbageCollector(s events.Subjects, state *projector.State, o Options) *GarbageCollector {
+	return &GarbageCollector{writer: newWriter(s, o), clock: projector.LogClock{State: state}}
 }
 
 // Observe implements drive.Party.
-func (c *Collector) Observe(_ events.Event, now time.Time) { c.clock.folded, c.moved = now, true }
+func (c *GarbageCollector) Observe(_ events.Event, now time.Time) {
+
+	c.clock.Observe(now)
+	c.moved = true
+
+}
 
 // Next implements drive.Party.
-func (c *Collector) Next() (time.Time, bool) {
+func (c *GarbageCollector) Next() (time.Time, bool) {
 	switch {
-	case c.under || c.clock.state.Seq() < c.after:
+	case c.under || c.clock.State.Seq() < c.after:
 		return time.Time{}, false
 	case c.moved:
 		return c.round, true
 	case c.at.IsZero():
 		return time.Time{}, false
 	}
-	return later(c.round, c.clock.local(c.at)), true
+	return later(c.round, c.clock.Local(c.at)), true
 }
 
 // Due implements drive.Party: it is one round.
-func (c *Collector) Due(now time.Time, limit int) []drive.Step {
-	state := c.clock.state
+func (c *GarbageCollector) Due(now time.Time, limit int) []drive.Step {
+	state := c.clock.State
 	if now.Before(c.round) || limit == 0 || c.under || state.Seq() < c.after {
 		return nil
 	}
 	c.round, c.moved = now.Add(roundInterval), false
-	plan := Collect(state, c.clock.logTime(now))
-	c.at = CollectAt(state)
+	plan := PlanGC(state, c.clock.LogTime(now))
+	c.at = GCDue(state)
 	if plan == nil {
 		return nil
 	}
@@ -61,7 +66,7 @@ func (c *Collector) Due(now time.Time, limit int) []drive.Step {
 }
 
 // Settle implements drive.Party.
-func (c *Collector) Settle(done drive.Step, err error, now time.Time) {
+func (c *GarbageCollector) Settle(done drive.Step, err error, now time.Time) {
 	s := done.(*step)
 	c.under, c.after = false, max(c.after, s.last)
 	switch {

@@ -20,8 +20,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
 
-	"rollcall/controller/workloads"
 	"rollcall/events"
+	"rollcall/projector/apiserver/workloads"
 )
 
 // One cluster, in which every walk has a namespace of its own. No controller

@@ -6,16 +6,15 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 )
 
-// rest stops all trouble, lets time pass and reports what did not come to the
+// quiesce stops all trouble, lets time pass and reports what did not come to the
 // end that it should have, in the time that it should take (V1, V3, H3).
-func (h *History) rest() *Violation {
+func (h *History) quiesce() *Violation {
 	h.heal()
 	from, deadline := h.now, h.now.Add(h.patience())
 	for {
@@ -37,7 +36,7 @@ func (h *History) rest() *Violation {
 		}
 		h.now = later(h.now, next)
 	}
-	return h.quiet()
+	return h.staysQuiet()
 }
 
 func later(a, b time.Time) time.Time {
@@ -52,16 +51,16 @@ func (h *History) heal() {
 	h.calm = true
 	h.trouble.leave(h)
 	h.kubelets.quota = time.Time{}
-	for _, name := range sortedKeys(h.tip.nodes, strings.Compare) {
-		if was := h.tip.nodes[name]; down(was.object) {
-			n := was.object.DeepCopy()
+	for _, name := range sortedKeys(h.model.nodes, strings.Compare) {
+		if was := h.model.nodes[name]; down(was) {
+			n := was.DeepCopy()
 			h.users.lose(h, n)
-			h.tell(events.Node, events.VerbUpdated, n, was.seq)
+			h.tell("user", events.Node, events.VerbUpdated, n)
 		}
 	}
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		was := h.tip.sets[k]
-		ds := was.object.DeepCopy()
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		was := h.model.named[k]
+		ds := was.DeepCopy()
 		if h.whims.IntN(3) > 0 {
 			for _, a := range []string{events.AnnotationPaused, events.AnnotationPartition,
 				events.AnnotationSuspend, events.AnnotationCanary} {
@@ -73,14 +72,11 @@ func (h *History) heal() {
 				ds.Generation++
 			}
 		}
-		h.tell(events.DaemonSet, events.VerbUpdated, ds, was.seq)
+		h.tell("user", events.DaemonSet, events.VerbUpdated, ds)
 	}
 	// Kubelets look again at what they have.
-	for _, k := range sortedKeys(h.tip.pods, events.Key.Compare) {
-		if i, found := h.kubelets.find(k); found {
-			h.kubelets.tasks = append(h.kubelets.tasks[:i], h.kubelets.tasks[i+1:]...)
-		}
-		h.kubelets.heard(h, h.entries[h.tip.pods[k].told-1])
+	for _, k := range sortedKeys(h.model.pods, events.Key.Compare) {
+		h.kubelets.plan(h, k, h.model.pods[k].Pod)
 	}
 	for _, p := range h.hosts() {
 		p.lag, p.asleep = 0, time.Time{}
@@ -91,31 +87,18 @@ func (h *History) heal() {
 // rollout, and the longest back-off that the failures so far can have led to.
 func (h *History) patience() time.Duration {
 	all := time.Minute
-	for _, k := range sortedKeys(h.tip.sets, events.Key.Compare) {
-		ds := h.tip.sets[k].object
+	for _, k := range sortedKeys(h.model.named, events.Key.Compare) {
+		ds := h.model.named[k]
 		wave := 30*time.Second + time.Duration(ds.Spec.MinReadySeconds)*time.Second
-		width := 1
-		if ru := ds.Spec.UpdateStrategy.RollingUpdate; ru != nil {
-			width = max(scaled(ru.MaxUnavailable, len(h.tip.nodes)), scaled(ru.MaxSurge, len(h.tip.nodes)), 1)
-		}
-		all += time.Duration(len(h.tip.nodes)/width+2)*wave + time.Duration(2*len(h.tip.nodes))*time.Second
+		nodes := len(h.model.nodes)
+		unavailable, surge := budget(ds.DaemonSet, nodes)
+		all += time.Duration(nodes/max(unavailable, surge, 1)+2)*wave + time.Duration(2*nodes)*time.Second
 	}
 	worst := 0
 	for _, k := range sortedKeys(h.kubelets.fails, strings.Compare) {
 		worst = max(worst, h.kubelets.fails[k])
 	}
 	return all + min(15*time.Minute, time.Second<<min(worst, 12))
-}
-
-func scaled(v *intstr.IntOrString, n int) int {
-	if v == nil {
-		return 0
-	}
-	k, err := intstr.GetScaledValueFromIntOrPercent(v, n, true)
-	if err != nil {
-		return 0
-	}
-	return k
 }
 
 // soon is how far time goes on within one pumping.
@@ -152,7 +135,7 @@ func (h *History) pump() *Violation {
 		if idle > idleRounds {
 			return violation("V10", h.last(), "a controller wants what the log always refuses, or waits for what never comes")
 		}
-		if len(h.entries) > maxRecords+restRecords {
+		if len(h.entries) > maxRecords+quiesceRecords {
 			return violation("H4", h.last(), "no end of records though nothing happens")
 		}
 	}
@@ -180,9 +163,9 @@ func (h *History) nextDue() time.Time {
 	return next
 }
 
-// quiet lets 1,000 seconds pass, starts every controller again once, so
+// staysQuiet lets 1,000 seconds pass, starts every controller again once, so
 // that it looks at everything, and expects no plan (H3).
-func (h *History) quiet() *Violation {
+func (h *History) staysQuiet() *Violation {
 	from, at := h.now, h.last()
 	for _, s := range []int{1, 2, 5, 10, 30, 60, 120, 300, 599, 601, 900, 1000} {
 		h.now = later(h.now, from.Add(time.Duration(s)*time.Second))
@@ -206,7 +189,7 @@ func (h *History) quiet() *Violation {
 	}
 	// A rollout that a partition or a pause holds may be told to be stalled, once;
 	// two controllers whose clocks differ may first disagree about that.
-	if limit := len(h.tip.sets) * (4*len(h.managers) - 3); writes > limit {
+	if limit := len(h.model.named) * (4*len(h.managers) - 3); writes > limit {
 		return violation("H3", h.last(), "%d writes after all was at rest", writes)
 	}
 	for _, p := range h.managers {

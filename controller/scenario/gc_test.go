@@ -27,11 +27,11 @@ var gathered = map[string]struct {
 	"widget": {"Widget", "example.com/v1"},
 }
 
-// doCollect decides what is due about what was left behind, prints and appends it.
-func (w *world) doCollect(*command) {
-	c := controller.Collect(w.state, w.now)
+// doGC decides what is due about what was left behind, prints and appends it.
+func (w *world) doGC(*command) {
+	c := controller.PlanGC(w.state, w.now)
 	if c == nil {
-		w.printf("nothing to collect")
+		w.printf("nothing to do for the garbage collector")
 		return
 	}
 	for _, x := range c.Commands {
@@ -44,13 +44,12 @@ func (w *world) doCollect(*command) {
 		}
 		w.printf("%s: %s", text, x.Reason)
 	}
-	e, x := controller.PlanEvent(c, w.subjects, w.state.LastPlan(events.Key{}))
-	w.append(x, e)
+	w.append(controller.PlanEntry(c, w.subjects, w.state.LastPlan(events.Key{})))
 }
 
-// uncollected prints the commands of collections that came to nothing after a
+// gcFailures prints the commands of collections that came to nothing after a
 // position.
-func (w *world) uncollected(after events.Seq) {
+func (w *world) gcFailures(after events.Seq) {
 	for e, err := range w.log.Read(w.t.Context(), after) {
 		if err != nil {
 			w.fatal("%v", err)

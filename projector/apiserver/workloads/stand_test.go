@@ -19,11 +19,11 @@ import (
 	"k8s.io/client-go/rest"
 
 	"rollcall/controller"
-	"rollcall/controller/workloads"
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/apiserver/workloads"
 	"rollcall/projector/table"
 	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
@@ -100,7 +100,7 @@ func newStand(t *testing.T) *stand {
 		Start: simkubelet.Exactly(time.Millisecond), Stop: simkubelet.Exactly(time.Millisecond), Run: time.Millisecond})
 	launch(t, func(ctx context.Context) error {
 		return state.Run(ctx, controller.New(subjects, state.State(), controller.Options{}),
-			controller.NewCollector(subjects, state.State(), controller.Options{}),
+			controller.NewGarbageCollector(subjects, state.State(), controller.Options{}),
 			executor.New(subjects, executor.LogWorld{}), world)
 	})
 	server := serve(t, apiserver.Config{Log: s.log, Subjects: subjects, Objects: state.Objects()})
