@@ -166,7 +166,7 @@ func (h *History) explain(ctx context.Context, cs *Causes, l Link, x *Explanatio
 		x.Steps = append(x.Steps, s)
 	}
 	last := &x.Steps[len(x.Steps)-1]
-	x.Known = last.Decision == nil && last.Source != controller.Source && !slices.Contains([]events.Type{events.Planned, events.CollectionPlanned}, last.Type)
+	x.Known = last.Decision == nil && last.Source != controller.Source && !slices.Contains([]events.Type{events.Planned, events.GCPlanned}, last.Type)
 	return nil
 }
 
