@@ -137,14 +137,30 @@ func decisionLines(x *replay.Explanation, i int) []string {
 			decided += fmt.Sprintf(", %s after that", waited)
 		}
 	}
-	lines := []string{fmt.Sprintf("rule        %s: %s", d.Command.Reason, d.Rule), decided}
+	lines := []string{"rule        " + d.Rule, decided}
 	if d.Rollout != (events.Budget{}) {
 		lines = append(lines, "numbers     "+budgetText(d.Rollout))
 	}
 	if len(d.NotChosen) > 0 {
 		lines = append(lines, "not chosen  "+heldText(d.NotChosen, d.Waiting))
 	}
+	if h := d.Held; h != nil {
+		lines = append(lines, heldLine(h))
+	}
 	return lines
+}
+
+// heldLine says what kept a command back before, and what ended that.
+func heldLine(h *replay.Held) string {
+	by := heldText(h.By, nil)
+	if h.Node != "" {
+		by = string(h.Node)
+	}
+	line := fmt.Sprintf("held        by %s with plan #%d", cmp.Or(by, "nothing"), h.Plan)
+	if f := h.Freed; f != nil {
+		return line + fmt.Sprintf(", freed by #%d %s %s", f.Seq, f.Object, f.What)
+	}
+	return line
 }
 
 func budgetText(b events.Budget) string {

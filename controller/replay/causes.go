@@ -52,8 +52,9 @@ type place struct {
 // cell.
 type Causes struct {
 	first   events.Seq
-	of      []Link                // of[i] is what the event at first+i comes from
-	reasons map[events.Seq][]Link // of each command of a plan
+	of      []Link                      // of[i] is what the event at first+i comes from
+	reasons map[events.Seq][]Link       // of each command of a plan
+	plans   map[events.Key][]events.Seq // by owner
 	objects map[place]*life
 	ending  map[types.UID]Link // objects that are being deleted: since when
 	passed  map[events.Seq]events.Unreadable
@@ -140,7 +141,7 @@ type cellID struct {
 
 func newTracker(first events.Seq) *tracker {
 	return &tracker{out: &Causes{first: first, reasons: map[events.Seq][]Link{}, objects: map[place]*life{},
-		ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
+		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
 		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
 		writes: map[write]spells{}, called: map[types.UID][]write{}}
 }
@@ -150,6 +151,7 @@ func (t *tracker) after(s *projector.State, e events.Event) error {
 	t.out.of = append(t.out.of, t.origin(e))
 	if p, ok := e.Body.(*events.Plan); ok {
 		t.out.reasons[e.Seq] = t.decided(p)
+		t.out.plans[p.Owner.Key] = append(t.out.plans[p.Owner.Key], e.Seq)
 	}
 	t.note(e)
 	t.cellsCall(s, e)

@@ -71,12 +71,8 @@ func (h *History) Effects(ctx context.Context, cs *Causes, seq events.Seq, steps
 		return nil, err
 	}
 	x := &Effects{Of: of, links: cs.closure(eventLink(seq))}
-	for _, l := range x.links[:min(len(x.links), steps)] {
-		s, err := h.step(ctx, cs, l)
-		if err != nil {
-			return nil, err
-		}
-		x.Steps = append(x.Steps, s)
+	if x.Steps, err = h.steps(ctx, cs, x.links[:min(len(x.links), steps)]); err != nil {
+		return nil, err
 	}
 	return x, h.count(ctx, x)
 }

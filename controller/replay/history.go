@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/events"
@@ -28,11 +29,13 @@ type Keyframes interface {
 
 // History answers questions about a log: how things were at a position, and how
 // they came to be. It writes nothing. All that is asked of it has an answer that
-// follows from the log alone: the same log gives the same bytes.
+// follows from the log alone: the same log gives the same bytes. It has one user
+// at a time.
 type History struct {
 	log    Log
 	frames Keyframes // nil: none
 	span   Span
+	near   map[events.Seq]events.Event // that were read one by one, for the next question
 }
 
 // Span is what a history covers. A log with a gap cannot be read past it, so
@@ -79,10 +82,44 @@ func (h *History) after(ctx context.Context, seq events.Seq) (events.Event, erro
 
 // Event returns the event at a position, as the log has it.
 func (h *History) Event(ctx context.Context, seq events.Seq) (events.Event, error) {
-	if err := h.holds(seq); err != nil {
+	if err := h.fetch(ctx, seq); err != nil {
 		return events.Event{}, err
 	}
-	return h.after(ctx, seq-1)
+	return h.near[seq], nil
+}
+
+// Where a log is read on, instead of opened again, to get at the next event, and
+// how many events are kept.
+const (
+	maxReadOn = 5000
+	maxNear   = 1000
+)
+
+// fetch reads events that are asked for next. To open a log at a position costs
+// as much as to read on over thousands of events, so they are read in order.
+func (h *History) fetch(ctx context.Context, seqs ...events.Seq) error {
+	todo := slices.DeleteFunc(slices.Clone(seqs), func(s events.Seq) bool { _, known := h.near[s]; return known })
+	slices.Sort(todo)
+	if h.near == nil || len(h.near)+len(todo) > maxNear {
+		h.near, todo = map[events.Seq]events.Event{}, slices.Sorted(slices.Values(seqs))
+	}
+	for len(todo) > 0 {
+		if err := h.holds(todo[0]); err != nil {
+			return err
+		}
+		for e, err := range h.log.Read(ctx, todo[0]-1) {
+			if err != nil {
+				return err
+			}
+			for len(todo) > 0 && todo[0] == e.Seq {
+				h.near[e.Seq], todo = e, todo[1:]
+			}
+			if len(todo) == 0 || todo[0]-e.Seq > maxReadOn {
+				break
+			}
+		}
+	}
+	return nil
 }
 
 // holds refuses a position that the history does not have.

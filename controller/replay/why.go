@@ -49,6 +49,9 @@ type Decision struct {
 	Commands  int                `json:"commands"` // of the plan
 	NotChosen []events.WaitCount `json:"notChosen,omitempty"`
 	Waiting   []events.Wait      `json:"waiting,omitempty"` // of those the first, by node
+	Held      *Held              `json:"held,omitempty"`    // nil: it was planned as soon as it was called for
+
+	owner events.Ref // of the plan
 }
 
 // rules says of each reason when it holds.
@@ -103,7 +106,10 @@ func (h *History) Why(ctx context.Context, cs *Causes, about Subject) (*Explanat
 		}
 		x.Lived = last.Stored.Sub(first.Stored)
 	}
-	return x, h.explain(ctx, cs, eventLink(seq), x)
+	if err := h.explain(ctx, cs, eventLink(seq), x); err != nil {
+		return nil, err
+	}
+	return x, h.held(ctx, cs, x.Steps)
 }
 
 func notFound(about Subject) error {
@@ -157,17 +163,40 @@ func (h *History) changed(ctx context.Context, l *life, about Subject) (events.S
 }
 
 // explain fills in the steps from a link on.
-func (h *History) explain(ctx context.Context, cs *Causes, l Link, x *Explanation) error {
-	for _, l := range cs.Chain(l) {
-		s, err := h.step(ctx, cs, l)
-		if err != nil {
-			return err
-		}
-		x.Steps = append(x.Steps, s)
+func (h *History) explain(ctx context.Context, cs *Causes, l Link, x *Explanation) (err error) {
+	if x.Steps, err = h.steps(ctx, cs, cs.Chain(l)); err != nil {
+		return err
 	}
 	last := &x.Steps[len(x.Steps)-1]
 	x.Known = last.Decision == nil && last.Source != controller.Source && !slices.Contains([]events.Type{events.Planned, events.GCPlanned}, last.Type)
 	return nil
+}
+
+// steps says what the log says of links.
+func (h *History) steps(ctx context.Context, cs *Causes, links []Link) ([]Step, error) {
+	var seqs []events.Seq
+	for _, l := range links {
+		seqs = append(seqs, l.Seq)
+	}
+	if err := h.fetch(ctx, seqs...); err != nil {
+		return nil, err
+	}
+	for _, seq := range seqs[:len(links)] {
+		if before, ok := cs.factBefore(events.RefOf(h.near[seq]), seq); ok {
+			seqs = append(seqs, before)
+		}
+	}
+	if err := h.fetch(ctx, seqs...); err != nil {
+		return nil, err
+	}
+	steps := make([]Step, len(links))
+	for i, l := range links {
+		var err error
+		if steps[i], err = h.step(ctx, cs, l); err != nil {
+			return nil, err
+		}
+	}
+	return steps, nil
 }
 
 // step says what the log says of a link.
@@ -177,7 +206,7 @@ func (h *History) step(ctx context.Context, cs *Causes, l Link) (Step, error) {
 		return Step{}, err
 	}
 	t := story.New()
-	if before, ok := cs.factBefore(e); ok {
+	if before, ok := cs.factBefore(events.RefOf(e), e.Seq); ok {
 		was, err := h.Event(ctx, before)
 		if err != nil {
 			return Step{}, err
@@ -198,19 +227,18 @@ func (h *History) step(ctx context.Context, cs *Causes, l Link) (Step, error) {
 		c := p.Commands[cause.Index]
 		_, s.What, _ = strings.Cut(told[1+cause.Index].What, "] ")
 		s.Decision = &Decision{Index: cause.Index, Command: c, Rule: rules[c.Reason], Basis: p.Basis, Rollout: p.Rollout,
-			Commands: len(p.Commands), NotChosen: p.Held, Waiting: p.Waiting}
+			Commands: len(p.Commands), NotChosen: p.Held, Waiting: p.Waiting, owner: p.Owner}
 	}
 	return s, nil
 }
 
-// factBefore returns the fact about the object of e before it.
-func (c *Causes) factBefore(e events.Event) (events.Seq, bool) {
-	r := events.RefOf(e)
+// factBefore returns the last fact about an object before a position.
+func (c *Causes) factBefore(r events.Ref, seq events.Seq) (events.Seq, bool) {
 	l := c.objects[place{r.Kind, r.Key}]
 	if l == nil {
 		return 0, false
 	}
-	i, _ := slices.BinarySearch(l.facts, e.Seq)
+	i, _ := slices.BinarySearch(l.facts, seq)
 	if i == 0 {
 		return 0, false
 	}
