@@ -52,12 +52,40 @@ type place struct {
 // cell.
 type Causes struct {
 	first   events.Seq
-	of      []Link                      // of[i] is what the event at first+i comes from
+	of      []Link   // of[i] is what the event at first+i comes from
+	tellers []uint16 // tellers[i] told of it: an index of names
+	names   []teller
 	reasons map[events.Seq][]Link       // of each command of a plan
 	plans   map[events.Key][]events.Seq // by owner
 	objects map[place]*life
 	ending  map[types.UID]Link // objects that are being deleted: since when
 	passed  map[events.Seq]events.Unreadable
+}
+
+// teller is who tells of an event: a program by itself, or one that was asked to.
+type teller struct {
+	source string
+	asked  bool // it names an actor
+}
+
+// maxTellers bounds how many programs are told apart.
+const maxTellers = 1000
+
+func (c *Causes) teller(seq events.Seq) teller { return c.names[c.tellers[seq-c.first]] }
+
+// tells notes who told of the next event.
+func (c *Causes) tells(e events.Event) {
+	is := teller{e.Source, e.Actor != ""}
+	i := slices.Index(c.names, is)
+	if i < 0 && len(c.names) == maxTellers {
+		is = teller{"others", is.asked}
+		i = slices.Index(c.names, is)
+	}
+	if i < 0 {
+		i = len(c.names)
+		c.names = append(c.names, is)
+	}
+	c.tellers = append(c.tellers, uint16(i))
 }
 
 // life is where the facts about a name are.
@@ -66,7 +94,8 @@ type life struct {
 	gone  bool      // it is gone
 	born  int       // index of its first fact
 	facts []events.Seq
-	told  events.Seq // the last of its facts that the controller has not written
+	ends  []events.Seq // those of them that say that it is gone
+	told  events.Seq   // the last of its facts that the controller has not written
 }
 
 // Of returns what the event or the command comes from; zero: from outside, or
@@ -149,6 +178,7 @@ func newTracker(first events.Seq) *tracker {
 // after notes where a folded event comes from, and what it calls for.
 func (t *tracker) after(s *projector.State, e events.Event) error {
 	t.out.of = append(t.out.of, t.origin(e))
+	t.out.tells(e)
 	if p, ok := e.Body.(*events.Plan); ok {
 		t.out.reasons[e.Seq] = t.decided(p)
 		t.out.plans[p.Owner.Key] = append(t.out.plans[p.Owner.Key], e.Seq)
@@ -229,6 +259,9 @@ func (t *tracker) fact(e events.Event, r events.Ref, gone bool) {
 		l.uid, l.born = r.UID, len(l.facts)
 	}
 	l.gone, l.facts = gone, append(l.facts, e.Seq)
+	if gone {
+		l.ends = append(l.ends, e.Seq)
+	}
 	if e.Source != controller.Source {
 		l.told = e.Seq
 	}
