@@ -80,61 +80,65 @@ func TestCauses(t *testing.T) {
 		image("v3")(ds)
 		ds.Annotations = map[string]string{events.AnnotationPaused: "true"}
 	}
-	const on = "node-00001"
-	for name, c := range map[string]struct {
-		pod    func(*corev1.Pod)
-		change func(*appsv1.DaemonSet)
-		reason string
-		want   []string
-		held   events.Held
-	}{
+	for name, c := range map[string]stuckRollout{
 		"an image that is not there": {waiting("ErrImagePull"), image("v3"), "RollingOut",
-			[]string{"2 wait for the budget, 1 of 1 unavailable", "POD on node " + on + ": ImagePullBackOff agent:v9"}, ""},
-		"a crash":            {crashed, image("v3"), "RollingOut", []string{"POD on node " + on + ": CrashLoopBackOff agent:v9"}, ""},
-		"a node of nobody":   {silent, image("v3"), "RollingOut", []string{"1 of maxUnavailable 1 used by pods on nodes that no kubelet has reported from: " + on}, ""},
-		"a pause":            {nil, pause, "Paused", []string{"paused by annotation rollcall/paused since 2026-01-01T", "by bench"}, events.HeldPaused},
-		"being made is none": {waiting("ContainerCreating"), image("v3"), "RollingOut", nil, ""},
+			[]string{"2 wait for the budget, 1 of 1 unavailable", "POD on node " + on + ": ImagePullBackOff agent:v9"}, "", ""},
+		"a crash":            {crashed, image("v3"), "RollingOut", []string{"POD on node " + on + ": CrashLoopBackOff agent:v9"}, "", ""},
+		"a node of nobody":   {silent, image("v3"), "RollingOut", []string{"1 of maxUnavailable 1 used by pods on nodes that no kubelet has reported from: " + on}, "", on},
+		"a pause":            {nil, pause, "Paused", []string{"paused by annotation rollcall/paused since 2026-01-01T", "by bench"}, events.HeldPaused, ""},
+		"being made is none": {waiting("ContainerCreating"), image("v3"), "RollingOut", nil, "", ""},
 	} {
-		t.Run(name, func(t *testing.T) {
-			k := newCluster(t)
-			k.addNodes(3)
-			k.apply(daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
-			k.settle()
-			foreign := ""
-			if strings.Contains(name, "nobody") {
-				foreign = on
-			}
-			k.ours(foreign)
-			k.change(image("v2"))
-			k.settle()
-			pod := ""
-			if c.pod != nil {
-				pod = k.podOn(on, c.pod)
-			}
-			k.change(c.change)
-			k.reconcile(agent) // its revision
-			res := controller.Reconcile(k.s, agent, k.now)
-			if c.held != "" && (res.Plan == nil || len(res.Plan.Commands) > 0 || res.Plan.Held[0].For != c.held) {
-				t.Errorf("plan %+v, want one that says %s", res.Plan, c.held)
-			}
-			got := k.progressing()
-			if got.Reason != c.reason {
-				t.Errorf("reason %s, want %s: %s", got.Reason, c.reason, got.Message)
-			}
-			for _, w := range c.want {
-				if w = strings.ReplaceAll(w, "POD", "pod "+pod); !strings.Contains(got.Message, w) {
-					t.Errorf("%q does not say %q", got.Message, w)
-				}
-			}
-			if c.want == nil && strings.Contains(got.Message, "; ") {
-				t.Errorf("%q names a cause", got.Message)
-			}
-			if c.held != "" {
-				k.reconcile(agent)
-				if again := controller.Reconcile(k.s, agent, k.now); again.Plan != nil {
-					t.Errorf("told again: %+v", again.Plan)
-				}
-			}
-		})
+		t.Run(name, c.run)
+	}
+}
+
+// on is the node whose pod holds a rollout.
+const on = "node-00001"
+
+// stuckRollout is one that something holds, and what is to be said of it.
+type stuckRollout struct {
+	pod     func(*corev1.Pod) // what is wrong with the pod of the node
+	change  func(*appsv1.DaemonSet)
+	reason  string
+	want    []string
+	held    events.Held
+	foreign string // a node that is not simulated
+}
+
+func (c stuckRollout) run(t *testing.T) {
+	k := newCluster(t)
+	k.addNodes(3)
+	k.apply(daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+	k.settle()
+	k.ours(c.foreign)
+	k.change(image("v2"))
+	k.settle()
+	pod := ""
+	if c.pod != nil {
+		pod = k.podOn(on, c.pod)
+	}
+	k.change(c.change)
+	k.reconcile(agent) // its revision
+	res := controller.Reconcile(k.s, agent, k.now)
+	if c.held != "" && (res.Plan == nil || len(res.Plan.Commands) > 0 || res.Plan.Held[0].For != c.held) {
+		t.Errorf("plan %+v, want one that says %s", res.Plan, c.held)
+	}
+	got := k.progressing()
+	if got.Reason != c.reason {
+		t.Errorf("reason %s, want %s: %s", got.Reason, c.reason, got.Message)
+	}
+	for _, w := range c.want {
+		if w = strings.ReplaceAll(w, "POD", "pod "+pod); !strings.Contains(got.Message, w) {
+			t.Errorf("%q does not say %q", got.Message, w)
+		}
+	}
+	if c.want == nil && strings.Contains(got.Message, "; ") {
+		t.Errorf("%q names a cause", got.Message)
+	}
+	if c.held != "" {
+		k.reconcile(agent)
+		if again := controller.Reconcile(k.s, agent, k.now); again.Plan != nil {
+			t.Errorf("told again: %+v", again.Plan)
+		}
 	}
 }

@@ -46,22 +46,23 @@ type Controller struct {
 	owns   func(events.Key) bool
 
 	works   map[events.Key]*work
-	ready   map[events.Key]bool      // to be reconciled in the next round
-	waiting map[events.Key]bool      // to be reconciled when the state has what they appended
-	least   events.Seq               // the first position at which one of waiting is ready
-	due     map[events.Key]time.Time // to be reconciled then, in log time
-	first   time.Time                // the first of due; zero: none
-	round   time.Time                // the next is not before
+	ready   map[events.Key]bool      // names that the next round reconciles
+	waiting map[events.Key]bool      // names whose own appends are not folded yet
+	least   events.Seq               // the position at which the first of waiting is ready; 0: none waits
+	due     map[events.Key]time.Time // names that time alone gives something to do, and when, in log time
+	first   time.Time                // the first time in due; zero: due is empty
+	round   time.Time                // no round begins before this
 }
 
-// work is what there is to do for the DaemonSets of one name.
+// work is what there is to do for the DaemonSets of one name: the present one,
+// and deleted ones of which something is left.
 type work struct {
-	wanted bool       // something happened since they were reconciled
-	under  bool       // a step is under way
-	paused bool       // after a failure, until it is due
-	after  events.Seq // they are not reconciled before this is folded
-	tries  int        // that failed
-	status time.Time  // when their status was last written
+	wanted bool       // an event touched one of the DaemonSets since the last reconcile
+	under  bool       // what the last reconcile decided is being appended
+	paused bool       // that failed: the next reconcile waits until it is due
+	after  events.Seq // the next reconcile waits until this position is folded
+	tries  int        // how many steps failed in a row
+	status time.Time  // when a status was last written
 }
 
 // New returns a controller that has observed nothing yet.
@@ -103,7 +104,8 @@ func (c *Controller) want(k events.Key) {
 	c.arm(k)
 }
 
-// arm has what is wanted done in the next round, if nothing is in the way.
+// arm puts a name into the next round if a reconcile is wanted and nothing is in
+// the way of one.
 func (c *Controller) arm(k events.Key) {
 	w := c.works[k]
 	switch {
@@ -159,7 +161,7 @@ func (c *Controller) Due(now time.Time, limit int) []drive.Step {
 	return steps
 }
 
-// ripen wants what is due.
+// ripen wants a reconcile of every name whose time has come.
 func (c *Controller) ripen(present time.Time) {
 	if c.first.IsZero() || c.first.After(present) {
 		return

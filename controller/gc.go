@@ -21,7 +21,7 @@ const lostAfter = time.Minute
 
 // PlanGC decides what is due about objects that owners and nodes left behind,
 // in the state s and at the time now, which counts as log time if that is
-// later. Nil: nothing. It walks no more than what is left behind.
+// later. Nil: nothing. It looks at no more objects than were left behind.
 func PlanGC(s *projector.State, now time.Time) *events.Plan {
 	if s.Time().After(now) {
 		now = s.Time()

@@ -9,18 +9,18 @@ import (
 	"rollcall/projector"
 )
 
-// GarbageCollector collects what owners and nodes leave behind. It is a drive.Party
-// that reads a state, as Controller is.
+// GarbageCollector collects the objects that owners and nodes leave behind. Like
+// Controller it is a drive.Party that reads a state.
 type GarbageCollector struct {
 	writer writer
 	clock  projector.LogClock
 
-	moved bool       // something happened since it was looked
-	under bool       // a step is under way
-	after events.Seq // nothing is collected before this is folded
-	tries int        // that failed
-	at    time.Time  // when something is due though nothing happens, in log time; zero: nothing
-	round time.Time  // the next is not before
+	moved bool       // an event was observed since the last round
+	under bool       // a plan is being appended
+	after events.Seq // no plan is made before this position is folded
+	tries int        // how many plans in a row could not be appended
+	at    time.Time  // when time alone makes a plan due, in log time; zero: never
+	round time.Time  // no round begins before this
 }
 
 // NewGarbageCollector returns a garbage collector that has observed nothing yet.

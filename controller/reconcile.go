@@ -57,7 +57,8 @@ func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
 	return d.finish()
 }
 
-// ripen finds the cells whose pods became available since the last event.
+// ripen finds the cells whose pods became available since the last event, by the
+// passing of minReadySeconds.
 func (d *decider) ripen() {
 	d.ds.Maturing(func(c *sets.Cell, from time.Time) bool {
 		if from.After(d.now) {
@@ -123,8 +124,8 @@ func (d *decider) release(why events.Reason) {
 	})
 }
 
-// each visits the cells of a set of work until the plan is full. What is left
-// is planned after these commands are in the log.
+// each visits the cells of a set of work until the plan is full. The rest is
+// planned when the commands of this plan are in the log.
 func (d *decider) each(w sets.Work, f func(*sets.Cell)) {
 	seen := 0
 	d.ds.Cells(w, func(c *sets.Cell) bool {

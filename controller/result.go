@@ -22,7 +22,7 @@ import (
 // Result is what a reconcile wants to be appended, and when it wants to be
 // asked again.
 type Result struct {
-	Plan      *events.Plan // nil: no command is due, and what holds the rollout is what the last one said
+	Plan      *events.Plan // nil: no command is due, and the last plan says what holds the rollout
 	Writes    []Write      // revisions, and DaemonSets whose deletion is complete
 	Status    *Write       // nil: the status is as it should be
 	Waiting   []events.Wait
@@ -38,21 +38,23 @@ type Write struct {
 	Last   events.Seq    // position of the object's last fact that this was decided from; 0: none
 }
 
-// decider works out the decision for one DaemonSet.
+// decider works out the decision for one DaemonSet. Its passes, in the order of
+// Reconcile, add commands, writes and what is held back.
 type decider struct {
 	s           *projector.State
 	ds          *sets.DaemonSet
 	now         time.Time
 	out         Result
 	cmds        []events.Command
-	held        [len(heldOrder)]int
-	creates     int       // how many more creates may be planned
-	createsFrom time.Time // when more may be; zero: when something happens
+	held        [len(heldOrder)]int // how many nodes wait, by cause
+	creates     int                 // how many more pods the plan may create
+	createsFrom time.Time           // when creates goes up again; zero: with an event
 	rollout     events.Budget
-	whole       bool         // all passes were made: what is held is all that is
-	due         []*sets.Cell // available by now, though no event has told so since
-	progress    time.Time    // when the last of them on a desired node became so
-	survey      sets.Survey
+	whole       bool                         // no pass was left out: held is complete
+	due         []*sets.Cell                 // cells that became available since the last event, by the passing of time
+	progress    time.Time                    // when the last cell of due on a desired node became available
+	survey      sets.Survey                  // of the cell at hand: reused, because there are thousands
+	stated      [4]appsv1.DaemonSetCondition // room for the conditions of the status
 }
 
 // heldOrder is the order in which causes of waiting are listed.
@@ -68,7 +70,8 @@ func (d *decider) requeueBy(t time.Time) {
 
 func (d *decider) full() bool { return len(d.cmds) >= events.MaxCommands }
 
-// hold notes that a node waits. Only the first few of each cause are named.
+// hold notes that a node waits for something. All waiting nodes are counted, and
+// the first few of each cause are named.
 func (d *decider) hold(c *sets.Cell, why events.Held, until time.Time) {
 	i := slices.Index(heldOrder[:], why)
 	if d.held[i] < events.MaxWaits {
@@ -118,7 +121,7 @@ func (d *decider) finish() Result {
 	if len(d.cmds) > 0 || d.whole && !slices.Equal(d.lasting(), d.ds.Held) {
 		p := &events.Plan{Owner: d.ds.Ref(),
 			Basis: events.Basis{Seq: d.s.Seq(), Now: d.now}, Rollout: d.rollout,
-			Commands: d.cmds, Waiting: d.out.Waiting, Held: d.out.Held}
+			Commands: d.cmds, Waiting: events.PackWaits(d.out.Waiting), Held: d.out.Held}
 		if cur := d.ds.CurrentRevision(); cur != nil {
 			p.Revision = cur.Hash
 		}
@@ -127,7 +130,8 @@ func (d *decider) finish() Result {
 	return d.out
 }
 
-// lasting returns what holds the rollout and does not pass by itself.
+// lasting returns the causes of waiting that do not pass by themselves. A plan
+// without commands is made when they change.
 func (d *decider) lasting() []events.Held {
 	var hs []events.Held
 	for _, h := range d.out.Held {

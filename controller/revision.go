@@ -30,9 +30,11 @@ func (d *decider) revise() bool {
 		}
 	}
 	next, waits := int64(1), false
-	for _, rev := range slices.Concat(ds.Revisions(), adopted) {
-		if rev.Digest != ds.Digest {
-			next = max(next, rev.Number+1)
+	for _, revs := range [2][]*sets.Revision{ds.Revisions(), adopted} {
+		for _, rev := range revs {
+			if rev.Digest != ds.Digest {
+				next = max(next, rev.Number+1)
+			}
 		}
 	}
 	for _, rev := range adopted {

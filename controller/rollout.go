@@ -116,9 +116,10 @@ func byAge(a, b *sets.Cell) int {
 	return 1
 }
 
-// slots splits a budget over the kinds of victims, by the DaemonSet's rule for
-// pods that are not available anyway. free says how many of the whole budget
-// are not used by nodes that have no ready pod or a new one that is young.
+// slots cuts the victims down to what a budget allows, by the DaemonSet's rule
+// for pods that are not available anyway. used is the part of the budget that
+// nodes use up whose pods the rollout does not replace now; allowed bounds the
+// victims of all kinds together.
 func (d *decider) slots(v *victims, budget, used, allowed int) {
 	cut := func(cs *[]*sets.Cell, n int) int {
 		n = max(0, min(n, len(*cs), allowed))
@@ -187,7 +188,7 @@ func (d *decider) rollInPlace(allowed int) {
 	d.holdOld(&v, allowed)
 }
 
-// deleteOld deletes the one old pod of a cell for the rollout.
+// deleteOld deletes the one pod of an old revision in a cell, for the rollout.
 func (d *decider) deleteOld(c *sets.Cell) {
 	if p := d.ds.Survey(c, &d.survey).Old[0]; p.OwnerUID == d.ds.UID {
 		d.delete(c, p, events.Rollout)

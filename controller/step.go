@@ -47,19 +47,19 @@ func newWriter(s events.Subjects, o Options) writer {
 // written. It is a drive.Step.
 type step struct {
 	writer
-	key    events.Key // of the DaemonSet; zero: of a garbage collection
-	at     events.Seq // that it was decided upon
+	key    events.Key // of the DaemonSet; zero: the garbage collector decided
+	at     events.Seq // the state that was decided from
 	plan   *events.Plan
 	fence  events.Seq // of the plan
 	writes []Write
-	status bool // the last of them is a status
+	status bool // the last of writes is a status
 
-	last events.Seq // where the last of it that was stored is
-	lost bool       // a fence had moved
+	last events.Seq // the position of the last event that was stored
+	lost bool       // a fence had moved, and one part was not stored
 }
 
-// Perform implements drive.Step. A lost fence does not keep the rest from being
-// appended, each part of which has its own.
+// Perform implements drive.Step. Plan and writes have a fence each: when one is
+// lost the others are appended nevertheless.
 func (s *step) Perform(ctx context.Context, log drive.Log) error {
 	if s.plan != nil {
 		if err := s.submit(ctx, log, PlanEntry(s.plan, s.subjects, s.fence)); err != nil {

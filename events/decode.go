@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/oklog/ulid/v2"
 	"k8s.io/apimachinery/pkg/types"
@@ -14,14 +15,21 @@ import (
 // Fields that this version does not know are passed over. The event refers to
 // data, which must not change afterwards.
 func Decode(data []byte) Event {
-	d := decoder{Cursor: wire.NewCursor(data)}
+	words := wordsPool.Get().(*wire.Words)
+	d := decoder{Cursor: wire.NewCursor(data), words: words}
 	e := d.event()
+	wordsPool.Put(words)
 	e.Raw = data
 	if code, why := d.refusal(e, data); code != "" {
 		e.Body = Unreadable{Code: code, Why: why, Ref: d.ref}
+		return e
 	}
+	code, _ := doubtBody(&e)
+	e.sound = code == ""
 	return e
 }
+
+var wordsPool = sync.Pool{New: func() any { return new(wire.Words) }}
 
 // refusal says why data is not an event; the code is empty if it is one. A
 // newer version may be strange in any way, and says of itself that it is newer.
@@ -66,6 +74,7 @@ func (r Ref) incomplete() bool { return r.Key.Name == "" || r.Kind == "" }
 
 type decoder struct {
 	wire.Cursor
+	words   *wire.Words
 	version int64
 	ref     Ref
 	what    bodyKind
@@ -93,8 +102,9 @@ func (d *decoder) wrong(format string, args ...any) {
 	}
 }
 
-// string copies the next string out of the input.
+// string copies the next string out of the input, and word one that repeats.
 func (d *decoder) string() string { return string(d.Str()) }
+func (d *decoder) word() string   { return d.words.String(d.Str()) }
 
 // count reads a number that is not negative.
 func (d *decoder) count() int64 {
@@ -114,15 +124,15 @@ func (d *decoder) event() (e Event) {
 		case "id":
 			e.ID = d.id()
 		case "type":
-			e.Type = Type(intern(d.Str()))
+			e.Type = Type(d.word())
 		case "source":
-			e.Source = intern(d.Str())
+			e.Source = d.word()
 		case "actor":
 			e.Actor = d.string()
 		case "verb":
-			e.Verb = intern(d.Str())
+			e.Verb = d.word()
 		case "manager":
-			e.Manager = intern(d.Str())
+			e.Manager = d.word()
 		case "change":
 			e.Change = d.string()
 		case "at":
@@ -215,9 +225,9 @@ func (d *decoder) readRef() (r Ref) {
 	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
 		switch string(d.Str()) {
 		case "kind":
-			r.Kind = Kind(intern(d.Str()))
+			r.Kind = Kind(d.word())
 		case "namespace":
-			r.Key.Namespace = intern(d.Str())
+			r.Key.Namespace = d.word()
 		case "name":
 			r.Key.Name = d.string()
 		case "uid":
@@ -227,44 +237,4 @@ func (d *decoder) readRef() (r Ref) {
 		}
 	}
 	return r
-}
-
-// intern returns one string for each of the few words that most events repeat,
-// without an allocation.
-func intern(b []byte) string {
-	switch string(b) {
-	case "pod.created":
-		return "pod.created"
-	case "pod.updated":
-		return "pod.updated"
-	case "pod.deleted":
-		return "pod.deleted"
-	case "node.updated":
-		return "node.updated"
-	case "daemonset.updated":
-		return "daemonset.updated"
-	case "daemonset.planned":
-		return string(Planned)
-	case "Pod":
-		return string(Pod)
-	case "Node":
-		return string(Node)
-	case "DaemonSet":
-		return string(DaemonSet)
-	case "CreatePod":
-		return string(CreatePod)
-	case "DeletePod":
-		return string(DeletePod)
-	case "Missing":
-		return string(Missing)
-	case "Rollout":
-		return string(Rollout)
-	case "kubelet":
-		return "kubelet"
-	case "executor":
-		return "executor"
-	case "controller":
-		return "controller"
-	}
-	return string(b)
 }

@@ -39,7 +39,10 @@ func (k Key) String() string {
 
 // Compare orders keys by namespace, then name.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(strings.Compare(k.Namespace, o.Namespace), strings.Compare(k.Name, o.Name))
+	if c := strings.Compare(k.Namespace, o.Namespace); c != 0 {
+		return c
+	}
+	return strings.Compare(k.Name, o.Name)
 }
 
 // Kind is a Kubernetes kind that a log holds.
@@ -119,6 +122,9 @@ type Event struct {
 	Body                  Body
 
 	Raw []byte // the bytes in the log, set by readers; never modified
+	// sound: Decode, which may run on another core than the fold, found nothing
+	// that speaks against the body.
+	sound bool
 }
 
 // Body is what an event tells: Object, Gone, *Plan, Outcome or Unreadable.

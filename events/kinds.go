@@ -1,5 +1,10 @@
 package events
 
+import (
+	"maps"
+	"slices"
+)
+
 // Kinds that garbage collection knows: an owner of another kind or group may be kept
 // by somebody else, and is never taken for gone.
 const (
@@ -32,6 +37,12 @@ var kinds = map[Kind]kindOf{
 
 // Namespaced reports whether objects of a kind that Kept knows are in namespaces.
 func Namespaced(k Kind) bool { return kinds[k].namespaced }
+
+// Kinds returns the kinds whose objects a log holds, in order.
+func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
+
+// Group returns the API group of a kind whose objects a log holds.
+func (k Kind) Group() string { return kinds[k].group }
 
 // Kept reports whether a log holds every object of a kind of an API group, and
 // whether they are in namespaces.

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events/wire"
 )
 
 // MaxCommands bounds the commands of one plan; more are planned after these.
@@ -25,7 +27,7 @@ type Plan struct {
 	Revision string      `json:"revision,omitempty"` // hash of the revision that new pods get
 	Rollout  Budget      `json:"rollout,omitzero"`
 	Commands []Command   `json:"commands,omitempty"` // at most MaxCommands
-	Waiting  []Wait      `json:"waiting,omitempty"`  // at most MaxWaits, by node name
+	Waiting  wire.Raw    `json:"waiting,omitempty"`  // Waits: every fold reads the plan, and hardly anybody these
 	Held     []WaitCount `json:"held,omitempty"`     // every cause with its number of nodes, by cause
 }
 
@@ -157,6 +159,28 @@ func (h Held) Lasts() bool {
 		return true
 	}
 	return false
+}
+
+// PackWaits returns what Plan.Waiting is for these nodes, at most MaxWaits by name.
+func PackWaits(ws []Wait) wire.Raw {
+	if len(ws) == 0 {
+		return nil
+	}
+	raw, err := wire.Marshal(ws)
+	if err != nil {
+		panic(fmt.Sprintf("nodes that wait: %v", err)) // until a year of five digits
+	}
+	return raw
+}
+
+// Waits returns the nodes that the plan names as held back, by name. Of a plan
+// in which that cannot be read there are none.
+func (p *Plan) Waits() []Wait {
+	var ws []Wait
+	if p.Waiting == nil || wire.Unmarshal(p.Waiting, &ws) != nil {
+		return nil
+	}
+	return ws
 }
 
 // Wait is one node that is held back.

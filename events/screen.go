@@ -126,6 +126,17 @@ func stale(at, basis, last Seq) (code, why string) {
 // Doubt says why an event cannot be so, whatever else is in the log; the code
 // is empty if nothing speaks against it.
 func Doubt(e *Event) (code, why string) {
+	if !e.sound {
+		code, why = doubtBody(e)
+	}
+	if code == "" && e.Subject != "" && !stands(e) {
+		return "E-EVT-SUBJECT", "it stands under " + quote(e.Subject) + ", which names something else"
+	}
+	return code, why
+}
+
+// doubtBody is Doubt but for the subject, which the log says and not the event.
+func doubtBody(e *Event) (code, why string) {
 	switch b := e.Body.(type) {
 	case Object:
 		if !e.Type.tells(b.Kind, VerbCreated) && !e.Type.tells(b.Kind, VerbUpdated) {
@@ -151,9 +162,6 @@ func Doubt(e *Event) (code, why string) {
 			return misfit(e.Type, "an outcome")
 		}
 		code, why = doubtOwner(b.Owner)
-	}
-	if code == "" && e.Subject != "" && !stands(e) {
-		return "E-EVT-SUBJECT", "it stands under " + quote(e.Subject) + ", which names something else"
 	}
 	return code, why
 }

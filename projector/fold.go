@@ -28,6 +28,7 @@ func Fold(s *State, e events.Event) events.Event {
 	if !e.Cause.IsZero() {
 		s.fold.Settle(e)
 	}
+	s.fold.End()
 	s.objects.Advance(e)
 	return e
 }

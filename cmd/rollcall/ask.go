@@ -14,7 +14,6 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events"
-	"rollcall/projector/apiserver"
 )
 
 // answersVersion is the version of the JSON that questions to the log are
@@ -178,7 +177,7 @@ func parseKind(name string) (events.Kind, error) {
 		return k, nil
 	}
 	var names []string
-	for _, k := range apiserver.Kinds() {
+	for _, k := range events.Kinds() {
 		one := strings.ToLower(string(k))
 		many := one + "s"
 		if strings.HasSuffix(one, "ss") {

@@ -7,14 +7,13 @@ import (
 	"strings"
 
 	"rollcall/events"
-	"rollcall/projector/apiserver"
 )
 
 // eventTypes returns every type of event that a log can hold of what is served here,
 // in order.
 func eventTypes() []string {
 	all := []string{string(events.Planned), string(events.GCPlanned), string(events.Failed), string(events.Overtaken)}
-	for _, k := range apiserver.Kinds() {
+	for _, k := range events.Kinds() {
 		for _, verb := range []string{events.VerbCreated, events.VerbUpdated, events.VerbDeleted} {
 			all = append(all, string(events.ObjectType(k, verb)))
 		}

@@ -12,6 +12,7 @@ import (
 
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
+	"rollcall/events/memlog"
 	"rollcall/projector/apiserver"
 	"rollcall/projector/table"
 	"rollcall/publisher/simkubelet"
@@ -158,6 +159,7 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 	}
 	o.Kubeconfigs.Origin = log.target.origin()
 	o.Kubeconfigs.Origin.Past = true
+	was.Leases, was.Events = memlog.NewKV(), memlog.NewKV() // of the past nobody knows them
 	was.Past, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
 	was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.now }), simkubelet.Notices, simkubelet.Heartbeat
 	api, err := o.Open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)

@@ -287,7 +287,7 @@ func (t *tracker) decided(p *events.Plan) []Link {
 
 // cellsCall notes what the cells call for that an event has changed.
 func (t *tracker) cellsCall(s *projector.State, e events.Event) {
-	for _, c := range s.Recounted() {
+	for _, c := range s.Changed() {
 		ds := c.Owner()
 		t.found = t.reasons.OfCell(s, c, t.found[:0])
 		into(t.cells, cellID{ds.UID, c.CellKey}, t.found, t.linkIn(e, c), s.LastPlan(ds.Key))

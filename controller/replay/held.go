@@ -81,7 +81,7 @@ func (h *History) windowOf(ctx context.Context, cs *Causes, steps []Step, i int)
 		return nil, nil // that one was decided before it was called for
 	}
 	d.Held = &Held{Plan: e.Seq, By: p.Held}
-	for _, w := range p.Waiting {
+	for _, w := range p.Waits() {
 		if w.Node == d.Command.Node {
 			d.Held.Node = w.For
 		}

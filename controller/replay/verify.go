@@ -53,7 +53,7 @@ func (d *Difference) first() string {
 		return fmt.Sprintf("recorded %d commands, decided %d", n, m)
 	}
 	return fmt.Sprintf("recorded rollout %+v waiting %v held %v, decided %+v waiting %v held %v",
-		d.Recorded.Rollout, d.Recorded.Waiting, d.Recorded.Held, decided.Rollout, decided.Waiting, decided.Held)
+		d.Recorded.Rollout, d.Recorded.Waits(), d.Recorded.Held, decided.Rollout, decided.Waits(), decided.Held)
 }
 
 // Report is what Verify found.

@@ -227,7 +227,7 @@ func (h *History) step(ctx context.Context, cs *Causes, l Link) (Step, error) {
 		c := p.Commands[cause.Index]
 		_, s.What, _ = strings.Cut(told[1+cause.Index].What, "] ")
 		s.Decision = &Decision{Index: cause.Index, Command: c, Rule: rules[c.Reason], Basis: p.Basis, Rollout: p.Rollout,
-			Commands: len(p.Commands), NotChosen: p.Held, Waiting: p.Waiting, owner: p.Owner}
+			Commands: len(p.Commands), NotChosen: p.Held, Waiting: p.Waits(), owner: p.Owner}
 	}
 	return s, nil
 }

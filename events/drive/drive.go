@@ -62,7 +62,8 @@ func Drive(ctx context.Context, log events.Log, o Options, parties ...Party) err
 	defer cancel()
 	d := &drive{log: log, options: o, told: true, proof: started, target: info.Last,
 		events: make(chan events.Event, tailBuffer), ends: make(chan end, 1),
-		results: make(chan result, o.InFlight*len(parties)), running: &running}
+		jobs: make(chan job, o.InFlight*len(parties)), results: make(chan result, o.InFlight*len(parties)), running: &running}
+	defer close(d.jobs)
 	for _, p := range parties {
 		d.seats = append(d.seats, &seat{party: p})
 	}
@@ -76,11 +77,16 @@ type seat struct {
 	inFlight int
 }
 
-// result is how a step of a party ended.
-type result struct {
+// job is a step of a party to perform.
+type job struct {
 	seat *seat
 	step Step
-	err  error
+}
+
+// result is how a job ended.
+type result struct {
+	job
+	err error
 }
 
 // end is what the log answered when it was asked how long it is.
@@ -108,7 +114,10 @@ type drive struct {
 	events  chan events.Event
 	tailErr error // set before events is closed
 	ends    chan end
+	jobs    chan job
 	results chan result
+	open    int // jobs without a result
+	workers int // goroutines that perform them
 	running *sync.WaitGroup
 }
 
@@ -154,7 +163,7 @@ func (d *drive) loop(ctx context.Context) error {
 		case e, ok := <-d.events:
 			err = d.arrived(ctx, e, ok)
 		case r := <-d.results:
-			d.settle(r)
+			d.done(r)
 		case a := <-d.ends:
 			d.answered(a)
 		case <-d.options.Wake:
@@ -178,7 +187,7 @@ func (d *drive) drain(ctx context.Context) error {
 				return err
 			}
 		case r := <-d.results:
-			d.settle(r)
+			d.done(r)
 		default:
 			return nil
 		}
@@ -199,7 +208,8 @@ func (d *drive) arrived(ctx context.Context, e events.Event, ok bool) error {
 	return fmt.Errorf("tail the log: %w", d.tailErr)
 }
 
-func (d *drive) settle(r result) {
+func (d *drive) done(r result) {
+	d.open--
 	r.seat.inFlight--
 	if r.err != nil && !errors.Is(r.err, events.ErrConflict) && !errors.Is(r.err, context.Canceled) {
 		d.options.Report(r.err)
@@ -233,10 +243,25 @@ func (d *drive) hand(ctx context.Context, now time.Time) {
 			continue
 		}
 		for _, step := range s.party.Due(now, d.options.InFlight-s.inFlight) {
-			s.inFlight++
-			d.running.Go(func() { d.results <- result{s, step, step.Perform(ctx, Log{Log: d.log})} })
+			d.perform(ctx, job{s, step})
 		}
 	}
+}
+
+// perform has a job done by one of as many goroutines as there ever were jobs at
+// once. They stay: what a step calls is deep, and a new goroutine would have to
+// make its stack larger for each.
+func (d *drive) perform(ctx context.Context, j job) {
+	j.seat.inFlight++
+	if d.open++; d.open > d.workers {
+		d.workers++
+		d.running.Go(func() {
+			for j := range d.jobs {
+				d.results <- result{j, j.step.Perform(ctx, Log{Log: d.log})}
+			}
+		})
+	}
+	d.jobs <- j
 }
 
 // current reports whether all that was in the log maxLag ago has been observed.

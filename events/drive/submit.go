@@ -50,7 +50,7 @@ func Submit(ctx context.Context, log events.Log, es ...events.Entry) (events.Seq
 // An error for which events.ErrUnknown holds, of a submission that was ended,
 // says that es may be in the log all the same.
 func (l Log) Submit(ctx context.Context, es ...events.Entry) (events.Seq, error) {
-	creates := slices.Clone(es) // as they were: an entry stays one that creates
+	creates := es // as they were: an entry stays one that creates
 	es = slices.Clone(es)
 	for {
 		seq, err := l.insist(ctx, es)

@@ -7,6 +7,12 @@ import (
 	"github.com/vmihailenco/msgpack/v5"
 )
 
+// Text returns the string under a key of the map b; nil: it has none.
+func Text(b []byte, key string) []byte {
+	c := NewCursor(Field(b, key))
+	return c.Str()
+}
+
 // Field returns the bytes of the value of a key of the map b; nil: it has none.
 func Field(b []byte, key string) []byte {
 	c := NewCursor(b)

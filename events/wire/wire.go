@@ -14,6 +14,7 @@ package wire
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 	"reflect"
 	"sync"
@@ -114,30 +115,41 @@ type decoder struct {
 	Cursor
 	left  int
 	zone  *time.Location // of times
-	words [512]string    // short strings that were read before
+	words Words
 }
 
-// maxWord is the longest string that is looked up among those read before:
-// names of kinds, namespaces and nodes, revisions and reasons repeat; uids, which
-// have 36 bytes, do not.
-const maxWord = 32
-
-// string returns b as a string, without an allocation if it was among the last
-// short ones.
+// string returns b as a string. Uids, which have 36 bytes, and what is longer
+// are not looked up among those read before: in objects they hardly repeat.
 func (d *decoder) string(b []byte) string {
-	n := len(b)
-	if n == 0 || n > maxWord {
+	if len(b) > 32 {
 		return string(b)
 	}
+	return d.words.String(b)
+}
+
+// Words are strings that were read before. Names of kinds, namespaces, nodes and
+// revisions repeat, and are one string each as long as no others take their room.
+type Words [1024]string
+
+// String returns b as a string, without an allocation if it is among the words.
+func (w *Words) String(b []byte) string {
+	n := len(b)
+	if n == 0 {
+		return ""
+	}
 	var h uint64 // of the end: names that are alike differ there
-	for _, c := range b[max(0, n-8):] {
-		h = h<<8 | uint64(c)
+	if n >= 8 {
+		h = binary.LittleEndian.Uint64(b[n-8:])
+	} else {
+		for _, c := range b {
+			h = h<<8 | uint64(c)
+		}
 	}
-	w := &d.words[(h*0x9e3779b97f4a7c15+uint64(n))>>55]
-	if *w != string(b) {
-		*w = string(b)
+	word := &w[(h*0x9e3779b97f4a7c15+uint64(n))>>54]
+	if *word != string(b) {
+		*word = string(b)
 	}
-	return *w
+	return *word
 }
 
 // charge takes n values of size bytes off the bound and reports whether it allows them.

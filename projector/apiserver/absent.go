@@ -40,13 +40,13 @@ type absent struct {
 
 // absents are in the groups of their registries.
 var absents = []absent{
-	{resource{"", "v1", "endpoints", "Endpoints", ""}, []string{"ep"}, nil, true},
-	{resource{"", "v1", "limitranges", "LimitRange", ""}, []string{"limits"}, nil, true},
-	{resource{"", "v1", "replicationcontrollers", "ReplicationController", ""}, []string{"rc"}, []string{"all"}, true},
-	{resource{"", "v1", "resourcequotas", "ResourceQuota", ""}, []string{"quota"}, nil, true},
-	{resource{"", "v1", "services", "Service", ""}, []string{"svc"}, []string{"all"}, true},
-	{resource{networking.GroupName, "v1", "ingresses", "Ingress", ""}, []string{"ing"}, nil, true},
-	{resource{apiextensions.GroupName, "v1", "customresourcedefinitions", "CustomResourceDefinition", ""}, []string{"crd", "crds"}, []string{"api-extensions"}, false},
+	{resourceFor("", "Endpoints", ""), []string{"ep"}, nil, true},
+	{resourceFor("", "LimitRange", ""), []string{"limits"}, nil, true},
+	{resourceFor("", "ReplicationController", ""), []string{"rc"}, []string{"all"}, true},
+	{resourceFor("", "ResourceQuota", ""), []string{"quota"}, nil, true},
+	{resourceFor("", "Service", ""), []string{"svc"}, []string{"all"}, true},
+	{resourceFor(networking.GroupName, "Ingress", ""), []string{"ing"}, nil, true},
+	{resourceFor(apiextensions.GroupName, "CustomResourceDefinition", ""), []string{"crd", "crds"}, []string{"api-extensions"}, false},
 }
 
 func init() { extensionsinstall.Install(legacyscheme.Scheme) }
@@ -86,10 +86,11 @@ func (a absent) groupResource() schema.GroupResource {
 }
 
 // object returns an empty object of the resource.
-func (a absent) object() runtime.Object { return a.empty(a.stored) }
+func (a absent) object() runtime.Object { return a.empty("") }
 
-func (a absent) empty(kind string) runtime.Object {
-	o, err := legacyscheme.Scheme.New(schema.GroupVersionKind{Group: a.group, Version: runtime.APIVersionInternal, Kind: kind})
+// empty returns an empty object of the kind with a suffix.
+func (a absent) empty(suffix string) runtime.Object {
+	o, err := legacyscheme.Scheme.New(schema.GroupVersionKind{Group: a.group, Version: runtime.APIVersionInternal, Kind: string(a.kind) + suffix})
 	if err != nil {
 		panic(err) // the kinds of absents are installed
 	}
@@ -105,19 +106,19 @@ func newAbsent(a absent, b backend) *absentREST {
 func (a *absentREST) New() runtime.Object { return a.object() }
 
 // NewList implements rest.Lister.
-func (a *absentREST) NewList() runtime.Object { return a.empty(a.stored + "List") }
+func (a *absentREST) NewList() runtime.Object { return a.empty("List") }
 
 // Destroy implements rest.Storage.
 func (a *absentREST) Destroy() {}
 
 // Kind implements rest.KindProvider.
-func (a *absentREST) Kind() string { return a.stored }
+func (a *absentREST) Kind() string { return string(a.kind) }
 
 // NamespaceScoped implements rest.Scoper.
 func (a *absentREST) NamespaceScoped() bool { return a.namespaced }
 
 // GetSingularName implements rest.SingularNameProvider.
-func (a *absentREST) GetSingularName() string { return strings.ToLower(a.stored) }
+func (a *absentREST) GetSingularName() string { return strings.ToLower(string(a.kind)) }
 
 // ShortNames implements rest.ShortNamesProvider.
 func (a *absentREST) ShortNames() []string { return a.short }
@@ -178,7 +179,7 @@ func refuseAbsent(next http.Handler) http.Handler {
 			return
 		}
 		a, ok := absentOf(info.APIGroup, info.Resource)
-		if !ok || info.APIVersion != a.version {
+		if !ok || info.APIVersion != apiVersion {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -32,6 +32,7 @@ import (
 	"k8s.io/kubernetes/plugin/pkg/admission/storage/persistentvolume/resize"
 
 	"rollcall/events"
+	"rollcall/events/daemonpod"
 	"rollcall/events/wire"
 	"rollcall/projector/table"
 )
@@ -198,8 +199,9 @@ func (a *Admission) admitPod(ctx context.Context, pod *corev1.Pod) error {
 // tokenVolume begins the name of the volume with the token of a pod's account.
 const tokenVolume = serviceaccount.ServiceAccountVolumeName + "-"
 
-// renameToken gives the volume that admission has added a name that follows
-// from the pod: whoever makes this pod again makes the same.
+// renameToken gives the volume that admission has added a name that follows from
+// the template of the pod: whoever makes this pod again makes the same, and pods
+// of one template have one spec but for their node.
 func renameToken(asked, pod *corev1.Pod) {
 	if len(pod.Spec.Volumes) == len(asked.Spec.Volumes) {
 		return
@@ -209,7 +211,7 @@ func renameToken(asked, pod *corev1.Pod) {
 	if !strings.HasPrefix(old, tokenVolume) {
 		return
 	}
-	v.Name = tokenVolume + suffixOf(pod.UID)
+	v.Name = tokenVolume + suffixFor(pod)
 	for _, cs := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for i := range cs {
 			for j := range cs[i].VolumeMounts {
@@ -221,10 +223,14 @@ func renameToken(asked, pod *corev1.Pod) {
 	}
 }
 
-// suffixOf returns five letters and digits, as Kubernetes puts them behind
-// names, that follow from a uid.
-func suffixOf(uid types.UID) string {
-	sum := sha256.Sum256([]byte("token/" + uid))
+// suffixFor returns five letters and digits, as Kubernetes puts them behind
+// names, that follow from what made a pod and from the revision of its template.
+func suffixFor(pod *corev1.Pod) string {
+	from := pod.UID
+	if c := metav1.GetControllerOfNoCopy(pod); c != nil {
+		from = c.UID + "/" + types.UID(pod.Labels[daemonpod.RevisionLabel])
+	}
+	sum := sha256.Sum256([]byte("token/" + from))
 	return utilrand.SafeEncodeString(fmt.Sprintf("%05d", binary.BigEndian.Uint32(sum[:])%100_000))
 }
 

@@ -71,8 +71,3 @@ func (s *Server) foundClasses(ctx context.Context) error {
 	}
 	return nil
 }
-
-// noLogs is the source of containers that have written nothing.
-func noLogs(*corev1.Pod, string, bool) (events.ContainerLog, error) {
-	return events.ContainerLog{}, nil
-}

@@ -19,7 +19,7 @@ var described = func() []string {
 		if group == "" {
 			group = "core"
 		}
-		ps = append(ps, "io.k8s.api."+group+"."+r.version+".")
+		ps = append(ps, "io.k8s.api."+group+"."+apiVersion+".")
 	}
 	return ps
 }()

@@ -18,7 +18,7 @@ import (
 // object), or with ctx's error when that is done. ok is given the object as the
 // log has it, and is asked about each version once at most.
 func AwaitObject(ctx context.Context, objects *table.Tables, kind events.Kind, ok func(data []byte) bool) error {
-	if !slices.Contains(Kinds(), kind) {
+	if !slices.Contains(events.Kinds(), kind) {
 		return fmt.Errorf("wait for the first of kind %s: it is not kept", kind)
 	}
 	t := objects.Of(kind)

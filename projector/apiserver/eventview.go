@@ -9,6 +9,7 @@ import (
 	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -72,13 +73,13 @@ func (v *eventView) observe(e events.Event) []viewed {
 	old := v.noticer.Observe(e)
 	fresh := e.Stored.After(v.since)
 	for _, n := range v.aboutPod(e, fresh) {
-		out = v.show(out, events.RefOf(e), "v1", e.Stored, n)
+		out = v.show(out, events.RefOf(e), e.Stored, n)
 	}
 	if !fresh {
 		return out
 	}
 	for _, n := range old {
-		out = v.show(out, n.Object, "apps/v1", e.Stored, n.Notice)
+		out = v.show(out, n.Object, e.Stored, n.Notice)
 	}
 	if g, ok := e.Body.(events.Gone); ok && g.Kind == events.Namespace {
 		out = append(out, v.forget(g.Key.Name)...)
@@ -135,14 +136,14 @@ func decoded[T any](data []byte) *T {
 }
 
 // show adds a notice, or counts it if it was told before.
-func (v *eventView) show(out []viewed, about events.Ref, version string, at time.Time, n events.Notice) []viewed {
+func (v *eventView) show(out []viewed, about events.Ref, at time.Time, n events.Notice) []viewed {
 	if !v.admit(about.UID, n.Component, at) {
 		return out
 	}
 	id := tellingID(sha256.Sum256([]byte(strings.Join([]string{string(about.UID), n.Component, n.Type, n.Reason, n.Message, n.FieldPath}, "\x00"))))
 	ev := v.shown[id]
 	if ev == nil {
-		ev = v.newEvent(about, version, at, n, id)
+		ev = v.newEvent(about, at, n, id)
 		v.shown[id] = ev
 	}
 	ev.Count++
@@ -160,12 +161,12 @@ func keyOf(ev *corev1.Event) string { return ev.Namespace + "/" + ev.Name }
 // newEvent returns the Event of a notice that is told for the first time. Its
 // name ends with the time, as those of a recorder do, so that names sort in the
 // order of telling.
-func (v *eventView) newEvent(about events.Ref, version string, at time.Time, n events.Notice, id tellingID) *corev1.Event {
+func (v *eventView) newEvent(about events.Ref, at time.Time, n events.Notice, id tellingID) *corev1.Event {
 	stamp := metav1.NewTime(at.UTC().Truncate(time.Second))
 	ev := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: about.Key.Namespace, CreationTimestamp: stamp,
 			UID: events.DerivedUID(id)},
-		InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: version, Namespace: about.Key.Namespace,
+		InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: schema.GroupVersion{Group: about.Kind.Group(), Version: apiVersion}.String(), Namespace: about.Key.Namespace,
 			Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
 		Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,
 		Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,

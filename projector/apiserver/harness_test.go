@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
@@ -79,6 +80,13 @@ func withPort(t testing.TB, c Config) Config {
 // serve starts a server that ends with the test, and waits until it answers.
 func serve(t testing.TB, c Config) *Server {
 	t.Helper()
+	c.Leases, c.Events = memlog.NewKV(), memlog.NewKV()
+	if c.Tally == nil {
+		c.Tally = NewTally()
+	}
+	if c.Logs == nil {
+		c.Logs = func(*corev1.Pod, string, bool) (events.ContainerLog, error) { return events.ContainerLog{}, nil }
+	}
 	s, err := New(c)
 	if err != nil {
 		t.Fatal(err)

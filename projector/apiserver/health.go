@@ -106,7 +106,7 @@ func (s *Server) objectsHealth() (string, error) {
 	for _, r := range served {
 		for _, key := range s.stores.met[r.name].under("", s.stores.tables[r.name]) {
 			if i := s.stores.tables[r.name].At(key); i != nil {
-				bad = append(bad, fmt.Sprintf("a %s at #%d", r.kind(), i.Rev))
+				bad = append(bad, fmt.Sprintf("a %s at #%d", r.kind, i.Rev))
 			}
 		}
 	}

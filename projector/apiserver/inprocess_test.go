@@ -15,6 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"rollcall/events/memlog"
 )
 
 // A server without a port has all of the API for clients in its process: who
@@ -103,7 +105,7 @@ func TestInProcessAborted(t *testing.T) {
 func startServer(t *testing.T) (s *Server, end func()) {
 	t.Helper()
 	c := newClusterWith(t, Config{ReadOnly: "only its log and tables are used"})
-	s, err := New(Config{Log: c.log, Subjects: c.subjects, Objects: c.objects})
+	s, err := New(Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, Tally: NewTally(), Leases: memlog.NewKV(), Events: memlog.NewKV()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,16 +14,16 @@ import (
 	"rollcall/projector/table"
 )
 
-// kvBackend keeps the objects of a resource in a key-value bucket beside the log,
-// or in memory if it has no bucket. With a view it also shows objects that are
-// made of the log's events. It reads neither before somebody asks for objects.
+// kvBackend keeps the objects of a resource in a key-value bucket beside the
+// log. With a view it also shows objects that are made of the log's events. It
+// reads neither before somebody asks for objects.
 //
 // Its revisions are no positions of the log. They rise over restarts: those of
 // each run begin with the milliseconds since 1970, and no bucket takes a thousand
 // values a second for long.
 type kvBackend struct {
 	table  *table.Table
-	bucket events.KV                   // nil: in memory
+	bucket events.KV
 	run    func(func(context.Context)) // for as long as the server lives
 
 	view *eventView                                                       // nil: there is nothing but what is put
@@ -51,8 +51,7 @@ type entry struct {
 }
 
 func newKVBackend(t *table.Table, b events.KV, run func(func(context.Context))) *kvBackend {
-	return &kvBackend{table: t, bucket: b, run: run, base: uint64(time.Now().UnixMilli()), synced: b == nil,
-		entries: map[string]entry{}, changed: make(chan struct{})}
+	return &kvBackend{table: t, bucket: b, run: run, base: uint64(time.Now().UnixMilli()), entries: map[string]entry{}, changed: make(chan struct{})}
 }
 
 // subBits leave room for the changes that one event of the log makes.
@@ -65,11 +64,7 @@ func (b *kvBackend) revision() uint64 {
 // open starts to read the bucket, once, and returns when all that was in it is
 // in the table.
 func (b *kvBackend) open(ctx context.Context) error {
-	b.opening.Do(func() {
-		if b.bucket != nil {
-			b.run(b.follow)
-		}
-	})
+	b.opening.Do(func() { b.run(b.follow) })
 	return b.wait(ctx, func() bool { return b.synced })
 }
 
@@ -197,7 +192,7 @@ func (b *kvBackend) append(ctx context.Context, w write) (uint64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("write %s: %w", w.key, err)
 	}
-	rev, err := b.put(ctx, w.key, value, known)
+	rev, err := b.bucket.Put(ctx, w.key, value, known)
 	if err != nil {
 		return 0, err
 	}
@@ -207,22 +202,6 @@ func (b *kvBackend) append(ctx context.Context, w write) (uint64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.entries[w.key].rev, nil
-}
-
-// put puts a value into the bucket, or takes it in itself if there is none.
-func (b *kvBackend) put(ctx context.Context, key string, value []byte, last uint64) (uint64, error) {
-	if b.bucket != nil {
-		return b.bucket.Put(ctx, key, value, last)
-	}
-	b.mu.Lock()
-	if b.entries[key].posted != last {
-		b.mu.Unlock()
-		return 0, events.ErrConflict
-	}
-	rev := b.posted + 1
-	b.mu.Unlock()
-	b.take(events.KVEntry{Key: key, Value: value, Rev: rev})
-	return rev, nil
 }
 
 // wait returns when ok returns true. ok is called with mu held.

@@ -126,12 +126,12 @@ func tableClient(objects *table.Tables) (kubernetes.Interface, error) {
 		gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
 		kept, ok := resourceOf(gr)
 		key := events.Key{Namespace: info.Namespace, Name: info.Name}
-		if kept.kind() == events.Namespace {
+		if kept.kind == events.Namespace {
 			key.Namespace = "" // to the path of a namespace it is its own
 		}
 		var i *table.Item
 		if ok && info.Verb == "get" {
-			i = objects.Of(kept.kind()).Get(key)
+			i = objects.Of(kept.kind).Get(key)
 		}
 		if i == nil {
 			refuse(w, r, apierrors.NewNotFound(gr, info.Name))

@@ -47,7 +47,7 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 		newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
 	) (storage.Interface, factory.DestroyFunc, error) {
 		s := &store{codec: c, prefix: "/" + r.name + "/", table: o.tables[r.name], backend: o.backends[r.name], newFunc: newFunc, unreadable: o.met[r.name]}
-		if r.kind() == events.Node {
+		if r.kind == events.Node {
 			s.quiet = o.renew
 		}
 		l := &lazyCache{store: s, config: cacher.Config{Storage: s, Versioner: versioner, GroupResource: gr,

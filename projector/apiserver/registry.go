@@ -173,8 +173,8 @@ func (i *installer) countAges(g group) {
 func groupInfo(name string, resources group) *genericapiserver.APIGroupInfo {
 	info := genericapiserver.NewDefaultAPIGroupInfo(name, legacyscheme.Scheme, legacyscheme.ParameterCodec, legacyscheme.Codecs)
 	// One version a group, whatever others the scheme knows.
-	info.PrioritizedVersions = []schema.GroupVersion{{Group: name, Version: "v1"}}
-	info.VersionedResourcesStorageMap = map[string]map[string]rest.Storage{"v1": resources}
+	info.PrioritizedVersions = []schema.GroupVersion{{Group: name, Version: apiVersion}}
+	info.VersionedResourcesStorageMap = map[string]map[string]rest.Storage{apiVersion: resources}
 	return &info
 }
 

@@ -39,18 +39,18 @@ type Config struct {
 	Past     events.Reader // of a ReadOnly server: what its core Events are a view of; nil: it has none
 	Subjects events.Subjects
 	Objects  *table.Tables // of the log, which somebody fills, or has filled to the position that is shown
-	Tally    *Tally        // of the same log; nil: nothing is counted
+	Tally    *Tally        // of the same log
 
-	Leases, Events events.KV // nil: they are kept in memory
+	Leases, Events events.KV // where they are kept
 
 	Listener  net.Listener // nil: only clients in this process reach the server
 	Cert, Key []byte       // PEM, of the listener's address
 	CA        []byte       // PEM that clients check Cert against
 	Token     string       // bearer token of Admin
 
-	ReadOnly string     // why nothing can be written, as a sentence; empty: it can
-	Now      time.Time  // what tables count ages to; zero: the clock
-	Logs     LogSource  // nil: no container has written anything
+	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
+	Now      time.Time // what tables count ages to; zero: the clock
+	Logs     LogSource
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
 
@@ -95,18 +95,12 @@ func New(c Config) (*Server, error) {
 	if s.config.Connections == (netlimit.Limits{}) {
 		s.config.Connections = netlimit.ForFiles(defaultFiles)
 	}
-	if c.Tally == nil {
-		s.config.Tally = NewTally()
-	}
 	if c.Listener == nil {
 		c.Listener = newNoListener()
 	}
 	s.door = netlimit.New(c.Listener, s.config.Connections)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.local = &local{life: s.life}
-	if c.Logs == nil {
-		s.config.Logs = noLogs
-	}
 	client, err := kubernetes.NewForConfig(s.Loopback())
 	if err != nil {
 		return nil, fmt.Errorf("make the loopback client: %w", err)
@@ -256,7 +250,7 @@ func (s *Server) options() restOptions {
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
 		default:
-			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind()), s.writes()
+			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind), s.writes()
 		}
 	}
 	return o

@@ -119,10 +119,6 @@ func View(ref events.Ref, data []byte) *Object {
 func (o *Object) readMeta(c *wire.Cursor) {
 	for range c.Map() {
 		switch string(c.Str()) {
-		case "uid":
-			if b := c.Str(); o.UID == "" {
-				o.UID = types.UID(b)
-			}
 		case "deletionTimestamp":
 			o.Deleting = len(c.Str()) > 0
 		case "finalizers":

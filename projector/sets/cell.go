@@ -62,8 +62,10 @@ type Cell struct {
 	Failures int       // failures in a row
 	FailedAt time.Time // when the last of them was acted upon
 
-	owner *DaemonSet
-	class class
+	owner    *DaemonSet
+	class    class
+	changed  bool // by this event
+	maturing bool // class.availableFrom is later than log time
 }
 
 // class is what a cell counts as and which work it is in. It is recomputed

@@ -113,13 +113,12 @@ func (s *Sets) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending i
 				bad("%s on %s: in set %d %v, want %v", d.Key, c.Node, w, in, want.in(w))
 			}
 		}
-		if _, in := d.maturing.Get(c); in != want.availableFrom.After(s.now) {
+		if _, in := d.maturing.Get(c); in != c.maturing || in != want.availableFrom.After(s.now) {
 			bad("%s on %s: maturing %v", d.Key, c.Node, in)
 		}
-		kept := c.class
-		c.class = want
-		fresh.count(c, s.now)
-		c.class = kept
+		copied := *c
+		copied.class, copied.maturing = class{}, false
+		fresh.count(&copied, want, s.now)
 	}
 	s.checkCounts(d, fresh, creating, bad)
 	if !d.Deleted {

@@ -2,8 +2,10 @@ package sets
 
 import (
 	"cmp"
+	"math/bits"
 	"time"
 
+	"github.com/tidwall/btree"
 	appsv1 "k8s.io/api/apps/v1"
 
 	"rollcall/events"
@@ -20,24 +22,36 @@ func (s *Sets) touch(k events.Key) {
 	}
 }
 
-// recount takes a changed cell out of the counters and sets of work that it
-// was in and puts it where it belongs now. Empty cells of nodes that can have
-// no pod are dropped.
-func (s *Sets) recount(d *DaemonSet, c *Cell) { s.recountAt(d, c, s.now) }
-
-// recountAt is recount for a change that took place at a time, which is when
-// the rollout made progress if it is one.
-func (s *Sets) recountAt(d *DaemonSet, c *Cell, at time.Time) {
-	if n := len(s.recounted); n == 0 || s.recounted[n-1] != c {
-		s.recounted = append(s.recounted, c)
+// recount notes that a cell has changed: at the end of the event it is counted
+// anew, once, however often the event changed it.
+func (s *Sets) recount(c *Cell) {
+	if !c.changed {
+		c.changed = true
+		s.changed = append(s.changed, c)
 	}
+	s.mark(c.owner)
+}
+
+// countChanged counts the cells that the event has changed.
+func (s *Sets) countChanged() {
+	for _, c := range s.changed {
+		c.changed = false
+		s.countAt(c, s.now)
+	}
+}
+
+// countAt takes a changed cell out of the counters and sets of work that it was
+// in and puts it where it belongs now. Empty cells of nodes that can have no pod
+// are dropped. The change took place at a time, which is when the rollout made
+// progress if it is one.
+func (s *Sets) countAt(c *Cell, at time.Time) {
+	d := c.owner
 	before := d.status()
-	d.uncount(c)
 	if c.empty() && (c.Place == Gone || c.Place == Evict && c.Attempts == 0) {
+		d.count(c, class{}, s.now)
 		delete(d.cells, c.CellKey)
 	} else {
-		c.class = d.classify(c, s.now)
-		d.count(c, s.now)
+		d.count(c, d.classify(c, s.now), s.now)
 		if from := c.class.availableFrom; from.After(s.now) && (s.ripe.IsZero() || from.Before(s.ripe)) {
 			s.ripe = from
 		}
@@ -48,7 +62,6 @@ func (s *Sets) recountAt(d *DaemonSet, c *Cell, at time.Time) {
 			d.progressed(at)
 		}
 	}
-	s.mark(d)
 }
 
 func (d *DaemonSet) progressed(at time.Time) {
@@ -66,32 +79,40 @@ func (d *DaemonSet) status() progress {
 	return progress{d.Counts.Desired, d.Counts.Updated, d.Counts.Available}
 }
 
-func (d *DaemonSet) uncount(c *Cell) {
+// count moves c from the counters and sets of work that its class says to those
+// of another class. It stays in the sets of both, unless their order depends on
+// what differs.
+func (d *DaemonSet) count(c *Cell, k class, now time.Time) {
+	maturing := k.availableFrom.After(now)
+	if k == c.class && maturing == c.maturing {
+		return
+	}
+	stays := k.work & c.class.work
+	if k.rank != c.class.rank {
+		stays &= 1<<OldBroken - 1
+	}
 	d.tally(c, -1)
-	for w := range workSets {
-		if c.class.in(w) {
-			d.work[w].Delete(c)
-		}
+	d.eachWork(c.class.work&^stays, func(t *btree.BTreeG[*Cell]) { t.Delete(c) })
+	if c.maturing {
+		d.maturing.Delete(c)
 	}
-	d.maturing.Delete(c)
-	c.class = class{}
-}
-
-// count adds c, whose class is fresh, to counters and sets.
-func (d *DaemonSet) count(c *Cell, now time.Time) {
-	for w := range workSets {
-		if c.class.in(w) {
-			d.work[w].Set(c)
-		}
-	}
-	if c.class.availableFrom.After(now) {
+	c.class, c.maturing = k, maturing
+	if c.maturing {
 		d.maturing.Set(c)
 	}
+	d.eachWork(k.work&^stays, func(t *btree.BTreeG[*Cell]) { t.Set(c) })
 	d.tally(c, 1)
 }
 
-// tally adds n for every counter that c's class counts in. A cell that is in
-// maturing is not available.
+// eachWork calls f with the sets of work whose bits are set.
+func (d *DaemonSet) eachWork(work uint16, f func(*btree.BTreeG[*Cell])) {
+	for ; work != 0; work &= work - 1 {
+		f(d.work[bits.TrailingZeros16(work)])
+	}
+}
+
+// tally adds n for every counter that c counts in. One that matures is not
+// available.
 func (d *DaemonSet) tally(c *Cell, n int) {
 	k := &c.class
 	add := func(counter *int, in bool) {
@@ -108,13 +129,8 @@ func (d *DaemonSet) tally(c *Cell, n int) {
 	add(&t.Surging, k.surging)
 	add(&t.Waiting, k.waiting)
 	add(&t.Lost, k.lost)
-	available := false
-	if k.ready {
-		_, young := d.maturing.Get(c)
-		available = !young
-	}
-	add(&t.Available, available && k.desired)
-	add(&t.Spare, available && k.spare)
+	add(&t.Available, k.ready && !c.maturing && k.desired)
+	add(&t.Spare, k.ready && !c.maturing && k.spare)
 }
 
 // ripen moves the cells whose pods became available by log time.
@@ -135,7 +151,8 @@ func (s *Sets) ripen() {
 				}
 				break
 			}
-			s.recountAt(d, c, c.class.availableFrom)
+			s.countAt(c, c.class.availableFrom)
+			s.mark(d)
 		}
 	}
 }
@@ -194,7 +211,7 @@ func (s *Sets) revise(d *DaemonSet) {
 
 func (s *Sets) recountAll(d *DaemonSet) {
 	for _, c := range d.AllCells() {
-		s.recount(d, c)
+		s.recount(c)
 	}
 	s.mark(d)
 }

@@ -57,7 +57,7 @@ type DaemonSet struct {
 	placement *Placement
 	matched   match
 	canary    labels.Selector // nil: every node
-	raw       []byte          // spec bytes that placement and selector were made from
+	raw       parts           // the bytes of Object
 	survey    Survey
 }
 
@@ -134,10 +134,10 @@ func tree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
 
 // load takes over a new version of the object and reports whether what its
 // cells depend on has changed, and whether where its pods may run has.
-func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (cells, places bool) {
+func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, raw parts) (cells, places bool) {
 	settings := events.ReadSettings(ds.Annotations)
 	first := d.Object == nil
-	sameSpec := !first && string(rawSpec) == string(d.raw)
+	sameSpec := !first && string(raw.spec) == string(d.raw.spec)
 	cells = first || !sameSpec || settings != d.Settings && !sameSettings(settings, d.Settings) ||
 		(ds.DeletionTimestamp != nil) != (d.Object.DeletionTimestamp != nil)
 	places = first || !sameSpec || settings.Suspended != d.Settings.Suspended
@@ -148,12 +148,10 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, rawSpec []byte) (
 			d.canary, _ = labels.Parse(settings.Canary) // was parsed when it was read
 		}
 	}
-	d.Object, d.Seq, d.Settings = ds, seq, settings
+	d.Object, d.Spec, d.raw, d.Seq, d.Settings = ds, &ds.Spec, raw, seq, settings
 	if sameSpec {
-		d.Spec = &ds.Spec
 		return cells, places
 	}
-	d.raw, d.Spec = rawSpec, &ds.Spec
 	d.Digest = daemonpod.Digest(&ds.Spec.Template)
 	d.Selector, d.Surge, d.matched = selectorOf(&ds.Spec), surges(&ds.Spec), match{}
 	d.placement = NewPlacement(&ds.Spec.Template.Spec)
@@ -195,7 +193,7 @@ func (d *DaemonSet) claims(p *PodView) bool {
 	// Pods of one revision have the same labels: the last answer is mostly this one.
 	m := &d.matched
 	if !m.known || string(m.labels) != string(p.labels) {
-		*m = match{true, p.labels, d.Selector.Matches(labels.Set(p.Labels()))}
+		*m = match{true, p.labels, d.Selector.Matches(p.Labels())}
 	}
 	return m.ok
 }

@@ -9,14 +9,14 @@ import (
 	"rollcall/projector/table"
 )
 
-// Fold changes Sets. Its owner calls Begin for each event of the log, and then
-// what the event says.
+// Fold changes Sets. Its owner calls Begin for each event of the log, then
+// what the event says, and End.
 type Fold struct{ s *Sets }
 
 // Begin is called first for every event, with log time there.
 func (f Fold) Begin(seq events.Seq, now time.Time) {
 	s := f.s
-	s.seq, s.now, s.touched, s.recounted = seq, now, s.touched[:0], s.recounted[:0]
+	s.seq, s.now, s.touched, s.changed = seq, now, s.touched[:0], s.changed[:0]
 	s.owners.Begin()
 	s.ripen()
 }
@@ -67,6 +67,9 @@ func (f Fold) Outcome(e events.Event) { f.s.foldOutcome(e) }
 
 // Settle ends the command that an event answers, if it is pending.
 func (f Fold) Settle(e events.Event) { f.s.settle(e.Cause, e) }
+
+// End is called last for every event.
+func (f Fold) End() { f.s.countChanged() }
 
 // Fence notes that the last event of a subject is one that was not folded: who
 // writes there next has to know. ref is what the event would be about.

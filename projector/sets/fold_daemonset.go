@@ -9,7 +9,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -34,7 +33,7 @@ func viewRevision(k events.Key, r *appsv1.ControllerRevision, seq events.Seq) *R
 
 func (s *Sets) foldDaemonSet(e events.Event, o events.Object) error {
 	d := s.sets[o.Key]
-	ds, spec, err := decodeDaemonSet(o, d)
+	ds, raw, err := decodeDaemonSet(o, d)
 	if err != nil {
 		return err
 	}
@@ -44,12 +43,12 @@ func (s *Sets) foldDaemonSet(e events.Event, o events.Object) error {
 	}
 	if d == nil {
 		d = newDaemonSet(o.Key, o.UID)
-		s.addDaemonSet(d, ds, e.Seq, spec)
+		s.addDaemonSet(d, ds, e.Seq, raw)
 		d.pause(e, s.now)
 		return nil
 	}
 	digest, selector, deleting := d.Digest, d.Selector, d.Deleting()
-	cells, places := d.load(ds, e.Seq, spec)
+	cells, places := d.load(ds, e.Seq, raw)
 	d.pause(e, s.now)
 	if cells {
 		if d.Digest != digest {
@@ -83,36 +82,23 @@ func (d *DaemonSet) pause(e events.Event, now time.Time) {
 	}
 }
 
-// decodeDaemonSet decodes a DaemonSet and returns the bytes of its spec. Most
-// facts change the status alone: a spec of the same bytes as known is shared.
-func decodeDaemonSet(o events.Object, known *DaemonSet) (*appsv1.DaemonSet, []byte, error) {
+// parts are the bytes of a DaemonSet.
+type parts struct{ meta, spec, status []byte }
+
+// decodeDaemonSet decodes a DaemonSet and returns its bytes. Most facts change
+// the status alone: what has the bytes that are known is shared.
+func decodeDaemonSet(o events.Object, known *DaemonSet) (*appsv1.DaemonSet, parts, error) {
+	p := parts{wire.Field(o.Data, "metadata"), wire.Field(o.Data, "spec"), wire.Field(o.Data, "status")}
 	ds := &appsv1.DaemonSet{}
-	var meta, spec, status []byte
-	c := wire.NewCursor(o.Data)
-	for range c.Map() {
-		switch string(c.Str()) {
-		case "metadata":
-			meta = c.Value()
-		case "spec":
-			spec = c.Value()
-		case "status":
-			status = c.Value()
-		default:
-			c.Skip()
-		}
-	}
-	if c.Err() != nil || known == nil || !bytes.Equal(spec, known.raw) || meta == nil || status == nil {
+	if known == nil || known.Object == nil || !bytes.Equal(p.spec, known.raw.spec) || !bytes.Equal(p.meta, known.raw.meta) || p.status == nil {
 		err := o.Decode(ds)
-		return ds, spec, err
+		return ds, p, err
 	}
-	if err := wire.Unmarshal(meta, &ds.ObjectMeta); err != nil {
-		return nil, nil, fmt.Errorf("decode metadata of %s %s: %w", o.Kind, o.Key, err)
+	if err := wire.Unmarshal(p.status, &ds.Status); err != nil {
+		return nil, parts{}, fmt.Errorf("decode status of %s %s: %w", o.Kind, o.Key, err)
 	}
-	if err := wire.Unmarshal(status, &ds.Status); err != nil {
-		return nil, nil, fmt.Errorf("decode status of %s %s: %w", o.Kind, o.Key, err)
-	}
-	ds.TypeMeta, ds.Spec = known.Object.TypeMeta, known.Object.Spec
-	return ds, spec, nil
+	ds.TypeMeta, ds.ObjectMeta, ds.Spec = known.Object.TypeMeta, known.Object.ObjectMeta, known.Object.Spec
+	return ds, p, nil
 }
 
 func sameSelector(a, b interface{ String() string }) bool {
@@ -125,12 +111,12 @@ func sameSelector(a, b interface{ String() string }) bool {
 	return text(a) == text(b)
 }
 
-func (s *Sets) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq, spec []byte) {
+func (s *Sets) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq, raw parts) {
 	s.sets[d.Key] = d
 	s.byUID[d.UID] = d
 	i, _ := slices.BinarySearchFunc(s.order, d.Key, func(x *DaemonSet, k events.Key) int { return x.Key.Compare(k) })
 	s.order = slices.Insert(s.order, i, d)
-	d.load(ds, seq, spec)
+	d.load(ds, seq, raw)
 	d.Progress = s.now
 	s.revise(d)
 	s.placeAll(d, true)
@@ -259,14 +245,14 @@ func (s *Sets) place(d *DaemonSet, n *NodeView) bool {
 		c = d.addCell(k)
 	}
 	c.Place, c.Lost, c.Withheld = v, lost, withheld
-	s.recount(d, c)
+	s.recount(c)
 	return true
 }
 
 // looksAt says what matters of a node besides placement, where a setting asks
 // for it: whether it is not ready, and whether it is no canary.
 func (d *DaemonSet) looksAt(n *NodeView) (lost, withheld bool) {
-	return d.Settings.Lost > 0 && !n.Ready, d.canary != nil && !d.canary.Matches(labels.Set(n.Labels))
+	return d.Settings.Lost > 0 && !n.Ready, d.canary != nil && !d.canary.Matches(n.Labels())
 }
 
 func (d *DaemonSet) addCell(k CellKey) *Cell {
@@ -310,6 +296,6 @@ func (s *Sets) dropNode(name string) {
 func (s *Sets) abandon(d *DaemonSet, k CellKey) {
 	if c := d.cells[k]; c != nil {
 		c.Place = Gone
-		s.recount(d, c)
+		s.recount(c)
 	}
 }

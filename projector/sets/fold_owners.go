@@ -20,11 +20,12 @@ func (s *Sets) Terminating(namespace string) bool {
 // graphPod keeps a pod in the graph of owners, unless a DaemonSet alone looks
 // after it.
 func (s *Sets) graphPod(p *Pod) {
-	if p.graphed = !p.plain(); !p.graphed {
+	was := p.graphed
+	if p.graphed = !p.plain(); p.graphed {
+		s.owners.Put(owners.View(p.Ref(), p.Object.Data))
+	} else if was {
 		s.owners.Drop(events.Pod, p.Key)
-		return
 	}
-	s.owners.Put(owners.View(p.Ref(), p.Object.Data))
 }
 
 // plain reports whether a DaemonSet alone looks after a pod.

@@ -41,7 +41,7 @@ func (s *Sets) foldPlan(p *events.Plan) {
 			failed[cell] = true
 			cell.fail(p.Basis.Now)
 		}
-		s.recount(d, cell)
+		s.recount(cell)
 	}
 	d.Held = d.Held[:0]
 	for _, h := range p.Held {
@@ -140,6 +140,6 @@ func (s *Sets) settle(cause events.Cause, e events.Event) {
 			}
 		}
 	}
-	s.recount(d, ref.cell)
+	s.recount(ref.cell)
 	s.forgetSet(d)
 }

@@ -13,7 +13,7 @@ import (
 const resetAfter = 10 * time.Minute
 
 func (s *Sets) foldPod(e events.Event, i *table.Item) error {
-	v, err := viewPod(i.Ref, i.Data)
+	v, err := viewPod(i.Ref, i.Data, &s.words)
 	if err != nil {
 		return err
 	}
@@ -23,6 +23,7 @@ func (s *Sets) foldPod(e events.Event, i *table.Item) error {
 		p = nil
 	}
 	fresh := p == nil
+	found := !fresh && p.foundAs(&v)
 	if fresh {
 		p = &Pod{}
 		s.pods[v.Key] = p
@@ -30,13 +31,15 @@ func (s *Sets) foldPod(e events.Event, i *table.Item) error {
 		if p.stays(&v) {
 			p.ReadySince = s.readySince(p, &v, e, false)
 			p.PodView, p.Item, p.Denials = v, i, 0
-			s.recount(p.cell.owner, p.cell)
-			if p.graphed || !p.plain() {
-				s.graphPod(p)
-			}
+			s.recount(p.cell)
+			s.graphPod(p)
 			return nil
 		}
-		s.unindex(p)
+		if !found {
+			s.unindex(p)
+		} else if p.ds != nil {
+			s.mark(p.ds)
+		}
 		if v.Terminal() && !p.Terminal() && p.cell != nil && !p.ReadySince.IsZero() && s.now.Sub(p.ReadySince) >= resetAfter {
 			p.cell.Failures = 0
 		}
@@ -49,7 +52,9 @@ func (s *Sets) foldPod(e events.Event, i *table.Item) error {
 	if ref, ok := s.pending[e.Cause]; ok && ref.do == events.CreatePod && ref.uid == v.UID {
 		p.NodeUID = ref.cell.NodeUID
 	}
-	s.index(p)
+	if !found {
+		s.index(p)
+	}
 	s.claim(p)
 	s.graphPod(p)
 	if fresh && !p.graphed {
@@ -64,6 +69,11 @@ func (p *Pod) stays(v *PodView) bool {
 	return p.cell != nil && p.OwnerUID != "" && p.OwnerUID == v.OwnerUID && p.Daemon == v.Daemon && p.Node == v.Node &&
 		p.Bound == v.Bound && p.Deleting == v.Deleting && !p.Terminal() && !v.Terminal() &&
 		p.Created.Equal(v.Created) && string(p.labels) == string(v.labels)
+}
+
+// foundAs reports whether a new version of p is found where p is.
+func (p *Pod) foundAs(v *PodView) bool {
+	return p.Node == v.Node && p.OwnerUID == v.OwnerUID && p.OwnerName == v.OwnerName && p.Daemon == v.Daemon && p.Revision == v.Revision
 }
 
 // readySince returns since when a pod is ready, in log time: when the log told
@@ -190,7 +200,7 @@ func (s *Sets) claim(p *Pod) {
 	if from := p.cell; from != nil && from != to {
 		from.remove(p)
 		p.cell = nil
-		s.recount(from.owner, from)
+		s.recount(from)
 	}
 	if to == nil {
 		return
@@ -202,7 +212,7 @@ func (s *Sets) claim(p *Pod) {
 	if len(to.Pods) > 1 {
 		slices.SortFunc(to.Pods, podOrder)
 	}
-	s.recount(d, to)
+	s.recount(to)
 }
 
 // cellFor returns the cell of the node that p was made for, which is the node
@@ -240,9 +250,9 @@ func (s *Sets) dropPod(k events.Key) {
 	if c := p.cell; c != nil {
 		c.remove(p)
 		p.cell = nil
-		s.recount(c.owner, c)
+		s.recount(c)
 	}
-	if !s.owners.Drop(events.Pod, p.Key) {
+	if !p.graphed || !s.owners.Drop(events.Pod, p.Key) {
 		s.owners.ReviewDependents(p.Ref())
 	}
 	if d != nil {

@@ -51,7 +51,7 @@ func Place(n *NodeView, p *Placement) Verdict {
 	}
 	if p.constrained {
 		// A term that does not parse matches nothing; the others still count (B11).
-		if ok, _ := p.affinity.Match(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels}}); !ok {
+		if ok, _ := p.affinity.Match(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels()}}); !ok {
 			return Evict
 		}
 	}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 	"rollcall/projector/owners"
 	"rollcall/projector/table"
 )
@@ -36,6 +37,7 @@ type Sets struct {
 	now     time.Time  // log time
 	objects *table.Tables
 	owners  *owners.Graph
+	words   wire.Words // names that pods share
 
 	nodes       map[string]*Node
 	pods        map[events.Key]*Pod
@@ -51,8 +53,8 @@ type Sets struct {
 	onNode      map[string][]*Pod
 	plans       map[events.Key]events.Seq
 	pending     map[events.Cause]pendingRef
+	changed     []*Cell      // by this event
 	touched     []events.Key // names of DaemonSets that the last event did something to
-	recounted   []*Cell      // that the last event may have changed
 	ripe        time.Time    // no cell matures before; zero: none does
 }
 
@@ -187,10 +189,9 @@ func (s *Sets) PendingCommands() int { return len(s.pending) + s.owners.Pending(
 // changed what is to be done, some of them twice. It is valid until the next.
 func (s *Sets) Touched() []events.Key { return s.touched }
 
-// Recounted returns the cells in which the last event may have changed what is
-// to be done, some of them twice, and some of them dropped by it. It is valid
-// until the next.
-func (s *Sets) Recounted() []*Cell { return s.recounted }
+// Changed returns the cells in which the last event may have changed what is to
+// be done, and some of which it has dropped. It is valid until the next.
+func (s *Sets) Changed() []*Cell { return s.changed }
 
 // sortedKeys returns the keys of m in order, so that no map order gets out.
 func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {

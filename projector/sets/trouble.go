@@ -1,9 +1,6 @@
 package sets
 
-import (
-	"rollcall/events"
-	"rollcall/events/wire"
-)
+import "rollcall/events/wire"
 
 // Trouble is why a pod does not get ready, as far as it tells.
 type Trouble struct {
@@ -106,6 +103,3 @@ func lastingTrouble(reason string) string {
 	}
 	return reason
 }
-
-// Simulated reports whether rollcall plays the kubelet of a node.
-func (v *NodeView) Simulated() bool { return v.Labels[events.LabelSimulated] == "true" }

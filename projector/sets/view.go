@@ -6,6 +6,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -46,7 +47,7 @@ func (v *PodView) Terminal() bool {
 }
 
 // Labels decodes the pod's labels.
-func (v *PodView) Labels() map[string]string { return stringMap(v.labels) }
+func (v *PodView) Labels() labels.Set { return stringMap(v.labels) }
 
 func stringMap(b []byte) map[string]string {
 	c := wire.NewCursor(b)
@@ -62,11 +63,19 @@ func stringMap(b []byte) map[string]string {
 	return m
 }
 
+// podCursor reads a pod. Names that pods share are one string each.
+type podCursor struct {
+	wire.Cursor
+	words *wire.Words
+}
+
+func (c *podCursor) word() string { return c.words.String(c.Str()) }
+
 // viewPod walks the bytes of a pod once.
-func viewPod(ref events.Ref, data []byte) (PodView, error) {
+func viewPod(ref events.Ref, data []byte, words *wire.Words) (PodView, error) {
 	v := PodView{Key: ref.Key, UID: ref.UID, Phase: corev1.PodPending}
-	c := wire.NewCursor(data)
-	var pin string
+	c := podCursor{wire.NewCursor(data), words}
+	var pin []byte
 	for range c.Map() {
 		switch string(c.Str()) {
 		case "metadata":
@@ -74,13 +83,13 @@ func viewPod(ref events.Ref, data []byte) (PodView, error) {
 		case "spec":
 			pin = v.readSpec(&c)
 		case "status":
-			v.readStatus(&c)
+			v.readStatus(&c.Cursor)
 		default:
 			c.Skip()
 		}
 	}
 	if v.Node == "" {
-		v.Node = pin
+		v.Node = words.String(pin)
 	}
 	if err := c.Err(); err != nil {
 		return PodView{}, fmt.Errorf("view pod %s: %w", ref.Key, err)
@@ -88,16 +97,12 @@ func viewPod(ref events.Ref, data []byte) (PodView, error) {
 	return v, nil
 }
 
-func (v *PodView) readMeta(c *wire.Cursor) {
+func (v *PodView) readMeta(c *podCursor) {
 	for range c.Map() {
 		switch string(c.Str()) {
-		case "uid":
-			if b := c.Str(); v.UID == "" {
-				v.UID = types.UID(b)
-			}
 		case "labels":
 			v.labels = c.Value()
-			v.Revision = lookup(v.labels, daemonpod.RevisionLabel)
+			v.Revision = c.words.String(wire.Text(v.labels, daemonpod.RevisionLabel))
 		case "creationTimestamp":
 			v.Created = parseTime(c.Str())
 		case "deletionTimestamp":
@@ -124,7 +129,7 @@ func (v *PodView) readMeta(c *wire.Cursor) {
 	}
 }
 
-func (v *PodView) readOwner(c *wire.Cursor) {
+func (v *PodView) readOwner(c *podCursor) {
 	var uid, name, kind []byte
 	controller := false
 	for range c.Map() {
@@ -142,19 +147,20 @@ func (v *PodView) readOwner(c *wire.Cursor) {
 		}
 	}
 	if controller {
-		v.OwnerUID, v.OwnerName, v.Daemon = types.UID(uid), string(name), string(kind) == string(events.DaemonSet)
+		v.OwnerUID, v.OwnerName = types.UID(c.words.String(uid)), c.words.String(name)
+		v.Daemon = string(kind) == string(events.DaemonSet)
 	}
 }
 
 // readSpec reads nodeName and returns the node that required affinity pins (F01).
-func (v *PodView) readSpec(c *wire.Cursor) (pin string) {
+func (v *PodView) readSpec(c *podCursor) (pin []byte) {
 	for range c.Map() {
 		switch string(c.Str()) {
 		case "nodeName":
-			v.Node = string(c.Str())
+			v.Node = c.word()
 			v.Bound = v.Node != ""
 		case "affinity":
-			pin = pinned(c)
+			pin = pinned(&c.Cursor)
 		default:
 			c.Skip()
 		}
@@ -164,7 +170,7 @@ func (v *PodView) readSpec(c *wire.Cursor) (pin string) {
 
 // pinned reads an affinity and returns the node that its first requirement
 // on metadata.name names, if it names one (F01).
-func pinned(c *wire.Cursor) string {
+func pinned(c *wire.Cursor) []byte {
 	var p pin
 	p.descend(c, pinPath[:])
 	return p.node
@@ -174,7 +180,7 @@ func pinned(c *wire.Cursor) string {
 var pinPath = [...]string{"nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"}
 
 type pin struct {
-	node    string
+	node    []byte
 	decided bool
 }
 
@@ -231,7 +237,7 @@ func (p *pin) requirement(c *wire.Cursor) {
 	}
 	p.decided = true
 	if values == 1 {
-		p.node = string(value)
+		p.node = value
 	}
 }
 
@@ -286,17 +292,6 @@ func phaseOf(b []byte) corev1.PodPhase {
 		return corev1.PodSucceeded
 	}
 	return corev1.PodPhase(b)
-}
-
-func lookup(labels []byte, key string) string {
-	c := wire.NewCursor(labels)
-	for range c.Map() {
-		if string(c.Str()) == key {
-			return string(c.Str())
-		}
-		c.Skip()
-	}
-	return ""
 }
 
 // parseTime reads RFC 3339; what is no time is the zero time.

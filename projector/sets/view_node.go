@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -14,7 +15,6 @@ import (
 type NodeView struct {
 	Name   string
 	UID    types.UID
-	Labels map[string]string
 	Taints []corev1.Taint
 	Ready  bool
 
@@ -22,7 +22,15 @@ type NodeView struct {
 	odd            bool // it has owners or finalizers
 }
 
-// viewNode walks the bytes of a node once. Labels and taints are decoded only
+// Labels decodes the node's labels.
+func (v *NodeView) Labels() labels.Set { return stringMap(v.labels) }
+
+// Simulated reports whether rollcall plays the kubelet of the node.
+func (v *NodeView) Simulated() bool {
+	return string(wire.Text(v.labels, events.LabelSimulated)) == "true"
+}
+
+// viewNode walks the bytes of a node once. Taints are decoded only
 // if they differ from those of old.
 func viewNode(ref events.Ref, data []byte, old *NodeView) (*NodeView, error) {
 	v := &NodeView{Name: ref.Key.Name, UID: ref.UID}
@@ -32,10 +40,6 @@ func viewNode(ref events.Ref, data []byte, old *NodeView) (*NodeView, error) {
 		case "metadata":
 			for range c.Map() {
 				switch string(c.Str()) {
-				case "uid":
-					if b := c.Str(); v.UID == "" {
-						v.UID = types.UID(b)
-					}
 				case "labels":
 					v.labels = c.Value()
 				case "finalizers", "ownerReferences":
@@ -63,10 +67,10 @@ func viewNode(ref events.Ref, data []byte, old *NodeView) (*NodeView, error) {
 		return nil, fmt.Errorf("view node %s: %w", ref.Key, err)
 	}
 	if old != nil && v.placesAs(old) {
-		v.Labels, v.Taints = old.Labels, old.Taints
+		v.Taints = old.Taints
 		return v, nil
 	}
-	v.Labels, v.Taints = stringMap(v.labels), taints(v.taints)
+	v.Taints = taints(v.taints)
 	return v, nil
 }
 

@@ -73,13 +73,30 @@ func Change(old, new events.Object) string {
 	return oneLine(changeText(new.Kind, old.Data, new.Data))
 }
 
-// changeText says how an object changed.
-func changeText(kind events.Kind, old, new []byte) string {
+// tell collects what is said about a change of an object, in the order of rank.
+func tell(kind events.Kind, old, new []byte) *telling {
 	t := &telling{kind: kind, old: old, new: new}
 	for _, c := range diff(old, new) {
 		t.take(c)
 	}
 	slices.SortStableFunc(t.phrases, func(a, b phrase) int { return cmp.Compare(a.rank, b.rank) })
+	return t
+}
+
+// of returns the phrases of some ranks.
+func (t *telling) of(ranks ...int) []string {
+	var parts []string
+	for _, p := range t.phrases {
+		if slices.Contains(ranks, p.rank) {
+			parts = append(parts, p.text)
+		}
+	}
+	return parts
+}
+
+// changeText says how an object changed.
+func changeText(kind events.Kind, old, new []byte) string {
+	t := tell(kind, old, new)
 	var parts []string
 	for _, p := range t.phrases {
 		parts = append(parts, p.text)

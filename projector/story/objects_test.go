@@ -8,7 +8,6 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"rollcall/events"
@@ -21,10 +20,6 @@ func (w *told) show(d *datadriven.TestData) string {
 		var e events.Event
 		w.put(&e, d.CmdArgs[0].Key, d.Input)
 		return ""
-	case "look":
-		w.objects = map[string]map[string]any{}
-		w.put(new(events.Event), "pod/ns/x", d.Input)
-		return podStatus(decode[corev1.Pod](w, "pod/")[0]) + "\n"
 	case "line":
 		var p *events.Plan
 		if d.Input != "" {

@@ -93,10 +93,10 @@ func commandText(owner events.Ref, c events.Command) string {
 
 // heldText says how many nodes wait for what, and names some of them.
 func heldText(p *events.Plan) string {
-	parts := make([]string, len(p.Held))
+	parts, waits := make([]string, len(p.Held)), p.Waits()
 	for i, h := range p.Held {
 		var names []string
-		for _, w := range p.Waiting {
+		for _, w := range waits {
 			if w.For != h.For {
 				continue
 			}

@@ -35,8 +35,6 @@ import (
 //
 //	object KIND/[NS/]NAME
 //	    a merge patch of an object that is in no log
-//	look POD, with its status in YAML
-//	    what kubectl shows under STATUS
 //	line NS/NAME
 //	    the text of its rollout, with a plan in YAML
 //
@@ -215,9 +213,13 @@ func (w *told) append(d *datadriven.TestData) {
 		e.Type, e.Body = events.ObjectType(ref.Kind, events.VerbDeleted), events.Gone{Ref: ref}
 		delete(w.objects, name)
 	case "plan":
-		p := &events.Plan{}
-		w.must(yaml.Unmarshal([]byte(d.Input), p))
-		p.Owner = ownerOf(name)
+		var in struct {
+			events.Plan
+			Waiting []events.Wait `json:"waiting"`
+		}
+		w.must(yaml.Unmarshal([]byte(d.Input), &in))
+		p := &in.Plan
+		p.Owner, p.Waiting = ownerOf(name), events.PackWaits(in.Waiting)
 		e.Type, e.Body = p.Type(), p
 	case "outcome":
 		var o events.Outcome

@@ -38,32 +38,20 @@ func firstText(o events.Object) string {
 	return "updated; its state before is not known"
 }
 
-// summary says what an object is in a few words; empty for kinds without.
+// summary says what an object is in a few words; empty for kinds without. Of
+// pods and nodes it says what their change from nothing says.
 func summary(o events.Object) string {
 	switch o.Kind {
 	case events.Pod:
-		var p corev1.Pod
-		if o.Decode(&p) != nil {
-			return ""
-		}
-		s := podStatus(&p)
+		t := tell(o.Kind, nil, o.Data)
+		is := text(find(o.Data, "status", "phase")) + t.podReason()
 		if node := podNode(o.Data); node != "" {
-			s += " on " + node
+			is += " on " + node
 		}
-		if isTrue(p.Status.Conditions, corev1.PodReady) {
-			s += ", Ready"
-		}
-		return joined(s, revisionPart(o.Data))
+		parts := append([]string{is}, t.of(rankEnding, rankStatus, rankCondition)...)
+		return joined(append(parts, revisionPart(o.Data))...)
 	case events.Node:
-		var n corev1.Node
-		if o.Decode(&n) != nil {
-			return ""
-		}
-		parts := []string{nodeStatus(&n)}
-		for _, v := range elements(find(o.Data, "spec", "taints")) {
-			parts = append(parts, "taint "+taintText(v))
-		}
-		return strings.Join(parts, ", ")
+		return joined(tell(o.Kind, nil, o.Data).of(rankSpec, rankCondition)...)
 	case events.DaemonSet:
 		var ds appsv1.DaemonSet
 		if o.Decode(&ds) != nil {
@@ -145,22 +133,4 @@ func inBrackets(s string) string {
 		return ""
 	}
 	return " (" + s + ")"
-}
-
-// nodeStatus returns what kubectl shows under STATUS.
-func nodeStatus(n *corev1.Node) string {
-	s := "Unknown"
-	for _, c := range n.Status.Conditions {
-		switch {
-		case c.Type != corev1.NodeReady:
-		case c.Status == corev1.ConditionTrue:
-			s = "Ready"
-		default:
-			s = "NotReady"
-		}
-	}
-	if n.Spec.Unschedulable {
-		s += ",SchedulingDisabled"
-	}
-	return s
 }

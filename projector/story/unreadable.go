@@ -7,40 +7,30 @@ import (
 	nodev1 "k8s.io/api/node/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"rollcall/events"
 )
 
-// objectTypes are what the API reads the objects of a log as.
-var objectTypes = map[events.Kind]func() any{
-	events.ConfigMap:             func() any { return &corev1.ConfigMap{} },
-	events.ControllerRevision:    func() any { return &appsv1.ControllerRevision{} },
-	events.CronJob:               func() any { return &batchv1.CronJob{} },
-	events.DaemonSet:             func() any { return &appsv1.DaemonSet{} },
-	events.Deployment:            func() any { return &appsv1.Deployment{} },
-	events.Job:                   func() any { return &batchv1.Job{} },
-	events.Namespace:             func() any { return &corev1.Namespace{} },
-	events.Node:                  func() any { return &corev1.Node{} },
-	events.PersistentVolume:      func() any { return &corev1.PersistentVolume{} },
-	events.PersistentVolumeClaim: func() any { return &corev1.PersistentVolumeClaim{} },
-	events.Pod:                   func() any { return &corev1.Pod{} },
-	events.PodDisruptionBudget:   func() any { return &policyv1.PodDisruptionBudget{} },
-	events.PriorityClass:         func() any { return &schedulingv1.PriorityClass{} },
-	events.ReplicaSet:            func() any { return &appsv1.ReplicaSet{} },
-	events.RuntimeClass:          func() any { return &nodev1.RuntimeClass{} },
-	events.Secret:                func() any { return &corev1.Secret{} },
-	events.ServiceAccount:        func() any { return &corev1.ServiceAccount{} },
-	events.StatefulSet:           func() any { return &appsv1.StatefulSet{} },
-}
+// apiTypes are what the API reads the objects of a log as.
+var apiTypes = func() *runtime.Scheme {
+	s := runtime.NewScheme()
+	groups := runtime.SchemeBuilder{appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, nodev1.AddToScheme, policyv1.AddToScheme, schedulingv1.AddToScheme}
+	if err := groups.AddToScheme(s); err != nil {
+		panic(err) // two types of one name
+	}
+	return s
+}()
 
 // unreadableText says that an object is none that Kubernetes reads; empty if
 // it is one. Of a Secret it does not say why: the reason may quote a value.
 func unreadableText(o events.Object) string {
-	empty, ok := objectTypes[o.Kind]
-	if !ok {
-		return ""
+	empty, err := apiTypes.New(schema.GroupVersionKind{Group: o.Kind.Group(), Version: "v1", Kind: string(o.Kind)})
+	if err != nil {
+		return "" // no kind of Kubernetes
 	}
-	err := o.Decode(empty())
+	err = o.Decode(empty)
 	switch {
 	case err == nil:
 		return ""

@@ -49,6 +49,7 @@ type situation struct {
 type verdict struct {
 	act     act
 	pod     *corev1.Pod // belongs to the verdict
+	to      *target     // to delete or to update: the pod as it was
 	gone    bool        // to delete: its node is gone
 	outcome events.Type // empty: act
 	reason  string
@@ -112,23 +113,24 @@ func (s *situation) create(now time.Time) verdict {
 	return verdict{act: actCreate, pod: pod}
 }
 
-// existing decodes the pod that the command names by uid.
-func (s *situation) existing() (*corev1.Pod, verdict) {
+// existing opens the pod that the command names by uid.
+func (s *situation) existing() (*target, verdict) {
 	if s.pod == nil || s.pod.Object.UID != s.command.UID {
 		return nil, overtaken(reasonPodGone, "the pod is already gone")
 	}
-	pod := new(corev1.Pod)
-	if err := s.pod.Object.Decode(pod); err != nil {
+	to, err := openTarget(s.pod.Object)
+	if err != nil {
 		return nil, failed(reasonUnreadable, err.Error())
 	}
-	return pod, verdict{}
+	return to, verdict{}
 }
 
 func (s *situation) delete() verdict {
-	pod, v := s.existing()
-	if pod == nil {
+	to, v := s.existing()
+	if to == nil {
 		return v
 	}
+	pod := to.pod
 	if c := metav1.GetControllerOfNoCopy(pod); c != nil && c.UID != s.owner.UID {
 		return overtaken(reasonNotOwned, "the pod belongs to "+c.Kind+" "+c.Name)
 	}
@@ -138,14 +140,16 @@ func (s *situation) delete() verdict {
 	if pod.DeletionTimestamp != nil && (!gone || len(pod.Finalizers) > 0) {
 		return overtaken(reasonTerminating, "the pod is already being deleted")
 	}
-	return verdict{act: actDelete, pod: pod, gone: gone}
+	return verdict{act: actDelete, pod: pod, to: to, gone: gone}
 }
 
 func (s *situation) adopt() verdict {
-	pod, v := s.existing()
-	switch {
-	case pod == nil:
+	to, v := s.existing()
+	if to == nil {
 		return v
+	}
+	pod := to.pod
+	switch {
 	case pod.DeletionTimestamp != nil:
 		return overtaken(reasonTerminating, "the pod is being deleted")
 	case s.set == nil || s.set.DeletionTimestamp != nil:
@@ -158,19 +162,20 @@ func (s *situation) adopt() verdict {
 		return overtaken(reasonNotSelected, "the DaemonSet does not select the pod")
 	}
 	pod.OwnerReferences = append(s.others(pod), daemonpod.ControllerRef(s.set))
-	return verdict{act: actUpdate, pod: pod}
+	return verdict{act: actUpdate, pod: pod, to: to}
 }
 
 func (s *situation) release() verdict {
-	pod, v := s.existing()
-	if pod == nil {
+	to, v := s.existing()
+	if to == nil {
 		return v
 	}
+	pod := to.pod
 	if c := metav1.GetControllerOfNoCopy(pod); c == nil || c.UID != s.owner.UID {
 		return overtaken(reasonNotOwned, "the DaemonSet does not control the pod")
 	}
 	pod.OwnerReferences = s.others(pod)
-	return verdict{act: actUpdate, pod: pod}
+	return verdict{act: actUpdate, pod: pod, to: to}
 }
 
 // others returns the pod's owners without the DaemonSet.

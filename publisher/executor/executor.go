@@ -95,9 +95,11 @@ func (x *Executor) situation(o *order) situation {
 	case events.AdoptPod:
 		s.set = c.daemonSet(o.owner)
 	case events.DeleteObject:
-		pod := new(corev1.Pod)
-		if s.pod != nil && s.pod.Object.Decode(pod) == nil {
-			s.nodeUID = c.nodes[pod.Spec.NodeName]
+		if s.pod == nil {
+			break
+		}
+		if to, err := openTarget(s.pod.Object); err == nil {
+			s.nodeUID = c.nodes[to.pod.Spec.NodeName]
 		}
 	}
 	return s
@@ -188,33 +190,32 @@ func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error)
 
 // effect carries the verdict out and returns the fact that came of it.
 func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
-	last := events.Gone{Ref: events.RefFor(events.Pod, v.pod)}
-	if t.pod != nil {
-		last.Data = t.pod.Object.Data
+	if v.act == actCreate {
+		pod, err := t.executor.world.Create(ctx, v.pod)
+		if err != nil {
+			return events.Event{}, err
+		}
+		body, err := events.NewObject(events.Pod, pod)
+		return t.answer(events.ObjectType(events.Pod, events.VerbCreated), body), err
 	}
-	verb := events.VerbUpdated
 	var pod *corev1.Pod
 	var err error
-	switch v.act {
-	case actCreate:
-		verb = events.VerbCreated
-		pod, err = t.executor.world.Create(ctx, v.pod)
-	case actDelete:
+	if v.act == actDelete {
 		pod, err = t.executor.world.Delete(ctx, Deletion{Pod: v.pod, NodeGone: v.gone, At: t.now})
-	case actUpdate:
+	} else {
 		pod, err = t.executor.world.Update(ctx, v.pod)
 	}
 	if err != nil {
 		return events.Event{}, err
 	}
 	if pod == nil {
-		return t.answer(events.ObjectType(events.Pod, events.VerbDeleted), last), nil
+		return t.answer(events.ObjectType(events.Pod, events.VerbDeleted), events.Gone(t.pod.Object)), nil
 	}
-	body, err := events.NewObject(events.Pod, pod)
-	if err != nil {
+	if err := v.to.became(v.pod, pod); err != nil {
 		return events.Event{}, err
 	}
-	return t.answer(events.ObjectType(events.Pod, verb), body), nil
+	body, err := v.to.object()
+	return t.answer(events.ObjectType(events.Pod, events.VerbUpdated), body), err
 }
 
 // answer returns the event that answers the command: with the same id for

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -163,4 +164,42 @@ func (w *troubled) Create(ctx context.Context, p *corev1.Pod) (*corev1.Pod, erro
 		return nil, errors.New("connection refused")
 	}
 	return w.LogWorld.Create(ctx, p)
+}
+
+// otherWorld returns pods of its own, as a real cluster does.
+type otherWorld struct{ executor.LogWorld }
+
+func (otherWorld) Delete(_ context.Context, d executor.Deletion) (*corev1.Pod, error) {
+	pod := &corev1.Pod{ObjectMeta: d.Pod.ObjectMeta, Spec: corev1.PodSpec{Hostname: "elsewhere"}}
+	pod.DeletionTimestamp = ptr.To(metav1.NewTime(d.At))
+	return pod, nil
+}
+
+// A pod that is deleted stays what it was but for its metadata, of which alone
+// the executor has read it, unless the world says that it is something else.
+func TestDeleteKeepsTheRest(t *testing.T) {
+	for name, w := range map[string]executor.World{"log": executor.LogWorld{}, "other": otherWorld{}} {
+		b := newBench(t)
+		b.plan(create("agent-1", "a"))
+		h := b.executor(w)
+		h.rest()
+		b.change(func(p *corev1.Pod) {
+			p.Spec.NodeName, p.Status.Phase, p.Status.PodIP = "a", corev1.PodRunning, "10.0.0.1"
+			p.Annotations = map[string]string{"a": "b"}
+		})
+		want := b.pod(podKey)
+		b.plan(do(events.DeletePod, "agent-1", "a"))
+		h.rest()
+		got := b.pod(podKey)
+		if got.DeletionTimestamp == nil {
+			t.Fatalf("%s: not deleted", name)
+		}
+		if name == "other" {
+			want.Spec, want.Status = corev1.PodSpec{Hostname: "elsewhere"}, corev1.PodStatus{}
+		}
+		want.DeletionTimestamp, want.DeletionGracePeriodSeconds, want.Generation = got.DeletionTimestamp, got.DeletionGracePeriodSeconds, got.Generation
+		if !equality.Semantic.DeepEqual(got, want) {
+			t.Errorf("%s: %+v\nwant %+v", name, got, want)
+		}
+	}
 }

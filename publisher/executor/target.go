@@ -12,7 +12,8 @@ import (
 )
 
 // target is an object of any kind whose metadata is to be changed. Of kinds
-// other than pods and namespaces the rest is kept byte for byte.
+// other than namespaces the rest is kept byte for byte, and it is not read but
+// for what a World is told of a pod.
 type target struct {
 	ref       events.Ref
 	meta      *metav1.ObjectMeta
@@ -22,13 +23,28 @@ type target struct {
 	data []byte // of the whole object, as it was
 }
 
+// podHead is as much of a pod as a World is told that is to end or to change it.
+type podHead struct {
+	metav1.ObjectMeta `json:"metadata"`
+	Spec              struct {
+		NodeName                      string `json:"nodeName"`
+		TerminationGracePeriodSeconds *int64 `json:"terminationGracePeriodSeconds"`
+	} `json:"spec"`
+	Status struct {
+		Phase corev1.PodPhase `json:"phase"`
+	} `json:"status"`
+}
+
 func openTarget(o events.Object) (*target, error) {
 	t := &target{ref: o.Ref, data: o.Data}
 	switch o.Kind {
 	case events.Pod:
-		t.pod = new(corev1.Pod)
+		var h podHead
+		err := o.Decode(&h)
+		t.pod = &corev1.Pod{ObjectMeta: h.ObjectMeta, Status: corev1.PodStatus{Phase: h.Status.Phase},
+			Spec: corev1.PodSpec{NodeName: h.Spec.NodeName, TerminationGracePeriodSeconds: h.Spec.TerminationGracePeriodSeconds}}
 		t.meta = &t.pod.ObjectMeta
-		return t, o.Decode(t.pod)
+		return t, err
 	case events.Namespace:
 		t.namespace = new(corev1.Namespace)
 		t.meta = &t.namespace.ObjectMeta
@@ -41,12 +57,21 @@ func openTarget(o events.Object) (*target, error) {
 	return t, nil
 }
 
+// became takes what a World has made of a pod that it was given: the pod itself,
+// of which the World has changed the metadata, or a whole one of its own.
+func (t *target) became(given, pod *corev1.Pod) error {
+	t.pod, t.meta = pod, &pod.ObjectMeta
+	if pod == given {
+		return nil
+	}
+	o, err := events.NewObject(t.ref.Kind, pod)
+	t.data = o.Data
+	return err
+}
+
 // object returns the object as it is now.
 func (t *target) object() (events.Object, error) {
-	switch {
-	case t.pod != nil:
-		return events.NewObject(t.ref.Kind, t.pod)
-	case t.namespace != nil:
+	if t.namespace != nil {
 		return events.NewObject(t.ref.Kind, t.namespace)
 	}
 	meta, err := wire.Marshal(t.meta)

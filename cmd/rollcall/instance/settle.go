@@ -67,7 +67,7 @@ func (in *Instance) joined() (all bool) {
 	all = true
 	in.State.Read(func(s *projector.State) {
 		for n := range s.Nodes() {
-			if n.Ready || n.Labels[events.LabelSimulated] != "true" {
+			if n.Ready || !n.Simulated() {
 				continue
 			}
 			var node corev1.Node

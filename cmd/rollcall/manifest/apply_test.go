@@ -37,7 +37,7 @@ func newCluster(t *testing.T) *cluster {
 			}
 		}
 	})
-	if c.server, err = apiserver.New(apiserver.Config{Log: c.log, Subjects: subjects, Objects: objects, Tally: apiserver.NewTally()}); err != nil {
+	if c.server, err = apiserver.New(apiserver.Config{Log: c.log, Subjects: subjects, Objects: objects, Tally: apiserver.NewTally(), Leases: memlog.NewKV(), Events: memlog.NewKV()}); err != nil {
 		t.Fatal(err)
 	}
 	launch(t, func(ctx context.Context) { _ = c.server.Run(ctx) })

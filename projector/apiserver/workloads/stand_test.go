@@ -129,6 +129,7 @@ func launch(t *testing.T, run func(context.Context) error) {
 
 func serve(t *testing.T, c apiserver.Config) *apiserver.Server {
 	t.Helper()
+	c.Leases, c.Events, c.Tally = memlog.NewKV(), memlog.NewKV(), apiserver.NewTally()
 	s, err := apiserver.New(c)
 	if err != nil {
 		t.Fatal(err)

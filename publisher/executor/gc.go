@@ -97,11 +97,12 @@ func (t *task) deleteObject(ctx context.Context, to *target) (gone bool, v verdi
 		to.meta.Finalizers = append(to.meta.Finalizers, c.Finalizer)
 	}
 	if to.pod != nil {
-		pod, err := t.executor.world.Delete(ctx, Deletion{Pod: to.pod.DeepCopy(), NodeGone: t.nodeUID == "" || c.Reason == events.NodeGone, At: t.now})
-		if pod != nil {
-			to.pod = pod
+		given := to.pod.DeepCopy()
+		pod, err := t.executor.world.Delete(ctx, Deletion{Pod: given, NodeGone: t.nodeUID == "" || c.Reason == events.NodeGone, At: t.now})
+		if err != nil || pod == nil {
+			return pod == nil, verdict{}, err
 		}
-		return pod == nil, verdict{}, err
+		return false, verdict{}, to.became(given, pod)
 	}
 	if !to.held() {
 		return true, verdict{}, nil
@@ -146,8 +147,8 @@ func (t *task) update(ctx context.Context, to *target) error {
 		return nil
 	}
 	pod, err := t.executor.world.Update(ctx, to.pod)
-	if err == nil {
-		to.pod = pod
+	if err != nil {
+		return err
 	}
-	return err
+	return to.became(to.pod, pod)
 }
