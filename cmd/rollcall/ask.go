@@ -66,11 +66,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 		return err
 	}
 	defer a.close()
-	info, err := a.Info(ctx)
-	if err != nil {
-		return err
-	}
-	x := &asked{log: a.counting("reading the log", info.Last), format: q.format, out: s.out}
+	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
 	if x.History, err = replay.Open(ctx, x.log, nil); err != nil {
 		return err

@@ -144,7 +144,7 @@ func (c *Causes) Last() events.Seq { return c.first + events.Seq(len(c.of)) - 1 
 // keeps 16 bytes an event and a command, and 8 a fact.
 func (h *History) Causes(ctx context.Context, to events.Seq) (*Causes, error) {
 	t := newTracker(h.span.First)
-	s := projector.New("")
+	s := projector.New(h.id)
 	if _, err := h.forward(ctx, s, to, Visit{After: t.after}); err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func (h *History) Diff(ctx context.Context, from, to events.Seq, f Filter) (*Dif
 		old = map[place]events.Object{}
 	}
 	t := newTracker(h.span.First)
-	s, err := h.forward(ctx, projector.New(""), to, Visit{After: func(s *projector.State, e events.Event) error {
+	s, err := h.forward(ctx, projector.New(h.id), to, Visit{After: func(s *projector.State, e events.Event) error {
 		if e.Seq == from {
 			old = objectsOf(s, f)
 		}

@@ -35,6 +35,7 @@ type History struct {
 	log    Log
 	frames Keyframes // nil: none
 	span   Span
+	id     string                      // of the log
 	near   map[events.Seq]events.Event // that were read one by one, for the next question
 }
 
@@ -53,7 +54,7 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{log: log, frames: frames, span: Span{Last: info.Last}}
+	h := &History{log: log, frames: frames, span: Span{Last: info.Last}, id: info.ID}
 	if info.Last == 0 {
 		return h, nil
 	}
@@ -170,7 +171,7 @@ func (h *History) forward(ctx context.Context, s *projector.State, to events.Seq
 		}
 	}
 	if s == nil {
-		s = projector.New("")
+		s = projector.New(h.id)
 	}
 	if s.Seq() >= to {
 		return s, nil

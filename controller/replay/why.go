@@ -159,7 +159,7 @@ func (h *History) changed(ctx context.Context, l *life, about Subject) (events.S
 		return l.facts[l.born], nil
 	}
 	return 0, &events.Error{Code: "E-REPLAY-FIELD", What: fmt.Sprintf("%s %s has never had a field %s", about.Kind, about.Key, about.Field),
-		Do: "write it as kubectl get -o yaml has it, with the names of list elements in brackets: spec.template.spec.containers[agent].image", Exit: events.ExitInput}
+		Do: "write it as kubectl get -o yaml has it, with the names of list elements in brackets, such as spec.template.spec.containers[agent].image", Exit: events.ExitInput}
 }
 
 // explain fills in the steps from a link on.

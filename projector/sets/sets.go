@@ -93,6 +93,16 @@ func (s *Sets) DaemonSets() []*DaemonSet { return s.order }
 // are not all gone, oldest deletion first.
 func (s *Sets) DeletedSets(k events.Key) []*DaemonSet { return s.deletedSets[k] }
 
+// AllSets returns the live DaemonSets by key, and then the deleted ones of which
+// something is left.
+func (s *Sets) AllSets() []*DaemonSet {
+	all := slices.Clone(s.order)
+	for _, k := range sortedKeys(s.deletedSets, events.Key.Compare) {
+		all = append(all, s.deletedSets[k]...)
+	}
+	return all
+}
+
 // Dying reports whether uid is a DaemonSet that is deleted, or being deleted
 // with what it owns, so that what it owns will go.
 func (s *Sets) Dying(uid types.UID) bool {

@@ -11,15 +11,21 @@ import (
 // Field is one field in which two states of an object differ, as text that is
 // not cut. A field that is not there is empty.
 type Field struct {
-	Path string `json:"path"` // "spec.template.spec.containers[agent].image"
+	Path string `json:"path"` // "spec.template.spec.containers.agent.image"
 	Old  string `json:"old,omitempty"`
 	New  string `json:"new,omitempty"`
 }
 
-// In reports whether the field is at a path, or below it.
+// In reports whether the field is at a path, or below it. An element of a list
+// may be in brackets: containers[agent].image is containers.agent.image.
 func (f Field) In(path string) bool {
-	rest, ok := strings.CutPrefix(f.Path, path)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	rest, ok := strings.CutPrefix(plainPath(f.Path), plainPath(path))
+	return ok && (rest == "" || rest[0] == '.')
+}
+
+// plainPath writes a path without brackets.
+func plainPath(path string) string {
+	return strings.TrimPrefix(strings.NewReplacer("[", ".", "]", "").Replace(path), ".")
 }
 
 // hidden stands for a value of a Secret.
