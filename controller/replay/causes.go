@@ -48,8 +48,8 @@ type place struct {
 // A command comes from the event since which its reason has held: the last one at
 // or before the basis of its plan before which the facts did not call for the
 // command, and after which they did. The deciding functions themselves say so, at
-// every event. An event that is a plan is given as its command about the same
-// cell.
+// every event. Where that event is a plan, it is given as its command about the
+// same cell. A plan as a whole comes from what the last of its reasons comes from.
 type Causes struct {
 	first   events.Seq
 	of      []Link   // of[i] is what the event at first+i comes from
@@ -159,7 +159,8 @@ type tracker struct {
 	releases map[types.UID]calls  // by DaemonSet
 	garbage  map[events.Ref]calls // by object
 	writes   map[write]spells
-	called   map[types.UID][]write // writes that a DaemonSet calls for now
+	counted  map[types.UID]*counted // by DaemonSet
+	called   map[types.UID][]write  // writes that a DaemonSet calls for now
 	found    []controller.Call
 }
 
@@ -172,15 +173,21 @@ func newTracker(first events.Seq) *tracker {
 	return &tracker{out: &Causes{first: first, reasons: map[events.Seq][]Link{}, objects: map[place]*life{},
 		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
 		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
-		writes: map[write]spells{}, called: map[types.UID][]write{}}
+		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}}
 }
 
 // after notes where a folded event comes from, and what it calls for.
 func (t *tracker) after(s *projector.State, e events.Event) error {
-	t.out.of = append(t.out.of, t.origin(e))
+	t.out.of = append(t.out.of, t.origin(s, e))
 	t.out.tells(e)
 	if p, ok := e.Body.(*events.Plan); ok {
-		t.out.reasons[e.Seq] = t.decided(p)
+		of := t.decided(p)
+		t.out.reasons[e.Seq] = of
+		for _, l := range of {
+			if whole := &t.out.of[len(t.out.of)-1]; l.Seq > whole.Seq {
+				*whole = l
+			}
+		}
 		t.out.plans[p.Owner.Key] = append(t.out.plans[p.Owner.Key], e.Seq)
 	}
 	t.note(e)
@@ -200,7 +207,7 @@ func (t *tracker) after(s *projector.State, e events.Event) error {
 }
 
 // origin returns what an event comes from.
-func (t *tracker) origin(e events.Event) Link {
+func (t *tracker) origin(s *projector.State, e events.Event) Link {
 	if !e.Cause.IsZero() {
 		return Link{e.Cause.Seq, e.Cause.Index}
 	}
@@ -210,7 +217,12 @@ func (t *tracker) origin(e events.Event) Link {
 		}
 	}
 	if e.Source == controller.Source && e.Actor == "" {
-		return t.writes[writeOf(e)].since(t.lastFact(e), e.Seq)
+		if l := t.writes[writeOf(e)].since(t.lastFact(e), e.Seq); !l.IsZero() {
+			return l
+		}
+		if r := events.RefOf(e); r.Kind == events.DaemonSet && s.DaemonSet(r.Key) != nil {
+			return t.statusFrom(s.DaemonSet(r.Key))
+		}
 	}
 	return Link{}
 }
@@ -323,5 +335,10 @@ func (t *tracker) setsCall(s *projector.State, e events.Event) {
 func (t *tracker) setCalls(s *projector.State, ds *sets.DaemonSet, e events.Event) {
 	t.found = t.reasons.OfReleases(s, ds, t.found[:0])
 	into(t.releases, ds.UID, t.found, eventLink(e.Seq), s.LastPlan(ds.Key))
+	if ds.Deleted {
+		delete(t.counted, ds.UID)
+	} else {
+		t.count(ds, e)
+	}
 	t.writesOf(ds.UID, t.reasons.OfRevisions(s, ds), eventLink(e.Seq))
 }
