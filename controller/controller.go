@@ -207,10 +207,10 @@ func (c *Controller) reconcile(k events.Key, now time.Time) *step {
 	return s
 }
 
-// Settle implements drive.Party. What was appended has to be folded before the
+// Done implements drive.Party. What was appended has to be folded before the
 // next reconcile. A lost fence means that the state was old: there is another
 // when it has moved on.
-func (c *Controller) Settle(done drive.Step, err error, now time.Time) {
+func (c *Controller) Done(done drive.Step, err error, now time.Time) {
 	s := done.(*step)
 	w := c.works[s.key]
 	w.under = false

@@ -304,7 +304,7 @@ func (e *estate) execute(to events.Seq, steps int) (some bool) {
 			return some
 		}
 		err := due[0].Perform(ctx, drivetest.At(e.now, e.log))
-		e.executor.Settle(due[0], err, e.now)
+		e.executor.Done(due[0], err, e.now)
 		some = true
 		e.fold()
 	}

@@ -65,8 +65,8 @@ func (c *GarbageCollector) Due(now time.Time, limit int) []drive.Step {
 	return []drive.Step{&step{writer: c.writer, at: state.Seq(), plan: plan, fence: state.LastPlan(events.Key{})}}
 }
 
-// Settle implements drive.Party.
-func (c *GarbageCollector) Settle(done drive.Step, err error, now time.Time) {
+// Done implements drive.Party.
+func (c *GarbageCollector) Done(done drive.Step, err error, now time.Time) {
 	s := done.(*step)
 	c.under, c.after = false, max(c.after, s.last)
 	switch {

@@ -147,7 +147,7 @@ func (w *world) doExecute(c *command) {
 			w.fatal("%v", err)
 		}
 		w.follow()
-		w.executor.Settle(due[0], err, w.now)
+		w.executor.Done(due[0], err, w.now)
 		w.gcFailures(at)
 	}
 	if w.cast.only != "" {

@@ -177,7 +177,7 @@ func (p *host) perform(s *step) {
 	}
 	if s.done {
 		p.steps = slices.DeleteFunc(p.steps, func(x *step) bool { return x == s })
-		p.party.Settle(s.step, s.err, p.now())
+		p.party.Done(s.step, s.err, p.now())
 	}
 }
 

@@ -214,7 +214,7 @@ func (d *drive) done(r result) {
 	if r.err != nil && !errors.Is(r.err, events.ErrConflict) && !errors.Is(r.err, context.Canceled) {
 		d.options.Report(r.err)
 	}
-	r.seat.party.Settle(r.step, r.err, time.Now())
+	r.seat.party.Done(r.step, r.err, time.Now())
 }
 
 // next returns when to hand out steps again if nothing happens until then.

@@ -26,7 +26,7 @@ func (m *mailbox) Due(time.Time, int) []drive.Step {
 	return []drive.Step{letter{}}
 }
 
-func (m *mailbox) Settle(drive.Step, error, time.Time) { m.took++ }
+func (m *mailbox) Done(drive.Step, error, time.Time) { m.took++ }
 
 type letter struct{}
 

@@ -22,14 +22,14 @@ type Party interface {
 	// Observe takes the next event, as it is to be believed, at the time now.
 	Observe(e events.Event, now time.Time)
 	// Due returns at most limit steps that are due at now, most urgent first.
-	// Each has to be performed once and then settled.
+	// Each has to be performed once; Done is told how it ended.
 	Due(now time.Time, limit int) []Step
-	// Next returns when Due will have steps if nothing is observed or settled
+	// Next returns when Due will have steps if nothing is observed or done
 	// until then; ok is false if it will not. A time that is past means now.
 	Next() (at time.Time, ok bool)
-	// Settle tells how a step ended. ErrConflict means that the log moved on;
+	// Done is told how a step ended. ErrConflict means that the log moved on;
 	// any other error that the step did not happen and is to be tried again.
-	Settle(s Step, err error, now time.Time)
+	Done(s Step, err error, now time.Time)
 }
 
 // Step is one thing to do. Doing it twice has the effect of once.

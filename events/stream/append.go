@@ -12,7 +12,7 @@ import (
 	"rollcall/events"
 )
 
-// maxBatch bounds the events of one append and of a gathered batch. A server
+// maxBatch bounds the events of one append and of a batch of several appends. A server
 // takes 1,000 in one batch.
 const maxBatch = 500
 
@@ -172,15 +172,15 @@ func (l *Log) sendOnce(ctx context.Context, b *batch) (events.Seq, error) {
 		seq, err = l.publishBatch(ctx, fenced(b.msgs))
 	}
 	if errors.Is(err, events.ErrConflict) || errors.Is(err, errDuplicate) || errors.Is(err, errBusy) {
-		return l.settle(ctx, b, err)
+		return l.explain(ctx, b, err)
 	}
 	return seq, err
 }
 
-// settle decides what a refusal means: an earlier try of the same append may
+// explain says what a refusal means: an earlier try of the same append may
 // be what has moved the subject. Events that are in the log are left out of a
 // further try.
-func (l *Log) settle(ctx context.Context, b *batch, refused error) (events.Seq, error) {
+func (l *Log) explain(ctx context.Context, b *batch, refused error) (events.Seq, error) {
 	at := map[string]events.Seq{}
 	var fresh []fencedMsg
 	var after events.Seq // whatever of b is stored is behind all that it expects

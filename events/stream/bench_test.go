@@ -29,7 +29,7 @@ func benchLog(b *testing.B, d natsd.Durability) *Log {
 	b.Helper()
 	o := Options{Create: true}
 	if d == natsd.Relaxed {
-		o.Gather = GatherRelaxed
+		o.BatchFrom = BatchFromRelaxed
 	}
 	l, err := Open(b.Context(), mustConnect(b, mustServer(b, natsd.Options{Durability: d})), mustSubjects(b), o)
 	if err != nil {

@@ -41,15 +41,15 @@ type Options struct {
 	Direct        bool
 	MemoryStorage bool          // of a stream that is made; one that is opened may have it
 	AckTimeout    time.Duration // of one append, then its outcome is unknown; 0: 5 s
-	// Gather is how many appends must wait to be sent as one batch. 0: ten,
-	// which is right for a server that syncs each write; GatherRelaxed is for one
+	// BatchFrom is how many appends must wait to be sent as one batch. 0: ten,
+	// which is right for a server that syncs each write; BatchFromRelaxed is for one
 	// that does not.
-	Gather int
+	BatchFrom int
 }
 
-// GatherRelaxed is the Options.Gather for a server that does not sync each
+// BatchFromRelaxed is the Options.BatchFrom for a server that does not sync each
 // write: fewer are faster by themselves.
-const GatherRelaxed = 200
+const BatchFromRelaxed = 200
 
 // defaultAckTimeout is longer than a server stalls on a slow disk and shorter
 // than a person waits.
@@ -58,11 +58,11 @@ const defaultAckTimeout = 5 * time.Second
 // Log is an events.Log on a stream. Its methods may be called from several
 // goroutines.
 type Log struct {
-	nc       *nats.Conn
-	js       jetstream.JetStream
-	subjects events.Subjects
-	timeout  time.Duration
-	gather   int
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	subjects  events.Subjects
+	timeout   time.Duration
+	batchFrom int
 	// request sends a message and waits for its answer. Tests lose answers here.
 	request func(context.Context, *nats.Msg) (*nats.Msg, error)
 
@@ -85,13 +85,13 @@ func attach(nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", s.Stream(), err)
 	}
-	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, gather: o.Gather, room: o.Room, direct: o.Direct,
+	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, batchFrom: o.BatchFrom, room: o.Room, direct: o.Direct,
 		request: nc.RequestMsgWithContext}
 	if l.timeout == 0 {
 		l.timeout = defaultAckTimeout
 	}
-	if l.gather == 0 {
-		l.gather = defaultGather
+	if l.batchFrom == 0 {
+		l.batchFrom = defaultBatchFrom
 	}
 	return l, nil
 }

@@ -125,14 +125,14 @@ func TestTwoExecutorsInterleaved(t *testing.T) {
 					k := rng.IntN(n)
 					s := open[i][k]
 					open[i] = slices.Delete(open[i], k, k+1)
-					h.party.Settle(s, s.Perform(context.Background(), drivetest.At(b.now, b.log)), b.now)
+					h.party.Done(s, s.Perform(context.Background(), drivetest.At(b.now, b.log)), b.now)
 				}
 			}
 			b.now = b.now.Add(time.Second)
 		}
 		for i, h := range hs {
 			for _, s := range open[i] {
-				h.party.Settle(s, s.Perform(context.Background(), drivetest.At(b.now, b.log)), b.now)
+				h.party.Done(s, s.Perform(context.Background(), drivetest.At(b.now, b.log)), b.now)
 			}
 			for range 20 {
 				b.now = b.now.Add(time.Minute)
@@ -194,7 +194,7 @@ func TestConflictIsDecidedAgain(t *testing.T) {
 	if !errors.Is(err, events.ErrConflict) {
 		t.Fatalf("error %v, want a conflict", err)
 	}
-	h.party.Settle(s, err, b.now)
+	h.party.Done(s, err, b.now)
 	if got := h.party.Due(b.now, 1); len(got) != 0 {
 		t.Fatal("tried again at once, without what won")
 	}

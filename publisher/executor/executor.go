@@ -105,8 +105,8 @@ func (x *Executor) situation(o *order) situation {
 	return s
 }
 
-// Settle implements drive.Party.
-func (x *Executor) Settle(s drive.Step, err error, now time.Time) {
+// Done implements drive.Party.
+func (x *Executor) Done(s drive.Step, err error, now time.Time) {
 	if err == nil {
 		// The answer is in the log and will be observed.
 		return

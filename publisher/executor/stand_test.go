@@ -213,7 +213,7 @@ func (h *hand) step() bool {
 	if len(steps) == 0 {
 		return false
 	}
-	h.party.Settle(steps[0], steps[0].Perform(context.Background(), drivetest.At(h.b.now, h.b.log)), h.b.now)
+	h.party.Done(steps[0], steps[0].Perform(context.Background(), drivetest.At(h.b.now, h.b.log)), h.b.now)
 	return true
 }
 

@@ -22,15 +22,15 @@ func BenchmarkPods(b *testing.B) {
 		var seq events.Seq
 		for _, do := range []events.Verb{events.CreatePod, events.DeletePod} {
 			c.plan(do)
-			seq = settle(b, c, parties, seq)
+			seq = run(b, c, parties, seq)
 		}
 		facts = seq
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(facts), "ns/event")
 }
 
-// settle drives parties in this goroutine until nothing is due.
-func settle(b *testing.B, c *cluster, parties []drive.Party, seq events.Seq) events.Seq {
+// run drives parties in this goroutine until nothing is due.
+func run(b *testing.B, c *cluster, parties []drive.Party, seq events.Seq) events.Seq {
 	b.Helper()
 	for {
 		moved := false
@@ -45,7 +45,7 @@ func settle(b *testing.B, c *cluster, parties []drive.Party, seq events.Seq) eve
 		}
 		for _, p := range parties {
 			for _, s := range p.Due(time.Now(), drive.DefaultInFlight) {
-				p.Settle(s, s.Perform(context.Background(), drive.Log{Log: c.log}), time.Now())
+				p.Done(s, s.Perform(context.Background(), drive.Log{Log: c.log}), time.Now())
 				moved = true
 			}
 		}

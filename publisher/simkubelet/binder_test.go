@@ -152,7 +152,7 @@ func TestRefusedBindingGivesTheHostBack(t *testing.T) {
 	st.put(events.Pod, events.VerbCreated, st.newPod("b", "", "i:1"))
 	for range 2 { // b is told, and then tried again in vain
 		for _, s := range st.w.Due(st.now, 1) {
-			st.w.Settle(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
+			st.w.Done(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
 		}
 		st.observe()
 	}
@@ -160,7 +160,7 @@ func TestRefusedBindingGivesTheHostBack(t *testing.T) {
 	if !marked(b.object()) || b.stage != podStuck {
 		t.Errorf("b is %s, want it to wait", b.stage)
 	}
-	st.w.Settle(s, events.ErrUnknown, st.now)
+	st.w.Done(s, events.ErrUnknown, st.now)
 	if a.host != nil || len(st.w.hosts["n00"].pods) != 0 || st.w.hosts["n00"].used.pods != 0 {
 		t.Errorf("a is still on %+v", st.w.hosts["n00"])
 	}
@@ -197,7 +197,7 @@ func BenchmarkFreePods(b *testing.B) {
 				st.now = at
 			}
 			for _, s := range st.w.Due(st.now, 256) {
-				st.w.Settle(s, s.Perform(b.Context(), drivetest.At(st.now, st.log)), st.now)
+				st.w.Done(s, s.Perform(b.Context(), drivetest.At(st.now, st.log)), st.now)
 			}
 			st.observe()
 		}

@@ -55,8 +55,8 @@ const (
 	lastRetry  = 30 * time.Second
 )
 
-// Settle implements drive.Party.
-func (w *World) Settle(done drive.Step, err error, now time.Time) {
+// Done implements drive.Party.
+func (w *World) Done(done drive.Step, err error, now time.Time) {
 	s := done.(*Step)
 	if err == nil {
 		return // it will be observed

@@ -146,7 +146,7 @@ func (w *World) look(p *pod, o *corev1.Pod, now time.Time) {
 		}
 		remark(l.ss, now)
 	}
-	l.settle()
+	l.report()
 }
 
 func (l *look) do(d deed) {
@@ -254,8 +254,8 @@ func (l *look) expire() {
 	l.pod.Status.Reason, l.pod.Status.Message = deadlineExceeded, deadlineMessage
 }
 
-// settle has the status of a pod say what its containers are.
-func (l *look) settle() {
+// report has the status of a pod say what its containers are.
+func (l *look) report() {
 	ss := l.ss
 	if !ended(l.pod) {
 		l.phase(phaseOf(l.pod, ss, false))

@@ -212,7 +212,7 @@ func TestRefusedBindingGivesRoomBack(t *testing.T) {
 	if used := st.w.hosts["n1"].used.pods; used != 1 {
 		t.Errorf("%d pods hold room while one is being bound", used)
 	}
-	st.w.Settle(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
+	st.w.Done(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
 	if used := st.w.hosts["n1"].used.pods; used != 0 {
 		t.Errorf("%d pods hold room after the binding was refused", used)
 	}

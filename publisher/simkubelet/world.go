@@ -94,7 +94,7 @@ type item struct {
 
 	armed bool      // the timer is set
 	at    time.Time // the instant of the timer
-	under *Step     // the step that was handed out and is neither observed nor settled
+	under *Step     // the step that was handed out and is neither observed nor done
 	tries int       // how often the next step has failed
 }
 

@@ -99,7 +99,7 @@ func (st *stand) run(d time.Duration) (facts []events.Event) {
 		}
 		for _, s := range st.w.Due(st.now, 3) {
 			st.whole(s.(*Step))
-			st.w.Settle(s, s.Perform(context.Background(), drivetest.At(st.now, st.log)), st.now)
+			st.w.Done(s, s.Perform(context.Background(), drivetest.At(st.now, st.log)), st.now)
 		}
 		facts = append(facts, st.observe()...)
 	}

@@ -99,7 +99,7 @@ func (in *Instance) streamOptions() stream.Options {
 		o.Room = in.Server.Room
 	}
 	if in.Server != nil && in.Durability == natsd.Relaxed {
-		o.Gather = stream.GatherRelaxed
+		o.BatchFrom = stream.BatchFromRelaxed
 	}
 	return o
 }

@@ -11,10 +11,10 @@ import (
 	"rollcall/events"
 )
 
-// defaultGather is how many appends must wait to be worth a batch where each
+// defaultBatchFrom is how many appends must wait to be worth a batch where each
 // write is synced: a batch costs some milliseconds however small, and one sync
 // for all of it.
-const defaultGather = 10
+const defaultBatchFrom = 10
 
 // singly bounds the appends that are under way by themselves at once.
 const singly = 64
@@ -49,7 +49,7 @@ func (l *Log) flush() {
 		if round == nil {
 			return
 		}
-		if len(round) < l.gather {
+		if len(round) < l.batchFrom {
 			l.sendEach(round)
 			continue
 		}
@@ -94,7 +94,7 @@ type picker struct {
 	bytes                int
 }
 
-// maxBatchBytes bounds a gathered batch, to bound what its sender buffers.
+// maxBatchBytes bounds a batch of several appends, to bound what its sender buffers.
 const maxBatchBytes = 8 << 20
 
 func newPicker() *picker {
