@@ -5,6 +5,7 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/memlog"
 )
 
 // explain checks that whatever happened to a pod comes from outside: from a
@@ -31,29 +32,8 @@ func (h *History) explain() *Violation {
 			return violation("WHY", e.Seq, "comes from #%d of %s, which comes from nothing: %v", end.Seq, x.Source, chain)
 		}
 	}
-	if h.checkAll {
-		return h.explainAgain(cs)
-	}
 	return nil
 }
 
-// explainAgain finds the reason of every command a second time, without the help
-// of the fold: it looks at every cell after every event.
-func (h *History) explainAgain(cs *replay.Causes) *Violation {
-	b := newBeginnings()
-	for _, e := range h.entries {
-		if p, ok := e.Body.(*events.Plan); ok && p.Owner != (events.Ref{}) {
-			for i, c := range p.Commands {
-				if c.Do == events.ReleasePod {
-					continue
-				}
-				want, got := b.at(p, c), cs.Of(replay.Link{Seq: e.Seq, Index: i}).Seq
-				if want != got {
-					return violation("WHY", e.Seq, "command %d, %s: the reason began at #%d, and is said to have begun at #%d", i, c, want, got)
-				}
-			}
-		}
-		b.take(e.read)
-	}
-	return nil
-}
+// Log returns the log of a history.
+func (r Result) Log() *memlog.Log { return r.history.log }

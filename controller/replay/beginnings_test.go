@@ -1,7 +1,11 @@
-package simtest
+package replay_test
 
 import (
+	"testing"
+
 	"rollcall/controller"
+	"rollcall/controller/replay"
+	"rollcall/controller/simtest"
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/sets"
@@ -28,19 +32,11 @@ func newBeginnings() *beginnings {
 func (b *beginnings) take(e events.Event) {
 	projector.Fold(b.state, e)
 	now := map[calling]bool{}
-	look := func(ds *sets.DaemonSet) {
+	for _, ds := range b.state.AllSets() {
 		for _, c := range ds.AllCells() {
 			for _, call := range b.reasons.OfCell(b.state, c, nil) {
 				now[calling{ds.Ref(), c.CellKey, call}] = true
 			}
-		}
-	}
-	for _, ds := range b.state.DaemonSets() {
-		look(ds)
-	}
-	for i := range 2 {
-		for _, ds := range b.state.DeletedSets(events.Key{Namespace: namespace, Name: setName(i)}) {
-			look(ds)
 		}
 	}
 	for k := range b.turns {
@@ -68,4 +64,30 @@ func (b *beginnings) at(p *events.Plan, c events.Command) events.Seq {
 		}
 	}
 	return 0
+}
+
+// TestBeginnings finds the reason of every command a second time, without the
+// help of the fold: it looks at every cell after every event.
+func TestBeginnings(t *testing.T) {
+	commands := 0
+	for seed := range uint64(20) {
+		log := simtest.Run(seed, simtest.Options{}).Log()
+		cs := causes(t, open(t, log))
+		b := newBeginnings()
+		for _, e := range all(t, log) {
+			if p, ok := e.Body.(*events.Plan); ok {
+				for i, c := range p.Commands {
+					if c.Do == events.ReleasePod {
+						continue
+					}
+					commands++
+					if want, got := b.at(p, c), cs.Of(replay.Link{Seq: e.Seq, Index: i}).Seq; want != got || want == 0 {
+						t.Errorf("seed %d, #%d[%d] %s: the reason began at #%d, and is said to have begun at #%d", seed, e.Seq, i, c, want, got)
+					}
+				}
+			}
+			b.take(e)
+		}
+	}
+	t.Logf("%d commands", commands)
 }
