@@ -35,8 +35,7 @@ type History struct {
 	log    Log
 	frames Keyframes // nil: none
 	span   Span
-	id     string                      // of the log
-	near   map[events.Seq]events.Event // that were read one by one, for the next question
+	id     string // of the log
 }
 
 // Span is what a history covers. A log with a gap cannot be read past it, so
@@ -54,7 +53,7 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{log: log, frames: frames, span: Span{Last: info.Last}, id: info.ID}
+	h := &History{log: &near{Log: log, last: info.Last}, frames: frames, span: Span{Last: info.Last}, id: info.ID}
 	if info.Last == 0 {
 		return h, nil
 	}
@@ -83,44 +82,37 @@ func (h *History) after(ctx context.Context, seq events.Seq) (events.Event, erro
 
 // Event returns the event at a position, as the log has it.
 func (h *History) Event(ctx context.Context, seq events.Seq) (events.Event, error) {
-	if err := h.fetch(ctx, seq); err != nil {
+	if err := h.holds(seq); err != nil {
 		return events.Event{}, err
 	}
-	return h.near[seq], nil
+	return h.after(ctx, seq-1)
 }
 
-// Where a log is read on, instead of opened again, to get at the next event, and
-// how many events are kept.
-const (
-	maxReadOn = 5000
-	maxNear   = 1000
-)
+// maxReadOn is over how many events a log is read on, instead of opened again,
+// to get at the next one that is wanted.
+const maxReadOn = 5000
 
-// fetch reads events that are asked for next. To open a log at a position costs
-// as much as to read on over thousands of events, so they are read in order.
-func (h *History) fetch(ctx context.Context, seqs ...events.Seq) error {
-	todo := slices.DeleteFunc(slices.Clone(seqs), func(s events.Seq) bool { _, known := h.near[s]; return known })
-	slices.Sort(todo)
-	if h.near == nil || len(h.near)+len(todo) > maxNear {
-		h.near, todo = map[events.Seq]events.Event{}, slices.Sorted(slices.Values(seqs))
-	}
+// events returns some events, which are read in order.
+func (h *History) events(ctx context.Context, seqs []events.Seq) (map[events.Seq]events.Event, error) {
+	found := map[events.Seq]events.Event{}
+	todo := slices.Compact(slices.Sorted(slices.Values(seqs)))
 	for len(todo) > 0 {
 		if err := h.holds(todo[0]); err != nil {
-			return err
+			return nil, err
 		}
 		for e, err := range h.log.Read(ctx, todo[0]-1) {
 			if err != nil {
-				return err
+				return nil, err
 			}
-			for len(todo) > 0 && todo[0] == e.Seq {
-				h.near[e.Seq], todo = e, todo[1:]
+			if e.Seq == todo[0] {
+				found[e.Seq], todo = e, todo[1:]
 			}
 			if len(todo) == 0 || todo[0]-e.Seq > maxReadOn {
 				break
 			}
 		}
 	}
-	return nil
+	return found, nil
 }
 
 // holds refuses a position that the history does not have.

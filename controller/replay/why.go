@@ -178,67 +178,69 @@ func (h *History) steps(ctx context.Context, cs *Causes, links []Link) ([]Step, 
 	for _, l := range links {
 		seqs = append(seqs, l.Seq)
 	}
-	if err := h.fetch(ctx, seqs...); err != nil {
+	at, err := h.events(ctx, seqs)
+	if err != nil {
 		return nil, err
 	}
-	for _, seq := range seqs[:len(links)] {
-		if before, ok := cs.factBefore(events.RefOf(h.near[seq]), seq); ok {
-			seqs = append(seqs, before)
+	seqs = seqs[:0]
+	for _, l := range links {
+		if seq, ok := cs.factBefore(at[l.Seq]); ok {
+			seqs = append(seqs, seq)
 		}
 	}
-	if err := h.fetch(ctx, seqs...); err != nil {
+	before, err := h.events(ctx, seqs)
+	if err != nil {
 		return nil, err
 	}
 	steps := make([]Step, len(links))
 	for i, l := range links {
-		var err error
-		if steps[i], err = h.step(ctx, cs, l); err != nil {
-			return nil, err
+		e := at[l.Seq]
+		seq, _ := cs.factBefore(e)
+		if b, ok := cs.passed[e.Seq]; ok {
+			e.Body = b
 		}
+		steps[i] = stepOf(l, e, before[seq])
 	}
 	return steps, nil
 }
 
-// step says what the log says of a link.
+// stepOf says what there is to say about a link to an event; was is the fact
+// about its object before.
+func stepOf(l Link, e, was events.Event) Step {
+	t := story.New()
+	t.Observe(was)
+	told := t.Tell(e)
+	s := Step{Seq: e.Seq, Time: e.Stored, Type: e.Type, Object: told[0].Object, What: told[0].What,
+		Source: e.Source, Actor: e.Actor, Verb: e.Verb, Manager: e.Manager}
+	cause, one := l.Command()
+	p, ok := e.Body.(*events.Plan)
+	if !one || !ok || cause.Index >= len(p.Commands) {
+		return s // an event may claim a command that was never planned
+	}
+	c := p.Commands[cause.Index]
+	_, s.What, _ = strings.Cut(told[1+cause.Index].What, "] ")
+	s.Decision = &Decision{Index: cause.Index, Command: c, Rule: rules[c.Reason], Basis: p.Basis, Rollout: p.Rollout,
+		Commands: len(p.Commands), NotChosen: p.Held, Waiting: p.Waits(), owner: p.Owner}
+	return s
+}
+
+// step says what the log says of one link.
 func (h *History) step(ctx context.Context, cs *Causes, l Link) (Step, error) {
-	e, err := h.Event(ctx, l.Seq)
+	steps, err := h.steps(ctx, cs, []Link{l})
 	if err != nil {
 		return Step{}, err
 	}
-	t := story.New()
-	if before, ok := cs.factBefore(events.RefOf(e), e.Seq); ok {
-		was, err := h.Event(ctx, before)
-		if err != nil {
-			return Step{}, err
-		}
-		t.Observe(was)
-	}
-	if b, ok := cs.passed[e.Seq]; ok {
-		e.Body = b
-	}
-	s := Step{Seq: e.Seq, Time: e.Stored, Type: e.Type, Source: e.Source, Actor: e.Actor, Verb: e.Verb, Manager: e.Manager}
-	told := t.Tell(e)
-	s.Object, s.What = told[0].Object, told[0].What
-	if cause, ok := l.Command(); ok {
-		p, ok := e.Body.(*events.Plan)
-		if !ok || cause.Index >= len(p.Commands) {
-			return s, nil // the event claims a command that was never planned
-		}
-		c := p.Commands[cause.Index]
-		_, s.What, _ = strings.Cut(told[1+cause.Index].What, "] ")
-		s.Decision = &Decision{Index: cause.Index, Command: c, Rule: rules[c.Reason], Basis: p.Basis, Rollout: p.Rollout,
-			Commands: len(p.Commands), NotChosen: p.Held, Waiting: p.Waits(), owner: p.Owner}
-	}
-	return s, nil
+	return steps[0], nil
 }
 
-// factBefore returns the last fact about an object before a position.
-func (c *Causes) factBefore(r events.Ref, seq events.Seq) (events.Seq, bool) {
+// factBefore returns the fact about the object of e before it.
+func (c *Causes) factBefore(e events.Event) (events.Seq, bool) {
+	r := events.RefOf(e)
 	l := c.objects[place{r.Kind, r.Key}]
 	if l == nil {
 		return 0, false
 	}
-	i, _ := slices.BinarySearch(l.facts, seq)
+	i, _ := slices.BinarySearch(l.facts, e.Seq)
 	if i == 0 {
 		return 0, false
 	}
