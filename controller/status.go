@@ -22,6 +22,9 @@ const (
 	conditionAvailable   appsv1.DaemonSetConditionType = "Available"
 	ConditionProgressing appsv1.DaemonSetConditionType = "Progressing"
 	ConditionStalled     appsv1.DaemonSetConditionType = "Stalled"
+
+	// ReasonRolledOut is why a rollout that is done is Progressing.
+	ReasonRolledOut = "RolledOut"
 )
 
 // maxStalledNodes is how many nodes a Stalled condition names.
@@ -92,7 +95,7 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 		d.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
 			listed(fmt.Sprintf("no progress for %s", ds.Settings.Deadline), causes))
 	case done:
-		d.condition(st, ConditionProgressing, true, "RolledOut", "", listed(strconv.Itoa(updated)+" nodes are up to date", causes))
+		d.condition(st, ConditionProgressing, true, ReasonRolledOut, "", listed(strconv.Itoa(updated)+" nodes are up to date", causes))
 	case ds.Settings.Paused:
 		d.condition(st, ConditionProgressing, true, "Paused", "",
 			listed(nodesOf(updated, desired, " nodes are up to date"), append([]string{d.paused()}, causes...)))

@@ -47,8 +47,7 @@ type asked struct {
 	log    *reading
 	format string
 	out    *output
-	at     events.Seq // that is asked about
-	time   time.Time  // when the event there was stored
+	at     replay.Moment // that is asked about
 }
 
 // ask opens the log and answers from it.
@@ -74,64 +73,35 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	if x.Span().Last == 0 {
 		return &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
 	}
-	if x.at, x.time, err = x.find(ctx, at); err != nil {
+	if x.at, err = x.find(ctx, at); err != nil {
 		return of("--at", err)
 	}
 	return answer(x)
 }
 
 // instant reads an instant; empty: the end of the log.
-func (q *question) instant(text string) (instant, error) {
+func (q *question) instant(text string) (replay.Instant, error) {
 	if text == "" {
-		return instant{}, nil
+		return replay.Instant{}, nil
 	}
-	return parseInstant(text, time.Now())
+	return replay.ParseInstant(text, time.Now())
 }
 
-// find returns the position of an instant, and when the event there was stored.
-func (x *asked) find(ctx context.Context, at instant) (events.Seq, time.Time, error) {
-	at, err := at.locate(ctx, x.log)
-	if err != nil {
-		return 0, time.Time{}, err
+// find returns where an instant is.
+func (x *asked) find(ctx context.Context, at replay.Instant) (m replay.Moment, err error) {
+	if at, err = x.log.locate(ctx, at); err != nil {
+		return m, err
 	}
-	span := x.Span()
-	switch {
-	case at.seq > span.Last:
-		return 0, time.Time{}, instantError(fmt.Sprint(at.seq), "it is after the end of the log", fmt.Sprintf("the log ends at %d", span.Last))
-	case at.seq > 0:
-		e, err := x.Event(ctx, at.seq)
-		return at.seq, e.Stored, err
-	case at.time.IsZero() || !at.end().Before(span.To):
-		return span.Last, span.To, nil
-	}
-	var last events.Event
-	for e, err := range x.log.Read(ctx, 0) {
-		if err != nil {
-			return 0, time.Time{}, err
-		}
-		if !at.holds(e) {
-			break
-		}
-		last = e
-	}
-	if last.Seq == 0 {
-		return 0, time.Time{}, instantError(at.time.Format(time.RFC3339), "it is before the first event", "the log begins at "+span.From.Format(time.RFC3339Nano))
-	}
-	return last.Seq, last.Stored, nil
+	return at.Find(ctx, x.log, x.Span().Last)
 }
 
 // answer is the document that a question is answered with.
 type answer struct {
-	Kind       string      `json:"kind"`
-	APIVersion string      `json:"apiVersion"`
-	At         answerAt    `json:"at"`
-	Coverage   replay.Span `json:"coverage"`
-	Items      any         `json:"items"`
-}
-
-type answerAt struct {
-	Seq  events.Seq `json:"seq"`
-	Time time.Time  `json:"time"`
+	Kind       string       `json:"kind"`
+	APIVersion string       `json:"apiVersion"`
+	At         replay.Point `json:"at"`
+	Coverage   replay.Span  `json:"coverage"`
+	Items      any          `json:"items"`
 }
 
 // give prints an answer: as text, with a line on what was covered, or as a
@@ -142,7 +112,7 @@ func (x *asked) give(kind string, items any, text func() string) error {
 		x.out.printf("%s%s\n", text(), x.covered())
 		return nil
 	}
-	j, err := json.MarshalIndent(answer{kind, answersVersion, answerAt{x.at, x.time}, x.Span(), items}, "", "  ")
+	j, err := json.MarshalIndent(answer{kind, answersVersion, x.at.Point, x.Span(), items}, "", "  ")
 	if err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
@@ -158,7 +128,7 @@ func (x *asked) give(kind string, items any, text func() string) error {
 // covered says what an answer is about.
 func (x *asked) covered() string {
 	span := x.Span()
-	return fmt.Sprintf("at %s; the log goes from #%d to #%d, %s", moment{seq: x.at, time: x.time}, span.First, span.Last, span.To.Sub(span.From).Round(time.Millisecond))
+	return fmt.Sprintf("at %s; the log goes from #%d to #%d, %s", x.at, span.First, span.Last, span.To.Sub(span.From).Round(time.Millisecond))
 }
 
 // shortKinds are the names under which people know kinds besides their own.

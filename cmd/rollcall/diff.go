@@ -26,7 +26,7 @@ func (s *session) diffCommand() *cobra.Command {
 what caused it: by what came from outside, at the end of the chain that why tells. It
 exits 0 if nothing differs, and 1 if something does.
 
-` + instantForms,
+` + replay.InstantForms,
 		Example: `  rollcall diff 100 230
   rollcall diff -5m now pod -n logging
   rollcall diff 100 now ds/agent --by field`}
@@ -66,19 +66,19 @@ func parseFilter(args []string, namespace string) (f replay.Filter, err error) {
 	return replay.Filter{Kind: about.Kind, Key: about.Key}, err
 }
 
-func (s *session) diff(ctx context.Context, x *asked, at instant, f replay.Filter, by string) error {
-	from, began, err := x.find(ctx, at)
+func (s *session) diff(ctx context.Context, x *asked, at replay.Instant, f replay.Filter, by string) error {
+	from, err := x.find(ctx, at)
 	if err != nil {
 		return of("A", err)
 	}
-	if from > x.at {
-		return usageError("E-CLI-RANGE", fmt.Sprintf("A, #%d, is after B, #%d", from, x.at), "give a range that goes forward")
+	if from.Seq > x.at.Seq {
+		return usageError("E-CLI-RANGE", fmt.Sprintf("A, #%d, is after B, #%d", from.Seq, x.at.Seq), "give a range that goes forward")
 	}
-	d, err := x.Diff(ctx, from, x.at, f)
+	d, err := x.Diff(ctx, from.Seq, x.at.Seq, f)
 	if err != nil {
 		return err
 	}
-	head := fmt.Sprintf("%s → %s\n", moment{seq: from, time: began}, moment{seq: x.at, time: x.time})
+	head := fmt.Sprintf("%s → %s\n", from, x.at)
 	err = x.give("Diff", []*replay.Diff{d}, func() string { return head + diffText(d, by) })
 	if err == nil && len(d.Groups) > 0 {
 		return errDiffers

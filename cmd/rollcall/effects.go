@@ -23,7 +23,7 @@ without which it would not have been called for just then.
 
 EVENT is an instant.
 
-` + instantForms,
+` + replay.InstantForms,
 		Example: `  rollcall effects 48210
   rollcall effects @01JC3M9XQ5T7RZ8V0W2Y4K6N1P -o json`}
 	q := addQuestion(c)
@@ -39,7 +39,7 @@ func (s *session) effects(ctx context.Context, x *asked) error {
 	if err != nil {
 		return err
 	}
-	of, err := x.Effects(ctx, cs, x.at, maxEffects)
+	of, err := x.Effects(ctx, cs, x.at.Seq, maxEffects)
 	if err != nil {
 		return err
 	}

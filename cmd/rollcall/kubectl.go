@@ -21,6 +21,8 @@ import (
 	"k8s.io/kubectl/pkg/cmd"
 	"k8s.io/kubectl/pkg/cmd/plugin"
 	"k8s.io/kubectl/pkg/cmd/util"
+
+	"rollcall/controller/replay"
 )
 
 // kubectlName is the name under which the program is kubectl and nothing else.
@@ -143,9 +145,10 @@ that runs, in this order as all of rollcall, and never ~/.kube/config. With
 Where no instance runs it shows the end of the log, to be read only, and with
 --at the cluster as it was then, also beside an instance.
 
-` + instantForms + `
+` + replay.InstantForms + `
 
-A link named kubectl to this program is the same without that exception.`,
+A link named kubectl to this program is kubectl as anywhere: it has none of these
+flags, and reads ~/.kube/config.`,
 		Example: `  rollcall kubectl get pods -A
   rollcall kubectl --data ./cluster --at 20 get ds -A`,
 		Run: func(_ *cobra.Command, args []string) { runKubectl(args, true) }}

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"rollcall/cmd/rollcall/instance"
+	"rollcall/controller/replay"
 	"rollcall/events/natsd"
 	"rollcall/projector/apiserver"
 )
@@ -83,10 +84,10 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 	if err := t.resolve(); err != nil {
 		return "", nil, err
 	}
-	var at instant
+	var at replay.Instant
 	if k.at != "" {
-		if at, err = parseInstant(k.at, time.Now()); err != nil {
-			return "", nil, err
+		if at, err = replay.ParseInstant(k.at, time.Now()); err != nil {
+			return "", nil, of("--at", err)
 		}
 	} else {
 		if t.past {
@@ -105,7 +106,7 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 
 // openPast serves the cluster as it was to clients in this process, until it
 // ends.
-func (t *target) openPast(at instant) (*past, error) {
+func (t *target) openPast(at replay.Instant) (*past, error) {
 	if err := logKubernetes(-1); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/projector/story"
 )
@@ -21,8 +21,8 @@ import (
 type logOptions struct {
 	follow    bool
 	from, to  string
-	since     instant // --from
-	until     instant // --to
+	since     replay.Instant // --from
+	until     replay.Instant // --to
 	types     []string
 	daemonSet string
 	format    string
@@ -39,7 +39,7 @@ func (s *session) logCommand() *cobra.Command {
 
 --from and --to take instants, and what is there belongs to the range.
 
-` + instantForms,
+` + replay.InstantForms,
 		Example: "  rollcall log -f --daemonset kube-system/fluentd\n  rollcall log --from 3 --to 20 --type 'node.*' -o jsonl\n  rollcall log --from -5m"}
 	t := addTarget(c)
 	f := c.Flags()
@@ -103,16 +103,16 @@ func (o *logOptions) check() error {
 func (o *logOptions) checkRange(now time.Time) (err error) {
 	for _, f := range []struct {
 		name, text string
-		into       *instant
+		into       *replay.Instant
 	}{{"--from", o.from, &o.since}, {"--to", o.to, &o.until}} {
 		if f.text == "" || f.text == "0" && f.name == "--from" {
 			continue
 		}
-		if *f.into, err = parseInstant(f.text, now); err != nil {
+		if *f.into, err = replay.ParseInstant(f.text, now); err != nil {
 			return of(f.name, err)
 		}
 	}
-	if o.follow && !o.until.time.IsZero() {
+	if o.follow && o.until.IsTime() {
 		return usageError("E-CLI-FLAG", "-f follows what is to come, and --to "+o.to+" has passed", "leave one of them out, or give a position")
 	}
 	return o.goesForward()
@@ -120,19 +120,10 @@ func (o *logOptions) checkRange(now time.Time) (err error) {
 
 // goesForward refuses a range that ends before it begins.
 func (o *logOptions) goesForward() error {
-	from, to := o.since, o.until
-	if from.seq > to.seq && to.seq != 0 || from.time.After(to.time) && !to.time.IsZero() {
+	if o.since.After(o.until) {
 		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after --to %s", o.from, o.to), "give a range that goes forward")
 	}
 	return nil
-}
-
-// of says which flag an instant that is refused was given with.
-func of(flag string, err error) error {
-	if e := new(events.Error); errors.As(err, &e) {
-		e.Where = flag
-	}
-	return err
 }
 
 // tell prints the log. It is read from its beginning, because a change can only

@@ -55,16 +55,14 @@ func kindGlobs(all []string) (globs []string) {
 
 // locate finds what --from and --to name, and narrows the filter to it.
 func (o *logOptions) locate(ctx context.Context, a *archive) (err error) {
-	if o.since, err = o.since.locate(ctx, a); err != nil {
+	if o.since, err = a.locate(ctx, o.since); err != nil {
 		return of("--from", err)
 	}
-	if o.until, err = o.until.locate(ctx, a); err != nil {
+	if o.until, err = a.locate(ctx, o.until); err != nil {
 		return of("--to", err)
 	}
-	o.filter.From, o.filter.Since = o.since.seq, o.since.time
-	if o.filter.To = o.until.seq; !o.until.time.IsZero() {
-		o.filter.Until = o.until.end()
-	}
+	o.filter.From, o.filter.Since, _ = o.since.Bounds()
+	o.filter.To, _, o.filter.Until = o.until.Bounds()
 	return o.goesForward()
 }
 

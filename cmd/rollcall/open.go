@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/cmd/rollcall/instance"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector/apiserver"
@@ -26,17 +28,17 @@ func (s *session) openCommand() *cobra.Command {
 directory or beside the instance that runs. Nothing can be changed there. It
 stays until it is stopped, and leaves nothing behind.
 
-` + instantForms,
+` + replay.InstantForms,
 		Example: `  rollcall open --at 10
   rollcall open --at now --data ./cluster`}
 	t := addLogTarget(c)
 	c.Flags().StringVar(&when, "at", "", "instant to show (default: the end of the log)")
 	addAPIFlags(c, &o)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
-		var at instant
+		var at replay.Instant
 		if c.Flags().Changed("at") {
-			if at, err = parseInstant(when, time.Now()); err != nil {
-				return err
+			if at, err = replay.ParseInstant(when, time.Now()); err != nil {
+				return of("--at", err)
 			}
 		}
 		if o.listen == instance.NoListen {
@@ -54,67 +56,74 @@ stays until it is stopped, and leaves nothing behind.
 	return c
 }
 
-// moment is where a log was folded up to.
-type moment struct {
-	seq  events.Seq
-	time time.Time // of the event there
-	now  time.Time // the instant itself
+// of says which flag an instant that is refused was given with.
+func of(flag string, err error) error {
+	if e := new(events.Error); errors.As(err, &e) && e.Code == "E-CLI-INSTANT" {
+		e.Where = flag
+	}
+	return err
 }
 
-func (m moment) String() string {
-	return fmt.Sprintf("#%d (%s)", m.seq, m.time.UTC().Format("2006-01-02 15:04:05.000 UTC"))
+// locate makes an instant a position or a time of the log. Where nothing is
+// appended any more, instants count back from the last event, else from now.
+func (a *archive) locate(ctx context.Context, at replay.Instant) (replay.Instant, error) {
+	end := time.Now()
+	if a.checked != nil {
+		info, err := a.Info(ctx)
+		if err != nil {
+			return at, err
+		}
+		last, err := replay.Instant{}.Find(ctx, a, info.Last)
+		if err != nil {
+			return at, err
+		}
+		end = last.Time
+	}
+	return at.Locate(ctx, a, end)
 }
 
-// foldUntil feeds the events that an instant holds, and returns the last.
-func (a *archive) foldUntil(ctx context.Context, at instant, feed func(events.Event)) (m moment, err error) {
+// foldUntil feeds the events that an instant holds, and returns where it is.
+func (a *archive) foldUntil(ctx context.Context, at replay.Instant, feed func(events.Event)) (m replay.Moment, err error) {
 	info, err := a.Info(ctx)
 	if err != nil {
 		return m, err
 	}
-	if at.seq > info.Last {
-		return m, instantError(fmt.Sprint(at.seq), "it is after the end of the log", fmt.Sprintf("the log ends at %d", info.Last))
-	}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
+	if at, err = a.locate(ctx, at); err != nil {
+		return m, err
+	}
+	if m, err = at.Find(ctx, a, info.Last); err != nil || m.Seq == 0 {
+		return m, err
+	}
 	for e, err := range p.Read(ctx, 0) {
 		if err != nil {
 			return m, err
 		}
-		if !at.holds(e) {
-			if m.seq == 0 {
-				return m, instantError(at.time.Format(time.RFC3339), "it is before the first event", "the log begins at "+e.Stored.Format(time.RFC3339Nano))
-			}
+		if feed(e); e.Seq == m.Seq {
 			break
 		}
-		feed(e)
-		m = moment{seq: e.Seq, time: e.Stored, now: e.Stored}
-	}
-	if !at.time.IsZero() {
-		m.now = at.time
 	}
 	return m, nil
 }
 
-// readPast reads the log up to an instant, for an API to be made of it. It has let go of the data directory
-// when it returns: an up may start on it meanwhile.
-func (s *session) readPast(ctx context.Context, t *target, at instant) (was apiserver.Config, m moment, err error) {
+// readPast reads the log up to an instant, for an API to be made of it. It has
+// let go of the data directory when it returns: an up may start on it meanwhile.
+func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (was apiserver.Config, m replay.Moment, err error) {
 	a, err := t.open(ctx, s)
 	if err != nil {
 		return was, m, err
 	}
 	defer a.close()
-	if at, err = at.locate(ctx, a); err != nil {
-		return was, m, err
-	}
 	was.Objects, was.Tally = table.New(table.Recent), apiserver.NewTally()
 	m, err = a.foldUntil(ctx, at, func(e events.Event) {
 		was.Objects.Take(e)
 		was.Tally.Follow(e)
 	})
-	if err == nil && m.seq == 0 {
+	if err == nil && m.Seq == 0 {
 		err = &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
 	}
-	return was, m, err
+	return was, m, of("--at", err)
 }
 
 // reopened reads a log that is opened for each reading only.
@@ -145,7 +154,7 @@ type past struct {
 }
 
 // openPast makes the cluster as it was be served; it may not be ready yet.
-func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment, o instance.API) (_ *past, err error) {
+func openPast(ctx context.Context, log reopened, was apiserver.Config, m replay.Moment, o instance.API) (_ *past, err error) {
 	cluster := log.target.cluster
 	subjects, err := events.NewSubjects(cluster)
 	if err != nil {
@@ -160,9 +169,9 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 	o.Kubeconfigs.Origin = log.target.origin()
 	o.Kubeconfigs.Origin.Past = true
 	was.Leases, was.Events = memlog.NewKV(), memlog.NewKV() // of the past nobody knows them
-	was.Past, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.now
-	was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.now }), simkubelet.Notices, simkubelet.Heartbeat
-	api, err := o.Open(dir, fmt.Sprintf("%s-%d", cluster, m.seq), was)
+	was.Past, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.Now
+	was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.Now }), simkubelet.Notices, simkubelet.Heartbeat
+	api, err := o.Open(dir, fmt.Sprintf("%s-%d", cluster, m.Seq), was)
 	if err != nil {
 		return nil, cmp.Or(err, os.RemoveAll(dir))
 	}
@@ -172,7 +181,7 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m moment,
 }
 
 // servePast serves the cluster as it was until ctx is done.
-func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Config, m moment, o instance.API) (err error) {
+func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Config, m replay.Moment, o instance.API) (err error) {
 	p, err := openPast(ctx, log, was, m, o)
 	if err != nil {
 		return err
@@ -191,6 +200,6 @@ func (s *session) servePast(ctx context.Context, log reopened, was apiserver.Con
 }
 
 // readOnlyText is the refusal of a write to what has been.
-func readOnlyText(m moment) string {
+func readOnlyText(m replay.Moment) string {
 	return fmt.Sprintf("the cluster is shown as it was at %s: nothing can be changed there; run `rollcall up` on the data directory to go on from its end", m)
 }

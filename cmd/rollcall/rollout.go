@@ -22,8 +22,9 @@ import (
 )
 
 func (s *session) rolloutCommand() *cobra.Command {
-	return s.group("rollout", "Hold the rollout of a DaemonSet, and see what it waits for", "",
+	return s.group("rollout", "Hold the rollout of a DaemonSet, see what it waits for, and which there were", "",
 		s.rolloutStatus(),
+		s.rolloutList(),
 		s.rolloutHold("pause", "Hold: no pod is replaced until resume", "paused", "is paused already", "true"),
 		s.rolloutHold("resume", "End pause", "resumed", "is not paused", ""))
 }

@@ -18,7 +18,7 @@ each DaemonSet its counters and its cells with pods, commands under way and fail
 With -o json or -o yaml all of it is shown, in one order; --hash prints the SHA-256 of
 that JSON, by which two states can be compared.
 
-` + instantForms,
+` + replay.InstantForms,
 		Example: `  rollcall state --at -5m
   rollcall state --hash --at 48210
   rollcall state -o json`}
@@ -32,7 +32,7 @@ that JSON, by which two states can be compared.
 }
 
 func (s *session) state(ctx context.Context, x *asked, hash bool) error {
-	st, err := x.At(ctx, x.at)
+	st, err := x.At(ctx, x.at.Seq)
 	if err != nil {
 		return err
 	}

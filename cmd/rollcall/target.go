@@ -14,6 +14,7 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/cmd/rollcall/instance"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
@@ -35,8 +36,8 @@ type target struct {
 
 	dir   string                              // of the instance, if it is known
 	user  string                              // of the NATS server, once it is reached
-	rules *clientcmd.ClientConfigLoadingRules // of the kubeconfig that has named the cluster; nil: none has
-	past  bool                                // and it is that of rollcall open
+	rules *clientcmd.ClientConfigLoadingRules // of the kubeconfig that has named the cluster; nil: no kubeconfig has
+	past  bool                                // that kubeconfig was written by rollcall open
 }
 
 // addTarget gives a command the flags that choose a cluster.
@@ -115,9 +116,10 @@ func (t *target) reach() (*nats.Conn, error) {
 	return c.Connect(nats.NoReconnect())
 }
 
-// serving returns the kubeconfig of the instance that runs on a target, empty if
-// a kubeconfig has named the target, which knows the way. runs is false if none
-// runs: then there is a log to be read, and nothing more.
+// serving returns the kubeconfig of the instance that runs on a target; it is
+// empty if the target was named by a kubeconfig, which leads to the API already.
+// runs is false if no instance runs: then there is a log to be read, and nothing
+// more.
 func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err error) {
 	kubeconfig, runs, err = t.found(ctx)
 	if t.rules != nil && (runs || err != nil) { // the log may be on another machine
@@ -126,7 +128,7 @@ func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err
 	return kubeconfig, runs, err
 }
 
-// found is serving for who knows no more than where the log is.
+// found is serving for a target of which no more is known than where its log is.
 func (t *target) found(ctx context.Context) (kubeconfig string, runs bool, err error) {
 	if t.data == "" {
 		return t.askGate(ctx)
@@ -247,6 +249,6 @@ func (a *archive) fold(ctx context.Context) (*projector.State, error) {
 		return nil, err
 	}
 	st := projector.New(info.ID)
-	_, err = a.foldUntil(ctx, instant{}, func(e events.Event) { projector.Fold(st, e) })
+	_, err = a.foldUntil(ctx, replay.Instant{}, func(e events.Event) { projector.Fold(st, e) })
 	return st, err
 }

@@ -28,7 +28,7 @@ A pod is explained by its end, by the deletion that is under way, or else by its
 creation; another object by the last change that the controller did not write; a field
 by its last change.
 
-` + instantForms,
+` + replay.InstantForms,
 		Example: `  rollcall why pod/agent-x7k2p
   rollcall why ds/agent.spec.template.spec.containers[agent].image -n logging
   rollcall why node/node-0003.status.conditions[Ready].status --at -5m`}
@@ -46,7 +46,7 @@ by its last change.
 }
 
 func (s *session) why(ctx context.Context, x *asked, about replay.Subject) error {
-	cs, err := x.Causes(ctx, x.at)
+	cs, err := x.Causes(ctx, x.at.Seq)
 	if err != nil {
 		return err
 	}

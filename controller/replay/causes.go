@@ -51,41 +51,41 @@ type place struct {
 // every event. Where that event is a plan, it is given as its command about the
 // same cell. A plan as a whole comes from what the last of its reasons comes from.
 type Causes struct {
-	first   events.Seq
-	of      []Link   // of[i] is what the event at first+i comes from
-	tellers []uint16 // tellers[i] told of it: an index of names
-	names   []teller
-	reasons map[events.Seq][]Link       // of each command of a plan
-	plans   map[events.Key][]events.Seq // by owner
-	objects map[place]*life
-	ending  map[types.UID]Link // objects that are being deleted: since when
-	passed  map[events.Seq]events.Unreadable
+	first     events.Seq
+	of        []Link   // of[i] is what the event at first+i comes from
+	witnesses []uint16 // witnesses[i] told of it: an index of names
+	names     []witness
+	reasons   map[events.Seq][]Link       // of each command of a plan
+	plans     map[events.Key][]events.Seq // by owner
+	objects   map[place]*life
+	ending    map[types.UID]Link // objects that are being deleted: since when
+	passed    map[events.Seq]events.Unreadable
 }
 
-// teller is who tells of an event: a program by itself, or one that was asked to.
-type teller struct {
+// witness is who tells of an event: a program by itself, or one that was asked to.
+type witness struct {
 	source string
 	asked  bool // it names an actor
 }
 
-// maxTellers bounds how many programs are told apart.
-const maxTellers = 1000
+// maxWitnesses bounds how many programs are told apart.
+const maxWitnesses = 1000
 
-func (c *Causes) teller(seq events.Seq) teller { return c.names[c.tellers[seq-c.first]] }
+func (c *Causes) witness(seq events.Seq) witness { return c.names[c.witnesses[seq-c.first]] }
 
 // tells notes who told of the next event.
 func (c *Causes) tells(e events.Event) {
-	is := teller{e.Source, e.Actor != ""}
+	is := witness{e.Source, e.Actor != ""}
 	i := slices.Index(c.names, is)
-	if i < 0 && len(c.names) == maxTellers {
-		is = teller{"others", is.asked}
+	if i < 0 && len(c.names) == maxWitnesses {
+		is = witness{"others", is.asked}
 		i = slices.Index(c.names, is)
 	}
 	if i < 0 {
 		i = len(c.names)
 		c.names = append(c.names, is)
 	}
-	c.tellers = append(c.tellers, uint16(i))
+	c.witnesses = append(c.witnesses, uint16(i))
 }
 
 // life is where the facts about a name are.

@@ -145,7 +145,7 @@ func (h *History) group(ctx context.Context, cs *Causes, d *Diff, changes []Chan
 		chain := cs.Chain(eventLink(c.By))
 		end := chain[len(chain)-1]
 		o := origin{at: end.Seq}
-		by := cs.teller(end.Seq)
+		by := cs.witness(end.Seq)
 		if len(chain) == 1 && !by.asked && (c.Is == "changed" || by.source == controller.Source) {
 			o = origin{source: cmp.Or(by.source, "somebody outside, not known")}
 		}

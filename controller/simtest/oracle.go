@@ -58,7 +58,10 @@ func (h *History) audit() *Violation {
 	if first != nil {
 		return first
 	}
-	return h.decideAgain(b)
+	if v := h.decideAgain(b); v != nil || !h.checkAll {
+		return v
+	}
+	return h.rollouts()
 }
 
 // decideAgain decides every plan again and looks at what was never answered.

@@ -118,8 +118,8 @@ func (s *Store) Info(ctx context.Context) (events.Info, error) {
 	return events.Info{ID: s.id, Last: rep.Last}, nil
 }
 
-// Read implements events.Reader. The log has one end: a record that was being
-// written when the server was killed is not part of it.
+// Read implements events.Reader. A record that was being written when the server
+// was killed is not part of the log.
 func (s *Store) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		stopped := false

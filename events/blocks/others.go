@@ -15,8 +15,9 @@ import (
 const maxHole = 1 << 24
 
 // CheckOthers checks the streams beside the log of a cluster in a data
-// directory, which the server reads as well: what is damaged there could stop
-// it from starting. They are not logs, and may forget what they have had.
+// directory, which the server reads as well: a damaged one could keep the server
+// from starting. These streams hold Leases and Events, and forget old ones, so
+// that positions may be missing in them.
 func CheckOthers(data string, s events.Subjects) error {
 	dir := filepath.Join(data, streamsDir)
 	entries, err := os.ReadDir(dir)

@@ -74,8 +74,8 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 }
 
 // checking is the memory of CheckBlock, which an instance calls every few
-// seconds: eight megabytes of garbage each time would be most of what an idle
-// one makes.
+// seconds: eight megabytes of garbage each time would be most of the garbage that
+// an idle instance makes.
 var checking = sync.Pool{New: func() any { return new(buffers) }}
 
 // CheckBlock reads one block whose records follow after, and which others

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -36,7 +35,7 @@ const writeError = "write error"
 // Room returns nil if the store takes n more bytes, else E-LOG-FULL. It asks the
 // file system only.
 func (s *Server) Room(n int64) error {
-	if s.rescue.under() {
+	if s.broken.Load() {
 		return events.Full(s.dir, "the store could not be written; it is opened again when there is room", makeRoom)
 	}
 	return room(s.dir, n)
@@ -62,66 +61,44 @@ func room(dir string, n int64) error {
 	return nil
 }
 
-// rescue opens the store of a server again that could not be written: the
-// server itself does so never.
-type rescue struct {
-	mu      sync.Mutex
-	running bool
-	stopped bool
-	stop    chan struct{}
-	done    sync.WaitGroup
-}
-
-func (r *rescue) under() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.running
-}
-
-// begin starts work, unless it is under way or the server ends.
-func (r *rescue) begin(work func(stop <-chan struct{})) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.running || r.stopped {
-		return
-	}
-	r.running = true
-	r.done.Go(func() {
-		work(r.stop)
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		r.running = false
-	})
-}
-
-// end stops the work and waits for it.
-func (r *rescue) end() {
-	r.mu.Lock()
-	if !r.stopped {
-		r.stopped = true
-		close(r.stop)
-	}
-	r.mu.Unlock()
-	r.done.Wait()
-}
-
 // heard takes a line of the server's log.
 func (s *Server) heard(line string) {
-	if strings.Contains(strings.ToLower(line), writeError) || strings.Contains(line, "disabling JetStream") {
-		s.rescue.begin(s.reopen)
+	if !strings.Contains(strings.ToLower(line), writeError) && !strings.Contains(line, "disabling JetStream") {
+		return
+	}
+	if s.broken.CompareAndSwap(false, true) {
+		s.rescue <- struct{}{}
 	}
 }
 
-// reopen closes the store and opens it again once there is room. Connections
-// stay; consumers and streams in memory do not.
+// rescues opens the store of the server again whenever it could not be written,
+// as soon as there is room: the server itself does so never. Connections stay;
+// consumers and streams in memory do not. end ends it.
+func (s *Server) rescues() (end func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-s.rescue:
+				s.reopen(stop)
+			case <-stop:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(stop)
+		<-done
+	}
+}
+
 func (s *Server) reopen(stop <-chan struct{}) {
-	tick := time.NewTicker(rescuePause)
-	defer tick.Stop()
-	for {
+	for s.broken.Load() {
 		select {
+		case <-time.After(rescuePause):
 		case <-stop:
 			return
-		case <-tick.C:
 		}
 		if room(s.dir, 0) != nil {
 			continue
@@ -130,7 +107,7 @@ func (s *Server) reopen(stop <-chan struct{}) {
 			s.log.Errorf("open the store again: %v", err)
 			continue
 		}
-		return
+		s.broken.Store(false)
 	}
 }
 

@@ -163,10 +163,10 @@ func TestStoreIsOpenedAgain(t *testing.T) {
 	if err := nc.Publish("rollcall.test.pod.default.x", make([]byte, 1<<20)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "a write error of the server", s.rescue.under)
+	eventually(t, "a write error of the server", s.broken.Load)
 	wantCode(t, s.Room(0), "E-LOG-FULL", events.ExitFailure)
 	giveBack()
-	eventually(t, "an end of the rescue", func() bool { return !s.rescue.under() })
+	eventually(t, "an end of the rescue", func() bool { return !s.broken.Load() })
 	if err := s.Room(0); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -59,14 +60,16 @@ type Options struct {
 
 // Server is a running nats-server.
 type Server struct {
-	ns       *server.Server
-	dir      string
-	temp     bool
-	lock     *os.File
-	password string // of the user inside
-	log      *logger
-	rescue   rescue
-	closing  sync.Once
+	ns         *server.Server
+	dir        string
+	temp       bool
+	lock       *os.File
+	password   string // of the user inside
+	log        *logger
+	broken     atomic.Bool   // the store could not be written, and is not open again yet
+	rescue     chan struct{} // receives when it breaks
+	endRescues func()
+	closing    sync.Once
 
 	syncAlways bool
 }
@@ -89,11 +92,12 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s := &Server{dir: o.Dir, password: rand.Text(), syncAlways: o.Durability == Sync,
-		rescue: rescue{stop: make(chan struct{})}}
+		rescue: make(chan struct{}, 1)}
 	s.log = &logger{heard: s.heard}
 	if err := s.hold(ctx, o.Check); err != nil {
 		return nil, err
 	}
+	s.endRescues = s.rescues()
 	id, err := loadIdentity(s.dir, o.Users)
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -293,7 +297,7 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 // are gone, then gives the data directory free. Later calls do nothing.
 func (s *Server) Close() (err error) {
 	s.closing.Do(func() {
-		s.rescue.end()
+		s.endRescues()
 		if s.ns != nil {
 			s.ns.Shutdown()
 			s.ns.WaitForShutdown()

@@ -1,28 +1,23 @@
 package apiserver
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	extensionsinstall "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/apis/meta/internalversion"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/endpoints/request"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
-	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	"k8s.io/kubernetes/pkg/apis/networking"
-
-	"rollcall/projector/table"
+	"k8s.io/kubernetes/pkg/registry/core/configmap"
+	"k8s.io/kubernetes/pkg/registry/scheduling/priorityclass"
 )
 
 // absent is a resource that clients look for and that has no objects, because
@@ -40,13 +35,13 @@ type absent struct {
 
 // absents are in the groups of their registries.
 var absents = []absent{
-	{resourceFor("", "Endpoints", ""), []string{"ep"}, nil, true},
-	{resourceFor("", "LimitRange", ""), []string{"limits"}, nil, true},
-	{resourceFor("", "ReplicationController", ""), []string{"rc"}, []string{"all"}, true},
-	{resourceFor("", "ResourceQuota", ""), []string{"quota"}, nil, true},
-	{resourceFor("", "Service", ""), []string{"svc"}, []string{"all"}, true},
-	{resourceFor(networking.GroupName, "Ingress", ""), []string{"ing"}, nil, true},
-	{resourceFor(apiextensions.GroupName, "CustomResourceDefinition", ""), []string{"crd", "crds"}, []string{"api-extensions"}, false},
+	{resourceFor("", "Endpoints", bucketNone), []string{"ep"}, nil, true},
+	{resourceFor("", "LimitRange", bucketNone), []string{"limits"}, nil, true},
+	{resourceFor("", "ReplicationController", bucketNone), []string{"rc"}, []string{"all"}, true},
+	{resourceFor("", "ResourceQuota", bucketNone), []string{"quota"}, nil, true},
+	{resourceFor("", "Service", bucketNone), []string{"svc"}, []string{"all"}, true},
+	{resourceFor(networking.GroupName, "Ingress", bucketNone), []string{"ing"}, nil, true},
+	{resourceFor(apiextensions.GroupName, "CustomResourceDefinition", bucketNone), []string{"crd", "crds"}, []string{"api-extensions"}, false},
 }
 
 func init() { extensionsinstall.Install(legacyscheme.Scheme) }
@@ -60,33 +55,29 @@ func absentOf(group, name string) (absent, bool) {
 	return absent{}, false
 }
 
-// absentREST is the registry of an absent resource, over a table in which
-// nothing is ever put.
+// absentREST is Kubernetes' registry of an absent resource, without what makes
+// and changes objects.
 type absentREST struct {
-	rest.TableConvertor
+	reader
 	absent
-	store *store
 }
 
-var (
-	_ rest.Lister               = (*absentREST)(nil)
-	_ rest.Getter               = (*absentREST)(nil)
-	_ rest.Watcher              = (*absentREST)(nil)
-	_ rest.GracefulDeleter      = (*absentREST)(nil)
-	_ rest.CollectionDeleter    = (*absentREST)(nil)
-	_ rest.Scoper               = (*absentREST)(nil)
-	_ rest.KindProvider         = (*absentREST)(nil)
-	_ rest.ShortNamesProvider   = (*absentREST)(nil)
-	_ rest.CategoriesProvider   = (*absentREST)(nil)
-	_ rest.SingularNameProvider = (*absentREST)(nil)
-)
-
-func (a absent) groupResource() schema.GroupResource {
-	return schema.GroupResource{Group: a.group, Resource: a.name}
+type reader interface {
+	rest.Storage
+	rest.Lister
+	rest.Getter
+	rest.Watcher
+	rest.GracefulDeleter
+	rest.CollectionDeleter
+	rest.Scoper
+	rest.SingularNameProvider
 }
 
-// object returns an empty object of the resource.
-func (a absent) object() runtime.Object { return a.empty("") }
+// ShortNames implements rest.ShortNamesProvider.
+func (a *absentREST) ShortNames() []string { return a.short }
+
+// Categories implements rest.CategoriesProvider.
+func (a *absentREST) Categories() []string { return a.categories }
 
 // empty returns an empty object of the kind with a suffix.
 func (a absent) empty(suffix string) runtime.Object {
@@ -97,75 +88,21 @@ func (a absent) empty(suffix string) runtime.Object {
 	return o
 }
 
-func newAbsent(a absent, b backend) *absentREST {
-	s := &store{codec: codec{legacyscheme.Scheme, a.gvk()}, prefix: "/" + a.name + "/", table: table.NewTable(table.Recent), backend: b, newFunc: a.object, unreadable: &unreadables{}}
-	return &absentREST{rest.NewDefaultTableConvertor(a.groupResource()), a, s}
-}
-
-// New implements rest.Storage.
-func (a *absentREST) New() runtime.Object { return a.object() }
-
-// NewList implements rest.Lister.
-func (a *absentREST) NewList() runtime.Object { return a.empty("List") }
-
-// Destroy implements rest.Storage.
-func (a *absentREST) Destroy() {}
-
-// Kind implements rest.KindProvider.
-func (a *absentREST) Kind() string { return string(a.kind) }
-
-// NamespaceScoped implements rest.Scoper.
-func (a *absentREST) NamespaceScoped() bool { return a.namespaced }
-
-// GetSingularName implements rest.SingularNameProvider.
-func (a *absentREST) GetSingularName() string { return strings.ToLower(string(a.kind)) }
-
-// ShortNames implements rest.ShortNamesProvider.
-func (a *absentREST) ShortNames() []string { return a.short }
-
-// Categories implements rest.CategoriesProvider.
-func (a *absentREST) Categories() []string { return a.categories }
-
-// Get implements rest.Getter.
-func (a *absentREST) Get(_ context.Context, name string, _ *metav1.GetOptions) (runtime.Object, error) {
-	return nil, apierrors.NewNotFound(a.groupResource(), name)
-}
-
-// Delete implements rest.GracefulDeleter.
-func (a *absentREST) Delete(_ context.Context, name string, _ rest.ValidateObjectFunc, _ *metav1.DeleteOptions) (runtime.Object, bool, error) {
-	return nil, false, apierrors.NewNotFound(a.groupResource(), name)
-}
-
-// DeleteCollection implements rest.CollectionDeleter.
-func (a *absentREST) DeleteCollection(ctx context.Context, _ rest.ValidateObjectFunc, _ *metav1.DeleteOptions, o *internalversion.ListOptions) (runtime.Object, error) {
-	return a.List(ctx, o)
-}
-
-// List implements rest.Lister.
-func (a *absentREST) List(ctx context.Context, _ *internalversion.ListOptions) (runtime.Object, error) {
-	list := a.NewList()
-	return list, a.store.GetList(ctx, a.store.prefix, storage.ListOptions{Predicate: everything, Recursive: true}, list)
-}
-
-// Watch implements rest.Watcher.
-func (a *absentREST) Watch(ctx context.Context, o *internalversion.ListOptions) (watch.Interface, error) {
-	all := everything
-	if o == nil {
-		o = &internalversion.ListOptions{}
-	}
-	all.AllowWatchBookmarks = o.AllowWatchBookmarks
-	return a.store.Watch(ctx, a.store.prefix, storage.ListOptions{ResourceVersion: o.ResourceVersion,
-		SendInitialEvents: o.SendInitialEvents, Predicate: all, Recursive: true})
-}
-
-var everything = storage.SelectionPredicate{Label: labels.Everything(), Field: fields.Everything()}
-
 // putAbsent puts the absent resources of a group into it.
 func (i *installer) putAbsent(group string, g group) {
 	for _, a := range absents {
-		if a.group == group {
-			g[a.name] = newAbsent(a, i.writes)
+		if a.group != group {
+			continue
 		}
+		gr := schema.GroupResource{Group: group, Resource: a.name}
+		s := &genericregistry.Store{DefaultQualifiedResource: gr, SingularQualifiedResource: schema.GroupResource{Group: group, Resource: strings.ToLower(string(a.kind))},
+			NewFunc: func() runtime.Object { return a.empty("") }, NewListFunc: func() runtime.Object { return a.empty("List") },
+			TableConvertor: rest.NewDefaultTableConvertor(gr), DeleteStrategy: configmap.Strategy}
+		if s.CreateStrategy = configmap.Strategy; !a.namespaced { // nothing is made: the strategy says whether names are in namespaces
+			s.CreateStrategy = priorityclass.Strategy
+		}
+		i.keep(s.CompleteWithOptions(&generic.StoreOptions{RESTOptions: i.options}))
+		g[a.name] = &absentREST{s, a}
 	}
 }
 
@@ -183,9 +120,8 @@ func refuseAbsent(next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed,
-			Reason: metav1.StatusReasonMethodNotAllowed, Details: &metav1.StatusDetails{Group: a.group, Kind: a.name, Name: info.Name},
-			Message: fmt.Sprintf("rollcall keeps no %s: nothing in it would act on them; other objects are not affected", a.name)}}
+		err := notAllowed(http.StatusMethodNotAllowed, fmt.Sprintf("rollcall keeps no %s: nothing in it would act on them; other objects are not affected", a.name))
+		err.ErrStatus.Details = &metav1.StatusDetails{Group: a.group, Kind: a.name, Name: info.Name}
 		refuse(w, r, err)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	apiservervalues "k8s.io/apiserver/pkg/apis/apiserver"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
@@ -75,6 +76,11 @@ func withPlaces(next http.Handler, l *netlimit.Listener) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// notAllowed refuses a request of a kind that is never served, with the reason.
+func notAllowed(code int32, why string) *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: code, Reason: metav1.StatusReasonMethodNotAllowed, Message: why}}
 }
 
 // tooManyRetry is after how many seconds one who was refused a place may come again.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"rollcall/projector/table"
 )
 
@@ -17,45 +19,27 @@ const (
 // compactor makes tables forget changes that are older than historyKept.
 type compactor struct {
 	tables map[string]*table.Table
-	marks  []mark // oldest first
+	marks  []map[string]uint64 // the revisions of the tables at the last steps, oldest first
 }
 
-// mark is the revision that each table had at an instant.
-type mark struct {
-	at   time.Time
-	revs map[string]uint64
-}
-
-// step notes how far the tables are, and forgets what was there historyKept ago.
-func (c *compactor) step(now time.Time) {
-	m := mark{now, map[string]uint64{}}
+// step notes how far the tables are, and forgets what was there historyKept
+// ago, if that is how many steps lie between.
+func (c *compactor) step() {
+	now := map[string]uint64{}
 	for name, t := range c.tables {
-		m.revs[name] = t.Last()
+		now[name] = t.Last()
 	}
-	c.marks = append(c.marks, m)
-	old := 0
-	for old < len(c.marks) && now.Sub(c.marks[old].at) >= historyKept {
-		old++
-	}
-	if old == 0 {
+	c.marks = append(c.marks, now)
+	if len(c.marks) <= int(historyKept/compactEvery) {
 		return
 	}
-	for name, rev := range c.marks[old-1].revs {
+	for name, rev := range c.marks[0] {
 		c.tables[name].Compact(rev)
 	}
-	c.marks = c.marks[old:]
+	c.marks = c.marks[1:]
 }
 
 // run compacts until ctx is done.
 func (c *compactor) run(ctx context.Context) {
-	tick := time.NewTicker(compactEvery)
-	defer tick.Stop()
-	for {
-		c.step(time.Now())
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
+	wait.UntilWithContext(ctx, func(context.Context) { c.step() }, compactEvery)
 }

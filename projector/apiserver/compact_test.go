@@ -3,7 +3,6 @@ package apiserver
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"rollcall/events"
 	"rollcall/projector/table"
@@ -19,19 +18,17 @@ func TestCompactor(t *testing.T) {
 	put := func(rev uint64, name string) {
 		nodes.Put(&table.Item{Object: events.Object{Ref: events.Ref{Key: events.Key{Name: name}}, Data: make([]byte, 1000)}, Rev: rev})
 	}
-	begin := time.Unix(0, 0)
 	for i := range 1000 {
 		put(uint64(i+1), fmt.Sprint("n", i%10))
 	}
-	c.step(begin)
-	for m := 1; m < 5; m++ {
-		c.step(begin.Add(time.Duration(m) * compactEvery))
+	for m := range 5 {
+		c.step()
 		if oldest := nodes.Oldest(); oldest != 0 {
 			t.Fatalf("after %d minutes the changes up to %d are forgotten", m, oldest)
 		}
 	}
 	put(1001, "n1")
-	c.step(begin.Add(historyKept))
+	c.step()
 	if n, bytes := nodes.Size(); n != 10 || bytes != 10_000 {
 		t.Errorf("%d objects of %d bytes are left of 10", n, bytes)
 	}
@@ -41,9 +38,10 @@ func TestCompactor(t *testing.T) {
 	if _, _, _, ok := nodes.Since(999); ok {
 		t.Error("who has not is not told")
 	}
-	c.step(begin.Add(2 * historyKept))
-	c.step(begin.Add(3 * historyKept))
-	if oldest := nodes.Oldest(); oldest != 1001 || len(c.marks) > 2 {
+	for range 2 * historyKept / compactEvery {
+		c.step()
+	}
+	if oldest := nodes.Oldest(); oldest != 1001 || len(c.marks) > 5 {
 		t.Errorf("the changes up to %d are forgotten, and %d marks are left", oldest, len(c.marks))
 	}
 }

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/events"
 	"rollcall/events/wire"
@@ -39,13 +41,13 @@ func (f *Foreign) Await(ctx context.Context) error {
 
 // Nodes lists and watches them.
 func (f *Foreign) Nodes() cache.ListerWatcher {
-	return &selection{f.objects.Of(events.Node), f.foreign, func() object { return &corev1.Node{} }, func() runtime.Object { return &corev1.NodeList{} }}
+	return selectionOf(f.objects, events.Node, f.foreign)
 }
 
 // Pods lists and watches the pods that are bound to one of them, or to a node
 // that is not there.
 func (f *Foreign) Pods() cache.ListerWatcher {
-	return &selection{f.objects.Of(events.Pod), f.holds, func() object { return &corev1.Pod{} }, func() runtime.Object { return &corev1.PodList{} }}
+	return selectionOf(f.objects, events.Pod, f.holds)
 }
 
 func (f *Foreign) holds(pod []byte) bool {
@@ -76,21 +78,19 @@ func (f *Foreign) Well() (well *corev1.Node) {
 	return well
 }
 
-type object interface {
-	runtime.Object
-	metav1.Object
-}
-
-// selection is those objects of a table that match. They have the fields that
-// the log has, without the defaults that the API adds.
+// selection is those objects of a table that match, as the API has them but for
+// their managed fields.
 type selection struct {
 	table *table.Table
 	match func(data []byte) bool
-	make  func() object
-	list  func() runtime.Object
+	codec codec
 }
 
 var _ cache.ListerWatcher = (*selection)(nil)
+
+func selectionOf(objects *table.Tables, kind events.Kind, match func(data []byte) bool) *selection {
+	return &selection{objects.Of(kind), match, codec{legacyscheme.Scheme, resourceFor(kind.Group(), kind, "").gvk()}}
+}
 
 // IsWatchListSemanticsUnSupported tells reflectors to list first.
 func (s *selection) IsWatchListSemanticsUnSupported() bool { return true }
@@ -105,23 +105,26 @@ func (s *selection) List(metav1.ListOptions) (runtime.Object, error) {
 		}
 		return true
 	})
-	l := s.list()
-	l.(metav1.ListInterface).SetResourceVersion(strconv.FormatUint(max(rev, 1), 10))
-	return l, meta.SetList(l, found)
+	kind := s.codec.stored
+	kind.Kind += "List"
+	l, err := s.codec.scheme.New(kind)
+	if err != nil {
+		return nil, err
+	}
+	return l, errors.Join(versioner.UpdateList(l, max(rev, 1), "", nil), meta.SetList(l, found))
 }
 
 // decode returns an object that matches; nil: it does not, or cannot be read,
 // which reading it through the API tells.
-func (s *selection) decode(i *table.Item) object {
+func (s *selection) decode(i *table.Item) runtime.Object {
 	if i == nil || !s.match(i.Data) {
 		return nil
 	}
-	o := s.make()
-	if wire.UnmarshalIn(i.Data, o, time.Local) != nil {
+	o, err := s.codec.versioned(i.Data, i.Rev)
+	if err != nil {
 		return nil
 	}
-	o.SetResourceVersion(strconv.FormatUint(i.Rev, 10))
-	o.SetManagedFields(nil)
+	o.(metav1.Object).SetManagedFields(nil)
 	return o
 }
 
@@ -158,7 +161,7 @@ func (s *selection) event(c table.Change) (watch.Event, bool) {
 	case is != nil:
 		return watch.Event{Type: watch.Added, Object: is}, true
 	case was != nil:
-		was.SetResourceVersion(strconv.FormatUint(c.Rev, 10))
+		_ = versioner.UpdateObject(was, c.Rev) // it has metadata
 		return watch.Event{Type: watch.Deleted, Object: was}, true
 	}
 	return watch.Event{}, false

@@ -1,8 +1,6 @@
 package apiserver
 
 import (
-	"maps"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,10 +52,10 @@ var ownFigures = []figure{
 		func(s *Server, tell func(float64, ...string)) { tell(truth(s.link.full())) }},
 	{"rollcall_quarantined_events_total", "Events that the fold has set aside, of the whole log.", metrics.CounterValue, nil, tellQuarantine},
 	{"rollcall_plans_total", "Plans, of the whole log.", metrics.CounterValue, []string{"type"},
-		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tellPlans(tell) }},
+		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tell(s.config.Tally.plans, 1, tell) }},
 	{"rollcall_commands_total", "Commands of plans by what they do, and those that no fact has answered by how they ended, of the whole log.",
 		metrics.CounterValue, []string{"type", "outcome"},
-		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tellCommands(tell) }},
+		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tell(s.config.Tally.commands, 2, tell) }},
 	{"rollcall_watchers", "Watches and followed logs that are open.", metrics.GaugeValue, nil,
 		func(s *Server, tell func(float64, ...string)) { open, _ := s.watches.counts(); tell(float64(open)) }},
 	{"rollcall_watchers_refused_total", "Watches and followed logs for which there was no room.", metrics.CounterValue, nil,
@@ -133,14 +131,14 @@ func (f *figures) CollectWithStability(to chan<- metrics.Metric) {
 // called from any goroutine.
 type Tally struct {
 	mu       sync.Mutex
-	plans    map[events.Type]int
-	commands map[[2]string]int // what it does, how it ended or planned
+	plans    tally // by type
+	commands tally // by what they do, and how they ended or planned
 }
 
+type tally map[[2]string]int
+
 // NewTally returns the counts before the first event of a log.
-func NewTally() *Tally {
-	return &Tally{plans: map[events.Type]int{}, commands: map[[2]string]int{}}
-}
+func NewTally() *Tally { return &Tally{plans: tally{}, commands: tally{}} }
 
 // planned is the outcome of a command that has none yet, or a fact for one.
 const planned = "planned"
@@ -151,7 +149,7 @@ func (t *Tally) Follow(e events.Event) {
 	defer t.mu.Unlock()
 	switch b := e.Body.(type) {
 	case *events.Plan:
-		t.plans[e.Type]++
+		t.plans[[2]string{strings.TrimSuffix(string(e.Type), ".planned")}]++
 		for _, c := range b.Commands {
 			t.commands[[2]string{string(c.Do), planned}]++
 		}
@@ -160,18 +158,11 @@ func (t *Tally) Follow(e events.Event) {
 	}
 }
 
-func (t *Tally) tellPlans(tell func(float64, ...string)) {
+// tell tells counts by the first of their labels, or by more.
+func (t *Tally) tell(counts tally, labels int, tell func(float64, ...string)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, typ := range slices.Sorted(maps.Keys(t.plans)) {
-		tell(float64(t.plans[typ]), strings.TrimSuffix(string(typ), ".planned"))
-	}
-}
-
-func (t *Tally) tellCommands(tell func(float64, ...string)) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for k, n := range t.commands {
-		tell(float64(n), k[0], k[1]) // the registry sorts
+	for k, n := range counts {
+		tell(float64(n), k[:labels]...) // the registry sorts
 	}
 }

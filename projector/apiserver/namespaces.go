@@ -34,18 +34,18 @@ const (
 // tables hold them already.
 func namespaceInformers(objects *table.Tables) informers.SharedInformerFactory {
 	f := informers.NewSharedInformerFactory(nil, 0)
-	inform := func(kind events.Kind, name string, empty func() object, list func() runtime.Object) {
-		named := func(o []byte) bool {
-			c := wire.NewCursor(wire.Field(wire.Field(o, "metadata"), "name"))
+	inform := func(o runtime.Object, kind events.Kind, name string) {
+		named := func(data []byte) bool {
+			c := wire.NewCursor(wire.Field(wire.Field(data, "metadata"), "name"))
 			return name == "" || c.More() && string(c.Str()) == name
 		}
-		f.InformerFor(empty(), func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
-			return cache.NewSharedIndexInformer(&selection{objects.Of(kind), named, empty, list}, empty(), 0, cache.Indexers{})
+		f.InformerFor(o, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
+			return cache.NewSharedIndexInformer(selectionOf(objects, kind, named), o, 0, cache.Indexers{})
 		})
 	}
-	inform(events.Namespace, "", func() object { return &corev1.Namespace{} }, func() runtime.Object { return &corev1.NamespaceList{} })
-	inform(events.ServiceAccount, defaultAccount, func() object { return &corev1.ServiceAccount{} }, func() runtime.Object { return &corev1.ServiceAccountList{} })
-	inform(events.ConfigMap, rootCA, func() object { return &corev1.ConfigMap{} }, func() runtime.Object { return &corev1.ConfigMapList{} })
+	inform(&corev1.Namespace{}, events.Namespace, "")
+	inform(&corev1.ServiceAccount{}, events.ServiceAccount, defaultAccount)
+	inform(&corev1.ConfigMap{}, events.ConfigMap, rootCA)
 	return f
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"net/http"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -27,6 +25,5 @@ type connecter interface {
 
 // Connect implements rest.Connecter: it refuses.
 func (noProcess) Connect(_ context.Context, pod string, _ runtime.Object, _ rest.Responder) (http.Handler, error) {
-	return nil, &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotImplemented,
-		Reason: metav1.StatusReasonMethodNotAllowed, Message: "the containers of pod " + pod + " are simulated: no process runs in them"}}
+	return nil, notAllowed(http.StatusNotImplemented, "the containers of pod "+pod+" are simulated: no process runs in them")
 }

@@ -83,8 +83,7 @@ type lazyCache struct {
 
 	mu        sync.Mutex
 	cache     *cacher.Cacher
-	delegator *cacher.CacheDelegator
-	err       error
+	delegator *cacher.CacheDelegator // nil: there is no cache
 	destroyed bool
 
 	filled sync.Once
@@ -99,32 +98,30 @@ const cacheStart = 10 * time.Second
 
 // reader returns the store to read from, once it can be.
 func (l *lazyCache) reader(ctx context.Context) (storage.Interface, error) {
-	r, cache, err := l.cached()
-	if err != nil || cache == nil {
-		return r, err
+	cache, err := l.cached()
+	if err != nil {
+		return nil, fmt.Errorf("start the watch cache of %s: %w", l.config.GroupResource, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, cacheStart)
-	defer cancel()
-	_ = cache.Wait(ctx) // what is wrong, the read tells
+	if cache != nil {
+		ctx, cancel := context.WithTimeout(ctx, cacheStart)
+		defer cancel()
+		_ = cache.Wait(ctx) // what is wrong, the read tells
+	}
 	l.filled.Do(func() { l.begin = l.store.backend.position() })
-	return r, nil
+	return l.writer(), nil
 }
 
-func (l *lazyCache) cached() (storage.Interface, *cacher.Cacher, error) {
+// cached returns the cache, which it makes if there is none; nil: it is destroyed.
+func (l *lazyCache) cached() (_ *cacher.Cacher, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.delegator == nil && l.err == nil && !l.destroyed {
-		if l.cache, l.err = cacher.NewCacherFromConfig(l.config); l.err == nil {
-			l.delegator = cacher.NewCacheDelegator(l.cache, l.store)
-		}
+	if l.cache != nil || l.destroyed {
+		return l.cache, nil
 	}
-	switch {
-	case l.err != nil:
-		return nil, nil, fmt.Errorf("start the watch cache of %s: %w", l.config.GroupResource, l.err)
-	case l.destroyed:
-		return l.store, nil, nil
+	if l.cache, err = cacher.NewCacherFromConfig(l.config); err == nil {
+		l.delegator = cacher.NewCacheDelegator(l.cache, l.store)
 	}
-	return l.delegator, l.cache, nil
+	return l.cache, err
 }
 
 // writer returns the store to write through: the cache, if there is one, knows
@@ -132,7 +129,7 @@ func (l *lazyCache) cached() (storage.Interface, *cacher.Cacher, error) {
 func (l *lazyCache) writer() storage.Interface {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.delegator == nil || l.destroyed {
+	if l.delegator == nil {
 		return l.store
 	}
 	return l.delegator
@@ -141,11 +138,11 @@ func (l *lazyCache) writer() storage.Interface {
 func (l *lazyCache) destroy() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.delegator != nil && !l.destroyed {
+	if l.delegator != nil {
 		l.delegator.Stop()
 		l.cache.Stop()
 	}
-	l.destroyed = true
+	l.cache, l.delegator, l.destroyed = nil, nil, true
 }
 
 // Create implements storage.Interface.

@@ -3,9 +3,6 @@ package apiserver
 import (
 	"net/http"
 	"strings"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // readOnly refuses what would write, with the reason. Questions that are put as
@@ -17,8 +14,6 @@ func readOnly(next http.Handler, why string) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		err := &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed,
-			Reason: metav1.StatusReasonMethodNotAllowed, Message: why}}
-		refuse(w, r, err)
+		refuse(w, r, notAllowed(http.StatusMethodNotAllowed, why))
 	})
 }

@@ -53,7 +53,6 @@ type installer struct {
 	auth    authorizer.Authorizer
 	client  kubernetes.Interface // of this server
 	logs    LogSource
-	writes  backend   // of resources whose objects are in the log
 	now     time.Time // of the past that is served, or zero
 	err     error
 }

@@ -34,13 +34,18 @@ func (r resource) gvk() schema.GroupVersionKind {
 const (
 	bucketLeases = "leases"
 	bucketEvents = "events"
+	bucketNone   = "none" // of absent resources: nothing is ever put
 )
 
-// served are the resources with objects. Reviews of one's own rights have none.
+// served are the resources with objects, and those that could have some. Reviews
+// of one's own rights have none.
 var served = func() []resource {
 	all := []resource{resourceFor("", "Event", bucketEvents), resourceFor("coordination.k8s.io", "Lease", bucketLeases)}
 	for _, k := range events.Kinds() {
 		all = append(all, resourceFor(k.Group(), k, ""))
+	}
+	for _, a := range absents {
+		all = append(all, a.resource)
 	}
 	return all
 }()

@@ -122,7 +122,7 @@ func New(c Config) (*Server, error) {
 	if c.ReadOnly == "" {
 		s.compactor = &compactor{tables: s.stores.tables}
 	}
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, writes: s.writes(), now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
@@ -249,6 +249,8 @@ func (s *Server) options() restOptions {
 		case r.bucket == bucketEvents:
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
+		case r.bucket == bucketNone:
+			o.tables[r.name], o.backends[r.name] = table.NewTable(table.Recent), s.writes()
 		default:
 			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind), s.writes()
 		}

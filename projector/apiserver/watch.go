@@ -3,12 +3,10 @@ package apiserver
 import (
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/apiserver/pkg/storage"
@@ -102,15 +100,13 @@ func (w *watcher) run(ctx context.Context, initial bool) {
 
 // fail tells the client why the watch ends.
 func (w *watcher) fail(ctx context.Context, err error) {
-	status := &metav1.Status{Status: metav1.StatusFailure, Code: http.StatusInternalServerError,
-		Reason: metav1.StatusReasonInternalError, Message: err.Error()}
 	var known apierrors.APIStatus
-	if errors.As(err, &known) {
-		s := known.Status()
-		status = &s
+	if !errors.As(err, &known) {
+		known = apierrors.NewInternalError(err)
 	}
+	status := known.Status()
 	select {
-	case w.out <- watch.Event{Type: watch.Error, Object: status}:
+	case w.out <- watch.Event{Type: watch.Error, Object: &status}:
 	case <-ctx.Done():
 	}
 }

@@ -33,8 +33,9 @@ type checker struct {
 
 func (c *checker) far() string { return fmt.Sprintf("%d events", c.at.Load()) }
 
-// check reads every block. It returns nil if there is no stream and nobody
-// knows of one, which is for the caller to refuse.
+// check reads every block of the log and compares it with the witnesses. It
+// returns nil if there is no stream and no witness of one, which is for the caller
+// to refuse.
 func (c *checker) check(ctx context.Context) (*Checked, error) {
 	w, err := loadWitness(c.dir)
 	if err != nil {
@@ -65,7 +66,8 @@ func (c *checker) check(ctx context.Context) (*Checked, error) {
 	return l, l.compareSealed()
 }
 
-// meet compares what was read up to a position with what was read there before.
+// meet compares the running hash at a position with the one that an earlier run
+// had there.
 func (w witness) meet(p projector.Position) error {
 	for _, known := range []projector.Position{w.synced, w.position} {
 		if p.Seq == known.Seq && p.Chain != known.Chain {
@@ -103,7 +105,8 @@ func (l *Checked) lostText() string {
 	return fmt.Sprintf("the log ends at #%d: %s with the power, as --durability relaxed allows", l.report.Last, what)
 }
 
-// open opens the stream's files, or says what its loss means.
+// open opens the files of the stream. If they are gone, or have lost their
+// description, it says what the witnesses know of the log; nil: nothing.
 func (c *checker) open(w witness) (*blocks.Store, error) {
 	store, err := blocks.Open(c.dir, c.subjects)
 	var e *events.Error
@@ -121,8 +124,8 @@ func (c *checker) open(w witness) (*blocks.Store, error) {
 		return nil, e
 	}
 	if c.nameless && !known {
-		// It was killed while it made the stream, or its user has followed the
-		// advice of namelessError.
+		// The server was killed while it made the stream, or the user has
+		// followed the advice of namelessError.
 		store, bad := blocks.OpenNameless(c.dir, c.subjects)
 		if _, missing := os.Stat(metaPath(c.dir, c.subjects)); bad != nil || store.Size() == 0 || errors.Is(missing, os.ErrNotExist) {
 			return store, bad
@@ -135,7 +138,8 @@ func metaPath(dir string, s events.Subjects) string {
 	return filepath.Join(blocks.StreamDir(dir, s), "meta.inf")
 }
 
-// begun reports whether the cluster was given its nodes.
+// begun reports whether the cluster was given its nodes, so that there has been a
+// log.
 func (c *checker) begun() bool {
 	f, found, err := LoadFounding(c.dir)
 	return err == nil && found && f.Added && f.Nodes > 0 && f.Cluster == c.subjects.Cluster()
@@ -148,7 +152,8 @@ func (c *checker) remembers(w witness) string {
 	return clusterFile + " knows the nodes"
 }
 
-// namelessError says what is left of a log that has lost its description.
+// namelessError refuses a log that has lost its description, and says how many of
+// its events are left.
 func (c *checker) namelessError(e *events.Error) error {
 	store, err := blocks.OpenNameless(c.dir, c.subjects)
 	if err != nil {

@@ -37,27 +37,27 @@ type Keeper struct {
 	lost   bool // a power cut took the end of the log
 
 	mu      sync.Mutex
-	saved   projector.Position // as the file has it
-	synced  projector.Position
+	saved   projector.Position // that position.json has
+	synced  projector.Position // the last that no power cut takes from the log
 	marks   []mark             // positions that the server has not synced yet, oldest first
-	unsaved projector.Position // what could not be saved; Seq 0: nothing
+	unsaved projector.Position // that could not be saved, and is tried again; Seq 0: none
 	stopped bool
 
 	ackedMu sync.Mutex
-	acked   *os.File   // nil: it is not open
-	log     string     // whose positions are in it
-	last    events.Seq // that it has
-	unnoted bool       // that could not be written was told
+	acked   *os.File   // the acknowledged file; nil: not open
+	log     string     // the ID of the log whose positions the acknowledged file has
+	last    events.Seq // the position that the acknowledged file has
+	unnoted bool       // the user was told that a position could not be noted
 }
 
-// mark is a position that was read by a time.
+// mark is how far the log had been read at a time.
 type mark struct {
 	time     time.Time
 	position projector.Position
 }
 
-// syncedAfter is after how long what was written is on the disk in relaxed mode:
-// the server syncs every two minutes.
+// syncedAfter is the age at which an event is on the disk for sure in relaxed
+// mode: the server syncs every two minutes.
 const syncedAfter = 150 * time.Second
 
 // NewKeeper returns the keeper of a log that nobody has opened yet.
@@ -71,15 +71,16 @@ func NewKeeper(o Options) *Keeper {
 func (k *Keeper) warn(format string, args ...any) { k.Warn(fmt.Sprintf(format, args...)) }
 
 // Known returns the end of the log when it was checked; its Seq is 0 if there was
-// none.
+// no log.
 func (k *Keeper) Known() projector.Position { return k.known }
 
 // Lost reports whether a power cut has taken the end of the log.
 func (k *Keeper) Lost() bool { return k.lost }
 
-// Check is the Check of the embedded server. What it refuses it leaves as it
-// is. What a power cut or a kill may leave is taken away here and told, so that
-// the server has nothing to mend.
+// Check is the Check of the embedded server: it reads the whole log and holds it
+// against the witnesses. A log that is refused is left as it is. The half record
+// that a power cut or a kill may leave at the end is taken away, and told, so
+// that the server has nothing to mend.
 func (k *Keeper) Check(ctx context.Context, dir string) error {
 	k.Dir = dir
 	c := &checker{dir: dir, subjects: k.Subjects, nameless: true}
@@ -175,8 +176,8 @@ func (k *Keeper) Watch(ctx context.Context) error {
 	return watchBlocks(ctx, k.Dir, k.log, k.Subjects, k.sealed)
 }
 
-// Save is the Save of the projector. What cannot be saved now is saved later:
-// the position is a witness, and no reason to stop.
+// Save is the Save of the projector. A position that cannot be saved now is saved
+// later: it is a witness, and no reason to stop an instance.
 func (k *Keeper) Save(p projector.Position) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -197,7 +198,8 @@ func (k *Keeper) Save(p projector.Position) error {
 	return nil
 }
 
-// saveAgain tries again what could not be saved, until it is.
+// saveAgain tries to save the position that could not be saved, every second until
+// it is.
 func (k *Keeper) saveAgain() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -262,11 +264,12 @@ func (k *Keeper) acknowledge(seq events.Seq) {
 	}
 }
 
-// Log is a log whose appends are noted before anybody is told of them: an
-// end of it that is lost later is missed, however short.
+// Log is a log whose appends are noted in the data directory before anybody is
+// told of them: if the end of the log is lost later, that is noticed, however
+// short it is.
 type Log struct {
 	*stream.Log
-	Keeper *Keeper // nil: it is kept by somebody else
+	Keeper *Keeper // nil: the log is in no data directory of ours
 }
 
 // Append implements events.Appender.

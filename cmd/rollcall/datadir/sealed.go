@@ -25,8 +25,8 @@ type sealedBlock struct {
 	Hash  string     `json:"hash"`
 }
 
-// sealedBlocks is the file of them. Sum proves it: one that is damaged is
-// forgotten and made again, for the records prove themselves.
+// sealedBlocks is the file of the sealed blocks. Sum proves the file: a damaged
+// one is forgotten and made again, since the records prove themselves.
 type sealedBlocks struct {
 	Log    string        `json:"log"`
 	Blocks []sealedBlock `json:"blocks"`
@@ -121,8 +121,9 @@ func watchBlocks(ctx context.Context, dir, log string, subjects events.Subjects,
 	}
 }
 
-// recheck reads one block: the first that is not known yet, else the next one
-// of those that are.
+// recheck reads one block: the first that was sealed since the last call, else the
+// one at next of those that are known. It returns the known blocks and which of
+// them is the next.
 func recheck(dir, log string, subjects events.Subjects, known []sealedBlock, next int) ([]sealedBlock, int, error) {
 	store, err := blocks.OpenNameless(dir, subjects) // the server may be writing the description
 	if err != nil {

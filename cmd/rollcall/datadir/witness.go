@@ -51,11 +51,11 @@ type syncedPosition struct {
 // witness is what a data directory knows of its log. The zero witness knows
 // nothing.
 type witness struct {
-	position projector.Position // Seq 0: none was saved
-	synced   projector.Position // that of them which a power cut leaves
-	relaxed  bool
-	ackedLog string
-	acked    events.Seq
+	position projector.Position // how far the log was read; Seq 0: not known
+	synced   projector.Position // how far of that no power cut can take away
+	relaxed  bool               // the mode in which the log was written
+	ackedLog string             // the ID of the log of acked
+	acked    events.Seq         // the last position that an append was told; 0: not known
 	sealed   []sealedBlock
 }
 
@@ -146,9 +146,9 @@ func SavePosition(path string, p projector.Position) error {
 	return files.ReplaceJSON(path, savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:])})
 }
 
-// ackedLine is the acknowledged file: always as long, so that it can be
-// overwritten in place at each append. It is not synced: a process that is
-// killed leaves what it has written.
+// ackedLine is the content of the acknowledged file. It always has the same
+// length, so that it can be overwritten in place at each append. The file is not
+// synced: the system keeps what a process has written that is killed.
 func ackedLine(log string, seq events.Seq) []byte {
 	text := fmt.Sprintf("%s %020d", log, seq)
 	return fmt.Appendf(nil, "%s %08x\n", text, crc32.ChecksumIEEE([]byte(text)))

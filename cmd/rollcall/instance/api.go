@@ -23,12 +23,12 @@ type API struct {
 
 // Served is a Kubernetes API that answers.
 type Served struct {
-	URL        string // empty: it has no port
-	also       string // where else
-	exposed    string // the token that keeps other machines off; empty: they cannot reach it
-	context    string
-	Kubeconfig string // empty: it has no port
-	merged     string // the kubeconfig that has got the context, if one has
+	URL        string // empty: the API has no port
+	also       string // the other addresses, for the banner
+	exposed    string // the file of the token that keeps other machines off; empty: they cannot reach the API
+	context    string // in kubeconfigs
+	Kubeconfig string // the file to use; empty: the API has no port
+	merged     string // the kubeconfig that the context was merged into; empty: none
 	Server     *apiserver.Server
 }
 
@@ -131,7 +131,8 @@ func (in *Instance) serve(ctx context.Context) (err error) {
 	}
 }
 
-// apiDir is the directory of the credentials: that of the data, if there is one.
+// apiDir returns the directory of the API's credentials: the data directory, or a
+// temporary one if the log is on somebody else's server.
 func (in *Instance) apiDir() (string, error) {
 	if in.Server != nil {
 		return in.Server.Dir(), nil

@@ -125,9 +125,7 @@ func listedAs(path string) (r Running, ok bool) {
 	}
 	if syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) == nil {
 		_ = os.Remove(path) // whose lock is free has ended
-		if r.NATSURL != "" {
-			forgetCredentials(r.Dir)
-		}
+		sweepTemps(os.TempDir(), time.Now())
 		return r, false
 	}
 	if r.NATSURL != "" {
@@ -135,18 +133,6 @@ func listedAs(path string) (r Running, ok bool) {
 	}
 	_, err = natsd.Attach(r.Dir)
 	return r, err == nil
-}
-
-// forgetCredentials removes the directory in which an instance kept nothing but
-// how to reach its API.
-func forgetCredentials(dir string) {
-	if dir == "" {
-		return
-	}
-	for _, name := range []string{datadir.KubeconfigFile, tokenFile, caFile, servingFile, addressFile, tempLock} {
-		_ = os.Remove(filepath.Join(dir, name))
-	}
-	_ = os.Remove(dir) // if something else is in it, it stays
 }
 
 // maxNamed is how many instances an error names.

@@ -69,11 +69,19 @@ func killed(t *testing.T, r Running) {
 // finding U1
 func TestInstances(t *testing.T) {
 	sandbox(t)
-	left := t.TempDir()
-	for _, name := range []string{datadir.KubeconfigFile, tokenFile} {
+	t.Setenv("TMPDIR", t.TempDir())
+	left := filepath.Join(os.TempDir(), tempPrefix+"1")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{tempLock, datadir.KubeconfigFile, tokenFile} {
 		if err := os.WriteFile(filepath.Join(left, name), []byte("secret"), 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	old := time.Now().Add(-2 * tempYoung)
+	if err := os.Chtimes(left, old, old); err != nil {
+		t.Fatal(err)
 	}
 	kept := t.TempDir()
 	if err := os.WriteFile(filepath.Join(kept, tokenFile), []byte("secret"), 0o600); err != nil {

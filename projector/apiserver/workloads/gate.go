@@ -42,51 +42,44 @@ type gatedInformer struct {
 
 // AddEventHandler implements cache.SharedInformer.
 func (i gatedInformer) AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
-	return i.SharedIndexInformer.AddEventHandler(gatedHandler{h, i.gate})
+	return i.SharedIndexInformer.AddEventHandler(i.gate.hold(h))
 }
 
 // AddEventHandlerWithResyncPeriod implements cache.SharedInformer.
 func (i gatedInformer) AddEventHandlerWithResyncPeriod(h cache.ResourceEventHandler, d time.Duration) (cache.ResourceEventHandlerRegistration, error) {
-	return i.SharedIndexInformer.AddEventHandlerWithResyncPeriod(gatedHandler{h, i.gate}, d)
+	return i.SharedIndexInformer.AddEventHandlerWithResyncPeriod(i.gate.hold(h), d)
 }
 
 // AddEventHandlerWithOptions implements cache.SharedInformer.
 func (i gatedInformer) AddEventHandlerWithOptions(h cache.ResourceEventHandler, o cache.HandlerOptions) (cache.ResourceEventHandlerRegistration, error) {
-	return i.SharedIndexInformer.AddEventHandlerWithOptions(gatedHandler{h, i.gate}, o)
+	return i.SharedIndexInformer.AddEventHandlerWithOptions(i.gate.hold(h), o)
 }
 
-type gatedHandler struct {
-	cache.ResourceEventHandler
-	gate *gate
-}
-
-// pass waits for the gate and reports whether it is open.
-func (h gatedHandler) pass() bool {
-	select {
-	case <-h.gate.open:
-		return true
-	case <-h.gate.life.Done():
-		return false
+// hold returns a handler that waits until the gate is open.
+func (g *gate) hold(h cache.ResourceEventHandler) cache.ResourceEventHandler {
+	pass := func() bool {
+		select {
+		case <-g.open:
+			return true
+		case <-g.life.Done():
+			return false
+		}
 	}
-}
-
-// OnAdd implements cache.ResourceEventHandler.
-func (h gatedHandler) OnAdd(o any, initial bool) {
-	if h.pass() {
-		h.ResourceEventHandler.OnAdd(o, initial)
-	}
-}
-
-// OnUpdate implements cache.ResourceEventHandler.
-func (h gatedHandler) OnUpdate(old, now any) {
-	if h.pass() {
-		h.ResourceEventHandler.OnUpdate(old, now)
-	}
-}
-
-// OnDelete implements cache.ResourceEventHandler.
-func (h gatedHandler) OnDelete(o any) {
-	if h.pass() {
-		h.ResourceEventHandler.OnDelete(o)
+	return cache.ResourceEventHandlerDetailedFuncs{
+		AddFunc: func(o any, initial bool) {
+			if pass() {
+				h.OnAdd(o, initial)
+			}
+		},
+		UpdateFunc: func(old, now any) {
+			if pass() {
+				h.OnUpdate(old, now)
+			}
+		},
+		DeleteFunc: func(o any) {
+			if pass() {
+				h.OnDelete(o)
+			}
+		},
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package replay
 
 import (
 	"strings"
@@ -13,17 +13,18 @@ func TestInstant(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.FixedZone("", 2*60*60))
 	for _, c := range []struct {
 		at   string
-		want instant
+		want Instant
 		err  string
 	}{
-		{at: "48210", want: instant{seq: 48210}},
-		{at: "#48210", want: instant{seq: 48210}},
-		{at: " 1 ", want: instant{seq: 1}},
-		{at: "-5m", want: instant{time: now.Add(-5 * time.Minute)}},
-		{at: "-1h30m", want: instant{time: now.Add(-90 * time.Minute)}},
-		{at: "2026-02-28T23:00:00Z", want: instant{time: time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC)}},
-		{at: "2026-03-01T11:59:59.5+02:00", want: instant{time: now.Add(-500 * time.Millisecond)}},
-		{at: "2026-03-01", want: instant{time: now.Add(-12 * time.Hour)}},
+		{at: "48210", want: Instant{seq: 48210}},
+		{at: "#48210", want: Instant{seq: 48210}},
+		{at: " 1 ", want: Instant{seq: 1}},
+		{at: "-5m", want: Instant{before: 5 * time.Minute}},
+		{at: "-0s", want: Instant{time: now}},
+		{at: "-1h30m", want: Instant{before: 90 * time.Minute}},
+		{at: "2026-02-28T23:00:00Z", want: Instant{time: time.Date(2026, 2, 28, 23, 0, 0, 0, time.UTC)}},
+		{at: "2026-03-01T11:59:59.5+02:00", want: Instant{time: now.Add(-500 * time.Millisecond)}},
+		{at: "2026-03-01", want: Instant{time: now.Add(-12 * time.Hour)}},
 		{at: "0", err: "nothing is before the first event"},
 		{at: "#0", err: "nothing is before"},
 		{at: "2026-03-02", err: "in the future"},
@@ -34,14 +35,14 @@ func TestInstant(t *testing.T) {
 		{at: "--5m", err: "no point in time"},
 		{at: "18446744073709551616", err: "no point in time"},
 		{at: "2026-02-30", err: "no point in time"},
-		{at: "yesterday", err: `"yesterday" cannot be shown (--at)`},
+		{at: "yesterday", err: `"yesterday" cannot be shown: it is no point in time`},
 		{at: "", err: "no point in time"},
 	} {
-		got, err := parseInstant(c.at, now)
+		got, err := ParseInstant(c.at, now)
 		if (err != nil) != (c.err != "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%q: error %v, want %q", c.at, err, c.err)
 		}
-		if got.seq != c.want.seq || !got.time.Equal(c.want.time) {
+		if got.seq != c.want.seq || !got.time.Equal(c.want.time) || got.before != c.want.before {
 			t.Errorf("%q is %v, want %v", c.at, got, c.want)
 		}
 	}
@@ -52,18 +53,18 @@ func TestInstant(t *testing.T) {
 func TestHolds(t *testing.T) {
 	at := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	for _, c := range []struct {
-		at   instant
+		at   Instant
 		e    events.Event
 		want bool
 	}{
-		{instant{seq: 7}, events.Event{Seq: 7}, true},
-		{instant{seq: 7}, events.Event{Seq: 8}, false},
-		{instant{time: at}, events.Event{Seq: 1, Stored: at}, true},
-		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond - 1)}, true},
-		{instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond)}, false},
-		{instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(1)}, true},
-		{instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(2)}, false},
-		{instant{}, events.Event{Seq: 1 << 40, Stored: at}, true},
+		{Instant{seq: 7}, events.Event{Seq: 7}, true},
+		{Instant{seq: 7}, events.Event{Seq: 8}, false},
+		{Instant{time: at}, events.Event{Seq: 1, Stored: at}, true},
+		{Instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond - 1)}, true},
+		{Instant{time: at}, events.Event{Seq: 1, Stored: at.Add(time.Millisecond)}, false},
+		{Instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(1)}, true},
+		{Instant{time: at.Add(1)}, events.Event{Seq: 1, Stored: at.Add(2)}, false},
+		{Instant{}, events.Event{Seq: 1 << 40, Stored: at}, true},
 	} {
 		if got := c.at.holds(c.e); got != c.want {
 			t.Errorf("%v holds #%d of %v: %v", c.at, c.e.Seq, c.e.Stored, got)
@@ -96,9 +97,9 @@ func TestInstantForms(t *testing.T) {
 		"2026-03-01T03:12":               day(1, 3, 12, 0),
 		"2026-03-01 03:12:00.5":          day(1, 3, 12, 0).Add(500 * time.Millisecond),
 		" 2026-03-01 03:12 ":             day(1, 3, 12, 0),
-		moment{time: now}.String()[len("#0 ("):len("#0 (2026-03-01 01:30:00.000 UTC")]: now,
+		Moment{Point: Point{Time: now}}.String()[len("#0 ("):len("#0 (2026-03-01 01:30:00.000 UTC")]: now,
 	} {
-		got, err := parseInstant(at, now)
+		got, err := ParseInstant(at, now)
 		if err != nil || !got.time.Equal(want) {
 			t.Errorf("%q is %v, %v; want %v", at, got.time, err, want)
 		}
@@ -112,7 +113,7 @@ func TestInstantForms(t *testing.T) {
 		"@x":                       "it is no id of an event",
 		"@":                        "it is no id of an event",
 	} {
-		if got, err := parseInstant(at, now); err == nil || !strings.Contains(err.Error(), want) {
+		if got, err := ParseInstant(at, now); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is %v, %v; want %q", at, got, err, want)
 		}
 	}
