@@ -17,6 +17,11 @@ import (
 // DaemonSet whose pods are not all gone comes before one of the same name that
 // was made since.
 func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
+	return reconcile(s, key, now, nil)
+}
+
+// reconcile is Reconcile, and fills a trace unless it is nil.
+func reconcile(s *projector.State, key events.Key, now time.Time, t *Trace) Result {
 	if s.Time().After(now) {
 		now = s.Time()
 	}
@@ -27,29 +32,36 @@ func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
 		out := d.cascade()
 		writes = append(writes, out.Writes...)
 		if out.Plan != nil {
+			(&decider{trace: t}).block(nil, Blocker{Rule: Rule(events.HeldPredecessor)}) // its plan comes first
 			out.Writes = writes
 			return out
 		}
 	}
 	ds := s.DaemonSet(key)
-	if ds == nil {
-		return Result{Writes: writes}
-	}
-	d := &decider{s: s, ds: ds, now: now}
+	d := &decider{s: s, ds: ds, now: now, trace: t}
 	d.out.Writes = writes
-	if ds.Deleting() {
+	switch {
+	case ds == nil:
+		d.block(nil, Blocker{Rule: RuleNotThere})
+		return d.out
+	case ds.Deleting():
+		d.block(nil, Blocker{Rule: RuleDeleted})
 		return d.cascade()
-	}
-	if ds.Selector == nil {
+	case ds.Selector == nil:
+		d.block(nil, Blocker{Rule: RuleSelector})
 		return d.finish() // selects every pod, or none: claims nothing (E15)
 	}
 	d.ripen()
 	if !d.revise() {
+		d.block(nil, Blocker{Rule: RuleRevision})
 		return d.finish()
 	}
+	d.blockNodes()
 	d.manage()
 	if ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType {
 		d.roll()
+	} else {
+		d.blockStrategy()
 	}
 	d.forget()
 	d.status()
@@ -131,6 +143,7 @@ func (d *decider) each(w sets.Work, f func(*sets.Cell)) {
 	d.ds.Cells(w, func(c *sets.Cell) bool {
 		if d.full() {
 			d.holdMore(d.ds.Size(w)-seen, events.HeldLimit)
+			d.blockRest(w, seen)
 			return false
 		}
 		seen++
@@ -212,8 +225,11 @@ func (d *decider) handOver(c *sets.Cell) {
 	case s.Old[0].ReadySince.IsZero() || d.isAvailable(s.New[0]):
 		d.delete(c, s.Old[0], events.SurgeDone)
 		d.rollout.Surging--
-	case !from.IsZero():
+	case from.IsZero():
+		d.block(c, Blocker{Rule: RuleNotReady})
+	default:
 		d.requeueBy(from) // the cell is available through its old pod, so it does not mature
+		d.block(c, Blocker{Rule: RuleMinReady, Until: from})
 	}
 }
 

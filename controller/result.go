@@ -53,6 +53,7 @@ type decider struct {
 	whole       bool                         // no pass was left out: held is complete
 	due         []*sets.Cell                 // cells that became available since the last event, by the passing of time
 	progress    time.Time                    // when the last cell of due on a desired node became available
+	trace       *Trace                       // nil: nobody asks why
 	survey      sets.Survey                  // of the cell at hand: reused, because there are thousands
 	stated      [4]appsv1.DaemonSetCondition // room for the conditions of the status
 }
@@ -78,6 +79,7 @@ func (d *decider) hold(c *sets.Cell, why events.Held, until time.Time) {
 		d.out.Waiting = append(d.out.Waiting, events.Wait{Node: c.Node, For: why, Until: until})
 	}
 	d.held[i]++
+	d.blockHeld(c, why, until)
 }
 
 // holdMore counts n more nodes that wait, without names.

@@ -54,9 +54,11 @@ func (d *decider) roll() {
 	withheld := ds.Size(sets.OldWithheld)
 	if ds.Settings.Paused {
 		d.holdMore(old+withheld, events.HeldPaused)
+		d.blockPaused()
 		return
 	}
 	d.holdMore(withheld, events.HeldCanary)
+	d.blockSets(Blocker{Rule: Rule(events.HeldCanary), Says: ds.Settings.Canary}, sets.OldWithheld)
 	if old+ds.Size(sets.OldKept) == 0 {
 		return
 	}
@@ -78,6 +80,8 @@ func (d *decider) roll() {
 // replaced: not ready, then ready but young, then available; within each the
 // oldest revision first, then by node (R16).
 type victims struct{ broken, young, available []*sets.Cell }
+
+func (v *victims) kinds() [3][]*sets.Cell { return [3][]*sets.Cell{v.broken, v.young, v.available} }
 
 // victims lists at most n of each kind.
 func (d *decider) victims(n int) victims {
@@ -166,7 +170,7 @@ func (d *decider) rollInPlace(allowed int) {
 		used -= youngOld
 	}
 	d.slots(&v, budget, used, min(allowed, room))
-	for _, kind := range [3][]*sets.Cell{v.broken, v.young, v.available} {
+	for _, kind := range v.kinds() {
 		for _, c := range kind {
 			d.deleteOld(c)
 		}
@@ -183,6 +187,8 @@ func (d *decider) rollInPlace(allowed int) {
 			left--
 			d.deleteOld(c)
 			d.rollout.Taken++
+		default:
+			d.blockBudget(c)
 		}
 	})
 	d.holdOld(&v, allowed)
@@ -219,6 +225,7 @@ func (d *decider) holdOld(v *victims, allowed int) {
 	name(sets.OldYoung, len(v.young))
 	name(sets.OldReady, len(v.available))
 	d.holdMore(left-named, events.HeldBudget)
+	d.blockOld(v, allowed)
 }
 
 // rollSurge creates new pods beside old ones. Nodes that get no new pod lose
@@ -228,14 +235,10 @@ func (d *decider) rollSurge(allowed int) {
 	room := events.MaxCommands - len(d.cmds)
 	v := d.victims(room)
 	d.slots(&v, d.rollout.MaxSurge, d.rollout.Surging, min(allowed, room))
-	made := 0
-	for i, kind := range [3][]*sets.Cell{v.broken, v.young, v.available} {
+	for i, kind := range v.kinds() {
 		for _, c := range kind {
-			if d.create(c, events.Surge) {
-				made++
-				if i > 0 {
-					d.rollout.Added++
-				}
+			if d.create(c, events.Surge) && i > 0 {
+				d.rollout.Added++
 			}
 		}
 	}
@@ -252,6 +255,8 @@ func (d *decider) rollSurge(allowed int) {
 			extra--
 			d.deleteOld(c)
 			d.rollout.Taken++
+		default:
+			d.block(c, Blocker{Rule: RuleAvailable, Used: available + spare, Limit: ds.Counts.Desired})
 		}
 	})
 	d.holdOld(&v, allowed)

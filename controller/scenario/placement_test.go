@@ -29,7 +29,8 @@ func place(t *testing.T, node, spec string) sets.Verdict {
 	if err := yaml.UnmarshalStrict([]byte(spec), pod); err != nil {
 		t.Fatal(err)
 	}
-	return sets.Place(s.Node("n1").NodeView, sets.NewPlacement(pod))
+	v, _ := sets.Place(s.Node("n1").NodeView, sets.NewPlacement(pod))
+	return v
 }
 
 type placement struct {

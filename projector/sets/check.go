@@ -156,7 +156,7 @@ func (s *Sets) checkCounts(d, fresh *DaemonSet, creating int, bad func(string, .
 func (s *Sets) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 	known := map[CellKey]bool{}
 	for n := range s.Nodes() {
-		want := Place(n.NodeView, NewPlacement(&d.Spec.Template.Spec))
+		want, _ := Place(n.NodeView, NewPlacement(&d.Spec.Template.Spec))
 		if d.Settings.Suspended {
 			want = Evict
 		}

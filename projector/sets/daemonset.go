@@ -285,8 +285,21 @@ func (d *DaemonSet) Maturing(f func(c *Cell, from time.Time) bool) {
 	d.maturing.Scan(func(c *Cell) bool { return f(c, c.class.availableFrom) })
 }
 
+// Obstacle returns what keeps a node from getting a pod; zero: nothing does, or
+// the whole DaemonSet is suspended.
+func (d *DaemonSet) Obstacle(n *Node) Obstacle {
+	_, o := Place(n.NodeView, d.placement)
+	return o
+}
+
 // In reports whether c is in a set of work.
 func (c *Cell) In(w Work) bool { return c.class.in(w) }
+
+// Waiting reports whether c gets its new pod when the old one is gone.
+func (c *Cell) Waiting() bool { return c.class.waiting }
+
+// Surging reports whether c has an old and a new pod, or one that is being made.
+func (c *Cell) Surging() bool { return c.class.surging }
 
 // Rank returns the number of the oldest revision that runs in c.
 func (c *Cell) Rank() int64 { return c.class.rank }

@@ -231,7 +231,7 @@ func (s *Sets) foldNode(i *table.Item) error {
 // place decides for one node and reports whether the verdict changed. The
 // cell is recounted if it did.
 func (s *Sets) place(d *DaemonSet, n *NodeView) bool {
-	v := Place(n, d.placement)
+	v, _ := Place(n, d.placement)
 	if d.Settings.Suspended {
 		v = Evict
 	}

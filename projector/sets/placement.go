@@ -22,6 +22,23 @@ const (
 
 func (v Verdict) String() string { return [...]string{"Gone", "Evict", "Keep", "Run"}[v] }
 
+// Obstacle is what keeps a node from getting pods of a DaemonSet.
+type Obstacle struct {
+	Rule  ObstacleRule
+	Taint *corev1.Taint // of Untolerated
+}
+
+// ObstacleRule is a rule of placement.
+type ObstacleRule int8
+
+// The rules of placement, in the order of asking.
+const (
+	NoObstacle  ObstacleRule = iota
+	OtherNode                // the template names another node
+	NotSelected              // node selector or affinity does not match the node's labels
+	Untolerated              // a taint is not tolerated
+)
+
 // Placement is the part of a pod template that decides on which nodes pods
 // run, prepared once for many nodes.
 type Placement struct {
@@ -44,29 +61,29 @@ func NewPlacement(spec *corev1.PodSpec) *Placement {
 
 // Place decides by node name, labels and taints alone: conditions, room and
 // ports are the scheduler's business. It is the eligibility rule of the
-// Kubernetes DaemonSet controller.
-func Place(n *NodeView, p *Placement) Verdict {
+// Kubernetes DaemonSet controller. The obstacle says why the verdict is not Run.
+func Place(n *NodeView, p *Placement) (Verdict, Obstacle) {
 	if p.nodeName != "" && p.nodeName != n.Name {
-		return Evict
+		return Evict, Obstacle{Rule: OtherNode}
 	}
 	if p.constrained {
 		// A term that does not parse matches nothing; the others still count (B11).
 		if ok, _ := p.affinity.Match(&corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: n.Name, Labels: n.Labels()}}); !ok {
-			return Evict
+			return Evict, Obstacle{Rule: NotSelected}
 		}
 	}
-	v := Run
+	v, o := Run, Obstacle{}
 	for i := range n.Taints {
 		t := &n.Taints[i]
 		if t.Effect == corev1.TaintEffectPreferNoSchedule || tolerated(p.tolerations, t) {
 			continue
 		}
 		if t.Effect == corev1.TaintEffectNoExecute {
-			return Evict
+			return Evict, Obstacle{Untolerated, t}
 		}
-		v = Keep
+		v, o = Keep, Obstacle{Untolerated, t}
 	}
-	return v
+	return v, o
 }
 
 func tolerated(ts []corev1.Toleration, t *corev1.Taint) bool {

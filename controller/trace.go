@@ -1,0 +1,310 @@
+package controller
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/sets"
+)
+
+// Rule is what holds a node back. What holds a plan back is also a rule, under
+// the name that events.Held has for it.
+type Rule string
+
+// The rules that no plan tells of, because they do not pass while a rollout
+// goes on.
+const (
+	RuleNotThere  Rule = "notThere"  // there is no DaemonSet of that name
+	RuleDeleted   Rule = "deleted"   // the DaemonSet is being deleted
+	RuleSelector  Rule = "selector"  // the DaemonSet's selector claims no pod
+	RuleRevision  Rule = "revision"  // the present template has no revision yet
+	RuleSuspended Rule = "suspended" // rollcall/suspend
+	RuleNodeName  Rule = "nodeName"  // the template names another node
+	RuleLabels    Rule = "labels"    // node selector or affinity does not match the node's labels
+	RuleTaint     Rule = "taint"     // a taint of the node is not tolerated
+	RuleOnDelete  Rule = "onDelete"  // the update strategy replaces no pod
+	RuleNotReady  Rule = "notReady"  // the new pod beside the old one is not ready
+	RuleMinReady  Rule = "minReady"  // the new pod beside the old one is not ready for long enough
+	RuleAvailable Rule = "available" // surging: too few nodes are available without the old pod, which gets no new one
+)
+
+// Blocker is a rule that keeps a node from its next step. Without it the node
+// would get a command, or the next rule would hold the node back.
+type Blocker struct {
+	Rule    Rule
+	Node    string // empty: every node
+	NodeUID types.UID
+	Says    string    // the taint, the setting, or who it was; empty: the rule says it all
+	Until   time.Time // when it passes by itself; zero: not by time alone
+	Used    int       // of the budget or the commands of a plan; failures in a row of a backoff
+	Limit   int       // the budget, or the commands of a plan
+	Holders []Holder  // who uses the budget, or has not gone yet
+}
+
+// Holder is a node, and the pod on it, that somebody else waits for.
+type Holder struct {
+	Node string
+	Pod  events.Key // zero: there is none
+	Seq  events.Seq // of the last fact about the pod, else 0
+}
+
+// Trace is the account of one decision: what holds back every node that gets no
+// command and is not as it should be. The deciding functions fill it.
+type Trace struct {
+	Blockers []Blocker // in the order in which the rules were asked
+
+	budget *Blocker // the budget of the rollout, and who uses it
+}
+
+// Explain is Reconcile with the trace of its decision.
+func Explain(s *projector.State, key events.Key, now time.Time) (Result, *Trace) {
+	t := &Trace{}
+	return reconcile(s, key, now, t), t
+}
+
+// block notes that a rule holds a node back. Without a trace it does nothing.
+func (d *decider) block(c *sets.Cell, b Blocker) {
+	if d.trace == nil {
+		return
+	}
+	if c != nil {
+		b.Node, b.NodeUID = c.Node, c.NodeUID
+	}
+	d.trace.Blockers = append(d.trace.Blockers, b)
+}
+
+// blockSets notes that a rule holds back the cells of sets of work.
+func (d *decider) blockSets(b Blocker, ws ...sets.Work) {
+	if d.trace == nil {
+		return
+	}
+	for _, w := range ws {
+		d.ds.Cells(w, func(c *sets.Cell) bool {
+			d.block(c, b)
+			return true
+		})
+	}
+}
+
+// blockRest notes that the limit of a plan holds back the cells of a set of work
+// but for the first few.
+func (d *decider) blockRest(w sets.Work, done int) {
+	if d.trace == nil {
+		return
+	}
+	d.ds.Cells(w, func(c *sets.Cell) bool {
+		if done--; done < 0 {
+			d.block(c, Blocker{Rule: Rule(events.HeldLimit), Used: events.MaxCommands, Limit: events.MaxCommands})
+		}
+		return true
+	})
+}
+
+// blockNodes notes which nodes may have no pod, or wait for a pod to come or to
+// go.
+func (d *decider) blockNodes() {
+	if d.trace == nil {
+		return
+	}
+	for n := range d.s.Nodes() {
+		k := sets.CellKey{Node: n.Name, NodeUID: n.UID}
+		if b := d.obstacle(n); b.Rule != "" {
+			d.block(&sets.Cell{CellKey: k}, b)
+			continue
+		}
+		switch c := d.ds.Cell(k); {
+		case c.Creating():
+			d.block(c, Blocker{Rule: Rule(events.HeldPending)})
+		case c.Waiting():
+			d.block(c, Blocker{Rule: Rule(events.HeldTerminating), Holders: holders(c)})
+		}
+	}
+}
+
+// obstacle says why a node may have no pod, in the words of placement.
+func (d *decider) obstacle(n *sets.Node) (b Blocker) {
+	if d.ds.Settings.Suspended {
+		return Blocker{Rule: RuleSuspended, Says: events.AnnotationSuspend}
+	}
+	switch o := d.ds.Obstacle(n); o.Rule {
+	case sets.OtherNode:
+		return Blocker{Rule: RuleNodeName, Says: d.ds.Spec.Template.Spec.NodeName}
+	case sets.NotSelected:
+		return Blocker{Rule: RuleLabels}
+	case sets.Untolerated:
+		return Blocker{Rule: RuleTaint, Says: taintText(o.Taint)}
+	}
+	return b
+}
+
+func taintText(t *corev1.Taint) string {
+	if t.Value == "" {
+		return fmt.Sprintf("%s:%s", t.Key, t.Effect)
+	}
+	return fmt.Sprintf("%s=%s:%s", t.Key, t.Value, t.Effect)
+}
+
+// holders returns the pods of a cell.
+func holders(c *sets.Cell) (hs []Holder) {
+	for _, p := range c.Pods {
+		hs = append(hs, Holder{Node: c.Node, Pod: p.Key, Seq: events.Seq(p.Rev)})
+	}
+	return hs
+}
+
+// blockHeld notes what hold was told, with the numbers that it was decided by.
+// The budget has a note of its own.
+func (d *decider) blockHeld(c *sets.Cell, why events.Held, until time.Time) {
+	if d.trace == nil || why == events.HeldBudget {
+		return
+	}
+	b := Blocker{Rule: Rule(why), Until: until}
+	switch why {
+	case events.HeldBackoff:
+		b.Used = c.Failures
+	case events.HeldLimit:
+		b.Says = d.limitText()
+	case events.HeldPredecessor:
+		for _, g := range d.s.DeletedSets(d.ds.Key) {
+			if old := g.Cell(c.CellKey); old != nil {
+				b.Holders = append(b.Holders, holders(old)...)
+			}
+		}
+	}
+	d.block(c, b)
+}
+
+// limitText says what limits the creates of a DaemonSet, as limitCreates has it.
+func (d *decider) limitText() string {
+	switch ds := d.ds; {
+	case d.now.Before(refusedUntil(ds)):
+		return "creates were refused"
+	case ds.SlowStart > 0 && ds.SlowStart <= ds.Creating:
+		return "slow start after a refusal"
+	case ds.Settings.Rate > 0:
+		return fmt.Sprintf("%s=%d", events.AnnotationRate, ds.Settings.Rate)
+	}
+	return "slow start after a refusal"
+}
+
+// blockPaused notes the pods that a pause leaves alone.
+func (d *decider) blockPaused() {
+	if d.trace != nil {
+		d.blockOlder(Blocker{Rule: Rule(events.HeldPaused), Says: d.paused()})
+	}
+}
+
+// blockStrategy notes the pods that an update strategy leaves alone.
+func (d *decider) blockStrategy() { d.blockOlder(Blocker{Rule: RuleOnDelete}) }
+
+// blockOlder notes that a rule leaves all pods of old revisions alone.
+func (d *decider) blockOlder(b Blocker) {
+	d.blockSets(b, sets.OldBroken, sets.OldYoung, sets.OldReady, sets.OldWithheld, sets.OldKept)
+}
+
+// blockOld notes what holds back the old pods that are not among the victims:
+// the budget as many as may be replaced, the partition the others.
+func (d *decider) blockOld(chosen *victims, allowed int) {
+	if d.trace == nil {
+		return
+	}
+	taken := map[*sets.Cell]bool{}
+	for _, kind := range chosen.kinds() {
+		for _, c := range kind {
+			taken[c] = true
+		}
+	}
+	left := allowed - len(taken)
+	all := d.victims(math.MaxInt)
+	for _, kind := range all.kinds() {
+		for _, c := range kind {
+			switch {
+			case taken[c]:
+			case left > 0:
+				left--
+				d.blockBudget(c)
+			default:
+				d.block(c, Blocker{Rule: Rule(events.HeldPartition), Says: events.AnnotationPartition + "=" + d.ds.Settings.Partition.String()})
+			}
+		}
+	}
+}
+
+// blockBudget notes that the budget of the rollout holds a node back.
+func (d *decider) blockBudget(c *sets.Cell) {
+	if d.trace == nil {
+		return
+	}
+	if d.trace.budget == nil {
+		b := &Blocker{Rule: Rule(events.HeldBudget), Used: d.rollout.Unavailable, Limit: d.rollout.MaxUnavailable, Holders: d.budgetHolders()}
+		if d.ds.Surge {
+			b.Used, b.Limit = d.rollout.Surging, d.rollout.MaxSurge
+		}
+		d.trace.budget = b
+	}
+	d.block(c, *d.trace.budget)
+}
+
+// budgetHolders returns who uses the budget: nodes without an available pod, or
+// with an old and a new one.
+func (d *decider) budgetHolders() (hs []Holder) {
+	for _, c := range d.ds.AllCells() {
+		uses := c.Surging()
+		if !d.ds.Surge {
+			uses = c.Place == sets.Run && !d.anyAvailable(c)
+		}
+		if !uses {
+			continue
+		}
+		if of := holders(c); of != nil {
+			hs = append(hs, of...)
+		} else {
+			hs = append(hs, Holder{Node: c.Node})
+		}
+	}
+	return hs
+}
+
+func (d *decider) anyAvailable(c *sets.Cell) bool {
+	s := d.ds.Survey(c, &d.survey)
+	for _, live := range [2][]*sets.Pod{s.New, s.Old} {
+		for _, p := range live {
+			if d.isAvailable(p) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// String says who is held back by what, on one line.
+func (b Blocker) String() string {
+	text := string(b.Rule)
+	if b.Node != "" {
+		text = b.Node + ": " + text
+	}
+	if b.Says != "" {
+		text += " " + b.Says
+	}
+	if b.Limit > 0 || b.Used > 0 {
+		text += fmt.Sprintf(" %d of %d", b.Used, b.Limit)
+	}
+	var by []string
+	for _, h := range b.Holders {
+		by = append(by, h.Node)
+	}
+	if by != nil {
+		text += " by " + strings.Join(by, ", ")
+	}
+	if !b.Until.IsZero() {
+		text += " until " + b.Until.UTC().Format(time.RFC3339Nano)
+	}
+	return text
+}
