@@ -10,6 +10,8 @@ package projector
 import (
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"rollcall/events"
 	"rollcall/projector/sets"
 	"rollcall/projector/table"
@@ -22,6 +24,7 @@ func (s *State) advance(seq events.Seq, raw []byte) { s.hash.advance(&s.position
 // others may read beside it.
 type State struct {
 	position Position
+	last     ulid.ULID // of the event at the position
 	hash     *chainHash
 	clock    clock
 	screen   *events.Screen

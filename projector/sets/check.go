@@ -177,9 +177,9 @@ func (s *Sets) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 	}
 }
 
-// checkOwners compares the graph of owners with one of the objects as they are.
-func (s *Sets) checkOwners(bad func(string, ...any)) {
-	var all []*owners.Object
+// graphObjects returns what the graph of owners has to have, of the objects as
+// they are.
+func (s *Sets) graphObjects() (all []*owners.Object) {
 	for _, k := range s.objects.Kinds() {
 		if k == events.Node || k == events.Pod {
 			continue
@@ -196,12 +196,19 @@ func (s *Sets) checkOwners(bad func(string, ...any)) {
 		}
 	}
 	for p := range s.Pods() {
-		if p.plain() == p.graphed {
-			bad("pod %s: plain %v, in the graph of owners %v", p.Key, p.plain(), p.graphed)
-		}
 		if p.graphed {
 			all = append(all, owners.View(p.Ref(), p.Object.Data))
 		}
 	}
-	s.owners.Check(all, bad)
+	return all
+}
+
+// checkOwners compares the graph of owners with one of the objects as they are.
+func (s *Sets) checkOwners(bad func(string, ...any)) {
+	for p := range s.Pods() {
+		if p.plain() == p.graphed {
+			bad("pod %s: plain %v, in the graph of owners %v", p.Key, p.plain(), p.graphed)
+		}
+	}
+	s.owners.Check(s.graphObjects(), bad)
 }
