@@ -67,6 +67,9 @@ func (s *State) Object(kind events.Kind, k events.Key) (o events.Object, last ev
 	return i.Object, events.Seq(i.Rev), true
 }
 
+// Kinds returns the kinds that the log has told of, in order.
+func (s *State) Kinds() []events.Kind { return s.objects.Kinds() }
+
 // List returns the objects of a kind by key, of one namespace or of all ("").
 func (s *State) List(kind events.Kind, namespace string) []events.Object {
 	var os []events.Object
