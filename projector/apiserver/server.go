@@ -260,10 +260,11 @@ func (s *Server) options() restOptions {
 
 // writes returns where writes go that are events of the log.
 func (s *Server) writes() backend {
+	b := &logBackend{s.link, s.config.Subjects}
 	if s.config.ReadOnly != "" {
-		return frozenBackend{s.config.Objects}
+		return frozenBackend{b}
 	}
-	return &logBackend{s.link, s.config.Subjects}
+	return b
 }
 
 // eventsBackend shows core Events: those that were made through the API, and

@@ -97,7 +97,7 @@ type Options struct {
 type Foreign interface {
 	Nodes() cache.ListerWatcher // of corev1.Node
 	Pods() cache.ListerWatcher  // of corev1.Pod, on these nodes at least
-	Well() *corev1.Node         // one of the others that is ready; nil: none is
+	Well() *corev1.Node         // a node that is not foreign and is ready; nil: none is
 }
 
 // Run runs controllers on the API that c reaches, until ctx is done and all of
