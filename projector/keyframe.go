@@ -70,7 +70,7 @@ type keptQuarantine struct {
 // folded it. Their SHA-256 is the hash of the state.
 func (s *State) Keyframe() ([]byte, error) {
 	k := keyframe{
-		KeyframeHead: KeyframeHead{Format: KeyframeFormat, Seq: s.position.Seq, Chain: s.position.Chain[:]},
+		KeyframeHead: KeyframeHead{Format: KeyframeFormat, Seq: s.chain.Seq, Chain: s.chain.Chain[:]},
 		Stored:       s.objects.Time(),
 		Clock:        s.clock.keep(),
 		Screen:       s.screen.Keep(),
@@ -83,7 +83,7 @@ func (s *State) Keyframe() ([]byte, error) {
 	}
 	raw, err := wire.Marshal(&k)
 	if err != nil {
-		return nil, fmt.Errorf("write the state at position %d: %w", s.position.Seq, err)
+		return nil, fmt.Errorf("write the state at position %d: %w", s.chain.Seq, err)
 	}
 	return raw, nil
 }
@@ -135,7 +135,7 @@ func ReadKeyframe(data []byte, log string, objects *table.Tables) (*State, error
 }
 
 func (s *State) restore(k *keyframe) (err error) {
-	if len(k.Chain) != len(s.position.Chain) {
+	if len(k.Chain) != len(s.chain.Chain) {
 		return fmt.Errorf("a chain of %d bytes", len(k.Chain))
 	}
 	if k.ID != "" {
@@ -143,8 +143,8 @@ func (s *State) restore(k *keyframe) (err error) {
 			return err
 		}
 	}
-	s.position.Seq = k.Seq
-	copy(s.position.Chain[:], k.Chain)
+	s.chain.Seq = k.Seq
+	copy(s.chain.Chain[:], k.Chain)
 	s.clock = k.Clock.clock()
 	s.quarantine = quarantine{k.Quarantine.N, k.Quarantine.Last}
 	if s.screen, err = k.Screen.Screen(); err != nil {

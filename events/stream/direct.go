@@ -182,7 +182,7 @@ func (d *direct) event(m *nats.Msg) (e events.Event, err error) {
 	if events.Seq(seq) != d.at+1 {
 		return e, events.Gap(d.at+1, events.Seq(seq))
 	}
-	return d.take(message{Seq: events.Seq(seq), Data: m.Data, Time: stored}), nil
+	return d.take(message{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: events.Seq(seq), Data: m.Data, Time: stored}), nil
 }
 
 func (d *direct) take(m message) events.Event {

@@ -154,7 +154,8 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // AdmitPod decides about a pod that is made beside the API, as if the DaemonSet
 // controller of Kubernetes had asked for it, and fills in what admission fills
 // in. An error that is an apierrors.APIStatus refuses the pod; another one says
-// nothing. A refusal is of the cluster as log has it, not as the tables had it.
+// nothing. A refusal is of the cluster as log has it, not as the tables had it. Pods of
+// one revision share what they have in common: nobody may change it.
 func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
 	if a.admitPod(ctx, pod) == nil {
 		return nil

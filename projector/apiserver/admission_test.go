@@ -157,7 +157,7 @@ func TestRuntimeClasses(t *testing.T) {
 // words that the DaemonSet controller of Kubernetes is refused in; who makes a
 // pod twice makes the same pod.
 //
-// finding c4, finding c12, finding c18
+// D12, finding c4, finding c12, finding c18
 func TestPodsBesideTheAPI(t *testing.T) {
 	c := newCluster(t)
 	a, err := NewAdmission(c.objects)
@@ -183,6 +183,14 @@ func TestPodsBesideTheAPI(t *testing.T) {
 	if first.Name != "agent-abcde" || first.UID != "4c1ff4de" || first.Spec.ServiceAccountName != defaultAccount || len(v) != 1 ||
 		first.Spec.Containers[0].VolumeMounts[0].Name != v[0].Name || v[0].Name != second.Spec.Volumes[0].Name {
 		t.Errorf("admitted %+v, then %+v", first, second)
+	}
+	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "high"}, Value: 7}
+	if _, err := c.client.SchedulingV1().PriorityClasses().Create(t.Context(), class, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	high := made("default", func(s *corev1.PodSpec) { s.PriorityClassName = "high" })
+	if err := a.AdmitPod(t.Context(), c.log, high); err != nil || *high.Spec.Priority != 7 || *high.Spec.PreemptionPolicy != corev1.PreemptLowerPriority || *first.Spec.Priority != 0 {
+		t.Errorf("%v: priority %v, without a class %v", err, high.Spec.Priority, first.Spec.Priority)
 	}
 	if err := a.AdmitPod(t.Context(), c.log, made("nowhere", nil)); !apierrors.IsNotFound(err) {
 		t.Errorf("a pod in a namespace that is not there: %v", err)

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -184,7 +185,7 @@ func (f *follower) follow(ctx context.Context, lines []events.LogLine) error {
 		}
 		pod, err := f.pod(ctx)
 		if err != nil {
-			return gone(err)
+			return utilerrors.FilterOut(err, apierrors.IsNotFound)
 		}
 		if ended {
 			if err := f.watchAgain(ctx); err != nil {
@@ -230,14 +231,6 @@ func (f *follower) read(pod *corev1.Pod) ([]events.LogLine, error) {
 
 // errAnotherLife says that the container that was followed is no more.
 var errAnotherLife = errors.New("the container was started again")
-
-// gone returns nil for what says that a pod is not there.
-func gone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
 
 // wanted returns the lines that the options ask for.
 func (t *logTail) wanted(lines []events.LogLine) []events.LogLine {

@@ -24,10 +24,6 @@ func (s *Sets) Check() error {
 			bad("revision %s: not found by its owner", k)
 		}
 	}
-	all := slices.Clone(s.order)
-	for _, k := range sortedKeys(s.deletedSets, events.Key.Compare) {
-		all = append(all, s.deletedSets[k]...)
-	}
 	for _, o := range sortedKeys(s.owned, owned.compare) {
 		for p := range s.PodsOf(o.namespace, o.owner) {
 			if at, ok := p.claimedBy(); !ok || at != o || s.pods[p.Key] != p {
@@ -36,7 +32,7 @@ func (s *Sets) Check() error {
 		}
 	}
 	pending := 0
-	for _, d := range all {
+	for _, d := range s.AllSets() {
 		if s.byUID[d.UID] != d {
 			bad("%s: not found by uid", d.Key)
 		}
