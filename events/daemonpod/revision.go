@@ -32,7 +32,6 @@ func Digest(t *corev1.PodTemplateSpec) string {
 	c = c.DeepCopy()
 	SetDefaults(c)
 	setPodDefaults(&c.Spec)
-	eachQuantity(&c.Spec, plainQuantity)
 	tree, err := treeOf(c)
 	if err != nil {
 		panic(fmt.Sprintf("daemonpod: a pod template has no JSON form: %v", err))
@@ -139,13 +138,21 @@ func withoutNulls(v any) any {
 // an empty label selector selects everything, none selects nothing.
 var emptyMeans = []string{"labelSelector", "namespaceSelector", "selector", "emptyDir"}
 
+// quantities are the fields of a template that hold quantities, each under the
+// object that it is a field of; "*" is every key of a list of resources.
+var quantities = []string{"limits.*", "requests.*", "overhead.*", "resourceFieldRef.divisor", "emptyDir.sizeLimit"}
+
 // canonical drops from v, the value of a field named key, what says nothing:
 // nulls, empty maps and empty lists. Elements of lists stay, since their place
-// means something.
+// means something. Equal quantities are written equally: 1Gi as 1073741824.
 func canonical(v any, key string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
+			if text, ok := v[k].(string); ok && (slices.Contains(quantities, key+".*") || slices.Contains(quantities, key+"."+k)) {
+				v[k] = plainQuantity(text)
+				continue
+			}
 			if v[k] = canonical(v[k], k); v[k] == nil {
 				delete(v, k)
 			}
@@ -164,63 +171,10 @@ func canonical(v any, key string) any {
 	return v
 }
 
-// plainQuantity writes equal quantities equally: 1Gi as 1073741824.
-func plainQuantity(q *resource.Quantity) {
+// plainQuantity writes a quantity without the suffixes of powers of two.
+func plainQuantity(text string) string {
+	q := resource.MustParse(text) // a quantity has written it
 	q.Format = resource.DecimalSI
 	q.Add(resource.Quantity{}) // forgets how it was written
-}
-
-// eachQuantity calls f on every quantity of spec.
-func eachQuantity(spec *corev1.PodSpec, f func(*resource.Quantity)) {
-	list := func(l corev1.ResourceList) {
-		for _, name := range slices.Sorted(maps.Keys(l)) {
-			q := l[name]
-			f(&q)
-			l[name] = q
-		}
-	}
-	list(spec.Overhead)
-	if spec.Resources != nil {
-		list(spec.Resources.Limits)
-		list(spec.Resources.Requests)
-	}
-	eachContainer(spec, func(c *corev1.Container) {
-		list(c.Resources.Limits)
-		list(c.Resources.Requests)
-		for i := range c.Env {
-			if from := c.Env[i].ValueFrom; from != nil && from.ResourceFieldRef != nil {
-				f(&from.ResourceFieldRef.Divisor)
-			}
-		}
-	})
-	for i := range spec.Volumes {
-		eachVolumeQuantity(&spec.Volumes[i], list, f)
-	}
-}
-
-func eachVolumeQuantity(v *corev1.Volume, list func(corev1.ResourceList), f func(*resource.Quantity)) {
-	files := func(items []corev1.DownwardAPIVolumeFile) {
-		for i := range items {
-			if r := items[i].ResourceFieldRef; r != nil {
-				f(&r.Divisor)
-			}
-		}
-	}
-	if v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
-		f(v.EmptyDir.SizeLimit)
-	}
-	if v.DownwardAPI != nil {
-		files(v.DownwardAPI.Items)
-	}
-	if v.Projected != nil {
-		for _, s := range v.Projected.Sources {
-			if s.DownwardAPI != nil {
-				files(s.DownwardAPI.Items)
-			}
-		}
-	}
-	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
-		list(v.Ephemeral.VolumeClaimTemplate.Spec.Resources.Limits)
-		list(v.Ephemeral.VolumeClaimTemplate.Spec.Resources.Requests)
-	}
+	return q.String()
 }
