@@ -32,13 +32,13 @@ func (w *World) use(h *host, r *resources, times int64) {
 // rank puts a host where it belongs in the binder's list.
 func (w *World) rank(h *host) {
 	hosts := w.binder.hosts
-	if hosts == nil || h.ranked == h.simulated() && h.load == h.used.pods {
+	if hosts == nil || h.ranked == h.simulated() && h.load == h.used.of(corev1.ResourcePods) {
 		return
 	}
 	if h.ranked {
 		hosts.Delete(h)
 	}
-	h.ranked, h.load = h.simulated(), h.used.pods
+	h.ranked, h.load = h.simulated(), h.used.of(corev1.ResourcePods)
 	if h.ranked {
 		hosts.Set(h)
 	}
@@ -109,7 +109,7 @@ func (w *World) pick(p *pod) (best *host) {
 		for _, name := range p.offers {
 			h := w.hosts[name]
 			if h != nil && h.simulated() && w.fits(p, h) &&
-				(best == nil || cmp.Or(cmp.Compare(h.used.pods, best.used.pods), strings.Compare(name, best.ref.Key.Name)) < 0) {
+				(best == nil || cmp.Or(cmp.Compare(h.used.of(corev1.ResourcePods), best.used.of(corev1.ResourcePods)), strings.Compare(name, best.ref.Key.Name)) < 0) {
 				best = h
 			}
 		}

@@ -127,14 +127,14 @@ func (h *host) silent() bool { return h.lost() || h.node.ready == corev1.Conditi
 // pod is a pod that targets a host, or is to be given one.
 type pod struct {
 	item
-	data    []byte      // its bytes in the log
-	decoded *corev1.Pod // of data; nil while nothing will come by itself
-	specs   *specs      // of its world
-	host    *host       // nil: it targets none
-	bound   bool        // it has a node
-	taken   bool        // its kubelet has taken it
-	over    bool        // it has ended
-	needs   resources
+	data    []byte       // its bytes in the log
+	decoded *corev1.Pod  // of data; nil while nothing will come by itself
+	specs   *specs       // of its world
+	host    *host        // nil: it targets none
+	bound   bool         // it has a node
+	taken   bool         // its kubelet has taken it
+	over    bool         // it has ended
+	needs   *resources   // never changed: pods of one template share them
 	holds   bool         // its needs are part of what its host has used
 	ip      string       // leased to it: its own, or that of the step under way
 	claims  []events.Key // of its volumes; they never change
@@ -336,7 +336,7 @@ func (w *World) need(p *pod, common *spec) {
 		return
 	}
 	if p.holds {
-		w.use(p.host, &p.needs, -1)
+		w.use(p.host, p.needs, -1)
 	}
 	if p.object().Generation > 1 {
 		p.needs = requestsOf(p.object())
@@ -344,7 +344,7 @@ func (w *World) need(p *pod, common *spec) {
 		p.needs = common.needs
 	}
 	if p.holds {
-		w.use(p.host, &p.needs, 1)
+		w.use(p.host, p.needs, 1)
 	}
 }
 
@@ -381,7 +381,7 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 	if from := p.host; from != nil {
 		from.pods = without(from.pods, p)
 		if p.holds {
-			w.use(from, &p.needs, -1)
+			w.use(from, p.needs, -1)
 			p.holds = false
 			w.armPods(from, now)
 		}
@@ -402,9 +402,9 @@ func (w *World) account(p *pod, now time.Time) {
 	}
 	p.holds = holds
 	if holds {
-		w.use(p.host, &p.needs, 1)
+		w.use(p.host, p.needs, 1)
 		return
 	}
-	w.use(p.host, &p.needs, -1)
+	w.use(p.host, p.needs, -1)
 	w.armPods(p.host, now)
 }
