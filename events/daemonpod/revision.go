@@ -36,7 +36,7 @@ func Digest(t *corev1.PodTemplateSpec) string {
 	if err != nil {
 		panic(fmt.Sprintf("daemonpod: a pod template has no JSON form: %v", err))
 	}
-	data, err := json.Marshal(canonical(tree, ""))
+	data, err := json.Marshal(rewritten(tree, "", "", canonical))
 	if err != nil {
 		panic(fmt.Sprintf("daemonpod: a tree of JSON has no JSON form: %v", err))
 	}
@@ -71,7 +71,7 @@ func RevisionData(t *corev1.PodTemplateSpec) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write revision data: %w", err)
 	}
-	template, ok := withoutNulls(tree).(map[string]any)
+	template, ok := rewritten(tree, "", "", asIs).(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("write revision data: a pod template is %T in JSON", tree)
 	}
@@ -116,56 +116,55 @@ func treeOf(v any) (any, error) {
 	return tree, nil
 }
 
-func withoutNulls(v any) any {
+// rewritten replaces every value of a tree by what rule makes of it, the inner
+// ones first: v is the value of the field key of an object that is itself the
+// value of the field parent. A field whose value becomes nil goes; elements of
+// lists stay, since their place means something.
+func rewritten(v any, parent, key string, rule func(v any, parent, key string) any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if v[k] == nil {
+			if v[k] = rewritten(v[k], key, k, rule); v[k] == nil {
 				delete(v, k)
-				continue
 			}
-			v[k] = withoutNulls(v[k])
 		}
 	case []any:
 		for i := range v {
-			v[i] = withoutNulls(v[i])
+			v[i] = rewritten(v[i], "", "", rule)
 		}
 	}
-	return v
+	return rule(v, parent, key)
 }
 
-// emptyMeans are the fields in which an empty object is not the same as none:
-// an empty label selector selects everything, none selects nothing.
+// asIs is the rule that takes off nothing but nulls.
+func asIs(v any, _, _ string) any { return v }
+
+// The fields in which an empty object is not the same as none: an empty label
+// selector selects everything, none selects nothing.
 var emptyMeans = []string{"labelSelector", "namespaceSelector", "selector", "emptyDir"}
 
-// quantities are the fields of a template that hold quantities, each under the
-// object that it is a field of; "*" is every key of a list of resources.
-var quantities = []string{"limits.*", "requests.*", "overhead.*", "resourceFieldRef.divisor", "emptyDir.sizeLimit"}
+// The fields of a template that hold quantities: all fields of some objects, and
+// one field of others.
+var (
+	quantityLists = []string{"limits", "requests", "overhead"}
+	quantities    = []string{"resourceFieldRef.divisor", "emptyDir.sizeLimit"}
+)
 
-// canonical drops from v, the value of a field named key, what says nothing:
-// nulls, empty maps and empty lists. Elements of lists stay, since their place
-// means something. Equal quantities are written equally: 1Gi as 1073741824.
-func canonical(v any, key string) any {
+// canonical drops what says nothing: empty maps and empty lists. It writes equal
+// quantities equally: 1Gi as 1073741824.
+func canonical(v any, parent, key string) any {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if text, ok := v[k].(string); ok && (slices.Contains(quantities, key+".*") || slices.Contains(quantities, key+"."+k)) {
-				v[k] = plainQuantity(text)
-				continue
-			}
-			if v[k] = canonical(v[k], k); v[k] == nil {
-				delete(v, k)
-			}
-		}
 		if len(v) == 0 && !slices.Contains(emptyMeans, key) {
 			return nil
 		}
 	case []any:
-		for i := range v {
-			v[i] = canonical(v[i], "")
-		}
 		if len(v) == 0 {
 			return nil
+		}
+	case string:
+		if slices.Contains(quantityLists, parent) || slices.Contains(quantities, parent+"."+key) {
+			return plainQuantity(v)
 		}
 	}
 	return v
