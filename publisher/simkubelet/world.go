@@ -321,7 +321,7 @@ func (w *World) podGone(e events.Event, r events.Ref) {
 func (w *World) forget(p *pod, now time.Time) {
 	delete(w.pods, p.ref.Key)
 	w.ips.free(p.ip, p.ref.UID)
-	w.disarm(&p.item)
+	w.retire(&p.item)
 	w.unstick(p)
 	w.move(p, nil, now)
 	w.unmount(p)

@@ -114,8 +114,8 @@ func (st *stand) whole(s *Step) {
 	if s.object == nil {
 		return
 	}
-	if want, err := events.NewObject(s.ref.Kind, s.object.(metav1.Object)); err != nil || !bytes.Equal(s.data, want.Data) {
-		st.t.Fatalf("%s becomes %x, %v\nwant %x", s.ref.Key, s.data, err, want.Data)
+	if want, err := events.NewObject(s.item.ref.Kind, s.object.(metav1.Object)); err != nil || !bytes.Equal(s.data, want.Data) {
+		st.t.Fatalf("%s becomes %x, %v\nwant %x", s.item.ref.Key, s.data, err, want.Data)
 	}
 }
 
