@@ -17,6 +17,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 	"rollcall/projector"
+	"rollcall/projector/table"
 )
 
 // BenchmarkReadyFlip is one pod of many that turns not ready and ready again
@@ -185,6 +186,34 @@ func BenchmarkFold(b *testing.B) {
 			b.ReportMetric(float64(b.N*len(c.recorded))/(processorTime(b)-from).Seconds(), "cpu-events/s")
 		})
 	}
+}
+
+// BenchmarkKeyframe writes and reads the state of 5,000 nodes with a pod each.
+func BenchmarkKeyframe(b *testing.B) {
+	c := newCluster(b)
+	c.addNodes(5000)
+	ds := daemonSet("agent", "agent:v1", intstr.FromInt32(100))
+	c.populate(ds)
+	data, err := c.s.Keyframe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Run("write", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for range b.N {
+			if _, err := c.s.Keyframe(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("read", func(b *testing.B) {
+		b.SetBytes(int64(len(data)))
+		for range b.N {
+			if _, err := projector.ReadKeyframe(data, "", table.New(table.History{})); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
 }
 
 func processorTime(b *testing.B) time.Duration {

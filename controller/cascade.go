@@ -21,6 +21,13 @@ func (d *decider) cascade() Result {
 	} else {
 		d.each(sets.WorkEvict, d.evict)
 	}
+	d.endCascade()
+	return d.finish()
+}
+
+// endCascade is what a cascade does besides the pods.
+func (d *decider) endCascade() {
+	ds := d.ds
 	for _, rev := range ds.Revisions() {
 		if ds.Orphaning() {
 			d.write(events.ControllerRevision, events.VerbUpdated, disowned(ds, rev), rev.Seq)
@@ -37,7 +44,6 @@ func (d *decider) cascade() Result {
 			d.write(events.DaemonSet, verb, last, ds.Seq)
 		}
 	}
-	return d.finish()
 }
 
 // waits reports whether the DaemonSet waits for objects that it owns and does

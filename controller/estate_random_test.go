@@ -83,13 +83,28 @@ func runEstate(seed uint64) (v *violation, commands int) {
 	if diff := again.First(); diff != nil {
 		e.fail("VERIFY", "%s", diff)
 	}
+	of, err := replay.Open(ctx, e.log, nil)
+	e.must(err)
+	causes, err := of.Causes(ctx, of.Span().Last)
+	e.must(err)
 	for ev, err := range e.log.Read(ctx, 0) {
 		e.must(err)
 		if c, ok := ev.Body.(*events.Plan); ok && c.Owner == (events.Ref{}) {
 			commands += len(c.Commands)
+			for i := range c.Commands {
+				e.explained(causes, replay.Link{Seq: ev.Seq, Index: i})
+			}
 		}
 	}
 	return nil, commands
+}
+
+// explained checks that a command comes from something that somebody did (WHY).
+func (e *estate) explained(causes *replay.Causes, command replay.Link) {
+	chain := causes.Chain(command)
+	if _, ends := chain[len(chain)-1].Command(); ends {
+		e.fail("WHY", "command %v comes from nothing: %v", command, chain)
+	}
 }
 
 // heirs act at random in an estate.

@@ -173,13 +173,16 @@ func (d *decider) deleteTerminal(c *sets.Cell) {
 		if p.OwnerUID != d.ds.UID {
 			continue
 		}
-		why := events.FailedPod
-		if p.Phase == "Succeeded" {
-			why = events.Succeeded
-		}
-		d.delete(c, p, why)
+		d.delete(c, p, terminalReason(p))
 		return
 	}
+}
+
+func terminalReason(p *sets.Pod) events.Reason {
+	if p.Phase == "Succeeded" {
+		return events.Succeeded
+	}
+	return events.FailedPod
 }
 
 // thin leaves one pod on a node: the first that is ready, else the first (F07,

@@ -35,6 +35,9 @@ var kinds = map[Kind]kindOf{
 	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
 }
 
+// Namespaced reports whether objects of a kind that Kept knows are in namespaces.
+func Namespaced(k Kind) bool { return kinds[k].namespaced }
+
 // Kinds returns the kinds whose objects a log holds, in order.
 func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
 

@@ -14,6 +14,7 @@ import (
 // pass over the same.
 func Fold(s *State, e events.Event) events.Event {
 	s.advance(e.Seq, e.Raw)
+	s.last = e.ID
 	e = s.screen.Take(e)
 	if _, bad := e.Body.(events.Unreadable); !bad {
 		s.clock.tick(&e)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/events/drive"
 	"rollcall/projector/table"
 )
@@ -16,10 +17,10 @@ import (
 type Options struct {
 	// Known is how far an earlier run had read. A log that does not hold what
 	// was read then is refused. Zero: nothing is known.
-	Known Position
+	Known chain.Position
 	// Save keeps a position for the next run. It is called at most once a
 	// second while events come, and when Run returns; nil: nothing is kept.
-	Save func(Position) error
+	Save func(chain.Position) error
 	// History is what the tables of objects remember; zero: nobody follows them.
 	History table.History
 	// Follow are called with every event, in order, after it was folded and as
@@ -86,7 +87,7 @@ func (p *Projector) Begin(info events.Info) error {
 		}
 	}
 	p.mu.Lock()
-	p.state.position.Log = info.ID
+	p.state.chain.Log = info.ID
 	p.mu.Unlock()
 	p.end, p.saved = info.Last, time.Now()
 	if info.Last == 0 {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/table"
@@ -46,12 +47,12 @@ func addNodes(t *testing.T, log *memlog.Log, names ...string) events.Seq {
 
 // run reads log until all of it is folded and returns the position, or the
 // error that ended the reading.
-func run(t *testing.T, log events.Log, known projector.Position) (projector.Position, error) {
+func run(t *testing.T, log events.Log, known chain.Position) (chain.Position, error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var at projector.Position
-	p := projector.Open(log, projector.Options{Known: known, Save: func(x projector.Position) error { at = x; return nil }})
+	var at chain.Position
+	p := projector.Open(log, projector.Options{Known: known, Save: func(x chain.Position) error { at = x; return nil }})
 	ended := make(chan error, 1)
 	go func() { ended <- p.Run(ctx) }()
 	select {
@@ -92,7 +93,7 @@ func TestHalts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			log := newLog(t)
 			addNodes(t, log, "n1", "n2", "n3", "n4", "n5")
-			known, err := run(t, log, projector.Position{})
+			known, err := run(t, log, chain.Position{})
 			if err != nil || known.Seq != 5 {
 				t.Fatalf("first run: %v at %d", err, known.Seq)
 			}

@@ -8,11 +8,11 @@ import (
 
 // Quarantined is an event that was not folded.
 type Quarantined struct {
-	Seq  events.Seq
-	Type events.Type
-	Ref  events.Ref // what it would be about; zero: nobody can tell
-	Code string     // E-EVT-...
-	Why  string
+	Seq  events.Seq  `json:"seq"`
+	Type events.Type `json:"type"`
+	Ref  events.Ref  `json:"ref,omitzero"` // what it would be about; zero: nobody can tell
+	Code string      `json:"code"`         // E-EVT-...
+	Why  string      `json:"why"`
 }
 
 // maxQuarantined bounds the events that a state names; it counts all.

@@ -10,22 +10,25 @@ package projector
 import (
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/projector/sets"
 	"rollcall/projector/table"
 )
 
 // advance takes one more event with these bytes into the position.
-func (s *State) advance(seq events.Seq, raw []byte) { s.hash.advance(&s.position, seq, raw) }
+func (s *State) advance(seq events.Seq, raw []byte) { s.chain.Take(seq, raw) }
 
 // State is the fold of a log. The objects themselves are in tables, which
 // others may read beside it.
 type State struct {
-	position Position
-	hash     *chainHash
-	clock    clock
-	screen   *events.Screen
-	objects  *table.Tables
+	chain   *chain.Chain
+	last    ulid.ULID // of the event at the position
+	clock   clock
+	screen  *events.Screen
+	objects *table.Tables
 
 	*sets.Sets
 	fold sets.Fold
@@ -40,17 +43,17 @@ func New(log string) *State { return NewOver(log, table.New(table.History{})) }
 // NewOver returns the state before the first event of the log with this ID. It
 // keeps the objects in tables, which are empty and which it alone fills.
 func NewOver(log string, objects *table.Tables) *State {
-	s := &State{position: Position{Log: log}, hash: newChainHash(), screen: events.NewScreen(), objects: objects,
+	s := &State{chain: chain.New(log), screen: events.NewScreen(), objects: objects,
 		clock: clock{sources: map[string]time.Duration{}}}
 	s.Sets, s.fold = sets.New(objects)
 	return s
 }
 
 // Position returns how far the state has read.
-func (s *State) Position() Position { return s.position }
+func (s *State) Position() chain.Position { return s.chain.Position }
 
 // Seq returns the position of the last event folded.
-func (s *State) Seq() events.Seq { return s.position.Seq }
+func (s *State) Seq() events.Seq { return s.chain.Seq }
 
 // Time returns log time, which never steps back: that of the last event folded.
 func (s *State) Time() time.Time { return s.clock.now }
@@ -63,6 +66,9 @@ func (s *State) Object(kind events.Kind, k events.Key) (o events.Object, last ev
 	}
 	return i.Object, events.Seq(i.Rev), true
 }
+
+// Kinds returns the kinds that the log has told of, in order.
+func (s *State) Kinds() []events.Kind { return s.objects.Kinds() }
 
 // List returns the objects of a kind by key, of one namespace or of all ("").
 func (s *State) List(kind events.Kind, namespace string) []events.Object {

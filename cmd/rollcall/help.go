@@ -71,7 +71,7 @@ func (s *session) exitCodesTopic() *cobra.Command {
 0    done; up: it was stopped, or with --once every DaemonSet is rolled out
 1    it was tried and did not work; verify found a difference; the output could not be written
 2    bad input: a flag, an argument, a manifest, a name that does not exist; nothing was done
-3    the log is damaged or not readable, or a rollout is stalled (up --once, rollout status)
+3    the log or a recording is damaged or not readable, or a rollout is stalled (up --once, rollout status)
 4    another process holds the data directory
 124  it did not end in the time that it had: --timeout, or no answer
 130  Ctrl-C stopped it before it was done; 143: SIGTERM, 129: SIGHUP

@@ -160,7 +160,7 @@ func wrongHint(root *cobra.Command, s said) (wrong []string) {
 			wrong = append(wrong, "no command has a flag --"+f[1])
 		}
 	}
-	if rest := strings.ReplaceAll(s.text, "export line", ""); s.hint && promised.MatchString(rest) {
+	if rest := strings.NewReplacer("export line", "", "record export", "", "record import", "").Replace(s.text); s.hint && promised.MatchString(rest) {
 		wrong = append(wrong, "it promises to "+promised.FindString(rest))
 	}
 	return wrong

@@ -90,7 +90,7 @@ func runKubectl(args []string, own bool) {
 // first request. If there is no target, what asks a cluster is refused: that of
 // ~/.kube/config is not meant.
 func (k kubectlTarget) aim(flags *genericclioptions.ConfigFlags) {
-	named := k.data != "" || k.natsURL != "" || k.at != ""
+	named := k.data != "" || k.rec != "" || k.natsURL != "" || k.at != ""
 	path, open, err := k.find()
 	switch {
 	case errors.Is(err, errForeign) && !named:
@@ -137,13 +137,13 @@ func kubectlInstead(c *cobra.Command, name string) (words string, ok bool) {
 func (s *session) kubectlCommand() *cobra.Command {
 	return &cobra.Command{Use: "kubectl", Short: "Read and write objects: the kubectl that is inside", DisableFlagParsing: true,
 		Long: `kubectl is Kubernetes' own kubectl ` + kubernetesVersion + `, complete and in this program: what reads
-and writes the objects of a cluster. It takes --kubeconfig, --data DIR or
---nats-url URL, the instance of $` + dataVariable + `, $KUBECONFIG, or the only instance
-that runs, in this order as all of rollcall, and never ~/.kube/config. With
+and writes the objects of a cluster. It takes --kubeconfig, --data DIR,
+--rec FILE or --nats-url URL, the instance of $` + dataVariable + `, $KUBECONFIG, or the
+only instance that runs, in this order as all of rollcall, and never ~/.kube/config. With
 --data or --nats-url, --cluster names the cluster of the log.
 
-Where no instance runs it shows the end of the log, to be read only, and with
---at the cluster as it was then, also beside an instance.
+Where no instance runs, and of a recording, it shows the end of the log, to be
+read only, and with --at the cluster as it was then, also beside an instance.
 
 ` + replay.InstantForms + `
 

@@ -42,6 +42,7 @@ func (s *session) logCommand() *cobra.Command {
 ` + replay.InstantForms,
 		Example: "  rollcall log -f --daemonset kube-system/fluentd\n  rollcall log --from 3 --to 20 --type 'node.*' -o jsonl\n  rollcall log --from -5m"}
 	t := addTarget(c)
+	t.addRecording(c)
 	f := c.Flags()
 	f.BoolVarP(&o.follow, "follow", "f", false, "go on with what is appended")
 	f.StringVar(&o.from, "from", "", "first instant (default: the beginning)")
@@ -126,7 +127,7 @@ func (o *logOptions) goesForward() error {
 	return nil
 }
 
-// tell prints the log. It is read from its beginning, because a change can only
+// tell prints the log. It is read from where it begins, because a change can only
 // be told by who knows what was before.
 func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	info, err := a.Info(ctx)
@@ -146,7 +147,7 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if o.follow {
 		read = p.Tail
 	}
-	for e, err := range read(ctx, 0) {
+	for e, err := range read(ctx, a.begin().Seq) {
 		if err != nil {
 			if o.follow {
 				err = a.ended(ctx, err)

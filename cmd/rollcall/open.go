@@ -32,6 +32,7 @@ stays until it is stopped, and leaves nothing behind.
 		Example: `  rollcall open --at 10
   rollcall open --at now --data ./cluster`}
 	t := addLogTarget(c)
+	t.addRecording(c)
 	c.Flags().StringVar(&when, "at", "", "instant to show (default: the end of the log)")
 	addAPIFlags(c, &o)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
@@ -68,7 +69,7 @@ func of(flag string, err error) error {
 // appended any more, instants count back from the last event, else from now.
 func (a *archive) locate(ctx context.Context, at replay.Instant) (replay.Instant, error) {
 	end := time.Now()
-	if a.checked != nil {
+	if a.checked != nil || a.rec != nil {
 		info, err := a.Info(ctx)
 		if err != nil {
 			return at, err
@@ -79,7 +80,7 @@ func (a *archive) locate(ctx context.Context, at replay.Instant) (replay.Instant
 		}
 		end = last.Time
 	}
-	return at.Locate(ctx, a, end)
+	return at.Locate(ctx, beginning{a}, end)
 }
 
 // foldUntil feeds the events that an instant holds, and returns where it is.

@@ -47,10 +47,15 @@ type reading struct {
 	done func()
 }
 
-// counting tells of the reading of so many events.
+// counting tells of the reading of so many events; 0: of as many as it takes.
 func (a *archive) counting(work string, all events.Seq) *reading {
 	r := &reading{archive: a}
-	r.done = a.session.Progress(work, func() string { return fmt.Sprintf("%d of %d events", r.read.Load(), all) })
+	r.done = a.session.Progress(work, func() string {
+		if all == 0 {
+			return fmt.Sprintf("%d events", r.read.Load())
+		}
+		return fmt.Sprintf("%d of %d events", r.read.Load(), all)
+	})
 	return r
 }
 

@@ -36,6 +36,7 @@ func (s *session) rolloutStatus() *cobra.Command {
 	c := &cobra.Command{Use: "status ds/NAME", Short: "Follow a rollout to its end", Args: takes(1, 1),
 		Long: "status follows a rollout to its end and says what it waits for. It exits 3 when\nthe rollout is stalled: when nothing has moved for the progress deadline."}
 	t := addTarget(c)
+	t.addRecording(c)
 	addNamespace(c, &namespace)
 	c.Flags().BoolVarP(&watch, "watch", "w", true, "go on until the rollout is done")
 	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long, 0s: never")

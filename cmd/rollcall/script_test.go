@@ -36,13 +36,17 @@ func TestScripts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	recordings, err := filepath.Abs(filepath.Join("..", "..", "testdata", "recordings"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("..", "..", "testdata", "script"),
 		RequireUniqueNames:  true,
 		RequireExplicitExec: true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup: func(e *testscript.Env) error {
-			e.Vars = append(e.Vars, "MANIFESTS="+manifests, "XDG_RUNTIME_DIR="+filepath.Join(e.WorkDir, "run"), "HOME="+filepath.Join(e.WorkDir, "home"))
+			e.Vars = append(e.Vars, "MANIFESTS="+manifests, "RECORDINGS="+recordings, "XDG_RUNTIME_DIR="+filepath.Join(e.WorkDir, "run"), "HOME="+filepath.Join(e.WorkDir, "home"))
 			e.Values[processes{}] = map[string]*process{}
 			web := httptest.NewServer(http.FileServer(http.Dir(e.WorkDir)))
 			e.Defer(web.Close)

@@ -17,6 +17,7 @@ import (
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/events/recording"
 	"rollcall/events/stream"
 	"rollcall/projector"
 	"rollcall/publisher/gate"
@@ -28,6 +29,7 @@ const dataVariable = "ROLLCALL_DATA"
 // target says which cluster a command is about.
 type target struct {
 	data       string
+	rec        string // file of a recording
 	natsURL    string
 	natsCreds  string
 	kubeconfig string
@@ -58,10 +60,16 @@ func addLogTarget(c *cobra.Command) *target {
 	return t
 }
 
+// addRecording gives a command that reads a log the flag by which it reads that
+// of a recording.
+func (t *target) addRecording(c *cobra.Command) {
+	c.Flags().StringVar(&t.rec, "rec", "", "recording to read instead of a cluster, as rollcall record export has made it")
+}
+
 // resolve finds the cluster where it is not given: by $ROLLCALL_DATA, by
 // $KUBECONFIG, or because only one instance runs.
 func (t *target) resolve() error {
-	given := [][2]string{{"--data", t.data}, {"--nats-url", t.natsURL}, {"--kubeconfig", t.kubeconfig}}
+	given := [][2]string{{"--data", t.data}, {"--rec", t.rec}, {"--nats-url", t.natsURL}, {"--kubeconfig", t.kubeconfig}}
 	given = slices.DeleteFunc(given, func(f [2]string) bool { return f[1] == "" })
 	if len(given) > 1 {
 		return usageError("E-CLI-FLAG", given[0][0]+" and "+given[1][0]+" exclude each other", "give one of them")
@@ -70,7 +78,7 @@ func (t *target) resolve() error {
 		t.data = os.Getenv(dataVariable)
 	}
 	switch {
-	case t.data != "" || t.natsURL != "":
+	case t.data != "" || t.natsURL != "" || t.rec != "":
 	case t.kubeconfig != "" || os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "":
 		if err := t.follow(t.kubeconfig); err != nil {
 			return err
@@ -130,6 +138,9 @@ func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err
 
 // found is serving for a target of which no more is known than where its log is.
 func (t *target) found(ctx context.Context) (kubeconfig string, runs bool, err error) {
+	if t.rec != "" {
+		return "", false, nil
+	}
 	if t.data == "" {
 		return t.askGate(ctx)
 	}
@@ -179,18 +190,22 @@ func noPort(where string) error {
 // archive is the log of a cluster, opened to be read.
 type archive struct {
 	history
-	checked *datadir.Checked // nil: an instance runs, which has checked its log
-	nc      *nats.Conn       // nil: nothing runs
+	checked *datadir.Checked // nil: an instance runs, which has checked its log, or it is a recording's
+	rec     *recording.Recording
+	nc      *nats.Conn // nil: nothing runs
 	session *session
 	dir     string
 	close   func()
 }
 
-// open opens the log: over NATS if an instance runs, else straight from the
-// data directory. The caller closes it.
+// open opens the log: a recording, over NATS if an instance runs, else straight
+// from the data directory. The caller closes it.
 func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err := t.resolve(); err != nil {
 		return nil, err
+	}
+	if t.rec != "" {
+		return t.openRecording(s)
 	}
 	subjects, err := events.NewSubjects(t.cluster)
 	if err != nil {
@@ -218,6 +233,9 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 
 // wait refuses to wait for what nobody will append.
 func (a *archive) wait(flag string) error {
+	if a.rec != nil {
+		return usageError("E-CLI-FLAG", flag+" waits for what comes, and a recording has ended", "leave it out")
+	}
 	if a.checked == nil {
 		return nil
 	}

@@ -19,6 +19,7 @@ many there are and exits 0 if all come out the same, else it lists the differenc
 and exits 1. A plan that is quarantined, because it is a copy or forged, is a
 difference; other events that are quarantined are listed and are none.`}
 	t := addTarget(c)
+	t.addRecording(c)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		a, err := t.open(c.Context(), s)
 		if err != nil {

@@ -37,9 +37,10 @@ const InstantForms = `An instant is a position (48210, or '#48210' as rollcall l
 an event (@01J...), the start or the end of a rollout with its revision
 (rollout/logging/agent#9:start, in namespace default also rollout/agent#9:end), a
 time (2026-01-31T03:12:00Z, or '2026-01-31 03:12:00.250 UTC' as rollcall prints it),
-how long before now or, in a stopped data directory, before its last event (-5m), or
-now. A time without a zone is of this machine's, a date is its midnight, and 03:12
-is the last time that it was so late: today, or yesterday if that is still to come.`
+how long before now or, in a stopped data directory or a recording, before its last
+event (-5m), or now. A time without a zone is of this machine's, a date is its
+midnight, and 03:12 is the last time that it was so late: today, or yesterday if
+that is still to come.`
 
 // The layouts of times with a zone and of those without, and of what is only a
 // time of the day. Fractions of a second are read by all that have seconds.

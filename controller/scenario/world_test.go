@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/story"
+	"rollcall/projector/table"
 	"rollcall/publisher/executor"
 )
 
@@ -148,11 +150,29 @@ func (w *world) timers() {
 	}
 }
 
-// check fails if what the state keeps up to date is not what its objects say.
+// check fails if what the state keeps up to date is not what its objects say. At
+// one of eight positions it also fails if a keyframe does not say all of it.
 func (w *world) check() {
 	w.t.Helper()
 	if err := w.state.Check(); err != nil {
 		w.fatal("after #%d the state is not what its objects give:\n%v", w.state.Seq(), err)
+	}
+	if w.state.Seq()%8 != 0 {
+		return
+	}
+	data, err := w.state.Keyframe()
+	if err != nil {
+		w.fatal("%v", err)
+	}
+	back, err := projector.ReadKeyframe(data, "", table.New(table.History{}))
+	if err == nil {
+		err = back.Check()
+	}
+	if err != nil {
+		w.fatal("the keyframe after #%d: %v", w.state.Seq(), err)
+	}
+	if again, err := back.Keyframe(); err != nil || !bytes.Equal(again, data) {
+		w.fatal("the keyframe after #%d is another when it is written again: %v", w.state.Seq(), err)
 	}
 }
 

@@ -16,7 +16,7 @@ func (h *History) unfinished() *Violation {
 		return violation("L5", h.last(), "command %s is not answered", b.open[0])
 	}
 	for _, k := range sortedKeys(b.named, events.Key.Compare) {
-		if v := h.converged(b, b.named[k]); v != nil {
+		if v := h.converged(b.named[k]); v != nil {
 			return v
 		}
 	}
@@ -36,15 +36,17 @@ func (h *History) unfinished() *Violation {
 }
 
 // converged says what a DaemonSet still lacks.
-func (h *History) converged(b *model, s *setModel) *Violation {
+func (h *History) converged(s *setModel) *Violation {
 	bad := func(format string, args ...any) *Violation {
 		return violation("V1", h.last(), s.key.Name+": "+format, args...)
 	}
 	if s.DeletionTimestamp != nil {
 		return bad("it is still being deleted")
 	}
+	b := h.model
+	all := b.situations(s)
 	desired, misscheduled, updated, old, held := 0, 0, 0, 0, 0
-	for _, x := range b.situations(s) {
+	for _, x := range all {
 		live := x.live()
 		switch {
 		case x.place == nowhere && x.owned == 0:
@@ -59,7 +61,7 @@ func (h *History) converged(b *model, s *setModel) *Violation {
 			return bad("pod %s on %s (%s), which is %s", live[0].Name, x.node, x.uid, x.place)
 		case x.place == kept && len(live) > 0:
 			misscheduled++
-			if len(x.old) > 0 && h.mustRoll(b, s) {
+			if len(x.old) > 0 && mustRoll(s, all) {
 				return bad("old pod %s on %s", x.old[0].Name, x.node)
 			}
 		case x.place == wanted && !s.anyAvailable(live, h.logTime().Add(h.ahead())):
@@ -91,18 +93,15 @@ func (h *History) converged(b *model, s *setModel) *Violation {
 
 // mustRoll reports whether old pods on nodes that only keep them have to go:
 // with no desired node a percentage leaves no budget to take them (J12).
-func (h *History) mustRoll(b *model, s *setModel) bool {
-	if !rolls(s.DaemonSet) || paused(s.DaemonSet) {
-		return false
-	}
+func mustRoll(s *setModel, all []*situation) bool {
 	desired := 0
-	for _, x := range b.situations(s) {
+	for _, x := range all {
 		if x.place == wanted {
 			desired++
 		}
 	}
 	unavailable, _ := budget(s.DaemonSet, desired)
-	return surging(s.DaemonSet) || unavailable > 0
+	return rolls(s.DaemonSet) && !paused(s.DaemonSet) && (surging(s.DaemonSet) || unavailable > 0)
 }
 
 func (h *History) status(s *setModel, want appsv1.DaemonSetStatus) *Violation {

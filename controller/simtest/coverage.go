@@ -96,12 +96,6 @@ func (h *History) noteTwice(e events.Event) {
 	}
 }
 
-func (h *History) noteReadd() {
-	if h.rolling() {
-		h.seen.add(seenReaddWhileRolling)
-	}
-}
-
 func (h *History) noteNewTemplate(ds *appsv1.DaemonSet, back bool) {
 	switch {
 	case !unrolled(ds):

@@ -25,16 +25,16 @@ import (
 type host struct {
 	h       *History
 	id      int
-	maxLag  int           // records that it may be behind
-	ahead   time.Duration // of its clock, when it decides
-	begin   func(*host)   // makes the party, and take
+	maxLag  int           // how many records the process may be behind
+	ahead   time.Duration // by how much its clock is ahead when it decides
+	begin   func(*host)   // makes party and take
 	party   drive.Party
 	take    func(events.Event) events.Event // returns an event as the party may believe it
 	state   *projector.State                // of a controller
-	read    events.Seq
-	lag     int
-	asleep  time.Time
-	crashes bool // before it learns what came of an append
+	read    events.Seq                      // the last record that was read
+	lag     int                             // how many records the process is behind
+	asleep  time.Time                       // it does nothing until then
+	crashes bool                            // it is killed before it learns what came of an append
 	steps   []*step
 }
 
@@ -194,18 +194,18 @@ func (p *host) nextDue() (at time.Time, ok bool) {
 	return at, ok
 }
 
-// step is a step under way. For the party's step it is the log and the clock:
-// both can be waited for, and then somebody else goes on.
+// step is a step under way. It stands for the log and the clock that the party's
+// step uses: wherever the party's step waits for one of them, others go on.
 type step struct {
 	*memlog.Log
 	p      *host
-	step   drive.Step
-	next   func() (struct{}, bool) // performs the step until it waits
+	step   drive.Step              // the party's
+	next   func() (struct{}, bool) // goes on with the party's step until that waits
 	stop   func()
 	yield  func(struct{}) bool
-	until  time.Time // it waits until then
+	until  time.Time // the party's step waits until then
 	killed bool
-	done   bool
+	done   bool // the party's step has ended, with err
 	err    error
 }
 

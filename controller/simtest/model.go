@@ -17,7 +17,7 @@ import (
 type model struct {
 	seq         events.Seq
 	now         time.Time
-	planned     time.Time // the latest time at which a plan was decided: log time may stand still after that
+	planned     time.Time // the latest time at which a plan was decided, which may be ahead of log time
 	nodes       map[string]*corev1.Node
 	pods        map[events.Key]*podModel
 	keys        []events.Key            // of pods, in order
@@ -36,7 +36,7 @@ type podModel struct {
 	owner   types.UID
 	cell    cellKey
 	since   time.Time // ready since, in log time; zero: it is not ready
-	genuine bool      // made by a command, and never out of its DaemonSet's hands
+	genuine bool      // a command made the pod, and its DaemonSet has owned and selected it ever since
 }
 
 type cellKey struct {
@@ -238,7 +238,7 @@ type situation struct {
 	place             place
 	fresh, old        []*podModel // live ones of the current and of other revisions
 	dead              []*podModel
-	terminating, left int // being deleted; deletion commanded
+	terminating, left int // pods that are being deleted, and pods that an open command deletes
 	pods, owned       int
 	creating          int
 }

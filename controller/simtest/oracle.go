@@ -90,7 +90,7 @@ func (h *History) decideAgain(b *model) *Violation {
 			return violation("L5", c.cause.Seq, "command %d (%s %s) was never answered", c.cause.Index, c.Do, c.Name)
 		}
 	}
-	return nil
+	return h.explain()
 }
 
 // before checks a record against what was known before it.

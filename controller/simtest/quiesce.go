@@ -49,7 +49,7 @@ func later(a, b time.Time) time.Time {
 // heal ends all trouble: nodes are found, pods end, images work.
 func (h *History) heal() {
 	h.calm = true
-	h.trouble.leave(h)
+	h.trouble.leave()
 	h.kubelets.quota = time.Time{}
 	for _, name := range sortedKeys(h.model.nodes, strings.Compare) {
 		if was := h.model.nodes[name]; down(was) {

@@ -92,7 +92,7 @@ type History struct {
 
 // Options of a run.
 type Options struct {
-	CheckEvery bool // rebuild every controller's state from scratch after every event
+	CheckEvery bool // hold every controller's state, after every event, against one that is built from scratch
 }
 
 // Run runs the history of a seed and checks it. A panic is a violation too.
@@ -246,7 +246,7 @@ func (h *History) advance() {
 	}
 }
 
-// check rebuilds a controller's state from scratch.
+// check holds a controller's state against one that is built from scratch.
 func (h *History) check(s *projector.State) {
 	if h.broken != nil {
 		return

@@ -13,14 +13,14 @@ import (
 
 // trouble is what is wrong with the log itself: its clock, and who else writes it.
 type trouble struct {
-	skew     time.Duration // the log's clock against the real one; never ahead
-	behind   time.Duration // of that, for a leader that will be replaced
-	next     time.Duration // the next step back
-	leads    bool          // which is that of such a leader
-	forging  bool
-	forged   []events.Seq
+	skew     time.Duration // of the log's clock against the real one; never ahead
+	behind   time.Duration // the part of skew that ends when the leader of the log is replaced
+	next     time.Duration // how far the log's clock is going to step back
+	leads    bool          // because of a leader that is behind, and not for good
+	forging  bool          // the event that is being appended is forged
+	forged   []events.Seq  // every forged event
 	believed time.Time     // when the last event was stored that is believed
-	told     time.Duration // by how much the log's clock was wrong then
+	told     time.Duration // skew at that time
 
 	clock logClock
 }
@@ -49,7 +49,7 @@ func (t *trouble) shift(h *History) {
 	by := back[h.faults.IntN(len(back))]
 	switch p := h.faults.IntN(100); {
 	case t.behind > 0 && p < 8:
-		t.leave(h)
+		t.leave()
 	case t.behind > 0:
 	case p == 0:
 		t.next, t.leads = by, false
@@ -84,7 +84,7 @@ func (t *trouble) storing(h *History, source string) (stored func()) {
 }
 
 // leave replaces a leader that is behind.
-func (t *trouble) leave(*History) {
+func (t *trouble) leave() {
 	t.skew += t.behind
 	t.behind = 0
 }

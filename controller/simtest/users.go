@@ -93,11 +93,11 @@ func (c *users) addNode(h *History, name string) {
 	if _, there := h.model.nodes[name]; there {
 		return
 	}
-	for _, e := range h.entries {
-		if e.Type == events.ObjectType(events.Node, events.VerbDeleted) && events.RefOf(e.Event).Key.Name == name {
-			h.noteReadd()
-			break
-		}
+	again := slices.ContainsFunc(h.entries, func(e entry) bool {
+		return e.Type == events.ObjectType(events.Node, events.VerbDeleted) && events.RefOf(e.Event).Key.Name == name
+	})
+	if again && h.rolling() {
+		h.seen.add(seenReaddWhileRolling)
 	}
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: c.uid("node", name),
 		CreationTimestamp: metav1.NewTime(h.now.Truncate(time.Second)),

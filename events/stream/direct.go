@@ -146,7 +146,7 @@ func (d *direct) event(m *nats.Msg) (e events.Event, err error) {
 	if events.Seq(seq) != d.at+1 {
 		return e, events.Gap(d.at+1, events.Seq(seq))
 	}
-	return d.take(message{Seq: events.Seq(seq), Data: m.Data, Time: stored}), nil
+	return d.take(message{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: events.Seq(seq), Data: m.Data, Time: stored}), nil
 }
 
 // again returns nil after a pause if there is no error, or one that passes, and the

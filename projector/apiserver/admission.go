@@ -69,6 +69,7 @@ func (noConfig) ConfigFor(string) (io.Reader, error) { return nil, nil }
 type Admission struct {
 	admission.Interface
 	objects *table.Tables
+	alike   *alike // of pods beside the API
 }
 
 var (
@@ -98,7 +99,7 @@ func NewAdmission(objects *table.Tables) (*Admission, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the admission: %w", err)
 	}
-	return &Admission{chain, objects}, nil
+	return &Admission{chain, objects, &alike{known: map[revisionOf]*admittedPod{}}}, nil
 }
 
 // plannedKey is the key under which a context has the objects of WithPlanned.
@@ -153,7 +154,8 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // AdmitPod decides about a pod that is made beside the API, as if the DaemonSet
 // controller of Kubernetes had asked for it, and fills in what admission fills
 // in. An error that is an apierrors.APIStatus refuses the pod; another one says
-// nothing. A refusal is of the cluster as log has it, not as the tables had it.
+// nothing. A refusal is of the cluster as log has it, not as the tables had it. Pods of
+// one revision share what they have in common: nobody may change it.
 func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
 	if a.admitPod(ctx, pod) == nil {
 		return nil
@@ -169,6 +171,20 @@ func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Po
 }
 
 func (a *Admission) admitPod(ctx context.Context, pod *corev1.Pod) error {
+	rules := rulesOf(a.objects)
+	if a.alike.fill(pod, rules) {
+		return nil
+	}
+	asked := *pod
+	if err := a.ask(ctx, pod); err != nil {
+		return err
+	}
+	a.alike.keep(asked, pod, rules)
+	return nil
+}
+
+// ask has the plugins decide about a pod.
+func (a *Admission) ask(ctx context.Context, pod *corev1.Pod) error {
 	o := new(api.Pod)
 	if err := legacyscheme.Scheme.Convert(pod.DeepCopy(), o, nil); err != nil {
 		return apierrors.NewBadRequest(err.Error())

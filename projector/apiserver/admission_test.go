@@ -7,21 +7,26 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	nodev1 "k8s.io/api/node/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	quantity "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
 	"rollcall/events"
+	"rollcall/events/daemonpod"
 )
 
 func podNamed(name string, change func(*corev1.PodSpec)) *corev1.Pod {
@@ -152,7 +157,7 @@ func TestRuntimeClasses(t *testing.T) {
 // words that the DaemonSet controller of Kubernetes is refused in; who makes a
 // pod twice makes the same pod.
 //
-// finding c4, finding c12, finding c18
+// D12, finding c4, finding c12, finding c18
 func TestPodsBesideTheAPI(t *testing.T) {
 	c := newCluster(t)
 	a, err := NewAdmission(c.objects)
@@ -179,6 +184,14 @@ func TestPodsBesideTheAPI(t *testing.T) {
 		first.Spec.Containers[0].VolumeMounts[0].Name != v[0].Name || v[0].Name != second.Spec.Volumes[0].Name {
 		t.Errorf("admitted %+v, then %+v", first, second)
 	}
+	class := &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "high"}, Value: 7}
+	if _, err := c.client.SchedulingV1().PriorityClasses().Create(t.Context(), class, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	high := made("default", func(s *corev1.PodSpec) { s.PriorityClassName = "high" })
+	if err := a.AdmitPod(t.Context(), c.log, high); err != nil || *high.Spec.Priority != 7 || *high.Spec.PreemptionPolicy != corev1.PreemptLowerPriority || *first.Spec.Priority != 0 {
+		t.Errorf("%v: priority %v, without a class %v", err, high.Spec.Priority, first.Spec.Priority)
+	}
 	if err := a.AdmitPod(t.Context(), c.log, made("nowhere", nil)); !apierrors.IsNotFound(err) {
 		t.Errorf("a pod in a namespace that is not there: %v", err)
 	}
@@ -197,6 +210,71 @@ func TestPodsBesideTheAPI(t *testing.T) {
 		if err == nil || err.Error() != test.want || !apierrors.IsForbidden(err) {
 			t.Errorf("refused with %v, want %s", err, test.want)
 		}
+	}
+}
+
+// What admission makes of a pod it makes of all pods of its revision, byte for
+// byte, and asks its plugins once for them, until something changes that they read.
+func TestPodsOfOneRevision(t *testing.T) {
+	c := newCluster(t)
+	a, err := NewAdmission(c.objects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default", UID: "ds"}}
+	template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
+	daemonpod.SetDefaults(template)
+	made := func(node string, change func(*corev1.Pod)) *corev1.Pod {
+		do := events.Command{Do: events.CreatePod, Node: node, Revision: "r1"}
+		do.Key, do.UID = events.Key{Namespace: "default", Name: "agent-" + node}, types.UID("uid of "+node)
+		p := daemonpod.New(ds, template, do, time.Unix(1, 0))
+		if change != nil {
+			change(p)
+		}
+		return p
+	}
+	// check admits a pod and compares it with what the plugins alone make of it.
+	check := func(what, node string, known bool, change func(*corev1.Pod)) {
+		t.Helper()
+		got, want, probe := made(node, change), made(node, change), made(node, change)
+		if had := a.alike.fill(probe, rulesOf(c.objects)); had != known {
+			t.Errorf("%s: remembered %v, want %v", what, had, known)
+		}
+		err, bad := a.AdmitPod(t.Context(), c.log, got), a.ask(t.Context(), want)
+		if (err == nil) != (bad == nil) || err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %+v, %v\nwant %+v, %v", what, got, err, want, bad)
+		}
+	}
+	check("the first", "a", false, nil)
+	check("the second", "b", true, nil)
+	check("another template", "b", false, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "j" })
+	check("the first template again", "b", false, nil)
+	check("an annotation", "c", false, func(p *corev1.Pod) { p.Annotations = map[string]string{"a": "b"} })
+	check("a pod with a node", "c", false, func(p *corev1.Pod) { p.Spec.NodeName = "c" })
+	check("as before", "c", false, nil)
+	check("as before", "d", true, nil)
+	for kind, change := range map[string]func() error{
+		"account": func() error {
+			_, err := c.client.CoreV1().ServiceAccounts("default").Patch(t.Context(), "default", types.MergePatchType, []byte(`{"imagePullSecrets":[{"name":"x"}]}`), metav1.PatchOptions{})
+			return err
+		},
+		"class": func() error {
+			_, err := c.client.SchedulingV1().PriorityClasses().Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "p"}, GlobalDefault: true, Value: 7}, metav1.CreateOptions{})
+			return err
+		},
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		check("another "+kind, "e", false, nil)
+		check("another "+kind+", the second", "f", true, nil)
+	}
+	if _, err := c.client.CoreV1().Namespaces().Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	check("a strict namespace", "g", false, nil)
+	if err := a.AdmitPod(t.Context(), c.log, made("h", nil)); !apierrors.IsForbidden(err) {
+		t.Errorf("admitted with %v", err)
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"rollcall/events"
 	"rollcall/events/drive"
 	"rollcall/projector/story"
-	"rollcall/projector/table"
 )
 
 // source is that of the events that the API server appends.
@@ -103,16 +102,10 @@ func event(ctx context.Context, w write) events.Event {
 
 // frozenBackend is that of tables which nobody fills any more: it refuses
 // what the server did not refuse before.
-type frozenBackend struct{ objects *table.Tables }
+type frozenBackend struct{ *logBackend }
 
 var errFrozen = &events.Error{Code: "E-API-READONLY", What: "the past cannot be changed", Exit: events.ExitInput}
 
 func (b frozenBackend) append(context.Context, write) (uint64, error) { return 0, errFrozen }
 
 func (b frozenBackend) refresh(context.Context, string) (uint64, error) { return b.position(), nil }
-
-func (b frozenBackend) await(ctx context.Context, rev uint64) error {
-	return b.objects.Await(ctx, events.Seq(rev))
-}
-
-func (b frozenBackend) position() uint64 { return uint64(b.objects.Position()) }

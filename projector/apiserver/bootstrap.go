@@ -5,7 +5,9 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	schedulinghelpers "k8s.io/kubernetes/pkg/apis/scheduling/v1"
 
@@ -53,7 +55,7 @@ func (s *Server) foundNamespaces(ctx context.Context) error {
 
 func (s *Server) makeNamespace(ctx context.Context, name string) error {
 	n := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
-	if _, err := s.client.CoreV1().Namespaces().Create(ctx, n, metav1.CreateOptions{}); exists(err) != nil {
+	if _, err := s.client.CoreV1().Namespaces().Create(ctx, n, metav1.CreateOptions{}); utilerrors.FilterOut(err, apierrors.IsAlreadyExists) != nil {
 		return fmt.Errorf("make namespace %s: %w", name, err)
 	}
 	return nil
@@ -65,7 +67,7 @@ func (s *Server) foundClasses(ctx context.Context) error {
 		if s.config.Objects.Of("PriorityClass").At(class.Name) != nil {
 			continue
 		}
-		if _, err := s.client.SchedulingV1().PriorityClasses().Create(ctx, class, metav1.CreateOptions{}); exists(err) != nil {
+		if _, err := s.client.SchedulingV1().PriorityClasses().Create(ctx, class, metav1.CreateOptions{}); utilerrors.FilterOut(err, apierrors.IsAlreadyExists) != nil {
 			return fmt.Errorf("make priority class %s: %w", class.Name, err)
 		}
 	}

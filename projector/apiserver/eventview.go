@@ -34,14 +34,14 @@ const (
 // has one owner.
 type eventView struct {
 	pods    PodNotices // nil: nothing is told about pods
-	since   time.Time  // what was stored before is too old to be shown
+	since   time.Time  // events that were stored before are too old to be shown
 	noticer *story.Noticer
-	last    map[events.Key][]byte // of pods
+	last    map[events.Key][]byte // pods as the log last had them
 	nodes   map[string]*corev1.Node
 	shown   map[tellingID]*corev1.Event
-	names   map[string]bool // keys of those that are shown
-	ages    []aging
-	limits  map[string]*rate.Limiter
+	names   map[string]bool          // keys of the Events that are shown
+	ages    []aging                  // tellings, oldest first
+	limits  map[string]*rate.Limiter // by source and object
 }
 
 // tellingID is what makes two notices one Event that is told twice.

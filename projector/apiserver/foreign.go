@@ -21,9 +21,9 @@ import (
 	"rollcall/projector/table"
 )
 
-// Foreign finds the nodes that lack a label with a value, and what is on them.
-// It decodes nothing else: beside the other nodes and their pods, of which there
-// may be a hundred thousand, these are few.
+// Foreign finds the nodes that lack a label with a value, and the pods on them.
+// It decodes nothing else: foreign nodes are few beside the other nodes and
+// their pods, of which there may be a hundred thousand.
 type Foreign struct {
 	objects *table.Tables
 	foreign func(node []byte) bool
@@ -34,17 +34,17 @@ func NewForeign(objects *table.Tables, key, value string) *Foreign {
 	return &Foreign{objects, unlabeled(key, value)}
 }
 
-// Await returns when there is such a node.
+// Await returns when there is a foreign node.
 func (f *Foreign) Await(ctx context.Context) error {
 	return AwaitObject(ctx, f.objects, events.Node, f.foreign)
 }
 
-// Nodes lists and watches them.
+// Nodes lists and watches the foreign nodes.
 func (f *Foreign) Nodes() cache.ListerWatcher {
 	return selectionOf(f.objects, events.Node, f.foreign)
 }
 
-// Pods lists and watches the pods that are bound to one of them, or to a node
+// Pods lists and watches the pods that are bound to a foreign node, or to a node
 // that is not there.
 func (f *Foreign) Pods() cache.ListerWatcher {
 	return selectionOf(f.objects, events.Pod, f.holds)

@@ -15,6 +15,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
 
@@ -69,7 +70,7 @@ func withPort(t testing.TB, c Config) Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.Listener, c.Token = l, "secret"
+	c.Listener, c.Token, c.Connections = l, "secret", netlimit.ForFiles(1024)
 	if c.Cert, c.Key, err = cert.GenerateSelfSignedCertKey("127.0.0.1", []net.IP{net.IPv4(127, 0, 0, 1)}, nil); err != nil {
 		t.Fatal(err)
 	}

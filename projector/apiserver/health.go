@@ -28,8 +28,8 @@ type Check struct {
 // not ready.
 const foldPatience = 5 * time.Second
 
-// checks are those of all three paths in order: whether the process lives is
-// not a question of its log.
+// checks are the checks of /livez, which are those of /healthz too, and of
+// /readyz: whether the process lives is not a question of its log.
 func (s *Server) checks() (live, ready []healthz.HealthChecker) {
 	live = []healthz.HealthChecker{healthz.PingHealthz}
 	ready = append(ready, live...)

@@ -24,7 +24,7 @@ import (
 type kvBackend struct {
 	table  *table.Table
 	bucket events.KV
-	run    func(func(context.Context)) // for as long as the server lives
+	run    func(func(context.Context)) // runs a function until the server ends
 
 	view *eventView                                                       // nil: there is nothing but what is put
 	read func(context.Context, events.Seq) iter.Seq2[events.Event, error] // yields the log that the view is of
@@ -34,10 +34,10 @@ type kvBackend struct {
 	opening, viewing sync.Once
 
 	mu      sync.Mutex
-	base    uint64
+	base    uint64     // of the revisions of this run: milliseconds since 1970
 	seen    events.Seq // up to where the view has read the log
-	posted  uint64     // revision of the bucket
-	sub     uint64     // changes since one of them rose
+	posted  uint64     // revision of the bucket up to which its values are in the table
+	sub     uint64     // changes of the table since seen or posted rose
 	synced  bool       // everything that was in the bucket is in the table
 	failed  error
 	entries map[string]entry
@@ -47,7 +47,8 @@ type kvBackend struct {
 // entry is what the bucket has under a key. A deleted object stays an entry, so
 // that the view does not show it again.
 type entry struct {
-	posted, rev uint64
+	posted uint64 // revision of the bucket
+	rev    uint64 // revision that clients see
 }
 
 func newKVBackend(t *table.Table, b events.KV, run func(func(context.Context))) *kvBackend {

@@ -27,9 +27,9 @@ import (
 // whether it is one that does so otherwise than by writing its Lease.
 type Heartbeat func(node *corev1.Node, now time.Time) (time.Time, bool)
 
-// nodeLeases shows, among the Leases that were written, those of nodes whose
-// kubelets write none. Who watches is told of the written ones only: these would
-// change every few seconds.
+// nodeLeases shows, among the Leases that were written, Leases of nodes whose
+// kubelets write none. A watch is told of the written Leases only: the others
+// would change every few seconds.
 type nodeLeases struct {
 	storage.Interface
 	nodes, namespaces *table.Table
@@ -37,8 +37,8 @@ type nodeLeases struct {
 	now               func() time.Time
 }
 
-// housed reports whether there is a namespace for Leases to be in. While it is
-// being deleted kubelets make no new ones.
+// housed reports whether the namespace of the nodes' Leases is there. While that
+// namespace is being deleted kubelets make no new Leases.
 func (l nodeLeases) housed() bool {
 	i := l.namespaces.At(corev1.NamespaceNodeLease)
 	return i != nil && namespacePhase(i.Data) != corev1.NamespaceTerminating

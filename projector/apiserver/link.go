@@ -36,8 +36,8 @@ type link struct {
 
 	mu    sync.Mutex
 	end   events.Seq // the greatest end of the log that was seen
-	mark  events.Seq // the end when the tables were last seen behind
-	since time.Time  // when that was
+	mark  events.Seq // the end of the log when the tables were first seen behind it; 0: they are not
+	since time.Time  // when mark was set
 }
 
 // down returns why the log cannot be reached, or nil.
@@ -138,7 +138,7 @@ func (l *link) health() error {
 }
 
 // lag returns how many events the tables are behind what was seen of the log, and
-// for how long it has not come as far as the log was then.
+// for how long the tables have not come as far as the log was then.
 func (l *link) lag() (behind events.Seq, since time.Duration) {
 	at := l.objects.Position()
 	l.mu.Lock()

@@ -9,10 +9,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apiserver/pkg/storage"
 
 	"rollcall/projector/table"
@@ -183,12 +181,4 @@ func (p *page) take(ctx context.Context, i *table.Item) bool {
 		p.into.Set(reflect.Append(p.into, reflect.ValueOf(o).Elem()))
 	}
 	return true
-}
-
-// uidOf returns the uid of an object; empty: it has none.
-func uidOf(o runtime.Object) types.UID {
-	if m, ok := o.(metav1.Object); ok {
-		return m.GetUID()
-	}
-	return ""
 }

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/watch"
 	genericapirequest "k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/rest"
@@ -60,7 +61,6 @@ func (l *logREST) Get(ctx context.Context, name string, options runtime.Object) 
 	if t.log, err = l.source(pod, t.container, opts.Previous); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
-	t.version = pod.ResourceVersion
 	return t, nil
 }
 
@@ -92,7 +92,7 @@ type logTail struct {
 
 	container string
 	opts      *api.PodLogOptions
-	version   string // of the pod that has this log
+	version   string // of the pod when it was last read
 	log       events.ContainerLog
 }
 
@@ -103,17 +103,11 @@ func (t *logTail) pod(ctx context.Context) (*corev1.Pod, error) {
 	if err != nil {
 		return nil, err
 	}
-	return t.converted(o)
-}
-
-func (t *logTail) converted(o runtime.Object) (*corev1.Pod, error) {
-	if shared, ok := o.(runtime.CacheableObject); ok {
-		o = shared.GetObject() // of a watch that several clients have
-	}
 	pod := &corev1.Pod{}
 	if err := legacyscheme.Scheme.Convert(o, pod, nil); err != nil {
 		return nil, fmt.Errorf("convert pod %s: %w", t.name, err)
 	}
+	t.version = pod.ResourceVersion
 	return pod, nil
 }
 
@@ -168,7 +162,6 @@ func (f *follower) close() { f.watch.Stop() }
 func (f *follower) follow(ctx context.Context, lines []events.LogLine) error {
 	due := time.NewTimer(0)
 	defer due.Stop()
-	var pod *corev1.Pod
 	written := len(f.log.Lines)
 	for {
 		text := f.text(lines)
@@ -181,21 +174,22 @@ func (f *follower) follow(ctx context.Context, lines []events.LogLine) error {
 		if !f.log.Next.IsZero() {
 			due.Reset(time.Until(f.log.Next))
 		}
+		ended := false
 		select {
 		case <-due.C:
 			f.passed = f.log.Next
 		case e, ok := <-f.watch.ResultChan():
-			var err error
-			if pod, err = f.changed(ctx, e, ok); err != nil || pod == nil {
-				return err
-			}
+			ended = !ok || e.Type == watch.Error
 		case <-ctx.Done():
 			return nil
 		}
-		if pod == nil {
-			var err error
-			if pod, err = f.pod(ctx); err != nil {
-				return gone(err)
+		pod, err := f.pod(ctx)
+		if err != nil {
+			return utilerrors.FilterOut(err, apierrors.IsNotFound)
+		}
+		if ended {
+			if err := f.watchAgain(ctx); err != nil {
+				return err
 			}
 		}
 		all, err := f.read(pod)
@@ -206,27 +200,14 @@ func (f *follower) follow(ctx context.Context, lines []events.LogLine) error {
 	}
 }
 
-// changed returns the pod that a watch tells of: nil if it is gone. A watch
-// that ended is begun again.
-func (f *follower) changed(ctx context.Context, e watch.Event, ok bool) (*corev1.Pod, error) {
-	switch {
-	case !ok || e.Type == watch.Error:
-		pod, err := f.pod(ctx)
-		if err != nil {
-			return nil, gone(err)
-		}
-		f.version = pod.ResourceVersion
-		again, err := f.logTail.watch(ctx)
-		if err != nil {
-			return nil, err
-		}
+// watchAgain watches from where the pod was last read.
+func (f *follower) watchAgain(ctx context.Context) error {
+	again, err := f.logTail.watch(ctx)
+	if err == nil {
 		f.watch.Stop()
 		f.watch = again
-		return pod, nil
-	case e.Type == watch.Deleted:
-		return nil, nil
 	}
-	return f.converted(e.Object)
+	return err
 }
 
 // read returns all lines of the life that is followed, also when the container
@@ -250,14 +231,6 @@ func (f *follower) read(pod *corev1.Pod) ([]events.LogLine, error) {
 
 // errAnotherLife says that the container that was followed is no more.
 var errAnotherLife = errors.New("the container was started again")
-
-// gone returns nil for what says that a pod is not there.
-func gone(err error) error {
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	return err
-}
 
 // wanted returns the lines that the options ask for.
 func (t *logTail) wanted(lines []events.LogLine) []events.LogLine {

@@ -26,10 +26,10 @@ import (
 type restOptions struct {
 	tables   map[string]*table.Table // by plural name
 	backends map[string]backend
-	met      map[string]*unreadables       // what could not be read, by plural name
-	alive    Heartbeat                     // nil: all Leases are written
-	renew    func(context.Context, string) // the Lease of a node
-	now      func() time.Time              // that is served
+	met      map[string]*unreadables       // objects that could not be read, by plural name
+	alive    Heartbeat                     // nil: every Lease is written by somebody
+	renew    func(context.Context, string) // renews the Lease of a node
+	now      func() time.Time              // the instant whose cluster is served
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.

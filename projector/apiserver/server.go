@@ -57,27 +57,23 @@ type Config struct {
 	Health      func() error               // why the log is not well, without asking it; nil: it always is
 	Quarantined func() Quarantine          // nil: nothing is known of it
 	Checks      []Check                    // of /readyz, besides those of the API and the log
-	Connections netlimit.Limits            // zero: those of a process that may have defaultFiles open
+	Connections netlimit.Limits            // of Listener
 	MaxWatches  int                        // that are open at once; 0: no bound
 	Unattended  map[events.Kind]Unattended // of kinds with objects that nobody acts on
 }
 
-// defaultFiles is the usual limit of open files, where nothing is known of it.
-const defaultFiles = 1024
-
 // Server is the Kubernetes API of one cluster.
 type Server struct {
-	config    Config
-	generic   *genericapiserver.GenericAPIServer
-	client    kubernetes.Interface
-	stores    restOptions
-	ready     chan struct{}
-	local     *local // the way of clients in this process
-	door      *netlimit.Listener
-	link      *link
-	watches   watches
-	compactor *compactor // nil: the past is not forgotten
-	failed    chan error // why the cluster does not get what every cluster has
+	config  Config
+	generic *genericapiserver.GenericAPIServer
+	client  kubernetes.Interface
+	stores  restOptions
+	ready   chan struct{}
+	local   *local // the way of clients in this process
+	door    *netlimit.Listener
+	link    *link
+	watches watches
+	failed  chan error // why the cluster does not get what every cluster has
 
 	life    context.Context // of what the server has started
 	end     context.CancelFunc
@@ -92,13 +88,10 @@ func New(c Config) (*Server, error) {
 	announceProgress()
 	s := &Server{config: c, ready: make(chan struct{}), failed: make(chan error, 1),
 		link: &link{log: c.Log, objects: c.Objects, report: c.Health}, watches: watches{most: c.MaxWatches}}
-	if s.config.Connections == (netlimit.Limits{}) {
-		s.config.Connections = netlimit.ForFiles(defaultFiles)
-	}
 	if c.Listener == nil {
 		c.Listener = newNoListener()
 	}
-	s.door = netlimit.New(c.Listener, s.config.Connections)
+	s.door = netlimit.New(c.Listener, c.Connections)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.local = &local{life: s.life}
 	client, err := kubernetes.NewForConfig(s.Loopback())
@@ -119,9 +112,6 @@ func New(c Config) (*Server, error) {
 	s.serveOpenAPI(completed)
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	if c.ReadOnly == "" {
-		s.compactor = &compactor{tables: s.stores.tables}
-	}
 	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
@@ -139,8 +129,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.local.wait()
 	defer s.end()
 	s.observe()
-	if s.compactor != nil {
-		s.start(s.compactor.run)
+	if s.config.ReadOnly == "" { // the past is not forgotten
+		s.start((&compactor{tables: s.stores.tables}).run)
 	}
 	serving, stop := context.WithCancel(ctx)
 	defer stop()
@@ -260,10 +250,11 @@ func (s *Server) options() restOptions {
 
 // writes returns where writes go that are events of the log.
 func (s *Server) writes() backend {
+	b := &logBackend{s.link, s.config.Subjects}
 	if s.config.ReadOnly != "" {
-		return frozenBackend{s.config.Objects}
+		return frozenBackend{b}
 	}
-	return &logBackend{s.link, s.config.Subjects}
+	return b
 }
 
 // eventsBackend shows core Events: those that were made through the API, and

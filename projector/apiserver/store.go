@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/conversion"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/storage"
@@ -22,10 +23,10 @@ var versioner = storage.APIObjectVersioner{}
 type write struct {
 	verb   string // of events
 	key    string
-	now    events.Object // as it is to be, or its last state if it is to be gone
-	before []byte        // as it was; nil: there was none
-	last   uint64        // revision that the change was decided from; 0: none
-	quiet  bool          // there was a change, and it is not worth a fact
+	now    events.Object // the object as it is to be, or its last state if it is to be gone
+	before []byte        // the object as it was; nil: there was none
+	last   uint64        // revision of the object that the change was decided from; 0: there was none
+	quiet  bool          // the object would change in nothing that is worth a fact
 }
 
 // backend is where the writes of a store go.
@@ -79,9 +80,9 @@ func (s *store) full(key string) string { return s.prefix + key }
 // state is an object as an update finds it.
 type state struct {
 	obj     runtime.Object
-	data    []byte // as the log has it; nil: there is none
+	data    []byte // the object as the log has it; nil: there is no object
 	rev     uint64
-	current bool // read from the table after the call began
+	current bool // the object was read from the table after the call began
 }
 
 // load reads the present state of a key. A missing object is an error, unless
@@ -221,7 +222,9 @@ func (s *store) Delete(ctx context.Context, key string, out runtime.Object, prec
 // body returns the object of a state as an event has it.
 func (s *store) body(key string, st state) events.Object {
 	o := events.Object{Ref: events.Ref{Kind: s.codec.kind(), Key: table.KeyOf(key)}, Data: st.data}
-	o.UID = uidOf(st.obj)
+	if m, err := meta.Accessor(st.obj); err == nil {
+		o.UID = m.GetUID()
+	}
 	return o
 }
 

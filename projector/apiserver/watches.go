@@ -10,7 +10,7 @@ import (
 )
 
 // watches bounds the answers that go on until their client has enough: watches
-// and logs that are followed. Each holds a connection, its buffers and
+// and logs that are followed. Each such answer holds a connection, buffers and
 // goroutines for as long as it goes on.
 type watches struct {
 	most int // 0: no bound
@@ -44,8 +44,8 @@ func (l *watches) counts() (open int, refused uint64) {
 	return l.open, l.refused
 }
 
-// limit refuses more than there are places for. Those that go on are left
-// alone, and the server's own clients always get one.
+// limit refuses watches for which there is no place. Watches that are open are
+// left alone, and the server's own clients always get a place.
 func (l *watches) limit(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, ok := request.RequestInfoFrom(r.Context())

@@ -25,16 +25,12 @@ func (g *Graph) Check(objects []*Object, bad func(string, ...any)) {
 		bad("%d owners, want %d", len(g.dependents), len(fresh.dependents))
 	}
 	underway := map[events.Ref]int{}
-	for _, c := range slices.SortedFunc(maps.Keys(g.pending), compareCauses) {
+	for _, c := range slices.SortedFunc(maps.Keys(g.pending), events.Cause.Compare) {
 		underway[g.pending[c]]++
 	}
 	if !maps.Equal(g.underway, underway) {
 		bad("commands of the garbage collector under way %v, want %v", g.underway, underway)
 	}
-}
-
-func compareCauses(a, b events.Cause) int {
-	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
 }
 
 func comparePlaces(a, b place) int {

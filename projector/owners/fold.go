@@ -2,6 +2,9 @@ package owners
 
 import "rollcall/events"
 
+// Begin is called first for every event.
+func (g *Graph) Begin() { g.reviewed = g.reviewed[:0] }
+
 // Put takes over what an object is now, and looks again at whatever that may
 // concern.
 func (g *Graph) Put(o *Object) {

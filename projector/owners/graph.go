@@ -49,6 +49,8 @@ type Graph struct {
 	open     *btree.BTreeG[*Object] // something is to be done, and no command is under way
 	nodeless *btree.BTreeG[*Object] // the same if the node does not come, by since when it is missing
 
+	reviewed []events.Ref // objects that the last event may have changed the relation of
+
 	pending  map[events.Cause]events.Ref // commands of the garbage collector that are not answered
 	underway map[events.Ref]int          // so many of them are about one object
 }
@@ -100,6 +102,19 @@ func (g *Graph) NodelessSince() (since time.Time, ok bool) {
 		return time.Time{}, false
 	}
 	return o.since, true
+}
+
+// Reviewed returns the objects whose relation the last event may have changed,
+// some of them twice, and those that it took away. It is valid until the next.
+func (g *Graph) Reviewed() []events.Ref { return g.reviewed }
+
+// RelationOf says how this incarnation of an object stands; ok is false if the
+// graph does not have it.
+func (g *Graph) RelationOf(r events.Ref) (o *Object, is Relation, ok bool) {
+	if o = g.at(r); o == nil {
+		return nil, Relation{}, false
+	}
+	return o, g.relate(o), true
 }
 
 // Dependents returns how many objects an object owns, without the pods that a
@@ -212,6 +227,7 @@ func (g *Graph) exists(r events.Ref) bool {
 func (g *Graph) list(o *Object) {
 	g.open.Delete(o)
 	g.nodeless.Delete(o)
+	g.reviewed = append(g.reviewed, o.Ref)
 	r := g.relate(o)
 	o.open, o.nodeless = r.open(), r.nodeless()
 	switch {
@@ -285,6 +301,7 @@ func (g *Graph) unlink(o *Object) {
 	}
 	g.open.Delete(o)
 	g.nodeless.Delete(o)
+	g.reviewed = append(g.reviewed, o.Ref)
 }
 
 // reviewOwners looks again at the owners of an object. What an owner waits for

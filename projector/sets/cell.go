@@ -30,10 +30,10 @@ func (p *Pod) Ref() events.Ref { return events.Ref{Kind: events.Pod, Key: p.Key,
 
 // Pending is a command whose answer is not folded yet.
 type Pending struct {
-	Cause    events.Cause
-	Do       events.Verb
-	UID      types.UID // of the pod
-	Revision string
+	Cause    events.Cause `json:"cause"`
+	Do       events.Verb  `json:"do"`
+	UID      types.UID    `json:"uid"` // of the pod
+	Revision string       `json:"revision,omitempty"`
 }
 
 // CellKey names a cell of a DaemonSet. NodeUID is empty for a node that the
@@ -118,6 +118,9 @@ func podOrder(a, b *Pod) int {
 	}
 	return strings.Compare(a.Key.Name, b.Key.Name)
 }
+
+// Owner returns the DaemonSet whose cell it is.
+func (c *Cell) Owner() *DaemonSet { return c.owner }
 
 // Leaving reports whether the deletion of a pod is under way but not folded.
 func (c *Cell) Leaving(uid types.UID) bool { return c.pends(events.DeletePod, uid) }

@@ -24,10 +24,6 @@ func (s *Sets) Check() error {
 			bad("revision %s: not found by its owner", k)
 		}
 	}
-	all := slices.Clone(s.order)
-	for _, k := range sortedKeys(s.deletedSets, events.Key.Compare) {
-		all = append(all, s.deletedSets[k]...)
-	}
 	for _, o := range sortedKeys(s.owned, owned.compare) {
 		for p := range s.PodsOf(o.namespace, o.owner) {
 			if at, ok := p.claimedBy(); !ok || at != o || s.pods[p.Key] != p {
@@ -36,7 +32,7 @@ func (s *Sets) Check() error {
 		}
 	}
 	pending := 0
-	for _, d := range all {
+	for _, d := range s.AllSets() {
 		if s.byUID[d.UID] != d {
 			bad("%s: not found by uid", d.Key)
 		}
@@ -181,9 +177,9 @@ func (s *Sets) checkPlaces(d *DaemonSet, bad func(string, ...any)) {
 	}
 }
 
-// checkOwners compares the graph of owners with one of the objects as they are.
-func (s *Sets) checkOwners(bad func(string, ...any)) {
-	var all []*owners.Object
+// graphObjects returns what the graph of owners has to have, of the objects as
+// they are.
+func (s *Sets) graphObjects() (all []*owners.Object) {
 	for _, k := range s.objects.Kinds() {
 		if k == events.Node || k == events.Pod {
 			continue
@@ -200,12 +196,19 @@ func (s *Sets) checkOwners(bad func(string, ...any)) {
 		}
 	}
 	for p := range s.Pods() {
-		if p.plain() == p.graphed {
-			bad("pod %s: plain %v, in the graph of owners %v", p.Key, p.plain(), p.graphed)
-		}
 		if p.graphed {
 			all = append(all, owners.View(p.Ref(), p.Object.Data))
 		}
 	}
-	s.owners.Check(all, bad)
+	return all
+}
+
+// checkOwners compares the graph of owners with one of the objects as they are.
+func (s *Sets) checkOwners(bad func(string, ...any)) {
+	for p := range s.Pods() {
+		if p.plain() == p.graphed {
+			bad("pod %s: plain %v, in the graph of owners %v", p.Key, p.plain(), p.graphed)
+		}
+	}
+	s.owners.Check(s.graphObjects(), bad)
 }

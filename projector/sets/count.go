@@ -38,7 +38,6 @@ func (s *Sets) countChanged() {
 		c.changed = false
 		s.countAt(c, s.now)
 	}
-	s.changed = s.changed[:0]
 }
 
 // countAt takes a changed cell out of the counters and sets of work that it was

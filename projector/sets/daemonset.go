@@ -75,12 +75,16 @@ type Pause struct {
 // Counts are the counters of a DaemonSet's cells. What depends on the present
 // is asked for with a time.
 type Counts struct {
-	Desired, Scheduled, Misscheduled, Updated, Ready int
-	Surging                                          int // nodes with an old and a new pod, or one being made
-	Waiting                                          int // nodes whose old pod is not gone yet
-	Lost                                             int // desired nodes that are not ready and have no ready pod
-	Available                                        int // desired nodes with a pod available by log time
-	Spare                                            int // the same on nodes that only keep their pod
+	Desired      int `json:"desired"`
+	Scheduled    int `json:"scheduled"`
+	Misscheduled int `json:"misscheduled"`
+	Updated      int `json:"updated"`
+	Ready        int `json:"ready"`
+	Surging      int `json:"surging"`   // nodes with an old and a new pod, or one being made
+	Waiting      int `json:"waiting"`   // nodes whose old pod is not gone yet
+	Lost         int `json:"lost"`      // desired nodes that are not ready and have no ready pod
+	Available    int `json:"available"` // desired nodes with a pod available by log time
+	Spare        int `json:"spare"`     // the same on nodes that only keep their pod
 }
 
 // Revision is one ControllerRevision that a DaemonSet owns or may adopt.

@@ -16,7 +16,8 @@ type Fold struct{ s *Sets }
 // Begin is called first for every event, with log time there.
 func (f Fold) Begin(seq events.Seq, now time.Time) {
 	s := f.s
-	s.seq, s.now, s.touched = seq, now, s.touched[:0]
+	s.seq, s.now, s.touched, s.changed = seq, now, s.touched[:0], s.changed[:0]
+	s.owners.Begin()
 	s.ripen()
 }
 

@@ -83,12 +83,12 @@ func (d *DaemonSet) pause(e events.Event, now time.Time) {
 }
 
 // parts are the bytes of a DaemonSet.
-type parts struct{ meta, spec, status []byte }
+type parts struct{ whole, meta, spec, status []byte }
 
 // decodeDaemonSet decodes a DaemonSet and returns its bytes. Most facts change
 // the status alone: what has the bytes that are known is shared.
 func decodeDaemonSet(o events.Object, known *DaemonSet) (*appsv1.DaemonSet, parts, error) {
-	p := parts{wire.Field(o.Data, "metadata"), wire.Field(o.Data, "spec"), wire.Field(o.Data, "status")}
+	p := parts{o.Data, wire.Field(o.Data, "metadata"), wire.Field(o.Data, "spec"), wire.Field(o.Data, "status")}
 	ds := &appsv1.DaemonSet{}
 	if known == nil || known.Object == nil || !bytes.Equal(p.spec, known.raw.spec) || !bytes.Equal(p.meta, known.raw.meta) || p.status == nil {
 		err := o.Decode(ds)
@@ -198,18 +198,17 @@ func (s *Sets) owner(uid types.UID, k events.Key) *DaemonSet {
 }
 
 func (s *Sets) foldNode(i *table.Item) error {
-	old := s.nodes[i.Key.Name]
-	if old != nil && old.UID != i.UID {
-		s.dropNode(i.Key.Name)
-		old = nil
-	}
 	var was *NodeView
-	if old != nil {
+	if old := s.nodes[i.Key.Name]; old != nil {
 		was = old.NodeView
 	}
 	v, err := viewNode(i.Ref, i.Data, was)
 	if err != nil {
 		return err
+	}
+	if was != nil && was.UID != v.UID {
+		s.dropNode(i.Key.Name)
+		was = nil
 	}
 	n := &Node{v, i}
 	s.nodes[v.Name] = n
@@ -261,10 +260,15 @@ func (d *DaemonSet) addCell(k CellKey) *Cell {
 	return c
 }
 
+// podsOn returns the pods of a node by name.
+func (s *Sets) podsOn(node string) []*Pod {
+	return slices.SortedFunc(slices.Values(s.onNode[node]), func(a, b *Pod) int { return a.Key.Compare(b.Key) })
+}
+
 // settleStrays gives pods that were pinned or bound to a name before the log
 // told of the node to the node.
 func (s *Sets) settleStrays(n *NodeView) {
-	for _, p := range slices.Clone(s.onNode[n.Name]) {
+	for _, p := range s.podsOn(n.Name) {
 		if p.NodeUID == "" {
 			s.claim(p)
 		}
@@ -286,7 +290,7 @@ func (s *Sets) dropNode(name string) {
 			s.abandon(d, k)
 		}
 	}
-	for _, p := range slices.Clone(s.onNode[name]) {
+	for _, p := range s.podsOn(name) {
 		s.claim(p)
 	}
 	s.dropNodeOwner(events.Ref{Kind: events.Node, Key: events.Key{Name: name}, UID: n.UID})

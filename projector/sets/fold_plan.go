@@ -21,27 +21,15 @@ func (s *Sets) foldPlan(p *events.Plan) {
 	failed := map[*Cell]bool{}
 	creates := 0
 	for i, c := range p.Commands {
-		cause := events.Cause{Seq: s.seq, Index: i}
-		d.pending++
-		if c.Do == events.ReleasePod {
-			d.releasing[c.UID] = cause
-			s.pending[cause] = pendingRef{ds: d, do: c.Do, pod: c.Key.Name, uid: c.UID}
-			continue
-		}
-		cell := s.cellAt(d, CellKey{c.Node, c.NodeUID})
-		cell.Pending = append(cell.Pending, Pending{cause, c.Do, c.UID, c.Revision})
-		s.pending[cause] = pendingRef{d, cell, c.Do, c.Key.Name, c.UID, c.Revision}
+		cell := s.pend(d, events.Cause{Seq: s.seq, Index: i}, c)
 		switch {
 		case c.Do == events.CreatePod:
 			cell.Attempts = max(cell.Attempts, c.Attempt+1)
-			d.Creating++
-			d.promised[c.Revision]++
 			creates++
-		case (c.Reason == events.FailedPod || c.Reason == events.Succeeded) && !failed[cell]:
+		case cell != nil && (c.Reason == events.FailedPod || c.Reason == events.Succeeded) && !failed[cell]:
 			failed[cell] = true
 			cell.fail(p.Basis.Now)
 		}
-		s.recount(cell)
 	}
 	d.Held = d.Held[:0]
 	for _, h := range p.Held {
@@ -54,6 +42,25 @@ func (s *Sets) foldPlan(p *events.Plan) {
 	}
 	d.RateUsed += creates
 	s.mark(d)
+}
+
+// pend makes a command pending and returns its cell; the release of a pod has none.
+func (s *Sets) pend(d *DaemonSet, cause events.Cause, c events.Command) *Cell {
+	d.pending++
+	if c.Do == events.ReleasePod {
+		d.releasing[c.UID] = cause
+		s.pending[cause] = pendingRef{ds: d, do: c.Do, pod: c.Key.Name, uid: c.UID}
+		return nil
+	}
+	cell := s.cellAt(d, CellKey{c.Node, c.NodeUID})
+	cell.Pending = append(cell.Pending, Pending{cause, c.Do, c.UID, c.Revision})
+	s.pending[cause] = pendingRef{d, cell, c.Do, c.Key.Name, c.UID, c.Revision}
+	if c.Do == events.CreatePod {
+		d.Creating++
+		d.promised[c.Revision]++
+	}
+	s.recount(cell)
+	return cell
 }
 
 // forgetAfter is how long after the last failure earlier ones are forgotten (G07).

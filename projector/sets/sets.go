@@ -93,6 +93,16 @@ func (s *Sets) DaemonSets() []*DaemonSet { return s.order }
 // are not all gone, oldest deletion first.
 func (s *Sets) DeletedSets(k events.Key) []*DaemonSet { return s.deletedSets[k] }
 
+// AllSets returns the live DaemonSets by key, and then the deleted ones of which
+// something is left.
+func (s *Sets) AllSets() []*DaemonSet {
+	all := slices.Clone(s.order)
+	for _, k := range sortedKeys(s.deletedSets, events.Key.Compare) {
+		all = append(all, s.deletedSets[k]...)
+	}
+	return all
+}
+
 // Dying reports whether uid is a DaemonSet that is deleted, or being deleted
 // with what it owns, so that what it owns will go.
 func (s *Sets) Dying(uid types.UID) bool {
@@ -188,6 +198,10 @@ func (s *Sets) PendingCommands() int { return len(s.pending) + s.owners.Pending(
 // Touched returns the names of the DaemonSets for which the last event may have
 // changed what is to be done, some of them twice. It is valid until the next.
 func (s *Sets) Touched() []events.Key { return s.touched }
+
+// Changed returns the cells in which the last event may have changed what is to
+// be done, and some of which it has dropped. It is valid until the next.
+func (s *Sets) Changed() []*Cell { return s.changed }
 
 // sortedKeys returns the keys of m in order, so that no map order gets out.
 func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {

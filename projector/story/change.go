@@ -26,8 +26,8 @@ const (
 	rankMeta
 )
 
-// telling collects what is said about one change of an object. What is quiet
-// is said only if there is nothing else, so that no event goes without words.
+// telling collects what is said about one change of an object. Quiet changes are
+// told only if there are no others, so that no event goes without words.
 type telling struct {
 	kind     events.Kind
 	old, new []byte

@@ -225,6 +225,16 @@ func elements(v []byte) [][]byte {
 	return list
 }
 
+// element returns the map of a list whose field has that text; nil: there is none.
+func element(list []byte, field, is string) []byte {
+	for _, v := range elements(list) {
+		if text(find(v, field)) == is {
+			return v
+		}
+	}
+	return nil
+}
+
 // find returns the value at a path of map keys; nil: there is none.
 func find(v []byte, path ...string) []byte {
 	for _, k := range path {

@@ -29,10 +29,7 @@ func (t *telling) pod(c *change) bool {
 
 // podReason is the reason that stands beside a new phase.
 func (t *telling) podReason() string {
-	if r := find(t.new, "status", "reason"); r != nil {
-		return " (" + short(r) + ")"
-	}
-	return ""
+	return inBrackets(short(find(t.new, "status", "reason")))
 }
 
 // container tells a change of a container's status.
@@ -52,16 +49,8 @@ func (t *telling) container(c *change) bool {
 	case c.is("status", list, name, "state", "waiting", "reason") && c.new != nil:
 		t.say(rankStatus, "%s%s", who, short(c.new))
 	case c.is("status", list, name, "state", "terminated", "exitCode") && c.new != nil:
-		reason := ""
-		for _, s := range elements(find(t.new, "status", list)) {
-			if text(find(s, "name")) == name {
-				reason = text(find(s, "state", "terminated", "reason"))
-			}
-		}
-		if reason != "" {
-			reason = " (" + cut(oneLine(reason), maxValue) + ")"
-		}
-		t.say(rankStatus, "%sexited %s%s", who, short(c.new), reason)
+		s := element(find(t.new, "status", list), "name", name)
+		t.say(rankStatus, "%sexited %s%s", who, short(c.new), inBrackets(short(find(s, "state", "terminated", "reason"))))
 	case c.is("status", list, name, "restartCount") && c.old != nil:
 		t.say(rankStatus, "%srestarts %s→%s", who, short(c.old), short(c.new))
 	default:
@@ -143,12 +132,7 @@ func (t *telling) rolloutCondition(c *change) bool {
 	if len(c.path) != 4 {
 		return false
 	}
-	var is []byte
-	for _, v := range elements(find(t.new, "status", "conditions")) {
-		if text(find(v, "type")) == c.path[2] {
-			is = v
-		}
-	}
+	is := element(find(t.new, "status", "conditions"), "type", c.path[2])
 	switch {
 	case c.path[2] == "Progressing" && c.last() == "reason" && c.new != nil:
 		t.say(rankCondition, "%s", short(c.new))

@@ -9,7 +9,6 @@ import (
 	"github.com/tidwall/btree"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	schedulingv1 "k8s.io/api/scheduling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -33,7 +32,6 @@ type commands struct {
 	sets      map[events.Key]*setFact
 	revisions map[events.Key]*revisionFact
 	byHash    map[hashKey]events.Key
-	classes   priorityClasses
 }
 
 // order is a command that is not answered.
@@ -80,7 +78,6 @@ func newCommands() *commands {
 		pending: map[events.Cause]*order{}, queues: map[events.Ref][]*order{},
 		spoiled: map[events.Key]events.Seq{}, nodes: map[string]types.UID{},
 		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
-		classes: priorityClasses{},
 	}
 	c.ready = *btree.NewBTreeGOptions(func(a, b *order) bool {
 		return cmp.Or(a.from.Compare(b.from), compareCauses(a.cause, b.cause)) < 0
@@ -167,11 +164,6 @@ func (c *commands) object(o events.Object) {
 		c.sets[o.Key] = &setFact{object: o}
 	case events.ControllerRevision:
 		c.revision(o)
-	case events.PriorityClass:
-		var class schedulingv1.PriorityClass
-		if o.Decode(&class) == nil {
-			c.classes[o.Key.Name] = &class
-		}
 	}
 }
 
@@ -197,8 +189,6 @@ func (c *commands) gone(r events.Ref) {
 		delete(c.sets, r.Key)
 	case events.ControllerRevision:
 		c.forgetRevision(r.Key)
-	case events.PriorityClass:
-		delete(c.classes, r.Key.Name)
 	}
 }
 

@@ -39,10 +39,8 @@ type situation struct {
 	command  events.Command
 	set      *appsv1.DaemonSet       // nil: gone
 	template *corev1.PodTemplateSpec // of a create; nil: not known
-	priority priority
-	refusal  *Refusal    // why no pod may be made
-	nodeUID  types.UID   // of the node of the command or, to delete an object, of the pod; empty: gone
-	pod      *table.Item // under the name; nil: none
+	nodeUID  types.UID               // of the node of the command or, to delete an object, of the pod; empty: gone
+	pod      *table.Item             // under the name; nil: none
 }
 
 // verdict is what to do: something to a pod, or an outcome.
@@ -105,12 +103,8 @@ func (s *situation) create(now time.Time) verdict {
 		return overtaken(reasonNoRevision, "revision "+s.command.Revision+" is not there")
 	case s.pod != nil:
 		return failed(reasonAlreadyExists, "pods \""+s.command.Key.Name+"\" already exists")
-	case s.refusal != nil:
-		return failed(s.refusal.Reason, s.refusal.Message)
 	}
-	pod := daemonpod.New(s.set, s.template, s.command, now)
-	s.priority.admit(pod)
-	return verdict{act: actCreate, pod: pod}
+	return verdict{act: actCreate, pod: daemonpod.New(s.set, s.template, s.command, now)}
 }
 
 // existing opens the pod that the command names by uid.

@@ -89,9 +89,7 @@ func (x *Executor) situation(o *order) situation {
 	switch o.command.Do {
 	case events.CreatePod:
 		s.set = c.daemonSet(o.owner)
-		if s.template = c.template(o.owner.UID, o.command.Revision); s.template != nil {
-			s.priority, s.refusal = c.classes.resolve(o.owner.Key.Name+"-", s.template.Spec.PriorityClassName)
-		}
+		s.template = c.template(o.owner.UID, o.command.Revision)
 	case events.AdoptPod:
 		s.set = c.daemonSet(o.owner)
 	case events.DeleteObject:

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	schedulingv1 "k8s.io/api/scheduling/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -27,8 +26,7 @@ func TestCreate(t *testing.T) {
 	if name, _ := daemonpod.TargetNode(&pod.Spec); name != "a" || pod.Spec.NodeName != "" || pod.UID != uidOf("agent-1") {
 		t.Errorf("pod %+v", pod)
 	}
-	if pod.Status.Phase != corev1.PodPending || pod.Labels[daemonpod.RevisionLabel] != hash || *pod.Spec.Priority != 0 ||
-		pod.Spec.ServiceAccountName != "default" || len(pod.Spec.Tolerations) != 6 {
+	if pod.Status.Phase != corev1.PodPending || pod.Labels[daemonpod.RevisionLabel] != hash || len(pod.Spec.Tolerations) != 6 {
 		t.Errorf("pod %+v", pod)
 	}
 }
@@ -96,38 +94,6 @@ func TestAdoptAndRelease(t *testing.T) {
 	h.rest()
 	if c := metav1.GetControllerOf(b.pod(podKey)); c == nil || c.UID != "ds-1" || len(b.pod(podKey).OwnerReferences) != 2 {
 		t.Errorf("owners after adoption: %v", b.pod(podKey).OwnerReferences)
-	}
-}
-
-// D12, and the admission of the API server.
-func TestPriority(t *testing.T) {
-	b := newBench(t)
-	ds := daemonSet()
-	ds.Spec.Template.Spec.PriorityClassName = "high"
-	b.put(events.ControllerRevision, events.VerbUpdated, revision(t, ds))
-	b.put(events.PriorityClass, events.VerbCreated, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "high", UID: "pc"}, Value: 7})
-	b.plan(create("agent-1", "a"))
-	b.executor(executor.LogWorld{}).rest()
-	if p := b.pod(podKey); *p.Spec.Priority != 7 || p.Spec.PriorityClassName != "high" {
-		t.Errorf("priority %v of %s", *p.Spec.Priority, p.Spec.PriorityClassName)
-	}
-}
-
-// A class that is not there is refused in the words in which Kubernetes refuses
-// the DaemonSet controller.
-//
-// finding c18
-func TestMissingPriorityClass(t *testing.T) {
-	b := newBench(t)
-	ds := daemonSet()
-	ds.Spec.Template.Spec.PriorityClassName = "high"
-	b.put(events.ControllerRevision, events.VerbUpdated, revision(t, ds))
-	b.plan(create("agent-1", "a"))
-	b.executor(executor.LogWorld{}).rest()
-	all := b.all()
-	o, ok := all[len(all)-1].Body.(events.Outcome)
-	if want := `pods "agent-" is forbidden: no PriorityClass with name high was found`; !ok || o.Message != want {
-		t.Errorf("outcome %+v, want %s", o, want)
 	}
 }
 

@@ -43,11 +43,6 @@ var situations = []struct {
 	{"pod is there", nil, create("agent-1", "a"), "command.overtaken Exists"},
 	{"another pod of the name", nil, events.Command{Do: events.CreatePod, Ref: podRef("agent-1", "other"), Node: "a", NodeUID: node("a").UID,
 		Revision: hash}, "command.failed AlreadyExists"},
-	{"no such priority class", func(b *bench) {
-		ds := daemonSet()
-		ds.Spec.Template.Spec.PriorityClassName = "high"
-		b.put(events.ControllerRevision, events.VerbUpdated, revision(b.t, ds))
-	}, create("agent-2", "b"), "command.failed Forbidden"},
 	{"pod gone", func(b *bench) { b.drop(events.Pod, podKey) }, do(events.DeletePod, "agent-1", "a"), "command.overtaken PodGone"},
 	{"pod of the same name", nil, events.Command{Do: events.DeletePod, Ref: podRef("agent-1", "other"), Node: "a"}, "command.overtaken PodGone"},
 	{"already terminating", func(b *bench) { b.change(func(p *corev1.Pod) { p.DeletionTimestamp = ptr.To(metav1.NewTime(start)) }) },

@@ -46,22 +46,13 @@ type answer struct {
 	Error *events.Error `json:"error,omitempty"`
 }
 
-// Service answers requests over NATS.
-type Service struct {
-	micro micro.Service
-	stop  context.CancelFunc
-}
-
 // Serve answers requests on nc, several gates of one cluster taking turns, until
-// ctx is done or Stop is called.
-func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info func(context.Context) (Info, error)) (*Service, error) {
-	ctx, stop := context.WithCancel(ctx)
+// the micro service is stopped. ctx is that of requests.
+func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info func(context.Context) (Info, error)) (micro.Service, error) {
 	m, err := micro.AddService(nc, micro.Config{Name: serviceName, Version: serviceVersion, Description: "finds rollcall cluster " + subjects.Cluster()})
 	if err != nil {
-		stop()
 		return nil, fmt.Errorf("serve the gate: %w", err)
 	}
-	s := &Service{m, stop}
 	err = m.AddEndpoint(infoVerb, micro.HandlerFunc(func(r micro.Request) {
 		ctx, cancel := context.WithTimeout(ctx, serveTime)
 		defer cancel()
@@ -72,9 +63,9 @@ func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info fu
 		err = nc.Flush() // requests that arrive after Serve has returned must find the service
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("serve the gate: %w", err), s.Stop())
+		return nil, errors.Join(fmt.Errorf("serve the gate: %w", err), m.Stop())
 	}
-	return s, nil
+	return m, nil
 }
 
 // respond sends an answer, or the refusal that err is; about another error who
@@ -90,15 +81,6 @@ func respond(r micro.Request, a answer, err error) {
 	}
 	data, _ := json.Marshal(answer{Error: e}) // it has strings and a number only
 	_ = r.Error(e.Code, e.What, data)
-}
-
-// Stop ends the service.
-func (s *Service) Stop() error {
-	s.stop()
-	if err := s.micro.Stop(); err != nil {
-		return fmt.Errorf("stop the gate: %w", err)
-	}
-	return nil
 }
 
 // Ask returns what the gate of a cluster says, to the user of nc: a name that can

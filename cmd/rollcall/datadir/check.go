@@ -10,7 +10,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/blocks"
-	"rollcall/projector"
+	"rollcall/events/chain"
 )
 
 // Checked is a log of a stopped instance that was read whole and compared
@@ -19,8 +19,8 @@ type Checked struct {
 	store   *blocks.Store
 	report  blocks.Report
 	witness witness
-	end     projector.Position // of the log
-	lost    events.Seq         // last position that a power cut took, as the mode allows; 0: none
+	end     chain.Position // of the log
+	lost    events.Seq     // last position that a power cut took, as the mode allows; 0: none
 }
 
 // checker reads and compares the log of a data directory.
@@ -50,16 +50,16 @@ func (c *checker) check(ctx context.Context) (*Checked, error) {
 	if id := store.ID(); w.position.Seq > 0 && id != w.position.Log && id != "" {
 		return nil, events.Rewritten(w.position.Seq, fmt.Sprintf("the log was created again: it is %s and was %s", id, w.position.Log))
 	}
-	chain := projector.NewChain(store.ID())
+	read := chain.New(store.ID())
 	l.report, err = store.Check(ctx, func(seq events.Seq, raw []byte) error {
-		chain.Take(seq, raw)
+		read.Take(seq, raw)
 		c.at.Store(uint64(seq))
-		return w.meet(chain.Position())
+		return w.meet(read.Position)
 	})
 	if err != nil {
 		return nil, err
 	}
-	l.end = chain.Position()
+	l.end = read.Position
 	if err := l.compareEnd(); err != nil {
 		return nil, err
 	}
@@ -68,8 +68,8 @@ func (c *checker) check(ctx context.Context) (*Checked, error) {
 
 // meet compares the running hash at a position with the one that an earlier run
 // had there.
-func (w witness) meet(p projector.Position) error {
-	for _, known := range []projector.Position{w.synced, w.position} {
+func (w witness) meet(p chain.Position) error {
+	for _, known := range []chain.Position{w.synced, w.position} {
 		if p.Seq == known.Seq && p.Chain != known.Chain {
 			return events.Rewritten(p.Seq, "the running hash over the events up to there is another than "+PositionFile+" has")
 		}
@@ -185,6 +185,9 @@ func Open(ctx context.Context, dir string, subjects events.Subjects, begun func(
 	}
 	return l, nil
 }
+
+// End returns the end of the log.
+func (l *Checked) End() chain.Position { return l.end }
 
 // Store returns the log.
 func (l *Checked) Store() *blocks.Store { return l.store }

@@ -18,7 +18,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/blocks"
 	"rollcall/events/blocks/blockstest"
-	"rollcall/projector"
+	"rollcall/events/chain"
 )
 
 // damages is how many times a store is damaged; everyBit flips all bits of a
@@ -39,11 +39,11 @@ func storeWithWitnesses(t *testing.T, sh blockstest.Shape) blockstest.Log {
 	}
 	known := checked.end
 	if sh.Killed { // the position was not saved for a second
-		chain := projector.NewChain(l.ID)
+		read := chain.New(l.ID)
 		for _, e := range l.Events[:len(l.Events)/2] {
-			chain.Take(e.Seq, e.Raw)
+			read.Take(e.Seq, e.Raw)
 		}
-		known = chain.Position()
+		known = read.Position
 	}
 	err = errors.Join(savePosition(l.Data, known, known, false), saveSealed(l.Data, l.ID, checked.sealed()),
 		os.WriteFile(filepath.Join(l.Data, ackedFile), ackedLine(l.ID, checked.end.Seq), 0o600),
@@ -290,11 +290,11 @@ func TestEveryBit(t *testing.T) {
 // finding H1
 func TestRelaxed(t *testing.T) {
 	l := blockstest.Write(t, blockstest.Shape{Events: 40, Killed: true})
-	chain := projector.NewChain(l.ID)
-	at := map[events.Seq]projector.Position{0: chain.Position()}
+	read := chain.New(l.ID)
+	at := map[events.Seq]chain.Position{0: read.Position}
 	for _, e := range l.Events {
-		chain.Take(e.Seq, e.Raw)
-		at[e.Seq] = chain.Position()
+		read.Take(e.Seq, e.Raw)
+		at[e.Seq] = read.Position
 	}
 	ahead := at[40]
 	ahead.Seq = 42

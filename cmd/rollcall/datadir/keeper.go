@@ -11,9 +11,9 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/blocks"
+	"rollcall/events/chain"
 	"rollcall/events/files"
 	"rollcall/events/stream"
-	"rollcall/projector"
 )
 
 // Options say whose log is kept, and who is told of it.
@@ -32,15 +32,15 @@ type Options struct {
 type Keeper struct {
 	Options
 
-	known  projector.Position // the end of the log when it was checked; Seq 0: there was none
+	known  chain.Position // the end of the log when it was checked; Seq 0: there was none
 	sealed []sealedBlock
 	lost   bool // a power cut took the end of the log
 
 	mu      sync.Mutex
-	saved   projector.Position // that position.json has
-	synced  projector.Position // the last that no power cut takes from the log
-	marks   []mark             // positions that the server has not synced yet, oldest first
-	unsaved projector.Position // that could not be saved, and is tried again; Seq 0: none
+	saved   chain.Position // that position.json has
+	synced  chain.Position // the last that no power cut takes from the log
+	marks   []mark         // positions that the server has not synced yet, oldest first
+	unsaved chain.Position // that could not be saved, and is tried again; Seq 0: none
 	stopped bool
 
 	ackedMu sync.Mutex
@@ -53,7 +53,7 @@ type Keeper struct {
 // mark is how far the log had been read at a time.
 type mark struct {
 	time     time.Time
-	position projector.Position
+	position chain.Position
 }
 
 // syncedAfter is the age at which an event is on the disk for sure in relaxed
@@ -72,7 +72,7 @@ func (k *Keeper) warn(format string, args ...any) { k.Warn(fmt.Sprintf(format, a
 
 // Known returns the end of the log when it was checked; its Seq is 0 if there was
 // no log.
-func (k *Keeper) Known() projector.Position { return k.known }
+func (k *Keeper) Known() chain.Position { return k.known }
 
 // Lost reports whether a power cut has taken the end of the log.
 func (k *Keeper) Lost() bool { return k.lost }
@@ -178,7 +178,7 @@ func (k *Keeper) Watch(ctx context.Context) error {
 
 // Save is the Save of the projector. A position that cannot be saved now is saved
 // later: it is a witness, and no reason to stop an instance.
-func (k *Keeper) Save(p projector.Position) error {
+func (k *Keeper) Save(p chain.Position) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if p.Seq < k.saved.Seq || k.stopped {
@@ -187,7 +187,7 @@ func (k *Keeper) Save(p projector.Position) error {
 	k.advance(time.Now(), p)
 	err := savePosition(k.Dir, p, k.synced, k.Relaxed)
 	if err == nil {
-		k.saved, k.unsaved = p, projector.Position{}
+		k.saved, k.unsaved = p, chain.Position{}
 		return nil
 	}
 	if k.unsaved.Seq == 0 {
@@ -211,12 +211,12 @@ func (k *Keeper) saveAgain() {
 		time.AfterFunc(time.Second, k.saveAgain)
 		return
 	}
-	k.saved, k.unsaved = p, projector.Position{}
+	k.saved, k.unsaved = p, chain.Position{}
 }
 
 // advance notes a position that was read now, and takes for synced what was
 // read so long ago that the server has synced it since.
-func (k *Keeper) advance(now time.Time, p projector.Position) {
+func (k *Keeper) advance(now time.Time, p chain.Position) {
 	if !k.Relaxed {
 		k.synced = p
 		return

@@ -15,7 +15,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/blocks"
 	"rollcall/events/blocks/blockstest"
-	"rollcall/projector"
+	"rollcall/events/chain"
 )
 
 // keeper returns the keeper of a directory that says what is not well to w.
@@ -33,7 +33,7 @@ func TestSavingFails(t *testing.T) {
 		var said bytes.Buffer
 		k := keeper(dir, &said)
 		for seq := events.Seq(1); seq <= 3; seq++ {
-			if err := k.Save(projector.Position{Log: "x@1", Seq: seq}); err != nil {
+			if err := k.Save(chain.Position{Log: "x@1", Seq: seq}); err != nil {
 				t.Fatalf("saving %d ends the instance: %v", seq, err)
 			}
 		}
@@ -65,7 +65,7 @@ func TestSynced(t *testing.T) {
 			k := keeper(dir, io.Discard)
 			k.Relaxed = relaxed
 			for seq := events.Seq(1); seq <= 300; seq++ {
-				if err := k.Save(projector.Position{Log: "x@1", Seq: seq}); err != nil {
+				if err := k.Save(chain.Position{Log: "x@1", Seq: seq}); err != nil {
 					t.Fatal(err)
 				}
 				<-time.After(time.Second)

@@ -14,8 +14,8 @@ import (
 	"syscall"
 
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/events/files"
-	"rollcall/projector"
 )
 
 // Files of a data directory that are witnesses of its log: they tell a log that
@@ -32,7 +32,7 @@ const (
 	modeRelaxed = "relaxed"
 )
 
-// savedPosition is a projector.Position in JSON.
+// savedPosition is a chain.Position in JSON.
 type savedPosition struct {
 	Log   string     `json:"log"`
 	Seq   events.Seq `json:"seq"`
@@ -51,11 +51,11 @@ type syncedPosition struct {
 // witness is what a data directory knows of its log. The zero witness knows
 // nothing.
 type witness struct {
-	position projector.Position // how far the log was read; Seq 0: not known
-	synced   projector.Position // how far of that no power cut can take away
-	relaxed  bool               // the mode in which the log was written
-	ackedLog string             // the ID of the log of acked
-	acked    events.Seq         // the last position that an append was told; 0: not known
+	position chain.Position // how far the log was read; Seq 0: not known
+	synced   chain.Position // how far of that no power cut can take away
+	relaxed  bool           // the mode in which the log was written
+	ackedLog string         // the ID of the log of acked
+	acked    events.Seq     // the last position that an append was told; 0: not known
 	sealed   []sealedBlock
 }
 
@@ -114,9 +114,9 @@ func (w *witness) loadPosition(path string) error {
 	return nil
 }
 
-func position(log string, seq events.Seq, chain string) (projector.Position, error) {
-	p := projector.Position{Log: log, Seq: seq}
-	b, err := hex.DecodeString(chain)
+func position(log string, seq events.Seq, sum string) (chain.Position, error) {
+	p := chain.Position{Log: log, Seq: seq}
+	b, err := hex.DecodeString(sum)
 	if err != nil || len(b) != len(p.Chain) {
 		return p, errors.New("its chain has not 32 bytes")
 	}
@@ -125,7 +125,7 @@ func position(log string, seq events.Seq, chain string) (projector.Position, err
 }
 
 // savePosition saves how far a log was read; synced is not after it.
-func savePosition(dir string, p, synced projector.Position, relaxed bool) error {
+func savePosition(dir string, p, synced chain.Position, relaxed bool) error {
 	s := savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:]), Mode: modeSync}
 	if relaxed {
 		s.Mode, s.Synced = modeRelaxed, &syncedPosition{synced.Seq, hex.EncodeToString(synced.Chain[:])}
@@ -135,14 +135,14 @@ func savePosition(dir string, p, synced projector.Position, relaxed bool) error 
 
 // LoadPosition reads how far a log was read that is in no data directory; its Seq
 // is 0 if nobody knows.
-func LoadPosition(path string) (projector.Position, error) {
+func LoadPosition(path string) (chain.Position, error) {
 	var w witness
 	err := w.loadPosition(path)
 	return w.position, err
 }
 
 // SavePosition saves how far a log was read that is in no data directory.
-func SavePosition(path string, p projector.Position) error {
+func SavePosition(path string, p chain.Position) error {
 	return files.ReplaceJSON(path, savedPosition{Log: p.Log, Seq: p.Seq, Chain: hex.EncodeToString(p.Chain[:])})
 }
 

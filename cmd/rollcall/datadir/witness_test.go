@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"rollcall/events"
-	"rollcall/projector"
+	"rollcall/events/chain"
 )
 
 // TestWitness: what was saved is loaded, also over what a killed writer left;
@@ -17,8 +17,8 @@ func TestWitness(t *testing.T) {
 	if w, err := loadWitness(dir); err != nil || w.position.Seq != 0 || w.of("x") {
 		t.Errorf("an empty directory gives %+v, %v", w, err)
 	}
-	at := projector.Position{Log: "x@1", Seq: 77, Chain: [32]byte{1, 2, 31: 9}}
-	synced := projector.Position{Log: "x@1", Seq: 70, Chain: [32]byte{3}}
+	at := chain.Position{Log: "x@1", Seq: 77, Chain: [32]byte{1, 2, 31: 9}}
+	synced := chain.Position{Log: "x@1", Seq: 70, Chain: [32]byte{3}}
 	for _, relaxed := range []bool{false, true} {
 		if err := savePosition(dir, at, synced, relaxed); err != nil {
 			t.Fatal(err)

@@ -17,6 +17,7 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
@@ -161,7 +162,7 @@ func (in *Instance) witnessFar(o *projector.Options) error {
 		return err
 	}
 	told := false
-	o.Save = func(p projector.Position) error {
+	o.Save = func(p chain.Position) error {
 		err := datadir.SavePosition(path, p)
 		if err != nil && !told {
 			in.Console.Warn(fmt.Sprintf("how far the log was read is not kept: %v", err))

@@ -17,6 +17,7 @@ const originName = "rollcall"
 type Origin struct {
 	Dir       string `json:"dir,omitempty"` // of the instance, as it is listed
 	Data      string `json:"data,omitempty"`
+	Rec       string `json:"rec,omitempty"`     // file of a recording
 	NATSURL   string `json:"natsURL,omitempty"` // without a user: a kubeconfig is passed on more easily than meant
 	NATSCreds string `json:"natsCreds,omitempty"`
 	Cluster   string `json:"cluster"`
@@ -36,7 +37,7 @@ func (in *Instance) origin() Origin {
 
 // Absolute makes paths good for every working directory.
 func (o Origin) Absolute() Origin {
-	for _, path := range []*string{&o.Dir, &o.Data, &o.NATSCreds} {
+	for _, path := range []*string{&o.Dir, &o.Data, &o.Rec, &o.NATSCreds} {
 		if abs, err := filepath.Abs(*path); err == nil && *path != "" {
 			*path = abs
 		}
@@ -77,5 +78,5 @@ func OriginOf(c *api.Cluster) (o Origin, ok bool) {
 	if !is || json.Unmarshal(raw.Raw, &o) != nil {
 		return o, false
 	}
-	return o, o.Data != "" || o.NATSURL != ""
+	return o, o.Data != "" || o.Rec != "" || o.NATSURL != ""
 }

@@ -28,10 +28,10 @@ func (in *Instance) Settled(ctx context.Context, changed <-chan struct{}) error 
 	began := time.Now()
 	var from time.Time // in log time
 	in.State.ReadNow(func(_ *projector.State, now time.Time) { from = now })
-	joined := false
+	joined, late := false, ""
 	for {
 		// A node that has not joined may want pods later: it is too early to say.
-		joined = joined || in.joined() || time.Since(began) > in.Patience
+		joined = joined || in.joined(&late) || time.Since(began) > in.Patience
 		open, stalled := in.unsettled(from)
 		switch {
 		case !joined || open > 0:
@@ -62,23 +62,34 @@ func awaitChange(ctx context.Context, changed <-chan struct{}) error {
 	return ctx.Err()
 }
 
-// joined reports whether every simulated node that has not failed is Ready.
-func (in *Instance) joined() (all bool) {
-	all = true
+// joined reports whether every simulated node that has not failed is Ready. late
+// is one that was not when this was last asked, which is looked at before all
+// others: they may be a hundred thousand, and the fold waits.
+func (in *Instance) joined(late *string) bool {
+	before := *late
+	*late = ""
 	in.State.Read(func(s *projector.State) {
-		for n := range s.Nodes() {
-			if n.Ready || !n.Simulated() {
-				continue
-			}
-			var node corev1.Node
-			if err := n.Object.Decode(&node); err != nil || node.Annotations[events.AnnotationFail] == "true" {
-				continue
-			}
-			all = false
+		if n := s.Node(before); n != nil && awaited(n) {
+			*late = before
 			return
 		}
+		for n := range s.Nodes() {
+			if awaited(n) {
+				*late = n.Name
+				return
+			}
+		}
 	})
-	return all
+	return *late == ""
+}
+
+// awaited reports whether a node is simulated, and about to become Ready.
+func awaited(n *sets.Node) bool {
+	if n.Ready || n.Labels()[events.LabelSimulated] != "true" {
+		return false
+	}
+	var node corev1.Node
+	return n.Object.Decode(&node) == nil && node.Annotations[events.AnnotationFail] != "true"
 }
 
 // unsettled counts the DaemonSets that are under way, and names the stalled.

@@ -38,52 +38,43 @@ const (
 // silent becomes Unknown. It must not see simulated ones, which renew no Lease
 // that a watch could tell of.
 func nodeLifecycle(ctx context.Context, w *controllers, client kubernetes.Interface) error {
-	leases := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagers), informers.WithNamespace(corev1.NamespaceNodeLease))
 	of := w.options.Foreign
 	if of == nil {
 		return errors.New("nobody says which nodes are not simulated")
 	}
-	pods := podsOf{cache.NewSharedIndexInformer(of.Pods(), &corev1.Pod{}, 0, byNamespace)}
+	own := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(withoutManagers), informers.WithNamespace(corev1.NamespaceNodeLease))
+	own.InformerFor(&corev1.Pod{}, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
+		return cache.NewSharedIndexInformer(of.Pods(), &corev1.Pod{}, 0, cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc})
+	})
+	pods := own.Core().V1().Pods()
 	nodes := &census{SharedIndexInformer: cache.NewSharedIndexInformer(of.Nodes(), &corev1.Node{}, 0, cache.Indexers{}), others: of.Well}
-	c, err := nodelifecycle.NewNodeLifecycleController(ctx, leases.Coordination().V1().Leases(), pods, nodes,
+	c, err := nodelifecycle.NewNodeLifecycleController(ctx, own.Coordination().V1().Leases(), pods, nodes,
 		w.gate.apps().V1().DaemonSets(), client, nodeMonitorPeriod, nodeStartupGracePeriod, nodeMonitorGracePeriod,
 		nodeEvictionRate, secondaryEvictionRate, largeClusterSize, unhealthyZoneThreshold)
 	if err != nil {
 		return err
 	}
-	leases.StartWithContext(ctx)
+	own.StartWithContext(ctx)
 	w.add(func(ctx context.Context) {
-		defer leases.Shutdown()
+		defer own.Shutdown()
 		c.Run(ctx)
 	})
-	w.add(pods.RunWithContext)
 	w.add(nodes.RunWithContext)
-	r := &reminder{nodes: nodes.listed(), pods: pods, client: client}
+	r := &reminder{nodes: nodes.listed(), pods: pods.Informer(), client: client}
 	w.add(r.run)
 	return nil
 }
 
-var byNamespace = cache.Indexers{cache.NamespaceIndex: cache.MetaNamespaceIndexFunc}
-
-// podsOf are pods as a controller wants to be informed of them.
-type podsOf struct{ cache.SharedIndexInformer }
-
-// Informer implements coreinformers.PodInformer.
-func (p podsOf) Informer() cache.SharedIndexInformer { return p.SharedIndexInformer }
-
-// Lister implements coreinformers.PodInformer.
-func (p podsOf) Lister() corelisters.PodLister { return corelisters.NewPodLister(p.GetIndexer()) }
-
-// census informs of the nodes that are not simulated, and counts among them one
-// of the others that is well, if there is one. By the whole of the nodes that it
-// is told of the controller judges whether nodes are ill or itself cut off from
-// all of them, when it keeps from evicting.
+// census informs of the nodes that are not simulated, and lists with them one
+// simulated node that is ready, if there is one. The controller evicts nothing
+// when no node at all is ready, since then it may be cut off itself; a ready
+// simulated node shows that it is not.
 type census struct {
 	cache.SharedIndexInformer
 	others func() *corev1.Node
 
 	mu   sync.Mutex
-	well *corev1.Node // the one that was counted last
+	well *corev1.Node // the simulated node that was listed last
 }
 
 // Informer implements coreinformers.NodeInformer.
@@ -94,8 +85,8 @@ func (c *census) Lister() corelisters.NodeLister { return counted{c.listed(), c}
 
 func (c *census) listed() corelisters.NodeLister { return corelisters.NewNodeLister(c.GetIndexer()) }
 
-// spokesman returns one of the others that is well, as one that has just said
-// so; nil: there is none.
+// spokesman returns a simulated node that is ready, with a heartbeat of now; nil:
+// there is none.
 func (c *census) spokesman() *corev1.Node {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -111,7 +102,7 @@ func (c *census) spokesman() *corev1.Node {
 	return c.well
 }
 
-// counted lists nodes as a census counts them.
+// counted lists nodes with the one that a census adds.
 type counted struct {
 	corelisters.NodeLister
 	census *census

@@ -85,7 +85,7 @@ type Options struct {
 	Names []string // of those that Names lists
 
 	// Await returns when there is what a controller wants, or with ctx's error.
-	// Until then the controller takes no memory. Nil: it starts at once.
+	// Until then the controller takes no memory.
 	Await func(ctx context.Context, w Want) error
 
 	// Foreign are the nodes that node-lifecycle looks after.
@@ -97,7 +97,7 @@ type Options struct {
 type Foreign interface {
 	Nodes() cache.ListerWatcher // of corev1.Node
 	Pods() cache.ListerWatcher  // of corev1.Pod, on these nodes at least
-	Well() *corev1.Node         // one of the others that is ready; nil: none is
+	Well() *corev1.Node         // a node that is not foreign and is ready; nil: none is
 }
 
 // Run runs controllers on the API that c reaches, until ctx is done and all of
@@ -120,7 +120,7 @@ func Run(ctx context.Context, c *rest.Config, o Options) error {
 			continue
 		}
 		w.running.Go(func() {
-			if err := o.await(ctx, m.wants); err != nil {
+			if err := o.Await(ctx, m.wants); err != nil {
 				failed(err)
 			} else if err := w.start(ctx, m.name, m.build); err != nil {
 				failed(fmt.Errorf("start the %s controller: %w", m.name, err))
@@ -130,13 +130,6 @@ func Run(ctx context.Context, c *rest.Config, o Options) error {
 	w.running.Wait()
 	w.shared.Shutdown()
 	return context.Cause(ctx)
-}
-
-func (o Options) await(ctx context.Context, w Want) error {
-	if o.Await == nil {
-		return nil
-	}
-	return o.Await(ctx, w)
 }
 
 // controllers are those that run, on informers that they share.

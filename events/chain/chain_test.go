@@ -1,10 +1,10 @@
-package projector_test
+package chain_test
 
 import (
 	"encoding/hex"
 	"testing"
 
-	"rollcall/projector"
+	"rollcall/events/chain"
 )
 
 // One bit, a byte moved from one event to the next, an event less or in another
@@ -12,21 +12,21 @@ import (
 // beginning has.
 func TestChain(t *testing.T) {
 	log := []string{"first event", "second", "", "third"}
-	chain := func(log ...string) projector.Position {
-		c := projector.NewChain("x")
+	read := func(log ...string) chain.Position {
+		c := chain.New("x")
 		for _, raw := range log {
-			c.Take(c.Position().Seq+1, []byte(raw))
+			c.Take(c.Seq+1, []byte(raw))
 		}
-		return c.Position()
+		return c.Position
 	}
-	want := chain(log...)
+	want := read(log...)
 	if got := hex.EncodeToString(want.Chain[:]); got != goldenChain || want.Seq != 4 {
 		t.Errorf("#%d %s, want #4 %s", want.Seq, got, goldenChain)
 	}
-	seen := map[projector.Position]bool{want: true}
+	seen := map[chain.Position]bool{want: true}
 	other := func(log ...string) {
 		t.Helper()
-		p := chain(log...)
+		p := read(log...)
 		p.Seq = want.Seq
 		if seen[p] {
 			t.Errorf("%q has a chain that was there before", log)

@@ -1,0 +1,171 @@
+// Package invariant says what must be so at every position of a log, whoever
+// wrote it, and finds the positions where it is not.
+//
+// Plans are judged by the state that they were decided from, which is the state
+// before them unless something came between that matters to their DaemonSet:
+// those are counted, and left to who decides them again from their basis.
+package invariant
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/sets"
+)
+
+// Invariant is a property of logs.
+type Invariant struct {
+	Name string // "S3", as docs/COVERAGE.md has it, or a word
+	Says string
+
+	plan    func(*planned) string                 // what a plan breaks; "": nothing
+	command func(*planned, events.Command) string // what one of its commands breaks
+	after   bool                                  // judged by the state that knows of the plan
+}
+
+// Violation is an invariant that does not hold.
+type Violation struct {
+	Invariant string
+	Seq       events.Seq // of the event that breaks it
+	What      string
+}
+
+func (v Violation) String() string { return fmt.Sprintf("%s at #%d: %s", v.Invariant, v.Seq, v.What) }
+
+// Named returns the invariants of these names, or all.
+func Named(names ...string) ([]Invariant, error) {
+	if len(names) == 0 {
+		return all, nil
+	}
+	var some []Invariant
+	for _, name := range names {
+		n := len(some)
+		for _, i := range all {
+			if i.Name == name {
+				some = append(some, i)
+			}
+		}
+		if len(some) == n {
+			return nil, fmt.Errorf("no invariant is called %q", name)
+		}
+	}
+	return some, nil
+}
+
+// Watch holds a log against invariants, event by event from the first. Before
+// every event is folded Before is called, and then After.
+type Watch struct {
+	// Raced is how many plans were not judged by what they were decided from.
+	Raced int
+
+	invariants []Invariant
+	made       map[types.UID]events.Cause // pods by the command that makes them
+	surged     map[types.UID]bool         // DaemonSets that have been surging
+	touched    map[events.Key]events.Seq  // when a DaemonSet's decision last changed
+	found      []Violation                // by the event at hand, if that is believed
+}
+
+// NewWatch returns a watch that has seen nothing yet.
+func NewWatch(is []Invariant) *Watch {
+	return &Watch{invariants: is, made: map[types.UID]events.Cause{}, surged: map[types.UID]bool{}, touched: map[events.Key]events.Seq{}}
+}
+
+// planned is a plan of a DaemonSet in the state that judges it.
+type planned struct {
+	*events.Plan
+	w   *Watch
+	s   *projector.State
+	ds  *sets.DaemonSet // nil: the log knows none of that uid
+	seq events.Seq
+}
+
+// Before judges an event by the state right before it. Whether the event is to
+// be believed is not known yet: what is found is told by After.
+func (w *Watch) Before(s *projector.State, e events.Event) {
+	w.found = w.found[:0]
+	p, ok := e.Body.(*events.Plan)
+	if !ok || p.Owner == (events.Ref{}) {
+		return
+	}
+	w.judge(&planned{p, w, s, daemonSet(s, p.Owner), e.Seq}, false)
+}
+
+// After takes the event as it was folded, with the state right after it, and
+// returns what the event breaks.
+func (w *Watch) After(s *projector.State, e events.Event) []Violation {
+	for _, k := range s.Touched() {
+		w.touched[k] = e.Seq
+		if ds := s.DaemonSet(k); ds != nil && ds.Surge {
+			w.surged[ds.UID] = true
+		}
+	}
+	p, ok := e.Body.(*events.Plan)
+	if !ok || p.Owner == (events.Ref{}) {
+		return nil
+	}
+	w.judge(&planned{p, w, s, daemonSet(s, p.Owner), e.Seq}, true)
+	for i, c := range p.Commands {
+		if c.Do == events.CreatePod {
+			w.made[c.UID] = events.Cause{Seq: e.Seq, Index: i}
+		}
+	}
+	return w.found
+}
+
+func (w *Watch) judge(p *planned, after bool) {
+	if !after && w.touched[p.Owner.Key] > p.Basis.Seq {
+		w.Raced++
+		return
+	}
+	for _, i := range w.invariants {
+		if i.after != after {
+			continue
+		}
+		if i.plan != nil {
+			w.note(i, p.seq, i.plan(p))
+			continue
+		}
+		for _, c := range p.Commands {
+			w.note(i, p.seq, i.command(p, c))
+		}
+	}
+}
+
+func (w *Watch) note(i Invariant, at events.Seq, what string) {
+	if what != "" {
+		w.found = append(w.found, Violation{i.Name, at, what})
+	}
+}
+
+// daemonSet returns the DaemonSet that a plan is for, also a deleted one.
+func daemonSet(s *projector.State, owner events.Ref) *sets.DaemonSet {
+	for _, ds := range append(s.DeletedSets(owner.Key), s.DaemonSet(owner.Key)) {
+		if ds != nil && ds.UID == owner.UID {
+			return ds
+		}
+	}
+	return nil
+}
+
+// cell returns the cell that a command is about, or one without pods on a node
+// that is not there.
+func (p *planned) cell(c events.Command) *sets.Cell {
+	k := sets.CellKey{Node: c.Node, NodeUID: c.NodeUID}
+	if p.ds != nil {
+		if cell := p.ds.Cell(k); cell != nil {
+			return cell
+		}
+	}
+	return &sets.Cell{CellKey: k}
+}
+
+// pod returns the pod that a command names, or nil.
+func (p *planned) pod(c events.Command) *sets.Pod {
+	if pod := p.s.Pod(c.Key); pod != nil && pod.UID == c.UID {
+		return pod
+	}
+	return nil
+}

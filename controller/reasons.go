@@ -1,0 +1,137 @@
+package controller
+
+import (
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/owners"
+	"rollcall/projector/sets"
+)
+
+// Call is what something in a state calls for: a command without its time. The
+// reason holds; a budget, a pause, a limit or a backoff may still hold the
+// command back.
+type Call struct {
+	Do     events.Verb
+	UID    types.UID // of the pod; empty for a pod to create
+	Reason events.Reason
+}
+
+// CallOf returns the call that a command answers.
+func CallOf(c events.Command) Call {
+	if c.Do == events.CreatePod {
+		return Call{Do: c.Do, Reason: c.Reason}
+	}
+	return Call{c.Do, c.UID, c.Reason}
+}
+
+// Reasons finds what a state calls for. It runs the passes of Reconcile on one
+// cell, at a time when nothing has to be waited for any more: so the facts alone
+// decide, and a call begins and ends with an event. The zero Reasons is ready.
+type Reasons struct{ d decider }
+
+// noWaiting is later than any backoff or minReadySeconds of a log ends.
+var noWaiting = time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)
+
+func (r *Reasons) begin(s *projector.State, ds *sets.DaemonSet) *decider {
+	d := &r.d
+	d.s, d.ds, d.now, d.cmds, d.out = s, ds, noWaiting, d.cmds[:0], Result{}
+	return d
+}
+
+// OfCell appends to calls what a cell calls for.
+func (r *Reasons) OfCell(s *projector.State, c *sets.Cell, calls []Call) []Call {
+	d := r.begin(s, c.Owner())
+	switch {
+	case d.ds.Orphaning():
+	case d.ds.Deleting():
+		if c.In(sets.WorkEvict) {
+			d.evict(c)
+		}
+	case d.ds.Selector != nil:
+		calls = d.callsOf(c, calls)
+	}
+	for _, cmd := range d.cmds {
+		calls = append(calls, CallOf(cmd))
+	}
+	return calls
+}
+
+// callsOf makes the commands of manage and roll for one cell. Creates are
+// appended to calls: what would hold them back is no reason.
+func (d *decider) callsOf(c *sets.Cell, calls []Call) []Call {
+	for _, pass := range [...]struct {
+		work sets.Work
+		do   func(*sets.Cell)
+	}{{sets.WorkAdopt, d.adopt}, {sets.WorkEvict, d.evict}, {sets.WorkTerminal, d.deleteAllTerminal}, {sets.WorkSurplus, d.thin}, {sets.WorkHandover, d.handOver}} {
+		if c.In(pass.work) {
+			pass.do(c)
+		}
+	}
+	if c.In(sets.WorkMissing) {
+		calls = append(calls, Call{Do: events.CreatePod, Reason: events.Missing})
+	}
+	old := c.In(sets.OldBroken) || c.In(sets.OldYoung) || c.In(sets.OldReady) || c.In(sets.OldWithheld)
+	switch {
+	case d.ds.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType:
+	case old && d.ds.Surge:
+		calls = append(calls, Call{Do: events.CreatePod, Reason: events.Surge})
+	case old || c.In(sets.OldKept):
+		d.deleteOld(c)
+	}
+	return calls
+}
+
+// deleteAllTerminal is deleteTerminal without the pause between two pods.
+func (d *decider) deleteAllTerminal(c *sets.Cell) {
+	for _, p := range d.ds.Survey(c, &d.survey).Dead {
+		if p.OwnerUID == d.ds.UID {
+			d.delete(c, p, terminalReason(p))
+		}
+	}
+}
+
+// OfReleases appends to calls which pods a DaemonSet is to let go of.
+func (r *Reasons) OfReleases(s *projector.State, ds *sets.DaemonSet, calls []Call) []Call {
+	d := r.begin(s, ds)
+	switch {
+	case ds.Orphaning():
+		d.release(events.OwnerGone)
+	case !ds.Deleting():
+		d.release(events.NotSelected)
+	}
+	for _, cmd := range d.cmds {
+		calls = append(calls, CallOf(cmd))
+	}
+	return calls
+}
+
+// OfRevisions returns the revisions that are to be written for a DaemonSet, and
+// the DaemonSet itself if its deletion is complete.
+func (r *Reasons) OfRevisions(s *projector.State, ds *sets.DaemonSet) []Write {
+	d := r.begin(s, ds)
+	switch {
+	case ds.Deleting():
+		d.endCascade()
+	case ds.Selector == nil:
+	case d.revise():
+		d.forget()
+	}
+	return d.out.Writes
+}
+
+// OfObject returns what garbage collection is called for by an object, whether
+// or not a command about it is under way.
+func OfObject(g *owners.Graph, o *owners.Object, r owners.Relation) (Call, bool) {
+	if gcActionOn(&r) == gcNone {
+		if !r.NodeUnknown {
+			return Call{}, false
+		}
+		r.NodeAbsent = true // how long it is waited for is no reason
+	}
+	return CallOf(gcCommand(g, o, r)), true
+}

@@ -1,0 +1,344 @@
+package replay
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/events/wire"
+	"rollcall/projector"
+	"rollcall/projector/sets"
+)
+
+// Link names what something comes from: the event at a position, or one command
+// of the plan there. The zero Link is nothing in the log.
+type Link struct {
+	Seq   events.Seq
+	Index int // of the command; negative: the event itself
+}
+
+// IsZero reports whether nothing is named.
+func (l Link) IsZero() bool { return l.Seq == 0 }
+
+// Command reports whether a command is named, and which.
+func (l Link) Command() (events.Cause, bool) {
+	return events.Cause{Seq: l.Seq, Index: l.Index}, l.Seq > 0 && l.Index >= 0
+}
+
+func eventLink(seq events.Seq) Link { return Link{seq, -1} }
+
+// place is where an object is, whichever incarnation.
+type place struct {
+	kind events.Kind
+	key  events.Key
+}
+
+// Causes says of every event of a log, and of every command, what in the log it
+// comes from.
+//
+// An event comes from the command that it names. The end of an object comes from
+// the request that its deletion began with. What the controller writes comes from
+// the event since which it was called for. All else comes from outside.
+//
+// A command comes from the event since which its reason has held: the last one at
+// or before the basis of its plan before which the facts did not call for the
+// command, and after which they did. The deciding functions themselves say so, at
+// every event. Where that event is a plan, it is given as its command about the
+// same cell. A plan as a whole comes from what the last of its reasons comes from.
+type Causes struct {
+	first     events.Seq
+	of        []Link   // of[i] is what the event at first+i comes from
+	witnesses []uint16 // witnesses[i] told of it: an index of names
+	names     []witness
+	reasons   map[events.Seq][]Link       // of each command of a plan
+	plans     map[events.Key][]events.Seq // by owner
+	objects   map[place]*life
+	ending    map[types.UID]Link // objects that are being deleted: since when
+	passed    map[events.Seq]events.Unreadable
+}
+
+// witness is who tells of an event: a program by itself, or one that was asked to.
+type witness struct {
+	source string
+	asked  bool // it names an actor
+}
+
+// maxWitnesses bounds how many programs are told apart.
+const maxWitnesses = 1000
+
+func (c *Causes) witness(seq events.Seq) witness { return c.names[c.witnesses[seq-c.first]] }
+
+// tells notes who told of the next event.
+func (c *Causes) tells(e events.Event) {
+	is := witness{e.Source, e.Actor != ""}
+	i := slices.Index(c.names, is)
+	if i < 0 && len(c.names) == maxWitnesses {
+		is = witness{"others", is.asked}
+		i = slices.Index(c.names, is)
+	}
+	if i < 0 {
+		i = len(c.names)
+		c.names = append(c.names, is)
+	}
+	c.witnesses = append(c.witnesses, uint16(i))
+}
+
+// life is where the facts about a name are.
+type life struct {
+	uid   types.UID // of the last incarnation
+	gone  bool      // it is gone
+	born  int       // index of its first fact
+	facts []events.Seq
+	ends  []events.Seq // those of them that say that it is gone
+	told  events.Seq   // the last of its facts that the controller has not written
+}
+
+// Of returns what the event or the command comes from; zero: from outside, or
+// from what is not in the log.
+func (c *Causes) Of(l Link) Link {
+	if cause, ok := l.Command(); ok {
+		if of := c.reasons[cause.Seq]; cause.Index < len(of) {
+			return of[cause.Index]
+		}
+		return Link{}
+	}
+	if i := int(l.Seq) - int(c.first); i >= 0 && i < len(c.of) {
+		return c.of[i]
+	}
+	return Link{}
+}
+
+// Chain returns what l comes from, what that comes from, and so on to what comes
+// from outside. Each link is at an earlier position than the one before it, or is
+// the command that an event names.
+func (c *Causes) Chain(l Link) []Link {
+	var chain []Link
+	for ; !l.IsZero(); l = c.Of(l) {
+		chain = append(chain, l)
+	}
+	return chain
+}
+
+// Keys returns the names of a kind that the log tells of, in order, those of
+// objects that are gone among them.
+func (c *Causes) Keys(kind events.Kind) []events.Key {
+	var keys []events.Key
+	for p := range maps.Keys(c.objects) {
+		if p.kind == kind {
+			keys = append(keys, p.key)
+		}
+	}
+	slices.SortFunc(keys, events.Key.Compare)
+	return keys
+}
+
+// Last returns how far the causes go.
+func (c *Causes) Last() events.Seq { return c.first + events.Seq(len(c.of)) - 1 }
+
+// Causes reads the log up to a position and returns what comes from what. It
+// keeps 16 bytes an event and a command, and 8 a fact.
+func (h *History) Causes(ctx context.Context, to events.Seq) (*Causes, error) {
+	t := newTracker(h.span.First)
+	s := projector.New(h.id)
+	if _, err := h.forward(ctx, s, to, Visit{After: t.after}); err != nil {
+		return nil, err
+	}
+	return t.out, nil
+}
+
+// tracker follows a log and notes since when what is called for.
+type tracker struct {
+	out      *Causes
+	reasons  controller.Reasons
+	cells    map[cellID]calls
+	releases map[types.UID]calls  // by DaemonSet
+	garbage  map[events.Ref]calls // by object
+	writes   map[write]spells
+	counted  map[types.UID]*counted // by DaemonSet
+	called   map[types.UID][]write  // writes that a DaemonSet calls for now
+	found    []controller.Call
+}
+
+type cellID struct {
+	ds types.UID
+	sets.CellKey
+}
+
+func newTracker(first events.Seq) *tracker {
+	return &tracker{out: &Causes{first: first, reasons: map[events.Seq][]Link{}, objects: map[place]*life{},
+		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
+		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
+		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}}
+}
+
+// after notes where a folded event comes from, and what it calls for.
+func (t *tracker) after(s *projector.State, e events.Event) error {
+	t.out.of = append(t.out.of, t.origin(s, e))
+	t.out.tells(e)
+	if p, ok := e.Body.(*events.Plan); ok {
+		of := t.decided(p)
+		t.out.reasons[e.Seq] = of
+		for _, l := range of {
+			if whole := &t.out.of[len(t.out.of)-1]; l.Seq > whole.Seq {
+				*whole = l
+			}
+		}
+		t.out.plans[p.Owner.Key] = append(t.out.plans[p.Owner.Key], e.Seq)
+	}
+	t.note(e)
+	t.cellsCall(s, e)
+	t.setsCall(s, e)
+	g := s.Owners()
+	for _, ref := range g.Reviewed() {
+		t.found = t.found[:0]
+		if o, r, ok := g.RelationOf(ref); ok {
+			if c, ok := controller.OfObject(g, o, r); ok {
+				t.found = append(t.found, c)
+			}
+		}
+		into(t.garbage, ref, t.found, eventLink(e.Seq), s.LastPlan(events.Key{}))
+	}
+	return nil
+}
+
+// origin returns what an event comes from.
+func (t *tracker) origin(s *projector.State, e events.Event) Link {
+	if !e.Cause.IsZero() {
+		return Link{e.Cause.Seq, e.Cause.Index}
+	}
+	if b, ok := e.Body.(events.Gone); ok {
+		if l, ok := t.out.ending[b.UID]; ok && !asked(e) {
+			return l
+		}
+	}
+	if e.Source == controller.Source && e.Actor == "" {
+		if l := t.writes[writeOf(e)].since(t.lastFact(e), e.Seq); !l.IsZero() {
+			return l
+		}
+		if r := events.RefOf(e); r.Kind == events.DaemonSet && s.DaemonSet(r.Key) != nil {
+			return t.statusFrom(s.DaemonSet(r.Key))
+		}
+	}
+	return Link{}
+}
+
+// asked reports whether the end of an object is what somebody asked for just
+// then, and not the end of a deletion that is under way. A kubelet ends deletions
+// by asking for them.
+func asked(e events.Event) bool {
+	return e.Verb == "delete" && e.Actor != "" && !strings.HasPrefix(e.Actor, "system:node:")
+}
+
+// lastFact returns where the last fact about the object of e is.
+func (t *tracker) lastFact(e events.Event) events.Seq {
+	r := events.RefOf(e)
+	if l := t.out.objects[place{r.Kind, r.Key}]; l != nil {
+		return l.facts[len(l.facts)-1]
+	}
+	return 0
+}
+
+// note keeps where facts are, and which objects are being deleted.
+func (t *tracker) note(e events.Event) {
+	switch b := e.Body.(type) {
+	case events.Object:
+		t.fact(e, b.Ref, false)
+		if _, known := t.out.ending[b.UID]; !known && len(wire.Field(wire.Field(b.Data, "metadata"), "deletionTimestamp")) > 1 {
+			t.out.ending[b.UID] = eventLink(e.Seq)
+		}
+	case events.Gone:
+		t.fact(e, b.Ref, true)
+		delete(t.out.ending, b.UID)
+	case events.Unreadable:
+		t.out.passed[e.Seq] = b
+	case *events.Plan, events.Outcome:
+	}
+}
+
+func (t *tracker) fact(e events.Event, r events.Ref, gone bool) {
+	p := place{r.Kind, r.Key}
+	l := t.out.objects[p]
+	if l == nil {
+		l = &life{}
+		t.out.objects[p] = l
+	}
+	if l.uid != r.UID || l.gone && !gone {
+		l.uid, l.born = r.UID, len(l.facts)
+	}
+	l.gone, l.facts = gone, append(l.facts, e.Seq)
+	if gone {
+		l.ends = append(l.ends, e.Seq)
+	}
+	if e.Source != controller.Source {
+		l.told = e.Seq
+	}
+}
+
+// decided returns since when each command of a plan was called for at its basis.
+func (t *tracker) decided(p *events.Plan) []Link {
+	of := make([]Link, len(p.Commands))
+	for i, c := range p.Commands {
+		var cs calls
+		switch {
+		case p.Owner == (events.Ref{}):
+			cs = t.garbage[c.Ref]
+		case c.Do == events.ReleasePod:
+			cs = t.releases[p.Owner.UID]
+		default:
+			cs = t.cells[cellID{p.Owner.UID, sets.CellKey{Node: c.Node, NodeUID: c.NodeUID}}]
+		}
+		of[i] = cs.at(controller.CallOf(c), p.Basis.Seq)
+	}
+	return of
+}
+
+// cellsCall notes what the cells call for that an event has changed.
+func (t *tracker) cellsCall(s *projector.State, e events.Event) {
+	for _, c := range s.Changed() {
+		ds := c.Owner()
+		t.found = t.reasons.OfCell(s, c, t.found[:0])
+		into(t.cells, cellID{ds.UID, c.CellKey}, t.found, t.linkIn(e, c), s.LastPlan(ds.Key))
+	}
+}
+
+// linkIn names an event as what changed a cell: if it is a plan, its command
+// about the cell.
+func (t *tracker) linkIn(e events.Event, c *sets.Cell) Link {
+	if p, ok := e.Body.(*events.Plan); ok {
+		for i, cmd := range p.Commands {
+			if cmd.Node == c.Node && cmd.NodeUID == c.NodeUID {
+				return Link{e.Seq, i}
+			}
+		}
+	}
+	return eventLink(e.Seq)
+}
+
+// setsCall notes what DaemonSets call for besides their cells, after an event
+// that has done something to them.
+func (t *tracker) setsCall(s *projector.State, e events.Event) {
+	for _, key := range s.Touched() {
+		for _, ds := range s.DeletedSets(key) {
+			t.setCalls(s, ds, e)
+		}
+		if ds := s.DaemonSet(key); ds != nil {
+			t.setCalls(s, ds, e)
+		}
+	}
+}
+
+func (t *tracker) setCalls(s *projector.State, ds *sets.DaemonSet, e events.Event) {
+	t.found = t.reasons.OfReleases(s, ds, t.found[:0])
+	into(t.releases, ds.UID, t.found, eventLink(e.Seq), s.LastPlan(ds.Key))
+	if ds.Deleted {
+		delete(t.counted, ds.UID)
+	} else {
+		t.count(ds, e)
+	}
+	t.writesOf(ds.UID, t.reasons.OfRevisions(s, ds), eventLink(e.Seq))
+}

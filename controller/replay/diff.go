@@ -1,0 +1,170 @@
+package replay
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/story"
+)
+
+// Change is how one object differs between two positions.
+type Change struct {
+	Object string        `json:"object"` // "pod/logging/agent-x"
+	Is     string        `json:"is"`     // "created", "deleted", "changed"
+	What   string        `json:"what"`
+	Fields []story.Field `json:"fields,omitempty"` // of a changed one
+	By     events.Seq    `json:"by"`               // the fact that says so, or the last that the controller did not write
+
+	kind events.Kind
+}
+
+// Group is the changes that come from one thing.
+type Group struct {
+	Cause   *Step    `json:"cause,omitempty"` // nil: it is what Source says of its own objects
+	Source  string   `json:"source,omitempty"`
+	Changes []Change `json:"changes"`
+}
+
+// Diff is what differs between two positions.
+type Diff struct {
+	From   events.Seq `json:"from"`
+	To     events.Seq `json:"to"`
+	Groups []Group    `json:"groups"` // by where their causes are
+}
+
+// Filter says which objects are compared; zero fields let all pass.
+type Filter struct {
+	Kind events.Kind
+	Key  events.Key
+}
+
+func (f Filter) passes(p place) bool {
+	return (f.Kind == "" || f.Kind == p.kind) && (f.Key.Name == "" || f.Key == p.key)
+}
+
+// Diff compares the objects of two positions, and groups what differs by what
+// caused it: what came from outside, at the end of the chain of causes.
+func (h *History) Diff(ctx context.Context, from, to events.Seq, f Filter) (*Diff, error) {
+	var old map[place]events.Object
+	if from == 0 {
+		old = map[place]events.Object{}
+	}
+	t := newTracker(h.span.First)
+	s, err := h.forward(ctx, projector.New(h.id), to, Visit{After: func(s *projector.State, e events.Event) error {
+		if e.Seq == from {
+			old = objectsOf(s, f)
+		}
+		return t.after(s, e)
+	}})
+	if err != nil {
+		return nil, err
+	}
+	d := &Diff{From: from, To: to}
+	return d, h.group(ctx, t.out, d, changesOf(t.out, from, old, objectsOf(s, f)))
+}
+
+// objectsOf returns the objects of a state that pass a filter.
+func objectsOf(s *projector.State, f Filter) map[place]events.Object {
+	all := map[place]events.Object{}
+	for _, kind := range s.Kinds() {
+		if f.Kind != "" && f.Kind != kind {
+			continue
+		}
+		for _, o := range s.List(kind, "") {
+			if p := (place{kind, o.Key}); f.passes(p) {
+				all[p] = o
+			}
+		}
+	}
+	return all
+}
+
+// changesOf compares the objects before and after, by kind and key.
+func changesOf(cs *Causes, from events.Seq, old, new map[place]events.Object) []Change {
+	var changes []Change
+	for _, p := range cs.places() {
+		l := cs.objects[p]
+		last := l.facts[len(l.facts)-1]
+		if last <= from {
+			continue
+		}
+		was, before := old[p]
+		is, after := new[p]
+		name := story.Name(events.Ref{Kind: p.kind, Key: p.key})
+		if before && (!after || was.UID != is.UID) {
+			changes = append(changes, Change{Object: name, Is: "deleted", What: "deleted", By: l.endOf(from), kind: p.kind})
+		}
+		switch {
+		case after && (!before || was.UID != is.UID):
+			changes = append(changes, Change{Object: name, Is: "created", What: story.Change(events.Object{}, is), By: l.facts[l.born], kind: p.kind})
+		case after && !bytes.Equal(was.Data, is.Data):
+			c := Change{Object: name, Is: "changed", What: story.Change(was, is), By: last, kind: p.kind}
+			if l.told > from {
+				c.By = l.told
+			}
+			c.Fields = slices.DeleteFunc(story.Fields(was, is), func(f story.Field) bool {
+				return f.In("metadata.managedFields") || f.In("metadata.resourceVersion")
+			})
+			changes = append(changes, c)
+		}
+	}
+	return changes
+}
+
+// endOf returns the fact that ended the incarnation that was there at a position.
+func (l *life) endOf(from events.Seq) events.Seq {
+	if i, _ := slices.BinarySearch(l.ends, from+1); i < len(l.ends) {
+		return l.ends[i]
+	}
+	return l.facts[l.born] // it was made again without an end in between
+}
+
+// places returns the names that the log tells of, in order.
+func (c *Causes) places() []place {
+	return slices.SortedFunc(maps.Keys(c.objects), func(a, b place) int {
+		return cmp.Or(strings.Compare(string(a.kind), string(b.kind)), a.key.Compare(b.key))
+	})
+}
+
+// group sorts changes by what they come from.
+func (h *History) group(ctx context.Context, cs *Causes, d *Diff, changes []Change) error {
+	type origin struct {
+		at     events.Seq
+		source string
+	}
+	var order []origin
+	groups := map[origin][]Change{}
+	for _, c := range changes {
+		chain := cs.Chain(eventLink(c.By))
+		end := chain[len(chain)-1]
+		o := origin{at: end.Seq}
+		by := cs.witness(end.Seq)
+		if len(chain) == 1 && !by.asked && (c.Is == "changed" || by.source == controller.Source) {
+			o = origin{source: cmp.Or(by.source, "somebody outside, not known")}
+		}
+		if groups[o] == nil {
+			order = append(order, o)
+		}
+		groups[o] = append(groups[o], c)
+	}
+	slices.SortFunc(order, func(a, b origin) int { return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.source, b.source)) })
+	for _, o := range order {
+		g := Group{Source: o.source, Changes: groups[o]}
+		if o.at > 0 {
+			s, err := h.steps(ctx, cs, []Link{eventLink(o.at)})
+			if err != nil {
+				return err
+			}
+			g.Cause = &s[0]
+		}
+		d.Groups = append(d.Groups, g)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package recording
+
+import (
+	"bytes"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+)
+
+// buffers are the memory of one entry after another: what was unpacked is good
+// until the next is.
+type buffers struct {
+	packed, data []byte
+	inflate      io.ReadCloser
+}
+
+// decoder unpacks zstd for all recordings of the process, no further than there
+// is room for.
+var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(1<<27))
+})
+
+// unpack reads an entry and holds it against everything that is known of it: the
+// header before it, its sum, and its size and checksum unpacked.
+func (r *Recording) unpack(e *entry, buf *buffers) ([]byte, error) {
+	n := e.end() - e.offset
+	buf.packed = slices.Grow(buf.packed[:0], int(n))[:n]
+	if _, err := r.file.ReadAt(buf.packed, e.offset); err != nil {
+		return nil, r.damaged(e.name, e.offset, "it cannot be read: "+err.Error())
+	}
+	head := e.header()
+	size := len(head) + sumSize
+	if !bytes.Equal(buf.packed[:len(head)], head) || !bytes.Equal(buf.packed[len(head):size], e.sum[:]) {
+		return nil, r.damaged(e.name, e.offset, "its header is not what the directory says")
+	}
+	stored := buf.packed[size:]
+	if sumOf(head, stored) != e.sum {
+		return nil, r.damaged(e.name, e.offset, "its checksum is another")
+	}
+	if e.compression == Stored {
+		if e.stored != e.size {
+			return nil, r.damaged(e.name, e.offset, "it is not packed, and has two sizes")
+		}
+		return stored, r.checkCRC(e, stored)
+	}
+	buf.data = slices.Grow(buf.data[:0], int(e.size))[:0:e.size]
+	var err error
+	if e.compression == Zstd {
+		var d *zstd.Decoder
+		if d, err = decoder(); err == nil {
+			buf.data, err = d.DecodeAll(stored, buf.data)
+		}
+	} else {
+		err = buf.deflate(stored, int(e.size))
+	}
+	if err != nil {
+		return nil, r.damaged(e.name, e.offset, "it cannot be unpacked: "+err.Error())
+	}
+	if len(buf.data) != int(e.size) {
+		return nil, r.damaged(e.name, e.offset, fmt.Sprintf("it unpacks to %d bytes, and says %d", len(buf.data), e.size))
+	}
+	return buf.data, r.checkCRC(e, buf.data)
+}
+
+// checkCRC is for what other programs read of the file: nothing else needs it.
+func (r *Recording) checkCRC(e *entry, data []byte) error {
+	if crc32.ChecksumIEEE(data) != e.crc {
+		return r.damaged(e.name, e.offset, "its CRC-32 is another")
+	}
+	return nil
+}
+
+// deflate unpacks a deflated entry into data, which has room for size bytes.
+func (b *buffers) deflate(packed []byte, size int) error {
+	in := bytes.NewReader(packed)
+	if b.inflate == nil {
+		b.inflate = flate.NewReader(in)
+	} else if err := b.inflate.(flate.Resetter).Reset(in, nil); err != nil {
+		return err
+	}
+	b.data = b.data[:size]
+	if _, err := io.ReadFull(b.inflate, b.data); err != nil {
+		return err
+	}
+	if n, err := b.inflate.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+		return fmt.Errorf("it does not end after %d bytes", size)
+	}
+	if in.Len() > 0 {
+		return fmt.Errorf("%d bytes follow it", in.Len())
+	}
+	return nil
+}

@@ -1,0 +1,87 @@
+package events
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// KeptScreen is what a Screen remembers, as a keyframe holds it: in an order of
+// its own, so that equal screens are equal bytes.
+type KeptScreen struct {
+	Under []Cause    `json:"under,omitempty"`
+	Plans []KeptPlan `json:"plans,omitempty"`
+	Young []byte     `json:"young,omitempty"` // an id's tail and a position, each of eight bytes, by position
+	Old   []byte     `json:"old,omitempty"`
+}
+
+// KeptPlan is where the last plan of an owner stands.
+type KeptPlan struct {
+	Key `json:",inline"`
+	Seq Seq `json:"seq"`
+}
+
+// Keep returns what the screen remembers.
+func (s *Screen) Keep() KeptScreen {
+	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: keepTails(s.young), Old: keepTails(s.old)}
+}
+
+// Screen returns the screen that k was kept of.
+func (k *KeptScreen) Screen() (*Screen, error) {
+	s := &Screen{under: make(map[Cause]struct{}, len(k.Under)), plans: PlansOf(k.Plans)}
+	for _, c := range k.Under {
+		s.under[c] = struct{}{}
+	}
+	var err error
+	if s.young, err = tailsOf(k.Young); err == nil {
+		s.old, err = tailsOf(k.Old)
+	}
+	return s, err
+}
+
+// Compare orders causes by plan and index.
+func (c Cause) Compare(o Cause) int {
+	return cmp.Or(cmp.Compare(c.Seq, o.Seq), cmp.Compare(c.Index, o.Index))
+}
+
+// KeepPlans lists positions by key, and PlansOf is its opposite.
+func KeepPlans(m map[Key]Seq) []KeptPlan {
+	var ps []KeptPlan
+	for _, k := range slices.SortedFunc(maps.Keys(m), Key.Compare) {
+		ps = append(ps, KeptPlan{k, m[k]})
+	}
+	return ps
+}
+
+// PlansOf returns the positions that were listed.
+func PlansOf(ps []KeptPlan) map[Key]Seq {
+	m := make(map[Key]Seq, len(ps))
+	for _, p := range ps {
+		m[p.Key] = p.Seq
+	}
+	return m
+}
+
+const keptTail = 16 // bytes of one
+
+func keepTails(m map[idTail]Seq) []byte {
+	tails := slices.SortedFunc(maps.Keys(m), func(a, b idTail) int { return cmp.Compare(m[a], m[b]) })
+	out := make([]byte, 0, keptTail*len(tails))
+	for _, t := range tails {
+		out = binary.BigEndian.AppendUint64(append(out, t[:]...), uint64(m[t]))
+	}
+	return out
+}
+
+func tailsOf(b []byte) (map[idTail]Seq, error) {
+	if len(b)%keptTail != 0 {
+		return nil, fmt.Errorf("%d bytes are not ids and positions", len(b))
+	}
+	m := make(map[idTail]Seq, len(b)/keptTail)
+	for ; len(b) > 0; b = b[keptTail:] {
+		m[idTail(b[:8])] = Seq(binary.BigEndian.Uint64(b[8:]))
+	}
+	return m, nil
+}

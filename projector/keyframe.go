@@ -1,0 +1,172 @@
+package projector
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+
+	"rollcall/events"
+	"rollcall/events/wire"
+	"rollcall/projector/sets"
+	"rollcall/projector/table"
+)
+
+// KeyframeFormat is the version of what Keyframe writes. A program reads its own
+// version alone, and folds the log where it finds another.
+const KeyframeFormat = 1
+
+// ErrKeyframeFormat is the error of ReadKeyframe for another version.
+var ErrKeyframeFormat = errors.New("the keyframe has a format that this program does not read")
+
+// keyframe is a state as bytes: its objects, and what the log told of before
+// that the objects do not say. Everything else is made anew of those, as
+// State.Check does. All lists are in an order of their own and the wire writes
+// equal values alike, so equal states are equal bytes. The ID of the log is not
+// among them: it is another for a copy of the same events.
+type keyframe struct {
+	KeyframeHead
+	Stored     time.Time         `json:"stored,omitzero"`
+	Clock      keptClock         `json:"clock"`
+	Screen     events.KeptScreen `json:"screen"`
+	Tables     []table.Kept      `json:"tables,omitempty"`
+	Sets       sets.Kept         `json:"sets"`
+	Quarantine keptQuarantine    `json:"quarantine,omitzero"`
+}
+
+// KeyframeHead says of which event a keyframe is the state, and is to be held
+// against the log before the keyframe is used.
+type KeyframeHead struct {
+	Format int        `json:"format"`
+	Seq    events.Seq `json:"seq"`
+	ID     string     `json:"id,omitempty"` // of the event at Seq; empty: it has none
+	Chain  []byte     `json:"chain"`
+}
+
+type keptClock struct {
+	Now     time.Time       `json:"now,omitzero"`
+	Last    time.Time       `json:"last,omitzero"`
+	Steps   []time.Duration `json:"steps,omitempty"`
+	Back    time.Duration   `json:"back,omitempty"`
+	Sources []keptSource    `json:"sources,omitempty"`
+}
+
+type keptSource struct {
+	Name  string        `json:"name"`
+	Ahead time.Duration `json:"ahead"`
+}
+
+type keptQuarantine struct {
+	N    int           `json:"n"`
+	Last []Quarantined `json:"last,omitempty"`
+}
+
+// Keyframe returns the state as bytes, the same for the same state, whoever
+// folded it. Their SHA-256 is the hash of the state.
+func (s *State) Keyframe() ([]byte, error) {
+	k := keyframe{
+		KeyframeHead: KeyframeHead{Format: KeyframeFormat, Seq: s.chain.Seq, Chain: s.chain.Chain[:]},
+		Stored:       s.objects.Time(),
+		Clock:        s.clock.keep(),
+		Screen:       s.screen.Keep(),
+		Tables:       s.objects.Keep(),
+		Sets:         s.Sets.Keep(),
+		Quarantine:   keptQuarantine{s.quarantine.n, s.quarantine.last},
+	}
+	if s.last != (ulid.ULID{}) {
+		k.ID = s.last.String()
+	}
+	raw, err := wire.Marshal(&k)
+	if err != nil {
+		return nil, fmt.Errorf("write the state at position %d: %w", s.chain.Seq, err)
+	}
+	return raw, nil
+}
+
+// Hash returns the hash of a state from the bytes of its keyframe.
+func Hash(keyframe []byte) string {
+	h := sha256.Sum256(keyframe)
+	return hex.EncodeToString(h[:])
+}
+
+// ReadKeyframeHead reads of which event a keyframe is the state.
+func ReadKeyframeHead(data []byte) (KeyframeHead, error) {
+	var h KeyframeHead
+	if err := checkFormat(data); err != nil {
+		return h, err
+	}
+	if err := wire.Unmarshal(data, &h); err != nil {
+		return h, fmt.Errorf("read a keyframe: %w", err)
+	}
+	return h, nil
+}
+
+// checkFormat looks at the format before anything else, which may be strange in
+// another one.
+func checkFormat(data []byte) error {
+	c := wire.NewCursor(wire.Field(data, "format"))
+	if format := c.Int(); c.Err() != nil || format != KeyframeFormat {
+		return fmt.Errorf("format %d: %w", format, ErrKeyframeFormat)
+	}
+	return nil
+}
+
+// ReadKeyframe returns the state that was written, of the log with this ID, with
+// its objects in tables, which are empty. Every DaemonSet is touched. Folding
+// goes on from it as if everything before had been folded.
+func ReadKeyframe(data []byte, log string, objects *table.Tables) (*State, error) {
+	if err := checkFormat(data); err != nil {
+		return nil, err
+	}
+	var k keyframe
+	if err := wire.Unmarshal(data, &k); err != nil {
+		return nil, fmt.Errorf("read a keyframe: %w", err)
+	}
+	s := NewOver(log, objects)
+	if err := s.restore(&k); err != nil {
+		return nil, fmt.Errorf("read the keyframe of position %d: %w", k.Seq, err)
+	}
+	return s, nil
+}
+
+func (s *State) restore(k *keyframe) (err error) {
+	if len(k.Chain) != len(s.chain.Chain) {
+		return fmt.Errorf("a chain of %d bytes", len(k.Chain))
+	}
+	if k.ID != "" {
+		if s.last, err = ulid.ParseStrict(k.ID); err != nil {
+			return err
+		}
+	}
+	s.chain.Seq = k.Seq
+	copy(s.chain.Chain[:], k.Chain)
+	s.clock = k.Clock.clock()
+	s.quarantine = quarantine{k.Quarantine.N, k.Quarantine.Last}
+	if s.screen, err = k.Screen.Screen(); err != nil {
+		return err
+	}
+	s.objects.Restore(k.Tables, k.Seq, k.Stored)
+	s.Sets, s.fold, err = sets.Restore(s.objects, k.Sets, k.Seq, k.Clock.Now)
+	return err
+}
+
+func (c *clock) keep() keptClock {
+	k := keptClock{Now: c.now, Last: c.last, Steps: c.steps, Back: c.back}
+	for _, name := range slices.Sorted(maps.Keys(c.sources)) {
+		k.Sources = append(k.Sources, keptSource{name, c.sources[name]})
+	}
+	return k
+}
+
+func (k *keptClock) clock() clock {
+	c := clock{now: k.Now, last: k.Last, steps: k.Steps, back: k.Back, sources: map[string]time.Duration{}}
+	for _, s := range k.Sources {
+		c.sources[s.Name] = s.Ahead
+	}
+	return c
+}

@@ -1,0 +1,113 @@
+package projector_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
+	"rollcall/events/wire"
+	"rollcall/projector"
+	"rollcall/projector/table"
+)
+
+// small is the keyframe of a few objects and a command that is under way.
+func small(t *testing.T) []byte {
+	t.Helper()
+	s := projector.New("x")
+	labels := map[string]string{"a": "b"}
+	controls := true
+	owner := metav1.OwnerReference{APIVersion: "apps/v1", Kind: "DaemonSet", Name: "d", UID: "u-d", Controller: &controls}
+	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "d", UID: "u-d"},
+		Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}}}}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "n", Name: "p", UID: "u-p", Labels: labels, OwnerReferences: []metav1.OwnerReference{owner}},
+		Spec: corev1.PodSpec{NodeName: "x"}, Status: corev1.PodStatus{Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue}}}}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "x", UID: "u-x"}}
+	for i, b := range []events.Body{object(t, events.Node, node), object(t, events.DaemonSet, ds), object(t, events.Pod, pod),
+		&events.Plan{Owner: events.RefFor(events.DaemonSet, ds), Basis: events.Basis{Seq: 3}, Commands: []events.Command{
+			{Do: events.DeletePod, Ref: events.RefFor(events.Pod, pod), Node: "x", NodeUID: "u-x", Reason: events.Rollout}}}} {
+		e := events.Event{Seq: events.Seq(i + 1), Type: events.Planned, Body: b}
+		if o, ok := b.(events.Object); ok {
+			e.Type = events.ObjectType(o.Kind, events.VerbCreated)
+		}
+		projector.Fold(s, e)
+	}
+	if n, q := s.Quarantined(); n > 0 || s.PendingCommands() != 1 {
+		t.Fatal(n, q)
+	}
+	data, err := s.Keyframe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func object(t *testing.T, k events.Kind, o metav1.Object) events.Object {
+	t.Helper()
+	b, err := events.NewObject(k, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func readKeyframe(data []byte) (*projector.State, error) {
+	return projector.ReadKeyframe(data, "x", table.New(table.History{}))
+}
+
+// Who keeps a keyframe keeps its hash, so that damage is not read. What is read
+// all the same is refused or is a state, and never the end of the program.
+func TestKeyframeOfAnything(t *testing.T) {
+	data := small(t)
+	for i := range data {
+		for bit := range 8 {
+			data[i] ^= 1 << bit
+			if s, err := readKeyframe(data); err == nil {
+				_ = s.Check()
+			}
+			data[i] ^= 1 << bit
+		}
+		if _, err := readKeyframe(data[:i]); err == nil {
+			t.Errorf("%d bytes of %d are read", i, len(data))
+		}
+	}
+}
+
+func TestKeyframeOfAnotherFormat(t *testing.T) {
+	format, err := wire.Marshal(projector.KeyframeFormat + 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := wire.With(small(t), "format", format)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := readKeyframe(data); !errors.Is(err, projector.ErrKeyframeFormat) {
+		t.Error(err)
+	}
+}
+
+// What a keyframe says of its event is what the state says.
+func TestKeyframeHead(t *testing.T) {
+	data := small(t)
+	h, err := projector.ReadKeyframeHead(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := readKeyframe(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := s.Position()
+	if h.Seq != 4 || at.Seq != h.Seq || fmt.Sprintf("%x", at.Chain) != fmt.Sprintf("%x", h.Chain) || at.Log != "x" || len(s.Touched()) == 0 {
+		t.Errorf("%+v, %+v", h, at)
+	}
+	again, err := s.Keyframe()
+	if err != nil || projector.Hash(again) != projector.Hash(data) || projector.Hash(again) == projector.Hash(again[1:]) {
+		t.Errorf("%v: %s, %s", err, projector.Hash(again), projector.Hash(data))
+	}
+}
