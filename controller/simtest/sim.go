@@ -135,7 +135,7 @@ func newHistory(seed uint64) *History {
 	h.logID = info.ID
 	h.model, h.ends = newModel(), map[string]events.Seq{}
 	h.kubelets = newKubelets()
-	h.users = newUsers()
+	h.users = users{versions: map[string][]string{}}
 	for i := range h.cfg.executors {
 		h.executors = append(h.executors, newExecutor(h, i))
 	}

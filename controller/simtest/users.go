@@ -22,8 +22,6 @@ type users struct {
 	versions map[string][]string // images that a DaemonSet has had
 }
 
-func newUsers() users { return users{versions: map[string][]string{}} }
-
 const namespace = "default"
 
 // begin makes the nodes and DaemonSets of a history.

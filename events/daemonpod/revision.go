@@ -71,7 +71,7 @@ func RevisionData(t *corev1.PodTemplateSpec) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write revision data: %w", err)
 	}
-	template, ok := rewritten(tree, "", "", asIs).(map[string]any)
+	template, ok := rewritten(tree, "", "", func(v any, _, _ string) any { return v }).(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("write revision data: a pod template is %T in JSON", tree)
 	}
@@ -135,9 +135,6 @@ func rewritten(v any, parent, key string, rule func(v any, parent, key string) a
 	}
 	return rule(v, parent, key)
 }
-
-// asIs is the rule that takes off nothing but nulls.
-func asIs(v any, _, _ string) any { return v }
 
 // The fields in which an empty object is not the same as none: an empty label
 // selector selects everything, none selects nothing.

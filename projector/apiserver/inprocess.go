@@ -191,8 +191,6 @@ type noListener struct {
 	closed chan struct{}
 }
 
-func newNoListener() *noListener { return &noListener{closed: make(chan struct{})} }
-
 // Accept implements net.Listener.
 func (l *noListener) Accept() (net.Conn, error) {
 	<-l.closed

@@ -89,7 +89,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{config: c, ready: make(chan struct{}), failed: make(chan error, 1),
 		link: &link{log: c.Log, objects: c.Objects, report: c.Health}, watches: watches{most: c.MaxWatches}}
 	if c.Listener == nil {
-		c.Listener = newNoListener()
+		c.Listener = &noListener{closed: make(chan struct{})}
 	}
 	s.door = netlimit.New(c.Listener, c.Connections)
 	s.life, s.end = context.WithCancel(context.Background())

@@ -240,7 +240,7 @@ func (t *telling) node(c *change) bool {
 		if c.new != nil {
 			t.say(rankSpec, "taint +%s", taintText(c.new))
 		} else {
-			t.say(rankSpec, "taint -%s", taintKey(c.old))
+			t.say(rankSpec, "taint -%s:%s", text(find(c.old, "key")), text(find(c.old, "effect")))
 		}
 	case c.is("spec", "taints", "*", "value"):
 		t.say(rankSpec, "taint %s", arrow(c.path[2], c))
@@ -262,8 +262,6 @@ func taintText(v []byte) string {
 	}
 	return s + ":" + text(find(v, "effect"))
 }
-
-func taintKey(v []byte) string { return text(find(v, "key")) + ":" + text(find(v, "effect")) }
 
 func (t *telling) revision(c *change) bool {
 	if !c.is("revision") {

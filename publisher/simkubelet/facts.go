@@ -54,13 +54,9 @@ func (w *World) shared(l corev1.ResourceList) corev1.ResourceList {
 // selectable returns as much of the node as selectors and affinity look at.
 func (f *nodeFacts) selectable() *corev1.Node {
 	if f.labels == nil {
-		f.readLabels()
+		_ = wire.Unmarshal(wire.Field(wire.Field(f.data, "metadata"), "labels"), &f.labels) // as when it was observed
 	}
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: f.name, Labels: f.labels}}
-}
-
-func (f *nodeFacts) readLabels() {
-	_ = wire.Unmarshal(wire.Field(wire.Field(f.data, "metadata"), "labels"), &f.labels) // as when it was observed
 }
 
 func (f *nodeFacts) tainted(key string) bool {
