@@ -39,7 +39,7 @@ updateStrategy, annotations.KEY or a path that begins with spec. It always has h
 that value, or with --from since that instant. --without leaves out an event from
 outside. With neither the record is reproduced, and goes on after its end.
 
-Only nodes that rollcall simulates are played: of others, what they said is heard
+Only simulated nodes are played: of others, what they said is heard
 again. A write whose object is not there in the model is skipped, and counted.
 
 ` + replay.InstantForms,
