@@ -56,7 +56,7 @@ var layers = map[string]layer{
 	"projector/apiserver/netlimit":  {why: "places for connections; knows neither Kubernetes nor the log"},
 	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                    {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
-	"controller/replay":             {pure: true, may: []string{"controller", "events", "events/wire", "projector", "projector/sets", "projector/story"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
+	"controller/replay":             {pure: true, may: []string{"controller", "events", "events/wire", "projector", "projector/sets", "projector/story", "projector/table"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
 	"controller/invariant":          {pure: true, may: []string{"events", "projector", "projector/sets"}, why: "what must be so at every position of a log; asks no decision"},
 	"projector/apiserver/workloads": {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
 	"controller/simtest":            {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "projector/story", "publisher/executor"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
