@@ -32,6 +32,7 @@ type question struct {
 // addQuestion gives a command the flags of a question.
 func addQuestion(c *cobra.Command) *question {
 	q := &question{target: addTarget(c)}
+	q.target.addRecording(c)
 	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(answerFormats, ", "))
 	return q
 }
