@@ -9,13 +9,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 )
 
 // nodeFacts are what a scheduler and a kubelet ask of a node. They are a
 // quarter of the node, of which there may be a hundred thousand.
 type nodeFacts struct {
 	name          string
-	labels        map[string]string
+	data          []byte            // of the node, in the log
+	labels        map[string]string // nil until a selector asks for them
+	simulated     bool
 	taints        []corev1.Taint
 	unschedulable bool
 	lost          bool // the simulated node does not answer
@@ -25,8 +28,9 @@ type nodeFacts struct {
 	uncounted     bool                // it has more of something than can be allocated
 }
 
-func (w *World) factsOf(n *corev1.Node) *nodeFacts {
-	f := &nodeFacts{name: n.Name, labels: n.Labels, taints: n.Spec.Taints, unschedulable: n.Spec.Unschedulable,
+func (w *World) factsOf(n *corev1.Node, data []byte) *nodeFacts {
+	f := &nodeFacts{name: n.Name, data: data, simulated: n.Labels[events.LabelSimulated] == "true",
+		taints: slices.Concat(n.Spec.Taints), unschedulable: n.Spec.Unschedulable, // nil if there are none
 		lost: n.Annotations[events.AnnotationFail] == "true", ready: ready(n), uncounted: len(uncounted(n)) > 0,
 		allocatable: w.shared(n.Status.Allocatable)}
 	for _, a := range n.Status.Addresses {
@@ -56,7 +60,14 @@ func (w *World) shared(l corev1.ResourceList) corev1.ResourceList {
 
 // selectable returns as much of the node as selectors and affinity look at.
 func (f *nodeFacts) selectable() *corev1.Node {
+	if f.labels == nil {
+		f.readLabels()
+	}
 	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: f.name, Labels: f.labels}}
+}
+
+func (f *nodeFacts) readLabels() {
+	_ = wire.Unmarshal(wire.Field(wire.Field(f.data, "metadata"), "labels"), &f.labels) // as when it was observed
 }
 
 func (f *nodeFacts) tainted(key string) bool {

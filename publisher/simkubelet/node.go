@@ -46,7 +46,7 @@ func (w *World) nodeStage(h *host) due {
 
 func (w *World) nodeStep(h *host, now time.Time) *Step {
 	n := new(corev1.Node)
-	if (events.Object{Ref: h.ref, Data: h.data}).Decode(n) != nil {
+	if (events.Object{Ref: h.ref, Data: h.node.data}).Decode(n) != nil {
 		return nil // it was decoded when it was observed
 	}
 	at := stamp(now)

@@ -39,7 +39,7 @@ func TestNewNodes(t *testing.T) {
 			n.Status.NodeInfo.KubeletVersion != "v1.36.3" || n.Status.Allocatable.Pods().Value() != 110 {
 			t.Errorf("node %+v", n)
 		}
-		facts := New(events.Subjects{}, Options{}).factsOf(n)
+		facts := New(events.Subjects{}, Options{}).factsOf(n, nil)
 		if _, control := n.Labels[controlPlaneLabel]; control != (i == 0) || facts.tainted(controlPlaneLabel) != (i == 0) {
 			t.Errorf("%s: the first node alone is the control plane", n.Name)
 		}
@@ -71,7 +71,7 @@ func TestBareNodeJoins(t *testing.T) {
 	st.put(events.Node, events.VerbCreated, n)
 	st.run(time.Second)
 	got := st.node("bare")
-	if !st.w.factsOf(got).joined() || got.Status.Allocatable.Cpu().Value() != 4 || got.Labels["kubernetes.io/hostname"] != "bare" ||
+	if !st.w.factsOf(got, nil).joined() || got.Status.Allocatable.Cpu().Value() != 4 || got.Labels["kubernetes.io/hostname"] != "bare" ||
 		got.Status.NodeInfo.KubeletVersion == "" || !strings.HasPrefix(got.Status.Addresses[0].Address, "172.") {
 		t.Errorf("node %+v", got)
 	}

@@ -102,7 +102,6 @@ type item struct {
 type host struct {
 	item
 	node *nodeFacts // nil: there is none
-	data []byte     // of the node, in the log
 	pods []*pod     // by key
 	used resources
 
@@ -112,7 +111,7 @@ type host struct {
 
 // simulated reports whether this world plays the node.
 func (h *host) simulated() bool {
-	return h.node != nil && h.node.labels[events.LabelSimulated] == "true"
+	return h.node != nil && h.node.simulated
 }
 
 // lost reports whether the node does not answer.
@@ -247,7 +246,7 @@ func (w *World) nodeIs(e events.Event, o events.Object) {
 	if h.ref.UID != o.UID {
 		h.stage = "" // another node of the name starts anew
 	}
-	h.node, h.data, h.ref.UID, h.seq = w.factsOf(node), o.Data, o.UID, e.Seq
+	h.node, h.ref.UID, h.seq = w.factsOf(node, o.Data), o.UID, e.Seq
 	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))
@@ -258,7 +257,7 @@ func (w *World) nodeGone(e events.Event, r events.Ref) {
 	if h.node != nil {
 		w.nodes--
 	}
-	h.node, h.data, h.under, h.seq = nil, nil, nil, e.Seq
+	h.node, h.under, h.seq = nil, nil, e.Seq
 	w.rank(h)
 	w.armHost(h, clock(e))
 	w.armPods(h, clock(e))

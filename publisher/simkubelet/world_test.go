@@ -267,7 +267,7 @@ func (st *stand) node(name string) *corev1.Node {
 		st.t.Fatalf("no node %s", name)
 	}
 	n := new(corev1.Node)
-	if err := (events.Object{Ref: h.ref, Data: h.data}).Decode(n); err != nil {
+	if err := (events.Object{Ref: h.ref, Data: h.node.data}).Decode(n); err != nil {
 		st.t.Fatal(err)
 	}
 	return n
