@@ -30,6 +30,7 @@ how many nodes were without an available pod at most.
 
 A rollout is named as an instant is: rollout/kube-system/fluentd#2:start.`}
 	t := addTarget(c)
+	t.addRecording(c)
 	var namespace string
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of the DaemonSets (default: all)")
 	c.Flags().StringVarP(&format, "output", "o", "text", strings.Join(rolloutFormats, ", "))
