@@ -24,8 +24,7 @@ A name without a kind is that of a node, or else of a pod.
 
 ` + replay.InstantForms,
 		Example: `  rollcall why-not node-0003
-  rollcall why-not ds/agent -n logging
-  rollcall why-not pod/agent-x7k2p --at -5m -o json`}
+  rollcall why-not ds/fluentd -n kube-system --at -1s`}
 	q := addQuestion(c)
 	q.addAt(c)
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of the DaemonSet or the pod (default: default)")

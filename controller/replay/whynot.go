@@ -57,8 +57,9 @@ type mark struct {
 	says string
 }
 
-// ask returns the blockers in a state, and the commands that nothing holds back.
-func (b blocking) ask(s *projector.State, now time.Time) (bs []Blocker, due []events.Command) {
+// ask returns the blockers in a state, the commands that nothing holds back, and
+// when the answer changes though nothing happens; zero: it does not.
+func (b blocking) ask(s *projector.State, now time.Time) (bs []Blocker, due []events.Command, again time.Time) {
 	r, t := controller.Explain(s, b.of, now)
 	for _, x := range t.Blockers {
 		if b.node != "" && x.Node != "" && x.Node != b.node {
@@ -84,7 +85,7 @@ func (b blocking) ask(s *projector.State, now time.Time) (bs []Blocker, due []ev
 			}
 		}
 	}
-	return bs, due
+	return bs, due, r.RequeueAt
 }
 
 func (b Blocker) mark() mark { return mark{b.Rule, b.Says} }
@@ -104,9 +105,9 @@ func (b *Blocker) hold(hs []controller.Holder) {
 	}
 }
 
-// marks returns what holds in a state, as of log time.
-func (b blocking) marks(s *projector.State) map[mark]bool {
-	bs, due := b.ask(s, s.Time())
+// marks returns what holds in a state, as of log time, and until when at most.
+func (b blocking) marks(s *projector.State) (map[mark]bool, time.Time) {
+	bs, due, again := b.ask(s, s.Time())
 	ms := map[mark]bool{}
 	for _, x := range bs {
 		ms[x.mark()] = true
@@ -114,7 +115,7 @@ func (b blocking) marks(s *projector.State) map[mark]bool {
 	if len(bs) == 0 && len(due) == 0 {
 		ms[mark{}] = true
 	}
-	return ms
+	return ms, again
 }
 
 // WhyNot says what holds back a DaemonSet at a moment, on one node or, if that is
@@ -130,7 +131,7 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 	}
 	b := blocking{of.Key, node}
 	x := &WhyNot{DaemonSet: story.Name(of), Node: node}
-	x.Blockers, x.Due = b.ask(s, now)
+	x.Blockers, x.Due, _ = b.ask(s, now)
 	var want []mark
 	for _, k := range x.Blockers {
 		want = append(want, k.mark())
@@ -207,18 +208,19 @@ func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []m
 		if err != nil {
 			return nil, err
 		}
-		held, began := b.marks(s), map[mark]events.Seq{}
+		began := map[mark]events.Seq{}
+		held, again := b.marks(s)
 		_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
-			if !slices.Contains(s.Touched(), b.of) {
+			if !slices.Contains(s.Touched(), b.of) && (again.IsZero() || s.Time().Before(again)) {
 				return nil
 			}
-			now := b.marks(s)
+			now, until := b.marks(s)
 			for m := range now {
 				if !held[m] {
 					began[m] = e.Seq
 				}
 			}
-			held = now
+			held, again = now, until
 			return nil
 		}})
 		if err != nil {
