@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"syscall"
 	"testing"
@@ -123,6 +124,7 @@ func BenchmarkMadeAgain(b *testing.B) {
 
 // BenchmarkRollout1000 rolls 1,000 nodes with every fact told alone.
 func BenchmarkRollout1000(b *testing.B) {
+	spent := time.Duration(0)
 	for range b.N {
 		b.StopTimer()
 		c := newCluster(b)
@@ -135,13 +137,17 @@ func BenchmarkRollout1000(b *testing.B) {
 		ds = c.s.DaemonSet(key).Object.DeepCopy()
 		ds.Spec.Template.Spec.Containers[0].Image = "agent:v2"
 		ds.Generation++
+		runtime.GC() // what the preparation has left is not the rollout's
+		from := processorTime(b)
 		b.StartTimer()
 		c.apply(ds)
 		c.settle()
 		b.StopTimer()
+		spent += processorTime(b) - from
 		c.done(key, 1000)
 		b.StartTimer()
 	}
+	b.ReportMetric(spent.Seconds()/float64(b.N), "cpu-s/op")
 }
 
 // BenchmarkFold folds the log of a creation and a rollout over 1,000 nodes:

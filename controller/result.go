@@ -76,6 +76,9 @@ func (d *decider) full() bool { return len(d.cmds) >= events.MaxCommands }
 func (d *decider) hold(c *sets.Cell, why events.Held, until time.Time) {
 	i := slices.Index(heldOrder[:], why)
 	if d.held[i] < events.MaxWaits {
+		if d.out.Waiting == nil {
+			d.out.Waiting = make([]events.Wait, 0, events.MaxWaits)
+		}
 		d.out.Waiting = append(d.out.Waiting, events.Wait{Node: c.Node, For: why, Until: until})
 	}
 	d.held[i]++

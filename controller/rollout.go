@@ -83,8 +83,9 @@ type victims struct{ broken, young, available []*sets.Cell }
 
 func (v *victims) kinds() [3][]*sets.Cell { return [3][]*sets.Cell{v.broken, v.young, v.available} }
 
-// victims lists at most n of each kind.
-func (d *decider) victims(n int) victims {
+// victims lists at most n of each kind, and of those that are available, which
+// may be all nodes, no more than are free in the budget.
+func (d *decider) victims(n, free int) victims {
 	var v victims
 	d.ds.Cells(sets.OldBroken, func(c *sets.Cell) bool {
 		v.broken = append(v.broken, c)
@@ -101,7 +102,7 @@ func (d *decider) victims(n int) victims {
 	})
 	d.ds.Cells(sets.OldReady, func(c *sets.Cell) bool {
 		v.available = append(v.available, c)
-		return len(v.available) < n
+		return len(v.available) < min(n, free)
 	})
 	if len(due) > 0 {
 		v.available = append(v.available, due...)
@@ -121,17 +122,17 @@ func byAge(a, b *sets.Cell) int {
 }
 
 // slots cuts the victims down to what a budget allows, by the DaemonSet's rule
-// for pods that are not available anyway. used is the part of the budget that
-// nodes use up whose pods the rollout does not replace now; allowed bounds the
-// victims of all kinds together.
-func (d *decider) slots(v *victims, budget, used, allowed int) {
+// for pods that are not available anyway. free is the budget without the part
+// that nodes use up whose pods the rollout does not replace now; allowed bounds
+// the victims of all kinds together.
+func (d *decider) slots(v *victims, free, allowed int) {
 	cut := func(cs *[]*sets.Cell, n int) int {
 		n = max(0, min(n, len(*cs), allowed))
 		*cs = (*cs)[:n]
 		allowed -= n
 		return n
 	}
-	free := max(0, budget-used)
+	free = max(0, free)
 	switch d.ds.Settings.Budget {
 	case events.BudgetStrict:
 		free -= cut(&v.broken, free)
@@ -150,7 +151,6 @@ func (d *decider) slots(v *victims, budget, used, allowed int) {
 func (d *decider) rollInPlace(allowed int) {
 	ds := d.ds
 	room := events.MaxCommands - len(d.cmds)
-	v := d.victims(room)
 	budget := d.rollout.MaxUnavailable
 	dueOld := 0
 	for _, c := range d.due {
@@ -169,7 +169,9 @@ func (d *decider) rollInPlace(allowed int) {
 	case events.BudgetDefault:
 		used -= youngOld
 	}
-	d.slots(&v, budget, used, min(allowed, room))
+	free := budget - used
+	v := d.victims(room, free)
+	d.slots(&v, free, min(allowed, room))
 	for _, kind := range v.kinds() {
 		for _, c := range kind {
 			d.deleteOld(c)
@@ -233,8 +235,9 @@ func (d *decider) holdOld(v *victims, allowed int) {
 func (d *decider) rollSurge(allowed int) {
 	ds := d.ds
 	room := events.MaxCommands - len(d.cmds)
-	v := d.victims(room)
-	d.slots(&v, d.rollout.MaxSurge, d.rollout.Surging, min(allowed, room))
+	free := d.rollout.MaxSurge - d.rollout.Surging
+	v := d.victims(room, free)
+	d.slots(&v, free, min(allowed, room))
 	for i, kind := range v.kinds() {
 		for _, c := range kind {
 			if d.create(c, events.Surge) && i > 0 {

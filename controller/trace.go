@@ -222,7 +222,7 @@ func (d *decider) blockOld(chosen *victims, allowed int) {
 		}
 	}
 	left := allowed - len(taken)
-	all := d.victims(math.MaxInt)
+	all := d.victims(math.MaxInt, math.MaxInt)
 	for _, kind := range all.kinds() {
 		for _, c := range kind {
 			switch {

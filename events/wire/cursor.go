@@ -97,7 +97,10 @@ func (c *Cursor) size(n, min int) int {
 	return int(v)
 }
 
-const nilByte = 0xc0
+const (
+	nilByte  = 0xc0
+	trueByte = 0xc3
+)
 
 // Nil consumes a nil if one is next and reports whether it did.
 func (c *Cursor) Nil() bool {

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"github.com/vmihailenco/msgpack/v5"
@@ -9,12 +10,19 @@ import (
 
 // Text returns the string under a key of the map b; nil: it has none.
 func Text(b []byte, key string) []byte {
-	c := NewCursor(Field(b, key))
+	v := Field(b, key)
+	if len(v) == 0 {
+		return nil
+	}
+	c := NewCursor(v)
 	return c.Str()
 }
 
 // Field returns the bytes of the value of a key of the map b; nil: it has none.
 func Field(b []byte, key string) []byte {
+	if !IsMap(b) {
+		return nil
+	}
 	c := NewCursor(b)
 	for range c.Map() {
 		here := string(c.Str()) == key
@@ -24,6 +32,27 @@ func Field(b []byte, key string) []byte {
 		}
 	}
 	return nil
+}
+
+// True reports whether the value of a key of the map b is true.
+func True(b []byte, key string) bool {
+	v := Field(b, key)
+	return len(v) == 1 && v[0] == trueByte
+}
+
+// Items yields the bytes of each element of the array b; of what is none, nothing.
+func Items(b []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		if len(b) == 0 || kinds[b[0]] != kindArray {
+			return
+		}
+		c := NewCursor(b)
+		for range c.Array() {
+			if !yield(c.Value()) {
+				return
+			}
+		}
+	}
 }
 
 // With returns a copy of the map b with a value under a key: instead of the one

@@ -141,8 +141,11 @@ func (f *structField) omit(v reflect.Value) bool {
 
 func (s *structCodec) put(e *msgpack.Encoder, v reflect.Value) error {
 	n := 0
+	var left uint64 // bit per field that is left out, of the first 64
 	for i := range s.fields {
-		if f := &s.fields[i]; !f.omit(f.in(v)) {
+		if f := &s.fields[i]; f.omit(f.in(v)) {
+			left |= 1 << i // none from the 65th on
+		} else {
 			n++
 		}
 	}
@@ -150,9 +153,12 @@ func (s *structCodec) put(e *msgpack.Encoder, v reflect.Value) error {
 		return err
 	}
 	for i := range s.fields {
+		if left>>i&1 != 0 {
+			continue
+		}
 		f := &s.fields[i]
 		fv := f.in(v)
-		if f.omit(fv) {
+		if i >= 64 && f.omit(fv) {
 			continue
 		}
 		if err := e.EncodeString(f.name); err != nil {

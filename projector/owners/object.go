@@ -97,72 +97,33 @@ func compareRefs(a, b events.Ref) int {
 	return cmp.Or(strings.Compare(string(a.Kind), string(b.Kind)), a.Key.Compare(b.Key), strings.Compare(string(a.UID), string(b.UID)))
 }
 
-// View walks the bytes of an object once. One that cannot be read has neither
-// owners nor finalizers.
+// View reads an object.
 func View(ref events.Ref, data []byte) *Object {
-	o := &Object{Ref: ref}
-	c := wire.NewCursor(data)
-	for range c.Map() {
-		switch string(c.Str()) {
-		case "metadata":
-			o.readMeta(&c)
-		default:
-			c.Skip()
-		}
+	meta := wire.Field(data, "metadata")
+	o := &Object{Ref: ref, Deleting: len(wire.Text(meta, "deletionTimestamp")) > 0}
+	for f := range wire.Items(wire.Field(meta, "finalizers")) {
+		c := wire.NewCursor(f)
+		o.Finalizers = append(o.Finalizers, string(c.Str()))
 	}
-	if c.Err() != nil {
-		return &Object{Ref: ref}
+	for r := range wire.Items(wire.Field(meta, "ownerReferences")) {
+		o.Owners = append(o.Owners, viewOwner(r, ref.Key.Namespace))
 	}
 	return o
 }
 
-func (o *Object) readMeta(c *wire.Cursor) {
-	for range c.Map() {
-		switch string(c.Str()) {
-		case "deletionTimestamp":
-			o.Deleting = len(c.Str()) > 0
-		case "finalizers":
-			for range c.Array() {
-				o.Finalizers = append(o.Finalizers, string(c.Str()))
-			}
-		case "ownerReferences":
-			for range c.Array() {
-				o.Owners = append(o.Owners, readOwner(c, o.Ref))
-			}
-		default:
-			c.Skip()
-		}
-	}
-}
-
-// readOwner reads one owner reference of an object. An owner is in the
-// namespace of what it owns, or in none.
-func readOwner(c *wire.Cursor, of events.Ref) (o Owner) {
-	var group string
-	for range c.Map() {
-		switch string(c.Str()) {
-		case "apiVersion":
-			if g, _, ok := strings.Cut(string(c.Str()), "/"); ok {
-				group = g
-			}
-		case "kind":
-			o.Kind = events.Kind(c.Str())
-		case "name":
-			o.Key.Name = string(c.Str())
-		case "uid":
-			o.UID = types.UID(c.Str())
-		case "controller":
-			o.Controls = c.Bool()
-		case "blockOwnerDeletion":
-			o.Blocks = c.Bool()
-		default:
-			c.Skip()
-		}
+// viewOwner reads one owner reference of an object in a namespace. An owner is
+// in the namespace of what it owns, or in none.
+func viewOwner(r []byte, namespace string) Owner {
+	o := Owner{Ref: events.Ref{Kind: events.Kind(wire.Text(r, "kind")), Key: events.Key{Name: string(wire.Text(r, "name"))}, UID: types.UID(wire.Text(r, "uid"))},
+		Controls: wire.True(r, "controller"), Blocks: wire.True(r, "blockOwnerDeletion")}
+	group, _, ok := strings.Cut(string(wire.Text(r, "apiVersion")), "/")
+	if !ok {
+		group = ""
 	}
 	namespaced, known := events.Kept(group, o.Kind)
-	o.Known = known && (!namespaced || of.Key.Namespace != "")
+	o.Known = known && (!namespaced || namespace != "")
 	if namespaced {
-		o.Key.Namespace = of.Key.Namespace
+		o.Key.Namespace = namespace
 	}
 	return o
 }

@@ -26,7 +26,8 @@ func (f Fold) Object(e events.Event, i *table.Item) (err error) {
 	s := f.s
 	switch i.Kind {
 	case events.Node:
-		return s.foldNode(i)
+		s.foldNode(i)
+		return nil
 	case events.Pod:
 		return s.foldPod(e, i)
 	case events.DaemonSet:

@@ -197,15 +197,12 @@ func (s *Sets) owner(uid types.UID, k events.Key) *DaemonSet {
 	return d
 }
 
-func (s *Sets) foldNode(i *table.Item) error {
+func (s *Sets) foldNode(i *table.Item) {
 	var was *NodeView
 	if old := s.nodes[i.Key.Name]; old != nil {
 		was = old.NodeView
 	}
-	v, err := viewNode(i.Ref, i.Data, was)
-	if err != nil {
-		return err
-	}
+	v := viewNode(i.Ref, i.Data, was)
 	if was != nil && was.UID != v.UID {
 		s.dropNode(i.Key.Name)
 		was = nil
@@ -214,7 +211,7 @@ func (s *Sets) foldNode(i *table.Item) error {
 	s.nodes[v.Name] = n
 	s.graphNode(n, was == nil)
 	if was != nil && v.placesAs(was) && v.Ready == was.Ready {
-		return nil // neither labels, taints nor readiness changed (S02)
+		return // neither labels, taints nor readiness changed (S02)
 	}
 	for _, d := range s.order {
 		if s.place(d, v) {
@@ -224,7 +221,6 @@ func (s *Sets) foldNode(i *table.Item) error {
 	if was == nil {
 		s.settleStrays(v)
 	}
-	return nil
 }
 
 // place decides for one node and reports whether the verdict changed. The
@@ -262,7 +258,9 @@ func (d *DaemonSet) addCell(k CellKey) *Cell {
 
 // podsOn returns the pods of a node by name.
 func (s *Sets) podsOn(node string) []*Pod {
-	return slices.SortedFunc(slices.Values(s.onNode[node]), func(a, b *Pod) int { return a.Key.Compare(b.Key) })
+	ps := slices.Clone(s.onNode[node])
+	slices.SortFunc(ps, func(a, b *Pod) int { return a.Key.Compare(b.Key) })
+	return ps
 }
 
 // settleStrays gives pods that were pinned or bound to a name before the log

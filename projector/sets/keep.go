@@ -168,9 +168,8 @@ func (s *Sets) each(kind events.Kind, f func(*table.Item) error) (err error) {
 
 func (s *Sets) restoreNodes(Kept) error {
 	return s.each(events.Node, func(i *table.Item) error {
-		v, err := viewNode(i.Ref, i.Data, nil)
-		s.nodes[i.Key.Name] = &Node{v, i}
-		return err
+		s.nodes[i.Key.Name] = &Node{viewNode(i.Ref, i.Data, nil), i}
+		return nil
 	})
 }
 

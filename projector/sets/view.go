@@ -75,13 +75,13 @@ func (c *podCursor) word() string { return c.words.String(c.Str()) }
 func viewPod(ref events.Ref, data []byte, words *wire.Words) (PodView, error) {
 	v := PodView{Key: ref.Key, UID: ref.UID, Phase: corev1.PodPending}
 	c := podCursor{wire.NewCursor(data), words}
-	var pin []byte
+	var affinity []byte
 	for range c.Map() {
 		switch string(c.Str()) {
 		case "metadata":
 			v.readMeta(&c)
 		case "spec":
-			pin = v.readSpec(&c)
+			affinity = v.readSpec(&c)
 		case "status":
 			v.readStatus(&c.Cursor)
 		default:
@@ -89,7 +89,7 @@ func viewPod(ref events.Ref, data []byte, words *wire.Words) (PodView, error) {
 		}
 	}
 	if v.Node == "" {
-		v.Node = words.String(pin)
+		v.Node = words.String(pinned(affinity))
 	}
 	if err := c.Err(); err != nil {
 		return PodView{}, fmt.Errorf("view pod %s: %w", ref.Key, err)
@@ -152,93 +152,38 @@ func (v *PodView) readOwner(c *podCursor) {
 	}
 }
 
-// readSpec reads nodeName and returns the node that required affinity pins (F01).
-func (v *PodView) readSpec(c *podCursor) (pin []byte) {
+// readSpec reads nodeName and returns the affinity.
+func (v *PodView) readSpec(c *podCursor) (affinity []byte) {
 	for range c.Map() {
 		switch string(c.Str()) {
 		case "nodeName":
 			v.Node = c.word()
 			v.Bound = v.Node != ""
 		case "affinity":
-			pin = pinned(&c.Cursor)
+			affinity = c.Value()
 		default:
 			c.Skip()
 		}
 	}
-	return pin
+	return affinity
 }
 
-// pinned reads an affinity and returns the node that its first requirement
-// on metadata.name names, if it names one (F01).
-func pinned(c *wire.Cursor) []byte {
-	var p pin
-	p.descend(c, pinPath[:])
-	return p.node
-}
-
-// pinPath leads from an affinity to the terms that may pin.
-var pinPath = [...]string{"nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms"}
-
-type pin struct {
-	node    []byte
-	decided bool
-}
-
-func (p *pin) descend(c *wire.Cursor, path []string) {
-	if len(path) == 0 {
-		for range c.Array() {
-			p.term(c)
-		}
-		return
-	}
-	for range c.Map() {
-		if string(c.Str()) == path[0] {
-			p.descend(c, path[1:])
-		} else {
-			c.Skip()
-		}
-	}
-}
-
-func (p *pin) term(c *wire.Cursor) {
-	for range c.Map() {
-		if string(c.Str()) != "matchFields" {
-			c.Skip()
-			continue
-		}
-		for range c.Array() {
-			p.requirement(c)
-		}
-	}
-}
-
-// requirement takes over what a requirement on the node's name says, if none
-// before it did.
-func (p *pin) requirement(c *wire.Cursor) {
-	var key, op, value []byte
-	values := 0
-	for range c.Map() {
-		switch string(c.Str()) {
-		case "key":
-			key = c.Str()
-		case "operator":
-			op = c.Str()
-		case "values":
-			for range c.Array() {
-				value = c.Str()
-				values++
+// pinned returns the node that the first requirement of an affinity on
+// metadata.name names, if it names one (F01).
+func pinned(affinity []byte) []byte {
+	required := wire.Field(wire.Field(affinity, "nodeAffinity"), "requiredDuringSchedulingIgnoredDuringExecution")
+	for term := range wire.Items(wire.Field(required, "nodeSelectorTerms")) {
+		for r := range wire.Items(wire.Field(term, "matchFields")) {
+			if string(wire.Text(r, "key")) != metav1.ObjectNameField || string(wire.Text(r, "operator")) != string(corev1.NodeSelectorOpIn) {
+				continue
 			}
-		default:
-			c.Skip()
+			if values := wire.NewCursor(wire.Field(r, "values")); values.Array() == 1 {
+				return values.Str()
+			}
+			return nil
 		}
 	}
-	if p.decided || string(key) != metav1.ObjectNameField || string(op) != string(corev1.NodeSelectorOpIn) {
-		return
-	}
-	p.decided = true
-	if values == 1 {
-		p.node = value
-	}
+	return nil
 }
 
 func (v *PodView) readStatus(c *wire.Cursor) {
