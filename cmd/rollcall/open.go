@@ -83,8 +83,9 @@ func (a *archive) locate(ctx context.Context, at replay.Instant) (replay.Instant
 	return at.Locate(ctx, beginning{a}, end)
 }
 
-// foldUntil feeds the events that an instant holds, and returns where it is.
-func (a *archive) foldUntil(ctx context.Context, at replay.Instant, feed func(events.Event)) (m replay.Moment, err error) {
+// foldUntil feeds the events after a position that an instant holds, and returns
+// where it is.
+func (a *archive) foldUntil(ctx context.Context, at replay.Instant, after events.Seq, feed func(events.Event)) (m replay.Moment, err error) {
 	info, err := a.Info(ctx)
 	if err != nil {
 		return m, err
@@ -94,10 +95,10 @@ func (a *archive) foldUntil(ctx context.Context, at replay.Instant, feed func(ev
 	if at, err = a.locate(ctx, at); err != nil {
 		return m, err
 	}
-	if m, err = at.Find(ctx, a, info.Last); err != nil || m.Seq == 0 {
+	if m, err = at.Find(ctx, beginning{a}, info.Last); err != nil || m.Seq <= after {
 		return m, err
 	}
-	for e, err := range p.Read(ctx, 0) {
+	for e, err := range p.Read(ctx, after) {
 		if err != nil {
 			return m, err
 		}
@@ -117,7 +118,11 @@ func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (w
 	}
 	defer a.close()
 	was.Objects, was.Tally = table.New(table.Recent), apiserver.NewTally()
-	m, err = a.foldUntil(ctx, at, func(e events.Event) {
+	before, err := a.kept(was.Objects)
+	if err != nil {
+		return was, m, err
+	}
+	m, err = a.foldUntil(ctx, at, before.Seq(), func(e events.Event) {
 		was.Objects.Take(e)
 		was.Tally.Follow(e)
 	})
@@ -142,7 +147,7 @@ func (r reopened) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 			return
 		}
 		defer a.close()
-		a.Read(ctx, after)(yield)
+		beginning{a}.Read(ctx, after)(yield)
 	}
 }
 

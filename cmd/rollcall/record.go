@@ -123,11 +123,17 @@ func (s *session) export(c *cobra.Command, a *archive, cluster, path string, o e
 			out.Redacted = was
 		}
 	}
+	var kept recording.Frames // none of what is redacted: they would show it
+	if !o.redact {
+		if kept, err = a.frames(); err != nil {
+			return err
+		}
+	}
 	begin := a.begin()
 	begin.Log = info.ID
 	p := a.counting("recording", info.Last)
 	defer p.done()
-	n, err := recording.Export(ctx, path, out, p, begin, o.part())
+	n, err := recording.Export(ctx, path, out, p, begin, o.part(), kept)
 	p.done()
 	switch {
 	case err != nil:

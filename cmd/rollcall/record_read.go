@@ -108,7 +108,7 @@ func bytesText(n int64) string {
 func (s *session) recordVerify() *cobra.Command {
 	return &cobra.Command{Use: "verify FILE", Short: "Compare a recording with all that it says of itself", Args: takes(1, 1),
 		Long: `verify reads all of a recording: the checksum of every part, the chain over its
-events, and the keyframes. It exits 3 if anything is not what was written. Whether
+events, and that the keyframes are the states that come of them. It exits 3 if anything is not what was written. Whether
 its plans are decided again as they were, rollcall verify --rec FILE tells.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			r, err := recording.Open(args[0])
@@ -119,7 +119,10 @@ its plans are decided again as they were, rollcall verify --rec FILE tells.`,
 			var at atomic.Uint64
 			done := s.Progress("reading the recording", func() string { return fmt.Sprintf("%d events", at.Load()) })
 			defer done()
-			err = r.Verify(c.Context(), func(seq events.Seq) { at.Store(uint64(seq)) })
+			frames := 0
+			if err = r.Verify(c.Context(), func(seq events.Seq) { at.Store(uint64(seq)) }); err == nil {
+				frames, err = compareFrames(c.Context(), r)
+			}
 			done()
 			if err != nil {
 				return err
@@ -129,6 +132,9 @@ its plans are decided again as they were, rollcall verify --rec FILE tells.`,
 				return &events.Error{Code: "E-REC-TORN", What: t.String(), Where: args[0], Why: "what is there of it is whole", Do: "get another copy of it, if there is one", Exit: events.ExitHalt}
 			}
 			s.out.printf("%s, %s: every checksum is right, and so is the chain from #%d to #%d\n", plural(m.Blocks, "block"), plural(m.Keyframes, "keyframe"), m.Before.Seq+1, m.Last.Seq)
+			if frames < m.Keyframes {
+				s.out.printf("%s of another kind or version: what they hold was not compared\n", plural(m.Keyframes-frames, "keyframe"))
+			}
 			if m.Original != nil {
 				s.out.printf("it is redacted: the chain is that of what is left, and the log's is %x\n", m.Original.Chain)
 			}

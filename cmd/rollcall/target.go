@@ -20,6 +20,7 @@ import (
 	"rollcall/events/recording"
 	"rollcall/events/stream"
 	"rollcall/projector"
+	"rollcall/projector/table"
 	"rollcall/publisher/gate"
 )
 
@@ -262,11 +263,10 @@ func (a *archive) lost(err error) error {
 
 // fold returns the state at the present end of the log.
 func (a *archive) fold(ctx context.Context) (*projector.State, error) {
-	info, err := a.Info(ctx)
+	st, err := a.kept(table.New(table.History{}))
 	if err != nil {
 		return nil, err
 	}
-	st := projector.New(info.ID)
-	_, err = a.foldUntil(ctx, replay.Instant{}, func(e events.Event) { projector.Fold(st, e) })
+	_, err = a.foldUntil(ctx, replay.Instant{}, st.Seq(), func(e events.Event) { projector.Fold(st, e) })
 	return st, err
 }

@@ -14,11 +14,23 @@ type Range struct {
 	From, Until func(events.Event) bool
 }
 
+// Frames makes the keyframes of a recording, of the same events.
+type Frames interface {
+	// Take takes the next event.
+	Take(e events.Event)
+	// Keyframe returns the state after the last event that was taken.
+	Keyframe() (Keyframe, error)
+}
+
+// framesEvery is after how many events there is a keyframe: as many as are folded
+// in a fraction of a second.
+const framesEvery = 25_000
+
 // Export makes a recording of a part of a log that is read from begin on: from
-// there, because the chain goes over all events. It reports how many events it
-// has; if there is none, it makes no file.
-func Export(ctx context.Context, path string, o Options, log events.Reader, begin chain.Position, part Range) (n uint64, err error) {
-	o.Before = begin
+// there, because the chain goes over all events. One that does not begin with its
+// log has a keyframe of what was before. It reports how many events it has; if
+// there is none, it makes no file. frames may be nil: there are none then.
+func Export(ctx context.Context, path string, o Options, log events.Reader, begin chain.Position, part Range, frames Frames) (n uint64, err error) {
 	before := chain.From(begin)
 	var w *Writer
 	for e, err := range log.Read(ctx, begin.Seq) {
@@ -27,14 +39,24 @@ func Export(ctx context.Context, path string, o Options, log events.Reader, begi
 		}
 		if err == nil && w == nil && part.From != nil && !part.From(e) {
 			before.Take(e.Seq, e.Raw)
+			if frames != nil {
+				frames.Take(e)
+			}
 			continue
 		}
 		if err == nil && w == nil {
 			o.Before = before.Position
-			w, err = Create(path, o)
+			if w, err = Create(path, o); err == nil && before.Seq > 0 {
+				err = w.frame(frames)
+			}
 		}
 		if err == nil {
 			err = w.Append(e)
+		}
+		if err == nil && frames != nil {
+			if frames.Take(e); e.Seq%framesEvery == 0 {
+				err = w.frame(frames)
+			}
 		}
 		if err != nil && w != nil {
 			err = errors.Join(err, w.Abort())
@@ -48,4 +70,16 @@ func Export(ctx context.Context, path string, o Options, log events.Reader, begi
 		return 0, nil
 	}
 	return n, w.Close()
+}
+
+// frame writes a keyframe, if there are some.
+func (w *Writer) frame(frames Frames) error {
+	if frames == nil {
+		return nil
+	}
+	k, err := frames.Keyframe()
+	if err != nil {
+		return err
+	}
+	return w.Keyframe(k)
 }

@@ -297,7 +297,13 @@ func (r *Recording) compare() error {
 		}
 	}
 	why := ""
+	for _, i := range r.frames {
+		if e := &r.entries[i]; e.first <= m.Before.Seq && (e.first != m.Before.Seq || e.chain != m.Before.Chain) {
+			why = "it has a keyframe of before it began"
+		}
+	}
 	switch {
+	case why != "":
 	case len(r.blocks) > 0 && r.entries[r.blocks[0]].first != m.Before.Seq+1:
 		why = fmt.Sprintf("its first block begins at position %d, its manifest after %d", r.entries[r.blocks[0]].first, m.Before.Seq)
 	case r.torn != nil:

@@ -34,6 +34,16 @@ func (r *Recording) Keyframes() []KeyframeInfo {
 	return infos
 }
 
+// Newest returns the last keyframe of a kind and version at or before a position.
+func (r *Recording) Newest(kind string, version int, at events.Seq) (k KeyframeInfo, ok bool) {
+	for _, i := range r.Keyframes() {
+		if i.Kind == kind && i.Version == version && i.At.Seq <= at {
+			k, ok = i, true
+		}
+	}
+	return k, ok
+}
+
 // Keyframe reads a keyframe.
 func (r *Recording) Keyframe(k KeyframeInfo) (Keyframe, error) {
 	b, err := r.unpack(&r.entries[k.entry], new(buffers))
