@@ -32,12 +32,11 @@ func Digest(t *corev1.PodTemplateSpec) string {
 	c = c.DeepCopy()
 	SetDefaults(c)
 	setPodDefaults(&c.Spec)
-	eachQuantity(&c.Spec, plainQuantity)
 	tree, err := treeOf(c)
 	if err != nil {
 		panic(fmt.Sprintf("daemonpod: a pod template has no JSON form: %v", err))
 	}
-	data, err := json.Marshal(canonical(tree, ""))
+	data, err := json.Marshal(rewritten(tree, "", "", canonical))
 	if err != nil {
 		panic(fmt.Sprintf("daemonpod: a tree of JSON has no JSON form: %v", err))
 	}
@@ -72,7 +71,7 @@ func RevisionData(t *corev1.PodTemplateSpec) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write revision data: %w", err)
 	}
-	template, ok := withoutNulls(tree).(map[string]any)
+	template, ok := rewritten(tree, "", "", asIs).(map[string]any)
 	if !ok {
 		return nil, fmt.Errorf("write revision data: a pod template is %T in JSON", tree)
 	}
@@ -117,110 +116,64 @@ func treeOf(v any) (any, error) {
 	return tree, nil
 }
 
-func withoutNulls(v any) any {
+// rewritten replaces every value of a tree by what rule makes of it, the inner
+// ones first: v is the value of the field key of an object that is itself the
+// value of the field parent. A field whose value becomes nil goes; elements of
+// lists stay, since their place means something.
+func rewritten(v any, parent, key string, rule func(v any, parent, key string) any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if v[k] == nil {
+			if v[k] = rewritten(v[k], key, k, rule); v[k] == nil {
 				delete(v, k)
-				continue
 			}
-			v[k] = withoutNulls(v[k])
 		}
 	case []any:
 		for i := range v {
-			v[i] = withoutNulls(v[i])
+			v[i] = rewritten(v[i], "", "", rule)
 		}
 	}
-	return v
+	return rule(v, parent, key)
 }
 
-// emptyMeans are the fields in which an empty object is not the same as none:
-// an empty label selector selects everything, none selects nothing.
+// asIs is the rule that takes off nothing but nulls.
+func asIs(v any, _, _ string) any { return v }
+
+// The fields in which an empty object is not the same as none: an empty label
+// selector selects everything, none selects nothing.
 var emptyMeans = []string{"labelSelector", "namespaceSelector", "selector", "emptyDir"}
 
-// canonical drops from v, the value of a field named key, what says nothing:
-// nulls, empty maps and empty lists. Elements of lists stay, since their place
-// means something.
-func canonical(v any, key string) any {
+// The fields of a template that hold quantities: all fields of some objects, and
+// one field of others.
+var (
+	quantityLists = []string{"limits", "requests", "overhead"}
+	quantities    = []string{"resourceFieldRef.divisor", "emptyDir.sizeLimit"}
+)
+
+// canonical drops what says nothing: empty maps and empty lists. It writes equal
+// quantities equally: 1Gi as 1073741824.
+func canonical(v any, parent, key string) any {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, k := range slices.Sorted(maps.Keys(v)) {
-			if v[k] = canonical(v[k], k); v[k] == nil {
-				delete(v, k)
-			}
-		}
 		if len(v) == 0 && !slices.Contains(emptyMeans, key) {
 			return nil
 		}
 	case []any:
-		for i := range v {
-			v[i] = canonical(v[i], "")
-		}
 		if len(v) == 0 {
 			return nil
+		}
+	case string:
+		if slices.Contains(quantityLists, parent) || slices.Contains(quantities, parent+"."+key) {
+			return plainQuantity(v)
 		}
 	}
 	return v
 }
 
-// plainQuantity writes equal quantities equally: 1Gi as 1073741824.
-func plainQuantity(q *resource.Quantity) {
+// plainQuantity writes a quantity without the suffixes of powers of two.
+func plainQuantity(text string) string {
+	q := resource.MustParse(text) // a quantity has written it
 	q.Format = resource.DecimalSI
 	q.Add(resource.Quantity{}) // forgets how it was written
-}
-
-// eachQuantity calls f on every quantity of spec.
-func eachQuantity(spec *corev1.PodSpec, f func(*resource.Quantity)) {
-	list := func(l corev1.ResourceList) {
-		for _, name := range slices.Sorted(maps.Keys(l)) {
-			q := l[name]
-			f(&q)
-			l[name] = q
-		}
-	}
-	list(spec.Overhead)
-	if spec.Resources != nil {
-		list(spec.Resources.Limits)
-		list(spec.Resources.Requests)
-	}
-	eachContainer(spec, func(c *corev1.Container) {
-		list(c.Resources.Limits)
-		list(c.Resources.Requests)
-		for i := range c.Env {
-			if from := c.Env[i].ValueFrom; from != nil && from.ResourceFieldRef != nil {
-				f(&from.ResourceFieldRef.Divisor)
-			}
-		}
-	})
-	for i := range spec.Volumes {
-		eachVolumeQuantity(&spec.Volumes[i], list, f)
-	}
-}
-
-func eachVolumeQuantity(v *corev1.Volume, list func(corev1.ResourceList), f func(*resource.Quantity)) {
-	files := func(items []corev1.DownwardAPIVolumeFile) {
-		for i := range items {
-			if r := items[i].ResourceFieldRef; r != nil {
-				f(&r.Divisor)
-			}
-		}
-	}
-	if v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
-		f(v.EmptyDir.SizeLimit)
-	}
-	if v.DownwardAPI != nil {
-		files(v.DownwardAPI.Items)
-	}
-	if v.Projected != nil {
-		for _, s := range v.Projected.Sources {
-			if s.DownwardAPI != nil {
-				files(s.DownwardAPI.Items)
-			}
-		}
-	}
-	if v.Ephemeral != nil && v.Ephemeral.VolumeClaimTemplate != nil {
-		list(v.Ephemeral.VolumeClaimTemplate.Spec.Resources.Limits)
-		list(v.Ephemeral.VolumeClaimTemplate.Spec.Resources.Requests)
-	}
+	return q.String()
 }

@@ -1,7 +1,11 @@
 package stream
 
 import (
+	"bytes"
+	"cmp"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -44,39 +48,23 @@ func config(s events.Subjects, o Options) jetstream.StreamConfig {
 	}
 }
 
-// setting is one field of a stream that the safety of the log rests on.
-type setting struct {
-	name       string
-	want, have any
-}
+// free are the settings of a stream that the safety of a log does not rest on,
+// by their names in JSON. All others, and those that a later client knows of,
+// must be as config has them.
+var free = []string{"name", "description", "max_consumers", "max_msg_size", "num_replicas", "placement", "compression", "first_seq",
+	"consumer_limits", "metadata", "template_owner", "discard_new_per_subject", "mirror_direct", "subject_delete_marker_ttl", "allow_batched"}
 
-func settings(want, have jetstream.StreamConfig) []setting {
-	return []setting{
-		{"subjects", strings.Join(want.Subjects, " "), strings.Join(have.Subjects, " ")},
-		{"retention", want.Retention, have.Retention},
-		{"storage", want.Storage, have.Storage},
-		{"max_msgs", want.MaxMsgs, have.MaxMsgs},
-		{"max_bytes", want.MaxBytes, have.MaxBytes},
-		{"max_age", want.MaxAge, have.MaxAge},
-		{"max_msgs_per_subject", want.MaxMsgsPerSubject, have.MaxMsgsPerSubject},
-		{"discard", want.Discard, have.Discard},
-		{"duplicate_window", want.Duplicates, have.Duplicates},
-		{"no_ack", false, have.NoAck},
-		{"sealed", false, have.Sealed},
-		{"deny_delete", want.DenyDelete, have.DenyDelete},
-		{"deny_purge", want.DenyPurge, have.DenyPurge},
-		{"allow_direct", want.AllowDirect, have.AllowDirect},
-		{"allow_atomic", want.AllowAtomicPublish, have.AllowAtomicPublish},
-		{"allow_rollup_hdrs", false, have.AllowRollup},
-		{"allow_msg_ttl", false, have.AllowMsgTTL},
-		{"allow_msg_counter", false, have.AllowMsgCounter},
-		{"allow_msg_schedules", false, have.AllowMsgSchedules},
-		{"persist_mode", want.PersistMode, have.PersistMode},
-		{"mirror", false, have.Mirror != nil},
-		{"sources", 0, len(have.Sources)},
-		{"subject_transform", false, have.SubjectTransform != nil},
-		{"republish", false, have.RePublish != nil},
+// settings returns what a stream is set to, in JSON, by name; what is not there is
+// not set.
+func settings(c jetstream.StreamConfig) (m map[string]json.RawMessage) {
+	data, err := json.Marshal(c)
+	if err == nil {
+		err = json.Unmarshal(data, &m)
 	}
+	if err != nil {
+		panic(fmt.Sprintf("stream: a configuration has no JSON form: %v", err))
+	}
+	return m
 }
 
 // checkConfig returns E-STREAM-CONFIG with every setting of have that is not
@@ -88,13 +76,17 @@ func checkConfig(want, have jetstream.StreamConfig) error {
 		want.Storage = have.Storage
 	}
 	have.Duplicates = min(have.Duplicates, want.Duplicates)
-	differ := slices.DeleteFunc(settings(want, have), func(s setting) bool { return s.want == s.have })
-	if len(differ) == 0 {
-		return nil
+	is, must := settings(have), settings(want)
+	names := slices.Concat(slices.Collect(maps.Keys(is)), slices.Collect(maps.Keys(must)))
+	slices.Sort(names)
+	var why []string
+	for _, name := range slices.Compact(names) {
+		if !slices.Contains(free, name) && !bytes.Equal(is[name], must[name]) {
+			why = append(why, fmt.Sprintf("%s is %s, must be %s", name, cmp.Or(string(is[name]), "not set"), cmp.Or(string(must[name]), "not set")))
+		}
 	}
-	why := make([]string, len(differ))
-	for i, d := range differ {
-		why[i] = fmt.Sprintf("%s is %v, must be %v", d.name, d.have, d.want)
+	if why == nil {
+		return nil
 	}
 	return &events.Error{Code: "E-STREAM-CONFIG", What: "the stream is not set as a log must be", Where: have.Name,
 		Why: strings.Join(why, ", "), Do: "set it back if nothing was lost, else go on with a copy of the data directory from before",

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"iter"
 	"strconv"
 	"time"
 
@@ -33,101 +32,65 @@ const (
 // direct is one pass over the log by direct gets. They come from any replica,
 // which may be behind: what is missing is asked of the leader.
 type direct struct {
-	log   *Log
+	*place
 	tail  bool
-	id    string     // of the stream that is read
-	at    events.Seq // last position yielded
-	end   events.Seq // last position that the log is known to have
+	from  events.Seq // the place when the batch under way was asked for
+	asked bool       // a batch is under way
 	inbox string
-	sub   *nats.Subscription
+	sub   *nats.Subscription // nil until the first batch
 	tries int
 }
 
-func (l *Log) readDirect(ctx context.Context, after events.Seq, tail bool) iter.Seq2[events.Event, error] {
-	return func(yield func(events.Event, error) bool) {
-		d := &direct{log: l, tail: tail, at: after}
-		if err := d.begin(ctx); err != nil {
-			yield(events.Event{}, err)
-			return
-		}
-		defer func() { _ = d.sub.Unsubscribe() }() // the connection may be gone
-		for tail || d.at < d.end {
-			more, err := d.batch(ctx, yield)
-			if err != nil {
-				yield(events.Event{}, err)
-				return
-			}
-			if !more {
-				return
-			}
-		}
+func (d *direct) close() {
+	if d.sub != nil {
+		_ = d.sub.Unsubscribe() // the connection may be gone
 	}
 }
 
-// begin looks at the log for the first time.
-func (d *direct) begin(ctx context.Context) error {
-	i, err := d.log.info(ctx)
-	if err != nil {
-		return err
-	}
-	d.id = identity(i)
-	if err := d.known(i); err != nil {
-		return err
-	}
-	d.inbox = d.log.nc.NewInbox()
-	if d.sub, err = d.log.nc.SubscribeSync(d.inbox + ".*"); err != nil {
-		return fmt.Errorf("read after %d: %w", d.at, err)
-	}
-	return nil
-}
-
-// known takes what a stream says of itself.
-func (d *direct) known(i *jetstream.StreamInfo) error {
-	if id := identity(i); id != d.id {
-		return events.Rewritten(d.at, fmt.Sprintf("the stream was made again: it was %s and is %s", d.id, id))
-	}
-	d.end = max(d.end, events.Seq(i.State.LastSeq))
-	if last := events.Seq(i.State.LastSeq); d.at > last {
-		return events.Truncated(d.at, last)
-	}
-	return nil
-}
-
-// batch asks for what is after at and yields it. It reports whether the reader
-// wants more.
-func (d *direct) batch(ctx context.Context, yield func(events.Event, error) bool) (more bool, err error) {
-	from := d.at
-	if err := d.ask(); err != nil {
-		return d.again(ctx, err)
-	}
+func (d *direct) next(ctx context.Context) (events.Event, error) {
 	for {
-		m, err := d.receive(ctx)
-		if err != nil {
-			return d.again(ctx, err)
+		m, err := d.message(ctx)
+		switch {
+		case m != nil:
+			return d.event(m)
+		case err == nil && d.at > d.from: // the batch is over, and more may follow
+			continue
+		case err == nil && d.at < d.end: // the log has an event that a replica has not
+			m, ok, lost := d.log.stored(ctx, lookup{Seq: d.at + 1})
+			if lost == nil && !ok {
+				return events.Event{}, events.Gap(d.at+1, d.end+1)
+			}
+			if err = lost; err == nil {
+				return d.take(m), nil
+			}
 		}
-		if m == nil {
-			break
-		}
-		e, err := d.event(m)
-		if err != nil {
-			return false, err
-		}
-		if !yield(e, nil) {
-			return false, nil
+		if err := d.again(ctx, err); err != nil {
+			return events.Event{}, err
 		}
 	}
-	if d.at > from {
-		return true, nil
+}
+
+// message returns the next message of a batch, nil at its end. It asks for a batch
+// if none is under way.
+func (d *direct) message(ctx context.Context) (m *nats.Msg, err error) {
+	if !d.asked {
+		if err := d.ask(); err != nil {
+			return nil, err
+		}
 	}
-	if d.at < d.end {
-		return d.missed(ctx, yield)
-	}
-	pause(ctx, directPoll)
-	return true, d.look(ctx)
+	m, err = d.receive(ctx)
+	d.asked = m != nil
+	return m, err
 }
 
 // ask sends the request for a batch.
-func (d *direct) ask() error {
+func (d *direct) ask() (err error) {
+	if d.sub == nil {
+		d.inbox = d.log.nc.NewInbox()
+		if d.sub, err = d.log.nc.SubscribeSync(d.inbox + ".*"); err != nil {
+			return err
+		}
+	}
 	body, err := json.Marshal(struct {
 		Seq   events.Seq `json:"seq"`
 		Batch int        `json:"batch"`
@@ -137,6 +100,7 @@ func (d *direct) ask() error {
 		return err
 	}
 	d.tries++
+	d.from = d.at
 	return d.log.nc.PublishMsg(&nats.Msg{Subject: "$JS.API.DIRECT.GET." + d.log.subjects.Stream(), Reply: d.reply(), Data: body})
 }
 
@@ -185,52 +149,23 @@ func (d *direct) event(m *nats.Msg) (e events.Event, err error) {
 	return d.take(message{Subject: m.Header.Get(jetstream.SubjectHeader), Seq: events.Seq(seq), Data: m.Data, Time: stored}), nil
 }
 
-func (d *direct) take(m message) events.Event {
-	d.at = m.Seq
-	d.end = max(d.end, d.at)
-	return m.event()
-}
-
-// again pauses after an error that passes.
-func (d *direct) again(ctx context.Context, err error) (bool, error) {
+// again returns nil after a pause if there is no error, or one that passes, and the
+// stream is still the one that is read; else the error that ends the pass.
+func (d *direct) again(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
-		return false, ctx.Err()
-	case d.log.nc.IsClosed():
-		return false, fmt.Errorf("read after %d: %w", d.at, err)
-	case errors.Is(err, events.ErrUnavailable) && d.tail:
-	case !passes(err) && !errors.Is(err, nats.ErrSlowConsumer):
-		return false, fmt.Errorf("read after %d: %w", d.at, err)
+		return ctx.Err()
+	case err == nil, errors.Is(err, events.ErrUnavailable) && d.tail:
+	case d.log.nc.IsClosed(), !passes(err) && !errors.Is(err, nats.ErrSlowConsumer):
+		return fmt.Errorf("read after %d: %w", d.at, err)
 	}
 	pause(ctx, directPoll)
-	return true, d.look(ctx)
-}
-
-// missed asks the leader for an event that the log has, and a replica has not.
-func (d *direct) missed(ctx context.Context, yield func(events.Event, error) bool) (bool, error) {
-	m, ok, err := d.log.stored(ctx, lookup{Seq: d.at + 1})
-	switch {
-	case err != nil:
-		return d.again(ctx, err)
-	case !ok:
-		return false, events.Gap(d.at+1, d.end+1)
+	if ctx.Err() != nil {
+		return ctx.Err()
 	}
-	return yield(d.take(m), nil), nil
-}
-
-// look checks that the stream is still the one that is read.
-func (d *direct) look(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	i, err := d.log.look(ctx)
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return events.Rewritten(d.at, "the stream is gone")
-	case err != nil && d.log.nc.IsClosed():
-		return fmt.Errorf("read after %d: %w", d.at, err)
-	case err != nil:
+	retry, err := d.look(ctx)
+	if retry {
 		return nil
 	}
-	return d.known(i)
+	return err
 }

@@ -373,7 +373,7 @@ func TestReaderKnowsItsStream(t *testing.T) {
 		}
 	}
 	fill()
-	r := &reader{log: l, at: 1, tail: true}
+	r := &reader{place: &place{log: l, at: 1}}
 	if err := r.begin(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -36,18 +36,19 @@ func (l *Log) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event
 }
 
 func (l *Log) read(ctx context.Context, after events.Seq, tail bool) iter.Seq2[events.Event, error] {
-	if l.direct {
-		return l.readDirect(ctx, after, tail)
-	}
 	return func(yield func(events.Event, error) bool) {
-		r := &reader{log: l, at: after, tail: tail}
-		defer r.close()
-		if err := r.begin(ctx); err != nil {
+		p := &place{log: l, at: after}
+		if err := p.begin(ctx); err != nil {
 			yield(events.Event{}, err)
 			return
 		}
-		for tail || r.at < r.end {
-			e, err := r.next(ctx)
+		var s source = &reader{place: p}
+		if l.direct {
+			s = &direct{place: p, tail: tail}
+		}
+		defer s.close()
+		for tail || p.at < p.end {
+			e, err := s.next(ctx)
 			if err != nil {
 				yield(events.Event{}, err)
 				return
@@ -59,32 +60,75 @@ func (l *Log) read(ctx context.Context, after events.Seq, tail bool) iter.Seq2[e
 	}
 }
 
+// source is a way in which the events after a place come.
+type source interface {
+	// next returns the event after the place, waits for it, and moves the place there.
+	next(ctx context.Context) (events.Event, error)
+	close()
+}
+
+// place is how far a pass over the log has come.
+type place struct {
+	log *Log
+	id  string     // of the stream that is read
+	at  events.Seq // last position yielded
+	end events.Seq // last position that the log is known to have
+}
+
+// begin looks at the log for the first time.
+func (p *place) begin(ctx context.Context) error {
+	i, err := p.log.info(ctx)
+	if err != nil {
+		return err
+	}
+	p.id = identity(i)
+	return p.known(i)
+}
+
+// known takes what a stream says of itself, and returns an error if it is not
+// the one that was read so far.
+func (p *place) known(i *jetstream.StreamInfo) error {
+	if id := identity(i); id != p.id {
+		return events.Rewritten(p.at, fmt.Sprintf("the stream was made again: it was %s and is %s", p.id, id))
+	}
+	last := events.Seq(i.State.LastSeq)
+	if p.at > last {
+		return events.Truncated(p.at, last)
+	}
+	p.end = max(p.end, last)
+	p.log.replicas.Store(int32(i.Config.Replicas))
+	return nil
+}
+
+// look checks that the stream is the one that was read so far. retry says that
+// the error may pass.
+func (p *place) look(ctx context.Context) (retry bool, err error) {
+	i, err := p.log.look(ctx)
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return false, events.Rewritten(p.at, "the stream is gone")
+	case err != nil:
+		return true, err
+	}
+	return false, p.known(i)
+}
+
+// take moves the place to a message and returns its event.
+func (p *place) take(m message) events.Event {
+	p.at = m.Seq
+	p.end = max(p.end, p.at)
+	return m.event()
+}
+
 // reader is one pass over the log. It uses plain pull consumers and not the
 // client's ordered one, which makes a new consumer without a look at whether
 // the stream is still the same.
 type reader struct {
-	log  *Log
-	tail bool
-	id   string     // of the stream that is read
-	at   events.Seq // last position yielded
-	end  events.Seq // last position that the log is known to have
+	*place
 
 	name     string // of the consumer
 	messages jetstream.MessagesContext
 	received uint64 // messages from this consumer
-}
-
-// begin looks at the log for the first time.
-func (r *reader) begin(ctx context.Context) error {
-	i, err := r.log.info(ctx)
-	if err != nil {
-		return err
-	}
-	r.id, r.end = identity(i), events.Seq(i.State.LastSeq)
-	if r.at > r.end {
-		return events.Truncated(r.at, r.end)
-	}
-	return nil
 }
 
 // next returns the event after at, and waits for it.
@@ -107,7 +151,7 @@ func (r *reader) next(ctx context.Context) (events.Event, error) {
 			r.close()
 			continue
 		}
-		e, ok, err := r.take(m)
+		e, ok, err := r.event(m)
 		if err != nil || ok {
 			return e, err
 		}
@@ -115,9 +159,9 @@ func (r *reader) next(ctx context.Context) (events.Event, error) {
 	}
 }
 
-// take turns a message into the next event. It is not ok if the consumer lost a
+// event turns a message into the next event. It is not ok if the consumer lost a
 // message on the way, which is no loss of the log.
-func (r *reader) take(m jetstream.Msg) (e events.Event, ok bool, err error) {
+func (r *reader) event(m jetstream.Msg) (e events.Event, ok bool, err error) {
 	meta, err := m.Metadata()
 	if err != nil {
 		return e, false, fmt.Errorf("read after %d: %w", r.at, err)
@@ -130,16 +174,12 @@ func (r *reader) take(m jetstream.Msg) (e events.Event, ok bool, err error) {
 	if seq != r.at+1 {
 		return e, false, events.Gap(r.at+1, seq)
 	}
-	e = events.Decode(m.Data())
-	e.Seq, e.Stored, e.Subject = seq, meta.Timestamp.UTC(), m.Subject()
-	r.at = seq
-	if meta.NumPending == 0 && r.at < r.end {
+	if meta.NumPending == 0 && seq < r.end {
 		// Events that were there are not: nothing would come to show the gap.
 		// A new consumer counts again, and then it is certain.
 		r.close()
 	}
-	r.end = max(r.end, r.at)
-	return e, true, nil
+	return r.take(message{Seq: seq, Subject: m.Subject(), Data: m.Data(), Time: meta.Timestamp}), true, nil
 }
 
 // open makes a consumer after at, once the server answers.
@@ -170,21 +210,9 @@ func pause(ctx context.Context, d time.Duration) {
 // tryOpen checks that the stream is the one that was read so far, and makes a
 // consumer. retry says that the error may pass.
 func (r *reader) tryOpen(ctx context.Context) (retry bool, err error) {
-	i, err := r.log.look(ctx)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return false, events.Rewritten(r.at, "the stream is gone")
+	if retry, err := r.look(ctx); err != nil {
+		return retry, err
 	}
-	if err != nil {
-		return true, err
-	}
-	if id := identity(i); id != r.id {
-		return false, events.Rewritten(r.at, fmt.Sprintf("the stream was made again: it was %s and is %s", r.id, id))
-	}
-	last := events.Seq(i.State.LastSeq)
-	if r.at > last {
-		return false, events.Truncated(r.at, last)
-	}
-	r.log.replicas.Store(int32(i.Config.Replicas))
 	c, err := r.log.js.CreateConsumer(ctx, r.log.subjects.Stream(), jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       uint64(r.at) + 1,
@@ -196,7 +224,7 @@ func (r *reader) tryOpen(ctx context.Context) (retry bool, err error) {
 	if err != nil {
 		return true, fmt.Errorf("read after %d: %w", r.at, err)
 	}
-	r.name, r.received, r.end = c.CachedInfo().Name, 0, max(r.end, last)
+	r.name, r.received = c.CachedInfo().Name, 0
 	if c.CachedInfo().NumPending == 0 && r.at < r.end {
 		return false, events.Gap(r.at+1, r.end+1)
 	}

@@ -139,15 +139,10 @@ func (w *World) outcome(p script.Program) (time.Duration, int32) {
 	if len(p.Args) == 2 && strings.HasSuffix(p.Args[0], "sleep") {
 		return p.Outcome() // as fast
 	}
-	key := outcomeKey(p)
-	o, ok := w.outcomes[key]
-	if !ok {
-		if len(w.outcomes) >= maxOutcomes {
-			clear(w.outcomes)
-		}
+	o := remember(w.outcomes, outcomeKey(p), func() (o outcome) {
 		o.after, o.code = p.Outcome()
-		w.outcomes[key] = o
-	}
+		return o
+	})
 	return o.after, o.code
 }
 
@@ -157,8 +152,21 @@ type outcome struct {
 	code  int32
 }
 
-// maxOutcomes bounds what is remembered of programs.
-const maxOutcomes = 4096
+// maxRemembered bounds each list of answers that are remembered.
+const maxRemembered = 4096
+
+// remember returns the answer under a key, which it makes if it is not known.
+func remember[T any](known map[string]T, key string, make func() T) T {
+	answer, ok := known[key]
+	if !ok {
+		if len(known) >= maxRemembered {
+			clear(known)
+		}
+		answer = make()
+		known[key] = answer
+	}
+	return answer
+}
 
 func outcomeKey(p script.Program) string {
 	var b strings.Builder

@@ -31,8 +31,8 @@ func (w *World) admit(p *pod) rejection {
 	case o.Spec.OS != nil && o.Spec.OS.Name != nodeOS:
 		return rejection{"PodOSNotSupported", "Failed to admit pod as the OS field doesn't match node OS"}
 	}
-	used := p.host.admitted(p)
-	for _, s := range short(n.allocatable, &used, &p.needs) {
+	used := p.host.besides(p, true)
+	for _, s := range short(n.allocatable, &used, p.needs) {
 		if _, has := n.allocatable[s.name]; has || !extended(s.name) {
 			return rejection{"OutOf" + string(s.name), s.message()}
 		}
@@ -43,7 +43,7 @@ func (w *World) admit(p *pod) rejection {
 	if ok, _ := nodeaffinity.GetRequiredNodeAffinity(o).Match(n.selectable()); !ok {
 		return failed("NodeAffinity", notSelected)
 	}
-	if portsTaken(used.others, p.needs.others) {
+	if portsTaken(&used, p.needs) {
 		return failed("NodePorts", portsInUse)
 	}
 	for i := range n.taints {
@@ -61,17 +61,6 @@ const nodeOS = "linux"
 // its nodes: a kubelet that does not know it leaves it to others.
 func extended(name corev1.ResourceName) bool {
 	return strings.Contains(string(name), "/") && !strings.Contains(string(name), "kubernetes.io/")
-}
-
-// admitted returns what the pods of a host use that its kubelet has taken, but
-// for p.
-func (h *host) admitted(p *pod) (used resources) {
-	for _, other := range h.pods {
-		if other != p && other.holds && (other.taken || other.under != nil && other.under.binds) {
-			used.add(&other.needs, 1)
-		}
-	}
-	return used
 }
 
 // The sysctls that are safe for a pod on a recent kernel, in the namespace of
@@ -97,6 +86,6 @@ func forbidden(spec *corev1.PodSpec, name string) string {
 }
 
 // desired returns what a pod would use if it got what its spec says.
-func desired(o *corev1.Pod) resources {
+func desired(o *corev1.Pod) *resources {
 	return counted(o, resource.PodRequests(o, resource.PodResourcesOptions{}))
 }

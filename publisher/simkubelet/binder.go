@@ -29,16 +29,51 @@ func (w *World) use(h *host, r *resources, times int64) {
 	w.rank(h)
 }
 
+// need keeps what a pod needs of its host, which common says until it is resized;
+// nil: its spec is what it was.
+func (w *World) need(p *pod, common *spec) {
+	if common == nil && p.object().Generation <= 1 {
+		return
+	}
+	if p.holds {
+		w.use(p.host, p.needs, -1)
+	}
+	if p.object().Generation > 1 {
+		p.needs = requestsOf(p.object())
+	} else {
+		p.needs = common.needs
+	}
+	if p.holds {
+		w.use(p.host, p.needs, 1)
+	}
+}
+
+// account adds what a pod needs to what is used of its host from when the pod is
+// bound, or about to be, and takes it off when the pod has ended.
+func (w *World) account(p *pod, now time.Time) {
+	holds := p.host != nil && !p.over && (p.bound || p.under != nil && p.under.binds)
+	if holds == p.holds {
+		return
+	}
+	p.holds = holds
+	if holds {
+		w.use(p.host, p.needs, 1)
+		return
+	}
+	w.use(p.host, p.needs, -1)
+	w.armPods(p.host, now)
+}
+
 // rank puts a host where it belongs in the binder's list.
 func (w *World) rank(h *host) {
 	hosts := w.binder.hosts
-	if hosts == nil || h.ranked == h.simulated() && h.load == h.used.pods {
+	if hosts == nil || h.ranked == h.simulated() && h.load == h.used.of(corev1.ResourcePods) {
 		return
 	}
 	if h.ranked {
 		hosts.Delete(h)
 	}
-	h.ranked, h.load = h.simulated(), h.used.pods
+	h.ranked, h.load = h.simulated(), h.used.of(corev1.ResourcePods)
 	if h.ranked {
 		hosts.Set(h)
 	}
@@ -109,7 +144,7 @@ func (w *World) pick(p *pod) (best *host) {
 		for _, name := range p.offers {
 			h := w.hosts[name]
 			if h != nil && h.simulated() && w.fits(p, h) &&
-				(best == nil || cmp.Or(cmp.Compare(h.used.pods, best.used.pods), strings.Compare(name, best.ref.Key.Name)) < 0) {
+				(best == nil || cmp.Or(cmp.Compare(h.used.of(corev1.ResourcePods), best.used.of(corev1.ResourcePods)), strings.Compare(name, best.ref.Key.Name)) < 0) {
 				best = h
 			}
 		}

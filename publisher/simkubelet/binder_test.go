@@ -44,8 +44,8 @@ func TestSpread(t *testing.T) {
 		t.Errorf("%d facts, want two a pod", len(facts))
 	}
 	for name, h := range st.w.hosts {
-		if len(h.pods) != pods/nodes || h.used.pods != pods/nodes {
-			t.Errorf("%s has %d pods and counts %d, want %d", name, len(h.pods), h.used.pods, pods/nodes)
+		if len(h.pods) != pods/nodes || h.used.of(corev1.ResourcePods) != pods/nodes {
+			t.Errorf("%s has %d pods and counts %d, want %d", name, len(h.pods), h.used.of(corev1.ResourcePods), pods/nodes)
 		}
 	}
 	st.listed(nodes)
@@ -67,8 +67,8 @@ func (st *stand) listed(want int) {
 	st.t.Helper()
 	loads := []int64{}
 	st.w.ranked().Scan(func(h *host) bool {
-		if h.load != h.used.pods || !h.ranked {
-			st.t.Errorf("%s is listed under %d pods, and has %d", h.ref.Key.Name, h.load, h.used.pods)
+		if h.load != h.used.of(corev1.ResourcePods) || !h.ranked {
+			st.t.Errorf("%s is listed under %d pods, and has %d", h.ref.Key.Name, h.load, h.used.of(corev1.ResourcePods))
 		}
 		loads = append(loads, h.load)
 		return true
@@ -145,7 +145,7 @@ func TestRefusedBindingGivesTheHostBack(t *testing.T) {
 	st.log.Inject(func([]events.Entry) memlog.Fault { return memlog.Refuse })
 	s := st.w.Due(st.now, 1)[0]
 	a := st.w.pods[events.Key{Namespace: "x", Name: "a"}]
-	if a.host == nil || a.host.used.pods != 1 {
+	if a.host == nil || a.host.used.of(corev1.ResourcePods) != 1 {
 		t.Errorf("a pod that is being bound holds nothing: %+v", a.host)
 	}
 	st.log.Inject(nil)
@@ -161,7 +161,7 @@ func TestRefusedBindingGivesTheHostBack(t *testing.T) {
 		t.Errorf("b is %s, want it to wait", b.stage)
 	}
 	st.w.Done(s, events.ErrUnknown, st.now)
-	if a.host != nil || len(st.w.hosts["n00"].pods) != 0 || st.w.hosts["n00"].used.pods != 0 {
+	if a.host != nil || len(st.w.hosts["n00"].pods) != 0 || st.w.hosts["n00"].used.of(corev1.ResourcePods) != 0 {
 		t.Errorf("a is still on %+v", st.w.hosts["n00"])
 	}
 	if b.stage != podQueued {

@@ -84,13 +84,6 @@ func (c *change) sized() {
 // match returns one status for each container: that of have with its name, or a
 // new one that waits.
 func match(have []corev1.ContainerStatus, of []corev1.Container, reason string) []corev1.ContainerStatus {
-	same := len(have) == len(of)
-	for i := range of {
-		same = same && have[i].Name == of[i].Name
-	}
-	if same {
-		return have
-	}
 	var out []corev1.ContainerStatus
 	for i := range of {
 		c := &of[i]

@@ -61,8 +61,8 @@ func (w *World) Done(done drive.Step, err error, now time.Time) {
 	if err == nil {
 		return // it will be observed
 	}
-	i := w.item(s.ref)
-	if i == nil || i.under != s {
+	i := s.item
+	if i.under != s {
 		return // something newer was observed already, and armed it
 	}
 	i.under = nil
@@ -83,29 +83,6 @@ func (w *World) Done(done drive.Step, err error, now time.Time) {
 	}
 	w.disarm(i)
 	w.wake(i, now.Add(pause))
-}
-
-// item returns the item that a step was made of, or nil if it is not there any more.
-func (w *World) item(r events.Ref) *item {
-	switch r.Kind {
-	case events.Node:
-		if h := w.hosts[r.Key.Name]; h != nil {
-			return &h.item
-		}
-	case events.PersistentVolumeClaim:
-		if c := w.claims[r.Key]; c != nil {
-			return &c.item
-		}
-	case events.PersistentVolume:
-		if v := w.volumes[r.Key.Name]; v != nil {
-			return &v.item
-		}
-	default:
-		if p := w.pods[r.Key]; p != nil {
-			return &p.item
-		}
-	}
-	return nil
 }
 
 // armPods arms the pods of a host anew after something changed on it, and
@@ -150,6 +127,12 @@ func (w *World) enter(i *item, d due, now time.Time) {
 		d.at = i.since.Add(d.delay)
 	}
 	w.wake(i, d.at)
+}
+
+// retire ends an item that is forgotten, and the step that was made of it.
+func (w *World) retire(i *item) {
+	w.disarm(i)
+	i.under = nil
 }
 
 func (w *World) disarm(i *item) {

@@ -48,14 +48,7 @@ func (w *World) shared(l corev1.ResourceList) corev1.ResourceList {
 		q := l[name]
 		key.WriteString(string(name) + "=" + q.String() + ",")
 	}
-	if known, ok := w.lists[key.String()]; ok {
-		return known
-	}
-	if len(w.lists) >= maxOutcomes {
-		clear(w.lists)
-	}
-	w.lists[key.String()] = l
-	return l
+	return remember(w.lists, key.String(), func() corev1.ResourceList { return l })
 }
 
 // selectable returns as much of the node as selectors and affinity look at.

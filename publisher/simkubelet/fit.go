@@ -29,13 +29,13 @@ func (w *World) misfit(p *pod, h *host) []string {
 	}
 	used := h.used
 	if p.holds && p.host == h {
-		used = h.others(p)
+		used = h.besides(p, false)
 	}
-	if portsTaken(used.others, p.needs.others) {
+	if portsTaken(&used, p.needs) {
 		return []string{portsInUse}
 	}
 	var why []string
-	for _, s := range short(n.allocatable, &used, &p.needs) {
+	for _, s := range short(n.allocatable, &used, p.needs) {
 		why = append(why, s.text())
 	}
 	return why
@@ -46,11 +46,12 @@ const (
 	portsInUse  = "node(s) didn't have free ports for the requested pod ports"
 )
 
-// others returns what the other pods of a host use of it.
-func (h *host) others(p *pod) (used resources) {
+// besides returns what the pods of a host but p use of it: all of them, or those
+// that its kubelet has taken.
+func (h *host) besides(p *pod, taken bool) (used resources) {
 	for _, other := range h.pods {
-		if other.holds && other != p {
-			used.add(&other.needs, 1)
+		if other != p && other.holds && (!taken || other.taken || other.under != nil && other.under.binds) {
+			used.add(other.needs, 1)
 		}
 	}
 	return used

@@ -12,18 +12,15 @@ import (
 
 // resources are what pods use of a host.
 type resources struct {
-	milliCPU  int64
-	memory    int64 // bytes
-	ephemeral int64 // bytes of storage
-	pods      int64
-	others    *others // nil: none
+	amounts []amount
+	ports   []hostPort // of the node, one for each container that listens
 }
 
-// others are what few pods ask for: extended resources, huge pages and ports
-// of the node. A host has them only while a pod of it has.
-type others struct {
-	scalars map[corev1.ResourceName]int64
-	ports   map[hostPort]int
+// amount is how much of a resource is used: thousandths of a CPU, and whole
+// units of everything else.
+type amount struct {
+	name corev1.ResourceName
+	n    int64
 }
 
 // hostPort is a port of a node that a container listens on.
@@ -35,92 +32,88 @@ type hostPort struct {
 
 const anyIP = "0.0.0.0"
 
-// add adds what a pod uses, or takes it away if times is -1.
-func (r *resources) add(o *resources, times int64) {
-	r.milliCPU += times * o.milliCPU
-	r.memory += times * o.memory
-	r.ephemeral += times * o.ephemeral
-	r.pods += times * o.pods
-	if o.others == nil {
-		return
+// of returns how much of a resource is used.
+func (r *resources) of(name corev1.ResourceName) int64 {
+	if i := r.index(name); i >= 0 {
+		return r.amounts[i].n
 	}
-	if r.others == nil {
-		r.others = &others{scalars: map[corev1.ResourceName]int64{}, ports: map[hostPort]int{}}
-	}
-	for _, name := range slices.Sorted(maps.Keys(o.others.scalars)) {
-		if r.others.scalars[name] += times * o.others.scalars[name]; r.others.scalars[name] == 0 {
-			delete(r.others.scalars, name)
-		}
-	}
-	for _, p := range portsOf(o.others) {
-		if r.others.ports[p] += int(times) * o.others.ports[p]; r.others.ports[p] == 0 {
-			delete(r.others.ports, p)
-		}
-	}
-	if len(r.others.scalars)+len(r.others.ports) == 0 {
-		r.others = nil
-	}
+	return 0
 }
 
-func portsOf(o *others) []hostPort {
-	return slices.SortedFunc(maps.Keys(o.ports), func(a, b hostPort) int {
-		return cmp.Or(cmp.Compare(a.port, b.port), cmp.Compare(a.protocol, b.protocol), cmp.Compare(a.ip, b.ip))
-	})
+func (r *resources) index(name corev1.ResourceName) int {
+	return slices.IndexFunc(r.amounts, func(a amount) bool { return a.name == name })
+}
+
+// add adds what a pod uses, or takes it away if times is -1.
+func (r *resources) add(o *resources, times int64) {
+	for _, a := range o.amounts {
+		if i := r.index(a.name); i >= 0 {
+			r.amounts[i].n += times * a.n
+		} else {
+			r.amounts = append(r.amounts, amount{a.name, times * a.n})
+		}
+	}
+	for _, p := range o.ports {
+		if i := slices.Index(r.ports, p); times < 0 && i >= 0 {
+			r.ports = slices.Delete(r.ports, i, i+1)
+		} else {
+			r.ports = append(r.ports, p)
+		}
+	}
 }
 
 // requestsOf returns what a pod uses of its host. A pod that is being resized
 // uses the more of what it has and what it asks for.
-func requestsOf(p *corev1.Pod) resources {
+func requestsOf(p *corev1.Pod) *resources {
 	return counted(p, resource.PodRequests(p, resource.PodResourcesOptions{UseStatusResources: p.Generation > 1}))
 }
 
-// common are the resources that are counted apart, or that no node gives.
-var common = [...]corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage, corev1.ResourcePods, corev1.ResourceStorage}
+// common are the resources that every node has, in a scheduler's order. A node
+// that does not name one of them has no bound of it.
+var common = []corev1.ResourceName{corev1.ResourcePods, corev1.ResourceCPU, corev1.ResourceMemory, corev1.ResourceEphemeralStorage}
 
-func counted(p *corev1.Pod, l corev1.ResourceList) resources {
-	r := resources{l.Cpu().MilliValue(), l.Memory().Value(), l.StorageEphemeral().Value(), 1, nil}
-	more := others{ports: portsAsked(p)}
-	for _, name := range slices.Sorted(maps.Keys(l)) {
-		q := l[name]
-		if slices.Contains(common[:], name) || q.IsZero() {
-			continue
+// counted returns what a pod with these requests uses: the common resources
+// first, then the others by name.
+func counted(p *corev1.Pod, l corev1.ResourceList) *resources {
+	r := &resources{amounts: []amount{{corev1.ResourcePods, 1}}, ports: portsAsked(p)}
+	names := slices.Sorted(maps.Keys(l))
+	rest := slices.DeleteFunc(names, func(name corev1.ResourceName) bool {
+		return name == corev1.ResourceStorage || slices.Contains(common, name)
+	})
+	for _, name := range slices.Concat(common[1:], rest) {
+		if n := count(l, name); n != 0 {
+			r.amounts = append(r.amounts, amount{name, n})
 		}
-		if more.scalars == nil {
-			more.scalars = map[corev1.ResourceName]int64{}
-		}
-		more.scalars[name] = q.Value()
-	}
-	if more.ports != nil || more.scalars != nil {
-		r.others = &more
 	}
 	return r
 }
 
-// portsAsked returns the ports of the node that a pod asks for, or nil.
-func portsAsked(p *corev1.Pod) (asked map[hostPort]int) {
-	take := func(c *corev1.Container) {
-		for i := range c.Ports {
-			port := &c.Ports[i]
+// count returns the amount of a resource that a list says.
+func count(l corev1.ResourceList, name corev1.ResourceName) int64 {
+	q := l[name]
+	if name == corev1.ResourceCPU {
+		return q.MilliValue()
+	}
+	return q.Value()
+}
+
+// portsAsked returns the ports of the node that a pod asks for.
+func portsAsked(p *corev1.Pod) (asked []hostPort) {
+	for _, s := range slots(p, nil) {
+		if s.role != works && s.role != assists {
+			continue
+		}
+		for i := range s.c.Ports {
+			port := &s.c.Ports[i]
 			n := port.HostPort
 			if n == 0 && p.Spec.HostNetwork {
 				n = port.ContainerPort
 			}
-			if n == 0 {
-				continue
+			at := hostPort{cmp.Or(port.Protocol, corev1.ProtocolTCP), cmp.Or(port.HostIP, anyIP), n}
+			if n != 0 && !slices.Contains(asked, at) {
+				asked = append(asked, at)
 			}
-			if asked == nil {
-				asked = map[hostPort]int{}
-			}
-			asked[hostPort{cmp.Or(port.Protocol, corev1.ProtocolTCP), cmp.Or(port.HostIP, anyIP), n}] = 1
 		}
-	}
-	for i := range p.Spec.InitContainers {
-		if c := &p.Spec.InitContainers[i]; sidecar(c) {
-			take(c)
-		}
-	}
-	for i := range p.Spec.Containers {
-		take(&p.Spec.Containers[i])
 	}
 	return asked
 }
@@ -131,14 +124,8 @@ func (p hostPort) clash(q hostPort) bool {
 }
 
 // portsTaken reports whether one of the ports that are needed is in use.
-func portsTaken(used, needs *others) bool {
-	if used == nil || needs == nil || len(used.ports) == 0 {
-		return false
-	}
-	taken := portsOf(used)
-	return slices.ContainsFunc(portsOf(needs), func(p hostPort) bool {
-		return slices.ContainsFunc(taken, p.clash)
-	})
+func portsTaken(used, needs *resources) bool {
+	return slices.ContainsFunc(needs.ports, func(p hostPort) bool { return slices.ContainsFunc(used.ports, p.clash) })
 }
 
 // shortage is a resource of which a node has not enough.
@@ -161,41 +148,13 @@ func (s shortage) message() string {
 }
 
 // short returns of what a node that has l, of which used is taken, has not
-// enough, in a scheduler's order. Of the first four a node that does not name
-// them has no bound.
+// enough, in the order of the needs.
 func short(l corev1.ResourceList, used, needs *resources) (out []shortage) {
-	for _, r := range [...]struct {
-		name        corev1.ResourceName
-		used, needs int64
-	}{
-		{corev1.ResourcePods, used.pods, needs.pods},
-		{corev1.ResourceCPU, used.milliCPU, needs.milliCPU},
-		{corev1.ResourceMemory, used.memory, needs.memory},
-		{corev1.ResourceEphemeralStorage, used.ephemeral, needs.ephemeral},
-	} {
-		if r.needs == 0 {
-			continue
-		}
-		q, bounded := l[r.name]
-		has := q.Value()
-		if r.name == corev1.ResourceCPU {
-			has = q.MilliValue()
-		}
-		if bounded && r.used+r.needs > has {
-			out = append(out, shortage{r.name, r.needs, r.used, has})
-		}
-	}
-	if needs.others == nil {
-		return out
-	}
-	for _, name := range slices.Sorted(maps.Keys(needs.others.scalars)) {
-		n, taken := needs.others.scalars[name], int64(0)
-		if used.others != nil {
-			taken = used.others.scalars[name]
-		}
-		q := l[name]
-		if taken+n > q.Value() {
-			out = append(out, shortage{name, n, taken, q.Value()})
+	for _, a := range needs.amounts {
+		_, named := l[a.name]
+		taken, has := used.of(a.name), count(l, a.name)
+		if taken+a.n > has && (named || !slices.Contains(common, a.name)) {
+			out = append(out, shortage{a.name, a.n, taken, has})
 		}
 	}
 	return out

@@ -209,11 +209,11 @@ func TestRefusedBindingGivesRoomBack(t *testing.T) {
 	st.put(events.Pod, events.VerbCreated, st.newPod("p1", "n1", "i:1"))
 	st.log.Inject(func([]events.Entry) memlog.Fault { return memlog.Refuse })
 	s := st.w.Due(st.now, 1)[0]
-	if used := st.w.hosts["n1"].used.pods; used != 1 {
+	if used := st.w.hosts["n1"].used.of(corev1.ResourcePods); used != 1 {
 		t.Errorf("%d pods hold room while one is being bound", used)
 	}
 	st.w.Done(s, s.Perform(t.Context(), drivetest.At(st.now, st.log)), st.now)
-	if used := st.w.hosts["n1"].used.pods; used != 0 {
+	if used := st.w.hosts["n1"].used.of(corev1.ResourcePods); used != 0 {
 		t.Errorf("%d pods hold room after the binding was refused", used)
 	}
 	if at, ok := st.w.Next(); !ok || !at.Equal(st.now.Add(firstRetry)) {

@@ -254,18 +254,13 @@ func unreachable(image string) bool {
 // unnamed returns why an image has no proper name, or "". What was said of an
 // image is remembered: rollouts ask again and again.
 func (w *World) unnamed(image string) string {
-	why, ok := w.images[image]
-	if ok {
-		return why
-	}
-	if _, err := reference.ParseNormalizedNamed(image); err != nil {
-		why = fmt.Sprintf("Failed to apply default image tag %q: couldn't parse image name %q: %v", image, image, err)
-	}
-	if len(w.images) >= maxOutcomes {
-		clear(w.images)
-	}
-	w.images[image] = why
-	return why
+	return remember(w.images, image, func() string {
+		_, err := reference.ParseNormalizedNamed(image)
+		if err == nil {
+			return ""
+		}
+		return fmt.Sprintf("Failed to apply default image tag %q: couldn't parse image name %q: %v", image, image, err)
+	})
 }
 
 // hasImage reports whether an image is on a node: some pod there has run it.

@@ -28,8 +28,8 @@ func (w *World) resizeable(p *pod, o *corev1.Pod, ss []slot) bool {
 
 // noRoom returns why a pod does not get what its spec says, or "".
 func (w *World) noRoom(p *pod, o *corev1.Pod) string {
-	used, needs := p.host.admitted(p), desired(o)
-	for _, s := range short(p.host.node.allocatable, &used, &needs) {
+	used, needs := p.host.besides(p, true), desired(o)
+	for _, s := range short(p.host.node.allocatable, &used, needs) {
 		return s.message()
 	}
 	return ""

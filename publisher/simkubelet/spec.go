@@ -11,7 +11,7 @@ import (
 // changed: all of them share it.
 type spec struct {
 	corev1.PodSpec
-	needs resources
+	needs *resources
 }
 
 // specs are the specs that were read, by the bytes of what is common. Hardly any

@@ -17,7 +17,7 @@ type Step struct {
 	Fence events.Expect
 	Event events.Event
 
-	ref    events.Ref
+	item   *item
 	data   []byte
 	object any // what the event says, decoded: a pointer to a Kubernetes object
 	of     *pod
@@ -29,7 +29,7 @@ type Step struct {
 func (w *World) newStep(i *item, verb string, body events.Body, now time.Time) *Step {
 	s := &Step{
 		Fence: events.Expect{Subject: w.subjects.Object(i.ref.Kind, i.ref.Key), Last: i.seq},
-		ref:   i.ref,
+		item:  i,
 	}
 	if o, ok := body.(events.Object); ok {
 		s.data = o.Data

@@ -107,7 +107,7 @@ func (w *World) claimGone(e events.Event, r events.Ref) {
 
 func (w *World) forgetClaim(c *claim, now time.Time) {
 	delete(w.claims, c.ref.Key)
-	w.disarm(&c.item)
+	w.retire(&c.item)
 	if v := w.volumes[volumeName(c.ref.UID)]; v != nil {
 		v.claim = nil
 		w.armVolume(v, now)
@@ -141,7 +141,7 @@ func (w *World) volumeGone(e events.Event, r events.Ref) {
 // dropVolume forgets a volume that is not there and that no claim asks for.
 func (w *World) dropVolume(v *volume) {
 	if v.object == nil && v.claim == nil {
-		w.disarm(&v.item)
+		w.retire(&v.item)
 		delete(w.volumes, v.ref.Key.Name)
 	}
 }

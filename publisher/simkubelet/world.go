@@ -126,14 +126,14 @@ func (h *host) silent() bool { return h.lost() || h.node.ready == corev1.Conditi
 // pod is a pod that targets a host, or is to be given one.
 type pod struct {
 	item
-	data    []byte      // its bytes in the log
-	decoded *corev1.Pod // of data; nil while nothing will come by itself
-	specs   *specs      // of its world
-	host    *host       // nil: it targets none
-	bound   bool        // it has a node
-	taken   bool        // its kubelet has taken it
-	over    bool        // it has ended
-	needs   resources
+	data    []byte       // its bytes in the log
+	decoded *corev1.Pod  // of data; nil while nothing will come by itself
+	specs   *specs       // of its world
+	host    *host        // nil: it targets none
+	bound   bool         // it has a node
+	taken   bool         // its kubelet has taken it
+	over    bool         // it has ended
+	needs   *resources   // never changed: pods of one template share them
 	holds   bool         // its needs are part of what its host has used
 	ip      string       // leased to it: its own, or that of the step under way
 	claims  []events.Key // of its volumes; they never change
@@ -320,31 +320,12 @@ func (w *World) podGone(e events.Event, r events.Ref) {
 func (w *World) forget(p *pod, now time.Time) {
 	delete(w.pods, p.ref.Key)
 	w.ips.free(p.ip, p.ref.UID)
-	w.disarm(&p.item)
+	w.retire(&p.item)
 	w.unstick(p)
 	w.move(p, nil, now)
 	w.unmount(p)
 	w.await(p, nil)
 	w.armClaims(p, now)
-}
-
-// need keeps what a pod needs of its host, which common says until it is resized;
-// nil: its spec is what it was.
-func (w *World) need(p *pod, common *spec) {
-	if common == nil && p.object().Generation <= 1 {
-		return
-	}
-	if p.holds {
-		w.use(p.host, &p.needs, -1)
-	}
-	if p.object().Generation > 1 {
-		p.needs = requestsOf(p.object())
-	} else {
-		p.needs = common.needs
-	}
-	if p.holds {
-		w.use(p.host, &p.needs, 1)
-	}
 }
 
 // place puts a pod on the host that it is bound or pinned to.
@@ -380,7 +361,7 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 	if from := p.host; from != nil {
 		from.pods = without(from.pods, p)
 		if p.holds {
-			w.use(from, &p.needs, -1)
+			w.use(from, p.needs, -1)
 			p.holds = false
 			w.armPods(from, now)
 		}
@@ -390,20 +371,4 @@ func (w *World) move(p *pod, to *host, now time.Time) {
 	if to != nil {
 		to.pods = with(to.pods, p)
 	}
-}
-
-// account adds what a pod needs to what is used of its host from when the pod is
-// bound, or about to be, and takes it off when the pod has ended.
-func (w *World) account(p *pod, now time.Time) {
-	holds := p.host != nil && !p.over && (p.bound || p.under != nil && p.under.binds)
-	if holds == p.holds {
-		return
-	}
-	p.holds = holds
-	if holds {
-		w.use(p.host, &p.needs, 1)
-		return
-	}
-	w.use(p.host, &p.needs, -1)
-	w.armPods(p.host, now)
 }

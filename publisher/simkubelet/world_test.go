@@ -114,8 +114,8 @@ func (st *stand) whole(s *Step) {
 	if s.object == nil {
 		return
 	}
-	if want, err := events.NewObject(s.ref.Kind, s.object.(metav1.Object)); err != nil || !bytes.Equal(s.data, want.Data) {
-		st.t.Fatalf("%s becomes %x, %v\nwant %x", s.ref.Key, s.data, err, want.Data)
+	if want, err := events.NewObject(s.item.ref.Kind, s.object.(metav1.Object)); err != nil || !bytes.Equal(s.data, want.Data) {
+		st.t.Fatalf("%s becomes %x, %v\nwant %x", s.item.ref.Key, s.data, err, want.Data)
 	}
 }
 
@@ -165,7 +165,7 @@ func fingerprint(w *World) string {
 		var used resources
 		for _, p := range h.pods {
 			if p.holds {
-				used.add(&p.needs, 1)
+				used.add(p.needs, 1)
 			}
 		}
 		fmt.Fprintf(&b, "%s %s seq=%d since=%v armed=%v %v used=%v sum=%v\n", name, h.stage, h.seq, h.since.Sub(epoch), h.armed, h.at.Sub(epoch)*b2d(h.armed), show(h.used), show(used))
@@ -192,11 +192,17 @@ func fingerprint(w *World) string {
 
 // show is what pods use of a host, and of its ports.
 func show(r resources) string {
-	text := fmt.Sprintf("%dm %d %d %d", r.milliCPU, r.memory, r.ephemeral, r.pods)
-	if r.others != nil {
-		text += fmt.Sprint(r.others.scalars, r.others.ports) // maps are printed by key
+	var all []string
+	for _, a := range r.amounts {
+		if a.n != 0 {
+			all = append(all, fmt.Sprint(a))
+		}
 	}
-	return text
+	for _, p := range r.ports {
+		all = append(all, fmt.Sprint(p))
+	}
+	slices.Sort(all)
+	return strings.Join(all, " ")
 }
 
 func b2d(b bool) time.Duration {
