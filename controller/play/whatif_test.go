@@ -2,13 +2,18 @@ package play_test
 
 import (
 	"bytes"
+	"fmt"
+	"iter"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"rollcall/controller/play"
+	"rollcall/controller/replay"
+	"rollcall/controller/simtest"
 	"rollcall/events"
 	"rollcall/events/recording"
+	"rollcall/projector"
 )
 
 func open(t *testing.T, name string) *recording.Recording {
@@ -41,30 +46,76 @@ func ask(t *testing.T, r *recording.Recording, q play.Question) (*play.WhatIf, p
 var names = []string{"clean-roll", "bad-image", "stuck-node", "zone-outage", "second-update", "flapping-nodes"}
 
 // TestNothingChanged: a question that changes nothing gives the record, byte for
-// byte, and rollouts that have ended in it go on with nothing.
+// byte, of recordings and of histories in which much goes wrong.
 func TestNothingChanged(t *testing.T) {
+	logs := map[string]replay.Log{}
 	for _, name := range names {
-		r := open(t, name)
-		w, p := ask(t, r, play.Question{Longer: time.Hour})
-		var recorded []events.Event
-		for e, err := range r.Read(t.Context(), 0) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			recorded = append(recorded, e)
+		logs[name] = open(t, name)
+	}
+	for seed := range uint64(12) {
+		logs[fmt.Sprint("seed ", seed)] = simtest.Run(seed, simtest.Options{}).Log()
+	}
+	s, err := events.NewSubjects("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, log := range logs {
+		w, err := play.NewWhatIf(t.Context(), log, s, play.Question{})
+		if err != nil {
+			t.Fatal(name, err)
 		}
-		n := 0
-		for e, err := range p.Log.Read(t.Context(), 0) {
+		p, err := w.Play(t.Context(), 1)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		next, stop := iter.Pull2(p.Log.Read(t.Context(), 0))
+		n := events.Seq(0)
+		for e, err := range log.Read(t.Context(), 0) {
 			if err != nil {
-				t.Fatal(err)
+				t.Fatal(name, err)
 			}
-			if n < len(recorded) && (!bytes.Equal(e.Raw, recorded[n].Raw) || !e.Stored.Equal(recorded[n].Stored) || e.ID != recorded[n].ID) {
+			m, err, ok := next()
+			if n = e.Seq; !ok || err != nil || !bytes.Equal(e.Raw, m.Raw) || !e.Stored.Equal(m.Stored) || e.Seq != m.Seq {
 				t.Fatalf("%s: #%d is another event", name, e.Seq)
 			}
-			n++
 		}
-		if w.Fork != events.Seq(len(recorded)+1) || n < len(recorded) || p.Applied+p.Skipped > 0 {
-			t.Errorf("%s: fork #%d of %d, %d events, %d and %d from outside", name, w.Fork, len(recorded), n, p.Applied, p.Skipped)
+		stop()
+		if w.Fork != n+1 || p.Applied+p.Skipped > 0 {
+			t.Errorf("%s: fork #%d of %d, %d and %d from outside", name, w.Fork, n, p.Applied, p.Skipped)
+		}
+	}
+}
+
+// TestHistoriesGoOn: from the middle of histories in which much goes wrong the
+// model runs to an end that is sound.
+func TestHistoriesGoOn(t *testing.T) {
+	s, err := events.NewSubjects("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(12) {
+		log := simtest.Run(seed, simtest.Options{}).Log()
+		info, err := log.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := play.NewWhatIf(t.Context(), log, s, play.Question{From: info.Last / 2, Longer: time.Minute})
+		if err != nil {
+			t.Fatal(seed, err)
+		}
+		p, err := w.Play(t.Context(), 1)
+		if err != nil {
+			t.Fatal(seed, err)
+		}
+		st := projector.New("")
+		for e, err := range p.Log.Read(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(seed, err)
+			}
+			projector.Fold(st, e)
+		}
+		if err := st.Check(); err != nil || st.Seq() <= info.Last/2 {
+			t.Errorf("seed %d: #%d of #%d, %v", seed, st.Seq(), info.Last, err)
 		}
 	}
 }
