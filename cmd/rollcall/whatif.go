@@ -142,7 +142,7 @@ func (s *session) whatIf(ctx context.Context, x *asked, cluster string, o whatIf
 		}
 		if run == 0 {
 			a.Rollouts, a.Applied, a.Skipped = pairs, p.Applied, p.Skipped
-			if err := a.compare(ctx, w, x.log, p); err != nil {
+			if err := a.compare(ctx, w, p); err != nil {
 				return err
 			}
 		}
@@ -152,8 +152,8 @@ func (s *session) whatIf(ctx context.Context, x *asked, cluster string, o whatIf
 }
 
 // compare tells of the nodes and the plans of a run.
-func (a *whatIfAnswer) compare(ctx context.Context, w *play.WhatIf, log events.Reader, p play.Played) (err error) {
-	if a.Slowest, err = w.Slowest(ctx, log); err != nil {
+func (a *whatIfAnswer) compare(ctx context.Context, w *play.WhatIf, p play.Played) (err error) {
+	if a.Slowest, err = w.Slowest(ctx, w.Recorded); err != nil {
 		return err
 	}
 	if a.ModelSlowest, err = w.Slowest(ctx, p.Log); err != nil {

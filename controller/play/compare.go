@@ -23,7 +23,7 @@ type Pair struct {
 // Pairs returns the rollouts that were not over before the fork, with those of the
 // model that began with the same fact.
 func (w *WhatIf) Pairs(ctx context.Context, model events.Reader) (pairs []Pair, err error) {
-	recorded, err := replay.RolloutsOf(ctx, w.log)
+	recorded, err := replay.RolloutsOf(ctx, w.Recorded)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ type stepped struct {
 // FirstDifference returns where the plans of the model part from the recorded
 // ones; nil: they do not up to the end of the shorter log.
 func (w *WhatIf) FirstDifference(ctx context.Context, model events.Reader) (*Parting, error) {
-	recorded, err := w.plans(ctx, w.log)
+	recorded, err := w.plans(ctx, w.Recorded)
 	if err != nil {
 		return nil, err
 	}

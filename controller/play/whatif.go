@@ -3,6 +3,7 @@ package play
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -33,12 +34,33 @@ type Question struct {
 type WhatIf struct {
 	Delays Delays     // that the history shows
 	Fork   events.Seq // the first position of the model; one more than the last: nothing is touched
+	// Recorded is the history, as far as it went when it was first read.
+	Recorded replay.Log
 
-	log      replay.Log
 	subjects events.Subjects
 	question Question
 	id       string // of the log
 	end      time.Time
+}
+
+// upTo is a log up to a position: that of an instance which runs goes on.
+type upTo struct {
+	replay.Log
+	last events.Seq
+}
+
+// Read implements events.Reader.
+func (l upTo) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		if after >= l.last {
+			return
+		}
+		for e, err := range l.Log.Read(ctx, after) {
+			if !yield(e, err) || err != nil || e.Seq >= l.last {
+				return
+			}
+		}
+	}
 }
 
 // NewWhatIf reads a history for the delays that it shows and for what a question
@@ -48,7 +70,8 @@ func NewWhatIf(ctx context.Context, log replay.Log, s events.Subjects, q Questio
 	if err != nil {
 		return nil, err
 	}
-	w := &WhatIf{log: log, subjects: s, question: q, id: info.ID, Fork: info.Last + 1}
+	log = upTo{log, info.Last}
+	w := &WhatIf{Recorded: log, subjects: s, question: q, id: info.ID, Fork: info.Last + 1}
 	if q.From > 0 {
 		w.Fork = min(w.Fork, q.From)
 	}
@@ -154,7 +177,7 @@ func (w *WhatIf) Play(ctx context.Context, seed int64) (Played, error) {
 		without[seq] = true
 	}
 	screen := events.NewScreen()
-	for e, err := range w.log.Read(ctx, 0) {
+	for e, err := range w.Recorded.Read(ctx, 0) {
 		if err != nil {
 			return p.Played, fmt.Errorf("read the history: %w", err)
 		}

@@ -234,3 +234,21 @@ func TestParseSet(t *testing.T) {
 		}
 	}
 }
+
+// TestLogGoesOn: what is appended after a history was first read is not of it.
+func TestLogGoesOn(t *testing.T) {
+	c := rolled(t, 3)
+	w, err := play.NewWhatIf(t.Context(), c.Log, c.Subjects, play.Question{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := c.State.Seq()
+	now, _, _ := c.State.Object(events.DaemonSet, events.Key{Namespace: "x", Name: "a"})
+	if _, err := c.Log.Append(t.Context(), events.Entry{Event: events.Event{ID: c.ID(), Type: "daemonset.deleted", Source: "api", At: c.Now(), Body: events.Gone{Ref: now.Ref}}}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Play(t.Context(), 1)
+	if err != nil || w.Fork != last+1 || p.Applied+p.Skipped > 0 {
+		t.Errorf("fork #%d of %d, %d and %d from outside, %v", w.Fork, last, p.Applied, p.Skipped, err)
+	}
+}
