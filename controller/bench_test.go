@@ -46,6 +46,8 @@ func BenchmarkReadyFlip(b *testing.B) {
 			}
 			b.ReportAllocs()
 			b.ResetTimer()
+			from := processorTime(b)
+			defer func() { b.ReportMetric(float64((processorTime(b)-from).Nanoseconds())/float64(b.N), "cpu-ns/op") }()
 			for i := range b.N {
 				projector.Fold(c.s, flips[i%len(flips)])
 				for _, k := range slices.Compact(c.s.Touched()) {

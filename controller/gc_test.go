@@ -52,7 +52,7 @@ func (s *stack) final() *projector.State {
 	if n, left := st.PendingCommands(), st.Owners().Open(); n+left > 0 {
 		s.t.Errorf("%d commands without an answer, %d objects to be collected", n, left)
 	}
-	if again, err := replay.Verify(s.t.Context(), s.log); err != nil || again.Different > 0 {
+	if again, err := replay.Verify(s.t.Context(), s.log); err != nil || len(again.Differences) > 0 {
 		s.t.Errorf("verify: %v %v", err, again.First())
 	}
 	return st
@@ -238,7 +238,7 @@ func TestVerifyFindsAnotherCollection(t *testing.T) {
 		}
 	}
 	e.log.Rewrite(recorded.Seq, recorded.Raw)
-	if again, err := replay.Verify(ctx, e.log); err != nil || again.Different > 0 || again.Equal != 1 {
+	if again, err := replay.Verify(ctx, e.log); err != nil || len(again.Differences) > 0 || again.Equal != 1 {
 		t.Errorf("the log as it was: %d, %v %v", again.Equal, again.First(), err)
 	}
 }

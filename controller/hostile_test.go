@@ -128,8 +128,8 @@ func TestCopiesAreNotCarriedOut(t *testing.T) {
 				plans++
 			}
 		}
-		if r.Different != plans || r.Quarantined != len(copies)-plans || r.First().Quarantined == nil {
-			t.Errorf("verify: %d different, %d quarantined, the first %v", r.Different, r.Quarantined, r.First())
+		if len(r.Differences) != plans || r.Quarantined != len(copies)-plans || r.First().Quarantined == nil {
+			t.Errorf("verify: %d different, %d quarantined, the first %v", len(r.Differences), r.Quarantined, r.First())
 		}
 	})
 }
@@ -189,7 +189,7 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 			if took < 4*minReady || took > 12*minReady {
 				t.Errorf("%s: the rollout took %s", name, took)
 			}
-			if r, err := replay.Verify(t.Context(), log); err != nil || r.Different > 0 || r.Quarantined > 0 {
+			if r, err := replay.Verify(t.Context(), log); err != nil || len(r.Differences) > 0 || r.Quarantined > 0 {
 				t.Errorf("%s: verify %v, %v", name, r.First(), err)
 			}
 		})
@@ -233,8 +233,8 @@ func TestVerifyGoesOn(t *testing.T) {
 			s.log.Rewrite(plans[i].Seq, raw)
 		}
 		r, err := replay.Verify(t.Context(), s.log)
-		if err != nil || r.Different != 2 || r.Equal != len(plans)-2 || r.Differences[0].Seq != plans[0].Seq || r.Differences[1].Seq != plans[2].Seq {
-			t.Errorf("%d different, %d of %d equal, %v", r.Different, r.Equal, len(plans), err)
+		if err != nil || len(r.Differences) != 2 || r.Equal != len(plans)-2 || r.Differences[0].Seq != plans[0].Seq || r.Differences[1].Seq != plans[2].Seq {
+			t.Errorf("%d different, %d of %d equal, %v", len(r.Differences), r.Equal, len(plans), err)
 		}
 	})
 }

@@ -32,6 +32,7 @@ type question struct {
 // addQuestion gives a command the flags of a question.
 func addQuestion(c *cobra.Command) *question {
 	q := &question{target: addTarget(c)}
+	q.target.addRecording(c)
 	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(answerFormats, ", "))
 	return q
 }
@@ -67,7 +68,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	defer a.close()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
-	if x.History, err = replay.Open(ctx, x.log, nil); err != nil {
+	if x.History, err = replay.Open(ctx, x.log, replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)); err != nil {
 		return err
 	}
 	if x.Span().Last == 0 {
@@ -86,6 +87,9 @@ func (q *question) instant(text string) (replay.Instant, error) {
 	}
 	return replay.ParseInstant(text, time.Now())
 }
+
+// keyframesBound bounds what a question keeps of states that it has passed.
+const keyframesBound = 64 << 20
 
 // find returns where an instant is.
 func (x *asked) find(ctx context.Context, at replay.Instant) (m replay.Moment, err error) {

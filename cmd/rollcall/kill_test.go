@@ -157,7 +157,7 @@ func checkKilledLog(t *testing.T, data string) {
 		t.Errorf("%d plans: the rollouts have hardly begun", pods.plans)
 	}
 	again, err := replay.Verify(ctx, log)
-	if err != nil || again.Different > 0 || again.Quarantined > 0 || again.Equal != pods.plans {
+	if err != nil || len(again.Differences) > 0 || again.Quarantined > 0 || again.Equal != pods.plans {
 		t.Errorf("%d of %d plans decided again, difference %v, %v", again.Equal, pods.plans, again.First(), err)
 	}
 	t.Logf("%d events, %d plans, %d pods made, %d commands answered", st.Seq(), pods.plans, len(pods.made), len(pods.answers))

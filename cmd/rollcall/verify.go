@@ -61,17 +61,17 @@ func (s *session) verified(r replay.Report, last events.Seq) error {
 	if more := r.Quarantined - min(len(r.Passed), maxVerified); more > 0 {
 		s.out.printf("and %s more quarantined; rollcall log shows them\n", plural(more, "event"))
 	}
-	if r.Different == 0 {
+	if len(r.Differences) == 0 {
 		s.out.printf("%s up to #%d decided again, all the same\n", plural(r.Equal, "plan"), last)
 		return nil
 	}
 	for _, d := range r.Differences[:min(len(r.Differences), maxVerified)] {
 		s.out.printf("%s\n", d)
 	}
-	if more := r.Different - min(len(r.Differences), maxVerified); more > 0 {
+	if more := len(r.Differences) - maxVerified; more > 0 {
 		s.out.printf("and %d more\n", more)
 	}
-	why := fmt.Sprintf("%d of %d, the first: %s", r.Different, r.Equal+r.Different, r.First())
+	why := fmt.Sprintf("%d of %d, the first: %s", len(r.Differences), r.Equal+len(r.Differences), r.First())
 	return &events.Error{Code: "E-VERIFY-DIFFERENT", What: "recorded plans are decided otherwise", Why: why,
 		Do: "use the program that wrote the log, or report a bug; a quarantined plan was not decided by a controller: see rollcall log", Exit: events.ExitFailure}
 }

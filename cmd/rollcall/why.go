@@ -51,13 +51,19 @@ func (s *session) why(ctx context.Context, x *asked, about replay.Subject) error
 		return err
 	}
 	why, err := x.Why(ctx, cs, about)
-	if e := new(events.Error); errors.As(err, &e) && e.Code == "E-REPLAY-OBJECT" {
-		e.Do = suggestObject(cs, about)
-	}
 	if err != nil {
-		return err
+		return unknownObject(err, cs, about)
 	}
 	return x.give("Why", []*replay.Explanation{why}, func() string { return whyText(why) })
+}
+
+// unknownObject adds to an error that the log does not tell of an object what to
+// do about that.
+func unknownObject(err error, cs *replay.Causes, about replay.Subject) error {
+	if e := new(events.Error); errors.As(err, &e) && e.Code == "E-REPLAY-OBJECT" && e.Do == "" {
+		e.Do = suggestObject(cs, about)
+	}
+	return err
 }
 
 // suggestObject says what to do about a name that the log does not tell of.

@@ -17,16 +17,6 @@ type Log interface {
 	Info(ctx context.Context) (events.Info, error)
 }
 
-// Keyframes are states of a log that were kept, so that not all of it has to be
-// folded to know one.
-type Keyframes interface {
-	// Newest returns the newest state that is kept at or before a position, as a
-	// state of the caller's own; nil: none is kept.
-	Newest(ctx context.Context, at events.Seq) (*projector.State, error)
-	// Add keeps a state as it is now.
-	Add(ctx context.Context, s *projector.State) error
-}
-
 // History answers questions about a log: how things were at a position, and how
 // they came to be. It writes nothing. All that is asked of it has an answer that
 // follows from the log alone: the same log gives the same bytes. It has one user
@@ -156,14 +146,11 @@ func (h *History) Walk(ctx context.Context, from, to events.Seq, v Visit) error 
 // forward folds up to a position, from a state or, if that is nil, from the
 // newest keyframe.
 func (h *History) forward(ctx context.Context, s *projector.State, to events.Seq, v Visit) (*projector.State, error) {
-	if s == nil && h.frames != nil {
+	if s == nil {
 		var err error
-		if s, err = h.frames.Newest(ctx, to); err != nil {
+		if s, err = h.nearest(ctx, to); err != nil {
 			return nil, err
 		}
-	}
-	if s == nil {
-		s = projector.New(h.id)
 	}
 	if s.Seq() >= to {
 		return s, nil
@@ -178,6 +165,11 @@ func (h *History) forward(ctx context.Context, s *projector.State, to events.Seq
 			}
 		}
 		e = projector.Fold(s, e)
+		if h.frames != nil {
+			if err := h.frames.Add(ctx, s); err != nil {
+				return nil, err
+			}
+		}
 		if v.After != nil {
 			if err := v.After(s, e); err != nil {
 				return nil, err

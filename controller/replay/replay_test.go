@@ -55,21 +55,18 @@ func all(t *testing.T, log events.Reader) (es []events.Event) {
 
 func hash(t *testing.T, s *projector.State) string {
 	t.Helper()
-	p, err := replay.PictureOf(s)
+	raw, err := s.Keyframe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum, err := p.Hash()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return sum
+	return projector.Hash(raw)
 }
 
 // TestAt: the state at a position is the one that a walk comes by there, and is
 // like no other.
 func TestAt(t *testing.T) {
-	h := open(t, simtest.Run(seeds[0], simtest.Options{}).Log())
+	log := simtest.Run(seeds[0], simtest.Options{}).Log()
+	h := open(t, log)
 	last := h.Span().Last
 	hashes := map[string]events.Seq{}
 	at := map[events.Seq]string{}
@@ -93,13 +90,63 @@ func TestAt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for seq, want := range at {
-		s, err := h.At(t.Context(), seq)
+	again, err := replay.Open(t.Context(), log, replay.NewMemoryKeyframes(7, 1<<20))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, h := range []*replay.History{h, again, again} { // with keyframes, the second time from them
+		for seq, want := range at {
+			s, err := h.At(t.Context(), seq)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := hash(t, s); got != want || s.Seq() != seq {
+				t.Errorf("the state at #%d is another when it is folded alone", seq)
+			}
+			if err := s.Check(); err != nil {
+				t.Errorf("the state at #%d: %v", seq, err)
+			}
+		}
+	}
+}
+
+// others are keyframes of another log, or of none.
+type others struct{ data []byte }
+
+func (o others) Newest(_ context.Context, at events.Seq) (events.Seq, []byte, error) {
+	return at / 10 * 10, o.data, nil
+}
+
+func (o others) Add(context.Context, *projector.State) error { return nil }
+
+// TestKeyframesOfOthers: a keyframe of another log, of another position or of
+// another format is not used, nor the one before it, nor any.
+func TestKeyframesOfOthers(t *testing.T) {
+	other := open(t, simtest.Run(seeds[1], simtest.Options{}).Log())
+	s, err := other.At(t.Context(), 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := s.Keyframe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := simtest.Run(seeds[0], simtest.Options{}).Log()
+	want, err := open(t, log).At(t.Context(), 25)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range [][]byte{data, nil, []byte("no keyframe")} {
+		h, err := replay.Open(t.Context(), log, others{data})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := hash(t, s); got != want || s.Seq() != seq {
-			t.Errorf("the state at #%d is another when it is folded alone", seq)
+		got, err := h.At(t.Context(), 25)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if hash(t, got) != hash(t, want) {
+			t.Error("a keyframe of another log was used")
 		}
 	}
 }

@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -15,11 +14,11 @@ import (
 	"rollcall/projector/sets"
 )
 
-// Picture is a state in words: all that decisions read, and the objects, in one
-// order. Equal states have equal pictures, byte by byte.
+// Picture is a state in words: what decisions read, and the objects, in one order.
+// Hash is that of the whole state as bytes.
 type Picture struct {
-	Log         string         `json:"log,omitempty"`
 	Seq         events.Seq     `json:"seq"`
+	Hash        string         `json:"hash"`
 	Chain       string         `json:"chain"` // hash over all events up to there
 	Time        time.Time      `json:"time"`  // log time
 	Quarantined int            `json:"quarantined,omitempty"`
@@ -74,8 +73,12 @@ type KindPictures struct {
 // PictureOf returns a state in words.
 func PictureOf(s *projector.State) (*Picture, error) {
 	at := s.Position()
+	raw, err := s.Keyframe()
+	if err != nil {
+		return nil, err
+	}
 	quarantined, _ := s.Quarantined()
-	p := &Picture{Log: at.Log, Seq: at.Seq, Chain: hex.EncodeToString(at.Chain[:]), Time: s.Time(), Quarantined: quarantined}
+	p := &Picture{Hash: projector.Hash(raw), Seq: at.Seq, Chain: hex.EncodeToString(at.Chain[:]), Time: s.Time(), Quarantined: quarantined}
 	for _, kind := range s.Kinds() {
 		k := KindPictures{Kind: kind}
 		for _, o := range s.List(kind, "") {
@@ -110,15 +113,4 @@ func setPicture(s *projector.State, ds *sets.DaemonSet) SetPicture {
 		x.Cells = append(x.Cells, cell)
 	}
 	return x
-}
-
-// Hash returns the SHA-256 of the picture's JSON. Two readers of the same events
-// get the same.
-func (p *Picture) Hash() (string, error) {
-	j, err := json.Marshal(p)
-	if err != nil {
-		return "", fmt.Errorf("hash the state at #%d: %w", p.Seq, err)
-	}
-	sum := sha256.Sum256(j)
-	return hex.EncodeToString(sum[:]), nil
 }

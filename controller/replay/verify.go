@@ -59,14 +59,13 @@ func (d *Difference) first() string {
 // Report is what Verify found.
 type Report struct {
 	Equal       int                     // plans that were decided the same
-	Different   int                     // that were not, the quarantined ones among them
-	Differences []*Difference           // the first of them, at most maxNamed, by position
+	Differences []*Difference           // those, by position
 	Quarantined int                     // events that are quarantined and are no plans
-	Passed      []projector.Quarantined // the first of them, at most maxNamed
+	Passed      []projector.Quarantined // the first of them, at most maxPassed
 }
 
-// maxNamed bounds the differences that a report names; it counts all.
-const maxNamed = 100
+// maxPassed bounds the quarantined events that a report names; it counts all.
+const maxPassed = 100
 
 // First returns the first difference, or nil.
 func (r *Report) First() *Difference {
@@ -76,12 +75,7 @@ func (r *Report) First() *Difference {
 	return r.Differences[0]
 }
 
-func (r *Report) differ(d *Difference) {
-	r.Different++
-	if len(r.Differences) < maxNamed {
-		r.Differences = append(r.Differences, d)
-	}
-}
+func (r *Report) differ(d *Difference) { r.Differences = append(r.Differences, d) }
 
 // passOver notes an event that the fold quarantined. A plan among them is one
 // that nobody decided there.
@@ -92,7 +86,7 @@ func (r *Report) passOver(e events.Event, b events.Unreadable) {
 		return
 	}
 	r.Quarantined++
-	if len(r.Passed) < maxNamed {
+	if len(r.Passed) < maxPassed {
 		r.Passed = append(r.Passed, q)
 	}
 }

@@ -253,7 +253,7 @@ func (w *world) finish() {
 	switch {
 	case err != nil:
 		w.t.Errorf("%s: verify: %v", w.where, err)
-	case again.Different > 0:
+	case len(again.Differences) > 0:
 		w.t.Errorf("%s: decided again, a plan is another: %s", w.where, again.First())
 	case again.Equal != w.plans:
 		w.t.Errorf("%s: %d plans were verified, %d are in the log", w.where, again.Equal, w.plans)

@@ -2,43 +2,28 @@ package scenes
 
 import (
 	"context"
-	"encoding/binary"
 	"testing"
 	"time"
 
-	"github.com/oklog/ulid/v2"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
-	"rollcall/controller"
+	"rollcall/controller/play"
 	"rollcall/events"
-	"rollcall/events/drive"
-	"rollcall/events/memlog"
-	"rollcall/projector"
 	"rollcall/projector/story"
-	"rollcall/publisher/executor"
 	"rollcall/publisher/simkubelet"
 )
 
 // epoch is when every scene begins.
 var epoch = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 
-// tick is how long it takes until the next event is stored.
-const tick = 230 * time.Microsecond
-
-// cluster is all that up runs but the API, on a log in memory, one step after the
-// other and in played time.
+// cluster is a cluster in played time that a scene is played with.
 type cluster struct {
-	t        *testing.T
-	subjects events.Subjects
-	log      *memlog.Log
-	state    *projector.State
-	parties  []drive.Party
-	now      time.Time
-	ids      uint64
+	*play.Cluster
+	t *testing.T
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -47,49 +32,14 @@ func newCluster(t *testing.T) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, subjects: subjects, now: epoch}
-	c.log = memlog.New(subjects, func() time.Time {
-		c.now = c.now.Add(tick)
-		return c.now
-	})
-	info, err := c.log.Info(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.state = projector.New(info.ID)
+	return &cluster{play.New(subjects, "", epoch, kubelets()), t}
+}
+
+// kubelets are how long the pods of a scene take.
+func kubelets() simkubelet.Options {
 	o := simkubelet.DefaultOptions()
 	o.Start, o.Stop = simkubelet.Delay{From: 2 * time.Second, To: 9 * time.Second}, simkubelet.Delay{From: time.Second, To: 3 * time.Second}
-	c.parties = []drive.Party{controller.New(subjects, c.state, controller.Options{ID: c.id}), controller.NewGarbageCollector(subjects, c.state, controller.Options{ID: c.id}),
-		executor.New(subjects, executor.LogWorld{}), simkubelet.New(subjects, o)}
-	return c
-}
-
-// id returns the next id, unlike any other of the scene.
-func (c *cluster) id() (id ulid.ULID) {
-	c.ids++
-	binary.BigEndian.PutUint64(id[8:], c.ids)
-	_ = id.SetTime(uint64(c.now.UnixMilli())) // cannot be out of range
-	return id
-}
-
-// Now implements drive.Clock.
-func (c *cluster) Now() time.Time { return c.now }
-
-// Sleep implements drive.Clock.
-func (c *cluster) Sleep(_ context.Context, d time.Duration) error {
-	c.now = c.now.Add(d)
-	return nil
-}
-
-// observe has everybody take what is new in the log.
-func (c *cluster) observe() {
-	for e, err := range c.log.Read(context.Background(), c.state.Seq()) {
-		c.must(err)
-		e = projector.Fold(c.state, e)
-		for _, p := range c.parties {
-			p.Observe(e, c.now)
-		}
-	}
+	return o
 }
 
 func (c *cluster) must(err error) {
@@ -99,28 +49,10 @@ func (c *cluster) must(err error) {
 	}
 }
 
-// run lets time pass: everything that is due until then is done when it is.
+// run lets time pass.
 func (c *cluster) run(d time.Duration) {
-	until := c.now.Add(d)
-	for {
-		c.observe()
-		next, at := drive.Party(nil), until
-		for _, p := range c.parties {
-			if t, ok := p.Next(); ok && t.Before(at) {
-				next, at = p, t
-			}
-		}
-		if c.now.Before(at) {
-			c.now = at
-		}
-		if next == nil {
-			return
-		}
-		for _, s := range next.Due(c.now, 64) {
-			err := s.Perform(context.Background(), drive.Log{Log: c.log, Clock: c})
-			next.Done(s, err, c.now)
-		}
-	}
+	c.t.Helper()
+	c.must(c.Run(context.Background(), c.Now().Add(d)))
 }
 
 // write appends what a user of the API has made of an object; was is the object
@@ -129,25 +61,25 @@ func (c *cluster) write(verb, manager string, k events.Kind, was *events.Object,
 	c.t.Helper()
 	body, err := events.NewObject(k, o)
 	c.must(err)
-	e := events.Event{ID: c.id(), Type: events.ObjectType(k, events.VerbUpdated), Source: "api", Actor: "anna", Verb: verb, Manager: manager, At: c.now, Body: body}
+	e := events.Event{ID: c.ID(), Type: events.ObjectType(k, events.VerbUpdated), Source: "api", Actor: "anna", Verb: verb, Manager: manager, At: c.Now(), Body: body}
 	if was == nil {
 		was, e.Type = &events.Object{}, events.ObjectType(k, events.VerbCreated)
 	}
 	e.Change = story.Change(*was, body)
-	_, err = c.log.Append(context.Background(), events.Entry{Event: e, Expect: events.Expect{Subject: c.subjects.Object(k, body.Ref.Key), Last: last}})
+	_, err = c.Log.Append(context.Background(), events.Entry{Event: e, Expect: events.Expect{Subject: c.Subjects.Object(k, body.Ref.Key), Last: last}})
 	c.must(err)
 }
 
 func (c *cluster) create(k events.Kind, o metav1.Object) {
-	o.SetCreationTimestamp(metav1.NewTime(c.now.Truncate(time.Second)))
+	o.SetCreationTimestamp(metav1.NewTime(c.Now().Truncate(time.Second)))
 	c.write("create", "kubectl-create", k, nil, 0, o)
 }
 
 // patch changes an object.
 func patch[T metav1.Object](c *cluster, manager string, k events.Kind, key events.Key, into T, change func(T)) {
 	c.t.Helper()
-	c.observe()
-	was, last, ok := c.state.Object(k, key)
+	c.must(c.Observe(context.Background()))
+	was, last, ok := c.State.Object(k, key)
 	if !ok {
 		c.t.Fatalf("there is no %s %s", k, key)
 	}
@@ -171,7 +103,7 @@ func (c *cluster) begin(nodes int, maxUnavailable intstr.IntOrString) {
 	c.run(2 * time.Second)
 	c.create(events.DaemonSet, agent("2.3.1", maxUnavailable))
 	c.run(30 * time.Second)
-	if d := c.state.DaemonSet(agentKey); d == nil || d.Counts.Ready != nodes {
+	if d := c.State.DaemonSet(agentKey); d == nil || d.Counts.Ready != nodes {
 		c.t.Fatalf("the cluster of %d nodes has not begun: %+v", nodes, d)
 	}
 }
@@ -223,16 +155,16 @@ func (c *cluster) fail(name string, fails bool) {
 // rolledOut wants every node to have a ready pod of the newest revision.
 func (c *cluster) rolledOut() {
 	c.t.Helper()
-	d := c.state.DaemonSet(agentKey)
+	d := c.State.DaemonSet(agentKey)
 	if n := d.Counts; n.Ready != n.Desired || n.Updated != n.Desired || n.Desired == 0 {
-		c.t.Fatalf("it is not rolled out at #%d, %s: %+v", c.state.Seq(), c.now, n)
+		c.t.Fatalf("it is not rolled out at #%d, %s: %+v", c.State.Seq(), c.Now(), n)
 	}
 }
 
 // stuck wants the rollout to be under way.
 func (c *cluster) stuck() {
 	c.t.Helper()
-	if n := c.state.DaemonSet(agentKey).Counts; n.Ready == n.Desired && n.Updated == n.Desired {
-		c.t.Fatalf("it is rolled out at #%d, %s: %+v", c.state.Seq(), c.now, n)
+	if n := c.State.DaemonSet(agentKey).Counts; n.Ready == n.Desired && n.Updated == n.Desired {
+		c.t.Fatalf("it is rolled out at #%d, %s: %+v", c.State.Seq(), c.Now(), n)
 	}
 }

@@ -91,7 +91,7 @@ func zoneOutage(c *cluster) {
 
 // zone returns the names of the nodes of a zone.
 func (c *cluster) zone(name string) (nodes []string) {
-	for n := range c.state.Nodes() {
+	for n := range c.State.Nodes() {
 		if n.Labels()[corev1.LabelTopologyZone] == name {
 			nodes = append(nodes, n.Name)
 		}
@@ -135,13 +135,13 @@ func TestRecordings(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, again := newCluster(t), newCluster(t)
 			play(c)
-			if play(again); again.state.Position() != c.state.Position() {
-				t.Errorf("a scene ends at %+v, and then at %+v", c.state.Position(), again.state.Position())
+			if play(again); again.State.Position() != c.State.Position() {
+				t.Errorf("a scene ends at %+v, and then at %+v", c.State.Position(), again.State.Position())
 			}
-			if err := c.state.Check(); err != nil {
+			if err := c.State.Check(); err != nil {
 				t.Error(err)
 			}
-			if n, _ := c.state.Quarantined(); n > 0 {
+			if n, _ := c.State.Quarantined(); n > 0 {
 				t.Errorf("%d events are quarantined", n)
 			}
 			path := filepath.Join("..", "..", "testdata", "recordings", name+".rollcall")
@@ -156,11 +156,11 @@ func TestRecordings(t *testing.T) {
 			if err := r.Verify(t.Context(), nil); err != nil {
 				t.Error(err)
 			}
-			if last, want := r.Manifest().Last, c.state.Position(); last.Seq != want.Seq || last.Chain != want.Chain {
+			if last, want := r.Manifest().Last, c.State.Position(); last.Seq != want.Seq || last.Chain != want.Chain {
 				t.Logf("this build would record other events: -rewrite writes them")
 			}
 			decided, err := replay.Verify(t.Context(), r)
-			if err != nil || decided.Different > 0 || decided.Quarantined > 0 || decided.Equal == 0 {
+			if err != nil || len(decided.Differences) > 0 || decided.Quarantined > 0 || decided.Equal == 0 {
 				t.Errorf("verify: %v, %+v", err, decided)
 			}
 			if info, err := os.Stat(path); err != nil || info.Size() > maxRecording {
@@ -173,11 +173,11 @@ func TestRecordings(t *testing.T) {
 // record writes a scene as rollcall record export would.
 func record(t *testing.T, c *cluster, path string) {
 	t.Helper()
-	w, err := recording.Create(path, recording.Options{Cluster: c.subjects.Cluster(), Before: chain.Position{Log: c.state.Position().Log}})
+	w, err := recording.Create(path, recording.Options{Cluster: c.Subjects.Cluster(), Before: chain.Position{Log: c.State.Position().Log}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for e, err := range c.log.Read(context.Background(), 0) {
+	for e, err := range c.Log.Read(context.Background(), 0) {
 		if err == nil {
 			err = w.Append(e)
 		}
@@ -188,5 +188,5 @@ func record(t *testing.T, c *cluster, path string) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s: %d events", path, c.state.Seq())
+	t.Logf("%s: %d events", path, c.State.Seq())
 }

@@ -104,7 +104,7 @@ func (w *World) freeStage(p *pod) due {
 	case p.stuck && len(p.offers) == 0:
 		return atRest(podStuck)
 	}
-	return after(podQueued, w.delay(w.options.Bind, &p.item, "bind"))
+	return after(podQueued, w.podDelay(w.options.Bind, p, "bind"))
 }
 
 // schedule returns the step by which a pod gets a host or is told that there

@@ -73,3 +73,13 @@ func (w *World) delay(d Delay, i *item, what string) time.Duration {
 	}
 	return d.From + time.Duration(float64(d.To-d.From)*fraction(strconv.FormatUint(i.luck, 36)+what))
 }
+
+// podDelay is delay for a pod, unless Took knows better.
+func (w *World) podDelay(d Delay, p *pod, what string) time.Duration {
+	if w.options.Took != nil {
+		if took, ok := w.options.Took(what, p.object()); ok {
+			return took
+		}
+	}
+	return w.delay(d, &p.item, what)
+}

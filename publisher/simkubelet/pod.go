@@ -75,7 +75,7 @@ func (w *World) podStage(p *pod) due {
 	case o.Spec.NodeName == "":
 		return w.unboundStage(p)
 	case o.Status.StartTime == nil:
-		return after(podAccepting, w.delay(w.options.Bind, &p.item, "bind"))
+		return after(podAccepting, w.podDelay(w.options.Bind, p, "bind"))
 	}
 	return w.boundStage(p)
 }
@@ -97,7 +97,7 @@ func (w *World) deletedStage(p *pod) due {
 	case len(p.object().Finalizers) > 0 && ended(p.object()):
 		return atRest(podHeld)
 	}
-	delay := w.delay(w.options.Stop, &p.item, "stop")
+	delay := w.podDelay(w.options.Stop, p, "stop")
 	if grace := p.object().DeletionGracePeriodSeconds; grace != nil {
 		delay = min(delay, time.Duration(*grace)*time.Second)
 	}
@@ -108,7 +108,7 @@ func (w *World) deletedStage(p *pod) due {
 }
 
 func (w *World) unboundStage(p *pod) due {
-	delay := w.delay(w.options.Bind, &p.item, "bind")
+	delay := w.podDelay(w.options.Bind, p, "bind")
 	switch {
 	case len(p.object().Spec.SchedulingGates) > 0:
 		return atRest(podGated)
@@ -135,7 +135,7 @@ func (w *World) boundStage(p *pod) due {
 	case d.do == nothing:
 		return atRest(podRunning)
 	case s == podStarting:
-		return after(s, w.delay(w.options.Start, &p.item, "start"))
+		return after(s, w.podDelay(w.options.Start, p, "start"))
 	case s == podChanging:
 		return after(s, w.delay(w.options.Stop, &p.item, "change"))
 	case s == podRecovering:

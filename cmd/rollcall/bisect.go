@@ -1,0 +1,166 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/controller/replay"
+	"rollcall/events"
+)
+
+// bisection is what the flags of bisect say.
+type bisection struct {
+	good, other string
+	halve       bool
+	ps          replay.Properties
+	from        replay.Instant // --good
+}
+
+func (s *session) bisectCommand() *cobra.Command {
+	var o bisection
+	var expr string
+	c := &cobra.Command{Use: "bisect INVARIANT | --expr CEL | --diff FILE", Short: "Find the first event that breaks something", Args: takes(0, 1),
+		Long: `bisect finds the first event that breaks an invariant, or at which an expression turns
+false, between --good and --bad. It looks at every event in turn, so that the one that
+it finds is the first; --halve looks at few positions instead, for an expression that
+is costly, that is true at --good and false at --bad, and of several events that turn it
+false it finds one. docs/DEBUGGING.md tells what an expression can name.
+
+--diff finds the first event at which the log and a recording part.
+
+It exits 0 if nothing is broken or parts, and 1 if something does.
+
+` + replay.InstantForms,
+		Example: `  rollcall bisect --expr 'size(state.pods)<1000'
+  rollcall bisect budget --good 20
+  rollcall bisect --diff incident.rollcall`}
+	q := addQuestion(c)
+	f := c.Flags()
+	addExpr(c, &expr)
+	f.StringVar(&o.good, "good", "", "instant from which it is looked on (default: the first event)")
+	f.StringVar(&q.at, "bad", "", "instant up to which it is looked (default: the end of the log)")
+	f.BoolVar(&o.halve, "halve", false, "halve between --good and --bad instead of looking at every event")
+	f.StringVar(&o.other, "diff", "", "recording to compare the log with")
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		named := len(args)
+		for _, set := range []bool{expr != "", o.other != ""} {
+			if set {
+				named++
+			}
+		}
+		if named != 1 {
+			return usageError("E-CLI-ARGS", "bisect looks for one thing", "give an invariant, or --expr, or --diff")
+		}
+		if o.halve && expr == "" {
+			return usageError("E-CLI-FLAG", "--halve is for --expr", "leave it out: an invariant depends on all events before")
+		}
+		if o.ps, err = properties(expr, args); err != nil {
+			return err
+		}
+		if o.from, err = q.instant(o.good); err != nil {
+			return of("--good", err)
+		}
+		if o.other != "" {
+			return s.ask(c.Context(), q, func(x *asked) error { return s.part(c.Context(), x, o.other) })
+		}
+		return s.ask(c.Context(), q, func(x *asked) error { return s.bisect(c.Context(), x, o) })
+	}
+	return c
+}
+
+// bisected is the answer of bisect.
+type bisected struct {
+	Mode   string          `json:"mode"` // "scan", "halve"
+	Good   events.Seq      `json:"good"`
+	Bad    events.Seq      `json:"bad"`
+	Events int             `json:"events"` // that were judged
+	First  []replay.Broken `json:"first"`  // one, or more if one event breaks several; empty: nothing is broken
+}
+
+func (s *session) bisect(ctx context.Context, x *asked, o bisection) (err error) {
+	a := &bisected{Mode: "scan", Good: x.Span().First, Bad: x.at.Seq}
+	if o.good != "" {
+		m, err := x.find(ctx, o.from)
+		if err != nil {
+			return of("--good", err)
+		}
+		a.Good = m.Seq
+	}
+	if a.Good > a.Bad {
+		return usageError("E-CLI-RANGE", fmt.Sprintf("--good, #%d, is after --bad, #%d", a.Good, a.Bad), "give a range that goes forward")
+	}
+	from, to := a.Good, a.Bad
+	if o.halve {
+		found, err := x.Halve(ctx, o.ps.Condition, a.Good, a.Bad)
+		if err != nil {
+			return err
+		}
+		a.Mode, a.Events = "halve", found.Probes
+		from, to = found.Bad, found.Bad
+	}
+	o.ps.First = true
+	found, err := x.Check(ctx, o.ps, from, to)
+	if err != nil {
+		return err
+	}
+	a.First = found.Broken
+	if !o.halve {
+		a.Events = found.Events
+	}
+	err = x.give("Bisect", []*bisected{a}, func() string { return bisectedText(a) })
+	if err == nil && len(a.First) > 0 {
+		return errBroken
+	}
+	return err
+}
+
+func bisectedText(a *bisected) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "bad at #%d   good at #%d   mode %s, %s looked at\n", a.Bad, a.Good, a.Mode, plural(a.Events, "event"))
+	for _, v := range a.First {
+		fmt.Fprintf(&b, "first violation  %s\n   %s: %s\n   see: rollcall effects %d, rollcall state --at %d\n", stepText(v.Event), v.Invariant, v.What, v.Event.Seq, v.Event.Seq)
+	}
+	if len(a.First) == 0 {
+		b.WriteString("nothing is broken\n")
+	}
+	return b.String()
+}
+
+// part finds where the log and a recording part.
+func (s *session) part(ctx context.Context, x *asked, other string) error {
+	a, err := (&target{rec: other}).open(ctx, s)
+	if err != nil {
+		return of("--diff", err)
+	}
+	defer a.close()
+	h, err := replay.Open(ctx, a, nil)
+	if err != nil {
+		return err
+	}
+	p, err := replay.Part(ctx, x.History, h)
+	if err != nil {
+		return err
+	}
+	err = x.give("Parting", []*replay.Parting{p}, func() string { return partingText(p) })
+	if err == nil && p.Parted() {
+		return errBroken
+	}
+	return err
+}
+
+func partingText(p *replay.Parting) string {
+	head := fmt.Sprintf("the first %s are the same\n", plural(p.Same, "event"))
+	if !p.Parted() {
+		return head
+	}
+	side := func(s *replay.Step) string {
+		if s == nil {
+			return "ends"
+		}
+		return stepText(*s)
+	}
+	return head + fmt.Sprintf("this log    %s\nthe other   %s\n", side(p.First), side(p.Second))
+}

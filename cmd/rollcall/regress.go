@@ -1,0 +1,296 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rollcall/controller/invariant"
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/events/files"
+	"rollcall/events/recording"
+)
+
+// golden is the baseline that is kept in a file beside each recording.
+const golden = "golden"
+
+// regressFlags are the flags of regress.
+type regressFlags struct {
+	baseline, junit, format string
+	approve                 bool
+}
+
+// regressed is how a recording stands with this program.
+type regressed struct {
+	File     string      `json:"file"`
+	Coverage replay.Span `json:"coverage"`
+	Plans    int         `json:"plans"`
+	Seconds  float64     `json:"seconds"` // that it took
+	Baseline float64     `json:"baselineSeconds,omitempty"`
+	Lines    []string    `json:"differences"`        // all of them
+	New      []string    `json:"unapproved"`         // of these, what the baseline does not have
+	Gone     []string    `json:"stale"`              // what only the baseline has
+	Failed   string      `json:"error,omitempty"`    // why it could not be told
+	Exit     int         `json:"exitCode,omitempty"` // for that
+}
+
+func (s *session) regressCommand() *cobra.Command {
+	var o regressFlags
+	c := &cobra.Command{Use: "regress FILE...", Short: "Hold this program against recordings of what others decided", Args: takes(1, -1),
+		Long: `regress decides every plan of recordings again, as verify does, and holds their logs
+against the invariants S1 to S11 and the budget. It tells of every command that comes
+in, goes, changes or moves, and compares that with what was approved: the lines of
+NAME.golden beside NAME.rollcall, or what another rollcall says of the same file. A
+golden file that is not there approves of nothing; --approve writes it.
+
+It exits 0 if all is as approved, 1 if not, 2 if a recording could not be told about,
+3 if one is damaged.`,
+		Example: `  rollcall regress testdata/recordings/*.rollcall --junit report.xml
+  rollcall regress incident.rollcall --approve
+  rollcall regress incident.rollcall --baseline ./rollcall-before`}
+	f := c.Flags()
+	f.StringVar(&o.baseline, "baseline", golden, "what to compare with: golden, or the path of another rollcall")
+	f.StringVar(&o.junit, "junit", "", "write a report for CI systems to this file")
+	f.BoolVar(&o.approve, "approve", false, "write what is found to the golden files")
+	f.StringVarP(&o.format, "output", "o", "text", strings.Join(answerFormats[:2], ", "))
+	c.RunE = func(c *cobra.Command, args []string) error {
+		switch {
+		case !slices.Contains(answerFormats[:2], o.format):
+			return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", o.format), Where: "--output",
+				Do: events.Suggest(o.format, answerFormats[:2], "choose from text, json"), Exit: events.ExitInput}
+		case o.approve && o.baseline != golden:
+			return usageError("E-CLI-FLAG", "--approve writes golden files, and --baseline names something else", "give one of them")
+		}
+		return s.regress(c.Context(), args, o)
+	}
+	return c
+}
+
+// regress tells of each file; the exit code is that of the worst.
+func (s *session) regress(ctx context.Context, paths []string, o regressFlags) error {
+	var all []*regressed
+	worst, bad := 0, 0
+	for _, path := range paths {
+		r := &regressed{File: path}
+		if err := s.regressFile(ctx, r, o); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			r.Failed, r.Exit = err.Error(), events.ExitInput
+			if e := new(events.Error); errors.As(err, &e) && e.Exit == events.ExitHalt {
+				r.Exit = e.Exit
+			}
+		} else if !o.approve && len(r.New)+len(r.Gone) > 0 {
+			r.Exit = events.ExitFailure
+		}
+		if worst = max(worst, r.Exit); r.Exit > 0 {
+			bad++
+		}
+		if all = append(all, r); o.format == "text" {
+			s.out.printf("%s", r.text(o))
+		}
+	}
+	if o.format == "json" {
+		j, err := json.MarshalIndent(map[string]any{"kind": "Regress", "apiVersion": answersVersion, "items": all}, "", "  ")
+		if err != nil {
+			return fmt.Errorf("write the answer: %w", err)
+		}
+		s.out.printf("%s\n", j)
+	}
+	if o.junit != "" {
+		if err := writeJUnit(o.junit, all); err != nil {
+			return &events.Error{Code: "E-CLI-FILE", What: "the report cannot be written", Where: o.junit, Why: files.Reason(err), Do: "give a file in a directory that can be written", Exit: events.ExitInput}
+		}
+	}
+	if worst == 0 {
+		return nil
+	}
+	return &events.Error{Code: "E-REGRESS-DIFFERENT", What: fmt.Sprintf("%d of %s are not as approved", bad, plural(len(all), "recording")),
+		Do: "correct the rule, or approve with --approve what is meant to be", Exit: worst}
+}
+
+// regressFile decides a recording again and compares with the baseline.
+func (s *session) regressFile(ctx context.Context, r *regressed, o regressFlags) error {
+	rec, err := recording.Open(r.File)
+	if err != nil {
+		return err
+	}
+	defer rec.Close()
+	if t := rec.Torn(); t != nil {
+		return &events.Error{Code: "E-REC-TORN", What: t.String(), Where: r.File, Do: "get another copy of it, if there is one", Exit: events.ExitHalt}
+	}
+	h, err := replay.Open(ctx, rec, nil)
+	if err != nil {
+		return err
+	}
+	invariants, err := invariant.Named()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	found, err := replay.Regress(ctx, rec, invariants)
+	if err != nil {
+		return err
+	}
+	r.Coverage, r.Plans, r.Lines, r.Seconds = h.Span(), found.Plans, found.Lines, time.Since(begun).Seconds()
+	var approved []string
+	switch {
+	case o.approve:
+		return files.Replace(goldenPath(r.File), []byte(goldenText(r.Lines)))
+	case o.baseline == golden:
+		approved, err = readGolden(goldenPath(r.File))
+	default:
+		var other *regressed
+		if other, err = runBaseline(ctx, o.baseline, r.File); err == nil {
+			approved, r.Baseline = other.Lines, other.Seconds
+		}
+	}
+	r.New, r.Gone = without(r.Lines, approved), without(approved, r.Lines)
+	return err
+}
+
+// without returns the lines that others do not have.
+func without(lines, others []string) (rest []string) {
+	for _, l := range lines {
+		if !slices.Contains(others, l) {
+			rest = append(rest, l)
+		}
+	}
+	return rest
+}
+
+// text is what regress prints of a recording.
+func (r *regressed) text(o regressFlags) string {
+	var b strings.Builder
+	if r.Failed != "" {
+		return fmt.Sprintf("failed     %s: %s\n", r.File, r.Failed)
+	}
+	word := "same"
+	switch {
+	case o.approve:
+		word = "approved"
+	case r.Exit > 0:
+		word = "different"
+	}
+	took := fmt.Sprintf("%.2fs", r.Seconds)
+	if r.Baseline > 0 {
+		took += fmt.Sprintf(", the baseline %.2fs", r.Baseline)
+	}
+	span := r.Coverage
+	fmt.Fprintf(&b, "%-10s %s: %s of #%d to #%d, %s; %s; %s\n", word, r.File, plural(r.Plans, "plan"), span.First, span.Last,
+		span.To.Sub(span.From).Round(time.Millisecond), plural(len(r.Lines), "difference"), took)
+	for _, l := range r.New {
+		fmt.Fprintf(&b, "   + %s\n", l)
+	}
+	for _, l := range r.Gone {
+		fmt.Fprintf(&b, "   - %s\n", l)
+	}
+	return b.String()
+}
+
+// goldenPath is where the approved differences of a recording are.
+func goldenPath(path string) string { return strings.TrimSuffix(path, ".rollcall") + ".golden" }
+
+// goldenComment begins the lines of a golden file that are no differences.
+const goldenComment = "#"
+
+func goldenText(lines []string) string {
+	return goldenComment + " what may differ, as rollcall regress --approve has written it\n" + strings.Join(append(slices.Clone(lines), ""), "\n")
+}
+
+// readGolden reads the approved differences; none if there is no file.
+func readGolden(path string) (lines []string, err error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, &events.Error{Code: "E-CLI-FILE", What: "the approved differences cannot be read", Where: path, Why: files.Reason(err), Do: "mend the file, or remove it", Exit: events.ExitInput}
+	}
+	for l := range strings.Lines(string(b)) {
+		if l = strings.TrimRight(l, "\r\n"); l != "" && !strings.HasPrefix(l, goldenComment) {
+			lines = append(lines, l)
+		}
+	}
+	return lines, nil
+}
+
+// runBaseline has another rollcall tell of a recording. Whether it approves of
+// what it finds is nothing to us.
+func runBaseline(ctx context.Context, binary, path string) (*regressed, error) {
+	fail := func(why string) error {
+		return &events.Error{Code: "E-REGRESS-BASELINE", What: "the other rollcall has not told of the recording", Where: binary, Why: why,
+			Do: "give the path of one that has the command regress, or compare with golden files", Exit: events.ExitInput}
+	}
+	var stderr strings.Builder
+	c := exec.CommandContext(ctx, binary, "regress", "-o", "json", path)
+	c.Stderr = &stderr
+	out, err := c.Output()
+	var answer struct{ Items []*regressed }
+	if json.Unmarshal(out, &answer) != nil || len(answer.Items) != 1 {
+		first, _, _ := strings.Cut(stderr.String(), "\n")
+		if err != nil {
+			first = cmp.Or(first, err.Error())
+		}
+		return nil, fail(cmp.Or(first, "it has printed something else"))
+	}
+	if why := answer.Items[0].Failed; why != "" {
+		return nil, fail(why)
+	}
+	return answer.Items[0], nil
+}
+
+// The report that CI systems read.
+type (
+	junitSuite struct {
+		XMLName  xml.Name    `xml:"testsuite"`
+		Name     string      `xml:"name,attr"`
+		Tests    int         `xml:"tests,attr"`
+		Failures int         `xml:"failures,attr"`
+		Errors   int         `xml:"errors,attr"`
+		Cases    []junitCase `xml:"testcase"`
+	}
+	junitCase struct {
+		Name    string   `xml:"name,attr"`
+		Class   string   `xml:"classname,attr"`
+		Seconds float64  `xml:"time,attr"`
+		Failure *junitBy `xml:"failure"`
+		Error   *junitBy `xml:"error"`
+	}
+	junitBy struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+)
+
+func writeJUnit(path string, all []*regressed) error {
+	suite := junitSuite{Name: "rollcall regress", Tests: len(all)}
+	for _, r := range all {
+		c := junitCase{Name: r.File, Class: "rollcall.regress", Seconds: r.Seconds}
+		switch {
+		case r.Failed != "":
+			suite.Errors++
+			c.Error = &junitBy{Message: r.Failed}
+		case r.Exit > 0:
+			suite.Failures++
+			c.Failure = &junitBy{Message: plural(len(r.New)+len(r.Gone), "difference") + " not approved", Text: r.text(regressFlags{})}
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	b, err := xml.MarshalIndent(suite, "", "  ")
+	if err != nil {
+		return err
+	}
+	return files.Replace(path, append([]byte(xml.Header), append(b, '\n')...))
+}

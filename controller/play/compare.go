@@ -1,0 +1,198 @@
+package play
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// Pair is a rollout as it was recorded and as the model has it; nil: there is none.
+type Pair struct {
+	Recorded *replay.Rollout `json:"recorded"`
+	Model    *replay.Rollout `json:"model"`
+}
+
+// Pairs returns the rollouts that were not over before the fork, with those of the
+// model that began with the same fact.
+func (w *WhatIf) Pairs(ctx context.Context, model events.Reader) (pairs []Pair, err error) {
+	recorded, err := replay.RolloutsOf(ctx, w.Recorded)
+	if err != nil {
+		return nil, err
+	}
+	played, err := replay.RolloutsOf(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	over := func(r *replay.Rollout) bool { return r.End.Seq > 0 && r.End.Seq < w.Fork }
+	for _, r := range recorded {
+		if over(r) {
+			continue
+		}
+		p := Pair{Recorded: r}
+		i := slices.IndexFunc(played, func(m *replay.Rollout) bool {
+			return m.DaemonSet == r.DaemonSet && m.Start.Time.Sub(r.Start.Time).Abs() < time.Second
+		})
+		if i >= 0 {
+			p.Model = played[i]
+			played = slices.Delete(played, i, i+1)
+		}
+		pairs = append(pairs, p)
+	}
+	for _, m := range played {
+		if !over(m) {
+			pairs = append(pairs, Pair{Model: m})
+		}
+	}
+	return pairs, nil
+}
+
+// Slow is how long a node was without a ready pod of a DaemonSet.
+type Slow struct {
+	DaemonSet events.Key    `json:"daemonSet"`
+	Node      string        `json:"node"`
+	Took      time.Duration `json:"nanoseconds"`
+	Open      bool          `json:"open,omitempty"` // and still is at the end of the log
+}
+
+func (s Slow) String() string {
+	text := fmt.Sprintf("%s %s", s.Node, s.Took.Round(100*time.Millisecond))
+	if s.Open {
+		return text + " and on"
+	}
+	return text
+}
+
+// maxSlow is how many nodes are told of.
+const maxSlow = 3
+
+// Slowest returns the nodes that were longest at once without a ready pod of a
+// DaemonSet that had one there, from the fork on.
+func (w *WhatIf) Slowest(ctx context.Context, log events.Reader) ([]Slow, error) {
+	type place struct {
+		owner events.Key
+		node  string
+	}
+	s := projector.New("")
+	without, longest := map[place]time.Time{}, map[place]Slow{}
+	ready := map[events.Key]place{}
+	var end time.Time
+	for e, err := range log.Read(ctx, 0) {
+		if err != nil {
+			return nil, err
+		}
+		e = projector.Fold(s, e)
+		r := events.RefOf(e)
+		if end = e.Stored; r.Kind != events.Pod {
+			continue
+		}
+		p := s.Pod(r.Key)
+		at, was := ready[r.Key]
+		switch is := p != nil && p.Ready && !p.Deleting && p.Daemon; {
+		case was && !is:
+			delete(ready, r.Key)
+			without[at] = e.Stored
+		case is && !was:
+			at = place{events.Key{Namespace: r.Key.Namespace, Name: p.OwnerName}, p.Node}
+			ready[r.Key] = at
+			if since, ok := without[at]; ok && e.Seq >= w.Fork {
+				longest[at] = slower(longest[at], Slow{at.owner, at.node, e.Stored.Sub(since), false})
+			}
+			delete(without, at)
+		}
+	}
+	var all []Slow
+	for _, n := range slices.Collect(s.Nodes()) {
+		for _, d := range s.DaemonSets() {
+			at := place{d.Key, n.Name}
+			x := longest[at]
+			if since, ok := without[at]; ok {
+				x = slower(x, Slow{d.Key, n.Name, end.Sub(since), true})
+			}
+			if x.Took > 0 {
+				all = append(all, x)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Slow) int {
+		return cmp.Or(cmp.Compare(b.Took, a.Took), cmp.Compare(a.Node, b.Node), a.DaemonSet.Compare(b.DaemonSet))
+	})
+	return all[:min(len(all), maxSlow)], nil
+}
+
+func slower(a, b Slow) Slow {
+	if b.Took > a.Took {
+		return b
+	}
+	return a
+}
+
+// Parting is the first plan that is another in the model than in the record. A
+// position is zero if one of them has no more plans.
+type Parting struct {
+	Recorded replay.Point `json:"recorded,omitzero"`
+	Model    replay.Point `json:"model,omitzero"`
+	What     string       `json:"what"`
+}
+
+// stepped is a plan and where it is.
+type stepped struct {
+	replay.Point
+	*events.Plan
+}
+
+// FirstDifference returns where the plans of the model part from the recorded
+// ones; nil: they do not up to the end of the shorter log.
+func (w *WhatIf) FirstDifference(ctx context.Context, model events.Reader) (*Parting, error) {
+	recorded, err := w.plans(ctx, w.Recorded)
+	if err != nil {
+		return nil, err
+	}
+	played, err := w.plans(ctx, model)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range recorded {
+		if i >= len(played) {
+			return &Parting{Recorded: r.Point, What: "the model has no more plans"}, nil
+		}
+		m := played[i]
+		x, err := json.Marshal(r.Commands)
+		if err != nil {
+			return nil, err
+		}
+		y, err := json.Marshal(m.Commands)
+		if err != nil {
+			return nil, err
+		}
+		if r.Owner != m.Owner || !bytes.Equal(x, y) {
+			d := replay.Difference{Seq: r.Seq, Recorded: r.Plan, Decided: m.Plan}
+			return &Parting{r.Point, m.Point, d.Changes()[0]}, nil
+		}
+	}
+	return nil, nil
+}
+
+// plans returns the plans with commands from the fork on.
+func (w *WhatIf) plans(ctx context.Context, log events.Reader) (all []stepped, err error) {
+	if w.Fork == 0 {
+		return nil, nil
+	}
+	screen := events.NewScreen()
+	for e, err := range log.Read(ctx, w.Fork-1) {
+		if err != nil {
+			return nil, err
+		}
+		if p, ok := screen.Take(e).Body.(*events.Plan); ok && len(p.Commands) > 0 {
+			all = append(all, stepped{replay.Point{Seq: e.Seq, Time: e.Stored}, p})
+		}
+	}
+	return all, nil
+}

@@ -1,0 +1,254 @@
+package play_test
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"rollcall/controller/play"
+	"rollcall/controller/replay"
+	"rollcall/controller/simtest"
+	"rollcall/events"
+	"rollcall/events/recording"
+	"rollcall/projector"
+)
+
+func open(t *testing.T, name string) *recording.Recording {
+	t.Helper()
+	r, err := recording.Open(filepath.Join("..", "..", "testdata", "recordings", name+".rollcall"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+func ask(t *testing.T, r *recording.Recording, q play.Question) (*play.WhatIf, play.Played) {
+	t.Helper()
+	s, err := events.NewSubjects(r.Manifest().Cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := play.NewWhatIf(t.Context(), r, s, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Play(t.Context(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w, p
+}
+
+var names = []string{"clean-roll", "bad-image", "stuck-node", "zone-outage", "second-update", "flapping-nodes"}
+
+// TestNothingChanged: a question that changes nothing gives the record, byte for
+// byte, of recordings and of histories in which much goes wrong.
+func TestNothingChanged(t *testing.T) {
+	logs := map[string]replay.Log{}
+	for _, name := range names {
+		logs[name] = open(t, name)
+	}
+	for seed := range uint64(12) {
+		logs[fmt.Sprint("seed ", seed)] = simtest.Run(seed, simtest.Options{}).Log()
+	}
+	s, err := events.NewSubjects("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, log := range logs {
+		w, err := play.NewWhatIf(t.Context(), log, s, play.Question{})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		p, err := w.Play(t.Context(), 1)
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		next, stop := iter.Pull2(p.Log.Read(t.Context(), 0))
+		n := events.Seq(0)
+		for e, err := range log.Read(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(name, err)
+			}
+			m, err, ok := next()
+			if n = e.Seq; !ok || err != nil || !bytes.Equal(e.Raw, m.Raw) || !e.Stored.Equal(m.Stored) || e.Seq != m.Seq {
+				t.Fatalf("%s: #%d is another event", name, e.Seq)
+			}
+		}
+		stop()
+		if w.Fork != n+1 || p.Applied+p.Skipped > 0 {
+			t.Errorf("%s: fork #%d of %d, %d and %d from outside", name, w.Fork, n, p.Applied, p.Skipped)
+		}
+	}
+}
+
+// TestHistoriesGoOn: from the middle of histories in which much goes wrong the
+// model runs to an end that is sound.
+func TestHistoriesGoOn(t *testing.T) {
+	s, err := events.NewSubjects("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(12) {
+		log := simtest.Run(seed, simtest.Options{}).Log()
+		info, err := log.Info(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := play.NewWhatIf(t.Context(), log, s, play.Question{From: info.Last / 2, Longer: time.Minute})
+		if err != nil {
+			t.Fatal(seed, err)
+		}
+		p, err := w.Play(t.Context(), 1)
+		if err != nil {
+			t.Fatal(seed, err)
+		}
+		st := projector.New("")
+		for e, err := range p.Log.Read(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(seed, err)
+			}
+			projector.Fold(st, e)
+		}
+		if err := st.Check(); err != nil || st.Seq() <= info.Last/2 {
+			t.Errorf("seed %d: #%d of #%d, %v", seed, st.Seq(), info.Last, err)
+		}
+	}
+}
+
+// TestModel: from the first event on, with nothing changed, the model decides what
+// was recorded, though nothing of the controller, the executor and the kubelets is
+// copied: the same commands in the same order where no node fails. Of nodes that
+// fail the record shows no delays, so that there only the rollouts are alike.
+func TestModel(t *testing.T) {
+	for _, name := range names {
+		r := open(t, name)
+		w, p := ask(t, r, play.Question{From: 1, Longer: time.Hour})
+		d, err := w.FirstDifference(t.Context(), p.Log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if failing := name == "zone-outage" || name == "flapping-nodes"; !failing && d != nil || p.Applied < 25 || p.Skipped > 0 {
+			t.Errorf("%s: %d applied, %d skipped, %+v", name, p.Applied, p.Skipped, d)
+		}
+		pairs, err := w.Pairs(t.Context(), p.Log)
+		if err != nil || len(pairs) < 2 {
+			t.Fatal(pairs, err)
+		}
+		for _, x := range pairs {
+			if x.Recorded == nil || x.Model == nil {
+				t.Errorf("%s: alone: %+v", name, x)
+				continue
+			}
+			took, would := x.Recorded.End.Time.Sub(x.Recorded.Start.Time), x.Model.End.Time.Sub(x.Model.Start.Time)
+			if (took-would).Abs() > 2*time.Second || x.Recorded.Restarted != x.Model.Restarted || x.Recorded.Ending != x.Model.Ending {
+				t.Errorf("%s: %s took %s and %s, restarted %d and %d", name, x.Recorded, took, would, x.Recorded.Restarted, x.Model.Restarted)
+			}
+		}
+	}
+}
+
+// set reads one --set.
+func set(t *testing.T, text string) []play.Set {
+	t.Helper()
+	x, err := play.ParseSet(text, "kube-system")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return []play.Set{x}
+}
+
+// second returns the second rollout of the DaemonSet of a recording, in record and
+// model.
+func second(t *testing.T, w *play.WhatIf, p play.Played) play.Pair {
+	t.Helper()
+	pairs, err := w.Pairs(t.Context(), p.Log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range pairs {
+		if x.Recorded != nil && x.Recorded.Revision == 2 {
+			return x
+		}
+	}
+	t.Fatalf("no second rollout in %+v", pairs)
+	return play.Pair{}
+}
+
+// TestSet: a rollout that goes one node after the other goes faster with a larger
+// budget, and takes more nodes at once; the failed node still holds it up.
+func TestSet(t *testing.T) {
+	r := open(t, "stuck-node")
+	w, p := ask(t, r, play.Question{Sets: set(t, "node-agent.maxUnavailable=20%"), Longer: time.Hour})
+	x := second(t, w, p)
+	if w.Fork > 60 || x.Model == nil || x.Model.PeakUnavailable != 5 || x.Recorded.PeakUnavailable != 2 || x.Model.Waves >= x.Recorded.Waves {
+		t.Errorf("fork #%d: %+v, was %+v", w.Fork, *x.Model, *x.Recorded)
+	}
+	d, err := w.FirstDifference(t.Context(), p.Log)
+	if err != nil || d == nil || d.Recorded.Seq < w.Fork {
+		t.Errorf("first difference %+v, %v", d, err)
+	}
+	if w, _ := ask(t, r, play.Question{Sets: set(t, "kube-system/node-agent.maxUnavailable=1")}); w.Fork != 439 {
+		t.Errorf("a value that it has touches #%d", w.Fork)
+	}
+	w, p = ask(t, r, play.Question{Sets: set(t, "node-agent.maxUnavailable=5"), From: 150, Longer: time.Hour})
+	if x := second(t, w, p); w.Fork != 150 || x.Model == nil || x.Model.PeakUnavailable != 5 || x.Model.Ending != "RolledOut" {
+		t.Errorf("from #150 on: fork #%d, %+v", w.Fork, x.Model)
+	}
+}
+
+// TestWithout: the second update of a rollout does not happen, so the first comes
+// to its end; what others made cannot be left out.
+func TestWithout(t *testing.T) {
+	r := open(t, "second-update")
+	w, _ := ask(t, r, play.Question{From: 1})
+	pairs, err := w.Pairs(t.Context(), r)
+	if err != nil || len(pairs) != 3 {
+		t.Fatal(pairs, err)
+	}
+	last := pairs[2].Recorded.Start.Seq
+	w, p := ask(t, r, play.Question{Without: []events.Seq{last}, Longer: time.Hour})
+	x := second(t, w, p)
+	if w.Fork != last || x.Recorded.Ending != "Superseded" || x.Model == nil || x.Model.Ending != "RolledOut" {
+		t.Errorf("fork #%d: %+v, was %+v", w.Fork, x.Model, x.Recorded)
+	}
+	s, _ := events.NewSubjects("demo")
+	if _, err := play.NewWhatIf(t.Context(), r, s, play.Question{Without: []events.Seq{last + 1}}); err == nil {
+		t.Error("an event of the controller is left out")
+	}
+}
+
+func TestParseSet(t *testing.T) {
+	for _, text := range []string{"", "a", "a=1", "a.b=1", "x/a.maxUnavailable", ".maxUnavailable=1", "a.spec.x=", "a.metadata.name=b"} {
+		if x, err := play.ParseSet(text, "x"); err == nil {
+			t.Errorf("%q: %+v", text, x)
+		}
+	}
+	for text, want := range map[string]string{"a.maxSurge=2": "ds/x/a.maxSurge=2", "y/a.annotations.rollcall/partition=3": "ds/y/a.annotations.rollcall/partition=3"} {
+		if x, err := play.ParseSet(text, "x"); err != nil || x.String() != want {
+			t.Errorf("%q: %s, %v", text, x, err)
+		}
+	}
+}
+
+// TestLogGoesOn: what is appended after a history was first read is not of it.
+func TestLogGoesOn(t *testing.T) {
+	c := rolled(t, 3)
+	w, err := play.NewWhatIf(t.Context(), c.Log, c.Subjects, play.Question{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := c.State.Seq()
+	now, _, _ := c.State.Object(events.DaemonSet, events.Key{Namespace: "x", Name: "a"})
+	if _, err := c.Log.Append(t.Context(), events.Entry{Event: events.Event{ID: c.ID(), Type: "daemonset.deleted", Source: "api", At: c.Now(), Body: events.Gone{Ref: now.Ref}}}); err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Play(t.Context(), 1)
+	if err != nil || w.Fork != last+1 || p.Applied+p.Skipped > 0 {
+		t.Errorf("fork #%d of %d, %d and %d from outside, %v", w.Fork, last, p.Applied, p.Skipped, err)
+	}
+}

@@ -1,0 +1,126 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+
+	"rollcall/controller/condition"
+	"rollcall/events"
+	"rollcall/projector"
+)
+
+// Halved is where an expression turned false between two positions.
+type Halved struct {
+	Good   events.Seq // true
+	Bad    events.Seq // false, right after Good
+	Probes int        // positions at which it was evaluated
+}
+
+// Halve looks for an event at which a condition turns false, between a position
+// where it is true and a later one where it is false. It evaluates the condition
+// at few positions: of several such events it finds one, not the first.
+func (h *History) Halve(ctx context.Context, c *condition.Condition, good, bad events.Seq) (x Halved, err error) {
+	for _, end := range []struct {
+		at   events.Seq
+		want bool
+		name string
+	}{{good, true, "good"}, {bad, false, "bad"}} {
+		x.Probes++
+		if holds, err := h.holdsAt(ctx, c, end.at); err != nil {
+			return x, err
+		} else if holds != end.want {
+			return x, &events.Error{Code: "E-REPLAY-RANGE", What: fmt.Sprintf("--%s, #%d, is not %s: the expression is %t there", end.name, end.at, end.name, holds),
+				Do: "give a position where it is true and a later one where it is false, or leave out --halve", Exit: events.ExitInput}
+		}
+	}
+	for x.Good, x.Bad = good, bad; x.Bad-x.Good > 1; x.Probes++ {
+		middle := x.Good + (x.Bad-x.Good)/2
+		holds, err := h.holdsAt(ctx, c, middle)
+		if err != nil {
+			return x, err
+		}
+		if holds {
+			x.Good = middle
+		} else {
+			x.Bad = middle
+		}
+	}
+	return x, nil
+}
+
+// holdsAt evaluates a condition at one position. One without a value there cannot
+// be halved by.
+func (h *History) holdsAt(ctx context.Context, c *condition.Condition, at events.Seq) (bool, error) {
+	s, err := h.At(ctx, at-1)
+	if err != nil {
+		return false, err
+	}
+	w, err := c.Begin(s)
+	if err != nil {
+		return false, err
+	}
+	holds := false
+	_, err = h.forward(ctx, s, at, Visit{After: func(s *projector.State, e events.Event) (err error) {
+		known := false
+		if holds, known, err = w.Take(ctx, s, e); err == nil && !known {
+			err = &events.Error{Code: "E-REPLAY-EXPR", What: fmt.Sprintf("the expression %q has no value at #%d", c, e.Seq), Why: "something that it names is not there",
+				Do: "leave out --halve, or ask with has(...)", Exit: events.ExitInput}
+		}
+		return err
+	}})
+	return holds, err
+}
+
+// Parting is where two logs part.
+type Parting struct {
+	Same   int   `json:"same"`            // events before
+	First  *Step `json:"first,omitempty"` // the next of the one; nil: it ends there
+	Second *Step `json:"second,omitempty"`
+}
+
+// Parted reports whether the logs part at all.
+func (p *Parting) Parted() bool { return p.First != nil || p.Second != nil }
+
+// Part compares the events of two logs, byte by byte, from their first.
+func Part(ctx context.Context, a, b *History) (*Parting, error) {
+	nextA, stopA := iter.Pull2(a.all(ctx))
+	defer stopA()
+	nextB, stopB := iter.Pull2(b.all(ctx))
+	defer stopB()
+	for p := new(Parting); ; p.Same++ {
+		e, errA, okA := nextA()
+		f, errB, okB := nextB()
+		switch {
+		case errA != nil:
+			return nil, errA
+		case errB != nil:
+			return nil, fmt.Errorf("the other log: %w", errB)
+		case okA && okB && e.Seq == f.Seq && bytes.Equal(e.Raw, f.Raw):
+			continue
+		case okA:
+			s := stepOf(eventLink(e.Seq), e, events.Event{})
+			p.First = &s
+		}
+		if okB {
+			s := stepOf(eventLink(f.Seq), f, events.Event{})
+			p.Second = &s
+		}
+		return p, nil
+	}
+}
+
+// all yields the events of the history.
+func (h *History) all(ctx context.Context) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		if h.span.Last == 0 {
+			return
+		}
+		for e, err := range h.log.Read(ctx, 0) {
+			if !yield(e, err) || err != nil || e.Seq >= h.span.Last {
+				return
+			}
+		}
+	}
+}

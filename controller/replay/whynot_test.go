@@ -1,0 +1,100 @@
+package replay_test
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"rollcall/controller"
+	"rollcall/controller/replay"
+	"rollcall/controller/simtest"
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/projector/sets"
+)
+
+// held are the rules that hold back a DaemonSet on a node.
+func held(s *projector.State, of events.Key, node string) map[string]bool {
+	_, trace := controller.Explain(s, of, s.Time())
+	rules := map[string]bool{}
+	for _, b := range trace.Blockers {
+		if node == "" || b.Node == "" || b.Node == node {
+			rules[string(b.Rule)+" "+b.Says] = true
+		}
+	}
+	return rules
+}
+
+// TestWhyNot asks at random positions what holds back a node, or a whole
+// DaemonSet, and finds a second time, after every event, what held and since when.
+func TestWhyNot(t *testing.T) {
+	asked, blockers := 0, 0
+	for _, seed := range seeds {
+		log := simtest.Run(seed, simtest.Options{}).Log()
+		h, es := open(t, log), all(t, log)
+		random := rand.New(rand.NewPCG(seed, 7))
+		for range 25 {
+			at := events.Seq(1 + random.IntN(int(h.Span().Last)))
+			s, err := h.At(t.Context(), at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			live := slices.DeleteFunc(s.AllSets(), func(ds *sets.DaemonSet) bool { return ds.Deleted })
+			if len(live) == 0 {
+				continue
+			}
+			of, node := live[random.IntN(len(live))].Ref(), ""
+			if nodes := s.List(events.Node, ""); len(nodes) > 0 && random.IntN(3) > 0 {
+				node = nodes[random.IntN(len(nodes))].Key.Name
+			}
+			asked++
+			blockers += checkWhyNot(t, h, es[:at], of, node)
+		}
+	}
+	t.Logf("%d questions, %d blockers", asked, blockers)
+	if blockers < asked/4 {
+		t.Error("hardly anything is held back")
+	}
+}
+
+// checkWhyNot returns how many blockers there are.
+func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.Ref, node string) int {
+	t.Helper()
+	s, at := projector.New(""), events.Seq(len(es))
+	since := map[string]events.Seq{}
+	for _, e := range es {
+		projector.Fold(s, e)
+		now := held(s, of.Key, node)
+		for rule := range since {
+			if !now[rule] {
+				delete(since, rule)
+			}
+		}
+		for rule := range now {
+			if since[rule] == 0 {
+				since[rule] = e.Seq
+			}
+		}
+	}
+	cs, err := h.Causes(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := h.WhyNot(t.Context(), cs, replay.Moment{Point: replay.Point{Seq: at, Time: s.Time()}, Now: s.Time()}, of, node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(x.Blockers) != len(since) {
+		t.Errorf("#%d %s %s: %d blockers, want %v", at, of, node, len(x.Blockers), since)
+	}
+	for _, b := range x.Blockers {
+		want, ok := since[string(b.Rule)+" "+b.Says]
+		if !ok || b.Since != nil && b.Since.Seq != want {
+			t.Errorf("#%d %s %q: %s since %+v, want #%d", at, of, node, b.Rule, b.Since, want)
+		}
+	}
+	if len(x.Blockers) > 0 && x.Since != nil {
+		t.Errorf("#%d %s %q: held back, and as it should be since #%d", at, of, node, x.Since.Seq)
+	}
+	return len(x.Blockers)
+}
