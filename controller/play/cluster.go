@@ -21,8 +21,8 @@ import (
 	"rollcall/publisher/simkubelet"
 )
 
-// Tick is how long it takes until the next event is stored.
-const Tick = 230 * time.Microsecond
+// tick is how long it takes until the next event is stored.
+const tick = 230 * time.Microsecond
 
 // Cluster is all that up runs but the API. It has one user at a time.
 type Cluster struct {
@@ -39,7 +39,7 @@ type Cluster struct {
 // New returns a cluster whose log is empty, at the time now. id is that of its
 // log; empty: one of its own.
 func New(s events.Subjects, id string, now time.Time, kubelets simkubelet.Options) *Cluster {
-	c := &Cluster{Subjects: s, now: now, tick: Tick}
+	c := &Cluster{Subjects: s, now: now, tick: tick}
 	c.Log = memlog.New(s, func() time.Time {
 		c.now = c.now.Add(c.tick)
 		return c.now
@@ -76,7 +76,7 @@ func (c *Cluster) Sleep(_ context.Context, d time.Duration) error {
 func (c *Cluster) Copy(e events.Event) {
 	c.now, c.tick = e.Stored, 0
 	c.Log.AppendRaw(e.Subject, e.Raw)
-	c.tick = Tick
+	c.tick = tick
 	c.take(e)
 }
 

@@ -111,7 +111,7 @@ func (d *Delays) spoil(s *projector.State, node string) {
 
 // note keeps a delay, of the image on the node, of the image, and of all.
 func (d *Delays) note(x *stay, e events.Event) {
-	took := e.Stored.Sub(x.since) - Tick // the last of it the log took
+	took := e.Stored.Sub(x.since) - tick // the last of it the log took
 	for _, k := range []kind{{x.part, x.images, x.node}, {what: x.part, images: x.images}, {what: x.part}} {
 		d.samples[k] = append(d.samples[k], max(took, 0))
 	}

@@ -192,7 +192,7 @@ func (w *WhatIf) Play(ctx context.Context, seed int64) (Played, error) {
 		case e.Seq < w.Fork:
 			p.Copy(raw)
 		case external(e) && !without[e.Seq]:
-			if err := p.Run(ctx, e.Stored.Add(-Tick)); err != nil {
+			if err := p.Run(ctx, e.Stored.Add(-tick)); err != nil {
 				return p.Played, err
 			}
 			if err := p.feed(ctx, e); err != nil {

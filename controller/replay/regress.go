@@ -81,8 +81,8 @@ func places(cs []events.Command) map[aim]int {
 	return at
 }
 
-// Check holds all of a log against invariants.
-func Check(ctx context.Context, log events.Reader, is []invariant.Invariant) (found []invariant.Violation, err error) {
+// check holds all of a log against invariants.
+func check(ctx context.Context, log events.Reader, is []invariant.Invariant) (found []invariant.Violation, err error) {
 	w := invariant.NewWatch(is)
 	s := projector.New("")
 	for e, err := range log.Read(ctx, 0) {
@@ -112,7 +112,7 @@ func Regress(ctx context.Context, log events.Reader, is []invariant.Invariant) (
 	for _, d := range decided.Differences {
 		r.Lines = append(r.Lines, d.Changes()...)
 	}
-	broken, err := Check(ctx, log, is)
+	broken, err := check(ctx, log, is)
 	for _, v := range broken {
 		r.Lines = append(r.Lines, v.String())
 	}
