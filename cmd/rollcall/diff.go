@@ -27,9 +27,9 @@ what caused it: by what came from outside, at the end of the chain that why tell
 exits 0 if nothing differs, and 1 if something does.
 
 ` + replay.InstantForms,
-		Example: `  rollcall diff 100 230
-  rollcall diff -5m now pod -n logging
-  rollcall diff 100 now ds/agent --by field`}
+		Example: `  rollcall diff 3 20
+  rollcall diff 10 now pod
+  rollcall diff 10 now ds/nginx-daemonset --by field`}
 	q := addQuestion(c)
 	f := c.Flags()
 	f.StringVarP(&namespace, "namespace", "n", "", "namespace of the object that is named (default: default)")

@@ -24,8 +24,8 @@ without which it would not have been called for just then.
 EVENT is an instant.
 
 ` + replay.InstantForms,
-		Example: `  rollcall effects 48210
-  rollcall effects @01JC3M9XQ5T7RZ8V0W2Y4K6N1P -o json`}
+		Example: `  rollcall effects 12
+  rollcall effects 20 -o json`}
 	q := addQuestion(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		q.at = args[0]

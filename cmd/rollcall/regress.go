@@ -56,9 +56,8 @@ golden file that is not there approves of nothing; --approve writes it.
 
 It exits 0 if all is as approved, 1 if not, 2 if a recording could not be told about,
 3 if one is damaged.`,
-		Example: `  rollcall regress testdata/recordings/*.rollcall --junit report.xml
-  rollcall regress incident.rollcall --approve
-  rollcall regress incident.rollcall --baseline ./rollcall-before`}
+		Example: `  rollcall regress incident.rollcall --approve
+  rollcall regress incident.rollcall --junit report.xml`}
 	f := c.Flags()
 	f.StringVar(&o.baseline, "baseline", golden, "what to compare with: golden, or the path of another rollcall")
 	f.StringVar(&o.junit, "junit", "", "write a report for CI systems to this file")

@@ -19,8 +19,8 @@ With -o json or -o yaml all of it is shown, in one order. --hash prints the SHA-
 the state as bytes: whoever has folded the same events has the same.
 
 ` + replay.InstantForms,
-		Example: `  rollcall state --at -5m
-  rollcall state --hash --at 48210
+		Example: `  rollcall state --at 20
+  rollcall state --hash --at 20
   rollcall state -o json`}
 	q := addQuestion(c)
 	q.addAt(c)

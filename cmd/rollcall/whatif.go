@@ -43,9 +43,8 @@ Only simulated nodes are played: of others, what they said is heard
 again. A write whose object is not there in the model is skipped, and counted.
 
 ` + replay.InstantForms,
-		Example: `  rollcall whatif --set ds/logging/agent.maxUnavailable=10%
-  rollcall whatif --without 4711 --runs 20
-  rollcall whatif --from 'rollout/logging/agent#9:start' --set ds/logging/agent.annotations.rollcall/paused=true`}
+		Example: `  rollcall whatif --set ds/default/nginx-daemonset.maxUnavailable=10% --runs 3
+  rollcall whatif --from 'rollout/nginx-daemonset#1:start' --set ds/default/nginx-daemonset.annotations.rollcall/paused=true`}
 	q := addQuestion(c)
 	f := c.Flags()
 	f.StringArrayVar(&o.sets, "set", nil, "what a DaemonSet has otherwise, ds/NAMESPACE/NAME.FIELD=VALUE; may be given several times")

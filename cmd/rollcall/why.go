@@ -29,9 +29,9 @@ creation; another object by the last change that the controller did not write; a
 by its last change.
 
 ` + replay.InstantForms,
-		Example: `  rollcall why pod/agent-x7k2p
-  rollcall why ds/agent.spec.template.spec.containers[agent].image -n logging
-  rollcall why node/node-0003.status.conditions[Ready].status --at -5m`}
+		Example: `  rollcall why ds/nginx-daemonset
+  rollcall why ds/nginx-daemonset.spec.updateStrategy
+  rollcall why node/node-0003 --at 20`}
 	q := addQuestion(c)
 	q.addAt(c)
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of the object (default: default)")

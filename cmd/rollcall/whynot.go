@@ -24,7 +24,7 @@ A name without a kind is that of a node, or else of a pod.
 
 ` + replay.InstantForms,
 		Example: `  rollcall why-not node-0003
-  rollcall why-not ds/fluentd -n kube-system --at -1s`}
+  rollcall why-not ds/nginx-daemonset --at 20`}
 	q := addQuestion(c)
 	q.addAt(c)
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of the DaemonSet or the pod (default: default)")

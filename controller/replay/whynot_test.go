@@ -89,7 +89,7 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 	}
 	for _, b := range x.Blockers {
 		want, ok := since[string(b.Rule)+" "+b.Says]
-		if !ok || b.Since != nil && b.Since.Seq != want {
+		if !ok || b.Since == nil || b.Since.Seq != want {
 			t.Errorf("#%d %s %q: %s since %+v, want #%d", at, of, node, b.Rule, b.Since, want)
 		}
 	}
