@@ -5,6 +5,8 @@ package condition
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/cel"
@@ -49,8 +51,9 @@ func Compile(text string) (*Condition, error) {
 	if t := ast.OutputType(); t != cel.BoolType && t != cel.DynType {
 		return nil, c.refuse("it is of type " + t.String() + ", not true or false")
 	}
-	for _, r := range ast.NativeRep().ReferenceMap() {
-		c.uses[r.Name] = true
+	refs := ast.NativeRep().ReferenceMap()
+	for _, id := range slices.Sorted(maps.Keys(refs)) {
+		c.uses[refs[id].Name] = true
 	}
 	if c.program, err = env.Program(ast, cel.CostLimit(maxCost), cel.InterruptCheckFrequency(1000)); err != nil {
 		return nil, c.refuse(err.Error())

@@ -215,8 +215,8 @@ func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []m
 				return nil
 			}
 			now, until := b.marks(s)
-			for m := range now {
-				if !held[m] {
+			for _, m := range want {
+				if now[m] && !held[m] {
 					began[m] = e.Seq
 				}
 			}
