@@ -51,6 +51,7 @@ func (n *near) readOn(ctx context.Context, after events.Seq, yield func(events.E
 			return
 		case len(n.kept) > 0 && n.kept[len(n.kept)-1].Seq+1 == e.Seq:
 			n.keep(e)
+			run = nil // who is told of an event may read too: what is kept changes meanwhile
 		default:
 			if run = append(run, e); len(run) > len(n.kept) {
 				n.kept, n.bytes, run = run, sizeOf(run), nil
