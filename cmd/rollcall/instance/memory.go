@@ -11,7 +11,7 @@ import (
 // How memory is given back that a burst of work has needed. The runtime keeps
 // what it may need again, and collects an idle heap every two minutes only.
 const (
-	startTime   = 5 * time.Second // then half of what the start has taken is never used again
+	startTime   = 5 * time.Second // until the first look
 	memoryLook  = 15 * time.Second
 	memoryPause = time.Minute // between two givings back while there is work
 	memorySlack = 64 << 20    // is not worth it
@@ -43,9 +43,13 @@ type giver struct {
 
 // wants reports whether it is worth giving memory back now.
 func (g *giver) wants(now memoryUse) bool {
+	first := g.last == (memoryUse{})
 	g.quiet = now.allocated-g.last.allocated < quietAlloc
 	g.last = now
 	g.looks++
+	if first {
+		return true // half of what the start has taken is never used again
+	}
 	if g.quiet {
 		// A heap that nobody works on is collected once: what has been allocated
 		// since the last time may be garbage, which live does not say.
@@ -83,7 +87,7 @@ func giveBack(ctx context.Context) error {
 	var g giver
 	wait := time.NewTimer(startTime)
 	defer wait.Stop()
-	for started := false; ; started = true {
+	for {
 		if os.Getenv("GOMEMLIMIT") == "" {
 			debug.SetMemoryLimit(memoryLimit(readMemory().live))
 		}
@@ -96,7 +100,7 @@ func giveBack(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		}
-		if !started || g.wants(readMemory()) {
+		if g.wants(readMemory()) {
 			debug.FreeOSMemory()
 			g.gave(readMemory())
 		}

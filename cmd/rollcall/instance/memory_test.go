@@ -9,6 +9,14 @@ const testMB = 1 << 20
 // TestGiver: a heap that has done its work is given back once, one that works
 // only when it holds much more than it needs, and an idle one is left alone.
 func TestGiver(t *testing.T) {
+	var start giver
+	if !start.wants(memoryUse{live: 200 * testMB, resident: 600 * testMB, allocated: 1000 * testMB}) {
+		t.Error("what the start has taken is not given back")
+	}
+	start.gave(memoryUse{live: 230 * testMB, resident: 240 * testMB, allocated: 1000 * testMB})
+	if !start.wants(memoryUse{live: 230 * testMB, resident: 241 * testMB, allocated: 1001 * testMB}) {
+		t.Error("what pools have kept after a start that was all the work is not given back")
+	}
 	var g giver
 	g.gave(memoryUse{live: 50 * testMB, resident: 60 * testMB, allocated: 100 * testMB})
 	for i, c := range []struct {
