@@ -222,6 +222,9 @@ func (at Instant) Find(ctx context.Context, log events.Reader, last events.Seq) 
 		if err != nil {
 			return m, err
 		}
+		if e.Seq > last { // it came while the question is answered
+			break
+		}
 		if !at.holds(e) {
 			if m.Seq == 0 {
 				return m, at.refuse("it is before the first event", "the log begins at "+e.Stored.Format(time.RFC3339Nano))

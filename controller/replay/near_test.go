@@ -59,3 +59,12 @@ func TestNear(t *testing.T) {
 		}
 	}
 }
+
+// TestFindWhileTheLogGoesOn: the end is where the question began, whatever came
+// since.
+func TestFindWhileTheLogGoesOn(t *testing.T) {
+	m, err := Instant{}.Find(t.Context(), ascending(20), 12)
+	if err != nil || m.Seq != 12 {
+		t.Errorf("the end is #%d, %v, and not #12", m.Seq, err)
+	}
+}
