@@ -27,13 +27,15 @@ type question struct {
 	target *target
 	at     string
 	format string
+	forms  []string // that it can be answered in
 }
 
-// addQuestion gives a command the flags of a question.
-func addQuestion(c *cobra.Command) *question {
-	q := &question{target: addTarget(c)}
+// addQuestion gives a command the flags of a question, and formats of its own
+// besides those of all answers.
+func addQuestion(c *cobra.Command, more ...string) *question {
+	q := &question{target: addTarget(c), forms: slices.Concat(answerFormats, more)}
 	q.target.addRecording(c)
-	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(answerFormats, ", "))
+	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(q.forms, ", "))
 	return q
 }
 
@@ -53,9 +55,9 @@ type asked struct {
 
 // ask opens the log and answers from it.
 func (s *session) ask(ctx context.Context, q *question, answer func(*asked) error) error {
-	if !slices.Contains(answerFormats, q.format) {
+	if !slices.Contains(q.forms, q.format) {
 		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", q.format), Where: "--output",
-			Do: events.Suggest(q.format, answerFormats, "choose from "+strings.Join(answerFormats, ", ")), Exit: events.ExitInput}
+			Do: events.Suggest(q.format, q.forms, "choose from "+strings.Join(q.forms, ", ")), Exit: events.ExitInput}
 	}
 	at, err := q.instant(q.at)
 	if err != nil {
