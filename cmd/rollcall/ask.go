@@ -68,7 +68,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	defer a.close()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
-	if x.History, err = replay.Open(ctx, x.log, replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)); err != nil {
+	if x.History, err = replay.Open(ctx, x.log, a.keyframes()); err != nil {
 		return err
 	}
 	if x.Span().Last == 0 {
@@ -96,7 +96,7 @@ func (x *asked) find(ctx context.Context, at replay.Instant) (m replay.Moment, e
 	if at, err = x.log.locate(ctx, at); err != nil {
 		return m, err
 	}
-	return at.Find(ctx, x.log, x.Span().Last)
+	return at.Find(ctx, beginning{x.log.archive}, x.Span().Last)
 }
 
 // answer is the document that a question is answered with.

@@ -167,6 +167,9 @@ func someOf(names []string) string {
 
 // stepText tells a step on one line.
 func stepText(s replay.Step) string {
+	if s.Before {
+		return s.What
+	}
 	return fmt.Sprintf("#%d %s  %s  %s  %s", s.Seq, clockText(s.Time), s.Object, s.What, whoText(s))
 }
 

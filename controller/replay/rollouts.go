@@ -63,7 +63,7 @@ func (r *Rollout) String() string { return fmt.Sprintf("rollout/%s#%d", r.Daemon
 const changeCause = "kubernetes.io/change-cause"
 
 // rollouts folds a log into its rollouts. The zero one has seen nothing; it has to
-// be told of every event from the beginning of the log on.
+// be told of every event from the beginning of the log on, or of the state there.
 type rollouts struct {
 	all     []*Rollout                // in the order in which they began
 	sets    []*rolling                // of the DaemonSets that are there, in the order of their creation
@@ -76,6 +76,14 @@ type rolling struct {
 	generation int64  // of the DaemonSet when it got the template
 	digest     string // of the template
 	created    bool   // the DaemonSet was created with the template
+}
+
+// begin is told of the state that the log begins with. Rollouts that began before
+// are known, and are not told of.
+func (r *rollouts) begin(s *projector.State) {
+	for _, d := range s.DaemonSets() {
+		r.sets = append(r.sets, &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest})
+	}
 }
 
 // take is told of an event, as it was folded, and of the state after it.
@@ -203,8 +211,12 @@ func (r *rollouts) plan(x *rolling, at events.Seq, p *events.Plan) {
 // RolloutsOf returns the rollouts of a log, in the order in which they began.
 func RolloutsOf(ctx context.Context, log events.Reader) ([]*Rollout, error) {
 	var r rollouts
-	s := projector.New("")
-	for e, err := range log.Read(ctx, 0) {
+	s, err := Begin(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	r.begin(s)
+	for e, err := range log.Read(ctx, s.Seq()) {
 		if err != nil {
 			return nil, fmt.Errorf("fold: %w", err)
 		}
