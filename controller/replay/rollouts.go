@@ -183,6 +183,16 @@ func (r *Rollout) end(e events.Event, how Ending) {
 	}
 }
 
+// Rollouts returns the rollouts that the log tells of up to a position.
+func (h *History) Rollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
+	var r rollouts
+	err := h.Walk(ctx, 0, to, Visit{After: func(s *projector.State, e events.Event) error {
+		r.take(s, e)
+		return nil
+	}})
+	return r.all, err
+}
+
 // RolloutsOf returns the rollouts of a log, in the order in which they began.
 func RolloutsOf(ctx context.Context, log events.Reader) ([]*Rollout, error) {
 	var r rollouts

@@ -142,7 +142,7 @@ func (w *Writer) Append(e events.Event) error {
 	if len(w.block) == 0 {
 		w.entry = entry{part: blockPart, name: blockName(e.Seq), first: e.Seq, from: at, to: at}
 	}
-	w.block = appendRecord(w.block, e)
+	w.block = chain.AppendRecord(w.block, e)
 	w.chain.Take(e.Seq, e.Raw)
 	w.entry.last, w.entry.from, w.entry.to = e.Seq, min(w.entry.from, at), max(w.entry.to, at)
 	w.last = Mark{e.Seq, clock(at), w.chain.Chain}
