@@ -195,6 +195,8 @@ var ruleTexts = map[string]string{
 	"minReady":  "the new pod beside the old one is not ready for long enough",
 	"available": "too few nodes are available for the old pod to go first",
 
+	string(replay.NothingHeld): "nothing held it back: a command was due",
+
 	string(events.HeldBudget):      "as many nodes as the rollout may take are without an available pod, or have two",
 	string(events.HeldBackoff):     "its pods have failed; the next try is later",
 	string(events.HeldPending):     "a command is under way",
