@@ -55,9 +55,8 @@ type asked struct {
 
 // ask opens the log and answers from it.
 func (s *session) ask(ctx context.Context, q *question, answer func(*asked) error) error {
-	if !slices.Contains(q.forms, q.format) {
-		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", q.format), Where: "--output",
-			Do: events.Suggest(q.format, q.forms, "choose from "+strings.Join(q.forms, ", ")), Exit: events.ExitInput}
+	if err := checkFormat(q.format, q.forms); err != nil {
+		return err
 	}
 	at, err := q.instant(q.at)
 	if err != nil {
@@ -70,7 +69,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	defer a.close()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
-	if x.History, err = replay.Open(ctx, x.log, replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)); err != nil {
+	if x.History, err = replay.Open(ctx, x.log, a.keyframes()); err != nil {
 		return err
 	}
 	if x.Span().Last == 0 {
@@ -80,6 +79,15 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 		return of("--at", err)
 	}
 	return answer(x)
+}
+
+// checkFormat refuses a value of --output that is none of those known.
+func checkFormat(format string, known []string) error {
+	if slices.Contains(known, format) {
+		return nil
+	}
+	return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", format), Where: "--output",
+		Do: events.Suggest(format, known, "choose from "+strings.Join(known, ", ")), Exit: events.ExitInput}
 }
 
 // instant reads an instant; empty: the end of the log.
@@ -98,7 +106,7 @@ func (x *asked) find(ctx context.Context, at replay.Instant) (m replay.Moment, e
 	if at, err = x.log.locate(ctx, at); err != nil {
 		return m, err
 	}
-	return at.Find(ctx, x.log, x.Span().Last)
+	return at.Find(ctx, beginning{x.log.archive}, x.Span().Last)
 }
 
 // answer is the document that a question is answered with.

@@ -175,11 +175,11 @@ func (r *regressed) against(ctx context.Context, h *replay.History, ps replay.Pr
 	if err != nil {
 		return err
 	}
-	var this replay.Decisions
+	var this replay.Decided
 	if err := h.Say(ctx, ps, this.Take); err != nil {
 		return err
 	}
-	c := replay.Compare(&this, other)
+	c := replay.CompareDecided(&this, other)
 	r.Plans, r.New, r.Gone = c.Plans, slices.Concat(c.Lines(), c.Came), c.Went
 	r.Lines = r.New
 	return nil

@@ -29,12 +29,12 @@ type stateParting struct {
 }
 
 // decisions returns what this program decides of a history.
-func (x *asked) decisions(ctx context.Context) (*replay.Decisions, error) {
+func (x *asked) decisions(ctx context.Context) (*replay.Decided, error) {
 	ps, err := properties("", nil)
 	if err != nil {
 		return nil, err
 	}
-	var d replay.Decisions
+	var d replay.Decided
 	return &d, x.Say(ctx, ps, d.Take)
 }
 
@@ -53,7 +53,7 @@ func (s *session) compare(ctx context.Context, x *asked, cluster string, b build
 	if err != nil {
 		return nil, err
 	}
-	o := &otherBuild{Compared: replay.Compare(this, other)}
+	o := &otherBuild{Compared: replay.CompareDecided(this, other)}
 	if len(o.Differences) > 0 {
 		if o.First, err = x.Sides(ctx, o.Differences[0]); err != nil {
 			return nil, err

@@ -79,8 +79,8 @@ func StateHash(s *projector.State) (string, error) {
 	return projector.Hash(raw), err
 }
 
-// Decisions are what a program has said of a log.
-type Decisions struct {
+// Decided are what a program has said of a log.
+type Decided struct {
 	formats Said
 	plans   map[events.Seq]Said
 	states  map[events.Seq]string
@@ -89,7 +89,7 @@ type Decisions struct {
 }
 
 // Take takes the next line. Lines that no program of this format says are refused.
-func (d *Decisions) Take(x Said) error {
+func (d *Decided) Take(x Said) error {
 	switch {
 	case d.end > 0:
 		return fmt.Errorf("it goes on after its end")
@@ -97,7 +97,7 @@ func (d *Decisions) Take(x Said) error {
 		if x.Format != DecisionsFormat {
 			return fmt.Errorf("its lines are of format %d, and these of %d", x.Format, DecisionsFormat)
 		}
-		*d = Decisions{formats: x, plans: map[events.Seq]Said{}, states: map[events.Seq]string{}}
+		*d = Decided{formats: x, plans: map[events.Seq]Said{}, states: map[events.Seq]string{}}
 	case x.Plan > 0:
 		d.plans[x.Plan] = x
 	case x.At > 0:
@@ -113,10 +113,10 @@ func (d *Decisions) Take(x Said) error {
 }
 
 // Whole reports whether all was said, up to this end of the log.
-func (d *Decisions) Whole(end events.Seq) bool { return d.end == end && end > 0 }
+func (d *Decided) Whole(end events.Seq) bool { return d.end == end && end > 0 }
 
 // Plans returns how many plans were decided again.
-func (d *Decisions) Plans() int { return len(d.plans) }
+func (d *Decided) Plans() int { return len(d.plans) }
 
 // Compared is in what two programs differ of one log.
 type Compared struct {
@@ -150,8 +150,8 @@ func (c *Compared) Lines() (lines []string) {
 	return lines
 }
 
-// Compare compares what two programs have said of the same log.
-func Compare(one, other *Decisions) *Compared {
+// CompareDecided compares what two programs have said of the same log.
+func CompareDecided(one, other *Decided) *Compared {
 	c := &Compared{Formats: []int{one.formats.States, other.formats.States}, Differences: []*Difference{}, StateParts: []events.Seq{}}
 	for _, seq := range slices.Sorted(maps.Keys(one.plans)) {
 		x := one.plans[seq]
