@@ -85,8 +85,9 @@ type rolling struct {
 // begin is told of the state that the log begins with. Rollouts that began before
 // are known, and are not told of.
 func (r *rollouts) begin(s *projector.State) {
+	r.sets = map[events.Key]*rolling{}
 	for _, d := range s.DaemonSets() {
-		r.sets = append(r.sets, &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest})
+		r.sets[d.Key] = &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest}
 	}
 }
 
