@@ -85,8 +85,9 @@ type rolling struct {
 // begin is told of the state that the log begins with. Rollouts that began before
 // are known, and are not told of.
 func (r *rollouts) begin(s *projector.State) {
+	r.sets = map[events.Key]*rolling{}
 	for _, d := range s.DaemonSets() {
-		r.sets = append(r.sets, &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest})
+		r.sets[d.Key] = &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest}
 	}
 }
 
@@ -194,7 +195,12 @@ func (r *Rollout) end(e events.Event, how Ending) {
 // Rollouts returns the rollouts that the log tells of up to a position.
 func (h *History) Rollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
 	var r rollouts
-	err := h.Walk(ctx, 0, to, Visit{After: func(s *projector.State, e events.Event) error {
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.begin(s)
+	_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
 		r.take(s, e)
 		return nil
 	}})
