@@ -106,8 +106,8 @@ func (b *build) run(ctx context.Context, take func([]byte) error, args ...string
 
 // decide has the other rollcall tell what it decides of a recording that ends at
 // last.
-func (b *build) decide(ctx context.Context, rec string, last events.Seq) (*replay.Decided, error) {
-	var d replay.Decided
+func (b *build) decide(ctx context.Context, rec string, last events.Seq) (*replay.Account, error) {
+	var d replay.Account
 	n := 0
 	err := b.run(ctx, func(line []byte) error {
 		var x replay.Said

@@ -36,7 +36,7 @@ type regressed struct {
 	File     string      `json:"file"`
 	Coverage replay.Span `json:"coverage"`
 	Plans    int         `json:"plans"`
-	Seconds  float64     `json:"seconds"` // that it took
+	Seconds  float64     `json:"seconds"`            // that it took
 	Lines    []string    `json:"differences"`        // all of them
 	New      []string    `json:"unapproved"`         // of these, what the baseline does not have
 	Gone     []string    `json:"stale"`              // what only the baseline has
@@ -175,11 +175,11 @@ func (r *regressed) against(ctx context.Context, h *replay.History, ps replay.Pr
 	if err != nil {
 		return err
 	}
-	var this replay.Decided
+	var this replay.Account
 	if err := h.Say(ctx, ps, this.Take); err != nil {
 		return err
 	}
-	c := replay.CompareDecided(&this, other)
+	c := replay.CompareAccounts(&this, other)
 	r.Plans, r.New, r.Gone = c.Plans, slices.Concat(c.Lines(), c.Came), c.Went
 	r.Lines = r.New
 	return nil

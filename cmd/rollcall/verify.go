@@ -83,7 +83,7 @@ func (s *session) verify(ctx context.Context, x *asked, cluster string, b build)
 		}
 	}
 	if b.path != "" {
-		if a.Build, err = s.compare(ctx, x, cluster, b); err != nil {
+		if a.Build, err = s.compareBuild(ctx, x, cluster, b); err != nil {
 			return err
 		}
 	}

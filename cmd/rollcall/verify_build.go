@@ -29,17 +29,17 @@ type stateParting struct {
 }
 
 // decisions returns what this program decides of a history.
-func (x *asked) decisions(ctx context.Context) (*replay.Decided, error) {
+func (x *asked) decisions(ctx context.Context) (*replay.Account, error) {
 	ps, err := properties("", nil)
 	if err != nil {
 		return nil, err
 	}
-	var d replay.Decided
+	var d replay.Account
 	return &d, x.Say(ctx, ps, d.Take)
 }
 
-// compare has another rollcall decide the log, and finds where the two part.
-func (s *session) compare(ctx context.Context, x *asked, cluster string, b build) (*otherBuild, error) {
+// compareBuild has another rollcall decide the log, and finds where the two part.
+func (s *session) compareBuild(ctx context.Context, x *asked, cluster string, b build) (*otherBuild, error) {
 	rec, done, err := x.log.carrier(ctx, x.log, cluster, x.Span().Last)
 	if err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func (s *session) compare(ctx context.Context, x *asked, cluster string, b build
 	if err != nil {
 		return nil, err
 	}
-	o := &otherBuild{Compared: replay.CompareDecided(this, other)}
+	o := &otherBuild{Compared: replay.CompareAccounts(this, other)}
 	if len(o.Differences) > 0 {
 		if o.First, err = x.Sides(ctx, o.Differences[0]); err != nil {
 			return nil, err

@@ -39,7 +39,11 @@ func (h *History) Say(ctx context.Context, ps Properties, say func(Said) error) 
 		return err
 	}
 	every := max(h.span.Last/hashes, 1)
-	err := decide(ctx, h.log, deciding{
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	err = decide(ctx, h.log, s, deciding{
 		plan: func(d *Difference, _ bool) error {
 			raw, err := encodePlan(d.Decided)
 			if err != nil {
@@ -79,8 +83,8 @@ func StateHash(s *projector.State) (string, error) {
 	return projector.Hash(raw), err
 }
 
-// Decided are what a program has said of a log.
-type Decided struct {
+// Account is what a program has said that it decides of a log.
+type Account struct {
 	formats Said
 	plans   map[events.Seq]Said
 	states  map[events.Seq]string
@@ -89,7 +93,7 @@ type Decided struct {
 }
 
 // Take takes the next line. Lines that no program of this format says are refused.
-func (d *Decided) Take(x Said) error {
+func (d *Account) Take(x Said) error {
 	switch {
 	case d.end > 0:
 		return fmt.Errorf("it goes on after its end")
@@ -97,7 +101,7 @@ func (d *Decided) Take(x Said) error {
 		if x.Format != DecisionsFormat {
 			return fmt.Errorf("its lines are of format %d, and these of %d", x.Format, DecisionsFormat)
 		}
-		*d = Decided{formats: x, plans: map[events.Seq]Said{}, states: map[events.Seq]string{}}
+		*d = Account{formats: x, plans: map[events.Seq]Said{}, states: map[events.Seq]string{}}
 	case x.Plan > 0:
 		d.plans[x.Plan] = x
 	case x.At > 0:
@@ -113,10 +117,10 @@ func (d *Decided) Take(x Said) error {
 }
 
 // Whole reports whether all was said, up to this end of the log.
-func (d *Decided) Whole(end events.Seq) bool { return d.end == end && end > 0 }
+func (d *Account) Whole(end events.Seq) bool { return d.end == end && end > 0 }
 
 // Plans returns how many plans were decided again.
-func (d *Decided) Plans() int { return len(d.plans) }
+func (d *Account) Plans() int { return len(d.plans) }
 
 // Compared is in what two programs differ of one log.
 type Compared struct {
@@ -150,8 +154,8 @@ func (c *Compared) Lines() (lines []string) {
 	return lines
 }
 
-// CompareDecided compares what two programs have said of the same log.
-func CompareDecided(one, other *Decided) *Compared {
+// CompareAccounts compares what two programs have said of the same log.
+func CompareAccounts(one, other *Account) *Compared {
 	c := &Compared{Formats: []int{one.formats.States, other.formats.States}, Differences: []*Difference{}, StateParts: []events.Seq{}}
 	for _, seq := range slices.Sorted(maps.Keys(one.plans)) {
 		x := one.plans[seq]

@@ -7,9 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 
 	"rollcall/controller"
 	"rollcall/events"
@@ -148,24 +146,30 @@ func (d *Difference) same() (bool, error) {
 // deciding is what is told of a log that is decided again. Neither may keep the
 // state, which goes on.
 type deciding struct {
-	// plan is called with every plan that is not quarantined, in the order in which
-	// they were decided, and with what is decided now; same: the bytes are equal.
+	// plan is called with every plan that is not quarantined, by position, and with what is decided now; same: the bytes are equal.
 	plan func(d *Difference, same bool) error
 	// after is called with every event as it was folded, and the state after it.
 	// nil: nobody asks.
 	after func(*projector.State, events.Event) error
 }
 
-// decide decides every plan of the log again from its basis. The state goes on from
-// what the log says, and not from what would have been decided. The log is read
-// twice.
-func decide(ctx context.Context, log events.Reader, v deciding) error {
-	byBasis, err := plansOf(ctx, log)
+// decide decides every plan of the log again from its basis, from a state on that
+// the log begins with. The state goes on from what the log says, and not from what
+// would have been decided. The log is read twice.
+func decide(ctx context.Context, log events.Reader, s *projector.State, v deciding) error {
+	byBasis, err := plansOf(ctx, log, s.Seq())
 	if err != nil {
 		return fmt.Errorf("read plans: %w", err)
 	}
-	s := projector.New("")
-	for e, err := range log.Read(ctx, 0) {
+	decided := map[events.Seq]*Difference{} // plans that are still to come, by position
+	again := func() {
+		for _, p := range byBasis[s.Seq()] {
+			decided[p.seq] = p.again(s)
+		}
+		delete(byBasis, s.Seq())
+	}
+	again()
+	for e, err := range log.Read(ctx, s.Seq()) {
 		if err != nil {
 			return fmt.Errorf("fold: %w", err)
 		}
@@ -175,23 +179,21 @@ func decide(ctx context.Context, log events.Reader, v deciding) error {
 				return err
 			}
 		}
-		for _, p := range byBasis[e.Seq] {
-			d := p.again(s)
-			same, err := d.same()
-			if err == nil {
-				err = v.plan(d, same)
-			}
-			if err != nil {
-				return err
-			}
+		again()
+		p, ok := e.Body.(*events.Plan)
+		if !ok {
+			delete(decided, e.Seq) // a plan that is quarantined
+			continue
 		}
-		delete(byBasis, e.Seq)
-	}
-	for _, basis := range slices.Sorted(maps.Keys(byBasis)) { // that the log does not hold
-		for _, p := range byBasis[basis] {
-			if err := v.plan(&Difference{Seq: p.seq, Recorded: p.plan}, false); err != nil {
-				return err
-			}
+		d, same := decided[e.Seq], false
+		if d == nil { // its basis is not in the log
+			d = &Difference{Seq: e.Seq, Recorded: p}
+		} else if same, err = d.same(); err != nil {
+			return err
+		}
+		delete(decided, e.Seq)
+		if err := v.plan(d, same); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -199,8 +201,25 @@ func decide(ctx context.Context, log events.Reader, v deciding) error {
 
 // Verify decides every plan of the log again from its basis and compares the
 // bytes. A difference does not end it.
-func Verify(ctx context.Context, log events.Reader) (r Report, err error) {
-	err = decide(ctx, log, deciding{
+func Verify(ctx context.Context, log events.Reader) (Report, error) {
+	s, err := Begin(ctx, log)
+	if err != nil {
+		return Report{}, err
+	}
+	return verify(ctx, log, s)
+}
+
+// Verify is the function of that name on the history, as far as it goes.
+func (h *History) Verify(ctx context.Context) (Report, error) {
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	return verify(ctx, h.log, s)
+}
+
+func verify(ctx context.Context, log events.Reader, s *projector.State) (r Report, err error) {
+	err = decide(ctx, log, s, deciding{
 		plan: func(d *Difference, same bool) error {
 			if same {
 				r.Equal++
@@ -217,23 +236,18 @@ func Verify(ctx context.Context, log events.Reader) (r Report, err error) {
 			return nil
 		},
 	})
-	slices.SortStableFunc(r.Differences, func(a, b *Difference) int { return cmp.Compare(a.Seq, b.Seq) })
 	return r, err
 }
 
-// Verify is the function of that name on the history, as far as it goes.
-func (h *History) Verify(ctx context.Context) (Report, error) { return Verify(ctx, h.log) }
-
-// plansOf returns the plans of the log by basis, without those that are
-// quarantined.
-func plansOf(ctx context.Context, log events.Reader) (map[events.Seq][]recorded, error) {
+// plansOf returns the plans of the log after a position by basis, also those that
+// are quarantined.
+func plansOf(ctx context.Context, log events.Reader, after events.Seq) (map[events.Seq][]recorded, error) {
 	byBasis := map[events.Seq][]recorded{}
-	screen := events.NewScreen()
-	for e, err := range log.Read(ctx, 0) {
+	for e, err := range log.Read(ctx, after) {
 		if err != nil {
 			return nil, err
 		}
-		if p, ok := screen.Take(e).Body.(*events.Plan); ok {
+		if p, ok := e.Body.(*events.Plan); ok {
 			byBasis[p.Basis.Seq] = append(byBasis[p.Basis.Seq], recorded{e.Seq, p})
 		}
 	}

@@ -116,9 +116,9 @@ func said(t *testing.T, log replay.Log) (all []replay.Said) {
 	return all
 }
 
-func taken(t *testing.T, lines []replay.Said) *replay.Decided {
+func taken(t *testing.T, lines []replay.Said) *replay.Account {
 	t.Helper()
-	var d replay.Decided
+	var d replay.Account
 	for _, x := range lines {
 		if err := d.Take(x); err != nil {
 			t.Fatal(err)
@@ -132,7 +132,7 @@ func taken(t *testing.T, lines []replay.Said) *replay.Decided {
 // invariant.
 func TestCompare(t *testing.T) {
 	lines := said(t, rewrite(t, "clean-roll.rollcall", func(events.Seq, events.Plan) *events.Plan { return nil }))
-	if c := replay.CompareDecided(taken(t, lines), taken(t, lines)); c.Differ() || c.Plans < 40 || c.States < 10 {
+	if c := replay.CompareAccounts(taken(t, lines), taken(t, lines)); c.Differ() || c.Plans < 40 || c.States < 10 {
 		t.Fatalf("the same program: %+v", c)
 	}
 	first := func(is func(replay.Said) bool) int { return slices.IndexFunc(lines, is) }
@@ -147,7 +147,7 @@ func TestCompare(t *testing.T) {
 		"a state":              {func(o []replay.Said) []replay.Said { o[state].State = "0"; return o }, "the states after #"},
 		"another build's plan": {func(o []replay.Said) []replay.Said { o[plan].Plans = []byte("?"); return o }, "added CreatePod"},
 	} {
-		c2 := replay.CompareDecided(taken(t, lines), taken(t, c.change(slices.Clone(lines))))
+		c2 := replay.CompareAccounts(taken(t, lines), taken(t, c.change(slices.Clone(lines))))
 		if !c2.Differ() || !strings.Contains(strings.Join(c2.Lines(), "\n"), c.want) {
 			t.Errorf("%s: %q, want %q", name, c2.Lines(), c.want)
 		}
@@ -157,12 +157,12 @@ func TestCompare(t *testing.T) {
 	}
 	other := slices.Clone(lines)
 	other = slices.Insert(other, 1, replay.Said{Found: "S1 at #7: two"})
-	if c := replay.CompareDecided(taken(t, lines), taken(t, other)); !c.Differ() || len(c.Went) != 1 {
+	if c := replay.CompareAccounts(taken(t, lines), taken(t, other)); !c.Differ() || len(c.Went) != 1 {
 		t.Errorf("an invariant: %+v", c)
 	}
 	other = slices.Clone(lines)
 	other[0].States++
-	if c := replay.CompareDecided(taken(t, lines), taken(t, other)); c.Differ() || c.States != 0 {
+	if c := replay.CompareAccounts(taken(t, lines), taken(t, other)); c.Differ() || c.States != 0 {
 		t.Errorf("another format of states: %+v", c)
 	}
 }
@@ -176,7 +176,7 @@ func TestSaidByOthers(t *testing.T) {
 		"empty line":    {{Format: replay.DecisionsFormat}, {}},
 		"after its end": {{Format: replay.DecisionsFormat}, {End: 3}, {Plan: 1}},
 	} {
-		var d replay.Decided
+		var d replay.Account
 		var err error
 		for _, x := range lines {
 			if err = d.Take(x); err != nil {
