@@ -229,7 +229,7 @@ func (a *whatIfAnswer) text(x *asked) string {
 		}
 		row("state", func(r *replay.Rollout) string { return cmp.Or(string(r.Ending), "RollingOut") })
 		fmt.Fprintf(w, "  took\t%s\t%s\n", tookText(p.Recorded), a.took(i))
-		row("waves", func(r *replay.Rollout) string { return fmt.Sprint(r.Waves) })
+		row("waves", func(r *replay.Rollout) string { return fmt.Sprint(len(r.Waves)) })
 		row("pods restarted", func(r *replay.Rollout) string { return fmt.Sprint(r.Restarted) })
 		row("peak unavailable", func(r *replay.Rollout) string { return fmt.Sprintf("%d of %d", r.PeakUnavailable, r.Nodes) })
 		_ = w.Flush() // into memory
