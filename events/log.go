@@ -56,8 +56,9 @@ type Tailer interface {
 
 // Info describes a log.
 type Info struct {
-	ID   string // of this incarnation: another log under the same name has another
-	Last Seq    // position of the last event; 0: empty
+	ID     string // of this incarnation: another log under the same name has another
+	Last   Seq    // position of the last event; 0: empty
+	Before Seq    // position before the first event that it has; 0: it has all
 }
 
 // Log is a whole log.

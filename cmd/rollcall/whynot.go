@@ -167,6 +167,9 @@ func someOf(names []string) string {
 
 // stepText tells a step on one line.
 func stepText(s replay.Step) string {
+	if s.Before {
+		return s.What
+	}
 	return fmt.Sprintf("#%d %s  %s  %s  %s", s.Seq, clockText(s.Time), s.Object, s.What, whoText(s))
 }
 
@@ -191,6 +194,8 @@ var ruleTexts = map[string]string{
 	"notReady":  "the new pod beside the old one is not ready",
 	"minReady":  "the new pod beside the old one is not ready for long enough",
 	"available": "too few nodes are available for the old pod to go first",
+
+	string(replay.NothingHeld): "nothing held it back: a command was due",
 
 	string(events.HeldBudget):      "as many nodes as the rollout may take are without an available pod, or have two",
 	string(events.HeldBackoff):     "its pods have failed; the next try is later",

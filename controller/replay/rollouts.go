@@ -66,7 +66,7 @@ func (r *Rollout) String() string { return fmt.Sprintf("rollout/%s#%d", r.Daemon
 const changeCause = "kubernetes.io/change-cause"
 
 // rollouts folds a log into its rollouts. The zero one has seen nothing; it has to
-// be told of every event from the beginning of the log on.
+// be told of every event from the beginning of the log on, or of the state there.
 type rollouts struct {
 	all     []*Rollout                // in the order in which they began
 	sets    map[events.Key]*rolling   // of the DaemonSets that are there
@@ -80,6 +80,14 @@ type rolling struct {
 	digest     string // of the template
 	created    bool   // the DaemonSet was created with the template
 	progress
+}
+
+// begin is told of the state that the log begins with. Rollouts that began before
+// are known, and are not told of.
+func (r *rollouts) begin(s *projector.State) {
+	for _, d := range s.DaemonSets() {
+		r.sets = append(r.sets, &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest})
+	}
 }
 
 // take is told of an event, as it was folded, and of the state after it.
@@ -183,11 +191,25 @@ func (r *Rollout) end(e events.Event, how Ending) {
 	}
 }
 
+// Rollouts returns the rollouts that the log tells of up to a position.
+func (h *History) Rollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
+	var r rollouts
+	err := h.Walk(ctx, 0, to, Visit{After: func(s *projector.State, e events.Event) error {
+		r.take(s, e)
+		return nil
+	}})
+	return r.all, err
+}
+
 // RolloutsOf returns the rollouts of a log, in the order in which they began.
 func RolloutsOf(ctx context.Context, log events.Reader) ([]*Rollout, error) {
 	var r rollouts
-	s := projector.New("")
-	for e, err := range log.Read(ctx, 0) {
+	s, err := Begin(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	r.begin(s)
+	for e, err := range log.Read(ctx, s.Seq()) {
 		if err != nil {
 			return nil, fmt.Errorf("fold: %w", err)
 		}
