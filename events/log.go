@@ -16,6 +16,10 @@ type Expect struct {
 type Entry struct {
 	Event
 	Expect Expect
+	// Seen is how far who appends has read the log, or less; 0: that is not told. A
+	// log whose beginning was archived after that refuses a fence with ErrConflict:
+	// an event of the subject may be gone that was not seen.
+	Seen Seq
 }
 
 // Appender appends to a log.

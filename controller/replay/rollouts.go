@@ -195,7 +195,12 @@ func (r *Rollout) end(e events.Event, how Ending) {
 // Rollouts returns the rollouts that the log tells of up to a position.
 func (h *History) Rollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
 	var r rollouts
-	err := h.Walk(ctx, 0, to, Visit{After: func(s *projector.State, e events.Event) error {
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r.begin(s)
+	_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
 		r.take(s, e)
 		return nil
 	}})
