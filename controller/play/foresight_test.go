@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"rollcall/controller/play"
 	"rollcall/controller/replay"
@@ -62,7 +63,7 @@ func tree(t testing.TB, o any) (m map[string]any) {
 	t.Helper()
 	data, err := json.Marshal(o)
 	if err == nil {
-		err = json.Unmarshal(data, &m)
+		err = utiljson.Unmarshal(data, &m)
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -151,6 +151,8 @@ type Played struct {
 	Log     *memlog.Log
 	Applied int // events from outside that happened in the model as well
 	Skipped int // those whose object is not there in the model
+
+	Inserted int // objects that somebody has written besides
 }
 
 // modelIDs are the first ids of events that only the model has: a recording that a
@@ -232,7 +234,9 @@ func (p *playing) insert(ctx context.Context, next events.Event) error {
 		if err != nil {
 			return err
 		}
-		if !written {
+		if written {
+			p.Inserted++
+		} else {
 			p.Skipped++
 		}
 	}
