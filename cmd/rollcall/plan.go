@@ -43,8 +43,10 @@ images, else of all. It tells which nodes are updated, in which waves, which are
 blocked or skipped and why, how many are unavailable at most, and how long it takes.
 Nothing is written.
 
---set gives the DaemonSet a field, as rollcall whatif has it. --out writes the plan
-down; rollcall rollout apply carries it out, if what it depends on is still so.
+--set gives the DaemonSet a field: maxUnavailable, maxSurge, minReadySeconds,
+updateStrategy, annotations.KEY or a path that begins with spec. --out writes the plan
+down. What it depends on is looked at again by rollcall rollout apply, which carries it
+out.
 
 plan exits 0 when it has planned; with --exit-code, 1 if something would change.
 
