@@ -24,6 +24,7 @@ import (
 func (s *session) rolloutCommand() *cobra.Command {
 	return s.group("rollout", "Hold a rollout, see what it waits for, which there were, and compare them", "",
 		s.rolloutStatus(),
+		s.rolloutApply(),
 		s.rolloutList(),
 		s.rolloutCompare(),
 		s.rolloutReceipt(),

@@ -155,7 +155,7 @@ func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event
 		x.end(e, Superseded)
 		before, x.created = x.Images, false
 	default:
-		if rolledOut(ds, x.generation) {
+		if HasRolledOut(ds, x.generation) {
 			x.end(e, RolledOut)
 		}
 		return
@@ -169,9 +169,9 @@ func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event
 	r.all = append(r.all, x.Rollout)
 }
 
-// rolledOut reports whether the controller has said of a generation that it is
+// HasRolledOut reports whether the controller has said of a generation that it is
 // rolled out.
-func rolledOut(ds *appsv1.DaemonSet, generation int64) bool {
+func HasRolledOut(ds *appsv1.DaemonSet, generation int64) bool {
 	return ds.Status.ObservedGeneration >= generation && slices.ContainsFunc(ds.Status.Conditions, func(c appsv1.DaemonSetCondition) bool {
 		return c.Type == controller.ConditionProgressing && c.Status == corev1.ConditionTrue && c.Reason == controller.ReasonRolledOut
 	})

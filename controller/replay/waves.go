@@ -65,16 +65,22 @@ func (r *Rollout) look(rev *sets.Revision, now sets.Counts) {
 	}
 }
 
-// plan takes a plan of a DaemonSet. It is a wave if it puts the template on nodes
-// that run another or, of a new DaemonSet, none.
-func (r *rollouts) plan(x *rolling, at Point, p *events.Plan) {
-	var nodes []string
-	for i, c := range p.Commands {
-		deletes := c.Do == events.DeletePod && (c.Reason == events.Rollout || c.Reason == events.SurgeDone)
-		if c.Reason == events.Rollout || c.Reason == events.Surge || x.created && c.Do == events.CreatePod {
+// WaveOf returns the nodes that a plan puts the template on: those that run
+// another or, of a new DaemonSet, none.
+func WaveOf(p *events.Plan, created bool) (nodes []string) {
+	for _, c := range p.Commands {
+		if c.Reason == events.Rollout || c.Reason == events.Surge || created && c.Do == events.CreatePod {
 			nodes = append(nodes, c.Node)
 		}
-		if deletes {
+	}
+	return nodes
+}
+
+// plan takes a plan of a DaemonSet. It is a wave if it takes nodes.
+func (r *rollouts) plan(x *rolling, at Point, p *events.Plan) {
+	nodes := WaveOf(p, x.created)
+	for i, c := range p.Commands {
+		if c.Do == events.DeletePod && (c.Reason == events.Rollout || c.Reason == events.SurgeDone) {
 			if r.deletes == nil {
 				r.deletes = map[events.Cause]*Rollout{}
 			}

@@ -238,6 +238,24 @@ func stepOf(l Link, e, was events.Event) Step {
 	return s
 }
 
+// Step tells of the event at a position, as a change of what was before.
+func (h *History) Step(ctx context.Context, seq events.Seq) (Step, error) {
+	e, err := h.Event(ctx, seq)
+	if err != nil {
+		return Step{}, err
+	}
+	s, err := h.At(ctx, seq-1)
+	if err != nil {
+		return Step{}, err
+	}
+	var was events.Event
+	r := events.RefOf(e)
+	if o, last, ok := s.Object(r.Kind, r.Key); ok {
+		was = events.Event{Seq: last, Type: events.ObjectType(r.Kind, events.VerbUpdated), Body: o}
+	}
+	return stepOf(eventLink(seq), e, was), nil
+}
+
 // step says what the log says of one link.
 func (h *History) step(ctx context.Context, cs *Causes, l Link) (Step, error) {
 	steps, err := h.steps(ctx, cs, []Link{l})
