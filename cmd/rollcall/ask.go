@@ -68,7 +68,11 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	defer a.close()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
-	if x.History, err = replay.Open(ctx, x.log, replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)); err != nil {
+	frames, err := a.keyframes(ctx)
+	if err != nil {
+		return err
+	}
+	if x.History, err = replay.Open(ctx, x.log, frames); err != nil {
 		return err
 	}
 	if x.Span().Last == 0 {

@@ -19,9 +19,9 @@ import (
 	"rollcall/events/keyframes"
 )
 
-// ObjectsDir returns the directory of an object store beside the log of a cluster
+// objectsDir returns the directory of an object store beside the log of a cluster
 // in a data directory.
-func ObjectsDir(data string, s events.Subjects, name string) string {
+func objectsDir(data string, s events.Subjects, name string) string {
 	return filepath.Join(data, streamsDir, "OBJ_"+s.Bucket(name))
 }
 
@@ -51,7 +51,7 @@ type object struct {
 // there has no objects.
 func OpenObjects(ctx context.Context, data string, s events.Subjects, name string) (*Objects, error) {
 	o := &Objects{found: map[string]object{}, parts: map[string][]int{}, gone: map[events.Seq]bool{}}
-	dir := ObjectsDir(data, s, name)
+	dir := objectsDir(data, s, name)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return o, nil
 	}

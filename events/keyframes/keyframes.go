@@ -255,10 +255,10 @@ func (l Log) Check(ctx context.Context, f Frame) error {
 
 var errOtherChain = errors.New("the running hash of the log is another there")
 
-// Newest has the newest good keyframe at or before a position used. One that is
-// not good, or that use does not take, is passed over, and told of if it is of the
-// format that is read. found is false if none is left.
-func (s *Store) Newest(ctx context.Context, at events.Seq, of Log, use func(Frame, Kept) error) (found bool, err error) {
+// Newest has the newest good keyframe after a position, up to another, used. One
+// that is not good, or that use does not take, is passed over, and told of if it is
+// of the format that is read. found is false if none is left.
+func (s *Store) Newest(ctx context.Context, after, at events.Seq, of Log, use func(Frame, Kept) error) (found bool, err error) {
 	fs, err := s.List(ctx)
 	if ctx.Err() != nil {
 		return false, ctx.Err()
@@ -271,7 +271,7 @@ func (s *Store) Newest(ctx context.Context, at events.Seq, of Log, use func(Fram
 		passed(Frame{}, err)
 	}
 	for _, f := range slices.Backward(fs) {
-		if f.Seq > at || f.Seq < of.Before || f.Format != of.Format {
+		if f.Seq > at || f.Seq <= after || f.Seq < of.Before || f.Format != of.Format {
 			continue
 		}
 		err := of.Check(ctx, f)

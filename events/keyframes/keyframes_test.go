@@ -90,7 +90,7 @@ func newest(t *testing.T, s *keyframes.Store, at events.Seq, of keyframes.Log) (
 	t.Helper()
 	of.Format = 1
 	of.Passed = func(f keyframes.Frame, why error) { said = append(said, fmt.Sprintf("#%d: %v", f.Seq, why)) }
-	found, err := s.Newest(t.Context(), at, of, func(f keyframes.Frame, k keyframes.Kept) error {
+	found, err := s.Newest(t.Context(), 0, at, of, func(f keyframes.Frame, k keyframes.Kept) error {
 		if !strings.HasPrefix(string(k.State), fmt.Sprintf("state at %d ", f.Seq)) || string(k.Parties) != "parties" {
 			t.Errorf("#%d holds something else", f.Seq)
 		}
