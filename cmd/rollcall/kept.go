@@ -22,19 +22,6 @@ func (a *archive) store(ctx context.Context) (*keyframes.Store, error) {
 	return keyframes.Open(os), err
 }
 
-// keyframes are those from which questions to the log go on.
-func (a *archive) keyframes(ctx context.Context) (replay.Keyframes, error) {
-	m := replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)
-	if a.rec != nil {
-		return m, nil
-	}
-	s, err := a.store(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return replay.NewKeptKeyframes(m, s, a.frameLog()), nil
-}
-
 // frameLog is what the keyframes of the log are held against. Each that is not
 // good is warned of.
 func (a *archive) frameLog() keyframes.Log {
