@@ -21,7 +21,7 @@ type Options struct {
 }
 
 // DefaultInFlight is enough to fill the batches in which a log stores appends.
-const DefaultInFlight = 256
+const DefaultInFlight = 1024
 
 const (
 	// tailBuffer bounds the events read ahead of the parties.
