@@ -14,7 +14,7 @@ import (
 // bisection is what the flags of bisect say.
 type bisection struct {
 	good, other string
-	halve       bool
+	halve, scan bool
 	ps          replay.Properties
 	from        replay.Instant // --good
 }
@@ -25,9 +25,13 @@ func (s *session) bisectCommand() *cobra.Command {
 	c := &cobra.Command{Use: "bisect INVARIANT | --expr CEL | --diff FILE", Short: "Find the first event that breaks something", Args: takes(0, 1),
 		Long: `bisect finds the first event that breaks an invariant, or at which an expression turns
 false, between --good and --bad. It looks at every event in turn, so that the one that
-it finds is the first; --halve looks at few positions instead, for an expression that
-is costly, that is true at --good and false at --bad, and of several events that turn it
-false it finds one. docs/DEBUGGING.md tells what an expression can name.
+it finds is the first. With an expression that is costly, that is true at --good and
+false at --bad, it halves instead: it looks at few positions, and of several events that
+turn it false it finds one. It says which of both it did; --scan and --halve choose.
+
+It tells what the event changed of what the expression compares, whether the controller
+caused it, and by which command, and what that comes from. docs/DEBUGGING.md tells what
+an expression can name.
 
 --diff finds the first event at which the log and a recording part.
 
@@ -44,6 +48,7 @@ It exits 0 if nothing is broken or parts, and 1 if something does.
 	q.flag = "--bad"
 	f.StringVar(&q.at, "bad", "", "instant up to which it is looked (default: the end of the log)")
 	f.BoolVar(&o.halve, "halve", false, "halve between --good and --bad instead of looking at every event")
+	f.BoolVar(&o.scan, "scan", false, "look at every event, also with an expression that is costly")
 	f.StringVar(&o.other, "diff", "", "recording to compare the log with")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		named := len(args)
@@ -54,6 +59,9 @@ It exits 0 if nothing is broken or parts, and 1 if something does.
 		}
 		if named != 1 {
 			return usageError("E-CLI-ARGS", "bisect looks for one thing", "give an invariant, or --expr, or --diff")
+		}
+		if o.halve && o.scan {
+			return usageError("E-CLI-FLAG", "--halve and --scan exclude each other", "give one of them")
 		}
 		if o.halve && expr == "" {
 			return usageError("E-CLI-FLAG", "--halve is for --expr", "leave it out: an invariant depends on all events before")
@@ -77,8 +85,9 @@ type bisected struct {
 	Mode   string          `json:"mode"` // "scan", "halve"
 	Good   events.Seq      `json:"good"`
 	Bad    events.Seq      `json:"bad"`
-	Events int             `json:"events"` // that were judged
-	First  []replay.Broken `json:"first"`  // one, or more if one event breaks several; empty: nothing is broken
+	Events int             `json:"events"`          // that were judged
+	First  []replay.Broken `json:"first"`           // one, or more if one event breaks several; empty: nothing is broken
+	Blame  *replay.Blame   `json:"blame,omitempty"` // who caused it
 }
 
 func (s *session) bisect(ctx context.Context, x *asked, o bisection) (err error) {
@@ -94,6 +103,11 @@ func (s *session) bisect(ctx context.Context, x *asked, o bisection) (err error)
 		return usageError("E-CLI-RANGE", fmt.Sprintf("--good, #%d, is after --bad, #%d", a.Good, a.Bad), "give a range that goes forward")
 	}
 	from, to := a.Good, a.Bad
+	if o.ps.Condition != nil && !o.halve && !o.scan {
+		if o.halve, err = x.Costly(ctx, o.ps.Condition, a.Good, a.Bad); err != nil {
+			return err
+		}
+	}
 	if o.halve {
 		found, err := x.Halve(ctx, o.ps.Condition, a.Good, a.Bad)
 		if err != nil {
@@ -111,6 +125,15 @@ func (s *session) bisect(ctx context.Context, x *asked, o bisection) (err error)
 	if !o.halve {
 		a.Events = found.Events
 	}
+	if len(a.First) > 0 {
+		cs, err := x.Causes(ctx, a.First[0].Event.Seq)
+		if err != nil {
+			return err
+		}
+		if a.Blame, err = x.Blame(ctx, cs, o.ps.Condition, a.First[0].Event.Seq); err != nil {
+			return err
+		}
+	}
 	err = x.give("Bisect", []*bisected{a}, func() string { return bisectedText(a) })
 	if err == nil && len(a.First) > 0 {
 		return errBroken
@@ -122,11 +145,44 @@ func bisectedText(a *bisected) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "bad at #%d   good at #%d   mode %s, %s looked at\n", a.Bad, a.Good, a.Mode, plural(a.Events, "event"))
 	for _, v := range a.First {
-		fmt.Fprintf(&b, "first violation  %s\n   %s: %s\n   see: rollcall effects %d, rollcall state --at %d\n", stepText(v.Event), v.Invariant, v.What, v.Event.Seq, v.Event.Seq)
+		fmt.Fprintf(&b, "first violation  %s\n   %s: %s\n", stepText(v.Event), v.Invariant, v.What)
+	}
+	if len(a.First) > 0 {
+		b.WriteString(blameText(a.Blame, a.First[0].Event))
 	}
 	if len(a.First) == 0 {
 		b.WriteString("nothing is broken\n")
 	}
+	return b.String()
+}
+
+// blameText says what an event that breaks something changed, and who caused it.
+func blameText(x *replay.Blame, e replay.Step) string {
+	var b strings.Builder
+	for _, c := range x.Changed {
+		fmt.Fprintf(&b, "   %s   %s → %s\n", c.Term, c.Was, c.Is)
+	}
+	switch {
+	case x.Command != nil && x.Command.Decision != nil:
+		fmt.Fprintf(&b, "   the controller caused it: command #%d[%d]  %s\n", x.Command.Seq, x.Command.Decision.Index, x.Command.What)
+	case x.Command != nil:
+		fmt.Fprintf(&b, "   the controller caused it: %s\n", stepText(*x.Command))
+	case x.Before != nil:
+		fmt.Fprintf(&b, "   the controller did not cause it: the last commands before it are those of %s\n", stepText(*x.Before))
+	default:
+		b.WriteString("   the controller did not cause it: there is no command before it\n")
+	}
+	if x.Begun != nil {
+		fmt.Fprintf(&b, "   begun by %s\n", stepText(*x.Begun))
+	}
+	if x.Without > 0 {
+		fmt.Fprintf(&b, "   without that: rollcall whatif --without %d\n", x.Without)
+	}
+	why := ""
+	if e.Object != "" {
+		why = fmt.Sprintf("rollcall why %s --at %d, ", e.Object, e.Seq)
+	}
+	fmt.Fprintf(&b, "   see: %srollcall effects %d, rollcall state --at %d\n", why, e.Seq, e.Seq)
 	return b.String()
 }
 

@@ -30,6 +30,8 @@ type Condition struct {
 	text    string
 	program cel.Program
 	uses    map[string]bool // of names
+	terms   []term
+	cost    uint64 // of the last evaluation
 }
 
 // Compile reads an expression.
@@ -58,8 +60,13 @@ func Compile(text string) (*Condition, error) {
 	if c.program, err = env.Program(ast, cel.CostLimit(maxCost), cel.InterruptCheckFrequency(1000)); err != nil {
 		return nil, c.refuse(err.Error())
 	}
+	c.terms = compileTerms(env, ast)
 	return c, nil
 }
+
+// Cost returns what the last evaluation cost, in CEL's units: an access or a
+// comparison is one.
+func (c *Condition) Cost() uint64 { return c.cost }
 
 // String returns the expression as it was written.
 func (c *Condition) String() string { return c.text }
@@ -72,7 +79,10 @@ func (c *Condition) refuse(why string) error {
 // evaluate returns the value of the expression. known is false if it has none,
 // because something that it names is not there.
 func (c *Condition) evaluate(ctx context.Context, of map[string]any) (holds, known bool, err error) {
-	v, _, err := c.program.ContextEval(ctx, of)
+	v, details, err := c.program.ContextEval(ctx, of)
+	if cost := details.ActualCost(); cost != nil {
+		c.cost = *cost
+	}
 	switch {
 	case ctx.Err() != nil:
 		return false, false, ctx.Err()

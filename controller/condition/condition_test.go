@@ -3,6 +3,7 @@ package condition_test
 import (
 	"errors"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -98,5 +99,40 @@ func TestRefused(t *testing.T) {
 		if !errors.As(err, &e) || e.Code != "E-REPLAY-EXPR" || e.Exit != events.ExitInput || strings.Contains(e.Error(), "\n") {
 			t.Errorf("%.40q: %v", expr, err)
 		}
+	}
+}
+
+// TestTerms: the sides of comparisons are told before and after an event, literals
+// and lists left out.
+func TestTerms(t *testing.T) {
+	c, err := condition.Compile(`state.seq < 2 && !(size(state.nodes) != 3 || state.pods == {}) && state.counts["x/y"].ready > 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := projector.New("")
+	w, err := c.Begin(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := recording.Open(filepath.Join("..", "..", "testdata", "recordings", "stuck-node.rollcall"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for e, err := range r.Read(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		e = projector.Fold(s, e)
+		if _, _, err := w.Take(t.Context(), s, e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Seq == 5 {
+			break
+		}
+	}
+	want := []condition.Term{{Text: "state.seq", Value: "5"}, {Text: "size(state.nodes)", Value: "3"}, {Text: `state.counts["x/y"].ready`, Value: "nothing"}}
+	if got := w.Terms(t.Context()); !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
 	}
 }

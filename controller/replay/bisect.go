@@ -18,59 +18,48 @@ type Halved struct {
 	Probes int        // positions at which it was evaluated
 }
 
-// Halve looks for an event at which a condition turns false, between a position
-// where it is true and a later one where it is false. It evaluates the condition
-// at few positions: of several such events it finds one, not the first.
-func (h *History) Halve(ctx context.Context, c *condition.Condition, good, bad events.Seq) (x Halved, err error) {
-	for _, end := range []struct {
-		at   events.Seq
-		want bool
-		name string
-	}{{good, true, "good"}, {bad, false, "bad"}} {
-		x.Probes++
-		if holds, err := h.holdsAt(ctx, c, end.at); err != nil {
-			return x, err
-		} else if holds != end.want {
-			return x, &events.Error{Code: "E-REPLAY-RANGE", What: fmt.Sprintf("--%s, #%d, is not %s: the expression is %t there", end.name, end.at, end.name, holds),
-				Do: "give a position where it is true and a later one where it is false, or leave out --halve", Exit: events.ExitInput}
-		}
+// maxScan is what an expression may cost at all events together for all of them to
+// be looked at: some seconds.
+const maxScan = 50_000_000
+
+// Costly reports whether a condition costs so much that only few events between
+// two positions are to be looked at, and can be: it is true at the first and false
+// at the last. One that is true is evaluated to its end.
+func (h *History) Costly(ctx context.Context, c *condition.Condition, good, bad events.Seq) (bool, error) {
+	holds, _, err := h.valueAt(ctx, c, good)
+	if err != nil || !holds || c.Cost()*uint64(bad-good+1) <= maxScan {
+		return false, err
 	}
-	for x.Good, x.Bad = good, bad; x.Bad-x.Good > 1; x.Probes++ {
-		middle := x.Good + (x.Bad-x.Good)/2
-		holds, err := h.holdsAt(ctx, c, middle)
-		if err != nil {
-			return x, err
-		}
-		if holds {
-			x.Good = middle
-		} else {
-			x.Bad = middle
-		}
-	}
-	return x, nil
+	holds, known, err := h.valueAt(ctx, c, bad)
+	return known && !holds, err
 }
 
 // holdsAt evaluates a condition at one position. One without a value there cannot
 // be halved by.
 func (h *History) holdsAt(ctx context.Context, c *condition.Condition, at events.Seq) (bool, error) {
+	holds, known, err := h.valueAt(ctx, c, at)
+	if err == nil && !known {
+		err = &events.Error{Code: "E-REPLAY-EXPR", What: fmt.Sprintf("the expression %q has no value at #%d", c, at), Why: "something that it names is not there",
+			Do: "leave out --halve, or ask with has(...)", Exit: events.ExitInput}
+	}
+	return holds, err
+}
+
+// valueAt evaluates a condition at one position.
+func (h *History) valueAt(ctx context.Context, c *condition.Condition, at events.Seq) (holds, known bool, err error) {
 	s, err := h.At(ctx, at-1)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	w, err := c.Begin(s)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	holds := false
 	_, err = h.forward(ctx, s, at, Visit{After: func(s *projector.State, e events.Event) (err error) {
-		known := false
-		if holds, known, err = w.Take(ctx, s, e); err == nil && !known {
-			err = &events.Error{Code: "E-REPLAY-EXPR", What: fmt.Sprintf("the expression %q has no value at #%d", c, e.Seq), Why: "something that it names is not there",
-				Do: "leave out --halve, or ask with has(...)", Exit: events.ExitInput}
-		}
+		holds, known, err = w.Take(ctx, s, e)
 		return err
 	}})
-	return holds, err
+	return holds, known, err
 }
 
 // Parting is where two logs part.
