@@ -45,7 +45,7 @@ var layers = map[string]layer{
 	"events/chain":                  {pure: true, may: []string{"events"}, why: "the running hash over a log: all who keep a position have the same"},
 	"events/recording":              {may: []string{"events", "events/chain", "events/files"}, why: "a log in one file; knows no server, and no state but as bytes"},
 	"events/redact":                 {pure: true, may: []string{"events", "events/wire"}, why: "what of a log not every reader is to see; the key is given"},
-	"controller/scenes":             {why: "the rollouts that are recorded: real parties in played time"},
+	"controller/scenes":             {may: []string{"controller/play", "events", "events/recording", "projector", "projector/story", "publisher/simkubelet"}, why: "the rollouts that are recorded: real parties in played time"},
 	"events/natsd":                  {may: []string{"events", "events/files"}, why: "the one package that knows nats-server"},
 	"events/stream":                 {may: []string{"events"}, why: "the one package that knows JetStream as a log"},
 	"projector/table":               {pure: true, shell: []string{"table.go"}, may: []string{"events", "events/wire"}, why: "the one copy of the objects in a process; only the lock and the waiting are a shell"},

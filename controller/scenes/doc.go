@@ -7,4 +7,7 @@
 //
 // writes them anew. Another build may make other events: the recordings stay what
 // they are until somebody wants that, since they are what builds are compared with.
+//
+// Large makes the recording that benchmarks read, of a million events. It is in
+// no repository.
 package scenes

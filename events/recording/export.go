@@ -22,10 +22,6 @@ type Frames interface {
 	Keyframe() (Keyframe, error)
 }
 
-// framesEvery is after how many events there is a keyframe: as many as are folded
-// in a fraction of a second.
-const framesEvery = 25_000
-
 // Export makes a recording of a part of a log that is read from begin on: from
 // there, because the chain goes over all events. One that does not begin with its
 // log has a keyframe of what was before. It reports how many events it has; if
@@ -54,7 +50,7 @@ func Export(ctx context.Context, path string, o Options, log events.Reader, begi
 			err = w.Append(e)
 		}
 		if err == nil && frames != nil {
-			if frames.Take(e); e.Seq%framesEvery == 0 {
+			if frames.Take(e); w.FrameDue() {
 				err = w.frame(frames)
 			}
 		}

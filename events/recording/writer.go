@@ -57,6 +57,8 @@ type Writer struct {
 	first   Mark
 	last    Mark
 	frames  int
+	since   struct{ events, bytes int } // the last keyframe
+	framed  int                         // bytes of that
 }
 
 // Create begins a recording. A file that is at path stays as it is until Close.
@@ -143,6 +145,8 @@ func (w *Writer) Append(e events.Event) error {
 		w.entry = entry{part: blockPart, name: blockName(e.Seq), first: e.Seq, from: at, to: at}
 	}
 	w.block = appendRecord(w.block, e)
+	w.since.events++
+	w.since.bytes += size
 	w.chain.Take(e.Seq, e.Raw)
 	w.entry.last, w.entry.from, w.entry.to = e.Seq, min(w.entry.from, at), max(w.entry.to, at)
 	w.last = Mark{e.Seq, clock(at), w.chain.Chain}
@@ -166,6 +170,16 @@ func (w *Writer) flush() error {
 	return err
 }
 
+// framesEvery is after how many events there is a keyframe: as many as are folded
+// in a tenth of a second.
+const framesEvery = 25_000
+
+// FrameDue reports whether a keyframe is to be written here: not before the events
+// since the last one have twice its bytes. So keyframes add no more than half to a
+// recording of a large cluster, and to read one takes about as long as to fold
+// what follows it.
+func (w *Writer) FrameDue() bool { return w.since.events >= framesEvery && w.since.bytes >= 2*w.framed }
+
 // Keyframe writes a keyframe of the position that the recording has come to.
 func (w *Writer) Keyframe(k Keyframe) error {
 	e := entry{part: keyframePart, name: fmt.Sprintf("%s%020d.%s.%d", keyframePrefix, k.At.Seq, k.Kind, k.Version),
@@ -184,6 +198,7 @@ func (w *Writer) Keyframe(k Keyframe) error {
 		return err
 	}
 	w.frames++
+	w.since, w.framed = struct{ events, bytes int }{}, len(k.Data)
 	return w.write(e, k.Data)
 }
 

@@ -23,10 +23,10 @@ var epoch = time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC)
 // cluster is a cluster in played time that a scene is played with.
 type cluster struct {
 	*play.Cluster
-	t *testing.T
+	t testing.TB
 }
 
-func newCluster(t *testing.T) *cluster {
+func newCluster(t testing.TB) *cluster {
 	t.Helper()
 	subjects, err := events.NewSubjects("demo")
 	if err != nil {
@@ -91,12 +91,17 @@ func patch[T metav1.Object](c *cluster, manager string, k events.Kind, key event
 // agentKey is the DaemonSet of every scene.
 var agentKey = events.Key{Namespace: "kube-system", Name: "node-agent"}
 
-// begin makes a cluster of so many nodes with the DaemonSet on all of them.
-func (c *cluster) begin(nodes int, maxUnavailable intstr.IntOrString) {
+// namespaces creates the two that every scene has.
+func (c *cluster) namespaces() {
 	for i, name := range []string{"default", "kube-system"} {
 		c.create(events.Namespace, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("b0000000-0000-4000-8000-00000000000" + string(rune('1'+i))),
 			Labels: map[string]string{corev1.LabelMetadataName: name}}, Status: corev1.NamespaceStatus{Phase: corev1.NamespaceActive}})
 	}
+}
+
+// begin makes a cluster of so many nodes with the DaemonSet on all of them.
+func (c *cluster) begin(nodes int, maxUnavailable intstr.IntOrString) {
+	c.namespaces()
 	for _, n := range simkubelet.NewNodes(nodes, 1) {
 		c.create(events.Node, n)
 	}
