@@ -97,14 +97,15 @@ func (h *History) scan(ctx context.Context) iter.Seq2[events.Event, error] {
 // what is looked for in them.
 type search struct {
 	Query
-	known map[string]*fact // the last of each subject
+	known map[string]*fact // by subject
+	free  []*fact          // of objects that are gone: there may be many, one after the other
 }
 
-// fact is the last fact of a subject, if it is one of an object that is there.
+// fact is the last fact of a subject, while it is one of an object that is there.
 type fact struct {
 	of     string // kind in lower case, "plan" or "outcome"
 	passes bool   // the filter
-	raw    []byte // own bytes; nil: none
+	raw    []byte // own bytes; empty: none
 	field  part
 }
 
@@ -137,7 +138,8 @@ func (s *search) take(e events.Event, wanted bool) (hit Hit, found bool) {
 	case "object":
 		f.raw = append(f.raw[:0], e.Raw...)
 	case "gone":
-		f.raw, f.field = nil, part{}
+		delete(s.known, e.Subject)
+		s.free = append(s.free, f)
 	}
 	return hit, found
 }
@@ -149,7 +151,13 @@ func (s *search) factOf(subject string) *fact {
 	if of == "plan" || of == "outcome" {
 		kind = strings.ToLower(string(events.DaemonSet))
 	}
-	return &fact{of: of, passes: (s.Kind == "" || kind == strings.ToLower(string(s.Kind))) && (s.Namespace == "" || key.Namespace == s.Namespace)}
+	f := &fact{}
+	if n := len(s.free); n > 0 {
+		f, s.free = s.free[n-1], s.free[:n-1]
+	}
+	f.of, f.raw, f.field = of, f.raw[:0], part{value: f.field.value[:0]}
+	f.passes = (s.Kind == "" || kind == strings.ToLower(string(s.Kind))) && (s.Namespace == "" || key.Namespace == s.Namespace)
+	return f
 }
 
 // bodyOf returns what an event tells, in the words of the wire, and the bytes from
@@ -174,7 +182,7 @@ func toldAfter(e events.Event, was []byte) Step {
 	d := events.Decode(bytes.Clone(e.Raw))
 	d.Seq, d.Stored, d.Subject = e.Seq, e.Stored, e.Subject
 	before := events.Event{}
-	if was != nil {
+	if len(was) > 0 {
 		before = events.Decode(bytes.Clone(was))
 	}
 	return stepOf(eventLink(e.Seq), d, before)

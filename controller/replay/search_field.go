@@ -30,7 +30,7 @@ func NewFieldChange(path string, to *string) *FieldChange {
 // they differ is asked what has changed.
 type part struct {
 	depth int
-	value []byte // nil: there is none
+	value []byte // empty: there is none
 }
 
 // partOf returns the part of an object, which is the first value of b. A key may
@@ -78,7 +78,7 @@ func firstOf(b []byte) []byte {
 
 // changed returns what an object has changed of the field that is looked for.
 func (s *search) changed(f *fact, is part) []story.Field {
-	if is.depth == f.field.depth && bytes.Equal(is.value, f.field.value) {
+	if is.depth == f.field.depth && bytes.Equal(is.value, f.field.value) || s.Field.isOther(is) {
 		return nil
 	}
 	was, now := s.Field.object(f.field), s.Field.object(is)
@@ -90,9 +90,18 @@ func (s *search) changed(f *fact, is part) []story.Field {
 	})
 }
 
+// isOther reports whether a part is a string, and not the one that is looked for.
+func (c *FieldChange) isOther(p part) bool {
+	if c.To == nil || !wire.IsString(p.value) {
+		return false
+	}
+	at := wire.NewCursor(p.value)
+	return string(at.Str()) != *c.To
+}
+
 // object returns an object of which no more is there than a part.
 func (c *FieldChange) object(p part) (o events.Object) {
-	if p.value == nil {
+	if len(p.value) == 0 {
 		return o
 	}
 	o.Data = p.value

@@ -28,7 +28,7 @@ func recorded(tb testing.TB, name string) *recording.Recording {
 	return r
 }
 
-var scenes = []string{"clean-roll", "bad-image", "stuck-node", "zone-outage", "second-update", "flapping-nodes"}
+var recordings = []string{"clean-roll", "bad-image", "stuck-node", "zone-outage", "second-update", "flapping-nodes"}
 
 // brute is a search that decodes everything.
 type brute struct {
@@ -134,7 +134,7 @@ func (b *brute) change(random *rand.Rand) *replay.FieldChange {
 // and changes of fields, a search finds what decoding everything finds. Of those
 // that are found everywhere, few are looked for.
 func TestSearchIsComplete(t *testing.T) {
-	for _, name := range scenes {
+	for _, name := range recordings {
 		t.Run(name, func(t *testing.T) {
 			r := recorded(t, name)
 			h, b := open(t, r), bruteOf(t, r)
@@ -219,5 +219,31 @@ func TestSearchCondition(t *testing.T) {
 		if got := search(t, h, replay.Query{Condition: c}); len(got) != want {
 			t.Errorf("%s: %v, want %d", expr, got, want)
 		}
+	}
+}
+
+// BenchmarkSearch looks through the large recording for a text and for changes of
+// a field. It is to look at 500,000 events a second.
+func BenchmarkSearch(b *testing.B) {
+	to := "False"
+	for name, q := range map[string]replay.Query{
+		"text":  {Text: "node-4711", Limit: 1000},
+		"rare":  {Text: "nothing like it"},
+		"field": {Field: replay.NewFieldChange("status.conditions[Ready].status", &to), Kind: events.Node, Limit: 1000},
+		"phase": {Field: replay.NewFieldChange("status.phase", &to), Kind: events.Pod},
+	} {
+		b.Run(name, func(b *testing.B) {
+			h := large(b)
+			looked := 0
+			for b.Loop() {
+				x, err := h.Search(b.Context(), q, 1, h.Span().Last)
+				if err != nil {
+					b.Fatal(err)
+				}
+				looked += x.Events
+			}
+			b.ReportMetric(float64(looked)/b.Elapsed().Seconds(), "events/s")
+			b.ReportMetric(float64(looked)/float64(b.N), "events")
+		})
 	}
 }
