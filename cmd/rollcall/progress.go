@@ -64,7 +64,7 @@ func (r *reading) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 	return r.count(r.archive.Read(ctx, after))
 }
 
-// Scan implements replay.Scanner.
+// Scan reads without decoding.
 func (r *reading) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	return r.count(r.archive.Scan(ctx, after))
 }

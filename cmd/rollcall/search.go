@@ -51,11 +51,11 @@ finds something, and 1 if it does not.
 
 ` + replay.InstantForms,
 		Example: `  rollcall search node-0003 --kind pod
-  rollcall search --regex '(?i)^errimagepull|backoff' --from -1h
+  rollcall search --regex '(?i)^errimagepull|backoff' --from 5
   rollcall search --field 'status.conditions[Ready].status=False' --kind node
   rollcall search --field metadata.labels.zone=eu-1
-  rollcall search --expr 'event.commands.exists(c, c.reason == "Rollout")' --limit 5
-  rollcall search --expr 'size(state.nodes) >= 10'`}
+  rollcall search --expr 'event.commands.exists(c,c.reason=="Missing")' --limit 5
+  rollcall search --expr 'size(state.nodes)>=10'`}
 	q := addQuestion(c)
 	f := c.Flags()
 	f.StringVar(&o.regex, "regex", "", "regular expression to look for in place of TEXT")

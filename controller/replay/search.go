@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"regexp"
+	"slices"
 	"strings"
 
 	"rollcall/controller/condition"
@@ -16,9 +17,9 @@ import (
 	"rollcall/projector/story"
 )
 
-// Scanner is a log that can be read without its events being decoded: of an event
+// scanner is a log that can be read without its events being decoded: of an event
 // there are position, time, subject and bytes, which are good until the next one.
-type Scanner interface {
+type scanner interface {
 	Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error]
 }
 
@@ -67,6 +68,12 @@ func (h *History) Search(ctx context.Context, q Query, from, to events.Seq) (*Se
 		return x, h.searchCondition(ctx, q, x)
 	}
 	s := search{Query: q, known: map[string]*fact{}}
+	if h.before > 0 {
+		var err error
+		if s.base, err = h.Begin(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for e, err := range h.scan(ctx) {
 		switch {
 		case err != nil:
@@ -85,12 +92,10 @@ func (h *History) Search(ctx context.Context, q Query, from, to events.Seq) (*Se
 
 // scan yields the events of the history, whose bytes are good until the next one.
 func (h *History) scan(ctx context.Context) iter.Seq2[events.Event, error] {
-	if n, ok := h.log.(*near); ok {
-		if s, ok := n.Log.(Scanner); ok {
-			return s.Scan(ctx, h.span.First-1)
-		}
+	if s, ok := h.log.Log.(scanner); ok {
+		return s.Scan(ctx, h.before)
 	}
-	return h.log.Read(ctx, h.span.First-1)
+	return h.log.Read(ctx, h.before)
 }
 
 // search is a scan under way. Before an event is decoded its bytes have to have
@@ -99,6 +104,7 @@ type search struct {
 	Query
 	known map[string]*fact // by subject
 	free  []*fact          // of objects that are gone: there may be many, one after the other
+	base  *projector.State // before the first event; nil: nothing was
 }
 
 // fact is the last fact of a subject, while it is one of an object that is there.
@@ -138,8 +144,7 @@ func (s *search) take(e events.Event, wanted bool) (hit Hit, found bool) {
 	case "object":
 		f.raw = append(f.raw[:0], e.Raw...)
 	case "gone":
-		delete(s.known, e.Subject)
-		s.free = append(s.free, f)
+		s.forget(e.Subject, f)
 	}
 	return hit, found
 }
@@ -157,7 +162,43 @@ func (s *search) factOf(subject string) *fact {
 	}
 	f.of, f.raw, f.field = of, f.raw[:0], part{value: f.field.value[:0]}
 	f.passes = (s.Kind == "" || kind == strings.ToLower(string(s.Kind))) && (s.Namespace == "" || key.Namespace == s.Namespace)
+	if s.base != nil && f.passes {
+		s.begin(f, key)
+	}
 	return f
+}
+
+// begin makes a fact of an object that was there before the first event.
+func (s *search) begin(f *fact, key events.Key) {
+	i := slices.IndexFunc(events.Kinds(), func(k events.Kind) bool { return strings.ToLower(string(k)) == f.of })
+	if i < 0 {
+		return
+	}
+	kind := events.Kinds()[i]
+	o, _, ok := s.base.Object(kind, key)
+	if !ok {
+		return
+	}
+	raw, err := events.Encode(events.Event{Type: events.ObjectType(kind, events.VerbUpdated), Body: o})
+	if err != nil {
+		return // then it is told as if it were new
+	}
+	f.raw = raw
+	if s.Field != nil {
+		is := s.Field.partOf(o.Data)
+		f.field = part{is.depth, bytes.Clone(is.value)}
+	}
+}
+
+// forget takes a fact off the list, whose object is gone. One that may be in the
+// base is kept, as of an object that is not there.
+func (s *search) forget(subject string, f *fact) {
+	if s.base != nil {
+		f.raw, f.field = nil, part{}
+		return
+	}
+	delete(s.known, subject)
+	s.free = append(s.free, f)
 }
 
 // bodyOf returns what an event tells, in the words of the wire, and the bytes from
