@@ -67,7 +67,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	defer a.close()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
-	if x.History, err = replay.Open(ctx, x.log, a.keyframes()); err != nil {
+	if err := x.open(ctx); err != nil {
 		return err
 	}
 	if x.Span().Last == 0 {
@@ -86,6 +86,15 @@ func checkFormat(format string, known []string) error {
 	}
 	return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", format), Where: "--output",
 		Do: events.Suggest(format, known, "choose from "+strings.Join(known, ", ")), Exit: events.ExitInput}
+}
+
+// open opens the history of the log as far as it goes now.
+func (x *asked) open(ctx context.Context) error {
+	frames, err := x.log.keyframes(ctx)
+	if err == nil {
+		x.History, err = replay.Open(ctx, x.log, frames)
+	}
+	return err
 }
 
 // instant reads an instant; empty: the end of the log.

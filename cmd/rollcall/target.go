@@ -202,6 +202,8 @@ type archive struct {
 	session *session
 	dir     string
 	close   func()
+
+	subjects events.Subjects // of the cluster; not set of a recording
 }
 
 // open opens the log: a recording, over NATS if an instance runs, else straight
@@ -217,7 +219,7 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{session: s, dir: t.data}
+	a := &archive{session: s, dir: t.data, subjects: subjects}
 	nc, err := t.reach()
 	if err != nil && t.natsURL == "" {
 		unreached := err
@@ -266,12 +268,12 @@ func (a *archive) lost(err error) error {
 		Exit: events.ExitFailure, Err: err}
 }
 
-// fold returns the state at the present end of the log.
-func (a *archive) fold(ctx context.Context) (*projector.State, error) {
+// fold returns the state at an instant, and where that is.
+func (a *archive) fold(ctx context.Context, at replay.Instant) (*projector.State, replay.Moment, error) {
 	st, err := a.kept(table.New(table.History{}))
 	if err != nil {
-		return nil, err
+		return nil, replay.Moment{}, err
 	}
-	_, err = a.foldUntil(ctx, replay.Instant{}, st.Seq(), func(e events.Event) { projector.Fold(st, e) })
-	return st, err
+	m, err := a.foldUntil(ctx, at, st.Seq(), func(e events.Event) { projector.Fold(st, e) })
+	return st, m, err
 }
