@@ -43,7 +43,7 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{log: &near{Log: log, last: info.Last}, frames: frames, span: Span{Last: info.Last}, id: info.ID}
+	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID}
 	if info.Last == 0 {
 		return h, nil
 	}
