@@ -24,6 +24,7 @@ type Stored struct {
 	Subject string
 	Raw     []byte
 	Expect  Expect
+	Seen    Seq
 }
 
 // Encode returns what a log stores of the entries of one append, and refuses
@@ -47,7 +48,7 @@ func (s Subjects) Encode(es ...Entry) ([]Stored, error) {
 			named[x.Subject] = true
 		}
 		named[subject] = true
-		out[i] = Stored{e.ID, subject, raw, e.Expect}
+		out[i] = Stored{e.ID, subject, raw, e.Expect, e.Seen}
 	}
 	return out, nil
 }

@@ -24,7 +24,7 @@ const (
 	ExitFailure = 1 // it was tried and did not work, or verify found a difference
 	ExitInput   = 2 // bad input; nothing was done
 	ExitHalt    = 3 // the log is damaged, or a rollout is stalled
-	ExitBusy    = 4 // another instance holds the data directory
+	ExitBusy    = 4 // another instance holds the data directory, or somebody has changed what a plan depends on
 
 	ExitTimeout = 124 // it did not end in the time that it had, as of timeout(1)
 )

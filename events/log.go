@@ -16,6 +16,10 @@ type Expect struct {
 type Entry struct {
 	Event
 	Expect Expect
+	// Seen is how far who appends has read the log, or less; 0: that is not told. A
+	// log whose beginning was archived after that refuses a fence with ErrConflict:
+	// an event of the subject may be gone that was not seen.
+	Seen Seq
 }
 
 // Appender appends to a log.
@@ -56,8 +60,9 @@ type Tailer interface {
 
 // Info describes a log.
 type Info struct {
-	ID   string // of this incarnation: another log under the same name has another
-	Last Seq    // position of the last event; 0: empty
+	ID     string // of this incarnation: another log under the same name has another
+	Last   Seq    // position of the last event; 0: empty
+	Before Seq    // position before the first event that it has; 0: it has all
 }
 
 // Log is a whole log.

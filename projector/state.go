@@ -58,6 +58,12 @@ func (s *State) Seq() events.Seq { return s.chain.Seq }
 // Time returns log time, which never steps back: that of the last event folded.
 func (s *State) Time() time.Time { return s.clock.now }
 
+// Screen returns a copy of what says which of the next events are believed.
+func (s *State) Screen() (*events.Screen, error) {
+	k := s.screen.Keep()
+	return k.Screen()
+}
+
 // Object returns an object as of the state and the position of its last fact.
 func (s *State) Object(kind events.Kind, k events.Key) (o events.Object, last events.Seq, ok bool) {
 	i := s.objects.Get(kind, k)

@@ -53,9 +53,8 @@ type asked struct {
 
 // ask opens the log and answers from it.
 func (s *session) ask(ctx context.Context, q *question, answer func(*asked) error) error {
-	if !slices.Contains(answerFormats, q.format) {
-		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", q.format), Where: "--output",
-			Do: events.Suggest(q.format, answerFormats, "choose from "+strings.Join(answerFormats, ", ")), Exit: events.ExitInput}
+	if err := checkFormat(q.format, answerFormats); err != nil {
+		return err
 	}
 	at, err := q.instant(q.at)
 	if err != nil {
@@ -68,7 +67,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	defer a.close()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
-	if x.History, err = replay.Open(ctx, x.log, replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)); err != nil {
+	if x.History, err = replay.Open(ctx, x.log, a.keyframes()); err != nil {
 		return err
 	}
 	if x.Span().Last == 0 {
@@ -78,6 +77,15 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 		return of("--at", err)
 	}
 	return answer(x)
+}
+
+// checkFormat refuses a value of --output that is none of those known.
+func checkFormat(format string, known []string) error {
+	if slices.Contains(known, format) {
+		return nil
+	}
+	return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", format), Where: "--output",
+		Do: events.Suggest(format, known, "choose from "+strings.Join(known, ", ")), Exit: events.ExitInput}
 }
 
 // instant reads an instant; empty: the end of the log.
@@ -96,7 +104,7 @@ func (x *asked) find(ctx context.Context, at replay.Instant) (m replay.Moment, e
 	if at, err = x.log.locate(ctx, at); err != nil {
 		return m, err
 	}
-	return at.Find(ctx, x.log, x.Span().Last)
+	return at.Find(ctx, beginning{x.log.archive}, x.Span().Last)
 }
 
 // answer is the document that a question is answered with.

@@ -25,6 +25,16 @@ import (
 
 // client returns a client of the Kubernetes API of the instance that runs.
 func (t *target) client(ctx context.Context) (kubernetes.Interface, error) {
+	c, err := t.config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf
+	return kubernetes.NewForConfig(c)
+}
+
+// config returns how clients reach the Kubernetes API of the instance that runs.
+func (t *target) config(ctx context.Context) (*rest.Config, error) {
 	if err := t.resolve(); err != nil {
 		return nil, err
 	}
@@ -45,10 +55,9 @@ func (t *target) client(ctx context.Context) (kubernetes.Interface, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the kubeconfig of the instance: %w", err)
 	}
-	c.ContentType, c.AcceptContentTypes = runtime.ContentTypeProtobuf, runtime.ContentTypeProtobuf
 	c.QPS = -1 // the server has limits of its own
 	c.WarningHandler = rest.NoWarnings{}
-	return kubernetes.NewForConfig(c)
+	return c, nil
 }
 
 // refused tells an error of the API in one line. names are those of the objects

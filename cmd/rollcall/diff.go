@@ -114,7 +114,9 @@ func diffText(d *replay.Diff, by string) string {
 func diffByCause(d *replay.Diff) string {
 	var b strings.Builder
 	for _, g := range d.Groups {
-		if c := g.Cause; c != nil {
+		if c := g.Cause; c != nil && c.Before {
+			fmt.Fprintf(&b, "%s\n", c.What)
+		} else if c != nil {
 			fmt.Fprintf(&b, "#%d %s  %s  %s  %s\n", c.Seq, c.Type, c.Object, c.What, whoText(*c))
 		} else {
 			fmt.Fprintf(&b, "told by %s\n", g.Source)

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -12,7 +11,6 @@ import (
 
 	"k8s.io/client-go/rest"
 
-	"rollcall/cmd/rollcall/instance"
 	"rollcall/controller/replay"
 	"rollcall/events/natsd"
 	"rollcall/projector/apiserver"
@@ -107,25 +105,8 @@ func (k kubectlTarget) find() (path string, open func() (*past, error), err erro
 // openPast serves the cluster as it was to clients in this process, until it
 // ends.
 func (t *target) openPast(at replay.Instant) (*past, error) {
-	if err := logKubernetes(-1); err != nil {
-		return nil, err
-	}
-	ctx := context.Background()
 	s := &session{in: os.Stdin, out: newOutput(os.Stderr, func(error) {}), err: os.Stderr}
-	was, m, err := s.readPast(ctx, t, at)
-	if err != nil {
-		return nil, err
-	}
-	p, err := openPast(ctx, reopened{session: s, target: t}, was, m, instance.API{})
-	if err != nil {
-		return nil, err
-	}
-	select {
-	case <-p.api.Server.Ready():
-		return p, nil
-	case err := <-p.ended:
-		return nil, fmt.Errorf("serve the past: %w", err)
-	}
+	return s.servePastInside(context.Background(), t, at)
 }
 
 // pastHost is where kubectl believes a pastTransport to lead. kubectl remembers

@@ -14,6 +14,7 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/projector"
 	"rollcall/projector/story"
 )
 
@@ -140,14 +141,21 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if o.filter.From > info.Last && !o.follow {
 		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
 	}
-	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), screen: events.NewScreen(), sets: map[events.Key]bool{}}
+	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{}}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
 	read := p.Read
 	if o.follow {
 		read = p.Tail
 	}
-	for e, err := range read(ctx, a.begin().Seq) {
+	begin, err := a.Begin(ctx)
+	if err != nil {
+		return err
+	}
+	if err := w.begin(begin); err != nil {
+		return err
+	}
+	for e, err := range read(ctx, max(begin.Seq(), a.begin().Seq)) {
 		if err != nil {
 			if o.follow {
 				err = a.ended(ctx, err)
@@ -188,6 +196,20 @@ type logWriter struct {
 	screen *events.Screen
 	n      int
 	sets   map[events.Key]bool // the DaemonSets that the log tells of
+}
+
+// begin tells what was before the log begins.
+func (w *logWriter) begin(s *projector.State) (err error) {
+	for _, kind := range s.Kinds() {
+		for _, o := range s.List(kind, "") {
+			w.teller.Observe(events.Event{Body: o})
+			if kind == events.DaemonSet {
+				w.sets[o.Key] = true
+			}
+		}
+	}
+	w.screen, err = s.Screen()
+	return err
 }
 
 func (w *logWriter) event(e events.Event) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/recording"
 	"rollcall/projector"
@@ -50,6 +51,55 @@ func (a *archive) kept(objects *table.Tables) (*projector.State, error) {
 		return projector.NewOver("", objects), nil
 	}
 	return readFrame(a.rec, k, objects)
+}
+
+// Begin implements replay.Beginner. A recording without a keyframe of its own
+// before its first event is refused by who reads what was before.
+func (a *archive) Begin(context.Context) (*projector.State, error) {
+	return a.kept(table.New(table.History{}))
+}
+
+// recordedFrames are the keyframes of a recording, and those that are made while
+// it is asked.
+type recordedFrames struct {
+	*replay.MemoryKeyframes
+	rec *recording.Recording
+}
+
+// Newest implements replay.Keyframes.
+func (f recordedFrames) Newest(ctx context.Context, at events.Seq) (events.Seq, []byte, error) {
+	seq, data, err := f.MemoryKeyframes.Newest(ctx, at)
+	k, ok := f.rec.Newest(frameKind, projector.KeyframeFormat, at)
+	if err != nil || !ok || k.At.Seq <= seq {
+		return seq, data, err
+	}
+	r, err := f.rec.Keyframe(k)
+	if err != nil {
+		return 0, nil, err
+	}
+	if head, err := projector.ReadKeyframeHead(r.Data); err != nil || head.Seq != k.At.Seq || !bytes.Equal(head.Chain, k.At.Chain[:]) {
+		return 0, nil, noFrame(k.At.Seq, "it is of another position")
+	}
+	return k.At.Seq, r.Data, nil
+}
+
+// Add implements replay.Keyframes.
+func (f recordedFrames) Add(ctx context.Context, s *projector.State) error {
+	if s.Seq()%replay.KeyframeEvery == 0 {
+		if k, ok := f.rec.Newest(frameKind, projector.KeyframeFormat, s.Seq()); ok && k.At.Seq == s.Seq() {
+			return nil
+		}
+	}
+	return f.MemoryKeyframes.Add(ctx, s)
+}
+
+// keyframes are those from which questions to the log go on.
+func (a *archive) keyframes() replay.Keyframes {
+	m := replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)
+	if a.rec == nil {
+		return m
+	}
+	return recordedFrames{m, a.rec}
 }
 
 // readFrame reads a keyframe, and holds its position against the recording's.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/events/recording"
 )
 
@@ -108,8 +110,10 @@ func bytesText(n int64) string {
 func (s *session) recordVerify() *cobra.Command {
 	return &cobra.Command{Use: "verify FILE", Short: "Compare a recording with all that it says of itself", Args: takes(1, 1),
 		Long: `verify reads all of a recording: the checksum of every part, the chain over its
-events, and that the keyframes are the states that come of them. It exits 3 if anything is not what was written. Whether
-its plans are decided again as they were, rollcall verify --rec FILE tells.`,
+events, and that the keyframes are the states that come of them. It prints the chain and
+the SHA-256 of the events, as a receipt of a rollout has them. It exits 3 if anything
+is not what was written. Whether its plans are decided again as they were, rollcall
+verify --rec FILE tells.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			r, err := recording.Open(args[0])
 			if err != nil {
@@ -120,8 +124,12 @@ its plans are decided again as they were, rollcall verify --rec FILE tells.`,
 			done := s.Progress("reading the recording", func() string { return fmt.Sprintf("%d events", at.Load()) })
 			defer done()
 			frames := 0
+			var seal []byte
 			if err = r.Verify(c.Context(), func(seq events.Seq) { at.Store(uint64(seq)) }); err == nil {
 				frames, err = compareFrames(c.Context(), r)
+			}
+			if err == nil {
+				seal, err = sealOf(c.Context(), r)
 			}
 			done()
 			if err != nil {
@@ -132,6 +140,7 @@ its plans are decided again as they were, rollcall verify --rec FILE tells.`,
 				return &events.Error{Code: "E-REC-TORN", What: t.String(), Where: args[0], Why: "what is there of it is whole", Do: "get another copy of it, if there is one", Exit: events.ExitHalt}
 			}
 			s.out.printf("%s, %s: every checksum is right, and so is the chain from #%d to #%d\n", plural(m.Blocks, "block"), plural(m.Keyframes, "keyframe"), m.Before.Seq+1, m.Last.Seq)
+			s.out.printf("chain   %x before, %x after\nsha256  %x of the events\n", m.Before.Chain, m.Last.Chain, seal)
 			if frames < m.Keyframes {
 				s.out.printf("%s of another kind or version: what they hold was not compared\n", plural(m.Keyframes-frames, "keyframe"))
 			}
@@ -140,6 +149,18 @@ its plans are decided again as they were, rollcall verify --rec FILE tells.`,
 			}
 			return nil
 		}}
+}
+
+// sealOf returns the seal of the events of a recording.
+func sealOf(ctx context.Context, r *recording.Recording) ([]byte, error) {
+	seal := chain.NewSeal()
+	for e, err := range r.Read(ctx, r.Before().Seq) {
+		if err != nil {
+			return nil, err
+		}
+		seal.Take(e)
+	}
+	return seal.Sum(), nil
 }
 
 func (s *session) recordImport() *cobra.Command {

@@ -22,9 +22,12 @@ import (
 )
 
 func (s *session) rolloutCommand() *cobra.Command {
-	return s.group("rollout", "Hold the rollout of a DaemonSet, see what it waits for, and which there were", "",
+	return s.group("rollout", "Hold a rollout, see what it waits for, which there were, and compare them", "",
 		s.rolloutStatus(),
+		s.rolloutApply(),
 		s.rolloutList(),
+		s.rolloutCompare(),
+		s.rolloutReceipt(),
 		s.rolloutHold("pause", "Hold: no pod is replaced until resume", "paused", "is paused already", "true"),
 		s.rolloutHold("resume", "End pause", "resumed", "is not paused", ""))
 }

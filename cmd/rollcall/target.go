@@ -67,6 +67,11 @@ func (t *target) addRecording(c *cobra.Command) {
 	c.Flags().StringVar(&t.rec, "rec", "", "recording to read instead of a cluster, as rollcall record export has made it")
 }
 
+// named reports whether flags name a cluster or a recording.
+func (t *target) named() bool {
+	return t.data != "" || t.rec != "" || t.natsURL != "" || t.kubeconfig != ""
+}
+
 // resolve finds the cluster where it is not given: by $ROLLCALL_DATA, by
 // $KUBECONFIG, or because only one instance runs.
 func (t *target) resolve() error {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/cmd/rollcall/manifest"
 	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
@@ -19,6 +20,7 @@ import (
 // whatIfFlags are the flags of whatif.
 type whatIfFlags struct {
 	sets, without []string
+	inserts       []string
 	from          string
 	runs          int
 	seed          int64
@@ -37,18 +39,22 @@ written. Both are printed side by side: how rollouts went, and would have gone.
 --set gives a DaemonSet a field: maxUnavailable, maxSurge, minReadySeconds,
 updateStrategy, annotations.KEY or a path that begins with spec. It always has had
 that value, or with --from since that instant. --without leaves out an event from
-outside. With neither the record is reproduced, and goes on after its end.
+outside. --insert applies a manifest at an instant: its objects become what it says, and
+what it does not say stays. With none of these the record is reproduced, and goes on
+after its end.
 
 Only simulated nodes are played: of others, what they said is heard
 again. A write whose object is not there in the model is skipped, and counted.
 
 ` + replay.InstantForms,
 		Example: `  rollcall whatif --set ds/default/nginx-daemonset.maxUnavailable=10% --runs 3
-  rollcall whatif --from 'rollout/nginx-daemonset#1:start' --set ds/default/nginx-daemonset.annotations.rollcall/paused=true`}
+  rollcall whatif --from 'rollout/nginx-daemonset#1:start' --set ds/default/nginx-daemonset.annotations.rollcall/paused=true
+  rollcall whatif --insert 'example:fluentd@rollout/nginx-daemonset#1:end'`}
 	q := addQuestion(c)
 	f := c.Flags()
 	f.StringArrayVar(&o.sets, "set", nil, "what a DaemonSet has otherwise, ds/NAMESPACE/NAME.FIELD=VALUE; may be given several times")
 	f.StringArrayVar(&o.without, "without", nil, "event from outside that does not happen, #POSITION or @ID; may be given several times")
+	f.StringArrayVar(&o.inserts, "insert", nil, "manifest that is applied besides, FILE@INSTANT, or FILE at --from or the end of the log; may be given several times")
 	f.StringVar(&o.from, "from", "", "instant from which on the model runs and --set holds (default: the first event that is touched)")
 	f.IntVar(&o.runs, "runs", 1, "how often to play, with other delays each time, up to 1000")
 	f.Int64Var(&o.seed, "seed", 1, "of the delays")
@@ -60,9 +66,48 @@ again. A write whose object is not there in the model is skipped, and counted.
 		if o.longer < 0 || o.longer > 24*time.Hour {
 			return &events.Error{Code: "E-CLI-DURATION", What: o.longer.String() + " cannot be how long to go on", Where: "--for", Do: "give 0s to 24h", Exit: events.ExitInput}
 		}
-		return s.ask(c.Context(), q, func(x *asked) error { return s.whatIf(c.Context(), x, q.target.cluster, o) })
+		return s.ask(c.Context(), q, func(x *asked) error { return s.whatIf(c.Context(), x, q.target, o) })
 	}
 	return c
+}
+
+// moment finds an instant that a flag gives.
+func (x *asked) moment(ctx context.Context, flag, text string) (m replay.Moment, err error) {
+	at, err := replay.ParseInstant(text, time.Now())
+	if err == nil {
+		m, err = x.find(ctx, at)
+	}
+	return m, of(flag, err)
+}
+
+// insertions reads the manifests that are applied, and what the cluster of then
+// makes of them.
+func (s *session) insertions(ctx context.Context, x *asked, t *target, o whatIfFlags) (all []play.Insert, err error) {
+	for _, text := range o.inserts {
+		file, at, given := strings.Cut(text, "@")
+		if !given {
+			at = cmp.Or(o.from, "now")
+		}
+		m, err := x.moment(ctx, "--insert", at)
+		if err != nil {
+			return nil, err
+		}
+		docs, err := manifest.Read(ctx, manifest.Sources{Files: []string{file}, Stdin: s.in})
+		if err != nil {
+			return nil, err
+		}
+		r, err := s.rehearse(ctx, t, m.Seq, "", docs)
+		if err != nil {
+			return nil, err
+		}
+		for _, i := range r.intents {
+			if i.Changes() {
+				all = append(all, play.Insert{Intent: i, At: m})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b play.Insert) int { return cmp.Compare(a.At.Seq, b.At.Seq) })
+	return all, nil
 }
 
 // question reads what is to be otherwise.
@@ -76,27 +121,21 @@ func (o *whatIfFlags) question(ctx context.Context, x *asked) (q play.Question, 
 		}
 		q.Sets = append(q.Sets, set)
 	}
-	position := func(flag, text string) (events.Seq, error) {
-		at, err := replay.ParseInstant(text, time.Now())
-		if err == nil {
-			var m replay.Moment
-			if m, err = x.find(ctx, at); err == nil {
-				return m.Seq, nil
-			}
-		}
-		return 0, of(flag, err)
-	}
 	for _, text := range o.without {
-		seq, err := position("--without", text)
+		m, err := x.moment(ctx, "--without", text)
 		if err != nil {
 			return q, err
 		}
-		q.Without = append(q.Without, seq)
+		q.Without = append(q.Without, m.Seq)
 	}
 	if o.from != "" {
-		q.From, err = position("--from", o.from)
+		m, err := x.moment(ctx, "--from", o.from)
+		if err != nil {
+			return q, err
+		}
+		q.From = m.Seq
 	}
-	return q, err
+	return q, nil
 }
 
 // whatIfAnswer is what whatif tells.
@@ -106,6 +145,7 @@ type whatIfAnswer struct {
 	Delays          map[string]int     `json:"delaysSeen"`
 	Applied         int                `json:"eventsFromOutside"`
 	Skipped         int                `json:"skipped"`
+	Inserted        int                `json:"inserted"`
 	Rollouts        []play.Pair        `json:"rollouts"` // of the first run
 	Runs            [][]*time.Duration `json:"tookNanoseconds"`
 	Slowest         []play.Slow        `json:"slowestRecorded"`
@@ -113,8 +153,8 @@ type whatIfAnswer struct {
 	FirstDifference *play.Parting      `json:"firstDifference"`
 }
 
-func (s *session) whatIf(ctx context.Context, x *asked, cluster string, o whatIfFlags) error {
-	subjects, err := events.NewSubjects(cluster)
+func (s *session) whatIf(ctx context.Context, x *asked, t *target, o whatIfFlags) error {
+	subjects, err := events.NewSubjects(t.cluster)
 	if err != nil {
 		return err
 	}
@@ -122,11 +162,14 @@ func (s *session) whatIf(ctx context.Context, x *asked, cluster string, o whatIf
 	if err != nil {
 		return err
 	}
+	if q.Inserts, err = s.insertions(ctx, x, t, o); err != nil {
+		return err
+	}
 	w, err := play.NewWhatIf(ctx, x.log, subjects, q)
 	if err != nil {
 		return err
 	}
-	a := &whatIfAnswer{Fork: w.Fork, Changed: slices.Concat(o.sets, o.without), Delays: map[string]int{}}
+	a := &whatIfAnswer{Fork: w.Fork, Changed: slices.Concat(o.sets, o.without, o.inserts), Delays: map[string]int{}}
 	for _, what := range []string{"bind", "start", "stop"} {
 		a.Delays[what] = w.Delays.Seen(what)
 	}
@@ -140,7 +183,7 @@ func (s *session) whatIf(ctx context.Context, x *asked, cluster string, o whatIf
 			return err
 		}
 		if run == 0 {
-			a.Rollouts, a.Applied, a.Skipped = pairs, p.Applied, p.Skipped
+			a.Rollouts, a.Applied, a.Skipped, a.Inserted = pairs, p.Applied, p.Skipped, p.Inserted
 			if err := a.compare(ctx, w, p); err != nil {
 				return err
 			}
@@ -216,6 +259,9 @@ func (a *whatIfAnswer) text(x *asked) string {
 	} else {
 		fmt.Fprintf(&b, "recorded   to #%d, from there on the model: %s from outside happened again, %d skipped\n", a.Fork-1, plural(a.Applied, "event"), a.Skipped)
 	}
+	if a.Inserted > 0 {
+		fmt.Fprintf(&b, "inserted   %s\n", plural(a.Inserted, "object"))
+	}
 	fmt.Fprintf(&b, "delays     as seen here: %d to bind, %d to start, %d to stop\n", a.Delays["bind"], a.Delays["start"], a.Delays["stop"])
 	for i, p := range a.Rollouts {
 		w := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)
@@ -229,7 +275,7 @@ func (a *whatIfAnswer) text(x *asked) string {
 		}
 		row("state", func(r *replay.Rollout) string { return cmp.Or(string(r.Ending), "RollingOut") })
 		fmt.Fprintf(w, "  took\t%s\t%s\n", tookText(p.Recorded), a.took(i))
-		row("waves", func(r *replay.Rollout) string { return fmt.Sprint(r.Waves) })
+		row("waves", func(r *replay.Rollout) string { return fmt.Sprint(len(r.Waves)) })
 		row("pods restarted", func(r *replay.Rollout) string { return fmt.Sprint(r.Restarted) })
 		row("peak unavailable", func(r *replay.Rollout) string { return fmt.Sprintf("%d of %d", r.PeakUnavailable, r.Nodes) })
 		_ = w.Flush() // into memory

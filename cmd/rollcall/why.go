@@ -88,7 +88,11 @@ func whyText(x *replay.Explanation) string {
 	if x.Field != "" {
 		field = " " + x.Field
 	}
-	fmt.Fprintf(&b, "%s%s   %s #%d  %s", x.Object, field, x.Is, first.Seq, clockText(first.Time))
+	when := fmt.Sprintf("#%d  %s", first.Seq, clockText(first.Time))
+	if first.Before {
+		when = first.What
+	}
+	fmt.Fprintf(&b, "%s%s   %s %s", x.Object, field, x.Is, when)
 	if x.Lived > 0 {
 		fmt.Fprintf(&b, "   (existed %s)", x.Lived.Round(time.Millisecond))
 	}
@@ -108,6 +112,10 @@ func whyText(x *replay.Explanation) string {
 func drawStep(b *strings.Builder, indent, below string, x *replay.Explanation, i int) {
 	s := x.Steps[i]
 	at := fmt.Sprintf("#%d", s.Seq)
+	if s.Before {
+		fmt.Fprintf(b, "%s└─ %s\n", indent, s.What)
+		return
+	}
 	if s.Decision != nil {
 		fmt.Fprintf(b, "%s└─ command %s[%d]  %s\n", indent, at, s.Decision.Index, s.What)
 		for _, line := range decisionLines(x, i) {
@@ -138,7 +146,7 @@ func whoText(s replay.Step) string {
 func decisionLines(x *replay.Explanation, i int) []string {
 	d := x.Steps[i].Decision
 	decided := fmt.Sprintf("decided     from #%d at %s", d.Basis.Seq, clockText(d.Basis.Now))
-	if i+1 < len(x.Steps) {
+	if i+1 < len(x.Steps) && !x.Steps[i+1].Before {
 		if waited := d.Basis.Now.Sub(x.Steps[i+1].Time).Round(time.Millisecond); waited > 0 {
 			decided += fmt.Sprintf(", %s after that", waited)
 		}
@@ -214,6 +222,8 @@ func heldText(held []events.WaitCount, waiting []events.Wait) string {
 func knownText(x *replay.Explanation) string {
 	last := x.Steps[len(x.Steps)-1]
 	switch {
+	case last.Before:
+		return "the chain goes on " + last.What + ", and is not told further\n"
 	case x.Known && last.Actor == "" && last.Source == "":
 		return "the chain is complete: it comes from outside, from whom is not known\n"
 	case x.Known:

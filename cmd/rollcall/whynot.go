@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
 )
@@ -167,6 +168,9 @@ func someOf(names []string) string {
 
 // stepText tells a step on one line.
 func stepText(s replay.Step) string {
+	if s.Before {
+		return s.What
+	}
 	return fmt.Sprintf("#%d %s  %s  %s  %s", s.Seq, clockText(s.Time), s.Object, s.What, whoText(s))
 }
 
@@ -179,18 +183,22 @@ func sinceText(s *replay.Step) string {
 
 // ruleTexts says of each rule what it means for who is held back by it.
 var ruleTexts = map[string]string{
-	"notThere":  "there is no such DaemonSet",
-	"deleted":   "the DaemonSet is being deleted",
-	"selector":  "the selector of the DaemonSet claims no pod",
-	"revision":  "the template has no revision yet",
-	"suspended": "the DaemonSet is suspended",
-	"nodeName":  "the template names another node",
-	"labels":    "node selector or affinity does not match the labels of the node",
-	"taint":     "a taint of the node is not tolerated",
-	"onDelete":  "the update strategy replaces no pod",
-	"notReady":  "the new pod beside the old one is not ready",
-	"minReady":  "the new pod beside the old one is not ready for long enough",
+	"notThere":                    "there is no such DaemonSet",
+	"deleted":                     "the DaemonSet is being deleted",
+	"selector":                    "the selector of the DaemonSet claims no pod",
+	"revision":                    "the template has no revision yet",
+	"suspended":                   "the DaemonSet is suspended",
+	"nodeName":                    "the template names another node",
+	"labels":                      "node selector or affinity does not match the labels of the node",
+	"taint":                       "a taint of the node is not tolerated",
+	"onDelete":                    "the update strategy replaces no pod",
+	"notReady":                    "the new pod beside the old one is not ready",
+	"minReady":                    "the new pod beside the old one is not ready for long enough",
+	string(play.RuleNotAvailable): "the new pod does not become available",
+
 	"available": "too few nodes are available for the old pod to go first",
+
+	string(replay.NothingHeld): "nothing held it back: a command was due",
 
 	string(events.HeldBudget):      "as many nodes as the rollout may take are without an available pod, or have two",
 	string(events.HeldBackoff):     "its pods have failed; the next try is later",

@@ -18,11 +18,16 @@ import (
 // and then another image of it, 10% of the nodes at a time.
 func rolled(t testing.TB, nodes int) *play.Cluster {
 	t.Helper()
+	return rolledWith(t, nodes, simkubelet.DefaultOptions())
+}
+
+func rolledWith(t testing.TB, nodes int, kubelets simkubelet.Options) *play.Cluster {
+	t.Helper()
 	s, err := events.NewSubjects("demo")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := play.New(s, "", time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), simkubelet.DefaultOptions())
+	c := play.New(s, "", time.Date(2026, 3, 2, 10, 0, 0, 0, time.UTC), kubelets)
 	write := func(k events.Kind, verb string, o metav1.Object) {
 		body, err := events.NewObject(k, o)
 		if err == nil {

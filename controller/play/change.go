@@ -69,6 +69,11 @@ func ParseSet(text, namespace string) (Set, error) {
 // String returns the set as it is written.
 func (x Set) String() string { return fmt.Sprintf("ds/%s.%s=%v", x.DaemonSet, x.Field, x.Value) }
 
+// Into writes the field into a tree of fields.
+func (x Set) Into(tree map[string]any) error {
+	return unstructured.SetNestedField(tree, x.Value, x.path...)
+}
+
 // apply gives a DaemonSet the field, and reports whether it had another value.
 func (x Set) apply(o events.Object) (events.Object, bool, error) {
 	tree, err := treeOf(o)
@@ -79,7 +84,7 @@ func (x Set) apply(o events.Object) (events.Object, bool, error) {
 	if reflect.DeepEqual(was, x.Value) {
 		return o, false, nil
 	}
-	if err := unstructured.SetNestedField(tree, x.Value, x.path...); err != nil {
+	if err := x.Into(tree); err != nil {
 		return o, false, fmt.Errorf("%s: %w", x, err)
 	}
 	o, err = objectOf(o.Ref, tree)

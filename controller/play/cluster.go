@@ -31,6 +31,7 @@ type Cluster struct {
 	State    *projector.State
 
 	parties []drive.Party
+	watch   func(events.Event) // told of every event, as it was folded; nil: nobody is
 	now     time.Time
 	tick    time.Duration
 	ids     uint64
@@ -40,18 +41,26 @@ type Cluster struct {
 // log; empty: one of its own.
 func New(s events.Subjects, id string, now time.Time, kubelets simkubelet.Options) *Cluster {
 	c := &Cluster{Subjects: s, now: now, tick: tick}
-	c.Log = memlog.New(s, func() time.Time {
-		c.now = c.now.Add(c.tick)
-		return c.now
-	})
+	c.Log = memlog.New(s, c.stamp)
 	if id == "" {
 		info, _ := c.Log.Info(context.Background()) // of a log in memory: it never fails
 		id = info.ID
 	}
 	c.State = projector.New(id)
-	o := controller.Options{ID: c.ID}
-	c.parties = []drive.Party{controller.New(s, c.State, o), controller.NewGarbageCollector(s, c.State, o), executor.New(s, executor.LogWorld{}), simkubelet.New(s, kubelets)}
+	c.join(executor.New(s, executor.LogWorld{}), simkubelet.New(s, kubelets))
 	return c
+}
+
+// stamp returns when the next event is stored.
+func (c *Cluster) stamp() time.Time {
+	c.now = c.now.Add(c.tick)
+	return c.now
+}
+
+// join makes the parties of the cluster.
+func (c *Cluster) join(x *executor.Executor, w *simkubelet.World) {
+	o := controller.Options{ID: c.ID}
+	c.parties = []drive.Party{controller.New(c.Subjects, c.State, o), controller.NewGarbageCollector(c.Subjects, c.State, o), x, w}
 }
 
 // ID returns the next id, unlike any other that the cluster has given.
@@ -85,6 +94,9 @@ func (c *Cluster) take(e events.Event) {
 	e = projector.Fold(c.State, e)
 	for _, p := range c.parties {
 		p.Observe(e, c.now)
+	}
+	if c.watch != nil {
+		c.watch(e)
 	}
 }
 
@@ -122,4 +134,32 @@ func (c *Cluster) Run(ctx context.Context, until time.Time) error {
 			next.Done(s, s.Perform(ctx, drive.Log{Log: c.Log, Clock: c}), c.now)
 		}
 	}
+}
+
+// pace is how often it is looked whether rollouts have ended, and longer than the
+// controller takes to say so.
+const pace = 10 * time.Second
+
+// Settle lets time pass until all rollouts have ended, but not past an instant.
+func (c *Cluster) Settle(ctx context.Context, until time.Time) error {
+	for c.now.Before(until) {
+		settled := c.settled()
+		if err := c.Run(ctx, c.now.Add(pace)); err != nil {
+			return err
+		}
+		if settled && c.settled() {
+			return nil
+		}
+	}
+	return nil
+}
+
+// settled reports whether every DaemonSet has its template on all its nodes.
+func (c *Cluster) settled() bool {
+	for _, d := range c.State.DaemonSets() {
+		if n := d.Counts; n.Updated != n.Desired || n.Available != n.Desired {
+			return false
+		}
+	}
+	return true
 }

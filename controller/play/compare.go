@@ -142,57 +142,35 @@ type Parting struct {
 	What     string       `json:"what"`
 }
 
-// stepped is a plan and where it is.
-type stepped struct {
-	replay.Point
-	*events.Plan
-}
-
 // FirstDifference returns where the plans of the model part from the recorded
 // ones; nil: they do not up to the end of the shorter log.
 func (w *WhatIf) FirstDifference(ctx context.Context, model events.Reader) (*Parting, error) {
-	recorded, err := w.plans(ctx, w.Recorded)
-	if err != nil {
-		return nil, err
-	}
-	played, err := w.plans(ctx, model)
-	if err != nil {
-		return nil, err
-	}
-	for i, r := range recorded {
-		if i >= len(played) {
-			return &Parting{Recorded: r.Point, What: "the model has no more plans"}, nil
-		}
-		m := played[i]
-		x, err := json.Marshal(r.Commands)
-		if err != nil {
-			return nil, err
-		}
-		y, err := json.Marshal(m.Commands)
-		if err != nil {
-			return nil, err
-		}
-		if r.Owner != m.Owner || !bytes.Equal(x, y) {
-			d := replay.Difference{Seq: r.Seq, Recorded: r.Plan, Decided: m.Plan}
-			return &Parting{r.Point, m.Point, d.Changes()[0]}, nil
-		}
-	}
-	return nil, nil
-}
-
-// plans returns the plans with commands from the fork on.
-func (w *WhatIf) plans(ctx context.Context, log events.Reader) (all []stepped, err error) {
 	if w.Fork == 0 {
 		return nil, nil
 	}
-	screen := events.NewScreen()
-	for e, err := range log.Read(ctx, w.Fork-1) {
-		if err != nil {
-			return nil, err
-		}
-		if p, ok := screen.Take(e).Body.(*events.Plan); ok && len(p.Commands) > 0 {
-			all = append(all, stepped{replay.Point{Seq: e.Seq, Time: e.Stored}, p})
-		}
+	recorded, err := replay.Decisions(ctx, w.Recorded, w.Fork, 0, events.Ref{})
+	if err != nil {
+		return nil, err
 	}
-	return all, nil
+	played, err := replay.Decisions(ctx, model, w.Fork, 0, events.Ref{})
+	if err != nil {
+		return nil, err
+	}
+	i := replay.Departed(recorded, played, samePlan)
+	switch {
+	case i < 0 || i >= len(recorded):
+		return nil, nil
+	case i >= len(played):
+		return &Parting{Recorded: recorded[i].Point, What: "the model has no more plans"}, nil
+	}
+	r, m := recorded[i], played[i]
+	d := replay.Difference{Seq: r.Seq, Recorded: r.Plan, Decided: m.Plan}
+	return &Parting{r.Point, m.Point, d.Changes()[0]}, nil
+}
+
+// samePlan reports whether two plans do the same, to the byte.
+func samePlan(a, b *events.Plan) bool {
+	x, errX := json.Marshal(a.Commands)
+	y, errY := json.Marshal(b.Commands)
+	return a.Owner == b.Owner && errX == nil && errY == nil && bytes.Equal(x, y)
 }

@@ -16,8 +16,8 @@ import (
 )
 
 // Delays are how long the kubelets of a history took with its pods. The zero
-// value has seen nothing; it is told of every event of the history, as it was
-// folded, and of the state after it.
+// value has seen nothing; it is told of every event of the history from some
+// position on, as it was folded, and of the state after it.
 type Delays struct {
 	samples map[kind][]time.Duration
 	open    map[events.Key]*stay
@@ -73,6 +73,9 @@ func (d *Delays) pod(s *projector.State, o events.Object, e events.Event) {
 		}
 		node, _ := daemonpod.TargetNode(&full.Spec)
 		x = &stay{images: imagesOf(&full), node: node, since: e.Stored, part: "bind"}
+		if e.Type != events.ObjectType(events.Pod, events.VerbCreated) {
+			x.part = "" // since when it is there is not known
+		}
 		d.open[o.Key] = x
 	}
 	switch {
@@ -118,6 +121,12 @@ func (d *Delays) note(x *stay, e events.Event) {
 	x.since = e.Stored
 }
 
+// SeenOf returns how many delays of a kind were seen of images, written as Images
+// has them.
+func (d *Delays) SeenOf(what string, images []string) int {
+	return len(d.samples[kind{what: what, images: strings.Join(images, " ")}])
+}
+
 // Seen returns how many delays of a kind were seen, of all images and nodes.
 func (d *Delays) Seen(what string) int { return len(d.samples[kind{what: what}]) }
 
@@ -136,10 +145,12 @@ func (d *Delays) Draw(seed int64, what string, p *corev1.Pod) (time.Duration, bo
 	return 0, false
 }
 
-func imagesOf(p *corev1.Pod) string {
-	var images []string
-	for _, c := range slices.Concat(p.Spec.InitContainers, p.Spec.Containers) {
-		images = append(images, c.Image)
+func imagesOf(p *corev1.Pod) string { return strings.Join(images(&p.Spec), " ") }
+
+// images returns those of all containers of a pod, in their order.
+func images(p *corev1.PodSpec) (all []string) {
+	for _, c := range slices.Concat(p.InitContainers, p.Containers) {
+		all = append(all, c.Image)
 	}
-	return strings.Join(images, " ")
+	return all
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"math"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -21,6 +22,7 @@ import (
 type Question struct {
 	Sets    []Set
 	Without []events.Seq // events from outside that do not happen
+	Inserts []Insert     // what somebody writes besides, in the order of their instants
 	// From is the first position that is not as recorded, whatever changes, and
 	// from where on Sets hold; 0: they always do, and what is recorded ends before
 	// the first event that the question touches.
@@ -78,6 +80,9 @@ func NewWhatIf(ctx context.Context, log replay.Log, s events.Subjects, q Questio
 	without := map[events.Seq]bool{}
 	for _, seq := range q.Without {
 		without[seq], w.Fork = true, min(w.Fork, seq)
+	}
+	for _, i := range q.Inserts {
+		w.Fork = min(w.Fork, i.At.Seq+1)
 	}
 	st := projector.New(info.ID)
 	for e, err := range log.Read(ctx, 0) {
@@ -146,6 +151,8 @@ type Played struct {
 	Log     *memlog.Log
 	Applied int // events from outside that happened in the model as well
 	Skipped int // those whose object is not there in the model
+
+	Inserted int // objects that somebody has written besides
 }
 
 // modelIDs are the first ids of events that only the model has: a recording that a
@@ -158,6 +165,7 @@ type playing struct {
 	*Cluster
 	Played
 	recorded map[objectKey]events.Object // as it was, at the event at hand
+	inserts  []Insert                    // that are to come
 }
 
 type objectKey struct {
@@ -170,7 +178,7 @@ func (w *WhatIf) Play(ctx context.Context, seed int64) (Played, error) {
 	o := simkubelet.DefaultOptions()
 	o.Seed = seed
 	o.Took = func(what string, p *corev1.Pod) (time.Duration, bool) { return w.Delays.Draw(seed, what, p) }
-	p := &playing{WhatIf: w, Cluster: New(w.subjects, w.id, time.Time{}, o), recorded: map[objectKey]events.Object{}}
+	p := &playing{WhatIf: w, Cluster: New(w.subjects, w.id, time.Time{}, o), recorded: map[objectKey]events.Object{}, inserts: w.question.Inserts}
 	p.Played.Log, p.ids = p.Cluster.Log, modelIDs
 	without := map[events.Seq]bool{}
 	for _, seq := range w.question.Without {
@@ -180,6 +188,9 @@ func (w *WhatIf) Play(ctx context.Context, seed int64) (Played, error) {
 	for e, err := range w.Recorded.Read(ctx, 0) {
 		if err != nil {
 			return p.Played, fmt.Errorf("read the history: %w", err)
+		}
+		if err := p.insert(ctx, e); err != nil {
+			return p.Played, err
 		}
 		raw := e
 		e = screen.Take(e)
@@ -201,7 +212,35 @@ func (w *WhatIf) Play(ctx context.Context, seed int64) (Played, error) {
 		}
 		p.note(e)
 	}
+	if err := p.insert(ctx, events.Event{Seq: math.MaxUint64}); err != nil {
+		return p.Played, err
+	}
 	return p.Played, p.finish(ctx)
+}
+
+// insert writes what belongs before an event of the record.
+func (p *playing) insert(ctx context.Context, next events.Event) error {
+	for len(p.inserts) > 0 && p.inserts[0].At.Seq < next.Seq {
+		i := p.inserts[0]
+		p.inserts = p.inserts[1:]
+		at := i.At.Now
+		if last := next.Stored.Add(-tick); next.Raw != nil && last.Before(at) {
+			at = last
+		}
+		if err := p.Run(ctx, at); err != nil {
+			return err
+		}
+		written, err := p.write(ctx, i.Intent)
+		if err != nil {
+			return err
+		}
+		if written {
+			p.Inserted++
+		} else {
+			p.Skipped++
+		}
+	}
+	return nil
 }
 
 // note remembers how an object was recorded.
@@ -282,34 +321,11 @@ func (p *playing) setNow(ctx context.Context) error {
 	return nil
 }
 
-// pace is how often it is looked whether rollouts have ended, and longer than the
-// controller takes to say so.
-const pace = 10 * time.Second
-
 // finish goes on until the end of what was recorded, and then until all rollouts
 // have ended.
 func (p *playing) finish(ctx context.Context) error {
 	if err := p.Run(ctx, p.end); err != nil {
 		return err
 	}
-	for until := p.end.Add(p.question.Longer); p.Now().Before(until); {
-		settled := p.settled()
-		if err := p.Run(ctx, p.Now().Add(pace)); err != nil {
-			return err
-		}
-		if settled && p.settled() {
-			return nil
-		}
-	}
-	return nil
-}
-
-// settled reports whether every DaemonSet has its template on all its nodes.
-func (p *playing) settled() bool {
-	for _, d := range p.State.DaemonSets() {
-		if n := d.Counts; n.Updated != n.Desired || n.Available != n.Desired {
-			return false
-		}
-	}
-	return true
+	return p.Settle(ctx, p.Now().Add(p.question.Longer))
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/controller/simtest"
@@ -185,7 +188,7 @@ func TestSet(t *testing.T) {
 	r := open(t, "stuck-node")
 	w, p := ask(t, r, play.Question{Sets: set(t, "node-agent.maxUnavailable=20%"), Longer: time.Hour})
 	x := second(t, w, p)
-	if w.Fork > 60 || x.Model == nil || x.Model.PeakUnavailable != 5 || x.Recorded.PeakUnavailable != 2 || x.Model.Waves >= x.Recorded.Waves {
+	if w.Fork > 60 || x.Model == nil || x.Model.PeakUnavailable != 5 || x.Recorded.PeakUnavailable != 2 || len(x.Model.Waves) >= len(x.Recorded.Waves) {
 		t.Errorf("fork #%d: %+v, was %+v", w.Fork, *x.Model, *x.Recorded)
 	}
 	d, err := w.FirstDifference(t.Context(), p.Log)
@@ -219,6 +222,59 @@ func TestWithout(t *testing.T) {
 	s, _ := events.NewSubjects("demo")
 	if _, err := play.NewWhatIf(t.Context(), r, s, play.Question{Without: []events.Seq{last + 1}}); err == nil {
 		t.Error("an event of the controller is left out")
+	}
+}
+
+// TestInsert: a rollout is paused by somebody who was not there, in the middle of
+// it and before another change; and a DaemonSet comes that was never made.
+func TestInsert(t *testing.T) {
+	c := rolled(t, 10)
+	pairs, err := replay.RolloutsOf(t.Context(), c.Log)
+	if err != nil || len(pairs) != 2 {
+		t.Fatal(pairs, err)
+	}
+	at := pairs[1].Waves[3].Point
+	st, err := history(t, c).At(t.Context(), at.Seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ds appsv1.DaemonSet
+	o, _, _ := st.Object(events.DaemonSet, agent)
+	if err := o.Decode(&ds); err != nil {
+		t.Fatal(err)
+	}
+	before := tree(t, &ds)
+	metav1.SetMetaDataAnnotation(&ds.ObjectMeta, events.AnnotationPaused, "true")
+	pause, err := play.NewIntent(events.DaemonSet, before, tree(t, &ds))
+	if err != nil || !pause.Changes() || pause.New() {
+		t.Fatal(err)
+	}
+	other := ds.DeepCopy()
+	other.Name, other.UID, other.Generation, other.Annotations = "b", "", 1, nil
+	other.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "b"}}
+	other.Spec.Template.Labels = other.Spec.Selector.MatchLabels
+	made, err := play.NewIntent(events.DaemonSet, nil, tree(t, other))
+	if err != nil || !made.New() {
+		t.Fatal(err)
+	}
+	m := replay.Moment{Point: at, Now: at.Time}
+	w, err := play.NewWhatIf(t.Context(), c.Log, c.Subjects, play.Question{Inserts: []play.Insert{{Intent: pause, At: m}, {Intent: made, At: m}}, Longer: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := w.Play(t.Context(), 1)
+	if err != nil || w.Fork != at.Seq+1 || p.Inserted != 2 || p.Skipped != 0 {
+		t.Fatalf("fork #%d after #%d, %+v, %v", w.Fork, at.Seq, p, err)
+	}
+	all, err := w.Pairs(t.Context(), p.Log)
+	if err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	if x := all[0]; x.Model == nil || x.Model.Ending != "" || x.Model.Restarted >= x.Recorded.Restarted || len(x.Model.Waves) != 4 {
+		t.Errorf("paused: %+v, was %+v", x.Model, x.Recorded)
+	}
+	if x := all[1]; x.Recorded != nil || x.Model.DaemonSet.Name != "b" || x.Model.Ending != "RolledOut" || x.Model.Nodes != 10 {
+		t.Errorf("another: %+v", x.Model)
 	}
 }
 

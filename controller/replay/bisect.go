@@ -117,7 +117,7 @@ func (h *History) all(ctx context.Context) iter.Seq2[events.Event, error] {
 		if h.span.Last == 0 {
 			return
 		}
-		for e, err := range h.log.Read(ctx, 0) {
+		for e, err := range h.log.Read(ctx, h.before) {
 			if !yield(e, err) || err != nil || e.Seq >= h.span.Last {
 				return
 			}

@@ -50,10 +50,15 @@ type place struct {
 // command, and after which they did. The deciding functions themselves say so, at
 // every event. Where that event is a plan, it is given as its command about the
 // same cell. A plan as a whole comes from what the last of its reasons comes from.
+//
+// A log that does not begin with its first event tells of nothing before: what
+// comes from there is a Link to a position at or before the one that it begins
+// after, and that has no cause.
 type Causes struct {
 	first     events.Seq
-	of        []Link   // of[i] is what the event at first+i comes from
-	witnesses []uint16 // witnesses[i] told of it: an index of names
+	kept      map[place]events.Object // as they were before the first event
+	of        []Link                  // of[i] is what the event at first+i comes from
+	witnesses []uint16                // witnesses[i] told of it: an index of names
 	names     []witness
 	reasons   map[events.Seq][]Link       // of each command of a plan
 	plans     map[events.Key][]events.Seq // by owner
@@ -71,7 +76,13 @@ type witness struct {
 // maxWitnesses bounds how many programs are told apart.
 const maxWitnesses = 1000
 
-func (c *Causes) witness(seq events.Seq) witness { return c.names[c.witnesses[seq-c.first]] }
+// witness returns who told of an event; nobody, if it is before the first.
+func (c *Causes) witness(seq events.Seq) witness {
+	if c.before(seq) {
+		return witness{}
+	}
+	return c.names[c.witnesses[seq-c.first]]
+}
 
 // tells notes who told of the next event.
 func (c *Causes) tells(e events.Event) {
@@ -143,8 +154,11 @@ func (c *Causes) Last() events.Seq { return c.first + events.Seq(len(c.of)) - 1 
 // Causes reads the log up to a position and returns what comes from what. It
 // keeps 16 bytes an event and a command, and 8 a fact.
 func (h *History) Causes(ctx context.Context, to events.Seq) (*Causes, error) {
-	t := newTracker(h.span.First)
-	s := projector.New(h.id)
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := newTracker(s)
 	if _, err := h.forward(ctx, s, to, Visit{After: t.after}); err != nil {
 		return nil, err
 	}
@@ -169,12 +183,24 @@ type cellID struct {
 	sets.CellKey
 }
 
-func newTracker(first events.Seq) *tracker {
-	return &tracker{out: &Causes{first: first, reasons: map[events.Seq][]Link{}, objects: map[place]*life{},
+// newTracker returns what follows a log from a state on.
+func newTracker(s *projector.State) *tracker {
+	t := &tracker{out: &Causes{first: s.Seq() + 1, kept: objectsOf(s, Filter{}), reasons: map[events.Seq][]Link{}, objects: map[place]*life{},
 		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
 		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
 		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}}
+	for p, o := range t.out.kept {
+		_, last, _ := s.Object(p.kind, p.key)
+		t.note(events.Event{Seq: last, Body: o})
+	}
+	if s.Seq() > 0 {
+		t.calls(s, events.Event{Seq: s.Seq()}) // since then or before
+	}
+	return t
 }
+
+// before reports whether a position is before the first event.
+func (c *Causes) before(seq events.Seq) bool { return seq < c.first }
 
 // after notes where a folded event comes from, and what it calls for.
 func (t *tracker) after(s *projector.State, e events.Event) error {
@@ -191,6 +217,12 @@ func (t *tracker) after(s *projector.State, e events.Event) error {
 		t.out.plans[p.Owner.Key] = append(t.out.plans[p.Owner.Key], e.Seq)
 	}
 	t.note(e)
+	t.calls(s, e)
+	return nil
+}
+
+// calls notes what a state calls for after an event.
+func (t *tracker) calls(s *projector.State, e events.Event) {
 	t.cellsCall(s, e)
 	t.setsCall(s, e)
 	g := s.Owners()
@@ -203,7 +235,6 @@ func (t *tracker) after(s *projector.State, e events.Event) error {
 		}
 		into(t.garbage, ref, t.found, eventLink(e.Seq), s.LastPlan(events.Key{}))
 	}
-	return nil
 }
 
 // origin returns what an event comes from.
@@ -292,7 +323,11 @@ func (t *tracker) decided(p *events.Plan) []Link {
 		default:
 			cs = t.cells[cellID{p.Owner.UID, sets.CellKey{Node: c.Node, NodeUID: c.NodeUID}}]
 		}
-		of[i] = cs.at(controller.CallOf(c), p.Basis.Seq)
+		begin := t.out.first - 1
+		of[i] = cs.at(controller.CallOf(c), max(p.Basis.Seq, begin))
+		if of[i].IsZero() && p.Basis.Seq < begin {
+			of[i] = eventLink(begin)
+		}
 	}
 	return of
 }

@@ -52,12 +52,16 @@ func (f Filter) passes(p place) bool {
 // Diff compares the objects of two positions, and groups what differs by what
 // caused it: what came from outside, at the end of the chain of causes.
 func (h *History) Diff(ctx context.Context, from, to events.Seq, f Filter) (*Diff, error) {
-	var old map[place]events.Object
-	if from == 0 {
-		old = map[place]events.Object{}
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return nil, err
 	}
-	t := newTracker(h.span.First)
-	s, err := h.forward(ctx, projector.New(h.id), to, Visit{After: func(s *projector.State, e events.Event) error {
+	t := newTracker(s)
+	var old map[place]events.Object
+	if from <= s.Seq() {
+		old = objectsOf(s, f)
+	}
+	s, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
 		if e.Seq == from {
 			old = objectsOf(s, f)
 		}
@@ -144,6 +148,9 @@ func (h *History) group(ctx context.Context, cs *Causes, d *Diff, changes []Chan
 	for _, c := range changes {
 		chain := cs.Chain(eventLink(c.By))
 		end := chain[len(chain)-1]
+		if cs.before(end.Seq) {
+			end = eventLink(cs.first - 1)
+		}
 		o := origin{at: end.Seq}
 		by := cs.witness(end.Seq)
 		if len(chain) == 1 && !by.asked && (c.Is == "changed" || by.source == controller.Source) {

@@ -77,8 +77,8 @@ func (h *History) windowOf(ctx context.Context, cs *Causes, steps []Step, i int)
 		return nil, err
 	}
 	p, ok := e.Body.(*events.Plan)
-	if !ok || p.Basis.Seq < steps[i+1].Seq {
-		return nil, nil // that one was decided before it was called for
+	if !ok || p.Basis.Seq < steps[i+1].Seq || cs.before(p.Basis.Seq) {
+		return nil, nil // that one was decided before it was called for, or from what is not known
 	}
 	d.Held = &Held{Plan: e.Seq, By: p.Held}
 	for _, w := range p.Waits() {

@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -22,10 +23,11 @@ type Log interface {
 // follows from the log alone: the same log gives the same bytes. It has one user
 // at a time.
 type History struct {
-	log    Log
+	log    *near
 	frames Keyframes // nil: none
 	span   Span
-	id     string // of the log
+	id     string     // of the log
+	before events.Seq // position before its first event
 }
 
 // Span is what a history covers. A log with a gap cannot be read past it, so
@@ -37,17 +39,32 @@ type Span struct {
 	To    time.Time  `json:"to,omitzero"`   // when the last was
 }
 
+// Beginner is a log that does not begin with position 1, and knows the state
+// before its first event.
+type Beginner interface {
+	Begin(ctx context.Context) (*projector.State, error)
+}
+
+// Begin returns the state from which on a log is folded: that of nothing, or of
+// a Beginner the one before its first event.
+func Begin(ctx context.Context, log events.Reader) (*projector.State, error) {
+	if b, ok := log.(Beginner); ok {
+		return b.Begin(ctx)
+	}
+	return projector.New(""), nil
+}
+
 // Open returns the history of a log, as far as it goes now. frames may be nil.
 func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	info, err := log.Info(ctx)
 	if err != nil {
 		return nil, err
 	}
-	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID}
-	if info.Last == 0 {
+	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID, before: info.Before}
+	if info.Last == info.Before {
 		return h, nil
 	}
-	first, err := h.after(ctx, 0)
+	first, err := h.after(ctx, info.Before)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +74,15 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	}
 	h.span.First, h.span.From, h.span.To = first.Seq, first.Stored, last.Stored
 	return h, nil
+}
+
+// Begin returns the state before the first event: what a fold of the whole
+// history goes on from.
+func (h *History) Begin(ctx context.Context) (*projector.State, error) {
+	if h.before == 0 {
+		return projector.New(h.id), nil
+	}
+	return Begin(ctx, h.log.Log)
 }
 
 // Span returns what the history covers.
@@ -114,9 +140,10 @@ func (h *History) holds(seq events.Seq) error {
 	return nil
 }
 
-// At returns the state after the event at a position; 0 is before the first.
+// At returns the state after the event at a position; 0, and the position before
+// the first event, is what the history begins with.
 func (h *History) At(ctx context.Context, seq events.Seq) (*projector.State, error) {
-	if seq > 0 {
+	if seq = cmp.Or(seq, h.before); seq != h.before {
 		if err := h.holds(seq); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -22,25 +23,26 @@ type Instant struct {
 	time    time.Time
 	before  time.Duration // the end, or now
 	id      ulid.ULID     // of an event
-	rollout rolloutEnd
+	rollout stage
 }
 
-// rolloutEnd is the start or the end of a rollout. The zero one is none.
-type rolloutEnd struct {
+// stage is the start, the end or a wave of a rollout. The zero one is none.
+type stage struct {
 	of       events.Key
 	revision int64
 	end      bool
+	wave     int // 0: none
 }
 
 // InstantForms is what help says of the forms of an instant.
 const InstantForms = `An instant is a position (48210, or '#48210' as rollcall log prints it), the id of
-an event (@01J...), the start or the end of a rollout with its revision
-(rollout/logging/agent#9:start, in namespace default also rollout/agent#9:end), a
-time (2026-01-31T03:12:00Z, or '2026-01-31 03:12:00.250 UTC' as rollcall prints it),
-how long before now or, in a stopped data directory or a recording, before its last
-event (-5m), or now. A time without a zone is of this machine's, a date is its
+an event (@01J...), the start, the end or a wave of a rollout with its revision
+(rollout/logging/agent#9:start, in namespace default also rollout/agent#9:end or
+rollout/agent#9:wave:3), a time (2026-01-31T03:12:00Z, or '2026-01-31 03:12:00.250 UTC' as rollcall
+prints it), how long before now or, in a stopped data directory or a recording, before
+its last event (-5m), or now. A time without a zone is of this machine's, a date is its
 midnight, and 03:12 is the last time that it was so late: today, or yesterday if
-that is still to come.`
+that is still to come. rollcall rollout list shows the rollouts.`
 
 // The layouts of times with a zone and of those without, and of what is only a
 // time of the day. Fractions of a second are read by all that have seconds.
@@ -67,8 +69,8 @@ func ParseInstant(text string, now time.Time) (Instant, error) {
 		return at, nil
 	}
 	if rollout, ok := strings.CutPrefix(at.text, "rollout/"); ok {
-		if at.rollout, ok = parseRollout(rollout); !ok {
-			return Instant{}, at.refuse("it is no rollout", "write rollout/NAMESPACE/NAME#REVISION:start, or :end")
+		if at.rollout, ok = parseStage(rollout); !ok {
+			return Instant{}, at.refuse("it is no rollout", "write rollout/NAMESPACE/NAME#REVISION:start, :end or :wave:N")
 		}
 		return at, nil
 	}
@@ -89,18 +91,37 @@ func ParseInstant(text string, now time.Time) (Instant, error) {
 	return at, nil
 }
 
-// parseRollout reads [NAMESPACE/]NAME#REVISION:start, or :end.
-func parseRollout(text string) (r rolloutEnd, ok bool) {
-	name, rest, _ := strings.Cut(text, "#")
-	revision, which, _ := strings.Cut(rest, ":")
-	namespace, own, inNamespace := strings.Cut(name, "/")
-	if !inNamespace {
-		namespace, own = metav1.NamespaceDefault, name
+// parseStage reads [NAMESPACE/]NAME#REVISION:start, :end or :wave:N.
+func parseStage(text string) (r stage, ok bool) {
+	name, which, _ := strings.Cut(text, ":")
+	if r.of, r.revision, ok = ParseRollout(name, metav1.NamespaceDefault); !ok || r.revision == 0 {
+		return r, false
 	}
-	r.of, r.end = events.Key{Namespace: namespace, Name: own}, which == "end"
-	var err error
-	r.revision, err = strconv.ParseInt(revision, 10, 64)
-	return r, err == nil && r.revision > 0 && (r.end || which == "start") && events.CheckName(namespace) == "" && events.CheckName(own) == ""
+	if n, isWave := strings.CutPrefix(which, "wave:"); isWave {
+		var err error
+		r.wave, err = strconv.Atoi(n)
+		return r, err == nil && r.wave > 0
+	}
+	r.end = which == "end"
+	return r, r.end || which == "start"
+}
+
+// ParseRollout reads [NAMESPACE/]NAME[#REVISION], which names a rollout; without a
+// revision, the last of the DaemonSet.
+func ParseRollout(text, namespace string) (of events.Key, revision int64, ok bool) {
+	name, rest, one := strings.Cut(text, "#")
+	own := name
+	if before, after, inNamespace := strings.Cut(name, "/"); inNamespace {
+		namespace, own = before, after
+	}
+	of = events.Key{Namespace: namespace, Name: own}
+	if one {
+		var err error
+		if revision, err = strconv.ParseInt(rest, 10, 64); err != nil || revision < 1 {
+			return of, 0, false
+		}
+	}
+	return of, revision, events.CheckName(namespace) == "" && events.CheckName(own) == ""
 }
 
 // parseTime reads a time, and now.
@@ -152,7 +173,7 @@ func (at Instant) Locate(ctx context.Context, log events.Reader, end time.Time) 
 		return at, nil
 	case at.id != ulid.ULID{}:
 		return at.locateEvent(ctx, log)
-	case at.rollout != rolloutEnd{}:
+	case at.rollout != stage{}:
 		return at.locateRollout(ctx, log)
 	}
 	return at, nil
@@ -175,25 +196,64 @@ func (at Instant) locateRollout(ctx context.Context, log events.Reader) (Instant
 	if err != nil {
 		return at, err
 	}
-	var known []string
-	for i := len(all) - 1; i >= 0; i-- { // of a DaemonSet that was made again, the last
-		r := all[i]
-		if r.DaemonSet != at.rollout.of || r.Revision != at.rollout.revision {
-			known = append(known, r.String())
+	r, do := FindRollout(all, at.rollout.of, at.rollout.revision)
+	if r == nil {
+		return at, at.refuse("the log has no such rollout", do)
+	}
+	p := r.Start
+	switch n := at.rollout.wave; {
+	case n > len(r.Waves):
+		return at, at.refuse("the rollout has "+waveCount(len(r.Waves)), "give one of them, its start, or now")
+	case n > 0:
+		p = r.Waves[n-1].Point
+	case at.rollout.end:
+		p = r.End
+	}
+	if p.Seq == 0 {
+		return at, at.refuse("the rollout has not ended", "give its start, one of its waves, or now")
+	}
+	return Instant{text: at.text, seq: p.Seq}, nil
+}
+
+func waveCount(n int) string {
+	switch n {
+	case 0:
+		return "no wave"
+	case 1:
+		return "one wave, wave:1"
+	}
+	return fmt.Sprintf("%d waves, wave:1 to wave:%d", n, n)
+}
+
+// FindRollout returns the rollout of a DaemonSet with a revision, or 0 for its
+// last. Of a DaemonSet that was made again, the last with that revision is meant.
+// If there is none, do says which there are.
+func FindRollout(all []*Rollout, of events.Key, revision int64) (found *Rollout, do string) {
+	var own, names []string
+	for _, r := range slices.Backward(all) {
+		if r.DaemonSet != of {
+			names = append(names, r.String())
 			continue
 		}
-		p := r.Start
-		if at.rollout.end {
-			p = r.End
+		if r.Revision == revision || revision == 0 {
+			return r, ""
 		}
-		if p.Seq == 0 {
-			return at, at.refuse("the rollout has not ended", "give its start, or now")
+		if r.Revision > 0 {
+			own = append(own, fmt.Sprintf("#%d", r.Revision))
 		}
-		return Instant{text: at.text, seq: p.Seq}, nil
 	}
-	name, _, _ := strings.Cut(at.text, ":")
-	return at, at.refuse("the log has no such rollout", events.Suggest(name, known, "see the revisions of a DaemonSet with rollcall kubectl rollout history"))
+	if len(own) == 0 {
+		return nil, events.Suggest(fmt.Sprintf("rollout/%s#%d", of, max(revision, 1)), names, "see rollcall rollout list")
+	}
+	slices.Reverse(own)
+	if own = slices.Compact(own); len(own) > maxNamed {
+		own = append([]string{"…"}, own[len(own)-maxNamed:]...)
+	}
+	return nil, fmt.Sprintf("ds/%s has %s: see rollcall rollout list", of, strings.Join(own, ", "))
 }
+
+// maxNamed is how many revisions an error names.
+const maxNamed = 10
 
 // Moment is where an instant was found.
 type Moment struct {
@@ -201,9 +261,14 @@ type Moment struct {
 	Now   time.Time // the instant itself: the time that was asked for, else that of the event
 }
 
-// String prints a moment as people copy it.
+// String prints a moment as people copy it, and how far it is from the time that
+// was asked for.
 func (m Moment) String() string {
-	return fmt.Sprintf("#%d (%s)", m.Seq, m.Time.UTC().Format("2006-01-02 15:04:05.000 UTC"))
+	text := fmt.Sprintf("#%d (%s", m.Seq, m.Time.UTC().Format("2006-01-02 15:04:05.000 UTC"))
+	if before := m.Now.Sub(m.Time).Truncate(time.Millisecond); before > 0 {
+		text += fmt.Sprintf(", %s before the time that was asked for", before)
+	}
+	return text + ")"
 }
 
 // Find returns where an instant that Locate has returned is in a log that ends at

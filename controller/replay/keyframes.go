@@ -103,12 +103,12 @@ func (m *MemoryKeyframes) thin() {
 // is one of this log, or the state before the first event. One of another format
 // is passed over as one of another log is.
 func (h *History) nearest(ctx context.Context, at events.Seq) (*projector.State, error) {
-	for h.frames != nil && at > 0 {
+	for h.frames != nil && at > h.before {
 		seq, data, err := h.frames.Newest(ctx, at)
 		if err != nil {
 			return nil, fmt.Errorf("find a keyframe: %w", err)
 		}
-		if seq == 0 {
+		if seq <= h.before {
 			break
 		}
 		e, err := h.Event(ctx, seq)
@@ -120,7 +120,7 @@ func (h *History) nearest(ctx context.Context, at events.Seq) (*projector.State,
 		}
 		at = seq - 1
 	}
-	return projector.New(h.id), nil
+	return h.Begin(ctx)
 }
 
 // isOf reports whether a keyframe can be read and is of an event.

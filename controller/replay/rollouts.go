@@ -14,7 +14,6 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/projector"
-	"rollcall/projector/sets"
 )
 
 // Point is a position of a log, and when the event there was stored.
@@ -38,9 +37,10 @@ const (
 type Rollout struct {
 	DaemonSet events.Key `json:"daemonSet"`
 	UID       types.UID  `json:"uid"`
-	Revision  int64      `json:"revision,omitempty"` // number of its ControllerRevision; 0: it got none
-	Hash      string     `json:"hash,omitempty"`     // of that revision, in the label of its pods
-	Images    []string   `json:"images,omitempty"`   // of the template's containers, in order
+	Revision  int64      `json:"revision,omitempty"`     // number of its ControllerRevision; 0: it got none
+	Hash      string     `json:"hash,omitempty"`         // of that revision, in the label of its pods
+	Before    []string   `json:"imagesBefore,omitempty"` // of the template that was replaced; empty: the DaemonSet is new
+	Images    []string   `json:"images,omitempty"`       // of the template's containers, in order
 
 	Who     string `json:"who,omitempty"`     // the user who wrote the template, if one is known
 	Manager string `json:"manager,omitempty"` // with what, if that is known
@@ -50,10 +50,13 @@ type Rollout struct {
 	End    Point  `json:"end,omitzero"` // zero: it is under way
 	Ending Ending `json:"ending,omitempty"`
 
-	Nodes           int `json:"nodes"`           // that should run a pod, at the end or as far as the log goes
-	Waves           int `json:"waves"`           // plans that put the template on nodes
-	Restarted       int `json:"restarted"`       // pods that were deleted for it
-	PeakUnavailable int `json:"peakUnavailable"` // the most of these nodes without an available pod at once
+	Nodes           int     `json:"nodes"`                    // that should run a pod, at the end or as far as the log goes
+	Waves           []*Wave `json:"waves,omitempty"`          // in their order
+	Restarted       int     `json:"restarted"`                // pods that were deleted for it
+	RestartedAfter  int     `json:"restartedAfter,omitempty"` // pods that its commands deleted when it had ended
+	PeakUnavailable int     `json:"peakUnavailable"`          // the most of these nodes without an available pod at once
+	Failures        int     `json:"failures"`                 // pods of its template that failed or could not start
+	Limits          Limits  `json:"limits,omitzero"`
 }
 
 // String names a rollout as an instant does.
@@ -63,10 +66,10 @@ func (r *Rollout) String() string { return fmt.Sprintf("rollout/%s#%d", r.Daemon
 const changeCause = "kubernetes.io/change-cause"
 
 // rollouts folds a log into its rollouts. The zero one has seen nothing; it has to
-// be told of every event from the beginning of the log on.
+// be told of every event from the beginning of the log on, or of the state there.
 type rollouts struct {
 	all     []*Rollout                // in the order in which they began
-	sets    []*rolling                // of the DaemonSets that are there, in the order of their creation
+	sets    map[events.Key]*rolling   // of the DaemonSets that are there
 	deletes map[events.Cause]*Rollout // for which a command deletes a pod, whose fact is to come
 }
 
@@ -76,6 +79,16 @@ type rolling struct {
 	generation int64  // of the DaemonSet when it got the template
 	digest     string // of the template
 	created    bool   // the DaemonSet was created with the template
+	progress
+}
+
+// begin is told of the state that the log begins with. Rollouts that began before
+// are known, and are not told of.
+func (r *rollouts) begin(s *projector.State) {
+	r.sets = map[events.Key]*rolling{}
+	for _, d := range s.DaemonSets() {
+		r.sets[d.Key] = &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest}
+	}
 }
 
 // take is told of an event, as it was folded, and of the state after it.
@@ -83,8 +96,13 @@ func (r *rollouts) take(s *projector.State, e events.Event) {
 	switch b := e.Body.(type) {
 	case events.Object:
 		r.deleted(e.Cause)
-		if d := s.DaemonSet(b.Key); b.Kind == events.DaemonSet && d != nil && d.Seq == e.Seq { // else nobody can read it
-			r.daemonSet(d.Object, d.Digest, e)
+		switch b.Kind {
+		case events.DaemonSet:
+			if d := s.DaemonSet(b.Key); d != nil && d.Seq == e.Seq { // else nobody can read it
+				r.daemonSet(d.Object, d.Digest, e)
+			}
+		case events.Pod:
+			r.pod(s.Pod(b.Key), e)
 		}
 	case events.Gone:
 		r.deleted(e.Cause)
@@ -92,12 +110,12 @@ func (r *rollouts) take(s *projector.State, e events.Event) {
 			r.forget(b.Key, e)
 		}
 	case *events.Plan:
-		if x := r.of(b.Owner.Key); x != nil && x.UID == b.Owner.UID {
-			r.plan(x, e.Seq, b)
+		if x := r.sets[b.Owner.Key]; x != nil && x.UID == b.Owner.UID {
+			r.plan(x, Point{e.Seq, e.Stored}, b)
 		}
 	}
-	for _, x := range r.sets {
-		if d := s.DaemonSet(x.DaemonSet); d != nil && x.Ending == "" {
+	for _, key := range s.Touched() {
+		if x, d := r.sets[key], s.DaemonSet(key); x != nil && d != nil && x.Ending == "" {
 			x.look(d.CurrentRevision(), d.Counts)
 		}
 	}
@@ -105,25 +123,23 @@ func (r *rollouts) take(s *projector.State, e events.Event) {
 
 // deleted counts the pod that a command has deleted for a rollout.
 func (r *rollouts) deleted(by events.Cause) {
-	if x := r.deletes[by]; x != nil {
+	x := r.deletes[by]
+	switch {
+	case x == nil:
+		return
+	case x.Ending == "":
 		x.Restarted++
-		delete(r.deletes, by)
+	default:
+		x.RestartedAfter++
 	}
-}
-
-// of returns the DaemonSet of a name.
-func (r *rollouts) of(key events.Key) *rolling {
-	i := slices.IndexFunc(r.sets, func(x *rolling) bool { return x.DaemonSet == key })
-	if i < 0 {
-		return nil
-	}
-	return r.sets[i]
+	delete(r.deletes, by)
 }
 
 // daemonSet takes a fact about a DaemonSet that is there.
 func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event) {
 	key := events.Key{Namespace: ds.Namespace, Name: ds.Name}
-	x := r.of(key)
+	var before []string
+	x := r.sets[key]
 	if x != nil && x.UID != ds.UID {
 		r.forget(key, e) // it was made again
 		x = nil
@@ -131,18 +147,21 @@ func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event
 	switch {
 	case x == nil:
 		x = &rolling{created: true}
-		r.sets = append(r.sets, x)
+		if r.sets == nil {
+			r.sets = map[events.Key]*rolling{}
+		}
+		r.sets[key] = x
 	case x.digest != digest:
 		x.end(e, Superseded)
-		x.created = false
+		before, x.created = x.Images, false
 	default:
-		if rolledOut(ds, x.generation) {
+		if HasRolledOut(ds, x.generation) {
 			x.end(e, RolledOut)
 		}
 		return
 	}
-	x.generation, x.digest = ds.Generation, digest
-	x.Rollout = &Rollout{DaemonSet: key, UID: ds.UID, Who: e.Actor, Manager: e.Manager, Start: Point{e.Seq, e.Stored},
+	x.generation, x.digest, x.progress = ds.Generation, digest, progress{}
+	x.Rollout = &Rollout{DaemonSet: key, UID: ds.UID, Who: e.Actor, Manager: e.Manager, Start: Point{e.Seq, e.Stored}, Before: before,
 		Why: cmp.Or(ds.Annotations[changeCause], e.Change)}
 	for _, c := range ds.Spec.Template.Spec.Containers {
 		x.Images = append(x.Images, c.Image)
@@ -150,9 +169,9 @@ func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event
 	r.all = append(r.all, x.Rollout)
 }
 
-// rolledOut reports whether the controller has said of a generation that it is
+// HasRolledOut reports whether the controller has said of a generation that it is
 // rolled out.
-func rolledOut(ds *appsv1.DaemonSet, generation int64) bool {
+func HasRolledOut(ds *appsv1.DaemonSet, generation int64) bool {
 	return ds.Status.ObservedGeneration >= generation && slices.ContainsFunc(ds.Status.Conditions, func(c appsv1.DaemonSetCondition) bool {
 		return c.Type == controller.ConditionProgressing && c.Status == corev1.ConditionTrue && c.Reason == controller.ReasonRolledOut
 	})
@@ -160,9 +179,9 @@ func rolledOut(ds *appsv1.DaemonSet, generation int64) bool {
 
 // forget takes a DaemonSet that is gone off the list.
 func (r *rollouts) forget(key events.Key, e events.Event) {
-	if x := r.of(key); x != nil {
+	if x := r.sets[key]; x != nil {
 		x.end(e, Deleted)
-		r.sets = slices.DeleteFunc(r.sets, func(y *rolling) bool { return y == x })
+		delete(r.sets, key)
 	}
 }
 
@@ -173,38 +192,30 @@ func (r *Rollout) end(e events.Event, how Ending) {
 	}
 }
 
-// look notes how the DaemonSet stands while its rollout is under way.
-func (r *Rollout) look(rev *sets.Revision, now sets.Counts) {
-	if rev != nil {
-		r.Revision, r.Hash = rev.Number, rev.Hash
+// Rollouts returns the rollouts that the log tells of up to a position.
+func (h *History) Rollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
+	var r rollouts
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return nil, err
 	}
-	r.Nodes = now.Desired
-	r.PeakUnavailable = max(r.PeakUnavailable, now.Desired-now.Available)
-}
-
-// plan takes a plan of a DaemonSet. It is a wave if it puts the template on nodes
-// that run another or, of a new DaemonSet, none.
-func (r *rollouts) plan(x *rolling, at events.Seq, p *events.Plan) {
-	wave := false
-	for i, c := range p.Commands {
-		wave = wave || c.Reason == events.Rollout || c.Reason == events.Surge || x.created && c.Do == events.CreatePod
-		if c.Do == events.DeletePod && (c.Reason == events.Rollout || c.Reason == events.SurgeDone) {
-			if r.deletes == nil {
-				r.deletes = map[events.Cause]*Rollout{}
-			}
-			r.deletes[events.Cause{Seq: at, Index: i}] = x.Rollout
-		}
-	}
-	if wave && x.Ending == "" {
-		x.Waves++
-	}
+	r.begin(s)
+	_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
+		r.take(s, e)
+		return nil
+	}})
+	return r.all, err
 }
 
 // RolloutsOf returns the rollouts of a log, in the order in which they began.
 func RolloutsOf(ctx context.Context, log events.Reader) ([]*Rollout, error) {
 	var r rollouts
-	s := projector.New("")
-	for e, err := range log.Read(ctx, 0) {
+	s, err := Begin(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	r.begin(s)
+	for e, err := range log.Read(ctx, s.Seq()) {
 		if err != nil {
 			return nil, fmt.Errorf("fold: %w", err)
 		}

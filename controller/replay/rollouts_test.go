@@ -164,11 +164,16 @@ func TestRollouts(t *testing.T) {
 	}
 	want := []string{
 		`{"daemonSet":{"namespace":"logging","name":"agent"},"uid":"ds-1","revision":1,"images":["agent:1"],"who":"ann","manager":"kubectl","why":"CVE-2026-1",` +
-			`"start":{"seq":3,"time":"2026-03-01T12:00:03Z"},"end":{"seq":11,"time":"2026-03-01T12:00:11Z"},"ending":"RolledOut","nodes":2,"waves":2,"restarted":0,"peakUnavailable":2}`,
-		`{"daemonSet":{"namespace":"logging","name":"agent"},"uid":"ds-1","revision":2,"images":["agent:2"],"who":"bob","why":"image 1→2",` +
-			`"start":{"seq":12,"time":"2026-03-01T12:00:12Z"},"end":{"seq":20,"time":"2026-03-01T12:00:20Z"},"ending":"Superseded","nodes":2,"waves":1,"restarted":1,"peakUnavailable":1}`,
-		`{"daemonSet":{"namespace":"logging","name":"agent"},"uid":"ds-1","revision":3,"images":["agent:3"],"who":"bob",` +
-			`"start":{"seq":20,"time":"2026-03-01T12:00:20Z"},"end":{"seq":22,"time":"2026-03-01T12:00:22Z"},"ending":"Deleted","nodes":2,"waves":0,"restarted":0,"peakUnavailable":0}`,
+			`"start":{"seq":3,"time":"2026-03-01T12:00:03Z"},"end":{"seq":11,"time":"2026-03-01T12:00:11Z"},"ending":"RolledOut","nodes":2,"waves":[` +
+			`{"seq":5,"time":"2026-03-01T12:00:05Z","nodes":["a"],"done":{"seq":7,"time":"2026-03-01T12:00:07Z"},"peakUnavailable":2,"failures":0,"ready":[{"node":"a","nanoseconds":2000000000}]},` +
+			`{"seq":8,"time":"2026-03-01T12:00:08Z","nodes":["b"],"done":{"seq":10,"time":"2026-03-01T12:00:10Z"},"peakUnavailable":1,"failures":0,"ready":[{"node":"b","nanoseconds":2000000000}]}],` +
+			`"restarted":0,"peakUnavailable":2,"failures":0}`,
+		`{"daemonSet":{"namespace":"logging","name":"agent"},"uid":"ds-1","revision":2,"imagesBefore":["agent:1"],"images":["agent:2"],"who":"bob","why":"image 1→2",` +
+			`"start":{"seq":12,"time":"2026-03-01T12:00:12Z"},"end":{"seq":20,"time":"2026-03-01T12:00:20Z"},"ending":"Superseded","nodes":2,"waves":[` +
+			`{"seq":14,"time":"2026-03-01T12:00:14Z","nodes":["a"],"done":{"seq":19,"time":"2026-03-01T12:00:19Z"},"peakUnavailable":1,"failures":0,"ready":[{"node":"a","nanoseconds":5000000000}]}],` +
+			`"restarted":1,"peakUnavailable":1,"failures":0}`,
+		`{"daemonSet":{"namespace":"logging","name":"agent"},"uid":"ds-1","revision":3,"imagesBefore":["agent:2"],"images":["agent:3"],"who":"bob",` +
+			`"start":{"seq":20,"time":"2026-03-01T12:00:20Z"},"end":{"seq":22,"time":"2026-03-01T12:00:22Z"},"ending":"Deleted","nodes":2,"restarted":0,"peakUnavailable":0,"failures":0}`,
 	}
 	if len(all) != len(want) {
 		t.Fatalf("%d rollouts, want %d", len(all), len(want))
@@ -195,9 +200,9 @@ func TestFind(t *testing.T) {
 		"#22":                               "#22 (2026-03-01 12:00:22.000 UTC)",
 		"23":                                "E-CLI-INSTANT: \"23\" cannot be shown: it is after the end of the log; the log ends at 22",
 		"2026-03-01T12:00:09Z":              "#9 (2026-03-01 12:00:09.000 UTC)",
-		"2026-03-01T12:00:09.999Z":          "#9 (2026-03-01 12:00:09.000 UTC)",
+		"2026-03-01T12:00:09.999Z":          "#9 (2026-03-01 12:00:09.000 UTC, 999ms before the time that was asked for)",
 		"2026-03-01T12:00:00.9Z":            "E-CLI-INSTANT: \"2026-03-01T12:00:00.9Z\" cannot be shown: it is before the first event; the log begins at 2026-03-01T12:00:01Z",
-		"now":                               "#22 (2026-03-01 12:00:22.000 UTC)",
+		"now":                               "#22 (2026-03-01 12:00:22.000 UTC, 38s before the time that was asked for)",
 		"-2s":                               "#20 (2026-03-01 12:00:20.000 UTC)",
 		"-1h":                               "E-CLI-INSTANT: \"-1h\" cannot be shown: it is before the first event; the log begins at 2026-03-01T12:00:01Z",
 		"@00000000000000000000000005":       "#5 (2026-03-01 12:00:05.000 UTC)",
@@ -205,9 +210,19 @@ func TestFind(t *testing.T) {
 		"rollout/logging/agent#1:start":     "#3 (2026-03-01 12:00:03.000 UTC)",
 		"rollout/logging/agent#1:end":       "#11 (2026-03-01 12:00:11.000 UTC)",
 		"rollout/logging/agent#2:end":       "#20 (2026-03-01 12:00:20.000 UTC)",
-		"rollout/logging/agent#4:start":     "E-CLI-INSTANT: \"rollout/logging/agent#4:start\" cannot be shown: the log has no such rollout; did you mean rollout/logging/agent#",
+		"rollout/logging/agent#4:start":     "E-CLI-INSTANT: \"rollout/logging/agent#4:start\" cannot be shown: the log has no such rollout; ds/logging/agent has #1, #2, #3: see rollcall rollout list",
+		"rollout/logging/agents#1:start":    "E-CLI-INSTANT: \"rollout/logging/agents#1:start\" cannot be shown: the log has no such rollout; did you mean rollout/logging/agent#1?",
+		"rollout/logging/agent#1:wave:1":    "#5 (2026-03-01 12:00:05.000 UTC)",
+		"rollout/logging/agent#1:wave:2":    "#8 (2026-03-01 12:00:08.000 UTC)",
+		"rollout/logging/agent#1:wave:3":    "E-CLI-INSTANT: \"rollout/logging/agent#1:wave:3\" cannot be shown: the rollout has 2 waves, wave:1 to wave:2; give one of them, its start, or now",
+		"rollout/logging/agent#2:wave:2":    "E-CLI-INSTANT: \"rollout/logging/agent#2:wave:2\" cannot be shown: the rollout has one wave, wave:1;",
+		"rollout/logging/agent#3:wave:1":    "E-CLI-INSTANT: \"rollout/logging/agent#3:wave:1\" cannot be shown: the rollout has no wave;",
+		"rollout/logging/agent#1:wave:0":    "E-CLI-INSTANT",
+		"rollout/logging/agent#1:wave:-1":   "E-CLI-INSTANT",
+		"rollout/logging/agent#1:wave":      "E-CLI-INSTANT",
+		"rollout/logging/agent#1:wave:1:2":  "E-CLI-INSTANT",
 		"rollout/agent#1:start":             "E-CLI-INSTANT: \"rollout/agent#1:start\" cannot be shown: the log has no such rollout",
-		"rollout/logging/agent#1:middle":    "E-CLI-INSTANT: \"rollout/logging/agent#1:middle\" cannot be shown: it is no rollout; write rollout/NAMESPACE/NAME#REVISION:start, or :end",
+		"rollout/logging/agent#1:middle":    "E-CLI-INSTANT: \"rollout/logging/agent#1:middle\" cannot be shown: it is no rollout; write rollout/NAMESPACE/NAME#REVISION:start, :end or :wave:N",
 		"rollout/logging/agent#0:start":     "E-CLI-INSTANT",
 		"rollout/logging/agent:start":       "E-CLI-INSTANT",
 		"rollout/log>ging/agent#1:start":    "E-CLI-INSTANT",

@@ -28,6 +28,7 @@ type Explanation struct {
 // Step is one link of an explanation with what the log says of it.
 type Step struct {
 	Seq      events.Seq  `json:"seq"`
+	Before   bool        `json:"before,omitempty"`   // the log begins after it, so that no more is known; Seq is its position, or a later one
 	Decision *Decision   `json:"decision,omitempty"` // nil: the step is the event itself
 	Time     time.Time   `json:"time"`
 	Type     events.Type `json:"type"`
@@ -95,7 +96,7 @@ func (h *History) Why(ctx context.Context, cs *Causes, about Subject) (*Explanat
 	if err != nil {
 		return nil, err
 	}
-	if l.gone {
+	if l.gone && !cs.before(l.facts[l.born]) {
 		first, err := h.Event(ctx, l.facts[l.born])
 		if err != nil {
 			return nil, err
@@ -122,7 +123,7 @@ func (h *History) subject(ctx context.Context, cs *Causes, l *life, about Subjec
 	switch ending := cs.ending[l.uid]; {
 	case about.Field != "":
 		x.Is = "changed"
-		return h.changed(ctx, l, about)
+		return h.changed(ctx, cs, l, about)
 	case l.gone:
 		x.Is = "deleted"
 		return last, nil
@@ -142,14 +143,17 @@ func (h *History) subject(ctx context.Context, cs *Causes, l *life, about Subjec
 }
 
 // changed returns the last fact that changed a field of an object.
-func (h *History) changed(ctx context.Context, l *life, about Subject) (events.Seq, error) {
+func (h *History) changed(ctx context.Context, cs *Causes, l *life, about Subject) (events.Seq, error) {
 	var next events.Object // as of the fact after
 	for i := len(l.facts) - 1; i >= l.born; i-- {
-		e, err := h.Event(ctx, l.facts[i])
-		if err != nil {
-			return 0, err
+		was := cs.kept[place{about.Kind, about.Key}]
+		if !cs.before(l.facts[i]) {
+			e, err := h.Event(ctx, l.facts[i])
+			if err != nil {
+				return 0, err
+			}
+			was, _ = e.Body.(events.Object)
 		}
-		was, _ := e.Body.(events.Object)
 		if next.Data != nil && story.Differ(was, next, about.Field) {
 			return l.facts[i+1], nil
 		}
@@ -168,7 +172,7 @@ func (h *History) explain(ctx context.Context, cs *Causes, l Link, x *Explanatio
 		return err
 	}
 	last := &x.Steps[len(x.Steps)-1]
-	x.Known = last.Decision == nil && last.Source != controller.Source && !slices.Contains([]events.Type{events.Planned, events.GCPlanned}, last.Type)
+	x.Known = !last.Before && last.Decision == nil && last.Source != controller.Source && !slices.Contains([]events.Type{events.Planned, events.GCPlanned}, last.Type)
 	return nil
 }
 
@@ -176,7 +180,9 @@ func (h *History) explain(ctx context.Context, cs *Causes, l Link, x *Explanatio
 func (h *History) steps(ctx context.Context, cs *Causes, links []Link) ([]Step, error) {
 	var seqs []events.Seq
 	for _, l := range links {
-		seqs = append(seqs, l.Seq)
+		if !cs.before(l.Seq) {
+			seqs = append(seqs, l.Seq)
+		}
 	}
 	at, err := h.events(ctx, seqs)
 	if err != nil {
@@ -184,7 +190,7 @@ func (h *History) steps(ctx context.Context, cs *Causes, links []Link) ([]Step, 
 	}
 	seqs = seqs[:0]
 	for _, l := range links {
-		if seq, ok := cs.factBefore(at[l.Seq]); ok {
+		if seq, ok := cs.factBefore(at[l.Seq]); ok && !cs.before(seq) {
 			seqs = append(seqs, seq)
 		}
 	}
@@ -194,12 +200,20 @@ func (h *History) steps(ctx context.Context, cs *Causes, links []Link) ([]Step, 
 	}
 	steps := make([]Step, len(links))
 	for i, l := range links {
+		if cs.before(l.Seq) {
+			steps[i] = Step{Seq: l.Seq, Before: true, What: fmt.Sprintf("before this log begins at #%d", cs.first)}
+			continue
+		}
 		e := at[l.Seq]
-		seq, _ := cs.factBefore(e)
+		seq, ok := cs.factBefore(e)
+		was := before[seq]
+		if r := events.RefOf(e); ok && cs.before(seq) {
+			was.Body = cs.kept[place{r.Kind, r.Key}]
+		}
 		if b, ok := cs.passed[e.Seq]; ok {
 			e.Body = b
 		}
-		steps[i] = stepOf(l, e, before[seq])
+		steps[i] = stepOf(l, e, was)
 	}
 	return steps, nil
 }
@@ -222,6 +236,24 @@ func stepOf(l Link, e, was events.Event) Step {
 	s.Decision = &Decision{Index: cause.Index, Command: c, Rule: rules[c.Reason], Basis: p.Basis, Rollout: p.Rollout,
 		Commands: len(p.Commands), NotChosen: p.Held, Waiting: p.Waits(), owner: p.Owner}
 	return s
+}
+
+// Step tells of the event at a position, as a change of what was before.
+func (h *History) Step(ctx context.Context, seq events.Seq) (Step, error) {
+	e, err := h.Event(ctx, seq)
+	if err != nil {
+		return Step{}, err
+	}
+	s, err := h.At(ctx, seq-1)
+	if err != nil {
+		return Step{}, err
+	}
+	var was events.Event
+	r := events.RefOf(e)
+	if o, last, ok := s.Object(r.Kind, r.Key); ok {
+		was = events.Event{Seq: last, Type: events.ObjectType(r.Kind, events.VerbUpdated), Body: o}
+	}
+	return stepOf(eventLink(seq), e, was), nil
 }
 
 // step says what the log says of one link.

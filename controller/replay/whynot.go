@@ -194,8 +194,9 @@ func (h *History) stepAt(ctx context.Context, cs *Causes, seq events.Seq) (*Step
 const firstWindow = 2000
 
 // begun returns at which event each mark that holds at a position began to hold.
-// One that held before the first event, or holds by the passing of time alone, is
-// left out.
+// One that held before the first event of the log, or holds by the passing of time
+// alone, is left out; one that held before a history that begins later did so at the
+// position before that.
 func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []mark) (map[mark]events.Seq, error) {
 	found := map[mark]events.Seq{}
 	to := at
@@ -233,6 +234,11 @@ func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []m
 			return !held[m] || began[m] > 0
 		})
 		to = from
+	}
+	if h.before > 0 {
+		for _, m := range want {
+			found[m] = h.before
+		}
 	}
 	return found, nil
 }

@@ -26,7 +26,7 @@ func (h *History) rollouts() *Violation {
 	restarted := 0
 	last := map[types.UID]*replay.Rollout{}
 	for i, r := range all {
-		restarted += r.Restarted
+		restarted += r.Restarted + r.RestartedAfter
 		switch was := last[r.UID]; {
 		case r.Start.Seq != begun[i]:
 			return violation("L16", r.Start.Seq, "a rollout of %s begins, want #%d", r.DaemonSet, begun[i])
@@ -34,7 +34,7 @@ func (h *History) rollouts() *Violation {
 			return violation("L16", r.Start.Seq, "a rollout of %s begins, the one before ends at #%d (%s)", r.DaemonSet, was.End.Seq, was.Ending)
 		case r.Ending == replay.RolledOut && !h.toldDone(r):
 			return violation("L16", r.End.Seq, "a rollout of %s ends, and nothing says that it is done", r.DaemonSet)
-		case r.Ending != "" && r.End.Seq <= r.Start.Seq || r.PeakUnavailable < 0 || r.Restarted > 0 && r.Waves == 0 && r.Ending == "":
+		case r.Ending != "" && r.End.Seq <= r.Start.Seq || r.PeakUnavailable < 0 || r.Restarted > 0 && len(r.Waves) == 0 && r.Ending == "":
 			return violation("L16", r.Start.Seq, "rollout %+v", *r)
 		}
 		last[r.UID] = r

@@ -81,6 +81,7 @@ type seat struct {
 type job struct {
 	seat *seat
 	step Step
+	seen events.Seq // how far the log was read when it was due
 }
 
 // result is how a job ended.
@@ -243,7 +244,7 @@ func (d *drive) hand(ctx context.Context, now time.Time) {
 			continue
 		}
 		for _, step := range s.party.Due(now, d.options.InFlight-s.inFlight) {
-			d.perform(ctx, job{s, step})
+			d.perform(ctx, job{seat: s, step: step})
 		}
 	}
 }
@@ -253,11 +254,12 @@ func (d *drive) hand(ctx context.Context, now time.Time) {
 // make its stack larger for each.
 func (d *drive) perform(ctx context.Context, j job) {
 	j.seat.inFlight++
+	j.seen = d.folded
 	if d.open++; d.open > d.workers {
 		d.workers++
 		d.running.Go(func() {
 			for j := range d.jobs {
-				d.results <- result{j, j.step.Perform(ctx, Log{Log: d.log})}
+				d.results <- result{j, j.step.Perform(ctx, Log{Log: d.log, Seen: j.seen})}
 			}
 		})
 	}

@@ -25,6 +25,7 @@ type Log struct {
 	// an error ends the submission, which returns it. nil: it goes on as long
 	// as its context.
 	GiveUp func(err error) error
+	Seen   events.Seq // how far the log was read by who submits; 0: not told
 }
 
 func (l Log) clock() Clock {
@@ -52,6 +53,9 @@ func Submit(ctx context.Context, log events.Log, es ...events.Entry) (events.Seq
 func (l Log) Submit(ctx context.Context, es ...events.Entry) (events.Seq, error) {
 	creates := es // as they were: an entry stays one that creates
 	es = slices.Clone(es)
+	for i := range es {
+		es[i].Seen = l.Seen
+	}
 	for {
 		seq, err := l.insist(ctx, es)
 		if !errors.Is(err, events.ErrConflict) {

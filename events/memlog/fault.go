@@ -46,7 +46,7 @@ func (l *Log) AppendRaw(subject string, raw []byte) events.Seq {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.records = append(l.records, record{subject: subject, stored: l.now(), raw: raw})
-	at := events.Seq(len(l.records))
+	at := l.last()
 	l.latest[subject] = at
 	l.changed.tell()
 	return at
@@ -56,7 +56,7 @@ func (l *Log) AppendRaw(subject string, raw []byte) events.Seq {
 func (l *Log) Truncate(to events.Seq) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.records = l.records[:min(to, events.Seq(len(l.records)))]
+	l.records = l.records[:min(to-l.before, events.Seq(len(l.records)))]
 	l.reindex()
 }
 
@@ -64,7 +64,7 @@ func (l *Log) Truncate(to events.Seq) {
 func (l *Log) Remove(seq events.Seq) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.records[seq-1].removed = true
+	l.records[seq-l.before-1].removed = true
 	l.reindex()
 }
 
@@ -72,7 +72,7 @@ func (l *Log) Remove(seq events.Seq) {
 func (l *Log) Rewrite(seq events.Seq, raw []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.records[seq-1].raw = raw
+	l.records[seq-l.before-1].raw = raw
 	l.reindex()
 }
 
@@ -93,7 +93,7 @@ func (l *Log) reindex() {
 		if r.removed {
 			continue
 		}
-		at := events.Seq(i + 1)
+		at := l.before + events.Seq(i+1)
 		l.latest[r.subject] = at
 		e := events.Decode(r.raw)
 		if _, bad := e.Body.(events.Unreadable); bad {

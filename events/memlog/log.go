@@ -29,7 +29,8 @@ type Log struct {
 	mu          sync.Mutex
 	created     time.Time
 	incarnation int
-	records     []record                 // records[i] is position i+1
+	before      events.Seq               // position before the first record
+	records     []record                 // records[i] is position before+i+1
 	first       map[ulid.ULID]events.Seq // where each id was appended
 	latest      map[string]events.Seq
 	fault       func([]events.Entry) Fault
@@ -52,6 +53,23 @@ func New(s events.Subjects, now func() time.Time) *Log {
 	l := &Log{subjects: s, now: now, changed: newBroadcast()}
 	l.reset()
 	return l
+}
+
+// NewAfter returns a log that goes on after a position of another, of which it has
+// nothing. What is appended under a fence that the other has, is taken.
+func NewAfter(s events.Subjects, now func() time.Time, before events.Seq) *Log {
+	l := New(s, now)
+	l.before = before
+	return l
+}
+
+// last returns the position of the last event. The caller holds mu.
+func (l *Log) last() events.Seq { return l.before + events.Seq(len(l.records)) }
+
+// moved reports whether a fence is lost. The caller holds mu.
+func (l *Log) moved(x events.Expect) bool {
+	at, known := l.latest[x.Subject]
+	return at != x.Last && (known || x.Last > l.before)
 }
 
 // reset makes the log empty. The caller holds mu, or is New.
@@ -98,7 +116,7 @@ func (l *Log) store(all []events.Stored) (events.Seq, error) {
 			continue
 		}
 		fresh = true
-		if x := r.Expect; x.Subject != "" && l.latest[x.Subject] != x.Last {
+		if x := r.Expect; x.Subject != "" && l.moved(x) {
 			return 0, fmt.Errorf("append %d events: %s is at %d, expected at %d: %w",
 				len(all), x.Subject, l.latest[x.Subject], x.Last, events.ErrConflict)
 		}
@@ -109,7 +127,7 @@ func (l *Log) store(all []events.Stored) (events.Seq, error) {
 			continue
 		}
 		l.records = append(l.records, record{subject: r.Subject, stored: stored, raw: r.Raw})
-		at := events.Seq(len(l.records))
+		at := l.last()
 		l.first[r.ID] = at
 		l.latest[r.Subject] = at
 	}
@@ -121,7 +139,7 @@ func (l *Log) store(all []events.Stored) (events.Seq, error) {
 
 // at returns the event at a position that the log has. The caller holds mu.
 func (l *Log) at(seq events.Seq) events.Event {
-	r := l.records[seq-1]
+	r := l.records[seq-l.before-1]
 	e := events.Decode(r.raw)
 	e.Seq, e.Stored, e.Subject = seq, r.stored, r.subject
 	return e
@@ -132,7 +150,7 @@ func (l *Log) at(seq events.Seq) events.Event {
 func (l *Log) next(after events.Seq, incarnation int) (e events.Event, ok bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	last := events.Seq(len(l.records))
+	last := l.last()
 	switch {
 	case incarnation != l.incarnation:
 		return e, false, events.Rewritten(after, "the log was created again")
@@ -140,6 +158,8 @@ func (l *Log) next(after events.Seq, incarnation int) (e events.Event, ok bool, 
 		return e, false, events.Truncated(after, last)
 	case after == last:
 		return e, false, nil
+	case after < l.before:
+		return e, false, events.Gap(after+1, l.before+1)
 	}
 	if found := l.present(after + 1); found != after+1 {
 		return e, false, events.Gap(after+1, found)
@@ -150,7 +170,7 @@ func (l *Log) next(after events.Seq, incarnation int) (e events.Event, ok bool, 
 // present returns the first position from seq that was not removed; after the
 // last, one more. The caller holds mu.
 func (l *Log) present(seq events.Seq) events.Seq {
-	for seq <= events.Seq(len(l.records)) && l.records[seq-1].removed {
+	for seq <= l.last() && l.records[seq-l.before-1].removed {
 		seq++
 	}
 	return seq
@@ -159,7 +179,7 @@ func (l *Log) present(seq events.Seq) events.Seq {
 // Read implements events.Reader.
 func (l *Log) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	l.mu.Lock()
-	end, incarnation := events.Seq(len(l.records)), l.incarnation
+	end, incarnation := l.last(), l.incarnation
 	l.mu.Unlock()
 	return func(yield func(events.Event, error) bool) {
 		if after > end {
@@ -208,6 +228,6 @@ func (l *Log) Info(ctx context.Context) (events.Info, error) {
 	defer l.mu.Unlock()
 	return events.Info{
 		ID:   fmt.Sprintf("%s@%d.%d", l.subjects.Stream(), l.created.UnixNano(), l.incarnation),
-		Last: events.Seq(len(l.records)),
+		Last: l.last(), Before: l.before,
 	}, nil
 }

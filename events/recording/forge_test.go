@@ -62,7 +62,7 @@ func forgedBlock(t *testing.T, data []byte, change func(*entry)) forgedPart {
 // TestForged: a file whose checksums all fit is believed no further than what it
 // says can be. Nothing larger than the limits is ever made room for.
 func TestForged(t *testing.T) {
-	one := appendRecord(nil, events.Event{Seq: 1, Stored: clock(5), Subject: "a.b", Raw: []byte("event")})
+	one := chain.AppendRecord(nil, events.Event{Seq: 1, Stored: clock(5), Subject: "a.b", Raw: []byte("event")})
 	m := Manifest{Cluster: "x", First: Mark{Seq: 1}, Last: Mark{Seq: 1}, Events: 1, Blocks: 1, Complete: true}
 	long := bytes.Clone(one)
 	copy(long[18:], []byte{0xff, 0xff, 0xff, 0xff})

@@ -22,7 +22,7 @@ func (r *Recording) Info(ctx context.Context) (events.Info, error) {
 	if err := ctx.Err(); err != nil {
 		return events.Info{}, err
 	}
-	return events.Info{ID: r.manifest.Log, Last: r.last()}, nil
+	return events.Info{ID: r.manifest.Log, Last: r.last(), Before: r.manifest.Before.Seq}, nil
 }
 
 // Before is the position before the first event: zero, if the recording begins

@@ -7,9 +7,8 @@ import (
 	"rollcall/events"
 )
 
-// A record is, little endian: the position (8 bytes), the log's time in
-// nanoseconds since 1970 (8), the length of the subject (2), that of the event
-// (4), the subject, the event as the log has it.
+// recordHead is the size of what a record has before the subject: see
+// chain.AppendRecord.
 const recordHead = 22
 
 // record is one event in a block. Its slices are those of the block.
@@ -21,16 +20,6 @@ type record struct {
 }
 
 func recordSize(e events.Event) int { return recordHead + len(e.Subject) + len(e.Raw) }
-
-func appendRecord(b []byte, e events.Event) []byte {
-	le := binary.LittleEndian
-	b = le.AppendUint64(b, uint64(e.Seq))
-	b = le.AppendUint64(b, uint64(nanos(e.Stored)))
-	b = le.AppendUint16(b, uint16(len(e.Subject)))
-	b = le.AppendUint32(b, uint32(len(e.Raw)))
-	b = append(b, e.Subject...)
-	return append(b, e.Raw...)
-}
 
 // records reads the records of the block that e is the entry of, and holds them
 // against it. why says what is wrong.

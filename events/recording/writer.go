@@ -144,7 +144,7 @@ func (w *Writer) Append(e events.Event) error {
 	if len(w.block) == 0 {
 		w.entry = entry{part: blockPart, name: blockName(e.Seq), first: e.Seq, from: at, to: at}
 	}
-	w.block = appendRecord(w.block, e)
+	w.block = chain.AppendRecord(w.block, e)
 	w.since.events++
 	w.since.bytes += size
 	w.chain.Take(e.Seq, e.Raw)

@@ -29,6 +29,7 @@ type batch struct {
 type fencedMsg struct {
 	*nats.Msg
 	expect events.Expect
+	seen   events.Seq // how far the log was read by who appends; 0: not told
 }
 
 type result struct {
@@ -85,7 +86,7 @@ func (l *Log) batch(ctx context.Context, es []events.Entry) (*batch, error) {
 		id := e.ID.String()
 		if !seen[id] {
 			b.msgs = append(b.msgs, fencedMsg{&nats.Msg{Subject: e.Subject, Data: e.Raw,
-				Header: nats.Header{jetstream.MsgIDHeader: {id}}}, e.Expect})
+				Header: nats.Header{jetstream.MsgIDHeader: {id}}}, e.Expect, e.Seen})
 		}
 		seen[id] = true
 		b.ids = append(b.ids, id)
@@ -104,8 +105,8 @@ func (b *batch) bytes() (n int) {
 
 // fenced returns the message with the headers by which it is refused if its
 // expectation does not hold.
-func (m fencedMsg) fenced() *nats.Msg {
-	x := m.expect
+func (l *Log) fenced(m fencedMsg) *nats.Msg {
+	x := l.fence(m.expect)
 	if x.Subject == "" {
 		return m.Msg
 	}
@@ -128,11 +129,11 @@ func withHeader(m *nats.Msg, key, value string) *nats.Msg {
 	return &nats.Msg{Subject: m.Subject, Data: m.Data, Header: h}
 }
 
-// fenced returns all messages with their headers.
-func fenced(ms []fencedMsg) []*nats.Msg {
+// allFenced returns all messages with their headers.
+func (l *Log) allFenced(ms []fencedMsg) []*nats.Msg {
 	out := make([]*nats.Msg, len(ms))
 	for i, m := range ms {
-		out[i] = m.fenced()
+		out[i] = l.fenced(m)
 	}
 	return out
 }
@@ -164,12 +165,23 @@ func (l *Log) send(b *batch) result {
 }
 
 func (l *Log) sendOnce(ctx context.Context, b *batch) (events.Seq, error) {
+	seq, err := l.sendNow(ctx, b)
+	if errors.Is(err, events.ErrConflict) && l.moved(ctx, b) {
+		return l.sendNow(ctx, b)
+	}
+	return seq, err
+}
+
+func (l *Log) sendNow(ctx context.Context, b *batch) (events.Seq, error) {
+	if err := l.blind(b.msgs); err != nil {
+		return 0, err
+	}
 	var seq events.Seq
 	var err error
 	if len(b.msgs) == 1 {
-		seq, err = l.publish(ctx, b.msgs[0].fenced())
+		seq, err = l.publish(ctx, l.fenced(b.msgs[0]))
 	} else {
-		seq, err = l.publishBatch(ctx, fenced(b.msgs))
+		seq, err = l.publishBatch(ctx, l.allFenced(b.msgs))
 	}
 	if errors.Is(err, events.ErrConflict) || errors.Is(err, errDuplicate) || errors.Is(err, errBusy) {
 		return l.explain(ctx, b, err)
@@ -225,7 +237,7 @@ func (l *Log) find(ctx context.Context, m *nats.Msg, after events.Seq) (events.S
 	}
 	// A batch is checked for known ids before its expectations, of which this
 	// one cannot hold: nothing is stored.
-	probe := fencedMsg{m, events.Expect{Subject: m.Subject, Last: 1 << 62}}.fenced()
+	probe := l.fenced(fencedMsg{Msg: m, expect: events.Expect{Subject: m.Subject, Last: 1 << 62}})
 	_, err := l.publishBatch(ctx, []*nats.Msg{probe})
 	switch {
 	case errors.Is(err, errDuplicate):

@@ -19,8 +19,9 @@ import (
 // outage of a writer should last, and costs about 100 bytes an event.
 const duplicates = 10 * time.Minute
 
-// config returns the stream of a log: everything is kept, nothing can be taken
-// out, and what does not fit is refused. The server compresses each block of 8 MiB
+// config returns the stream of a log: everything is kept, no event can be taken
+// out of it, and what does not fit is refused. Its beginning can be purged, by
+// Purge: who may is for the permissions of the server. The server compresses each block of 8 MiB
 // when it begins the next; the events of one object repeat nearly all of it.
 func config(s events.Subjects, o Options) jetstream.StreamConfig {
 	storage, compression := jetstream.FileStorage, jetstream.S2Compression
@@ -42,7 +43,6 @@ func config(s events.Subjects, o Options) jetstream.StreamConfig {
 		Replicas:           max(o.Replicas, 1), // see create,
 		Duplicates:         duplicates,
 		DenyDelete:         true,
-		DenyPurge:          true,
 		AllowDirect:        true,
 		AllowAtomicPublish: true,
 	}
@@ -52,7 +52,7 @@ func config(s events.Subjects, o Options) jetstream.StreamConfig {
 // by their names in JSON. All others, and those that a later client knows of,
 // must be as config has them.
 var free = []string{"name", "description", "max_consumers", "max_msg_size", "num_replicas", "placement", "compression", "first_seq",
-	"consumer_limits", "metadata", "template_owner", "discard_new_per_subject", "mirror_direct", "subject_delete_marker_ttl", "allow_batched"}
+	"consumer_limits", "metadata", "template_owner", "discard_new_per_subject", "mirror_direct", "subject_delete_marker_ttl", "allow_batched", "deny_purge"}
 
 // settings returns what a stream is set to, in JSON, by name; what is not there is
 // not set.

@@ -145,7 +145,11 @@ func (l *Log) sendEach(round []*batch) {
 func (l *Log) sendTogether(round []*batch) {
 	ms := make([]*nats.Msg, len(round))
 	for i, b := range round {
-		ms[i] = b.msgs[0].fenced()
+		if l.blind(b.msgs) != nil {
+			l.sendEach(round)
+			return
+		}
+		ms[i] = l.fenced(b.msgs[0])
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()

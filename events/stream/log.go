@@ -1,7 +1,9 @@
 // Package stream is an events.Log on a JetStream stream.
 //
-// The stream's sequence is the position. The stream refuses to delete, purge,
-// limit or roll up; one that is set otherwise is not opened. An event's id is
+// The stream's sequence is the position. The stream refuses to delete, limit or
+// roll up; one that is set otherwise is not opened. Its beginning may be purged, by
+// Purge: a fence whose position was purged then expects, of the server, that its
+// subject has no event. An event's id is
 // its Nats-Msg-Id, so that an append whose answer was lost can be made again.
 //
 // Appends of many goroutines at once share atomic batches, which share the
@@ -69,6 +71,7 @@ type Log struct {
 	room     func(n int64) error
 	direct   bool
 	replicas atomic.Int32                 // of the stream
+	first    atomic.Uint64                // position of the first event that it has
 	ill      atomic.Pointer[events.Error] // why the log does not answer; nil: it does
 	full     atomic.Pointer[fullNote]     // the last refusal for want of room
 
@@ -116,7 +119,7 @@ func (l *Log) Info(ctx context.Context) (events.Info, error) {
 	if err != nil {
 		return events.Info{}, err
 	}
-	return events.Info{ID: identity(i), Last: events.Seq(i.State.LastSeq)}, nil
+	return events.Info{ID: identity(i), Last: events.Seq(i.State.LastSeq), Before: before(i)}, nil
 }
 
 // Latest implements events.Log.

@@ -58,7 +58,7 @@ func weakLog(t *testing.T, nc *nats.Conn, o Options) *Log {
 		t.Fatal(err)
 	}
 	c := config(l.subjects, o)
-	c.DenyDelete, c.DenyPurge = false, false
+	c.DenyDelete = false
 	if _, err := l.js.CreateStream(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
@@ -179,9 +179,6 @@ func TestOpen(t *testing.T) {
 	if err := st.DeleteMsg(t.Context(), 1); err == nil {
 		t.Error("the stream lets messages be deleted")
 	}
-	if err := st.Purge(t.Context()); err == nil {
-		t.Error("the stream lets itself be purged")
-	}
 }
 
 // Each setting that the safety of a log rests on is found when it is changed.
@@ -203,7 +200,6 @@ func TestConfigDrift(t *testing.T) {
 		"no_ack":               func(c *jetstream.StreamConfig) { c.NoAck = true },
 		"sealed":               func(c *jetstream.StreamConfig) { c.Sealed = true },
 		"deny_delete":          func(c *jetstream.StreamConfig) { c.DenyDelete = false },
-		"deny_purge":           func(c *jetstream.StreamConfig) { c.DenyPurge = false },
 		"allow_direct":         func(c *jetstream.StreamConfig) { c.AllowDirect = false },
 		"allow_atomic":         func(c *jetstream.StreamConfig) { c.AllowAtomicPublish = false },
 		"allow_rollup_hdrs":    func(c *jetstream.StreamConfig) { c.AllowRollup = true },

@@ -159,5 +159,7 @@ func (l *Log) look(ctx context.Context) (*jetstream.StreamInfo, error) {
 	if err != nil {
 		return nil, fmt.Errorf("look at stream %s: %w", l.subjects.Stream(), err)
 	}
-	return st.CachedInfo(), nil
+	i := st.CachedInfo()
+	l.seen(i)
+	return i, nil
 }

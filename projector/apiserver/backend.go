@@ -52,7 +52,7 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 // reached, because a client waits.
 func (b *logBackend) submit(ctx context.Context, x events.Expect, e events.Event) (events.Seq, error) {
 	began := time.Now()
-	log := drive.Log{Log: b.link.log, GiveUp: func(err error) error {
+	log := drive.Log{Log: b.link.log, Seen: b.link.objects.Position(), GiveUp: func(err error) error {
 		if errors.Is(err, events.ErrUnavailable) {
 			return err
 		}

@@ -187,14 +187,12 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SkipOpenAPIInstallation = true // serveOpenAPI does
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
-	if s.config.ReadOnly == "" {
-		admitted, err := NewAdmission(s.config.Objects)
-		if err != nil {
-			return nil, err
-		}
-		c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
+	admitted, err := NewAdmission(s.config.Objects)
+	if err != nil {
+		return nil, err
 	}
-	return c, err
+	c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
+	return c, nil
 }
 
 // handlers wraps the API in Kubernetes' filters, and puts in front of it what

@@ -205,6 +205,17 @@ func TestReadOnly(t *testing.T) {
 	if !errors.As(err, &status) || status.Status().Code != http.StatusMethodNotAllowed || status.Status().Message != why {
 		t.Errorf("a write to the past: %v", err)
 	}
+	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+	made, err := past.client.CoreV1().Namespaces().Create(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, dry)
+	if err != nil || made.Status.Phase != corev1.NamespaceActive {
+		t.Errorf("a dry run of a write to the past: %+v, %v", made, err)
+	}
+	if _, err := past.client.CoreV1().ConfigMaps("x").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, dry); !apierrors.IsNotFound(err) {
+		t.Errorf("a dry run in a namespace that is not there: %v", err)
+	}
+	if err := past.client.CoreV1().Namespaces().Delete(t.Context(), "default", metav1.DeleteOptions{DryRun: dry.DryRun}); err == nil {
+		t.Error("a deletion of what is past")
+	}
 }
 
 // The first read of a resource is answered, and not sent away to come again.

@@ -35,6 +35,9 @@ func (t *task) performOnObject(ctx context.Context, log drive.Log) (verdict, err
 	if ok && last.Cause == t.order.cause {
 		return verdict{}, nil // by another executor, or by a try that was cut short
 	}
+	if i := t.executor.fold.objects.Get(t.command.Kind, t.command.Key); !ok && i != nil { // its last event was archived
+		last = events.Event{Seq: events.Seq(i.Rev), Type: events.ObjectType(t.command.Kind, events.VerbUpdated), Subject: x.Subject, Body: i.Object}
+	}
 	x.Last = last.Seq
 	fact, v, err := t.change(ctx, last)
 	if err != nil || v.outcome != "" {

@@ -45,6 +45,13 @@ type entry struct {
 	to     dynamic.ResourceInterface
 	is     string // as kubectl writes it
 	before string // its resourceVersion before it is applied; empty: it is not there
+	dry    *unstructured.Unstructured
+}
+
+// Rehearsed is an object as the server says that it is to be.
+type Rehearsed struct {
+	*Document
+	Before, After map[string]any // Before is nil if it is not there
 }
 
 // NewApplier returns an applier for docs, in the order in which objects need each
@@ -123,10 +130,27 @@ func (a *Applier) Rehearse(ctx context.Context) error {
 		if err != nil {
 			return d.refused(err)
 		}
-		e.before = is.GetResourceVersion()
+		e.before, e.dry = is.GetResourceVersion(), is
 		a.entries = append(a.entries, e)
 	}
 	return nil
+}
+
+// Rehearsed returns what has come of Rehearse, in the order in which it is
+// applied.
+func (a *Applier) Rehearsed(ctx context.Context) ([]Rehearsed, error) {
+	var all []Rehearsed
+	for _, e := range a.entries {
+		x := Rehearsed{Document: e.Document, After: e.dry.Object}
+		switch is, err := e.to.Get(ctx, e.GetName(), metav1.GetOptions{}); {
+		case err == nil:
+			x.Before = is.Object
+		case !apierrors.IsNotFound(err):
+			return nil, fmt.Errorf("read %s: %w", e.is, err)
+		}
+		all = append(all, x)
+	}
+	return all, nil
 }
 
 // Apply makes the objects so that were rehearsed, and tells of each.
@@ -184,14 +208,19 @@ func (a *Applier) entry(d *Document) (*entry, error) {
 
 // patch applies the object on the server's side. Fields that somebody else has
 // set since are set again: a manifest says what is wanted, as with kubectl apply.
+// A partial document is merged into the object.
 func (e *entry) patch(ctx context.Context, dryRun ...string) (*unstructured.Unstructured, error) {
 	data, err := json.Marshal(e.Object)
 	if err != nil {
 		return nil, err
 	}
-	force := true
-	return e.to.Patch(ctx, e.GetName(), types.ApplyPatchType, data,
-		metav1.PatchOptions{DryRun: dryRun, Force: &force, FieldManager: Manager, FieldValidation: metav1.FieldValidationStrict})
+	o := metav1.PatchOptions{DryRun: dryRun, FieldManager: Manager, FieldValidation: metav1.FieldValidationStrict}
+	if e.partial {
+		return e.to.Patch(ctx, e.GetName(), types.MergePatchType, data, o)
+	}
+	force := !e.exact || e.GetResourceVersion() != ""
+	o.Force = &force
+	return e.to.Patch(ctx, e.GetName(), types.ApplyPatchType, data, o)
 }
 
 // leaveOut tells of an object that nothing would act on. It costs the others

@@ -25,8 +25,29 @@ type Document struct {
 	index, count int    // of its document among those of the manifest, from 1
 	text         []byte // of the document, behind an empty line for each line before it
 	item         string // the path of an item of a list, such as items[3]; empty: the document is the object
+	partial      bool   // it changes the fields that it has, and the object is there
+	exact        bool   // the object has to be as Expect says
 
 	*unstructured.Unstructured
+}
+
+// Made returns the document of an object that no manifest holds; where says what
+// it comes from. A partial one changes some fields of an object that is there, and
+// leaves all others to whom they belong.
+func Made(where string, object map[string]any, partial bool) (*Document, error) {
+	d := &Document{source: source{name: where, built: true}, partial: partial, Unstructured: &unstructured.Unstructured{Object: object}}
+	return d, d.check()
+}
+
+// Partial reports whether the document is no whole object.
+func (d *Document) Partial() bool { return d.partial }
+
+// Expect has the object be applied only if it is still at a resourceVersion or, if
+// that is empty, if nobody has other values for its fields. Who comes first is
+// answered with a conflict.
+func (d *Document) Expect(resourceVersion string) {
+	d.exact = true
+	d.SetResourceVersion(resourceVersion)
 }
 
 // parse returns the object of a document, or those of a list.

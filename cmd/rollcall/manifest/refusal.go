@@ -30,6 +30,9 @@ var plain = strings.NewReplacer("field not declared in schema", "unknown field",
 // in the manifest. Another failure is no refusal, and stays what it is.
 func (d *Document) refused(err error) error {
 	code := codeOf(err)
+	if d.exact && code == http.StatusConflict {
+		return err
+	}
 	if code < http.StatusBadRequest || code >= http.StatusInternalServerError && !strings.Contains(err.Error(), "typed patch") || code == http.StatusTooManyRequests {
 		return fmt.Errorf("apply %s %s: %w", d.GetKind(), d.GetName(), err)
 	}

@@ -1,0 +1,133 @@
+package replay_test
+
+import (
+	"context"
+	"iter"
+	"path/filepath"
+	"testing"
+
+	"rollcall/controller"
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/events/recording"
+	"rollcall/projector"
+	"rollcall/projector/table"
+)
+
+// later is a log without its beginning, and with the state that was there.
+type later struct {
+	replay.Log
+	keyframe []byte
+	begin    events.Seq
+}
+
+// Info implements replay.Log.
+func (l later) Info(ctx context.Context) (events.Info, error) {
+	i, err := l.Log.Info(ctx)
+	i.Before = l.begin
+	return i, err
+}
+
+// Read implements events.Reader.
+func (l later) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	if after < l.begin {
+		return func(yield func(events.Event, error) bool) { yield(events.Event{}, events.Gap(after+1, l.begin+1)) }
+	}
+	return l.Log.Read(ctx, after)
+}
+
+// Begin implements replay.Beginner.
+func (l later) Begin(context.Context) (*projector.State, error) {
+	return projector.ReadKeyframe(l.keyframe, "", table.New(table.History{}))
+}
+
+// TestBegin cuts off the beginnings of histories and compares what is told of the
+// rest with what the whole history tells: the same states and causes, and of causes
+// that are cut off that they are.
+func TestBegin(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "recordings", "*.rollcall"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d recordings: %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			r, err := recording.Open(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer r.Close()
+			h := open(t, r)
+			whole := causes(t, h)
+			n := 0
+			for begin := events.Seq(7); begin < h.Span().Last; begin += 53 {
+				n += compareBegun(t, h, whole, r, begin)
+			}
+			if n == 0 {
+				t.Error("no cause was cut off")
+			}
+		})
+	}
+}
+
+// compareBegun compares a history that begins after a position with the whole one,
+// and returns how many causes are cut off.
+func compareBegun(t *testing.T, h *replay.History, whole *replay.Causes, log replay.Log, begin events.Seq) (n int) {
+	t.Helper()
+	s, err := h.At(t.Context(), begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := s.Keyframe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := open(t, later{log, k, begin})
+	if span := part.Span(); span.First != begin+1 || span.Last != h.Span().Last {
+		t.Fatalf("after #%d the history covers %+v", begin, span)
+	}
+	cs := causes(t, part)
+	check := func(l replay.Link, status bool) {
+		want, got := whole.Of(l), cs.Of(l)
+		cut := func(of replay.Link) bool { return !of.IsZero() && of.Seq <= begin }
+		switch {
+		case got == want, cut(want) && cut(got):
+		// Of several times that numbers were what a status says none is given:
+		// who does not know those before may know one, or none.
+		case status && (cut(want) && got.IsZero() || want.IsZero() && cut(got)):
+		default:
+			t.Errorf("after #%d %v comes from %v, in the whole history from %v", begin, l, got, want)
+		}
+		if cut(want) {
+			n++
+		}
+	}
+	for _, e := range all(t, log)[begin:] {
+		check(replay.Link{Seq: e.Seq, Index: -1}, e.Source == controller.Source && e.Type == events.ObjectType(events.DaemonSet, events.VerbUpdated))
+		if p, ok := e.Body.(*events.Plan); ok {
+			for i := range p.Commands {
+				check(replay.Link{Seq: e.Seq, Index: i}, false)
+			}
+		}
+	}
+	a, err := part.At(t.Context(), h.Span().Last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := h.At(t.Context(), h.Span().Last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hash(t, a) != hash(t, b) {
+		t.Errorf("after #%d the history ends with another state", begin)
+	}
+	for _, key := range cs.Keys(events.Pod) {
+		x, err := part.Why(t.Context(), cs, replay.Subject{Kind: events.Pod, Key: key})
+		if err != nil || x.Known == x.Steps[len(x.Steps)-1].Before {
+			t.Errorf("after #%d pod %s: %+v, %v", begin, key, x, err)
+		}
+	}
+	if _, err := part.At(t.Context(), begin-1); err == nil {
+		t.Errorf("the history begins after #%d and has a state before", begin)
+	}
+	return n
+}
