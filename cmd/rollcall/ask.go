@@ -27,15 +27,13 @@ type question struct {
 	target *target
 	at     string
 	format string
-	more   []string // formats besides answerFormats
 }
 
-// addQuestion gives a command the flags of a question, and formats of its own
-// besides those of all answers.
-func addQuestion(c *cobra.Command, more ...string) *question {
-	q := &question{target: addTarget(c), more: more}
+// addQuestion gives a command the flags of a question.
+func addQuestion(c *cobra.Command) *question {
+	q := &question{target: addTarget(c)}
 	q.target.addRecording(c)
-	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(slices.Concat(answerFormats, more), ", "))
+	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(answerFormats, ", "))
 	return q
 }
 
@@ -55,7 +53,7 @@ type asked struct {
 
 // ask opens the log and answers from it.
 func (s *session) ask(ctx context.Context, q *question, answer func(*asked) error) error {
-	if err := checkFormat(q.format, slices.Concat(answerFormats, q.more)); err != nil {
+	if err := checkFormat(q.format, answerFormats); err != nil {
 		return err
 	}
 	at, err := q.instant(q.at)

@@ -16,6 +16,7 @@ import (
 	"k8s.io/kubectl/pkg/polymorphichelpers"
 
 	"rollcall/cmd/rollcall/manifest"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/story"
@@ -35,13 +36,15 @@ func (s *session) rolloutCommand() *cobra.Command {
 func (s *session) rolloutStatus() *cobra.Command {
 	var namespace string
 	var watch bool
+	var when string
 	var timeout time.Duration
 	c := &cobra.Command{Use: "status ds/NAME", Short: "Follow a rollout to its end", Args: takes(1, 1),
-		Long: "status follows a rollout to its end and says what it waits for. It exits 3 when\nthe rollout is stalled: when nothing has moved for the progress deadline."}
+		Long: "status follows a rollout to its end and says what it waits for. It exits 3 when\nthe rollout is stalled: when nothing has moved for the progress deadline.\n\n--at tells how it stood at an instant, and does not wait.\n\n" + replay.InstantForms}
 	t := addTarget(c)
 	t.addRecording(c)
 	addNamespace(c, &namespace)
 	c.Flags().BoolVarP(&watch, "watch", "w", true, "go on until the rollout is done")
+	c.Flags().StringVar(&when, "at", "", "instant that is asked about (default: now, and what comes)")
 	c.Flags().DurationVar(&timeout, "timeout", 0, "give up after so long, 0s: never")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		name, err := daemonSetName(args[0])
@@ -51,18 +54,31 @@ func (s *session) rolloutStatus() *cobra.Command {
 		if timeout < 0 {
 			return &events.Error{Code: "E-CLI-DURATION", What: timeout.String() + " cannot be a time-out", Where: "--timeout", Do: "give 0s or more", Exit: events.ExitInput}
 		}
+		var at replay.Instant
+		if when != "" {
+			if at, err = replay.ParseInstant(when, time.Now()); err != nil {
+				return of("--at", err)
+			}
+			if c.Flags().Changed("timeout") {
+				return usageError("E-CLI-FLAG", "--at waits for nothing", "leave --timeout out")
+			}
+		}
 		a, err := t.open(c.Context(), s)
 		if err != nil {
 			return err
 		}
 		defer a.close()
+		key := events.Key{Namespace: namespace, Name: name}
+		if when != "" {
+			return s.rolloutAt(c.Context(), a, key, at)
+		}
 		ctx := c.Context()
 		if timeout > 0 {
 			var cancel context.CancelFunc
 			ctx, cancel = context.WithTimeoutCause(ctx, timeout, errRolloutTimeout)
 			defer cancel()
 		}
-		err = s.followRollout(ctx, a, events.Key{Namespace: namespace, Name: name}, watch)
+		err = s.followRollout(ctx, a, key, watch)
 		if err != nil && errors.Is(context.Cause(ctx), errRolloutTimeout) {
 			return errRolloutTimeout
 		}
@@ -77,10 +93,25 @@ var (
 	errRolloutTimeout = &events.Error{Code: "E-CLI-TIMEOUT", What: "timed out waiting for the condition", Exit: events.ExitTimeout}
 )
 
+// rolloutAt prints the status that a rollout had at an instant.
+func (s *session) rolloutAt(ctx context.Context, a *archive, key events.Key, at replay.Instant) error {
+	st, m, err := a.fold(ctx, at)
+	if err != nil {
+		return of("--at", err)
+	}
+	ds, err := daemonSet(st, key)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.tellRollout(ds, "")
+	s.out.printf("at %s\n", m)
+	return err
+}
+
 // followRollout prints the status of a rollout and each change of it until it
 // is done.
 func (s *session) followRollout(ctx context.Context, a *archive, key events.Key, watch bool) error {
-	st, err := a.fold(ctx)
+	st, _, err := a.fold(ctx, replay.Instant{})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
+	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -42,7 +45,7 @@ func (s *session) execute(ctx context.Context, args []string) error {
 	started := false
 	root := s.root()
 	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
-	root.SetArgs(args)
+	root.SetArgs(instantArguments(args))
 	root.SetIn(s.in)
 	root.SetErr(s.err)
 	err := root.ExecuteContext(ctx)
@@ -50,6 +53,21 @@ func (s *session) execute(ctx context.Context, args []string) error {
 		return err
 	}
 	return usageError("E-CLI-ARGS", err.Error(), "see rollcall --help")
+}
+
+// backwards is an instant that counts back, as an argument.
+var backwards = regexp.MustCompile(`^-\d+(\.\d+)?[a-zµ]`)
+
+// instantArguments makes arguments such as -5m be no flags: now-5m is the same
+// instant. What follows a flag is its value, and stays.
+func instantArguments(args []string) []string {
+	args = slices.Clone(args)
+	for i, a := range args {
+		if backwards.MatchString(a) && (i == 0 || !strings.HasPrefix(args[i-1], "-")) {
+			args[i] = "now" + a
+		}
+	}
+	return args
 }
 
 func usageError(code, what, do string) error {

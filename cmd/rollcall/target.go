@@ -266,12 +266,12 @@ func (a *archive) lost(err error) error {
 		Exit: events.ExitFailure, Err: err}
 }
 
-// fold returns the state at the present end of the log.
-func (a *archive) fold(ctx context.Context) (*projector.State, error) {
+// fold returns the state at an instant, and where that is.
+func (a *archive) fold(ctx context.Context, at replay.Instant) (*projector.State, replay.Moment, error) {
 	st, err := a.kept(table.New(table.History{}))
 	if err != nil {
-		return nil, err
+		return nil, replay.Moment{}, err
 	}
-	_, err = a.foldUntil(ctx, replay.Instant{}, st.Seq(), func(e events.Event) { projector.Fold(st, e) })
-	return st, err
+	m, err := a.foldUntil(ctx, at, st.Seq(), func(e events.Event) { projector.Fold(st, e) })
+	return st, m, err
 }

@@ -74,7 +74,8 @@ func ParseInstant(text string, now time.Time) (Instant, error) {
 		}
 		return at, nil
 	}
-	if d, err := time.ParseDuration(at.text); err == nil && strings.HasPrefix(at.text, "-") {
+	back := strings.TrimPrefix(at.text, "now")
+	if d, err := time.ParseDuration(back); err == nil && strings.HasPrefix(back, "-") {
 		if at.before = -d; d == 0 {
 			at.time = now
 		}

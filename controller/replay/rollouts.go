@@ -87,7 +87,8 @@ type rolling struct {
 func (r *rollouts) begin(s *projector.State) {
 	r.sets = map[events.Key]*rolling{}
 	for _, d := range s.DaemonSets() {
-		r.sets[d.Key] = &rolling{Rollout: &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut}, generation: d.Object.Generation, digest: d.Digest}
+		was := &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut, Images: imagesOf(d.Object)}
+		r.sets[d.Key] = &rolling{Rollout: was, generation: d.Object.Generation, digest: d.Digest}
 	}
 }
 
@@ -161,12 +162,17 @@ func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event
 		return
 	}
 	x.generation, x.digest, x.progress = ds.Generation, digest, progress{}
-	x.Rollout = &Rollout{DaemonSet: key, UID: ds.UID, Who: e.Actor, Manager: e.Manager, Start: Point{e.Seq, e.Stored}, Before: before,
+	x.Rollout = &Rollout{DaemonSet: key, UID: ds.UID, Who: e.Actor, Manager: e.Manager, Start: Point{e.Seq, e.Stored}, Before: before, Images: imagesOf(ds),
 		Why: cmp.Or(ds.Annotations[changeCause], e.Change)}
-	for _, c := range ds.Spec.Template.Spec.Containers {
-		x.Images = append(x.Images, c.Image)
-	}
 	r.all = append(r.all, x.Rollout)
+}
+
+// imagesOf returns the images of a template's containers.
+func imagesOf(ds *appsv1.DaemonSet) (images []string) {
+	for _, c := range ds.Spec.Template.Spec.Containers {
+		images = append(images, c.Image)
+	}
+	return images
 }
 
 // HasRolledOut reports whether the controller has said of a generation that it is
