@@ -73,7 +73,11 @@ func (h *History) Check(ctx context.Context, ps Properties, from, to events.Seq)
 
 func (h *History) checkInvariants(ctx context.Context, ps Properties, x *Checked) error {
 	w := invariant.NewWatch(ps.Invariants)
-	return h.Walk(ctx, 0, x.To, Visit{
+	s, err := h.At(ctx, 0)
+	if err != nil {
+		return err
+	}
+	return h.scan(ctx, s, x.To, Visit{
 		Before: func(s *projector.State, e events.Event) error {
 			w.Before(s, e)
 			return nil
@@ -125,8 +129,7 @@ func (h *History) checkCondition(ctx context.Context, ps Properties, x *Checked)
 	if !ps.Condition.UsesState() {
 		return h.skim(ctx, s, x.To, after)
 	}
-	_, err = h.forward(ctx, s, x.To, Visit{After: after})
-	return err
+	return h.scan(ctx, s, x.To, Visit{After: after})
 }
 
 // skim tells after of the events from a state up to a position as they would be
@@ -136,7 +139,7 @@ func (h *History) skim(ctx context.Context, s *projector.State, to events.Seq, a
 	if at >= to {
 		return nil
 	}
-	for e, err := range h.log.Read(ctx, at) {
+	for e, err := range h.log.Log.Read(ctx, at) {
 		if err != nil {
 			return fmt.Errorf("read: %w", err)
 		}

@@ -126,3 +126,27 @@ func spoil(t *testing.T, log *memlog.Log) {
 	log.AppendRaw(plan.Subject, []byte("hello"))
 	log.AppendRaw("rollcall.test.pod.x.bad", raw)
 }
+
+// TestUnchained: a state whose chain has ended goes on as any other, and becomes
+// no keyframe.
+func TestUnchained(t *testing.T) {
+	log := simtest.Run(seeds[0], simtest.Options{}).Log()
+	h := open(t, log)
+	s, err := h.At(t.Context(), 20)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Unchain()
+	for e, err := range log.Read(t.Context(), 20) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		projector.Fold(s, e)
+	}
+	if err := s.Check(); err != nil || s.Seq() != h.Span().Last {
+		t.Errorf("at #%d: %v", s.Seq(), err)
+	}
+	if _, err := s.Keyframe(); err == nil {
+		t.Error("there is a keyframe without a chain")
+	}
+}
