@@ -42,6 +42,9 @@ func (s Subjects) All() string { return "rollcall." + s.cluster + ".*.*.*" }
 // Stream returns the name of the JetStream stream.
 func (s Subjects) Stream() string { return "ROLLCALL_" + s.cluster }
 
+// Bucket returns the name of the bucket or object store of this name beside the log.
+func (s Subjects) Bucket(name string) string { return "rollcall_" + s.cluster + "_" + name }
+
 // Gate returns the subject of a user's requests to the gate to do verb. A server
 // that lets each user publish on the own one only has said who asks.
 func (s Subjects) Gate(user, verb string) string {

@@ -27,13 +27,15 @@ type question struct {
 	target *target
 	at     string
 	format string
+	more   []string // formats besides answerFormats
 }
 
-// addQuestion gives a command the flags of a question.
-func addQuestion(c *cobra.Command) *question {
-	q := &question{target: addTarget(c)}
+// addQuestion gives a command the flags of a question, and formats of its own
+// besides those of all answers.
+func addQuestion(c *cobra.Command, more ...string) *question {
+	q := &question{target: addTarget(c), more: more}
 	q.target.addRecording(c)
-	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(answerFormats, ", "))
+	c.Flags().StringVarP(&q.format, "output", "o", "text", strings.Join(slices.Concat(answerFormats, more), ", "))
 	return q
 }
 
@@ -53,7 +55,7 @@ type asked struct {
 
 // ask opens the log and answers from it.
 func (s *session) ask(ctx context.Context, q *question, answer func(*asked) error) error {
-	if err := checkFormat(q.format, answerFormats); err != nil {
+	if err := checkFormat(q.format, slices.Concat(answerFormats, q.more)); err != nil {
 		return err
 	}
 	at, err := q.instant(q.at)
@@ -67,7 +69,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	defer a.close()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
-	if x.History, err = replay.Open(ctx, x.log, a.keyframes()); err != nil {
+	if err := x.open(ctx); err != nil {
 		return err
 	}
 	if x.Span().Last == 0 {
@@ -86,6 +88,15 @@ func checkFormat(format string, known []string) error {
 	}
 	return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", format), Where: "--output",
 		Do: events.Suggest(format, known, "choose from "+strings.Join(known, ", ")), Exit: events.ExitInput}
+}
+
+// open opens the history of the log as far as it goes now.
+func (x *asked) open(ctx context.Context) error {
+	frames, err := x.log.keyframes(ctx)
+	if err == nil {
+		x.History, err = replay.Open(ctx, x.log, frames)
+	}
+	return err
 }
 
 // instant reads an instant; empty: the end of the log.

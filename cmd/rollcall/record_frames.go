@@ -94,12 +94,16 @@ func (f recordedFrames) Add(ctx context.Context, s *projector.State) error {
 }
 
 // keyframes are those from which questions to the log go on.
-func (a *archive) keyframes() replay.Keyframes {
+func (a *archive) keyframes(ctx context.Context) (replay.Keyframes, error) {
 	m := replay.NewMemoryKeyframes(replay.KeyframeEvery, keyframesBound)
-	if a.rec == nil {
-		return m
+	if a.rec != nil {
+		return recordedFrames{m, a.rec}, nil
 	}
-	return recordedFrames{m, a.rec}
+	s, err := a.store(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return replay.NewKeptKeyframes(m, s, a.frameLog()), nil
 }
 
 // readFrame reads a keyframe, and holds its position against the recording's.

@@ -8,14 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"rollcall/controller/invariant"
+	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/files"
@@ -29,6 +28,7 @@ const golden = "golden"
 type regressFlags struct {
 	baseline, junit, format string
 	approve                 bool
+	build                   build // the baseline, if it is a program
 }
 
 // regressed is how a recording stands with this program.
@@ -36,8 +36,7 @@ type regressed struct {
 	File     string      `json:"file"`
 	Coverage replay.Span `json:"coverage"`
 	Plans    int         `json:"plans"`
-	Seconds  float64     `json:"seconds"` // that it took
-	Baseline float64     `json:"baselineSeconds,omitempty"`
+	Seconds  float64     `json:"seconds"`            // that it took
 	Lines    []string    `json:"differences"`        // all of them
 	New      []string    `json:"unapproved"`         // of these, what the baseline does not have
 	Gone     []string    `json:"stale"`              // what only the baseline has
@@ -50,16 +49,22 @@ func (s *session) regressCommand() *cobra.Command {
 	c := &cobra.Command{Use: "regress FILE...", Short: "Hold this program against recordings of what others decided", Args: takes(1, -1),
 		Long: `regress decides every plan of recordings again, as verify does, and holds their logs
 against the invariants S1 to S11 and the budget. It tells of every command that comes
-in, goes, changes or moves, and compares that with what was approved: the lines of
-NAME.golden beside NAME.rollcall, or what another rollcall says of the same file. A
-golden file that is not there approves of nothing; --approve writes it.
+in, goes, changes or moves. If there is one, the real controller and simulated kubelets
+play the recording on from there, as rollcall whatif does, and regress tells which
+rollouts would be faster or slower, take more or fewer pods, and what would be broken.
+
+All of that is compared with what was approved: the lines of NAME.golden beside
+NAME.rollcall; --approve writes it, and a file that is not there approves of nothing.
+With --baseline PATH another build of this program decides the same file, and only that
+differs in which the two do.
 
 It exits 0 if all is as approved, 1 if not, 2 if a recording could not be told about,
 3 if one is damaged.`,
 		Example: `  rollcall regress incident.rollcall --approve
   rollcall regress incident.rollcall --junit report.xml`}
 	f := c.Flags()
-	f.StringVar(&o.baseline, "baseline", golden, "what to compare with: golden, or the path of another rollcall")
+	f.StringVar(&o.baseline, "baseline", golden, "what to compare with: golden, or the path of another build of this program")
+	o.build.addTimeout(c)
 	f.StringVar(&o.junit, "junit", "", "write a report for CI systems to this file")
 	f.BoolVar(&o.approve, "approve", false, "write what is found to the golden files")
 	f.StringVarP(&o.format, "output", "o", "text", strings.Join(answerFormats[:2], ", "))
@@ -71,6 +76,10 @@ It exits 0 if all is as approved, 1 if not, 2 if a recording could not be told a
 		case o.approve && o.baseline != golden:
 			return usageError("E-CLI-FLAG", "--approve writes golden files, and --baseline names something else", "give one of them")
 		}
+		if err := o.build.check(); err != nil {
+			return err
+		}
+		o.build.path = o.baseline
 		return s.regress(c.Context(), args, o)
 	}
 	return c
@@ -133,40 +142,135 @@ func (s *session) regressFile(ctx context.Context, r *regressed, o regressFlags)
 	if err != nil {
 		return err
 	}
-	invariants, err := invariant.Named()
+	ps, err := properties("", nil)
 	if err != nil {
 		return err
 	}
 	begun := time.Now()
-	found, err := replay.Regress(ctx, rec, invariants)
+	r.Coverage = h.Span()
+	if o.baseline != golden {
+		err = r.against(ctx, h, ps, o.build)
+		r.Seconds = time.Since(begun).Seconds()
+		return err
+	}
+	found, err := h.Regress(ctx, ps)
+	if err == nil && found.First != nil {
+		found.Lines, err = playOn(ctx, h, rec, found)
+	}
 	if err != nil {
 		return err
 	}
-	r.Coverage, r.Plans, r.Lines, r.Seconds = h.Span(), found.Plans, found.Lines, time.Since(begun).Seconds()
-	var approved []string
-	switch {
-	case o.approve:
+	r.Plans, r.Lines, r.Seconds = found.Plans, found.Lines, time.Since(begun).Seconds()
+	if o.approve {
 		return files.Replace(goldenPath(r.File), []byte(goldenText(r.Lines)))
-	case o.baseline == golden:
-		approved, err = readGolden(goldenPath(r.File))
-	default:
-		var other *regressed
-		if other, err = runBaseline(ctx, o.baseline, r.File); err == nil {
-			approved, r.Baseline = other.Lines, other.Seconds
-		}
 	}
-	r.New, r.Gone = without(r.Lines, approved), without(approved, r.Lines)
+	approved, err := readGolden(goldenPath(r.File))
+	r.New, r.Gone = replay.Without(r.Lines, approved), replay.Without(approved, r.Lines)
 	return err
 }
 
-// without returns the lines that others do not have.
-func without(lines, others []string) (rest []string) {
-	for _, l := range lines {
-		if !slices.Contains(others, l) {
-			rest = append(rest, l)
+// against compares with what another rollcall decides of the recording.
+func (r *regressed) against(ctx context.Context, h *replay.History, ps replay.Properties, b build) error {
+	other, err := b.decide(ctx, r.File, h.Span().Last)
+	if err != nil {
+		return err
+	}
+	var this replay.Account
+	if err := h.Say(ctx, ps, this.Take); err != nil {
+		return err
+	}
+	c := replay.CompareAccounts(&this, other)
+	r.Plans, r.New, r.Gone = c.Plans, slices.Concat(c.Lines(), c.Came), c.Went
+	r.Lines = r.New
+	return nil
+}
+
+// playOn adds what becomes of a recorded history when it goes on from the first
+// plan that is decided otherwise.
+func playOn(ctx context.Context, h *replay.History, rec *recording.Recording, found replay.Regression) ([]string, error) {
+	subjects, err := events.NewSubjects(rec.Manifest().Cluster)
+	if err != nil {
+		return nil, err
+	}
+	w, err := play.NewWhatIf(ctx, rec, subjects, play.Question{From: found.First.Seq, Longer: time.Hour})
+	if err != nil {
+		return nil, err
+	}
+	p, err := w.Play(ctx, 1)
+	if err != nil {
+		return nil, err
+	}
+	pairs, err := w.Pairs(ctx, p.Log)
+	if err != nil {
+		return nil, err
+	}
+	lines := found.Lines
+	for _, pair := range pairs {
+		lines = append(lines, pairLines(pair)...)
+	}
+	ps, err := properties("", nil)
+	if err != nil {
+		return nil, err
+	}
+	model, err := replay.Open(ctx, p.Log, nil)
+	if err != nil {
+		return nil, err
+	}
+	checked, err := model.Check(ctx, ps, found.First.Seq, model.Span().Last)
+	if err != nil {
+		return nil, err
+	}
+	return append(lines, brokenLines(checked.Broken)...), nil
+}
+
+// brokenLines says which invariants the model breaks, where first, and how often.
+func brokenLines(all []replay.Broken) (lines []string) {
+	times := map[string]int{}
+	for _, b := range all {
+		times[b.Invariant]++
+	}
+	for _, b := range all {
+		if n := times[b.Invariant]; n > 0 {
+			lines = append(lines, fmt.Sprintf("played on: breaks %s, %d times", b, n))
+			times[b.Invariant] = 0
 		}
 	}
-	return rest
+	return lines
+}
+
+// modelDiffers is how much a rollout that is played again may last longer or
+// shorter by itself: its pods take as long as pods took, and not each as it did.
+const modelDiffers = 2 * time.Second
+
+// pairLines says in what a rollout would be another, a line each.
+func pairLines(p play.Pair) (lines []string) {
+	say := func(format string, args ...any) {
+		lines = append(lines, fmt.Sprintf("played on: %s: ", cmp.Or(p.Recorded, p.Model))+fmt.Sprintf(format, args...))
+	}
+	was, is := p.Recorded, p.Model
+	if was == nil || is == nil {
+		say("took %s, would take %s", tookText(was), tookText(is))
+		return lines
+	}
+	ended := was.End.Seq > 0 && is.End.Seq > 0
+	longer := is.End.Time.Sub(is.Start.Time) - was.End.Time.Sub(was.Start.Time)
+	switch {
+	case !ended && was.End.Seq+is.End.Seq > 0:
+		say("took %s, would take %s", tookText(was), tookText(is))
+	case ended && longer > modelDiffers:
+		say("slower: took %s, would take %s", tookText(was), tookText(is))
+	case ended && longer < -modelDiffers:
+		say("faster: took %s, would take %s", tookText(was), tookText(is))
+	}
+	for _, n := range []struct {
+		what    string
+		was, is int
+	}{{"pods restarted", was.Restarted, is.Restarted}, {"peak unavailable", was.PeakUnavailable, is.PeakUnavailable}} {
+		if n.was != n.is {
+			say("%d %s, would be %d", n.was, n.what, n.is)
+		}
+	}
+	return lines
 }
 
 // text is what regress prints of a recording.
@@ -183,9 +287,6 @@ func (r *regressed) text(o regressFlags) string {
 		word = "different"
 	}
 	took := fmt.Sprintf("%.2fs", r.Seconds)
-	if r.Baseline > 0 {
-		took += fmt.Sprintf(", the baseline %.2fs", r.Baseline)
-	}
 	span := r.Coverage
 	fmt.Fprintf(&b, "%-10s %s: %s of #%d to #%d, %s; %s; %s\n", word, r.File, plural(r.Plans, "plan"), span.First, span.Last,
 		span.To.Sub(span.From).Round(time.Millisecond), plural(len(r.Lines), "difference"), took)
@@ -223,31 +324,6 @@ func readGolden(path string) (lines []string, err error) {
 		}
 	}
 	return lines, nil
-}
-
-// runBaseline has another rollcall tell of a recording. Whether it approves of
-// what it finds is nothing to us.
-func runBaseline(ctx context.Context, binary, path string) (*regressed, error) {
-	fail := func(why string) error {
-		return &events.Error{Code: "E-REGRESS-BASELINE", What: "the other rollcall has not told of the recording", Where: binary, Why: why,
-			Do: "give the path of one that has the command regress, or compare with golden files", Exit: events.ExitInput}
-	}
-	var stderr strings.Builder
-	c := exec.CommandContext(ctx, binary, "regress", "-o", "json", path)
-	c.Stderr = &stderr
-	out, err := c.Output()
-	var answer struct{ Items []*regressed }
-	if json.Unmarshal(out, &answer) != nil || len(answer.Items) != 1 {
-		first, _, _ := strings.Cut(stderr.String(), "\n")
-		if err != nil {
-			first = cmp.Or(first, err.Error())
-		}
-		return nil, fail(cmp.Or(first, "it has printed something else"))
-	}
-	if why := answer.Items[0].Failed; why != "" {
-		return nil, fail(why)
-	}
-	return answer.Items[0], nil
 }
 
 // The report that CI systems read.

@@ -11,7 +11,6 @@ import (
 
 	"rollcall/cmd/rollcall/manifest"
 	"rollcall/controller/play"
-	"rollcall/controller/replay"
 	"rollcall/events"
 )
 
@@ -71,7 +70,7 @@ func (s *session) applyPlan(ctx context.Context, x *asked, cluster string, confi
 		if try == applyTries {
 			return &events.Error{Code: "E-PLAN-STALE", What: "the plan was not carried out", Why: "its objects are being changed all the time: " + err.Error(), Do: "plan again", Exit: events.ExitBusy, Err: err}
 		}
-		if x.History, err = replay.Open(ctx, x.log, x.log.keyframes()); err != nil {
+		if err := x.open(ctx); err != nil {
 			return err
 		}
 	}

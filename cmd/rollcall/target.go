@@ -202,6 +202,8 @@ type archive struct {
 	session *session
 	dir     string
 	close   func()
+
+	subjects events.Subjects // of the cluster; not set of a recording
 }
 
 // open opens the log: a recording, over NATS if an instance runs, else straight
@@ -217,7 +219,7 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &archive{session: s, dir: t.data}
+	a := &archive{session: s, dir: t.data, subjects: subjects}
 	nc, err := t.reach()
 	if err != nil && t.natsURL == "" {
 		unreached := err

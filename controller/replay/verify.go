@@ -3,31 +3,58 @@ package replay
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/projector"
 )
 
 // Difference is a recorded plan that is not what its basis gives, or that is
-// quarantined.
+// quarantined; or what two programs decide in its place.
 type Difference struct {
 	Seq         events.Seq             // of the plan
-	Recorded    *events.Plan           // nil: it is quarantined
+	Recorded    *events.Plan           // or of the other program; nil: it is quarantined, or nothing was due
 	Decided     *events.Plan           // nil: nothing was due
 	Quarantined *projector.Quarantined // nil: it is not
+}
+
+var nothing events.Plan
+
+// recorded returns the recorded plan, or an empty one.
+func (d *Difference) recorded() *events.Plan { return cmp.Or(d.Recorded, &nothing) }
+
+// decided returns the plan that is decided now, or an empty one.
+func (d *Difference) decided() *events.Plan { return cmp.Or(d.Decided, &nothing) }
+
+func (d *Difference) owner() events.Ref { return cmp.Or(d.Recorded, d.decided()).Owner }
+
+func (d *Difference) basis() events.Basis { return cmp.Or(d.Recorded, d.decided()).Basis }
+
+// MarshalJSON implements json.Marshaler.
+func (d *Difference) MarshalJSON() ([]byte, error) {
+	x := struct {
+		Plan    events.Seq   `json:"plan"`
+		Owner   events.Ref   `json:"owner,omitzero"`
+		Basis   events.Basis `json:"basis,omitzero"`
+		Changes []string     `json:"changes"`
+	}{Plan: d.Seq, Changes: d.Changes()}
+	if d.Quarantined == nil {
+		x.Owner, x.Basis = d.owner(), d.basis()
+	}
+	return json.Marshal(x)
 }
 
 func (d *Difference) String() string {
 	if q := d.Quarantined; q != nil {
 		return fmt.Sprintf("%s, quarantined: %s: %s", planName(d.Seq, q.Ref), q.Code, q.Why)
 	}
-	return fmt.Sprintf("%s, basis #%d: %s", planName(d.Seq, d.Recorded.Owner), d.Recorded.Basis.Seq, d.first())
+	return fmt.Sprintf("%s, basis #%d: %s", planName(d.Seq, d.owner()), d.basis().Seq, d.first())
 }
 
 // planName names a plan; those of the garbage collector have no owner.
@@ -40,20 +67,17 @@ func planName(at events.Seq, owner events.Ref) string {
 
 // first says where the two plans part.
 func (d *Difference) first() string {
-	var decided events.Plan
-	if d.Decided != nil {
-		decided = *d.Decided
-	}
-	for i, c := range d.Recorded.Commands {
+	recorded, decided := d.recorded(), d.decided()
+	for i, c := range recorded.Commands {
 		if i < len(decided.Commands) && !reflect.DeepEqual(c, decided.Commands[i]) {
 			return fmt.Sprintf("command %d: recorded %s, decided %s", i, c, decided.Commands[i])
 		}
 	}
-	if n, m := len(d.Recorded.Commands), len(decided.Commands); n != m || d.Decided == nil {
+	if n, m := len(recorded.Commands), len(decided.Commands); n != m || d.Recorded == nil || d.Decided == nil {
 		return fmt.Sprintf("recorded %d commands, decided %d", n, m)
 	}
 	return fmt.Sprintf("recorded rollout %+v waiting %v held %v, decided %+v waiting %v held %v",
-		d.Recorded.Rollout, d.Recorded.Waits(), d.Recorded.Held, decided.Rollout, decided.Waits(), decided.Held)
+		recorded.Rollout, recorded.Waits(), recorded.Held, decided.Rollout, decided.Waits(), decided.Held)
 }
 
 // Report is what Verify found.
@@ -62,6 +86,7 @@ type Report struct {
 	Differences []*Difference           // those, by position
 	Quarantined int                     // events that are quarantined and are no plans
 	Passed      []projector.Quarantined // the first of them, at most maxPassed
+	End         chain.Position          // of the log, with the hash over all events up to there
 }
 
 // maxPassed bounds the quarantined events that a report names; it counts all.
@@ -97,89 +122,142 @@ type recorded struct {
 	plan *events.Plan
 }
 
-// again decides the plan again from the state of its basis; nil: it is the same.
-func (r recorded) again(s *projector.State) (*Difference, error) {
+// again decides the plan again from the state of its basis.
+func (r recorded) again(s *projector.State) *Difference {
 	d := &Difference{Seq: r.seq, Recorded: r.plan}
 	if owner := r.plan.Owner; owner == (events.Ref{}) {
 		d.Decided = controller.PlanGC(s, r.plan.Basis.Now)
 	} else {
 		d.Decided = controller.Reconcile(s, owner.Key, r.plan.Basis.Now).Plan
 	}
-	if d.Decided == nil {
-		return d, nil
+	return d
+}
+
+// same reports whether both plans are the same bytes.
+func (d *Difference) same() (bool, error) {
+	recorded, err := encodePlan(d.Recorded)
+	if err != nil {
+		return false, err
 	}
-	same, err := sameBytes(d.Recorded, d.Decided)
-	if err != nil || !same {
-		return d, err
+	decided, err := encodePlan(d.Decided)
+	return bytes.Equal(recorded, decided), err
+}
+
+// deciding is what is told of a log that is decided again. Neither may keep the
+// state, which goes on.
+type deciding struct {
+	// plan is called with every plan that is not quarantined, by position, and with what is decided now; same: the bytes are equal.
+	plan func(d *Difference, same bool) error
+	// after is called with every event as it was folded, and the state after it.
+	// nil: nobody asks.
+	after func(*projector.State, events.Event) error
+}
+
+// decide decides every plan of the log again from its basis, from a state on that
+// the log begins with. The state goes on from what the log says, and not from what
+// would have been decided. The log is read twice.
+func decide(ctx context.Context, log events.Reader, s *projector.State, v deciding) error {
+	byBasis, err := plansOf(ctx, log, s.Seq())
+	if err != nil {
+		return fmt.Errorf("read plans: %w", err)
 	}
-	return nil, nil
+	decided := map[events.Seq]*Difference{} // plans that are still to come, by position
+	again := func() {
+		for _, p := range byBasis[s.Seq()] {
+			decided[p.seq] = p.again(s)
+		}
+		delete(byBasis, s.Seq())
+	}
+	again()
+	for e, err := range log.Read(ctx, s.Seq()) {
+		if err != nil {
+			return fmt.Errorf("fold: %w", err)
+		}
+		e = projector.Fold(s, e)
+		if v.after != nil {
+			if err := v.after(s, e); err != nil {
+				return err
+			}
+		}
+		again()
+		p, ok := e.Body.(*events.Plan)
+		if !ok {
+			delete(decided, e.Seq) // a plan that is quarantined
+			continue
+		}
+		d, same := decided[e.Seq], false
+		if d == nil { // its basis is not in the log
+			d = &Difference{Seq: e.Seq, Recorded: p}
+		} else if same, err = d.same(); err != nil {
+			return err
+		}
+		delete(decided, e.Seq)
+		if err := v.plan(d, same); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Verify decides every plan of the log again from its basis and compares the
-// bytes. A difference does not end it: the state goes on
-// from what the log says, and not from what would have been decided. The log is
-// read twice.
+// bytes. A difference does not end it.
 func Verify(ctx context.Context, log events.Reader) (Report, error) {
-	var r Report
-	byBasis, err := plansOf(ctx, log)
+	s, err := Begin(ctx, log)
 	if err != nil {
-		return r, fmt.Errorf("read plans: %w", err)
+		return Report{}, err
 	}
-	s := projector.New("")
-	for e, err := range log.Read(ctx, 0) {
-		if err != nil {
-			return r, fmt.Errorf("fold: %w", err)
-		}
-		e = projector.Fold(s, e)
-		if b, ok := e.Body.(events.Unreadable); ok {
-			r.passOver(e, b)
-		}
-		for _, p := range byBasis[e.Seq] {
-			d, err := p.again(s)
-			switch {
-			case err != nil:
-				return r, err
-			case d != nil:
-				r.differ(d)
-			default:
-				r.Equal++
-			}
-		}
-		delete(byBasis, e.Seq)
-	}
-	for _, basis := range slices.Sorted(maps.Keys(byBasis)) { // that the log does not hold
-		for _, p := range byBasis[basis] {
-			r.differ(&Difference{Seq: p.seq, Recorded: p.plan})
-		}
-	}
-	slices.SortStableFunc(r.Differences, func(a, b *Difference) int { return int(min(1, max(-1, int64(a.Seq)-int64(b.Seq)))) })
-	return r, nil
+	return verify(ctx, log, s)
 }
 
-// plansOf returns the plans of the log by basis, without those that are
-// quarantined.
-func plansOf(ctx context.Context, log events.Reader) (map[events.Seq][]recorded, error) {
+// Verify is the function of that name on the history, as far as it goes.
+func (h *History) Verify(ctx context.Context) (Report, error) {
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return Report{}, err
+	}
+	return verify(ctx, h.log, s)
+}
+
+func verify(ctx context.Context, log events.Reader, s *projector.State) (r Report, err error) {
+	err = decide(ctx, log, s, deciding{
+		plan: func(d *Difference, same bool) error {
+			if same {
+				r.Equal++
+			} else {
+				r.differ(d)
+			}
+			return nil
+		},
+		after: func(s *projector.State, e events.Event) error {
+			if b, ok := e.Body.(events.Unreadable); ok {
+				r.passOver(e, b)
+			}
+			r.End = s.Position()
+			return nil
+		},
+	})
+	return r, err
+}
+
+// plansOf returns the plans of the log after a position by basis, also those that
+// are quarantined.
+func plansOf(ctx context.Context, log events.Reader, after events.Seq) (map[events.Seq][]recorded, error) {
 	byBasis := map[events.Seq][]recorded{}
-	screen := events.NewScreen()
-	for e, err := range log.Read(ctx, 0) {
+	for e, err := range log.Read(ctx, after) {
 		if err != nil {
 			return nil, err
 		}
-		if p, ok := screen.Take(e).Body.(*events.Plan); ok {
+		if p, ok := e.Body.(*events.Plan); ok {
 			byBasis[p.Basis.Seq] = append(byBasis[p.Basis.Seq], recorded{e.Seq, p})
 		}
 	}
 	return byBasis, nil
 }
 
-func sameBytes(a, b *events.Plan) (bool, error) {
-	x, err := events.Encode(events.Event{Type: events.Planned, Body: a})
-	if err != nil {
-		return false, err
+// encodePlan returns the bytes of a plan, nil for none.
+func encodePlan(p *events.Plan) ([]byte, error) {
+	if p == nil {
+		return nil, nil
 	}
-	y, err := events.Encode(events.Event{Type: events.Planned, Body: b})
-	if err != nil {
-		return false, err
-	}
-	return bytes.Equal(x, y), nil
+	return events.Encode(events.Event{Type: p.Type(), Body: p})
 }

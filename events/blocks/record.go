@@ -123,13 +123,20 @@ func (h *hasher) parseAs(b []byte, l lengths, r *record) (why string) {
 		return why
 	}
 	if l.headers {
-		size := binary.LittleEndian.Uint32(b[headerSize+l.subject:])
-		if why = checkHeaders(r.body, size); why != "" {
+		if why := r.cutHeaders(b, l); why != "" {
 			return why
 		}
-		r.body = r.body[size:]
 	}
 	return checkSubject(r.subject, r.body, l.headers)
+}
+
+// cutHeaders takes the headers off the body of a record that has some.
+func (r *record) cutHeaders(b []byte, l lengths) (why string) {
+	size := binary.LittleEndian.Uint32(b[headerSize+l.subject:])
+	if why = checkHeaders(r.body, size); why == "" {
+		r.body = r.body[size:]
+	}
+	return why
 }
 
 // verify holds a record against its checksum. Its body begins with the headers,

@@ -62,3 +62,7 @@ func (c *Chain) Take(seq events.Seq, raw []byte) {
 	c.Seq = seq
 	c.hash.Sum(c.Chain[:0])
 }
+
+// Before returns the running hash before the last event that was taken; zero if
+// none was.
+func (c *Chain) Before() Sum { return Sum(c.head[:highwayhash.Size]) }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"rollcall/events"
+	"rollcall/events/keyframes"
 )
 
 // The users of a server, and where rollcall itself takes answers: nobody
@@ -77,8 +78,8 @@ func askGate(s events.Subjects, user string) []string {
 	return []string{s.Gate(user, "*"), "$SRV.>"}
 }
 
-// readLog returns the subjects of the JetStream requests that read one stream
-// and leave nothing behind.
+// readLog returns the subjects of the JetStream requests that read the log and its
+// keyframes, which hold nothing else than the log, and leave nothing behind.
 func readLog(s events.Subjects) []string {
 	n := s.Stream()
 	return []string{
@@ -89,5 +90,6 @@ func readLog(s events.Subjects) []string {
 		"$JS.API.STREAM.MSG.GET." + n,
 		"$JS.API.DIRECT.GET." + n,
 		"$JS.API.DIRECT.GET." + n + ".>",
+		"$JS.API.DIRECT.GET.OBJ_" + s.Bucket(keyframes.Bucket),
 	}
 }

@@ -42,7 +42,7 @@ func OpenKV(ctx context.Context, nc *nats.Conn, s events.Subjects, o KVOptions) 
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", o.Name, err)
 	}
-	c := jetstream.KeyValueConfig{Bucket: "rollcall_" + s.Cluster() + "_" + o.Name, History: 1, TTL: o.MaxAge}
+	c := jetstream.KeyValueConfig{Bucket: s.Bucket(o.Name), History: 1, TTL: o.MaxAge}
 	if o.MaxAge > 0 {
 		c.LimitMarkerTTL = markerTTL
 	}

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
@@ -250,5 +252,53 @@ func TestRefusedByTheCluster(t *testing.T) {
 		if _, _, err := c.apply(t, x.text); err == nil || !strings.HasPrefix(err.Error(), x.want) {
 			t.Errorf("got  %v\nwant %s", err, x.want)
 		}
+	}
+}
+
+// TestExpect: who has looked at an object writes it as it was then, or not at all;
+// and what was to be new, not over what somebody else has made.
+func TestExpect(t *testing.T) {
+	c := newCluster(t)
+	write := func(partial bool, expect, value string) error {
+		d, err := Made("the plan", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "c", "namespace": "default"},
+			"data": map[string]any{"key": value}}, partial)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Expect(expect)
+		a, err := NewApplier(c.server.LoopbackAs("user"), "", []*Document{d}, func(string) {})
+		if err == nil {
+			err = a.Rehearse(t.Context())
+		}
+		if err == nil {
+			err = a.Apply(t.Context(), func(string) {})
+		}
+		return err
+	}
+	is := func() *corev1.ConfigMap {
+		m, err := c.CoreV1().ConfigMaps("default").Get(t.Context(), "c", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	other := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Data: map[string]string{"key": "theirs"}}
+	if _, err := c.CoreV1().ConfigMaps("default").Create(t.Context(), other, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := write(false, "", "new"); !apierrors.IsConflict(err) || is().Data["key"] != "theirs" {
+		t.Errorf("what was to be new is written over another: %v, %q", err, is().Data)
+	}
+	seen := is().ResourceVersion
+	if err := write(false, seen, "first"); err != nil || is().Data["key"] != "first" {
+		t.Errorf("as it was: %v, %q", err, is().Data)
+	}
+	for _, partial := range []bool{false, true} {
+		if err := write(partial, seen, "second"); !apierrors.IsConflict(err) || is().Data["key"] != "first" {
+			t.Errorf("partial %t: what has changed is written over: %v, %q", partial, err, is().Data)
+		}
+	}
+	if err := write(true, is().ResourceVersion, "third"); err != nil || is().Data["key"] != "third" {
+		t.Errorf("merged: %v, %q", err, is().Data)
 	}
 }

@@ -5,9 +5,7 @@ import (
 	"fmt"
 	"reflect"
 
-	"rollcall/controller/invariant"
 	"rollcall/events"
-	"rollcall/projector"
 )
 
 // Changes says in what the plan that is decided now is not the recorded one, a
@@ -18,16 +16,13 @@ func (d *Difference) Changes() (lines []string) {
 	if q := d.Quarantined; q != nil {
 		return []string{fmt.Sprintf("%s: quarantined: %s: %s", planName(d.Seq, q.Ref), q.Code, q.Why)}
 	}
-	var decided events.Plan
-	if d.Decided != nil {
-		decided = *d.Decided
-	}
+	recorded, decided := d.recorded(), d.decided()
 	say := func(format string, args ...any) {
-		lines = append(lines, planName(d.Seq, d.Recorded.Owner)+": "+fmt.Sprintf(format, args...))
+		lines = append(lines, planName(d.Seq, d.owner())+": "+fmt.Sprintf(format, args...))
 	}
-	was, is := places(d.Recorded.Commands), places(decided.Commands)
+	was, is := places(recorded.Commands), places(decided.Commands)
 	var stay []int // where the commands that stay are now, in the order that they had
-	for _, c := range d.Recorded.Commands {
+	for _, c := range recorded.Commands {
 		j, ok := is[aimOf(c)]
 		switch {
 		case !ok:
@@ -81,40 +76,32 @@ func places(cs []events.Command) map[aim]int {
 	return at
 }
 
-// check holds all of a log against invariants.
-func check(ctx context.Context, log events.Reader, is []invariant.Invariant) (found []invariant.Violation, err error) {
-	w := invariant.NewWatch(is)
-	s := projector.New("")
-	for e, err := range log.Read(ctx, 0) {
-		if err != nil {
-			return nil, fmt.Errorf("check: %w", err)
-		}
-		w.Before(s, e)
-		e = projector.Fold(s, e)
-		found = append(found, w.After(s, e)...)
-	}
-	return found, nil
-}
-
 // Regression is how a log stands with this program.
 type Regression struct {
-	Plans int      // that the log has
-	Lines []string // of what differs from it by position, then of what breaks an invariant
+	Plans int         // that the log has
+	First *Difference // nil: all are decided as recorded
+	Lines []string    // of what differs by position, then of what breaks an invariant
 }
 
 // Regress decides a log again and holds it against invariants.
-func Regress(ctx context.Context, log events.Reader, is []invariant.Invariant) (r Regression, err error) {
-	decided, err := Verify(ctx, log)
+func (h *History) Regress(ctx context.Context, ps Properties) (r Regression, err error) {
+	decided, err := h.Verify(ctx)
 	if err != nil {
 		return r, err
 	}
-	r.Plans = decided.Equal + len(decided.Differences)
+	r.Plans, r.First = decided.Equal+len(decided.Differences), decided.First()
 	for _, d := range decided.Differences {
 		r.Lines = append(r.Lines, d.Changes()...)
 	}
-	broken, err := check(ctx, log, is)
-	for _, v := range broken {
-		r.Lines = append(r.Lines, v.String())
+	held, err := h.Check(ctx, ps, h.span.First, h.span.Last)
+	if err != nil {
+		return r, err
 	}
-	return r, err
+	for _, b := range held.Broken {
+		r.Lines = append(r.Lines, b.String())
+	}
+	return r, nil
 }
+
+// String says on one line what is broken where.
+func (b Broken) String() string { return fmt.Sprintf("%s at #%d: %s", b.Invariant, b.seq, b.What) }

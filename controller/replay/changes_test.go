@@ -28,7 +28,7 @@ func TestRecordingsAreDecidedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer rec.Close()
-		r, err := replay.Regress(t.Context(), rec, is)
+		r, err := open(t, rec).Regress(t.Context(), replay.Properties{Invariants: is})
 		if err != nil || len(r.Lines) > 0 || r.Plans < 40 {
 			t.Errorf("%s: %d plans, %v, %q", filepath.Base(path), r.Plans, err, r.Lines)
 		}
