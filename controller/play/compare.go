@@ -74,22 +74,25 @@ func (s Slow) String() string {
 // maxSlow is how many nodes are told of.
 const maxSlow = 3
 
+// place is where a DaemonSet has a pod.
+type place struct {
+	owner events.Key
+	node  string
+}
+
+func placeOf(p *sets.Pod) place {
+	return place{events.Key{Namespace: p.Key.Namespace, Name: p.OwnerName}, p.Node}
+}
+
 // Slowest returns the nodes that were longest at once without a ready pod of a
 // DaemonSet that had one there, from the fork on.
 func (w *WhatIf) Slowest(ctx context.Context, log events.Reader) ([]Slow, error) {
-	type place struct {
-		owner events.Key
-		node  string
-	}
 	s, err := replay.Begin(ctx, log)
 	if err != nil {
 		return nil, err
 	}
 	without, longest := map[place]time.Time{}, map[place]Slow{}
 	ready := map[events.Key]place{}
-	placeOf := func(p *sets.Pod) place {
-		return place{events.Key{Namespace: p.Key.Namespace, Name: p.OwnerName}, p.Node}
-	}
 	for p := range s.Pods() {
 		if serves(p) {
 			ready[p.Key] = placeOf(p)
