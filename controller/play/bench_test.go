@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/controller/play"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/publisher/simkubelet"
 )
@@ -116,4 +117,17 @@ func BenchmarkForesight(b *testing.B) {
 			b.Fatal(all, err)
 		}
 	}
+}
+
+// BenchmarkVerify decides every plan of a rollout over 1,000 nodes again. It is
+// to take no more than 2 s.
+func BenchmarkVerify(b *testing.B) {
+	c := rolled(b, 1000)
+	for b.Loop() {
+		r, err := replay.Verify(b.Context(), c.Log)
+		if err != nil || len(r.Differences) > 0 || r.Equal == 0 {
+			b.Fatalf("%+v, %v", r, err)
+		}
+	}
+	b.ReportMetric(float64(c.State.Seq()), "events")
 }
