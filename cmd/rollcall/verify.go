@@ -89,7 +89,7 @@ func (s *session) verify(ctx context.Context, x *asked, cluster string, b build)
 	}
 	text := func() string {
 		t := a.text(x) + a.Build.text(b.path)
-		if checked := x.log.checkedText(); checked != "" {
+		if checked := x.log.checkedText(); checked != "" && (x.log.rec == nil || x.log.rec.Manifest().Redacted != "") {
 			t += checked + "\n"
 		}
 		return t
@@ -158,7 +158,11 @@ func (a *verified) text(x *asked) string {
 	if a.First != nil {
 		b.WriteString(sidesText(a.First, "RECORDED", "DECIDED NOW"))
 	}
-	fmt.Fprintf(&b, "no gap from #%d to #%d, chain %s\n", span.First, span.Last, a.Chain)
+	fmt.Fprintf(&b, "no gap from #%d to #%d, chain %s", span.First, span.Last, a.Chain)
+	if x.log.rec != nil && x.log.rec.Torn() == nil {
+		b.WriteString(", as the recording has it")
+	}
+	b.WriteByte('\n')
 	return b.String()
 }
 

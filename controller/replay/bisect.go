@@ -20,7 +20,7 @@ type Halved struct {
 
 // maxScan is what an expression may cost at all events together for all of them to
 // be looked at: some seconds.
-const maxScan = 50_000_000
+const maxScan = 20_000_000
 
 // Costly reports whether a condition costs so much that only few events between
 // two positions are to be looked at, and can be: it is true at the first and false
@@ -32,6 +32,38 @@ func (h *History) Costly(ctx context.Context, c *condition.Condition, good, bad 
 	}
 	holds, known, err := h.valueAt(ctx, c, bad)
 	return known && !holds, err
+}
+
+// Halve looks for an event at which a condition turns false, between a position
+// where it is true and a later one where it is false. It evaluates the condition
+// at few positions: of several such events it finds one, not the first.
+func (h *History) Halve(ctx context.Context, c *condition.Condition, good, bad events.Seq) (x Halved, err error) {
+	for _, end := range []struct {
+		at   events.Seq
+		want bool
+		name string
+	}{{good, true, "good"}, {bad, false, "bad"}} {
+		x.Probes++
+		if holds, err := h.holdsAt(ctx, c, end.at); err != nil {
+			return x, err
+		} else if holds != end.want {
+			return x, &events.Error{Code: "E-REPLAY-RANGE", What: fmt.Sprintf("--%s, #%d, is not %s: the expression is %t there", end.name, end.at, end.name, holds),
+				Do: "give a position where it is true and a later one where it is false, or leave out --halve", Exit: events.ExitInput}
+		}
+	}
+	for x.Good, x.Bad = good, bad; x.Bad-x.Good > 1; x.Probes++ {
+		middle := x.Good + (x.Bad-x.Good)/2
+		holds, err := h.holdsAt(ctx, c, middle)
+		if err != nil {
+			return x, err
+		}
+		if holds {
+			x.Good = middle
+		} else {
+			x.Bad = middle
+		}
+	}
+	return x, nil
 }
 
 // holdsAt evaluates a condition at one position. One without a value there cannot
