@@ -33,6 +33,8 @@ type session struct {
 	in  io.Reader
 	out *output
 	err io.Writer
+	// lines: progress is told of where standard error is no terminal, too.
+	lines bool
 }
 
 // execute runs the command that args name.
@@ -108,6 +110,7 @@ or point any kubectl at it with the line that up prints.`,
 	}
 	forbidRepeats(root)
 	completed(root)
+	completedFromLog(root)
 	return root
 }
 
