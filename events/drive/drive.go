@@ -21,7 +21,7 @@ type Options struct {
 }
 
 // DefaultInFlight is enough to fill the batches in which a log stores appends.
-const DefaultInFlight = 256
+const DefaultInFlight = 1024
 
 const (
 	// tailBuffer bounds the events read ahead of the parties.
@@ -212,6 +212,9 @@ func (d *drive) arrived(ctx context.Context, e events.Event, ok bool) error {
 func (d *drive) done(r result) {
 	d.open--
 	r.seat.inFlight--
+	if d.open == 0 {
+		d.dismiss()
+	}
 	if r.err != nil && !errors.Is(r.err, events.ErrConflict) && !errors.Is(r.err, context.Canceled) {
 		d.options.Report(r.err)
 	}
@@ -249,9 +252,12 @@ func (d *drive) hand(ctx context.Context, now time.Time) {
 	}
 }
 
-// perform has a job done by one of as many goroutines as there ever were jobs at
-// once. They stay: what a step calls is deep, and a new goroutine would have to
-// make its stack larger for each.
+// idleWorkers is how many goroutines wait for the next job while there is none.
+const idleWorkers = 64
+
+// perform has a job done by one of as many goroutines as there were jobs at once
+// since there was none. They stay for the next job: what a step calls is deep, and
+// a new goroutine would have to make its stack larger for each.
 func (d *drive) perform(ctx context.Context, j job) {
 	j.seat.inFlight++
 	j.seen = d.folded
@@ -259,11 +265,22 @@ func (d *drive) perform(ctx context.Context, j job) {
 		d.workers++
 		d.running.Go(func() {
 			for j := range d.jobs {
+				if j.step == nil {
+					return
+				}
 				d.results <- result{j, j.step.Perform(ctx, Log{Log: d.log, Seen: j.seen})}
 			}
 		})
 	}
 	d.jobs <- j
+}
+
+// dismiss ends most goroutines once no job is left: those of a burst of work have
+// tens of megabytes of stack.
+func (d *drive) dismiss() {
+	for ; d.workers > idleWorkers; d.workers-- {
+		d.jobs <- job{}
+	}
 }
 
 // current reports whether all that was in the log maxLag ago has been observed.

@@ -111,7 +111,7 @@ const joinWait = 10 * time.Second
 func (in *Instance) awaitNodes(ctx context.Context) error {
 	waiting, cancel := context.WithTimeout(ctx, joinWait)
 	defer cancel()
-	for late := ""; !in.joined(&late); {
+	for late := []string(nil); !in.joined(&late); {
 		select {
 		case <-time.After(changeCheck):
 		case <-waiting.Done():

@@ -11,6 +11,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/wire"
 	"rollcall/projector"
 	"rollcall/projector/sets"
 )
@@ -28,7 +29,7 @@ func (in *Instance) Settled(ctx context.Context, changed <-chan struct{}) error 
 	began := time.Now()
 	var from time.Time // in log time
 	in.State.ReadNow(func(_ *projector.State, now time.Time) { from = now })
-	joined, late := false, ""
+	joined, late := false, []string(nil)
 	for {
 		// A node that has not joined may want pods later: it is too early to say.
 		joined = joined || in.joined(&late) || time.Since(began) > in.Patience
@@ -62,34 +63,33 @@ func awaitChange(ctx context.Context, changed <-chan struct{}) error {
 	return ctx.Err()
 }
 
-// joined reports whether every simulated node that has not failed is Ready. late
-// is one that was not when this was last asked, which is looked at before all
-// others: they may be a hundred thousand, and the fold waits.
-func (in *Instance) joined(late *string) bool {
-	before := *late
-	*late = ""
+// joined reports whether every simulated node that has not failed has been Ready.
+// late are those that had not been when this was last asked, and are looked at
+// instead of all: they may be a hundred thousand, and the fold waits meanwhile.
+func (in *Instance) joined(late *[]string) bool {
 	in.State.Read(func(s *projector.State) {
-		if n := s.Node(before); n != nil && awaited(n) {
-			*late = before
-			return
+		for len(*late) > 0 {
+			if n := s.Node((*late)[0]); n != nil && awaited(n) {
+				return
+			}
+			*late = (*late)[1:]
 		}
 		for n := range s.Nodes() {
 			if awaited(n) {
-				*late = n.Name
-				return
+				*late = append(*late, n.Name)
 			}
 		}
 	})
-	return *late == ""
+	return len(*late) == 0
 }
 
 // awaited reports whether a node is simulated, and about to become Ready.
 func awaited(n *sets.Node) bool {
-	if n.Ready || n.Labels()[events.LabelSimulated] != "true" {
+	if n.Ready || !n.Simulated() {
 		return false
 	}
-	var node corev1.Node
-	return n.Object.Decode(&node) == nil && node.Annotations[events.AnnotationFail] != "true"
+	marks := wire.Field(wire.Field(n.Object.Data, "metadata"), "annotations")
+	return string(wire.Text(marks, events.AnnotationFail)) != "true"
 }
 
 // unsettled counts the DaemonSets that are under way, and names the stalled.
