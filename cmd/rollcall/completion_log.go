@@ -28,13 +28,13 @@ const maxOffered = 1000
 func completedFromLog(c *cobra.Command) {
 	path := strings.TrimPrefix(c.CommandPath(), "rollcall ")
 	for flag, how := range map[string]cobra.CompletionFunc{
-		"at": instants, "from": instants, "to": instants, "good": instants, "bad": instants, "before": instants, "without": instants,
+		"at": namedInstants, "from": namedInstants, "to": namedInstants, "good": namedInstants, "bad": namedInstants, "before": namedInstants, "without": namedInstants,
 		"namespace": namespaces, "rec": recordings, "diff": recordings,
 	} {
 		complete(c, flag, how)
 	}
 	if how, ok := map[string][]cobra.CompletionFunc{
-		"why": {objects}, "why-not": {blocked}, "effects": {instants}, "diff": {instants, instants, objects},
+		"why": {objects}, "why-not": {blocked}, "effects": {namedInstants}, "diff": {namedInstants, namedInstants, objects},
 		"check": {invariants}, "bisect": {invariants}, "plan": {daemonSetNames},
 		"rollout list": {daemonSetNames}, "rollout status": {daemonSetNames}, "rollout pause": {daemonSetNames}, "rollout resume": {daemonSetNames},
 		"rollout receipt": {rolloutNames}, "rollout compare": {rolloutNames, rolloutNames},
@@ -116,8 +116,8 @@ func rolloutsFor(c *cobra.Command) (all []*replay.Rollout) {
 	return all
 }
 
-// instants completes those that have names: the newest rollouts first.
-func instants(c *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
+// namedInstants completes those that have names: the newest rollouts first.
+func namedInstants(c *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	names := []string{"now"}
 	if begun != "" && !strings.HasPrefix("rollout/", begun) && !strings.HasPrefix(begun, "rollout/") {
 		return offered(names, begun)
