@@ -419,8 +419,8 @@ func TestBadExpressions(t *testing.T) {
 		endless = "state.pods.all(" + v + ", " + strings.Replace(endless, "a !=", v+" !=", 1) + ")"
 	}
 	n := 0
-	for _, line := range logVerbs {
-		if !strings.Contains(line, "--rec FILE") || strings.Contains(line, " --expr") || strings.HasPrefix(line, "bisect budget") {
+	for _, line := range append(slices.Clone(logVerbs), "search --rec FILE") {
+		if !strings.Contains(line, "--rec FILE") || strings.Contains(line, " --expr") || strings.HasPrefix(line, "bisect budget") || strings.HasPrefix(line, "search agent") {
 			continue
 		}
 		args := fill(line, rec, rec, "")
@@ -434,6 +434,9 @@ func TestBadExpressions(t *testing.T) {
 			}
 			for _, expr := range []string{"state.", "1 + 1", "event.seq", "nosuch == 1", "pod.spec.nothing == 1", `"a".matches("(")`, "true) || (true", "true; true", "'", "\x00",
 				strings.Repeat("(", 10_000) + "true" + strings.Repeat(")", 10_000), strings.Repeat("true && ", 100_000) + "true", endless} {
+				if flag == "until" && (expr == endless || strings.Contains(expr, "nothing")) {
+					continue // replay prints as it goes, and is done where there is no pod yet
+				}
 				n++
 				code, out, errs := answers(t, append(slices.Clone(args), "--"+flag+"="+expr))
 				if m := oneLine.FindStringSubmatch(errs); code != 2 || m == nil || m[1] != "E-REPLAY-EXPR" || out != "" || len(errs) > 4000 {

@@ -138,11 +138,8 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err := o.locate(ctx, a); err != nil {
 		return err
 	}
-	if o.filter.From > info.Last && !o.follow {
-		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
-	}
-	if o.filter.To > info.Last && !o.follow {
-		return afterEnd(o.to, info.Last)
+	if err := o.within(info.Last); err != nil {
+		return err
 	}
 	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{}}
 	p := a.counting("reading the log", info.Last)
@@ -191,6 +188,18 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		}
 	}
 	return w.end()
+}
+
+// within refuses a range that is not in a log which ends at last.
+func (o *logOptions) within(last events.Seq) error {
+	switch {
+	case o.follow:
+	case o.filter.From > last:
+		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", last))
+	case o.filter.To > last:
+		return afterEnd(o.to, last)
+	}
+	return nil
 }
 
 // afterEnd refuses a range that ends where the log does not go yet.
