@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/controller/play"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/publisher/simkubelet"
 )
@@ -91,6 +92,41 @@ func BenchmarkWhatIf(b *testing.B) {
 		pairs, err := w.Pairs(b.Context(), p.Log)
 		if err != nil || len(pairs) != 2 || pairs[1].Model == nil || pairs[1].Model.Restarted != 1000 || pairs[1].Model.PeakUnavailable > 50 {
 			b.Fatal(pairs, err)
+		}
+	}
+	b.ReportMetric(float64(c.State.Seq()), "events")
+}
+
+// BenchmarkForesight foresees a rollout over 1,000 nodes once, 10% of them at a
+// time, as plan does several times.
+func BenchmarkForesight(b *testing.B) {
+	c := rolled(b, 1000)
+	i, _ := newImage(b, c)
+	h := history(b, c)
+	d, _, err := play.DelaysOf(b.Context(), h, c.State.Seq())
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := play.NewForesight(b.Context(), h, c.Subjects, now(c))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		all, err := f.Play(b.Context(), []play.Intent{i}, play.Terms{Delays: &d, Seed: 1, Longer: time.Hour})
+		if err != nil || len(all[0].Updated) != 1000 || all[0].Took == nil {
+			b.Fatal(all, err)
+		}
+	}
+}
+
+// BenchmarkVerify decides every plan of a rollout over 1,000 nodes again. It is
+// to take no more than 2 s.
+func BenchmarkVerify(b *testing.B) {
+	c := rolled(b, 1000)
+	for b.Loop() {
+		r, err := replay.Verify(b.Context(), c.Log)
+		if err != nil || len(r.Differences) > 0 || r.Equal == 0 {
+			b.Fatalf("%+v, %v", r, err)
 		}
 	}
 	b.ReportMetric(float64(c.State.Seq()), "events")

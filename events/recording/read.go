@@ -64,7 +64,7 @@ func (r *Recording) Read(ctx context.Context, after events.Seq) iter.Seq2[events
 		if len(blocks) > 0 && !r.readBlock(blocks[0], after).yield(ctx, yield) || len(blocks) < 2 {
 			return
 		}
-		loading := r.prefetch(ctx, blocks[1:])
+		loading := prefetch(ctx, blocks[1:], func(block int) loaded { return r.readBlock(block, 0) })
 		defer func() {
 			cancel()
 			for range loading {
@@ -104,23 +104,23 @@ func (l loaded) yield(ctx context.Context, yield func(events.Event, error) bool)
 	return l.err == nil
 }
 
-// prefetch reads blocks, a few of them at a time, and hands them on in their
+// prefetch loads blocks, a few of them at a time, and hands them on in their
 // order. It ends with the blocks or with ctx; its channel is closed when nothing
 // of it runs any more.
-func (r *Recording) prefetch(ctx context.Context, blocks []int) <-chan chan loaded {
-	out := make(chan chan loaded, ahead)
+func prefetch[T any](ctx context.Context, blocks []int, load func(block int) T) <-chan chan T {
+	out := make(chan chan T, ahead)
 	go func() {
 		defer close(out)
 		var running sync.WaitGroup
 		defer running.Wait()
 		for _, b := range blocks {
-			next := make(chan loaded, 1)
+			next := make(chan T, 1)
 			select {
 			case <-ctx.Done():
 				return
 			case out <- next:
 			}
-			running.Go(func() { next <- r.readBlock(b, 0) })
+			running.Go(func() { next <- load(b) })
 		}
 	}()
 	return out
@@ -132,13 +132,28 @@ func (r *Recording) readBlock(block int, after events.Seq) loaded {
 	return loaded{es, err}
 }
 
-// memory is that of blocks which are read. A program reads a few at a time.
-var memory = sync.Pool{New: func() any { return new(buffers) }}
+// borrow returns memory for a block, which giveBack takes back. It is kept for as
+// long as the recording is open: a pool would lose it at every collection.
+func (r *Recording) borrow() *buffers {
+	select {
+	case buf := <-r.memory:
+		return buf
+	default:
+		return new(buffers)
+	}
+}
+
+func (r *Recording) giveBack(buf *buffers) {
+	select {
+	case r.memory <- buf:
+	default: // more were lent than are kept
+	}
+}
 
 // decode reads the events of a block after a position.
 func (r *Recording) decode(e *entry, after events.Seq) (es []events.Event, err error) {
-	buf := memory.Get().(*buffers)
-	defer memory.Put(buf)
+	buf := r.borrow()
+	defer r.giveBack(buf)
 	data, err := r.unpack(e, buf)
 	if err != nil {
 		return nil, err
@@ -175,8 +190,8 @@ func (r *Recording) At(t time.Time) (events.Seq, error) {
 		return r.last(), nil
 	}
 	e := &r.entries[r.blocks[i]]
-	buf := memory.Get().(*buffers)
-	defer memory.Put(buf)
+	buf := r.borrow()
+	defer r.giveBack(buf)
 	data, err := r.unpack(e, buf)
 	if err != nil {
 		return 0, err
