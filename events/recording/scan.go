@@ -39,7 +39,7 @@ func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events
 	}
 }
 
-// unpacked is a block in memory of the pool.
+// unpacked is a block in memory that was borrowed.
 type unpacked struct {
 	entry *entry
 	buf   *buffers
