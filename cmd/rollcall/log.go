@@ -165,11 +165,10 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		if err := w.event(e); err != nil {
 			return err
 		}
-		if w.n > 0 {
+		if w.n > 0 || e.Seq >= info.Last {
 			p.done() // what is printed tells how far it is
 		}
 		if e.Seq >= info.Last {
-			p.done()
 			if err := w.buf.Flush(); err != nil {
 				return err
 			}
@@ -205,6 +204,19 @@ func (o *logOptions) within(last events.Seq) error {
 // afterEnd refuses a range that ends where the log does not go yet.
 func afterEnd(to string, last events.Seq) error {
 	return usageError("E-CLI-RANGE", fmt.Sprintf("--to %s is after the end of the log", to), fmt.Sprintf("it ends at %d; leave --to out", last))
+}
+
+// within refuses a range that goes on after the end of a log that is not followed.
+func (o *logOptions) within(last events.Seq) error {
+	switch {
+	case o.follow:
+		return nil
+	case o.filter.From > last:
+		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", last))
+	case o.filter.To > last:
+		return afterEnd(o.to, last)
+	}
+	return nil
 }
 
 // logWriter writes the events that pass a filter.
