@@ -56,9 +56,9 @@ const (
 	ByWave  Step = "wave" // to the next event on which a rollout went on to more nodes
 )
 
-// Speeds are how fast a player can go: so many times as fast as it was recorded;
+// speeds are how fast a player can go: so many times as fast as it was recorded;
 // 0 is as fast as it can.
-var Speeds = []float64{0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 0}
+var speeds = []float64{0.1, 0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 0}
 
 // Idle is the longest that is waited between two events.
 const Idle = 2 * time.Second
@@ -264,12 +264,12 @@ func (p *Player) move(ctx context.Context, k Key) error {
 
 // faster takes the next speed, or the one before.
 func (p *Player) faster(by int) {
-	i := slices.Index(Speeds, p.speed)
+	i := slices.Index(speeds, p.speed)
 	if i < 0 { // one that was asked for
-		i = slices.IndexFunc(Speeds, func(s float64) bool { return s > p.speed || s == 0 })
+		i = slices.IndexFunc(speeds, func(s float64) bool { return s > p.speed || s == 0 })
 		by = min(by, 0)
 	}
-	p.speed = Speeds[min(max(i+by, 0), len(Speeds)-1)]
+	p.speed = speeds[min(max(i+by, 0), len(speeds)-1)]
 }
 
 // look opens a pane.
