@@ -189,18 +189,6 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	return w.end()
 }
 
-// within refuses a range that is not in a log which ends at last.
-func (o *logOptions) within(last events.Seq) error {
-	switch {
-	case o.follow:
-	case o.filter.From > last:
-		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", last))
-	case o.filter.To > last:
-		return afterEnd(o.to, last)
-	}
-	return nil
-}
-
 // afterEnd refuses a range that ends where the log does not go yet.
 func afterEnd(to string, last events.Seq) error {
 	return usageError("E-CLI-RANGE", fmt.Sprintf("--to %s is after the end of the log", to), fmt.Sprintf("it ends at %d; leave --to out", last))
