@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -26,6 +27,7 @@ var answerFormats = []string{"text", "json", "yaml"}
 type question struct {
 	target *target
 	at     string
+	flag   string // that says at; empty: --at
 	format string
 	more   []string // formats besides answerFormats
 }
@@ -60,7 +62,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 	}
 	at, err := q.instant(q.at)
 	if err != nil {
-		return of("--at", err)
+		return of(cmp.Or(q.flag, "--at"), err)
 	}
 	a, err := q.target.open(ctx, s)
 	if err != nil {
@@ -76,7 +78,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 		return &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
 	}
 	if x.at, err = x.find(ctx, at); err != nil {
-		return of("--at", err)
+		return of(cmp.Or(q.flag, "--at"), err)
 	}
 	return answer(x)
 }

@@ -41,6 +41,7 @@ It exits 0 if nothing is broken or parts, and 1 if something does.
 	f := c.Flags()
 	addExpr(c, &expr)
 	f.StringVar(&o.good, "good", "", "instant from which it is looked on (default: the first event)")
+	q.flag = "--bad"
 	f.StringVar(&q.at, "bad", "", "instant up to which it is looked (default: the end of the log)")
 	f.BoolVar(&o.halve, "halve", false, "halve between --good and --bad instead of looking at every event")
 	f.StringVar(&o.other, "diff", "", "recording to compare the log with")

@@ -40,6 +40,7 @@ matters, check leaves the plan alone and says so; rollcall verify decides all ag
 	q := addQuestion(c)
 	f := c.Flags()
 	f.StringVar(&from, "from", "", "first instant that is judged (default: the first event)")
+	q.flag = "--to"
 	f.StringVar(&q.at, "to", "", "last instant that is judged (default: the end of the log)")
 	addExpr(c, &expr)
 	f.BoolVar(&list, "list", false, "list the invariants")

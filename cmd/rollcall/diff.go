@@ -47,7 +47,7 @@ exits 0 if nothing differs, and 1 if something does.
 		if err != nil {
 			return of("A", err)
 		}
-		q.at = args[1]
+		q.at, q.flag = args[1], "B"
 		return s.ask(c.Context(), q, func(x *asked) error { return s.diff(c.Context(), x, from, filter, by) })
 	}
 	return c

@@ -28,7 +28,7 @@ EVENT is an instant.
   rollcall effects 20 -o json`}
 	q := addQuestion(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
-		q.at = args[0]
+		q.at, q.flag = args[0], "EVENT"
 		return s.ask(c.Context(), q, func(x *asked) error { return s.effects(c.Context(), x) })
 	}
 	return c

@@ -141,6 +141,9 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if o.filter.From > info.Last && !o.follow {
 		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
 	}
+	if o.filter.To > info.Last && !o.follow {
+		return afterEnd(o.to, info.Last)
+	}
 	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{}}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
@@ -185,6 +188,11 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		}
 	}
 	return w.end()
+}
+
+// afterEnd refuses a range that ends where the log does not go yet.
+func afterEnd(to string, last events.Seq) error {
+	return usageError("E-CLI-RANGE", fmt.Sprintf("--to %s is after the end of the log", to), fmt.Sprintf("it ends at %d; leave --to out", last))
 }
 
 // logWriter writes the events that pass a filter.

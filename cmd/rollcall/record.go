@@ -107,6 +107,9 @@ func (s *session) export(c *cobra.Command, a *archive, cluster, path string, o e
 	if o.until, err = a.locate(ctx, o.until); err != nil {
 		return of("--to", err)
 	}
+	if to, _, _ := o.until.Bounds(); to > info.Last {
+		return afterEnd(o.to, info.Last)
+	}
 	version, _ := built()
 	out := recording.Options{Cluster: cluster, Build: "rollcall " + version, Compression: recording.Compressions[o.compression], Filter: o.filter()}
 	if o.redact {
