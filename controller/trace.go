@@ -128,6 +128,16 @@ func (d *decider) blockNodes() {
 	}
 }
 
+// Obstacle says why a node may have no pod of the DaemonSet of that name, as
+// Explain does of every node; without a rule: it may.
+func Obstacle(s *projector.State, key events.Key, n *sets.Node) Blocker {
+	d := &decider{s: s, ds: s.DaemonSet(key)}
+	if d.ds == nil {
+		return Blocker{}
+	}
+	return d.obstacle(n)
+}
+
 // obstacle says why a node may have no pod, in the words of placement.
 func (d *decider) obstacle(n *sets.Node) (b Blocker) {
 	if d.ds.Settings.Suspended {

@@ -21,7 +21,7 @@ func Fold(s *State, e events.Event) events.Event {
 	}
 	s.fold.Begin(e.Seq, s.clock.now)
 	if err := s.foldBody(e); err != nil {
-		e.Body = events.Unreadable{Code: "E-EVT-OBJECT", Why: err.Error(), Ref: events.RefOf(e)}
+		e.Body = refused(e, err)
 	}
 	if b, ok := e.Body.(events.Unreadable); ok {
 		s.reject(e, b)
@@ -32,6 +32,28 @@ func Fold(s *State, e events.Event) events.Event {
 	s.fold.End()
 	s.objects.Advance(e)
 	return e
+}
+
+// Skim takes the events of a log on from a state as Fold would, without the state.
+type Skim struct{ s *State }
+
+// NewSkim returns what goes on from s, which nobody may use any more.
+func NewSkim(s *State) Skim { return Skim{s} }
+
+// Take takes the next event and returns it as Fold would.
+func (k Skim) Take(e events.Event) events.Event {
+	e = k.s.screen.Take(e)
+	if o, ok := e.Body.(events.Object); ok {
+		if err := k.s.fold.Readable(o); err != nil {
+			e.Body = refused(e, err)
+		}
+	}
+	return e
+}
+
+// refused is the body of an event whose own cannot be folded.
+func refused(e events.Event, err error) events.Unreadable {
+	return events.Unreadable{Code: "E-EVT-OBJECT", Why: err.Error(), Ref: events.RefOf(e)}
 }
 
 func (s *State) foldBody(e events.Event) error {

@@ -69,6 +69,9 @@ type keptQuarantine struct {
 // Keyframe returns the state as bytes, the same for the same state, whoever
 // folded it. Their SHA-256 is the hash of the state.
 func (s *State) Keyframe() ([]byte, error) {
+	if s.unchained {
+		return nil, errors.New("a state without a chain has no keyframe")
+	}
 	k := keyframe{
 		KeyframeHead: KeyframeHead{Format: KeyframeFormat, Seq: s.chain.Seq, Chain: s.chain.Chain[:]},
 		Stored:       s.objects.Time(),

@@ -19,16 +19,27 @@ import (
 )
 
 // advance takes one more event with these bytes into the position.
-func (s *State) advance(seq events.Seq, raw []byte) { s.chain.Take(seq, raw) }
+func (s *State) advance(seq events.Seq, raw []byte) {
+	if s.unchained {
+		s.chain.Seq = seq
+		return
+	}
+	s.chain.Take(seq, raw)
+}
+
+// Unchain ends the chain of a state: from here on its positions have none, and no
+// keyframe is made of it. It is for who passes over a log and keeps nothing of it.
+func (s *State) Unchain() { s.unchained = true }
 
 // State is the fold of a log. The objects themselves are in tables, which
 // others may read beside it.
 type State struct {
-	chain   *chain.Chain
-	last    ulid.ULID // of the event at the position
-	clock   clock
-	screen  *events.Screen
-	objects *table.Tables
+	chain     *chain.Chain
+	unchained bool      // the chain is not that of the position
+	last      ulid.ULID // of the event at the position
+	clock     clock
+	screen    *events.Screen
+	objects   *table.Tables
 
 	*sets.Sets
 	fold sets.Fold

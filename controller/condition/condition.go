@@ -61,6 +61,10 @@ func Compile(text string) (*Condition, error) {
 	return c, nil
 }
 
+// UsesState reports whether the condition names the state. One that does not can
+// be asked of events that are not folded.
+func (c *Condition) UsesState() bool { return c.uses["state"] }
+
 // String returns the expression as it was written.
 func (c *Condition) String() string { return c.text }
 

@@ -8,7 +8,6 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"rollcall/events"
-	"rollcall/events/wire"
 	"rollcall/projector"
 	"rollcall/projector/story"
 )
@@ -19,9 +18,11 @@ type World struct {
 	of       *Condition
 	values   map[string]any // by name
 	state    map[string]any
+	event    map[string]any
 	objects  map[events.Kind]map[string]any // of state, by key
 	variable map[events.Kind]string         // under which the object of the event is
 	counts   map[string]any
+	fault    error // what the objects cannot be decoded for
 }
 
 // listed are the kinds that state lists, and the name of the object of an event.
@@ -34,22 +35,21 @@ var listed = []struct {
 	{events.Pod, "pods", "pod"},
 }
 
+// nothing is the value of a name that an event says nothing of.
+var nothing = map[string]any{}
+
 // Begin returns the world of a condition in a state, before the next event.
 func (c *Condition) Begin(s *projector.State) (*World, error) {
-	w := &World{of: c, values: map[string]any{}, state: map[string]any{}, objects: map[events.Kind]map[string]any{}, variable: map[events.Kind]string{}, counts: map[string]any{}}
-	w.values["state"], w.state["counts"] = w.state, w.counts
+	w := &World{of: c, values: map[string]any{}, state: map[string]any{}, event: map[string]any{}, objects: map[events.Kind]map[string]any{}, variable: map[events.Kind]string{}, counts: map[string]any{}}
+	w.values["state"], w.values["event"], w.state["counts"] = w.state, w.event, w.counts
 	for _, l := range listed {
 		all := map[string]any{}
 		w.objects[l.kind], w.state[l.all], w.variable[l.kind] = all, all, l.event
-		if !c.uses["state"] {
+		if !w.keeps(l.kind) {
 			continue
 		}
 		for _, o := range s.List(l.kind, "") {
-			v, err := value(o)
-			if err != nil {
-				return nil, err
-			}
-			all[o.Key.String()] = v
+			all[o.Key.String()] = w.value(o)
 		}
 	}
 	for _, ds := range s.AllSets() {
@@ -60,21 +60,13 @@ func (c *Condition) Begin(s *projector.State) (*World, error) {
 	return w, nil
 }
 
-// value returns an object as JSON has it.
-func value(o events.Object) (map[string]any, error) {
-	j, err := wire.ToJSON(o.Data)
-	if err != nil {
-		return nil, fmt.Errorf("%s %s: %w", o.Kind, o.Key, err)
-	}
-	return decoded(j)
+// keeps reports whether objects of a kind may be named by later events.
+func (w *World) keeps(k events.Kind) bool {
+	return w.of.uses["state"] || k == events.DaemonSet && w.of.uses["ds"]
 }
 
-func decoded(j []byte) (v map[string]any, err error) {
-	if err := utiljson.Unmarshal(j, &v); err != nil {
-		return nil, fmt.Errorf("read JSON: %w", err)
-	}
-	return v, nil
-}
+// value returns an object as an expression has it.
+func (w *World) value(o events.Object) any { return &object{data: o.Data, fault: &w.fault} }
 
 // count notes the counters of a DaemonSet.
 func (w *World) count(s *projector.State, k events.Key) error {
@@ -88,88 +80,75 @@ func (w *World) count(s *projector.State, k events.Key) error {
 	return err
 }
 
-func asJSON(x any) (map[string]any, error) {
+func asJSON(x any) (v map[string]any, err error) {
 	j, err := json.Marshal(x)
+	if err == nil {
+		err = utiljson.Unmarshal(j, &v)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write JSON: %w", err)
 	}
-	return decoded(j)
+	return v, nil
 }
 
 // Take takes an event as it was folded, with the state after it, and tells
 // whether the condition holds there. known is false if it has no value, because
-// something that it names is not there.
+// something that it names is not there. s may be nil if the condition does not
+// name the state.
 func (w *World) Take(ctx context.Context, s *projector.State, e events.Event) (holds, known bool, err error) {
-	if err := w.take(s, e); err != nil {
-		return false, false, err
-	}
-	return w.of.evaluate(ctx, w.values)
-}
-
-func (w *World) take(s *projector.State, e events.Event) error {
 	for _, l := range listed {
-		w.values[l.event] = map[string]any{}
+		w.values[l.event] = nothing
 	}
-	if err := w.takeBody(s, e); err != nil {
-		return err
-	}
-	if w.of.uses["state"] {
+	w.takeBody(e)
+	w.tell(e)
+	if w.of.UsesState() {
 		for _, k := range s.Touched() {
 			if err := w.count(s, k); err != nil {
-				return err
+				return false, false, err
 			}
 		}
 		w.state["seq"], w.state["time"] = int64(e.Seq), s.Time()
 	}
-	return w.tell(e)
+	holds, known, err = w.of.evaluate(ctx, w.values)
+	if w.fault != nil {
+		return false, false, w.fault
+	}
+	return holds, known, err
 }
 
-func (w *World) takeBody(s *projector.State, e events.Event) error {
+func (w *World) takeBody(e events.Event) {
 	switch b := e.Body.(type) {
 	case events.Object:
 		name := w.variable[b.Kind]
-		if name == "" || !w.of.uses["state"] && !w.of.uses[name] {
-			return nil
+		if name == "" {
+			return
 		}
-		v, err := value(b)
-		if err != nil {
-			return err
-		}
+		v := w.value(b)
 		w.values[name] = v
-		w.objects[b.Kind][b.Key.String()] = v
+		if w.keeps(b.Kind) {
+			w.objects[b.Kind][b.Key.String()] = v
+		}
 	case events.Gone:
 		delete(w.objects[b.Kind], b.Key.String())
 	case *events.Plan:
-		if !w.of.uses["ds"] {
-			return nil
-		}
-		if o, _, ok := s.Object(events.DaemonSet, b.Owner.Key); ok {
-			v, err := value(o)
-			w.values["ds"] = v
-			return err
+		if ds, ok := w.objects[events.DaemonSet][b.Owner.Key.String()]; ok {
+			w.values["ds"] = ds
 		}
 	}
-	return nil
 }
 
 // tell describes the event.
-func (w *World) tell(e events.Event) error {
+func (w *World) tell(e events.Event) {
 	if !w.of.uses["event"] {
-		return nil
+		return
 	}
-	v := map[string]any{"seq": int64(e.Seq), "time": e.Stored, "type": string(e.Type), "source": e.Source, "actor": e.Actor, "verb": e.Verb,
-		"manager": e.Manager, "change": e.Change, "object": story.Name(events.RefOf(e)), "commands": []any{}}
-	w.values["event"] = v
-	p, ok := e.Body.(*events.Plan)
-	if !ok {
-		return nil
+	commands := []any{}
+	if p, ok := e.Body.(*events.Plan); ok {
+		for _, c := range p.Commands {
+			commands = append(commands, map[string]any{"do": string(c.Do), "object": story.Name(c.Ref), "node": c.Node, "reason": string(c.Reason), "revision": c.Revision})
+		}
 	}
-	var commands []any
-	for _, c := range p.Commands {
-		commands = append(commands, map[string]any{"do": string(c.Do), "object": story.Name(c.Ref), "node": c.Node, "reason": string(c.Reason), "revision": c.Revision})
-	}
-	if commands != nil {
-		v["commands"] = commands
-	}
-	return nil
+	v := w.event
+	v["seq"], v["time"], v["type"], v["object"], v["commands"] = int64(e.Seq), e.Stored, string(e.Type), story.Name(events.RefOf(e)), commands
+	v["source"], v["actor"], v["verb"], v["manager"], v["change"] = e.Source, e.Actor, e.Verb, e.Manager, e.Change
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"rollcall/controller/play"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/publisher/simkubelet"
 )
@@ -91,6 +92,19 @@ func BenchmarkWhatIf(b *testing.B) {
 		pairs, err := w.Pairs(b.Context(), p.Log)
 		if err != nil || len(pairs) != 2 || pairs[1].Model == nil || pairs[1].Model.Restarted != 1000 || pairs[1].Model.PeakUnavailable > 50 {
 			b.Fatal(pairs, err)
+		}
+	}
+	b.ReportMetric(float64(c.State.Seq()), "events")
+}
+
+// BenchmarkVerify decides every plan of a rollout over 1,000 nodes again. It is
+// to take no more than 2 s.
+func BenchmarkVerify(b *testing.B) {
+	c := rolled(b, 1000)
+	for b.Loop() {
+		r, err := replay.Verify(b.Context(), c.Log)
+		if err != nil || len(r.Differences) > 0 || r.Equal == 0 {
+			b.Fatalf("%+v, %v", r, err)
 		}
 	}
 	b.ReportMetric(float64(c.State.Seq()), "events")

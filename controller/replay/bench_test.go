@@ -107,6 +107,34 @@ func BenchmarkWhy(b *testing.B) {
 	b.ReportMetric(opened.Seconds(), "open-s")
 }
 
+// BenchmarkWhyNot asks at the end what holds back a DaemonSet, and a node on which
+// it never was: what has been so since the beginning of the log.
+func BenchmarkWhyNot(b *testing.B) {
+	for _, node := range []string{"", "node-0002"} {
+		b.Run("node="+node, func(b *testing.B) {
+			h := large(b)
+			last := h.Span().Last
+			cs, err := h.Causes(b.Context(), last)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s, err := h.At(b.Context(), last)
+			if err != nil {
+				b.Fatal(err)
+			}
+			at := replay.Moment{Point: replay.Point{Seq: last, Time: s.Time()}, Now: s.Time()}
+			of := s.DaemonSet(events.Key{Namespace: "kube-system", Name: "zone-proxy"}).Ref()
+			b.ResetTimer()
+			for b.Loop() {
+				x, err := h.WhyNot(b.Context(), cs, at, of, node)
+				if err != nil || len(x.Blockers) == 0 || x.Blockers[0].Since.Seq > 20_000 {
+					b.Fatalf("%+v, %v", x, err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkCheck holds all events against invariants, and against expressions. A
 // million of them is to take no more than 5 s.
 func BenchmarkCheck(b *testing.B) {

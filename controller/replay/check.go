@@ -73,7 +73,11 @@ func (h *History) Check(ctx context.Context, ps Properties, from, to events.Seq)
 
 func (h *History) checkInvariants(ctx context.Context, ps Properties, x *Checked) error {
 	w := invariant.NewWatch(ps.Invariants)
-	return h.Walk(ctx, 0, x.To, Visit{
+	s, err := h.At(ctx, 0)
+	if err != nil {
+		return err
+	}
+	return h.scan(ctx, s, x.To, Visit{
 		Before: func(s *projector.State, e events.Event) error {
 			w.Before(s, e)
 			return nil
@@ -104,7 +108,7 @@ func (h *History) checkCondition(ctx context.Context, ps Properties, x *Checked)
 		return err
 	}
 	broken := false
-	_, err = h.forward(ctx, s, x.To, Visit{After: func(s *projector.State, e events.Event) error {
+	after := func(s *projector.State, e events.Event) error {
 		holds, known, err := w.Take(ctx, s, e)
 		if err != nil {
 			return err
@@ -121,8 +125,29 @@ func (h *History) checkCondition(ctx context.Context, ps Properties, x *Checked)
 			broken = false
 		}
 		return nil
-	}})
-	return err
+	}
+	if !ps.Condition.UsesState() {
+		return h.skim(ctx, s, x.To, after)
+	}
+	return h.scan(ctx, s, x.To, Visit{After: after})
+}
+
+// skim tells after of the events from a state up to a position as they would be
+// folded, with no state: that is several times as fast as to fold them.
+func (h *History) skim(ctx context.Context, s *projector.State, to events.Seq, after func(*projector.State, events.Event) error) error {
+	at, skim := s.Seq(), projector.NewSkim(s)
+	if at >= to {
+		return nil
+	}
+	for e, err := range h.log.Log.Read(ctx, at) {
+		if err != nil {
+			return fmt.Errorf("read: %w", err)
+		}
+		if err := after(nil, skim.Take(e)); err != nil || e.Seq >= to {
+			return err
+		}
+	}
+	return fmt.Errorf("read up to #%d: %w", to, events.ErrTruncated)
 }
 
 // enough ends the walk of who looks for the first violation alone.

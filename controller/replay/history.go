@@ -60,7 +60,7 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{log: &near{Log: log, last: info.Last}, frames: frames, span: Span{Last: info.Last}, id: info.ID, before: info.Before}
+	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID, before: info.Before}
 	if info.Last == info.Before {
 		return h, nil
 	}
@@ -182,7 +182,24 @@ func (h *History) forward(ctx context.Context, s *projector.State, to events.Seq
 	if s.Seq() >= to {
 		return s, nil
 	}
-	for e, err := range h.log.Read(ctx, s.Seq()) {
+	return fold(ctx, h.log, h.frames, s, to, v)
+}
+
+// scan is forward from a state for who passes over a log to look at it, and keeps
+// nothing: the state has no chain and becomes no keyframe, and no event is kept
+// near.
+func (h *History) scan(ctx context.Context, s *projector.State, to events.Seq, v Visit) error {
+	if s.Seq() >= to {
+		return nil
+	}
+	s.Unchain()
+	_, err := fold(ctx, h.log.Log, nil, s, to, v)
+	return err
+}
+
+// fold folds a log from a state up to a position.
+func fold(ctx context.Context, log events.Reader, frames Keyframes, s *projector.State, to events.Seq, v Visit) (*projector.State, error) {
+	for e, err := range log.Read(ctx, s.Seq()) {
 		if err != nil {
 			return nil, fmt.Errorf("fold: %w", err)
 		}
@@ -192,8 +209,8 @@ func (h *History) forward(ctx context.Context, s *projector.State, to events.Seq
 			}
 		}
 		e = projector.Fold(s, e)
-		if h.frames != nil {
-			if err := h.frames.Add(ctx, s); err != nil {
+		if frames != nil {
+			if err := frames.Add(ctx, s); err != nil {
 				return nil, err
 			}
 		}

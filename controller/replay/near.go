@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"iter"
-	"slices"
 
 	"rollcall/events"
 )
@@ -15,10 +14,12 @@ type near struct {
 	Log
 	last  events.Seq     // the end of what is read
 	kept  []events.Event // without a gap
+	gone  int            // of kept, how many at its beginning are let go
 	bytes int
+	bound int // of bytes
 }
 
-// maxNear bounds the bytes of the events that are kept.
+// maxNear bounds the bytes of the events that a history keeps.
 const maxNear = 64 << 20
 
 // Read implements events.Reader.
@@ -53,8 +54,8 @@ func (n *near) readOn(ctx context.Context, after events.Seq, yield func(events.E
 			n.keep(e)
 			run = nil // who is told of an event may read too: what is kept changes meanwhile
 		default:
-			if run = append(run, e); len(run) > len(n.kept) {
-				n.kept, n.bytes, run = run, sizeOf(run), nil
+			if run = append(run, e); len(run) > len(n.kept)-n.gone {
+				n.kept, n.gone, n.bytes, run = run, 0, sizeOf(run), nil
 			}
 		}
 		if !yield(e, nil) || e.Seq >= n.last {
@@ -64,25 +65,31 @@ func (n *near) readOn(ctx context.Context, after events.Seq, yield func(events.E
 }
 
 func sizeOf(es []events.Event) (bytes int) {
-	for _, e := range es {
-		bytes += len(e.Raw)
+	for i := range es {
+		bytes += len(es[i].Raw)
 	}
 	return bytes
 }
 
 // index returns where an event is kept.
 func (n *near) index(seq events.Seq) (int, bool) {
-	if len(n.kept) == 0 || seq < n.kept[0].Seq || seq > n.kept[len(n.kept)-1].Seq {
+	if len(n.kept) == 0 || seq < n.kept[n.gone].Seq || seq > n.kept[len(n.kept)-1].Seq {
 		return 0, false
 	}
-	return int(seq - n.kept[0].Seq), true
+	return len(n.kept) - 1 - int(n.kept[len(n.kept)-1].Seq-seq), true
 }
 
-// keep adds the next event. When there are too many, the first half is let go.
+// keep adds the next event. When there are too many, the first are let go; their
+// room is used again.
 func (n *near) keep(e events.Event) {
+	if n.gone > len(n.kept)/2 {
+		left := copy(n.kept, n.kept[n.gone:])
+		clear(n.kept[left:])
+		n.kept, n.gone = n.kept[:left], 0
+	}
 	n.kept = append(n.kept, e)
-	if n.bytes += len(e.Raw); n.bytes > maxNear {
-		n.kept = slices.Clone(n.kept[len(n.kept)/2:])
-		n.bytes = sizeOf(n.kept)
+	for n.bytes += len(e.Raw); n.bytes > n.bound && n.gone < len(n.kept)-1; n.gone++ {
+		n.bytes -= len(n.kept[n.gone].Raw)
+		n.kept[n.gone] = events.Event{}
 	}
 }

@@ -187,62 +187,6 @@ func (h *History) stepAt(ctx context.Context, cs *Causes, seq events.Seq) (*Step
 	return &s, err
 }
 
-// firstWindow is how many events are looked at first for where a blocker began.
-// What began before is looked for in windows that grow, because what holds now
-// has mostly not done so for long, and to ask at every event costs much more
-// than to fold it.
-const firstWindow = 2000
-
-// begun returns at which event each mark that holds at a position began to hold.
-// One that held before the first event of the log, or holds by the passing of time
-// alone, is left out; one that held before a history that begins later did so at the
-// position before that.
-func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []mark) (map[mark]events.Seq, error) {
-	found := map[mark]events.Seq{}
-	to := at
-	for size := events.Seq(firstWindow); len(want) > 0 && to > 0; size *= 4 {
-		from := events.Seq(0)
-		if to > h.span.First+size {
-			from = to - size
-		}
-		s, err := h.At(ctx, from)
-		if err != nil {
-			return nil, err
-		}
-		began := map[mark]events.Seq{}
-		held, again := b.marks(s)
-		_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
-			if !slices.Contains(s.Touched(), b.of) && (again.IsZero() || s.Time().Before(again)) {
-				return nil
-			}
-			now, until := b.marks(s)
-			for _, m := range want {
-				if now[m] && !held[m] {
-					began[m] = e.Seq
-				}
-			}
-			held, again = now, until
-			return nil
-		}})
-		if err != nil {
-			return nil, err
-		}
-		want = slices.DeleteFunc(want, func(m mark) bool {
-			if held[m] && began[m] > 0 {
-				found[m] = began[m]
-			}
-			return !held[m] || began[m] > 0
-		})
-		to = from
-	}
-	if h.before > 0 {
-		for _, m := range want {
-			found[m] = h.before
-		}
-	}
-	return found, nil
-}
-
 // Asked returns the DaemonSets that are asked about with an object, and the node
 // in question: of a node every DaemonSet; of a pod its own.
 func Asked(s *projector.State, about Subject) (of []events.Ref, node string, err error) {

@@ -23,6 +23,7 @@ type Recording struct {
 	blocks   []int // the entries that are blocks, in order
 	frames   []int // and those that are keyframes
 	torn     *Torn
+	memory   chan *buffers // of blocks, that nobody reads into
 }
 
 var _ events.Reader = (*Recording)(nil)
@@ -49,7 +50,7 @@ func Open(path string) (*Recording, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	r := &Recording{path: path, file: f}
+	r := &Recording{path: path, file: f, memory: make(chan *buffers, ahead)}
 	if err := r.load(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

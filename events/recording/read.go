@@ -132,13 +132,28 @@ func (r *Recording) readBlock(block int, after events.Seq) loaded {
 	return loaded{es, err}
 }
 
-// memory is that of blocks which are read. A program reads a few at a time.
-var memory = sync.Pool{New: func() any { return new(buffers) }}
+// borrow returns memory for a block, which giveBack takes back. It is kept for as
+// long as the recording is open: a pool would lose it at every collection.
+func (r *Recording) borrow() *buffers {
+	select {
+	case buf := <-r.memory:
+		return buf
+	default:
+		return new(buffers)
+	}
+}
+
+func (r *Recording) giveBack(buf *buffers) {
+	select {
+	case r.memory <- buf:
+	default: // more were lent than are kept
+	}
+}
 
 // decode reads the events of a block after a position.
 func (r *Recording) decode(e *entry, after events.Seq) (es []events.Event, err error) {
-	buf := memory.Get().(*buffers)
-	defer memory.Put(buf)
+	buf := r.borrow()
+	defer r.giveBack(buf)
 	data, err := r.unpack(e, buf)
 	if err != nil {
 		return nil, err
@@ -175,8 +190,8 @@ func (r *Recording) At(t time.Time) (events.Seq, error) {
 		return r.last(), nil
 	}
 	e := &r.entries[r.blocks[i]]
-	buf := memory.Get().(*buffers)
-	defer memory.Put(buf)
+	buf := r.borrow()
+	defer r.giveBack(buf)
 	data, err := r.unpack(e, buf)
 	if err != nil {
 		return 0, err

@@ -400,7 +400,7 @@ func (l lines) Read(_ context.Context, after events.Seq) iter.Seq2[events.Event,
 	}
 }
 
-// TestFrameDue: a keyframe waits for events of twice the bytes of the last one.
+// TestFrameDue: a keyframe waits for events of as many bytes as the last one has.
 func TestFrameDue(t *testing.T) {
 	es := sample(t, 30_000, 300)
 	w := create(t, filepath.Join(t.TempDir(), "x.rollcall"), recording.Options{Before: chain.Position{Log: logOf}})
@@ -411,14 +411,14 @@ func TestFrameDue(t *testing.T) {
 		}
 		at.Take(e.Seq, e.Raw)
 		if bytes += 22 + len(e.Subject) + len(e.Raw); i == 9 {
-			size = 26_000 * bytes / 10
-			if err := w.Keyframe(recording.Keyframe{At: at.Position, Kind: "count", Version: 1, Data: make([]byte, size/2)}); err != nil {
+			size = 13_000 * bytes / 10
+			if err := w.Keyframe(recording.Keyframe{At: at.Position, Kind: "count", Version: 1, Data: make([]byte, size)}); err != nil {
 				t.Fatal(err)
 			}
 			bytes = 0
 		}
-		if due := w.FrameDue(); due != (i > 25_000 && bytes >= size-1) {
-			t.Fatalf("after %d events of %d bytes, and a keyframe of %d, one is due: %v", i-9, bytes, size/2, due)
+		if due := w.FrameDue(); due != (i > 12_500 && bytes >= size) {
+			t.Fatalf("after %d events of %d bytes, and a keyframe of %d, one is due: %v", i-9, bytes, size, due)
 		}
 	}
 	if err := w.Abort(); err != nil {
@@ -427,7 +427,7 @@ func TestFrameDue(t *testing.T) {
 }
 
 // TestExport: a part of a log has a keyframe of what was before it, and one every
-// 25,000 events; a range without events makes no file.
+// 12,500 events; a range without events makes no file.
 func TestExport(t *testing.T) {
 	es := sample(t, 30_000, 300)
 	path := filepath.Join(t.TempDir(), "x.rollcall")
@@ -442,10 +442,10 @@ func TestExport(t *testing.T) {
 		t.Error(err)
 	}
 	infos := r.Keyframes()
-	if len(infos) != 2 || infos[0].At != chainAt(es, 100) || infos[1].At != chainAt(es, 25_100) {
+	if len(infos) != 3 || infos[0].At != chainAt(es, 100) || infos[1].At != chainAt(es, 12_600) {
 		t.Fatalf("%+v", infos)
 	}
-	for at, want := range map[events.Seq]string{99: "", 100: "100", 25_099: "100", 25_100: "25100", 29_000: "25100"} {
+	for at, want := range map[events.Seq]string{99: "", 100: "100", 12_599: "100", 12_600: "12600", 25_100: "25100", 29_000: "25100"} {
 		k, ok := r.Newest("count", 1, at)
 		if ok != (want != "") {
 			t.Fatalf("the newest at #%d: %v", at, ok)

@@ -172,13 +172,13 @@ func (w *Writer) flush() error {
 
 // framesEvery is after how many events there is a keyframe: as many as are folded
 // in a tenth of a second.
-const framesEvery = 25_000
+const framesEvery = 12_500
 
 // FrameDue reports whether a keyframe is to be written here: not before the events
-// since the last one have twice its bytes. So keyframes add no more than half to a
+// since the last one have as many bytes. So keyframes are no more than half of a
 // recording of a large cluster, and to read one takes about as long as to fold
 // what follows it.
-func (w *Writer) FrameDue() bool { return w.since.events >= framesEvery && w.since.bytes >= 2*w.framed }
+func (w *Writer) FrameDue() bool { return w.since.events >= framesEvery && w.since.bytes >= w.framed }
 
 // Keyframe writes a keyframe of the position that the recording has come to.
 func (w *Writer) Keyframe(k Keyframe) error {

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+
 	"rollcall/events"
 	"rollcall/projector/owners"
 	"rollcall/projector/table"
@@ -37,6 +39,19 @@ func (f Fold) Object(e events.Event, i *table.Item) (err error) {
 	}
 	if err == nil {
 		s.owners.Put(owners.View(i.Ref, i.Data))
+	}
+	return err
+}
+
+// Readable says why an object cannot be folded; nil: it can. It changes nothing.
+func (f Fold) Readable(o events.Object) (err error) {
+	switch o.Kind {
+	case events.Pod:
+		_, err = viewPod(o.Ref, o.Data, &f.s.words)
+	case events.DaemonSet:
+		_, _, err = decodeDaemonSet(o, nil)
+	case events.ControllerRevision:
+		err = o.Decode(&appsv1.ControllerRevision{})
 	}
 	return err
 }

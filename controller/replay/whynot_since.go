@@ -1,0 +1,198 @@
+package replay
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"rollcall/controller"
+	"rollcall/events"
+	"rollcall/events/wire"
+	"rollcall/projector"
+	"rollcall/projector/sets"
+)
+
+// follower tells which marks hold, event by event.
+type follower interface {
+	// begin returns the marks that hold in a state.
+	begin(s *projector.State) map[mark]bool
+	// after returns those that hold after an event; ok is false if that has not
+	// changed any.
+	after(s *projector.State, e events.Event) (now map[mark]bool, ok bool)
+}
+
+// decisions follow all marks, by deciding after every event that may matter.
+type decisions struct {
+	blocking
+	again time.Time
+}
+
+func (d *decisions) begin(s *projector.State) (now map[mark]bool) {
+	now, d.again = d.marks(s)
+	return now
+}
+
+func (d *decisions) after(s *projector.State, e events.Event) (now map[mark]bool, ok bool) {
+	if !slices.Contains(s.Touched(), d.of) && (d.again.IsZero() || s.Time().Before(d.again)) {
+		return nil, false
+	}
+	return d.begin(s), true
+}
+
+// obstacles follow the marks of obstacles: of nodes that may have no pod. Those are
+// mostly old, and change with the DaemonSet and with one node at a time, so that
+// nothing has to be decided for them but when the DaemonSet changes.
+type obstacles struct {
+	blocking
+	reached    bool            // the decision asks about nodes
+	held       map[string]mark // by node
+	count      map[mark]int    // of the nodes
+	meta, spec []byte          // of the DaemonSet
+	succeeds   bool            // a deleted DaemonSet of that name has something left
+}
+
+// obstacle reports whether a mark is one of obstacles.
+func (m mark) obstacle() bool {
+	return slices.Contains([]controller.Rule{controller.RuleSuspended, controller.RuleNodeName, controller.RuleLabels, controller.RuleTaint}, m.rule)
+}
+
+func (p *obstacles) begin(s *projector.State) map[mark]bool {
+	_, t := controller.Explain(s, p.of, s.Time())
+	p.reached = !slices.ContainsFunc(t.Blockers, func(b controller.Blocker) bool { return b.Node == "" })
+	p.held, p.count = map[string]mark{}, map[mark]int{}
+	p.succeeds = len(s.DeletedSets(p.of)) > 0
+	if o, _, ok := s.Object(events.DaemonSet, p.of); ok {
+		p.take(o)
+	}
+	if p.reached {
+		for n := range s.Nodes() {
+			p.place(s, n.Name, n)
+		}
+	}
+	return p.now()
+}
+
+// take notes what obstacles follow from, and reports whether that has changed.
+func (p *obstacles) take(o events.Object) bool {
+	meta, spec := wire.Field(o.Data, "metadata"), wire.Field(o.Data, "spec")
+	same := bytes.Equal(meta, p.meta) && bytes.Equal(spec, p.spec)
+	p.meta, p.spec = meta, spec
+	return !same
+}
+
+// place notes the obstacle of a node; nil: there is none of that name.
+func (p *obstacles) place(s *projector.State, name string, n *sets.Node) {
+	if p.node != "" && p.node != name {
+		return
+	}
+	if was, ok := p.held[name]; ok {
+		delete(p.held, name)
+		p.count[was]--
+	}
+	if n == nil {
+		return
+	}
+	if b := controller.Obstacle(s, p.of, n); b.Rule != "" {
+		m := mark{b.Rule, b.Says}
+		p.held[name] = m
+		p.count[m]++
+	}
+}
+
+func (p *obstacles) now() map[mark]bool {
+	now := map[mark]bool{}
+	for m, n := range p.count {
+		now[m] = n > 0
+	}
+	return now
+}
+
+func (p *obstacles) after(s *projector.State, e events.Event) (now map[mark]bool, ok bool) {
+	r := events.RefOf(e)
+	_, unreadable := e.Body.(events.Unreadable)
+	o, object := e.Body.(events.Object)
+	_, gone := e.Body.(events.Gone)
+	switch {
+	case unreadable, p.succeeds, len(s.DeletedSets(p.of)) > 0,
+		r.Kind == events.ControllerRevision,
+		r.Kind == events.DaemonSet && r.Key == p.of && (gone || object && p.take(o)):
+		return p.begin(s), true
+	case r.Kind == events.Node && p.reached:
+		p.place(s, r.Key.Name, s.Node(r.Key.Name))
+		return p.now(), true
+	}
+	return nil, false
+}
+
+// firstWindow is how many events are looked at first for where a blocker began.
+// What began before is looked for in windows that grow, because what holds now
+// has mostly not done so for long, and to ask at every event costs much more
+// than to fold it.
+const firstWindow = 2000
+
+// begun returns at which event each mark that holds at a position began to hold.
+// One that held before the first event of the log, or holds by the passing of time
+// alone, is left out; one that held before a history that begins later did so at the
+// position before that.
+func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []mark) (map[mark]events.Seq, error) {
+	found := map[mark]events.Seq{}
+	var old, other []mark
+	for _, m := range want {
+		if m.obstacle() {
+			old = append(old, m)
+		} else {
+			other = append(other, m)
+		}
+	}
+	if err := h.follow(ctx, &decisions{blocking: b}, at, other, found); err != nil {
+		return nil, err
+	}
+	return found, h.follow(ctx, &obstacles{blocking: b}, at, old, found)
+}
+
+// follow finds where marks began to hold.
+func (h *History) follow(ctx context.Context, f follower, at events.Seq, want []mark, found map[mark]events.Seq) error {
+	to := at
+	for size := events.Seq(firstWindow); len(want) > 0 && to > 0; size *= 4 {
+		from := events.Seq(0)
+		if to > h.span.First+size {
+			from = to - size
+		}
+		s, err := h.At(ctx, from)
+		if err != nil {
+			return err
+		}
+		began := map[mark]events.Seq{}
+		held := f.begin(s)
+		_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
+			now, ok := f.after(s, e)
+			if !ok {
+				return nil
+			}
+			for _, m := range want {
+				if now[m] && !held[m] {
+					began[m] = e.Seq
+				}
+			}
+			held = now
+			return nil
+		}})
+		if err != nil {
+			return err
+		}
+		want = slices.DeleteFunc(want, func(m mark) bool {
+			if held[m] && began[m] > 0 {
+				found[m] = began[m]
+			}
+			return !held[m] || began[m] > 0
+		})
+		to = from
+	}
+	if h.before > 0 {
+		for _, m := range want {
+			found[m] = h.before
+		}
+	}
+	return nil
+}
