@@ -70,6 +70,14 @@ func (a *archive) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.E
 	return func(yield func(events.Event, error) bool) { yield(events.Event{}, a.wait("it")) }
 }
 
+// Scan reads without decoding, where the log can be read so.
+func (a *archive) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	if a.rec != nil {
+		return a.rec.Scan(ctx, after)
+	}
+	return a.Read(ctx, after)
+}
+
 // checkedText says what the log was compared with.
 func (a *archive) checkedText() string {
 	switch {

@@ -64,6 +64,11 @@ func (r *reading) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 	return r.count(r.archive.Read(ctx, after))
 }
 
+// Scan reads without decoding.
+func (r *reading) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return r.count(r.archive.Scan(ctx, after))
+}
+
 // Tail implements events.Tailer.
 func (r *reading) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	return r.count(r.archive.Tail(ctx, after))

@@ -92,7 +92,7 @@ and, while it runs, in another terminal
 or point any kubectl at it with the line that up prints.`,
 		s.upCommand(), s.kubectlCommand(), s.planCommand(), s.rolloutCommand(), s.nodeCommand(),
 		s.logCommand(), s.stateCommand(), s.diffCommand(), s.whyCommand(), s.whyNotCommand(), s.effectsCommand(), s.verifyCommand(), s.checkCommand(), s.bisectCommand(),
-		s.regressCommand(), s.whatIfCommand(), s.openCommand(), s.archiveCommand(), s.recordCommand(), s.versionCommand(),
+		s.searchCommand(), s.replayCommand(), s.regressCommand(), s.whatIfCommand(), s.openCommand(), s.archiveCommand(), s.recordCommand(), s.versionCommand(),
 		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic(), s.simulationTopic())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)

@@ -68,6 +68,12 @@ func (c *Condition) UsesState() bool { return c.uses["state"] }
 // String returns the expression as it was written.
 func (c *Condition) String() string { return c.text }
 
+// OfState reports whether the expression is about the state alone, and not about
+// an event: one that is true stays so until something changes.
+func (c *Condition) OfState() bool {
+	return c.uses["state"] && !c.uses["event"] && !c.uses["ds"] && !c.uses["node"] && !c.uses["pod"]
+}
+
 func (c *Condition) refuse(why string) error {
 	return &events.Error{Code: "E-REPLAY-EXPR", What: fmt.Sprintf("the expression %q cannot be used", c.text), Why: why,
 		Do: "write one in CEL, such as 'state.counts[\"default/agent\"].available > 3'", Exit: events.ExitInput}

@@ -3,7 +3,6 @@ package replay
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"rollcall/controller/condition"
 	"rollcall/controller/invariant"
@@ -53,8 +52,7 @@ func (h *History) Check(ctx context.Context, ps Properties, from, to events.Seq)
 		return nil, err
 	}
 	if ps.Condition != nil && x.Events == x.Vague {
-		return nil, &events.Error{Code: "E-REPLAY-EXPR", What: fmt.Sprintf("the expression %q has no value at any event", ps.Condition),
-			Why: "something that it names is not there", Do: "see rollcall state -o json for what there is, and ask with has(...)", Exit: events.ExitInput}
+		return nil, noValue(ps.Condition)
 	}
 	if len(x.Broken) == 0 {
 		return x, nil

@@ -64,7 +64,7 @@ func (r *Recording) Read(ctx context.Context, after events.Seq) iter.Seq2[events
 		if len(blocks) > 0 && !r.readBlock(blocks[0], after).yield(ctx, yield) || len(blocks) < 2 {
 			return
 		}
-		loading := r.prefetch(ctx, blocks[1:])
+		loading := prefetch(ctx, blocks[1:], func(block int) loaded { return r.readBlock(block, 0) })
 		defer func() {
 			cancel()
 			for range loading {
@@ -104,23 +104,23 @@ func (l loaded) yield(ctx context.Context, yield func(events.Event, error) bool)
 	return l.err == nil
 }
 
-// prefetch reads blocks, a few of them at a time, and hands them on in their
+// prefetch loads blocks, a few of them at a time, and hands them on in their
 // order. It ends with the blocks or with ctx; its channel is closed when nothing
 // of it runs any more.
-func (r *Recording) prefetch(ctx context.Context, blocks []int) <-chan chan loaded {
-	out := make(chan chan loaded, ahead)
+func prefetch[T any](ctx context.Context, blocks []int, load func(block int) T) <-chan chan T {
+	out := make(chan chan T, ahead)
 	go func() {
 		defer close(out)
 		var running sync.WaitGroup
 		defer running.Wait()
 		for _, b := range blocks {
-			next := make(chan loaded, 1)
+			next := make(chan T, 1)
 			select {
 			case <-ctx.Done():
 				return
 			case out <- next:
 			}
-			running.Go(func() { next <- r.readBlock(b, 0) })
+			running.Go(func() { next <- load(b) })
 		}
 	}()
 	return out

@@ -55,6 +55,12 @@ var kinds = func() (t [256]kind) {
 // IsMap reports whether b begins a map, as every object is one.
 func IsMap(b []byte) bool { return len(b) > 0 && kinds[b[0]] == kindMap }
 
+// IsArray reports whether b begins an array.
+func IsArray(b []byte) bool { return len(b) > 0 && kinds[b[0]] == kindArray }
+
+// IsString reports whether b begins a string.
+func IsString(b []byte) bool { return len(b) > 0 && isStr(b[0]) }
+
 func isStr(x byte) bool { return kinds[x] == kindStr }
 
 // peek returns the next byte, or nilByte at the end, where every read fails.

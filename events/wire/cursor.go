@@ -238,6 +238,10 @@ func (c *Cursor) Time() time.Time {
 	return t.UTC()
 }
 
+// Rest returns what was not read yet, from the next value on. The bytes belong to
+// the input.
+func (c *Cursor) Rest() []byte { return c.b[c.off:] }
+
 // Value skips the next value and returns its bytes, which belong to the input.
 func (c *Cursor) Value() []byte {
 	from := c.off

@@ -68,9 +68,9 @@ const (
 // the same change.
 func Change(old, new events.Object) string {
 	if old.Data == nil {
-		return oneLine(createdText(new))
+		return OneLine(createdText(new))
 	}
-	return oneLine(changeText(new.Kind, old.Data, new.Data))
+	return OneLine(changeText(new.Kind, old.Data, new.Data))
 }
 
 // tell collects what is said about a change of an object, in the order of rank.

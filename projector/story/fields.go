@@ -24,9 +24,9 @@ func (f Field) In(path string) bool {
 }
 
 // plainPath writes a path without brackets.
-func plainPath(path string) string {
-	return strings.TrimPrefix(strings.NewReplacer("[", ".", "]", "").Replace(path), ".")
-}
+func plainPath(path string) string { return strings.TrimPrefix(plain.Replace(path), ".") }
+
+var plain = strings.NewReplacer("[", ".", "]", "")
 
 // hidden stands for a value of a Secret.
 const hidden = "(not shown)"
@@ -37,7 +37,7 @@ const hidden = "(not shown)"
 func Fields(old, new events.Object) []Field {
 	var fs []Field
 	for _, c := range diff(old.Data, new.Data) {
-		f := Field{Path: oneLine(pathText(c.path)), Old: oneLine(text(c.old)), New: oneLine(text(c.new))}
+		f := Field{Path: OneLine(pathText(c.path)), Old: OneLine(text(c.old)), New: OneLine(text(c.new))}
 		if new.Kind == events.Secret || old.Kind == events.Secret {
 			f.hide(&c)
 		}

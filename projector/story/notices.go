@@ -55,7 +55,7 @@ func NewNoticer() *Noticer { return &Noticer{commands: map[events.Cause]remember
 func (n *Noticer) Observe(e events.Event) []Notice {
 	var out []Notice
 	add := func(typ, reason string, object events.Ref, format string, args ...any) {
-		told := events.Notice{Type: typ, Reason: reason, Message: oneLine(fmt.Sprintf(format, args...)), Component: component}
+		told := events.Notice{Type: typ, Reason: reason, Message: OneLine(fmt.Sprintf(format, args...)), Component: component}
 		out = append(out, Notice{told, object})
 	}
 	switch b := e.Body.(type) {

@@ -59,14 +59,14 @@ func planEntries(head Entry, p *events.Plan) []Entry {
 	es := make([]Entry, 0, len(p.Commands)+1)
 	for i, c := range p.Commands {
 		e := head
-		e.What = oneLine(fmt.Sprintf("[%d] %s: %s", i, commandText(p.Owner, c), c.Reason))
+		e.What = OneLine(fmt.Sprintf("[%d] %s: %s", i, commandText(p.Owner, c), c.Reason))
 		if c.Kind == events.DaemonSet {
 			e.DaemonSet = c.Key
 		}
 		es = append(es, e)
 	}
 	if len(p.Held) > 0 {
-		head.What = oneLine(heldText(p))
+		head.What = OneLine(heldText(p))
 		es = append(es, head)
 	}
 	return es

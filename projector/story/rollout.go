@@ -15,9 +15,9 @@ import (
 // may be nil.
 func RolloutLine(ds *appsv1.DaemonSet, last *events.Plan) string {
 	st := &ds.Status
-	parts := []string{oneLine(ds.Namespace + "/" + ds.Name)}
+	parts := []string{OneLine(ds.Namespace + "/" + ds.Name)}
 	if last != nil && last.Revision != "" {
-		parts = append(parts, "rev "+cut(oneLine(last.Revision), 5))
+		parts = append(parts, "rev "+cut(OneLine(last.Revision), 5))
 	}
 	if st.ObservedGeneration < ds.Generation {
 		parts = append(parts, "not observed yet")
@@ -26,7 +26,7 @@ func RolloutLine(ds *appsv1.DaemonSet, last *events.Plan) string {
 		fmt.Sprintf("%d unavailable%s", max(0, st.DesiredNumberScheduled-st.NumberAvailable), inBrackets(limits(ds))))
 	if last != nil {
 		for _, h := range last.Held {
-			parts = append(parts, fmt.Sprintf("%d waiting: %s", h.Nodes, oneLine(string(h.For))))
+			parts = append(parts, fmt.Sprintf("%d waiting: %s", h.Nodes, OneLine(string(h.For))))
 		}
 	}
 	if stalled := Stalled(ds); stalled != "" {
@@ -47,7 +47,7 @@ func RolloutCause(ds *appsv1.DaemonSet) string {
 	for _, c := range ds.Status.Conditions {
 		if c.Type == "Progressing" {
 			_, cause, _ := strings.Cut(c.Message, "; ")
-			return oneLine(cause)
+			return OneLine(cause)
 		}
 	}
 	return ""
@@ -58,7 +58,7 @@ func RolloutCause(ds *appsv1.DaemonSet) string {
 func Stalled(ds *appsv1.DaemonSet) string {
 	for _, c := range ds.Status.Conditions {
 		if c.Type == "Stalled" && c.Status == corev1.ConditionTrue && ds.Status.ObservedGeneration == ds.Generation {
-			return oneLine(c.Message)
+			return OneLine(c.Message)
 		}
 	}
 	return ""

@@ -61,7 +61,7 @@ func (t *Teller) Observe(e events.Event) {
 func (t *Teller) Tell(e events.Event) []Entry {
 	ref := events.RefOf(e)
 	head := Entry{Seq: e.Seq, Time: e.Stored, Type: e.Type, Object: Name(ref),
-		Cause: causeText(e.Cause), Actor: oneLine(e.Actor), Manager: oneLine(e.Manager), Source: oneLine(e.Source)}
+		Cause: causeText(e.Cause), Actor: OneLine(e.Actor), Manager: OneLine(e.Manager), Source: OneLine(e.Source)}
 	var entries []Entry
 	switch b := e.Body.(type) {
 	case events.Object:
@@ -79,7 +79,7 @@ func (t *Teller) Tell(e events.Event) []Entry {
 	default:
 		head.What = quarantineText("E-EVT-KIND", fmt.Sprintf("body %T", e.Body))
 	}
-	head.What = oneLine(head.What)
+	head.What = OneLine(head.What)
 	t.Observe(e)
 	return append([]Entry{head}, entries...)
 }
@@ -93,10 +93,10 @@ func Quarantined(seq events.Seq, t events.Type, about events.Ref, code, why stri
 	parts := []string{fmt.Sprintf("#%d", seq)}
 	for _, s := range []string{string(t), Name(about)} {
 		if s != "" {
-			parts = append(parts, cut(oneLine(s), maxValue))
+			parts = append(parts, cut(OneLine(s), maxValue))
 		}
 	}
-	return strings.Join(parts, " ") + " is " + oneLine(quarantineText(code, why))
+	return strings.Join(parts, " ") + " is " + OneLine(quarantineText(code, why))
 }
 
 // before returns the last known state of the incarnation that r names.
@@ -157,7 +157,7 @@ func Name(r events.Ref) string {
 	if r.Kind == "" && r.Key == (events.Key{}) {
 		return ""
 	}
-	return oneLine(shortKind(r.Kind) + "/" + r.Key.String())
+	return OneLine(shortKind(r.Kind) + "/" + r.Key.String())
 }
 
 func causeText(c events.Cause) string {
@@ -180,7 +180,7 @@ func Line(e Entry) string {
 		at = e.Time.UTC().Format(timeFormat)
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-8s %-24s %-18s %-30s %s%s", fmt.Sprintf("#%d", e.Seq), at, oneLine(cmp.Or(string(e.Type), "-")), cmp.Or(e.Object, "-"),
+	fmt.Fprintf(&b, "%-8s %-24s %-18s %-30s %s%s", fmt.Sprintf("#%d", e.Seq), at, OneLine(cmp.Or(string(e.Type), "-")), cmp.Or(e.Object, "-"),
 		strings.Repeat("  ", e.Indent), e.What)
 	if e.Cause != "" {
 		b.WriteString("  ← " + e.Cause)
@@ -195,9 +195,9 @@ func Line(e Entry) string {
 	return b.String()
 }
 
-// oneLine makes s printable on one line: what comes out of a log was written
+// OneLine makes s printable on one line: what comes out of a log was written
 // by others and may hold line breaks and terminal codes.
-func oneLine(s string) string {
+func OneLine(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
 		case r == '\n' || r == '\t' || r == '\r':

@@ -56,7 +56,7 @@ func (d *differ) value(path []string, old, new []byte) {
 		d.emit(path, old, new)
 	case (wire.IsMap(old) || old == nil) && (wire.IsMap(new) || new == nil):
 		d.maps(path, old, new)
-	case (isList(old) || old == nil) && (isList(new) || new == nil):
+	case (wire.IsArray(old) || old == nil) && (wire.IsArray(new) || new == nil):
 		d.lists(path, old, new)
 	default:
 		d.emit(path, old, new)
@@ -143,7 +143,7 @@ func named(a, b [][]byte, identities ...[]string) (byName *[2]map[string][]byte,
 // scalar itself. An effect may be missing, nothing else.
 func nameOf(v []byte, id []string) string {
 	if id == nil {
-		if wire.IsMap(v) || isList(v) {
+		if wire.IsMap(v) || wire.IsArray(v) {
 			return ""
 		}
 		return text(v)
@@ -163,7 +163,7 @@ func nameOf(v []byte, id []string) string {
 
 // scalar reports whether a list holds neither maps nor lists.
 func scalar(list [][]byte) bool {
-	return !slices.ContainsFunc(list, func(v []byte) bool { return wire.IsMap(v) || isList(v) })
+	return !slices.ContainsFunc(list, func(v []byte) bool { return wire.IsMap(v) || wire.IsArray(v) })
 }
 
 func at(list [][]byte, i int) []byte {
@@ -190,10 +190,6 @@ func present(v []byte) []byte {
 	return v
 }
 
-func isList(v []byte) bool {
-	return len(v) > 0 && (v[0]&0xf0 == 0x90 || v[0] == 0xdc || v[0] == 0xdd)
-}
-
 // fields returns the values of a map by key; of anything else none.
 func fields(v []byte) map[string][]byte {
 	if !wire.IsMap(v) {
@@ -213,7 +209,7 @@ func fields(v []byte) map[string][]byte {
 
 // elements returns the values of a list; of anything else none.
 func elements(v []byte) [][]byte {
-	if !isList(v) {
+	if !wire.IsArray(v) {
 		return nil
 	}
 	c := wire.NewCursor(v)
@@ -271,7 +267,7 @@ func short(v []byte) string {
 	if s == "" && v != nil {
 		return `""`
 	}
-	return cut(oneLine(s), maxValue)
+	return cut(OneLine(s), maxValue)
 }
 
 // pathText writes a path: keys that are no plain words stand in brackets.

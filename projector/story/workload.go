@@ -142,11 +142,11 @@ func (t *telling) rolloutCondition(c *change) bool {
 		if waits == was {
 			return false
 		}
-		t.say(rankCondition, "%s", cut(oneLine("waits: "+cmp.Or(waits, "for nothing any more")), 3*maxValue))
+		t.say(rankCondition, "%s", cut(OneLine("waits: "+cmp.Or(waits, "for nothing any more")), 3*maxValue))
 	case c.path[2] == "Progressing":
 		return false
 	case c.path[2] == "Stalled" && c.last() == "status" && text(c.new) == "True":
-		t.say(rankCondition, "Stalled: %s", cut(oneLine(text(find(is, "message"))), 3*maxValue))
+		t.say(rankCondition, "Stalled: %s", cut(OneLine(text(find(is, "message"))), 3*maxValue))
 	case c.path[2] == "Stalled" && c.last() == "status" && text(c.old) == "True":
 		t.say(rankCondition, "no longer Stalled")
 	default:

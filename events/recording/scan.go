@@ -1,0 +1,86 @@
+package recording
+
+import (
+	"context"
+	"iter"
+
+	"rollcall/events"
+)
+
+// Scan is Read without decoding: of an event there are position, time, subject
+// and bytes, which are good until the next one is asked for. It refuses what Read
+// refuses. Who looks for a few of many events decodes those.
+func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		switch {
+		case after < r.manifest.Before.Seq:
+			yield(events.Event{}, r.before(after))
+			return
+		case after > r.last():
+			yield(events.Event{}, events.Truncated(after, r.last()))
+			return
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		loading := prefetch(ctx, r.blocks[r.blockOf(after+1):], r.unpackBlock)
+		defer func() {
+			cancel()
+			for range loading {
+			}
+		}()
+		for next := range loading {
+			if u := <-next; !r.handOn(ctx, u, after, yield) {
+				return
+			}
+		}
+		if err := ctx.Err(); err != nil {
+			yield(events.Event{}, err)
+		}
+	}
+}
+
+// unpacked is a block in memory of the pool.
+type unpacked struct {
+	entry *entry
+	buf   *buffers
+	data  []byte
+	err   error
+}
+
+// unpackBlock unpacks a block.
+func (r *Recording) unpackBlock(block int) unpacked {
+	u := unpacked{entry: &r.entries[block], buf: memory.Get().(*buffers)}
+	u.data, u.err = r.unpack(u.entry, u.buf)
+	return u
+}
+
+// handOn hands on the records of a block after a position. It reports whether more
+// are wanted, and can be had.
+func (r *Recording) handOn(ctx context.Context, u unpacked, after events.Seq, yield func(events.Event, error) bool) bool {
+	defer memory.Put(u.buf)
+	if u.err != nil {
+		yield(events.Event{}, u.err)
+		return false
+	}
+	subject, on := "", true
+	why := records(u.data, u.entry, func(x record) bool {
+		switch {
+		case x.seq <= after:
+			return true
+		case ctx.Err() != nil:
+			on = false
+			yield(events.Event{}, ctx.Err())
+			return false
+		}
+		if subject != string(x.subject) {
+			subject = string(x.subject)
+		}
+		on = yield(events.Event{Seq: x.seq, Stored: clock(x.time), Subject: subject, Raw: x.raw}, nil)
+		return on
+	})
+	if on && why != "" {
+		yield(events.Event{}, r.damaged(u.entry.name, u.entry.offset, why))
+		return false
+	}
+	return on
+}
