@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"rollcall/controller/condition"
 	"rollcall/controller/invariant"

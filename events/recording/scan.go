@@ -39,7 +39,7 @@ func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events
 	}
 }
 
-// unpacked is a block in memory of the pool.
+// unpacked is a block in memory that is lent.
 type unpacked struct {
 	entry *entry
 	buf   *buffers
@@ -49,7 +49,7 @@ type unpacked struct {
 
 // unpackBlock unpacks a block.
 func (r *Recording) unpackBlock(block int) unpacked {
-	u := unpacked{entry: &r.entries[block], buf: memory.Get().(*buffers)}
+	u := unpacked{entry: &r.entries[block], buf: r.borrow()}
 	u.data, u.err = r.unpack(u.entry, u.buf)
 	return u
 }
@@ -57,7 +57,7 @@ func (r *Recording) unpackBlock(block int) unpacked {
 // handOn hands on the records of a block after a position. It reports whether more
 // are wanted, and can be had.
 func (r *Recording) handOn(ctx context.Context, u unpacked, after events.Seq, yield func(events.Event, error) bool) bool {
-	defer memory.Put(u.buf)
+	defer r.giveBack(u.buf)
 	if u.err != nil {
 		yield(events.Event{}, u.err)
 		return false
