@@ -3,9 +3,13 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
+	kruntime "k8s.io/apimachinery/pkg/runtime"
 
 	"rollcall/cmd/rollcall/manifest"
 	"rollcall/controller/play"
@@ -108,6 +112,7 @@ type planned struct {
 type delaysSeen struct {
 	Start    int        `json:"start"`     // pods whose start was seen
 	OfImages int        `json:"ofImages"`  // of these with the images that are planned
+	Stop     int        `json:"stop"`      // pods whose end was seen
 	From     events.Seq `json:"fromEvent"` // from where on the log was looked at
 }
 
@@ -227,7 +232,7 @@ func setImages(tree map[string]any, ds *appsv1.DaemonSet, images []string) error
 func setContainers(tree map[string]any, list string, cs []corev1.Container) error {
 	var all []any
 	for i := range cs {
-		fields, err := runtime.DefaultUnstructuredConverter.ToUnstructured(&cs[i])
+		fields, err := kruntime.DefaultUnstructuredConverter.ToUnstructured(&cs[i])
 		if err != nil {
 			return err
 		}
@@ -254,20 +259,43 @@ func foresee(ctx context.Context, x *asked, cluster string, at replay.Moment, in
 	for _, i := range intents {
 		changed[i.After.Key] = changed[i.After.Key] || i.After.Kind == events.DaemonSet && i.Changes()
 	}
+	x.log.done()
+	runs, err := playAll(ctx, x.log.session, f, intents, play.Terms{Delays: &delays, Seed: o.seed, Longer: o.longer}, o.runs)
+	if err != nil {
+		return nil, err
+	}
 	var all []*planned
-	for run := range o.runs {
-		outcomes, err := f.Play(ctx, intents, play.Terms{Delays: &delays, Seed: o.seed + int64(run), Longer: o.longer})
-		if err != nil {
-			return nil, err
+	for i, outcome := range runs[0] {
+		p := &planned{Outcome: outcome, Changes: changed[outcome.DaemonSet],
+			Delays: delaysSeen{Start: delays.Seen("start"), OfImages: delays.SeenOf("start", outcome.Images), Stop: delays.Seen("stop"), From: from}}
+		for _, run := range runs {
+			p.PeakUnavailable = max(p.PeakUnavailable, run[i].PeakUnavailable)
+			p.Runs = append(p.Runs, run[i].Took)
 		}
-		for i, outcome := range outcomes {
-			if run == 0 {
-				all = append(all, &planned{Outcome: outcome, Changes: changed[outcome.DaemonSet],
-					Delays: delaysSeen{Start: delays.Seen("start"), OfImages: delays.SeenOf("start", outcome.Images), From: from}})
-			}
-			all[i].PeakUnavailable = max(all[i].PeakUnavailable, outcome.PeakUnavailable)
-			all[i].Runs = append(all[i].Runs, outcome.Took)
-		}
+		all = append(all, p)
 	}
 	return all, nil
+}
+
+// playAll plays several times, each with the next seed, as many at once as there
+// are processors.
+func playAll(ctx context.Context, s *session, f *play.Foresight, intents []play.Intent, terms play.Terms, n int) ([][]*play.Outcome, error) {
+	var done atomic.Int64
+	stop := s.Progress("playing the rollout", func() string { return fmt.Sprintf("%d of %s", done.Load(), plural(n, "run")) })
+	defer stop()
+	runs, errs := make([][]*play.Outcome, n), make([]error, n)
+	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var all sync.WaitGroup
+	for i := range n {
+		terms := terms
+		terms.Seed += int64(i)
+		free <- struct{}{}
+		all.Go(func() {
+			runs[i], errs[i] = f.Play(ctx, intents, terms)
+			done.Add(1)
+			<-free
+		})
+	}
+	all.Wait()
+	return runs, errors.Join(errs...)
 }

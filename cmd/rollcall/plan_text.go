@@ -159,6 +159,9 @@ func (p *planned) timeText() string {
 	default:
 		text += fmt.Sprintf("; from %s that were seen, none of these images", plural(d.Start, "start"))
 	}
+	if d := p.Delays; d.Start > 0 && d.Stop == 0 && !p.Created {
+		text += "; none was seen to stop, so simulated kubelets' own delays are taken for that"
+	}
 	if p.Delays.From > 1 && p.Delays.Start > 0 {
 		text += fmt.Sprintf(" since #%d", p.Delays.From)
 	}

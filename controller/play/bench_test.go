@@ -97,6 +97,28 @@ func BenchmarkWhatIf(b *testing.B) {
 	b.ReportMetric(float64(c.State.Seq()), "events")
 }
 
+// BenchmarkForesight foresees a rollout over 1,000 nodes once, 10% of them at a
+// time, as plan does several times.
+func BenchmarkForesight(b *testing.B) {
+	c := rolled(b, 1000)
+	i, _ := newImage(b, c)
+	h := history(b, c)
+	d, _, err := play.DelaysOf(b.Context(), h, c.State.Seq())
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := play.NewForesight(b.Context(), h, c.Subjects, now(c))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		all, err := f.Play(b.Context(), []play.Intent{i}, play.Terms{Delays: &d, Seed: 1, Longer: time.Hour})
+		if err != nil || len(all[0].Updated) != 1000 || all[0].Took == nil {
+			b.Fatal(all, err)
+		}
+	}
+}
+
 // BenchmarkVerify decides every plan of a rollout over 1,000 nodes again. It is
 // to take no more than 2 s.
 func BenchmarkVerify(b *testing.B) {

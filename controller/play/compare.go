@@ -12,6 +12,7 @@ import (
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // Pair is a rollout as it was recorded and as the model has it; nil: there is none.
@@ -73,18 +74,32 @@ func (s Slow) String() string {
 // maxSlow is how many nodes are told of.
 const maxSlow = 3
 
+// place is where a DaemonSet has a pod.
+type place struct {
+	owner events.Key
+	node  string
+}
+
+func placeOf(p *sets.Pod) place {
+	return place{events.Key{Namespace: p.Key.Namespace, Name: p.OwnerName}, p.Node}
+}
+
 // Slowest returns the nodes that were longest at once without a ready pod of a
 // DaemonSet that had one there, from the fork on.
 func (w *WhatIf) Slowest(ctx context.Context, log events.Reader) ([]Slow, error) {
-	type place struct {
-		owner events.Key
-		node  string
+	s, err := replay.Begin(ctx, log)
+	if err != nil {
+		return nil, err
 	}
-	s := projector.New("")
 	without, longest := map[place]time.Time{}, map[place]Slow{}
 	ready := map[events.Key]place{}
+	for p := range s.Pods() {
+		if serves(p) {
+			ready[p.Key] = placeOf(p)
+		}
+	}
 	var end time.Time
-	for e, err := range log.Read(ctx, 0) {
+	for e, err := range log.Read(ctx, s.Seq()) {
 		if err != nil {
 			return nil, err
 		}
@@ -95,12 +110,12 @@ func (w *WhatIf) Slowest(ctx context.Context, log events.Reader) ([]Slow, error)
 		}
 		p := s.Pod(r.Key)
 		at, was := ready[r.Key]
-		switch is := p != nil && p.Ready && !p.Deleting && p.Daemon; {
+		switch is := serves(p); {
 		case was && !is:
 			delete(ready, r.Key)
 			without[at] = e.Stored
 		case is && !was:
-			at = place{events.Key{Namespace: r.Key.Namespace, Name: p.OwnerName}, p.Node}
+			at = placeOf(p)
 			ready[r.Key] = at
 			if since, ok := without[at]; ok && e.Seq >= w.Fork {
 				longest[at] = slower(longest[at], Slow{at.owner, at.node, e.Stored.Sub(since), false})
@@ -126,6 +141,9 @@ func (w *WhatIf) Slowest(ctx context.Context, log events.Reader) ([]Slow, error)
 	})
 	return all[:min(len(all), maxSlow)], nil
 }
+
+// serves reports whether a pod is a ready one of a DaemonSet.
+func serves(p *sets.Pod) bool { return p != nil && p.Ready && !p.Deleting && p.Daemon }
 
 func slower(a, b Slow) Slow {
 	if b.Took > a.Took {

@@ -42,6 +42,8 @@ type WhatIf struct {
 	subjects events.Subjects
 	question Question
 	id       string // of the log
+	before   events.Seq
+	begin    []byte // the state that the log begins with, as a keyframe; nil: there is nothing
 	end      time.Time
 }
 
@@ -64,6 +66,9 @@ func (l upTo) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event
 		}
 	}
 }
+
+// Begin implements replay.Beginner.
+func (l upTo) Begin(ctx context.Context) (*projector.State, error) { return replay.Begin(ctx, l.Log) }
 
 // NewWhatIf reads a history for the delays that it shows and for what a question
 // touches.
@@ -88,8 +93,17 @@ func NewWhatIf(ctx context.Context, log replay.Log, s events.Subjects, q Questio
 	for _, i := range q.Inserts {
 		w.Fork = min(w.Fork, i.At.Seq+1)
 	}
-	st := projector.New(info.ID)
-	for e, err := range log.Read(ctx, 0) {
+	st, err := replay.Begin(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	if st.Seq() > 0 {
+		if w.begin, err = st.Keyframe(); err != nil {
+			return nil, err
+		}
+	}
+	w.before = st.Seq()
+	for e, err := range log.Read(ctx, w.before) {
 		if err != nil {
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
@@ -152,11 +166,22 @@ func external(e events.Event) bool {
 
 // Played is what a history would have become.
 type Played struct {
-	Log     *memlog.Log
+	Log     replay.Log
 	Applied int // events from outside that happened in the model as well
 	Skipped int // those whose object is not there in the model
 
 	Inserted int // objects that somebody has written besides
+}
+
+// modelLog is the log of a model. It begins with what the record begins with.
+type modelLog struct {
+	*memlog.Log
+	recorded replay.Log
+}
+
+// Begin implements replay.Beginner.
+func (l modelLog) Begin(ctx context.Context) (*projector.State, error) {
+	return replay.Begin(ctx, l.recorded)
 }
 
 // modelIDs are the first ids of events that only the model has: a recording that a
@@ -182,14 +207,19 @@ func (w *WhatIf) Play(ctx context.Context, seed int64) (Played, error) {
 	o := simkubelet.DefaultOptions()
 	o.Seed = seed
 	o.Took = func(what string, p *corev1.Pod) (time.Duration, bool) { return w.Delays.Draw(seed, what, p) }
-	p := &playing{WhatIf: w, Cluster: New(w.subjects, w.id, time.Time{}, o), recorded: map[objectKey]events.Object{}, inserts: w.question.Inserts}
-	p.Played.Log, p.ids = p.Cluster.Log, modelIDs
+	c, err := w.cluster(o)
+	if err != nil {
+		return Played{}, err
+	}
+	p := &playing{WhatIf: w, Cluster: c, recorded: map[objectKey]events.Object{}, inserts: w.question.Inserts}
+	p.Played.Log, p.ids = modelLog{p.Cluster.Log, w.Recorded}, modelIDs
 	without := map[events.Seq]bool{}
 	for _, seq := range w.question.Without {
 		without[seq] = true
 	}
 	screen := events.NewScreen()
-	for e, err := range w.Recorded.Read(ctx, 0) {
+	p.remember()
+	for e, err := range w.Recorded.Read(ctx, w.before) {
 		if err != nil {
 			return p.Played, fmt.Errorf("read the history: %w", err)
 		}
@@ -245,6 +275,23 @@ func (p *playing) insert(ctx context.Context, next events.Event) error {
 		}
 	}
 	return nil
+}
+
+// cluster returns the cluster as it was before the first event of the log.
+func (w *WhatIf) cluster(o simkubelet.Options) (*Cluster, error) {
+	if w.begin == nil {
+		return New(w.subjects, w.id, time.Time{}, o), nil
+	}
+	return (&Foresight{subjects: w.subjects, keyframe: w.begin}).cluster(o)
+}
+
+// remember notes how the objects are recorded that the log begins with.
+func (p *playing) remember() {
+	for _, kind := range p.State.Kinds() {
+		for _, o := range p.State.List(kind, "") {
+			p.recorded[objectKey{kind, o.Key}] = o
+		}
+	}
 }
 
 // note remembers how an object was recorded.

@@ -2,6 +2,7 @@ package play_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"iter"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/recording"
 	"rollcall/projector"
+	"rollcall/projector/table"
 )
 
 func open(t *testing.T, name string) *recording.Recording {
@@ -275,6 +277,75 @@ func TestInsert(t *testing.T) {
 	}
 	if x := all[1]; x.Recorded != nil || x.Model.DaemonSet.Name != "b" || x.Model.Ending != "RolledOut" || x.Model.Nodes != 10 {
 		t.Errorf("another: %+v", x.Model)
+	}
+}
+
+// purged is a log of which only a part is left, and the state before it.
+type purged struct {
+	replay.Log
+	keyframe []byte
+	before   events.Seq
+}
+
+func (l purged) Info(ctx context.Context) (events.Info, error) {
+	i, err := l.Log.Info(ctx)
+	i.Before = l.before
+	return i, err
+}
+
+func (l purged) Begin(context.Context) (*projector.State, error) {
+	return projector.ReadKeyframe(l.keyframe, "", table.New(table.History{}))
+}
+
+func (l purged) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	if after < l.before {
+		return func(yield func(events.Event, error) bool) { yield(events.Event{}, events.ErrGap) }
+	}
+	return l.Log.Read(ctx, after)
+}
+
+// TestPurged: a question to a log whose beginning is archived has the answer that
+// the whole log gives.
+func TestPurged(t *testing.T) {
+	c := rolled(t, 20)
+	all, err := replay.RolloutsOf(t.Context(), c.Log)
+	if err != nil || len(all) != 2 {
+		t.Fatal(all, err)
+	}
+	part := purged{Log: c.Log, before: all[1].Start.Seq - 2}
+	st, err := history(t, c).At(t.Context(), part.before)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if part.keyframe, err = st.Keyframe(); err != nil {
+		t.Fatal(err)
+	}
+	q := play.Question{Sets: set(t, "x/a.maxUnavailable=5"), From: all[1].Start.Seq + 1, Longer: time.Hour}
+	var models []*replay.Rollout
+	for _, log := range []replay.Log{c.Log, part} {
+		w, err := play.NewWhatIf(t.Context(), log, c.Subjects, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := w.Play(t.Context(), 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pairs, err := w.Pairs(t.Context(), p.Log)
+		if err != nil || len(pairs) != 1 || pairs[0].Recorded == nil || pairs[0].Model == nil {
+			t.Fatal(pairs, err)
+		}
+		if slow, err := w.Slowest(t.Context(), p.Log); err != nil || len(slow) != 3 {
+			t.Error(slow, err)
+		}
+		if d, err := w.FirstDifference(t.Context(), p.Log); err != nil || d == nil {
+			t.Error(d, err)
+		}
+		models = append(models, pairs[0].Model)
+	}
+	a, b := models[0], models[1]
+	if a.Restarted != 20 || b.Restarted != 20 || a.PeakUnavailable != 5 || b.PeakUnavailable != 5 || a.Ending != b.Ending || a.Start != b.Start || a.Hash != b.Hash {
+		t.Errorf("%+v and %+v", a, b)
 	}
 }
 
