@@ -36,6 +36,7 @@ func TestScan(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
 	var last error
 	for e, err := range r.Scan(ctx, 0) {
 		if last = err; err == nil && e.Seq == 10 {
