@@ -168,6 +168,9 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		if err := w.event(e); err != nil {
 			return err
 		}
+		if w.n > 0 {
+			p.done() // what is printed tells how far it is
+		}
 		if e.Seq >= info.Last {
 			p.done()
 			if err := w.buf.Flush(); err != nil {

@@ -12,18 +12,40 @@ import (
 	"rollcall/events"
 )
 
-// progressEvery is how long a person waits without asking.
-const progressEvery = 2 * time.Second
+// How often the user is told of progress: on a terminal, once that has taken a
+// moment, by a line that is drawn anew; else, of the start of an instance, on lines.
+const (
+	progressAfter = 500 * time.Millisecond
+	progressDraw  = 200 * time.Millisecond
+	progressEvery = 2 * time.Second
+)
 
-// Progress tells on standard error, every two seconds, that work is under way
-// and how far it is; far may be nil. The function that it returns ends it.
+// clearLine takes the line off a terminal on which the cursor stands.
+const clearLine = "\r\x1b[K"
+
+// Progress tells on standard error that work is under way and how far it is; far
+// may be nil. On a terminal nothing of it is left when the function that it returns
+// ends it. Elsewhere it tells nothing, unless the session has lines.
 func (s *session) Progress(work string, far func() string) (done func()) {
+	width, _, onTerminal := terminal(s.err)
+	if !onTerminal && !s.lines {
+		return func() {}
+	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(stopped)
+		wait := progressEvery
+		if onTerminal {
+			wait = progressAfter
+			defer func() {
+				if wait == progressDraw {
+					fmt.Fprint(s.err, clearLine)
+				}
+			}()
+		}
 		for {
 			select {
-			case <-time.After(progressEvery):
+			case <-time.After(wait):
 			case <-stop:
 				return
 			}
@@ -31,7 +53,12 @@ func (s *session) Progress(work string, far func() string) (done func()) {
 			if far != nil {
 				text += ": " + far()
 			}
-			fmt.Fprintln(s.err, text)
+			if !onTerminal {
+				fmt.Fprintln(s.err, text)
+				continue
+			}
+			wait = progressDraw
+			fmt.Fprint(s.err, clearLine+text[:min(len(text), width-1)])
 		}
 	}()
 	return sync.OnceFunc(func() {
@@ -44,19 +71,46 @@ func (s *session) Progress(work string, far func() string) (done func()) {
 type reading struct {
 	*archive
 	read atomic.Uint64 // events, of all readings
+	at   atomic.Uint64 // position of the last
+	last atomic.Uint64 // position of the log; 0: not known yet
 	done func()
 }
 
-// counting tells of the reading of so many events; 0: of as many as it takes.
+// counting tells of the reading of so many events; 0: of as many as it takes, and
+// at which position it is.
 func (a *archive) counting(work string, all events.Seq) *reading {
 	r := &reading{archive: a}
-	r.done = a.session.Progress(work, func() string {
-		if all == 0 {
-			return fmt.Sprintf("%d events", r.read.Load())
-		}
-		return fmt.Sprintf("%d of %d events", r.read.Load(), all)
-	})
+	r.last.Store(uint64(all))
+	began := time.Now()
+	r.done = a.session.Progress(work, func() string { return r.far(all > 0, time.Since(began)) })
 	return r
+}
+
+// far says how far the reading is after so long, and how fast.
+func (r *reading) far(once bool, took time.Duration) string {
+	read, at, last := r.read.Load(), r.at.Load(), r.last.Load()
+	text := fmt.Sprintf("%d of %d events", read, last)
+	if !once {
+		text = fmt.Sprintf("%d events, at #%d of #%d", read, at, last)
+	}
+	if last > 0 {
+		of := at
+		if once {
+			of = read
+		}
+		text += fmt.Sprintf(", %d %%", 100*of/last)
+	}
+	if took > 0 {
+		text += fmt.Sprintf(", %d/s", uint64(float64(read)/took.Seconds()))
+	}
+	return text
+}
+
+// Info returns what the log says of itself, and notes where it ends.
+func (r *reading) Info(ctx context.Context) (events.Info, error) {
+	info, err := r.archive.Info(ctx)
+	r.last.Store(uint64(info.Last))
+	return info, err
 }
 
 // Read implements events.Reader.
@@ -78,6 +132,7 @@ func (r *reading) count(es iter.Seq2[events.Event, error]) iter.Seq2[events.Even
 	return func(yield func(events.Event, error) bool) {
 		for e, err := range es {
 			r.read.Add(1)
+			r.at.Store(uint64(e.Seq))
 			if !yield(e, err) {
 				return
 			}

@@ -33,6 +33,8 @@ type session struct {
 	in  io.Reader
 	out *output
 	err io.Writer
+	// lines: progress is told of where standard error is no terminal, too.
+	lines bool
 }
 
 // execute runs the command that args name.
@@ -89,11 +91,13 @@ and, while it runs, in another terminal
   rollcall kubectl get pods -A
   rollcall log -f
 
-or point any kubectl at it with the line that up prints.`,
-		s.upCommand(), s.kubectlCommand(), s.planCommand(), s.rolloutCommand(), s.nodeCommand(),
-		s.logCommand(), s.stateCommand(), s.diffCommand(), s.whyCommand(), s.whyNotCommand(), s.effectsCommand(), s.verifyCommand(), s.checkCommand(), s.bisectCommand(),
-		s.searchCommand(), s.replayCommand(), s.regressCommand(), s.whatIfCommand(), s.openCommand(), s.archiveCommand(), s.recordCommand(), s.versionCommand(),
-		s.examplesTopic(), s.codesTopic(), s.exitCodesTopic(), s.simulationTopic())
+or point any kubectl at it with the line that up prints. Whatever has happened can be
+asked afterwards, too: docs/DEBUGGING.md begins with questions and the command for each.`,
+		s.versionCommand(), s.examplesTopic(), s.codesTopic(), s.exitCodesTopic(), s.simulationTopic())
+	under(root, "Run a cluster:", s.upCommand(), s.kubectlCommand(), s.planCommand(), s.rolloutCommand(), s.nodeCommand())
+	under(root, "Ask the log:", s.logCommand(), s.stateCommand(), s.diffCommand(), s.whyCommand(), s.whyNotCommand(), s.effectsCommand(),
+		s.checkCommand(), s.bisectCommand(), s.searchCommand(), s.replayCommand(), s.whatIfCommand(), s.openCommand())
+	under(root, "Keep the log, and test against it:", s.recordCommand(), s.verifyCommand(), s.regressCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(s.helpCommand(root))
@@ -108,7 +112,17 @@ or point any kubectl at it with the line that up prints.`,
 	}
 	forbidRepeats(root)
 	completed(root)
+	completedFromLog(root)
 	return root
+}
+
+// under adds commands under a title of their own in the help of c.
+func under(c *cobra.Command, title string, commands ...*cobra.Command) {
+	c.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, sub := range commands {
+		sub.GroupID = title
+	}
+	c.AddCommand(commands...)
 }
 
 // group is a command that only has commands under it.

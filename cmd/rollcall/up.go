@@ -210,6 +210,7 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	manifest.Annotate(docs, o.annotations)
 	v := newViewer(s.out)
 	signalled := ctx
+	s.lines = true // somebody may look after a service in its journal
 	o.Console, o.Follow, o.Begun = s, v.follow, func(last events.Seq) { v.from = last }
 	o.User, o.API, o.Patience = actor(), o.api.API, o.deadline
 	fresh := o.Data != "" && !exists(o.Data)

@@ -109,7 +109,8 @@ func TestShortLine(t *testing.T) {
 func TestProgress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var errs stopWriter
-		s := &session{err: &errs}
+		s := &session{err: &errs, lines: true}
+		(&session{err: &errs}).Progress("asking", nil) // who asks reads what is answered, and no more
 		done := s.Progress("working", func() string { return "1 of 2" })
 		<-time.After(progressEvery - 1)
 		synctest.Wait()

@@ -74,7 +74,7 @@ func (h *History) Search(ctx context.Context, q Query, from, to events.Seq) (*Se
 			return nil, err
 		}
 	}
-	for e, err := range h.raw(ctx) {
+	for e, err := range h.bare(ctx) {
 		switch {
 		case err != nil:
 			return nil, err
@@ -90,8 +90,8 @@ func (h *History) Search(ctx context.Context, q Query, from, to events.Seq) (*Se
 	return x, nil
 }
 
-// raw yields the events of the history, whose bytes are good until the next one.
-func (h *History) raw(ctx context.Context) iter.Seq2[events.Event, error] {
+// bare yields the events of the history, whose bytes are good until the next one.
+func (h *History) bare(ctx context.Context) iter.Seq2[events.Event, error] {
 	if s, ok := h.log.Log.(scanner); ok {
 		return s.Scan(ctx, h.before)
 	}
