@@ -65,16 +65,22 @@ func onEmptyNode(p *planned, c events.Command) string {
 }
 
 func wherePodsRun(p *planned, c events.Command) string {
-	if place := p.cell(c).Place; c.Do == events.CreatePod && place != sets.Run {
+	if c.Do != events.CreatePod {
+		return ""
+	}
+	if place := p.cell(c).Place; place != sets.Run {
 		return fmt.Sprintf("creates %s on %s, whose place is %s", c.Name, c.Node, place)
 	}
 	return ""
 }
 
 func reasonHolds(p *planned, c events.Command) string {
+	if c.Do != events.DeletePod || p.ds == nil {
+		return ""
+	}
 	pod := p.pod(c)
-	if c.Do != events.DeletePod || pod == nil || p.ds == nil {
-		return "" // no such pod: S7 says so
+	if pod == nil {
+		return "" // S7 says so
 	}
 	cell, deleting := p.cell(c), p.ds.Deleting()
 	if cell.Leaving(c.UID) {
@@ -104,10 +110,11 @@ func reasonHolds(p *planned, c events.Command) string {
 }
 
 func ownPods(p *planned, c events.Command) string {
+	if c.Do == events.CreatePod {
+		return ""
+	}
 	pod, owner := p.pod(c), p.Owner.UID
 	switch {
-	case c.Do == events.CreatePod:
-		return ""
 	case pod == nil:
 		return fmt.Sprintf("%s names %s, which is not there", c.Do, c.Name)
 	case c.Do == events.AdoptPod:
@@ -127,14 +134,20 @@ func notDeleted(p *planned, c events.Command) string {
 }
 
 func nodeIsThere(p *planned, c events.Command) string {
-	if n := p.s.Node(c.Node); c.Do == events.CreatePod && (n == nil || n.UID != c.NodeUID) {
+	if c.Do != events.CreatePod {
+		return ""
+	}
+	if n := p.s.Node(c.Node); n == nil || n.UID != c.NodeUID {
 		return fmt.Sprintf("creates %s on %s (%s), which is not there", c.Name, c.Node, c.NodeUID)
 	}
 	return ""
 }
 
 func madeOnce(p *planned, c events.Command) string {
-	if at, twice := p.w.made[c.UID]; c.Do == events.CreatePod && twice {
+	if c.Do != events.CreatePod {
+		return ""
+	}
+	if at, twice := p.w.made[c.UID]; twice {
 		return fmt.Sprintf("creates %s again, which #%d[%d] creates", c.Name, at.Seq, at.Index)
 	}
 	return ""
@@ -167,7 +180,10 @@ func insideBudget(p *planned) string {
 	}
 	taken := 0
 	for _, c := range p.Commands {
-		if pod := p.pod(c); c.Reason == events.Rollout && pod != nil && p.available(pod) {
+		if c.Reason != events.Rollout {
+			continue
+		}
+		if pod := p.pod(c); pod != nil && p.available(pod) {
 			taken++
 		}
 	}

@@ -76,7 +76,7 @@ func (h *History) checkInvariants(ctx context.Context, ps Properties, x *Checked
 	if err != nil {
 		return err
 	}
-	return h.scan(ctx, s, x.To, Visit{
+	return h.pass(ctx, s, x.To, Visit{
 		Before: func(s *projector.State, e events.Event) error {
 			w.Before(s, e)
 			return nil
@@ -128,7 +128,7 @@ func (h *History) checkCondition(ctx context.Context, ps Properties, x *Checked)
 	if !ps.Condition.UsesState() {
 		return h.skim(ctx, s, x.To, after)
 	}
-	return h.scan(ctx, s, x.To, Visit{After: after})
+	return h.pass(ctx, s, x.To, Visit{After: after})
 }
 
 // skim tells after of the events from a state up to a position as they would be

@@ -185,10 +185,10 @@ func (h *History) forward(ctx context.Context, s *projector.State, to events.Seq
 	return fold(ctx, h.log, h.frames, s, to, v)
 }
 
-// scan is forward from a state for who passes over a log to look at it, and keeps
+// pass is forward from a state for who passes over a log to look at it, and keeps
 // nothing: the state has no chain and becomes no keyframe, and no event is kept
 // near.
-func (h *History) scan(ctx context.Context, s *projector.State, to events.Seq, v Visit) error {
+func (h *History) pass(ctx context.Context, s *projector.State, to events.Seq, v Visit) error {
 	if s.Seq() >= to {
 		return nil
 	}

@@ -103,13 +103,17 @@ func embedded(b *testing.B, es []events.Event) (consume func()) {
 	}
 }
 
-var huge = flag.Int64("huge", 256<<20, "bytes of the recording of BenchmarkHuge")
+var (
+	huge  = flag.Int64("huge", 256<<20, "bytes of the events of BenchmarkHuge")
+	alike = flag.Int64("huge-alike", 1, "how many events after one another have the same object")
+)
 
-// BenchmarkHuge makes a recording of -huge bytes that cannot be packed, reads all
+// BenchmarkHuge makes a recording of -huge bytes of events, verifies it, reads all
 // of it, and events of it at random, and fails if the process had more than 256
-// MiB of memory. 10 GB:
+// MiB of memory. With -huge-alike 1 nothing can be packed, and the file is as
+// large; with more it is smaller. 10 GB:
 //
-//	go test ./events/recording -run '^$' -bench Huge -benchtime 1x -huge 10000000000
+//	go test ./events/recording -run '^$' -bench Huge -benchtime 1x -huge 10000000000 -huge-alike 100
 func BenchmarkHuge(b *testing.B) {
 	debug.FreeOSMemory() // of the benchmarks before
 	if err := os.WriteFile("/proc/self/clear_refs", []byte("5"), 0); err != nil {
@@ -124,7 +128,9 @@ func BenchmarkHuge(b *testing.B) {
 	e.Body = body
 	n := *huge / 1700
 	for i := range n {
-		_, _ = random.Read(body.Data[9:]) // it never fails
+		if i%*alike == 0 {
+			_, _ = random.Read(body.Data[9:]) // it never fails
+		}
 		raw, err := events.Encode(e)
 		if err != nil {
 			b.Fatal(err)
@@ -138,6 +144,9 @@ func BenchmarkHuge(b *testing.B) {
 		b.Fatal(err)
 	}
 	r := open(b, path)
+	if err := r.Verify(b.Context(), nil); err != nil {
+		b.Fatal(err)
+	}
 	b.ResetTimer()
 	var all, some time.Duration
 	pick := rand.New(rand.NewPCG(1, 1))
@@ -164,6 +173,9 @@ func BenchmarkHuge(b *testing.B) {
 			}
 		}
 		some += time.Since(start)
+	}
+	if info, err := os.Stat(path); err == nil {
+		b.ReportMetric(float64(info.Size())/1e6, "file-MB")
 	}
 	peak := peakMemory(b)
 	b.ReportMetric(float64(n)*float64(b.N)/all.Seconds(), "events/s")

@@ -39,7 +39,7 @@ func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events
 	}
 }
 
-// unpacked is a block in memory that is lent.
+// unpacked is a block in memory that was borrowed.
 type unpacked struct {
 	entry *entry
 	buf   *buffers
