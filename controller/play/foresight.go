@@ -127,7 +127,7 @@ type Terms struct {
 
 func (t Terms) kubelets() simkubelet.Options {
 	o := simkubelet.DefaultOptions()
-	o.Seed = t.Seed
+	o.Seed, o.Everywhere = t.Seed, true
 	o.Took = func(what string, p *corev1.Pod) (time.Duration, bool) {
 		if t.Delays == nil {
 			return standardDelay, true

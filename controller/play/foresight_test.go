@@ -164,6 +164,14 @@ func TestForesight(t *testing.T) {
 			write(t, c, events.Node, events.VerbUpdated, &n)
 			run(t, c, time.Minute)
 		},
+		"nodes that nobody simulates": func(c *play.Cluster) {
+			for _, name := range []string{"node-0002", "node-0005", "node-0006"} {
+				var n corev1.Node
+				object(t, c, events.Node, events.Key{Name: name}, &n)
+				delete(n.Labels, events.LabelSimulated)
+				write(t, c, events.Node, events.VerbUpdated, &n)
+			}
+		},
 		"in the middle of another": func(c *play.Cluster) {
 			var ds appsv1.DaemonSet
 			object(t, c, events.DaemonSet, agent, &ds)
@@ -182,6 +190,12 @@ func TestForesight(t *testing.T) {
 				t.Fatal(err)
 			}
 			x := foresee(t, c, i, play.Terms{Delays: &d, Seed: 1, Longer: time.Hour})
+			if name == "nodes that nobody simulates" {
+				if len(x.Updated) != 20 || x.Blocked != nil || x.Took == nil || x.PeakUnavailable != 2 {
+					t.Errorf("updated %v, blocked %+v, %v, %d unavailable", x.Updated, x.Blocked, x.Took, x.PeakUnavailable)
+				}
+				return // and nobody answers
+			}
 			at := c.State.Seq()
 			write(t, c, events.DaemonSet, events.VerbUpdated, ds)
 			run(t, c, 10*time.Minute)

@@ -19,6 +19,7 @@ type nodeFacts struct {
 	data          []byte            // of the node, in the log
 	labels        map[string]string // nil until a selector asks for them
 	simulated     bool
+	foreign       bool // the kubelet on it is of Options.Everywhere: it leaves the node as it is
 	taints        []corev1.Taint
 	unschedulable bool
 	lost          bool // the simulated node does not answer
@@ -33,6 +34,9 @@ func (w *World) factsOf(n *corev1.Node, data []byte) *nodeFacts {
 		taints: slices.Concat(n.Spec.Taints), unschedulable: n.Spec.Unschedulable, // nil if there are none
 		lost: n.Annotations[events.AnnotationFail] == "true", ready: ready(n), uncounted: len(uncounted(n)) > 0,
 		allocatable: w.shared(n.Status.Allocatable)}
+	if w.options.Everywhere && !f.simulated {
+		f.simulated, f.foreign, f.lost = true, true, f.ready != corev1.ConditionTrue
+	}
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && f.address == "" {
 			f.address = a.Address

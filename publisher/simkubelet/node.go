@@ -28,7 +28,7 @@ const (
 func (w *World) nodeStage(h *host) due {
 	n := h.node
 	switch {
-	case !h.simulated():
+	case !h.simulated() || n.foreign:
 		return atRest(nodeAway)
 	case h.lost() && !n.markedLost():
 		return after(nodeLosing, 0)

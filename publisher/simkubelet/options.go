@@ -17,6 +17,10 @@ type Options struct {
 	Run  time.Duration // from when a pod that is not restarted is Ready until it has done its work
 	Seed int64         // of the delays: another seed gives others
 
+	// Everywhere has kubelets also on nodes that are not simulated, so that it can be
+	// told what would become of them. One of them that is not Ready stays so.
+	Everywhere bool
+
 	// Took is asked how long a pod takes to "bind", "start" or "stop", as it is
 	// asked for; what it does not know is drawn. nil: all is drawn.
 	Took func(what string, p *corev1.Pod) (time.Duration, bool)
