@@ -27,9 +27,11 @@ type batch struct {
 
 // fencedMsg is one event to store if its expectation holds.
 type fencedMsg struct {
-	*nats.Msg
-	expect events.Expect
-	seen   events.Seq // how far the log was read by who appends; 0: not told
+	subject string
+	id      string
+	data    []byte
+	expect  events.Expect
+	seen    events.Seq // how far the log was read by who appends; 0: not told
 }
 
 type result struct {
@@ -77,7 +79,7 @@ func (l *Log) batch(ctx context.Context, es []events.Entry) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{ctx: ctx, done: make(chan result, 1)}
+	b := &batch{ctx: ctx, done: make(chan result, 1), msgs: make([]fencedMsg, 0, len(all)), ids: make([]string, 0, len(all))}
 	seen := map[string]bool{}
 	for _, e := range all {
 		if len(e.Raw) > l.most() {
@@ -85,8 +87,7 @@ func (l *Log) batch(ctx context.Context, es []events.Entry) (*batch, error) {
 		}
 		id := e.ID.String()
 		if !seen[id] {
-			b.msgs = append(b.msgs, fencedMsg{&nats.Msg{Subject: e.Subject, Data: e.Raw,
-				Header: nats.Header{jetstream.MsgIDHeader: {id}}}, e.Expect, e.Seen})
+			b.msgs = append(b.msgs, fencedMsg{e.Subject, id, e.Raw, e.Expect, e.Seen})
 		}
 		seen[id] = true
 		b.ids = append(b.ids, id)
@@ -98,38 +99,25 @@ func (l *Log) batch(ctx context.Context, es []events.Entry) (*batch, error) {
 // written twice.
 func (b *batch) bytes() (n int) {
 	for _, m := range b.msgs {
-		n += len(m.Data)
+		n += len(m.data)
 	}
 	return 2 * n
 }
 
-// fenced returns the message with the headers by which it is refused if its
-// expectation does not hold.
+// fenced returns a new message with the headers by which it is known, and refused
+// if its expectation does not hold.
 func (l *Log) fenced(m fencedMsg) *nats.Msg {
-	x := l.fence(m.expect)
-	if x.Subject == "" {
-		return m.Msg
-	}
-	c := withHeader(m.Msg, jetstream.ExpectedLastSubjSeqHeader, strconv.FormatUint(uint64(x.Last), 10))
-	if x.Subject != m.Subject {
-		c.Header[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{x.Subject}
-	}
-	return c
-}
-
-// withHeader returns a copy of m with one more header.
-func withHeader(m *nats.Msg, key, value string) *nats.Msg {
-	h := nats.Header{key: {value}}
-	for _, k := range []string{jetstream.MsgIDHeader, jetstream.ExpectedLastSubjSeqHeader,
-		jetstream.ExpectedLastSubjSeqSubjHeader, batchID, batchSeq} {
-		if v, ok := m.Header[k]; ok {
-			h[k] = v
+	h := nats.Header{jetstream.MsgIDHeader: {m.id}}
+	if x := l.fence(m.expect); x.Subject != "" {
+		h[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(uint64(x.Last), 10)}
+		if x.Subject != m.subject {
+			h[jetstream.ExpectedLastSubjSeqSubjHeader] = []string{x.Subject}
 		}
 	}
-	return &nats.Msg{Subject: m.Subject, Data: m.Data, Header: h}
+	return &nats.Msg{Subject: m.subject, Data: m.data, Header: h}
 }
 
-// allFenced returns all messages with their headers.
+// allFenced returns new messages of all, with their headers.
 func (l *Log) allFenced(ms []fencedMsg) []*nats.Msg {
 	out := make([]*nats.Msg, len(ms))
 	for i, m := range ms {
@@ -200,12 +188,11 @@ func (l *Log) explain(ctx context.Context, b *batch, refused error) (events.Seq,
 		after = max(after, m.expect.Last)
 	}
 	for _, m := range b.msgs {
-		id := m.Header.Get(jetstream.MsgIDHeader)
-		seq, err := l.find(ctx, m.Msg, after)
+		seq, err := l.find(ctx, m, after)
 		if err != nil {
 			return 0, fmt.Errorf("append: %w: %w", events.ErrUnknown, err)
 		}
-		if at[id] = seq; seq == 0 {
+		if at[m.id] = seq; seq == 0 {
 			fresh = append(fresh, m)
 		}
 	}
@@ -228,7 +215,7 @@ func (l *Log) explain(ctx context.Context, b *batch, refused error) (events.Seq,
 // if there is none. It looks at the subject's messages after a position, which
 // is where one stored under an expectation of that position is, and then asks
 // the server, which knows the ids of the last ten minutes.
-func (l *Log) find(ctx context.Context, m *nats.Msg, after events.Seq) (events.Seq, error) {
+func (l *Log) find(ctx context.Context, m fencedMsg, after events.Seq) (events.Seq, error) {
 	if seq, err := l.scan(ctx, m, after); err != nil || seq != 0 {
 		return seq, err
 	}
@@ -237,8 +224,8 @@ func (l *Log) find(ctx context.Context, m *nats.Msg, after events.Seq) (events.S
 	}
 	// A batch is checked for known ids before its expectations, of which this
 	// one cannot hold: nothing is stored.
-	probe := l.fenced(fencedMsg{Msg: m, expect: events.Expect{Subject: m.Subject, Last: 1 << 62}})
-	_, err := l.publishBatch(ctx, []*nats.Msg{probe})
+	probe := fencedMsg{subject: m.subject, id: m.id, data: m.data, expect: events.Expect{Subject: m.subject, Last: 1 << 62}}
+	_, err := l.publishBatch(ctx, []*nats.Msg{l.fenced(probe)})
 	switch {
 	case errors.Is(err, errDuplicate):
 		return l.scan(ctx, m, 0)
@@ -249,15 +236,14 @@ func (l *Log) find(ctx context.Context, m *nats.Msg, after events.Seq) (events.S
 }
 
 // scan looks for the id of m among the messages of its subject after a position.
-func (l *Log) scan(ctx context.Context, m *nats.Msg, after events.Seq) (events.Seq, error) {
-	id := m.Header.Get(jetstream.MsgIDHeader)
+func (l *Log) scan(ctx context.Context, m fencedMsg, after events.Seq) (events.Seq, error) {
 	for {
-		s, ok, err := l.stored(ctx, lookup{Seq: after + 1, NextFor: m.Subject})
+		s, ok, err := l.stored(ctx, lookup{Seq: after + 1, NextFor: m.subject})
 		if err != nil || !ok {
 			return 0, err
 		}
 		h, err := nats.DecodeHeadersMsg(s.Header)
-		if err == nil && h.Get(jetstream.MsgIDHeader) == id {
+		if err == nil && h.Get(jetstream.MsgIDHeader) == m.id {
 			return s.Seq, nil
 		}
 		after = s.Seq

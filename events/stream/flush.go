@@ -106,18 +106,18 @@ func (p *picker) admits(b *batch) bool {
 		return false
 	}
 	m, x := b.msgs[0], b.msgs[0].expect.Subject
-	if p.ids[b.ids[0]] || p.bytes+len(m.Data) > maxBatchBytes || p.fenced[m.Subject] {
+	if p.ids[b.ids[0]] || p.bytes+len(m.data) > maxBatchBytes || p.fenced[m.subject] {
 		return false
 	}
 	if x != "" && (p.written[x] || p.fenced[x]) {
 		return false
 	}
 	p.ids[b.ids[0]] = true
-	p.written[m.Subject] = true
+	p.written[m.subject] = true
 	if x != "" {
 		p.fenced[x] = true
 	}
-	p.bytes += len(m.Data)
+	p.bytes += len(m.data)
 	return true
 }
 

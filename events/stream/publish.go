@@ -51,11 +51,11 @@ func (l *Log) publish(ctx context.Context, m *nats.Msg) (events.Seq, error) {
 }
 
 // publishBatch stores all of ms, one after another, or none, and returns the
-// position of the last.
+// position of the last. It writes its own headers to them.
 func (l *Log) publishBatch(ctx context.Context, ms []*nats.Msg) (events.Seq, error) {
 	id := rand.Text()
 	for i, m := range ms {
-		m = withHeader(m, batchSeq, strconv.Itoa(i+1))
+		m.Header[batchSeq] = []string{strconv.Itoa(i + 1)}
 		m.Header[batchID] = []string{id}
 		if i == len(ms)-1 {
 			m.Header[batchCommit] = []string{"1"}

@@ -39,7 +39,7 @@ func (l *Log) blind(ms []fencedMsg) error {
 	first := events.Seq(l.first.Load())
 	for _, m := range ms {
 		if m.expect.Subject != "" && m.seen > 0 && m.seen+1 < first {
-			return fmt.Errorf("append to %s: read up to #%d, and the log begins at #%d: %w", m.Subject, m.seen, first, events.ErrConflict)
+			return fmt.Errorf("append to %s: read up to #%d, and the log begins at #%d: %w", m.subject, m.seen, first, events.ErrConflict)
 		}
 	}
 	return nil
