@@ -1,8 +1,6 @@
 package projector
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +10,8 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"rollcall/events"
+	"rollcall/events/chain"
+	"rollcall/events/keyframes"
 	"rollcall/events/wire"
 	"rollcall/projector/sets"
 	"rollcall/projector/table"
@@ -66,12 +66,15 @@ type keptQuarantine struct {
 	Last []Quarantined `json:"last,omitempty"`
 }
 
-// Keyframe returns the state as bytes, the same for the same state, whoever
-// folded it. Their SHA-256 is the hash of the state.
-func (s *State) Keyframe() ([]byte, error) {
-	if s.unchained {
-		return nil, errors.New("a state without a chain has no keyframe")
-	}
+// Kept is a state that was taken out of a fold, which goes on.
+type Kept struct {
+	keyframe keyframe
+	before   chain.Sum
+}
+
+// Keep takes the state out of its fold. It costs less than a tenth of what the
+// bytes do, which can be made of it meanwhile.
+func (s *State) Keep() *Kept {
 	k := keyframe{
 		KeyframeHead: KeyframeHead{Format: KeyframeFormat, Seq: s.chain.Seq, Chain: s.chain.Chain[:]},
 		Stored:       s.objects.Time(),
@@ -79,23 +82,58 @@ func (s *State) Keyframe() ([]byte, error) {
 		Screen:       s.screen.Keep(),
 		Tables:       s.objects.Keep(),
 		Sets:         s.Sets.Keep(),
-		Quarantine:   keptQuarantine{s.quarantine.n, s.quarantine.last},
+		Quarantine:   keptQuarantine{s.quarantine.n, slices.Clone(s.quarantine.last)},
 	}
+	k.Chain = slices.Clone(k.Chain)
 	if s.last != (ulid.ULID{}) {
 		k.ID = s.last.String()
 	}
-	raw, err := wire.Marshal(&k)
+	return &Kept{k, s.chain.Before()}
+}
+
+// Keyframe returns the state as bytes, the same for the same state, whoever
+// folded it. Their SHA-256 is the hash of the state.
+func (s *State) Keyframe() ([]byte, error) {
+	if s.unchained {
+		return nil, errors.New("a state without a chain has no keyframe")
+	}
+	return s.Keep().bytes()
+}
+
+func (k *Kept) bytes() ([]byte, error) {
+	raw, err := wire.Marshal(&k.keyframe)
 	if err != nil {
-		return nil, fmt.Errorf("write the state at position %d: %w", s.chain.Seq, err)
+		return nil, fmt.Errorf("write the state at position %d: %w", k.keyframe.Seq, err)
 	}
 	return raw, nil
 }
 
-// Hash returns the hash of a state from the bytes of its keyframe.
-func Hash(keyframe []byte) string {
-	h := sha256.Sum256(keyframe)
-	return hex.EncodeToString(h[:])
+// Frame returns the bytes of the state, made at a time, and what they are. At least
+// one event was folded into the state since it was read from a keyframe.
+func (k *Kept) Frame(made time.Time) (keyframes.Frame, []byte, error) {
+	raw, err := k.bytes()
+	if err != nil {
+		return keyframes.Frame{}, nil, err
+	}
+	f := keyframes.Frame{Seq: k.keyframe.Seq, ID: k.keyframe.ID, Chain: chain.Sum(k.keyframe.Chain), Before: k.before, Format: KeyframeFormat, Hash: keyframes.Hash(raw), Made: made}
+	return f, raw, nil
 }
+
+// ReadFrame is ReadKeyframe of a kept keyframe, which has to be what it is said to
+// be.
+func ReadFrame(f keyframes.Frame, kept keyframes.Kept, log string, objects *table.Tables) (*State, error) {
+	s, err := ReadKeyframe(kept.State, log, objects)
+	if err == nil && (s.Seq() != f.Seq || s.chain.Chain != f.Chain) {
+		err = fmt.Errorf("it is the state at #%d", s.Seq())
+	}
+	return s, err
+}
+
+// UnderWay returns the commands that are not answered.
+func (s *State) UnderWay() []events.Cause { return s.screen.Keep().Under }
+
+// Hash returns the hash of a state from the bytes of its keyframe.
+func Hash(keyframe []byte) string { return keyframes.Hash(keyframe) }
 
 // ReadKeyframeHead reads of which event a keyframe is the state.
 func ReadKeyframeHead(data []byte) (KeyframeHead, error) {
@@ -159,7 +197,7 @@ func (s *State) restore(k *keyframe) (err error) {
 }
 
 func (c *clock) keep() keptClock {
-	k := keptClock{Now: c.now, Last: c.last, Steps: c.steps, Back: c.back}
+	k := keptClock{Now: c.now, Last: c.last, Steps: slices.Clone(c.steps), Back: c.back}
 	for _, name := range slices.Sorted(maps.Keys(c.sources)) {
 		k.Sources = append(k.Sources, keptSource{name, c.sources[name]})
 	}

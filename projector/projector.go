@@ -18,6 +18,10 @@ type Options struct {
 	// Known is how far an earlier run had read. A log that does not hold what
 	// was read then is refused. Zero: nothing is known.
 	Known chain.Position
+	// From is the state from which on the log is read, with its objects in tables
+	// that remember what History says; nil: that before the first event. The parties
+	// have observed what it is of.
+	From *State
 	// Save keeps a position for the next run. It is called at most once a
 	// second while events come, and when Run returns; nil: nothing is kept.
 	Save func(chain.Position) error
@@ -49,9 +53,11 @@ type Projector struct {
 
 // Open returns a projector that has read nothing yet; Run makes it read.
 func Open(log events.Log, opt Options) *Projector {
-	objects := table.New(opt.History)
-	state := NewOver("", objects)
-	return &Projector{log: log, opt: opt, objects: objects, state: state, clock: LogClock{State: state}, ready: make(chan struct{})}
+	state := opt.From
+	if state == nil {
+		state = NewOver("", table.New(opt.History))
+	}
+	return &Projector{log: log, opt: opt, objects: state.objects, state: state, clock: LogClock{State: state}, ready: make(chan struct{})}
 }
 
 // Objects returns the objects of the log, which are filled as it is folded.
@@ -62,7 +68,7 @@ func (p *Projector) Objects() *table.Tables { return p.objects }
 // events. Everybody else uses Read.
 func (p *Projector) State() *State { return p.state }
 
-// Run reads the log from its beginning and drives parties on it, until ctx is
+// Run reads the log, from its beginning or from Options.From on, and drives parties on it, until ctx is
 // done. It ends with an *events.Error of code E-LOG-GAP, E-LOG-TRUNCATED or
 // E-LOG-REWRITTEN when the log is not what it was; nothing is folded after that.
 func (p *Projector) Run(ctx context.Context, parties ...drive.Party) error {
@@ -70,6 +76,9 @@ func (p *Projector) Run(ctx context.Context, parties ...drive.Party) error {
 	o.Fold = p
 	err := drive.Drive(ctx, p.log, o, parties...)
 	p.objects.End(err)
+	if errors.Is(err, events.ErrRewritten) {
+		return err // what is kept is what tells so the next time too
+	}
 	if saveErr := p.save(); saveErr != nil && (err == nil || errors.Is(err, ctx.Err())) {
 		err = saveErr
 	}
@@ -77,21 +86,33 @@ func (p *Projector) Run(ctx context.Context, parties ...drive.Party) error {
 }
 
 // Begin implements drive.Fold.
-func (p *Projector) Begin(info events.Info) error {
+func (p *Projector) Begin(info events.Info) (events.Seq, error) {
 	if known := p.opt.Known; known.Seq > 0 {
 		if known.Log != info.ID {
-			return events.Rewritten(known.Seq, fmt.Sprintf("the log was created again: it is %s and was %s", info.ID, known.Log))
+			return 0, events.Rewritten(known.Seq, fmt.Sprintf("the log was created again: it is %s and was %s", info.ID, known.Log))
 		}
 		if info.Last < known.Seq {
-			return events.Truncated(known.Seq, info.Last)
+			return 0, events.Truncated(known.Seq, info.Last)
 		}
 	}
 	p.mu.Lock()
 	p.state.chain.Log = info.ID
 	p.mu.Unlock()
 	p.end, p.saved = info.Last, time.Now()
-	if info.Last == 0 {
+	if err := p.meet(); err != nil {
+		return 0, err
+	}
+	if info.Last == p.state.Seq() {
 		close(p.ready)
+	}
+	return p.state.Seq(), nil
+}
+
+// meet holds the running hash against the one that an earlier run had at this
+// position.
+func (p *Projector) meet() error {
+	if at := p.state.Position(); at.Seq == p.opt.Known.Seq && at.Chain != p.opt.Known.Chain {
+		return events.Rewritten(at.Seq, "the running hash over the events up to there is another")
 	}
 	return nil
 }
@@ -105,8 +126,8 @@ func (p *Projector) Take(e events.Event, now time.Time) (events.Event, error) {
 	e = Fold(p.state, e)
 	p.clock.Observe(now)
 	p.mu.Unlock()
-	if at := p.state.Position(); at.Seq == p.opt.Known.Seq && at.Chain != p.opt.Known.Chain {
-		return e, events.Rewritten(at.Seq, "the running hash over the events up to there is another")
+	if err := p.meet(); err != nil {
+		return e, err
 	}
 	for _, f := range p.opt.Follow {
 		f(e)

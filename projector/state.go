@@ -84,6 +84,9 @@ func (s *State) Object(kind events.Kind, k events.Key) (o events.Object, last ev
 	return i.Object, events.Seq(i.Rev), true
 }
 
+// Objects returns the tables that the objects of the state are in.
+func (s *State) Objects() *table.Tables { return s.objects }
+
 // Kinds returns the kinds that the log has told of, in order.
 func (s *State) Kinds() []events.Kind { return s.objects.Kinds() }
 

@@ -12,11 +12,21 @@ import (
 // shown is a command in docs/DEBUGGING.md with what it prints.
 var shown = regexp.MustCompile("(?ms)^```\n\\$ rollcall ([^\n]*)\n(.*?)^```$")
 
-// TestDebugging runs the commands that docs/DEBUGGING.md shows, and compares what
-// they print.
+// TestDebugging runs the commands that docs/DEBUGGING.md and README.md show, and
+// compares what they print. Files that they write are in a directory of the test.
 func TestDebugging(t *testing.T) {
-	root := filepath.Join("..", "..")
-	path := filepath.Join(root, "docs", "DEBUGGING.md")
+	root, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	t.Run("DEBUGGING", func(t *testing.T) { compareShown(t, root, filepath.Join(root, "docs", "DEBUGGING.md"), 20) })
+	t.Run("README", func(t *testing.T) { compareShown(t, root, filepath.Join(root, "README.md"), 4) })
+}
+
+// compareShown runs the commands that a document shows, of which there are so many
+// at least.
+func compareShown(t *testing.T, root, path string, least int) {
 	want, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +42,7 @@ func TestDebugging(t *testing.T) {
 		}
 		return "```\n$ rollcall " + line + "\n" + out.String() + "```"
 	})
-	if n < 8 {
+	if n < least {
 		t.Errorf("only %d commands were found", n)
 	}
 	if *rewrite {

@@ -51,7 +51,7 @@ var layers = map[string]layer{
 	"events/stream":                 {may: []string{"events", "events/keyframes"}, why: "the one package that knows JetStream as a log"},
 	"projector/table":               {pure: true, shell: []string{"table.go"}, may: []string{"events", "events/wire"}, why: "the one copy of the objects in a process; only the lock and the waiting are a shell"},
 	"projector/owners":              {pure: true, may: []string{"events", "events/wire"}, why: "who owns what; asks about pods and nodes through an interface of its own"},
-	"projector":                     {pure: true, shell: []string{"projector.go"}, may: []string{"events", "events/chain", "events/drive", "events/wire", "projector/sets", "projector/table"}, why: "the fold; it never sees who publishes"},
+	"projector":                     {pure: true, shell: []string{"projector.go"}, may: []string{"events", "events/chain", "events/drive", "events/keyframes", "events/wire", "projector/sets", "projector/table"}, why: "the fold; it never sees who publishes"},
 	"projector/sets":                {pure: true, may: []string{"events", "events/daemonpod", "events/wire", "projector/owners", "projector/table"}, why: "cells, counters and sets of work; the bytes and the owners are elsewhere"},
 	"projector/story":               {pure: true, may: []string{"events", "events/daemonpod", "events/wire"}, why: "the log told to people; needs no state of the cells"},
 	"projector/apiserver/netlimit":  {why: "places for connections; knows neither Kubernetes nor the log"},

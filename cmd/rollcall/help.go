@@ -69,7 +69,9 @@ func topic(name, short, long string) *cobra.Command {
 func (s *session) exitCodesTopic() *cobra.Command {
 	return topic("exit-codes", "What the exit codes mean", `
 0    done; up: it was stopped, or with --once every DaemonSet is rolled out
-1    it was tried and did not work; verify found a difference, plan --exit-code a change; the output could not be written
+1    it was tried and did not work; the output could not be written; the answer is that something
+     differs or was found: diff, check, bisect, verify, regress, rollout compare, plan --exit-code,
+     or that search found nothing
 2    bad input: a flag, an argument, a manifest, a name that does not exist; nothing was done
 3    the log or a recording is damaged or not readable, or a rollout is stalled (up --once, rollout status)
 4    another process holds the data directory, or somebody has changed what a plan depends on

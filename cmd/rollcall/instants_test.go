@@ -39,6 +39,10 @@ var takers = map[string]string{
 	"record export --to":   "record export {file} --to {}",
 	"whatif --from":        "whatif --for 1m --from {}",
 	"plan --at":            "plan ds/nginx-daemonset --set maxUnavailable=2 --at {}",
+	"search --from":        "search nginx --from {}",
+	"search --to":          "search nginx --to {}",
+	"replay --from":        "replay --from {}",
+	"replay --to":          "replay --to {}",
 }
 
 // served take an instant too, and stay until they are stopped: the scripts

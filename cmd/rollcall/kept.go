@@ -25,7 +25,7 @@ func (a *archive) store(ctx context.Context) (*keyframes.Store, error) {
 // frameLog is what the keyframes of the log are held against. Each that is not
 // good is warned of.
 func (a *archive) frameLog() keyframes.Log {
-	return keyframes.Log{Event: replay.EventAt(a.history), Format: projector.KeyframeFormat, Passed: func(f keyframes.Frame, why error) {
+	return keyframes.Log{Event: keyframes.EventAt(a.history), Format: projector.KeyframeFormat, Passed: func(f keyframes.Frame, why error) {
 		a.session.Warn(passedText(f, why))
 	}}
 }
@@ -36,4 +36,31 @@ func passedText(f keyframes.Frame, why error) string {
 		return fmt.Sprintf("not all keyframes can be read: %v", why)
 	}
 	return fmt.Sprintf("the keyframe of position %d is passed over: %v", f.Seq, why)
+}
+
+// checkKeyframes holds the keyframes beside the log against the log. Those of a
+// recording rollcall record verify compares.
+func (x *asked) checkKeyframes(ctx context.Context) (c replay.CheckedKeyframes, err error) {
+	if x.log.rec != nil {
+		return c, nil
+	}
+	s, err := x.log.store(ctx)
+	if err != nil {
+		return c, err
+	}
+	return x.CheckKeyframes(ctx, s)
+}
+
+// keyframesText says what came of it.
+func keyframesText(c replay.CheckedKeyframes) (text string) {
+	for _, w := range c.Wrong {
+		text += fmt.Sprintf("the keyframe of #%d is wrong: %s\n", w.Seq, w.Why)
+	}
+	if c.Same > 0 {
+		text += fmt.Sprintf("%s the same as the states of the log\n", plural(c.Same, "keyframe"))
+	}
+	if c.Other > 0 {
+		text += fmt.Sprintf("%s of another format not looked at\n", plural(c.Other, "keyframe"))
+	}
+	return text
 }

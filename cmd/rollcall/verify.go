@@ -25,7 +25,8 @@ time that it was decided from, and goes on after a difference from what the log 
 It prints how many there are and exits 0 if all come out the same, else it lists the
 differences, shows both sides of the first, and exits 1. A plan that is quarantined,
 because it is a copy or forged, is a difference; other events that are quarantined are
-listed and are none.
+listed and are none. The keyframes that are kept beside the log are held against the
+states that the log gives, and exit 1 if one is wrong.
 
 --build PATH has another build of this program decide the same log, and compares its
 decisions and its states with those of this one. It is given a recording of the log,
@@ -59,6 +60,8 @@ type verified struct {
 	Passed      []projector.Quarantined `json:"quarantinedEvents,omitempty"`
 	Chain       string                  `json:"chain"` // over all events
 	Build       *otherBuild             `json:"build,omitempty"`
+
+	Keyframes replay.CheckedKeyframes `json:"keyframes"` // that are kept beside the log
 }
 
 func (s *session) verify(ctx context.Context, x *asked, cluster string, b build) error {
@@ -87,8 +90,11 @@ func (s *session) verify(ctx context.Context, x *asked, cluster string, b build)
 			return err
 		}
 	}
+	if a.Keyframes, err = x.checkKeyframes(ctx); err != nil {
+		return err
+	}
 	text := func() string {
-		t := a.text(x) + a.Build.text(b.path)
+		t := a.text(x) + keyframesText(a.Keyframes) + a.Build.text(b.path)
 		if checked := x.log.checkedText(); checked != "" {
 			t += checked + "\n"
 		}
@@ -104,6 +110,10 @@ func (s *session) verify(ctx context.Context, x *asked, cluster string, b build)
 			Do: "use the program that wrote the log, or report a bug; a quarantined plan was not decided by a controller: see rollcall log", Exit: events.ExitFailure}
 	case a.Build != nil && a.Build.Differ():
 		return errBroken
+	case len(a.Keyframes.Wrong) > 0:
+		w := a.Keyframes.Wrong[0]
+		return &events.Error{Code: "E-VERIFY-KEYFRAME", What: fmt.Sprintf("the keyframe of position %d is wrong", w.Seq), Why: w.Why,
+			Do: "stop the instance and remove the keyframes, as docs/OPERATIONS.md says: the log is whole, and others are made", Exit: events.ExitFailure}
 	}
 	return nil
 }

@@ -52,12 +52,80 @@ func (k *KeptKeyframes) Newest(ctx context.Context, at events.Seq) (events.Seq, 
 	return seq, data, err
 }
 
-// EventAt returns the event at a position of a log.
-func EventAt(log events.Reader) func(context.Context, events.Seq) (events.Event, error) {
-	return func(ctx context.Context, at events.Seq) (events.Event, error) {
-		for e, err := range log.Read(ctx, at-1) {
-			return e, err
-		}
-		return events.Event{}, fmt.Errorf("read #%d: %w", at, events.ErrTruncated)
+// CheckedKeyframes is what came of holding the keyframes that are kept beside a log
+// against the states that it gives.
+type CheckedKeyframes struct {
+	Same  int             `json:"same"`
+	Wrong []WrongKeyframe `json:"wrong,omitempty"`
+	Other int             `json:"other,omitempty"` // have a format that is not read
+}
+
+// WrongKeyframe is one that is not what comes of the events before it.
+type WrongKeyframe struct {
+	Seq events.Seq `json:"seq"`
+	Why string     `json:"why"`
+}
+
+// CheckKeyframes folds the whole log, from its beginning, and holds the keyframes
+// of a store against the state at each of their positions.
+func (h *History) CheckKeyframes(ctx context.Context, store *keyframes.Store) (c CheckedKeyframes, err error) {
+	fs, err := store.List(ctx)
+	if ctx.Err() != nil {
+		return c, ctx.Err()
 	}
+	if err != nil {
+		c.Wrong = append(c.Wrong, WrongKeyframe{Why: err.Error()})
+	}
+	at := map[events.Seq]keyframes.Frame{}
+	for _, f := range fs {
+		switch {
+		case f.Format != projector.KeyframeFormat:
+			c.Other++
+		case f.Seq > h.span.Last:
+			c.Wrong = append(c.Wrong, WrongKeyframe{f.Seq, fmt.Sprintf("the log ends at #%d", h.span.Last)})
+		case f.Seq >= h.before:
+			at[f.Seq] = f
+		}
+	}
+	if len(at) == 0 {
+		return c, nil
+	}
+	compare := func(s *projector.State, _ events.Event) error {
+		f, ok := at[s.Seq()]
+		if !ok {
+			return nil
+		}
+		if why := compareKeyframe(ctx, store, f, s); why != "" {
+			c.Wrong = append(c.Wrong, WrongKeyframe{f.Seq, why})
+		} else {
+			c.Same++
+		}
+		return ctx.Err()
+	}
+	s, err := h.Begin(ctx)
+	if err == nil {
+		err = compare(s, events.Event{})
+	}
+	if err == nil {
+		_, err = h.forward(ctx, s, h.span.Last, Visit{After: compare})
+	}
+	return c, err
+}
+
+// compareKeyframe says why a keyframe is not that of a state; empty: it is.
+func compareKeyframe(ctx context.Context, store *keyframes.Store, f keyframes.Frame, s *projector.State) string {
+	want, err := s.Keyframe()
+	var got keyframes.Kept
+	if err == nil {
+		got, err = store.Get(ctx, f)
+	}
+	switch {
+	case err != nil:
+		return err.Error()
+	case f.Chain != s.Position().Chain:
+		return "the running hash of the log is another there"
+	case !bytes.Equal(got.State, want):
+		return "it is not what comes of the events before it, or another version folds them otherwise"
+	}
+	return ""
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"rollcall/events"
+	"rollcall/events/keyframes"
 )
 
 // maxHole bounds the positions that may be missing between two records of a
@@ -17,7 +18,8 @@ const maxHole = 1 << 24
 // CheckOthers checks the streams beside the log of a cluster in a data
 // directory, which the server reads as well: a damaged one could keep the server
 // from starting. These streams hold Leases and Events, and forget old ones, so
-// that positions may be missing in them.
+// that positions may be missing in them. The keyframes are looked at by
+// CheckKeyframes.
 func CheckOthers(data string, s events.Subjects) error {
 	dir := filepath.Join(data, streamsDir)
 	entries, err := os.ReadDir(dir)
@@ -28,7 +30,7 @@ func CheckOthers(data string, s events.Subjects) error {
 		return unreadable(dir, err)
 	}
 	for _, e := range entries {
-		if e.Name() == s.Stream() || !e.IsDir() {
+		if e.Name() == s.Stream() || e.Name() == filepath.Base(objectsDir(data, s, keyframes.Bucket)) || !e.IsDir() {
 			continue
 		}
 		if err := checkOther(filepath.Join(dir, e.Name()), e.Name()); err != nil {
@@ -36,6 +38,16 @@ func CheckOthers(data string, s events.Subjects) error {
 		}
 	}
 	return nil
+}
+
+// CheckKeyframes returns what is damaged of the stream of the keyframes beside the
+// log, and its directory.
+func CheckKeyframes(data string, s events.Subjects) (dir string, damage error) {
+	dir = objectsDir(data, s, keyframes.Bucket)
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
+		return dir, nil
+	}
+	return dir, checkOther(dir, filepath.Base(dir))
 }
 
 func checkOther(dir, name string) error {

@@ -35,7 +35,7 @@ const (
 	infoRetry = time.Second
 )
 
-// Drive reads the log for the parties from its first event, and once at its end
+// Drive reads the log for the parties, from where the fold begins, and once at its end
 // performs what they want done, until ctx is done or the log cannot be read; it
 // returns that error. No step is under way when it returns.
 func Drive(ctx context.Context, log events.Log, o Options, parties ...Party) error {
@@ -53,21 +53,22 @@ func Drive(ctx context.Context, log events.Log, o Options, parties ...Party) err
 	if err != nil {
 		return fmt.Errorf("read the log's state: %w", err)
 	}
-	if err := o.Fold.Begin(info); err != nil {
+	after, err := o.Fold.Begin(info)
+	if err != nil {
 		return err
 	}
 	var running sync.WaitGroup
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	d := &drive{log: log, options: o, told: true, proof: started, target: info.Last,
+	d := &drive{log: log, options: o, told: true, folded: after, proof: started, target: info.Last,
 		events: make(chan events.Event, tailBuffer), ends: make(chan end, 1),
 		jobs: make(chan job, o.InFlight*len(parties)), results: make(chan result, o.InFlight*len(parties)), running: &running}
 	defer close(d.jobs)
 	for _, p := range parties {
 		d.seats = append(d.seats, &seat{party: p})
 	}
-	running.Go(func() { d.tail(ctx) })
+	running.Go(func() { d.tail(ctx, after) })
 	return d.loop(ctx)
 }
 
@@ -122,9 +123,9 @@ type drive struct {
 	running *sync.WaitGroup
 }
 
-func (d *drive) tail(ctx context.Context) {
+func (d *drive) tail(ctx context.Context, after events.Seq) {
 	defer close(d.events)
-	for e, err := range d.log.Tail(ctx, 0) {
+	for e, err := range d.log.Tail(ctx, after) {
 		if err != nil {
 			d.tailErr = err
 			return

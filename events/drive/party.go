@@ -40,8 +40,9 @@ type Step interface {
 
 // Fold is what a log is read into before parties observe it.
 type Fold interface {
-	// Begin is told of the log before the first event is taken.
-	Begin(events.Info) error
+	// Begin is told of the log before the first event is taken, and returns the
+	// position after which it is read: what was before is known already.
+	Begin(events.Info) (after events.Seq, err error)
 	// Take takes the next event, which comes right after the one before, and
 	// returns it as it is to be believed. An error ends the reading.
 	Take(e events.Event, now time.Time) (events.Event, error)
@@ -53,7 +54,7 @@ type screened struct {
 	at     events.Seq
 }
 
-func (s *screened) Begin(events.Info) error { return nil }
+func (s *screened) Begin(events.Info) (events.Seq, error) { return 0, nil }
 
 func (s *screened) Take(e events.Event, _ time.Time) (events.Event, error) {
 	if e.Seq != s.at+1 {

@@ -340,3 +340,13 @@ func surplus(fs []Frame, now time.Time) (gone []Frame) {
 	}
 	return gone
 }
+
+// EventAt returns the event at a position of a log.
+func EventAt(log events.Reader) func(context.Context, events.Seq) (events.Event, error) {
+	return func(ctx context.Context, at events.Seq) (events.Event, error) {
+		for e, err := range log.Read(ctx, at-1) {
+			return e, err
+		}
+		return events.Event{}, fmt.Errorf("read #%d: %w", at, events.ErrTruncated)
+	}
+}

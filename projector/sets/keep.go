@@ -3,6 +3,7 @@ package sets
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -121,7 +122,7 @@ func (s *Sets) Keep() Kept {
 
 func (d *DaemonSet) keep(at stage) KeptSet {
 	k := KeptSet{Key: d.Key, UID: d.UID, Stage: at, Seq: d.Seq, Refusals: d.Refusals, RefusedAt: d.RefusedAt, Refused: d.refused,
-		SlowStart: d.SlowStart, Progress: d.Progress, PausedAt: d.Paused.At, PausedBy: d.Paused.By, Held: d.Held, RateFrom: d.RateFrom, RateUsed: d.RateUsed}
+		SlowStart: d.SlowStart, Progress: d.Progress, PausedAt: d.Paused.At, PausedBy: d.Paused.By, Held: slices.Clone(d.Held), RateFrom: d.RateFrom, RateUsed: d.RateUsed}
 	if at != live {
 		k.Last = d.raw.whole
 	}

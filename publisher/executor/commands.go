@@ -107,13 +107,17 @@ func (c *commands) observe(e events.Event) {
 
 func (c *commands) plan(seq events.Seq, p *events.Plan) {
 	for i, command := range p.Commands {
-		o := &order{cause: events.Cause{Seq: seq, Index: i}, basis: p.Basis, owner: p.Owner, command: command}
-		c.pending[o.cause] = o
-		q := o.queue()
-		c.queues[q] = append(c.queues[q], o)
-		if len(c.queues[q]) == 1 {
-			c.ready.Set(o)
-		}
+		c.add(&order{cause: events.Cause{Seq: seq, Index: i}, basis: p.Basis, owner: p.Owner, command: command})
+	}
+}
+
+// add puts a command behind those about the same object.
+func (c *commands) add(o *order) {
+	c.pending[o.cause] = o
+	q := o.queue()
+	c.queues[q] = append(c.queues[q], o)
+	if len(c.queues[q]) == 1 {
+		c.ready.Set(o)
 	}
 }
 

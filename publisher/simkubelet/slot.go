@@ -110,6 +110,21 @@ func marksFor(o *corev1.Pod, marks []mark, at time.Time) []mark {
 	return marks[:n]
 }
 
+// stateSince returns when a container came into its state as its status says it,
+// in whole seconds: of a pod that is met as it runs nothing else tells.
+func (s *slot) stateSince() (time.Time, bool) {
+	switch {
+	case s.s == nil:
+	case s.s.State.Running != nil:
+		return s.s.State.Running.StartedAt.Time, true
+	case s.s.State.Terminated != nil:
+		return s.s.State.Terminated.FinishedAt.Time, true
+	case s.s.LastTerminationState.Terminated != nil:
+		return s.s.LastTerminationState.Terminated.FinishedAt.Time, true
+	}
+	return time.Time{}, false
+}
+
 // remark gives a new mark to the containers whose state has changed; the marks
 // of the others stay.
 func remark(ss []slot, at time.Time) {

@@ -270,7 +270,8 @@ func (w *World) podIs(e events.Event, o events.Object) {
 			return
 		}
 	}
-	if p.data == nil {
+	met := p.data == nil
+	if met {
 		p.luck = w.draw(identityOf(object))
 		w.mount(p, object)
 	}
@@ -284,7 +285,15 @@ func (w *World) podIs(e events.Event, o events.Object) {
 		w.ips.keep(ip, o.UID)
 	}
 	p.marks = marksFor(object, p.marks, clock(e))
-	remark(slots(object, p.marks), clock(e))
+	ss := slots(object, p.marks)
+	remark(ss, clock(e))
+	if met {
+		for i := range ss {
+			if at, ok := ss[i].stateSince(); ok && at.Before(ss[i].mark.at) {
+				ss[i].mark.at = at
+			}
+		}
+	}
 	w.account(p, clock(e))
 	w.armPod(p, clock(e))
 	w.pulled(p, object, clock(e))

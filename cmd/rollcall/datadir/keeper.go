@@ -36,6 +36,8 @@ type Keeper struct {
 	sealed sealing
 	lost   bool // a power cut took the end of the log
 
+	rescued []rescued // keyframes of a store that was damaged and is gone
+
 	mu      sync.Mutex
 	saved   chain.Position // that position.json has
 	synced  chain.Position // the last that no power cut takes from the log
@@ -90,7 +92,7 @@ func (k *Keeper) Check(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := blocks.CheckOthers(dir, k.Subjects); err != nil || l == nil {
+	if err := errors.Join(blocks.CheckOthers(dir, k.Subjects), k.saveKeyframes(ctx, dir)); err != nil || l == nil {
 		return err
 	}
 	done()

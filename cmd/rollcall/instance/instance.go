@@ -21,6 +21,7 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/drive"
+	"rollcall/events/keyframes"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
@@ -103,12 +104,15 @@ type Instance struct {
 	NC       *nats.Conn
 	Log      datadir.Log
 	Began    events.Info // the log when the instance started
+	From     events.Seq  // of the keyframe that it went on from; 0: it has read the whole log
 	State    *projector.Projector
 	Served   *Served
 
-	farPath string          // where the position of a log is kept that is on another server
-	dir     string          // of the API's credentials, or empty
-	keeping *datadir.Keeper // nil: the log is in no data directory
+	farPath string           // where the position of a log is kept that is on another server
+	dir     string           // of the API's credentials, or empty
+	keeping *datadir.Keeper  // nil: the log is in no data directory
+	frames  *keyframes.Store // nil: none are kept
+	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
 	engine  engine
 	stops   []func() error // in the order of starting
@@ -168,6 +172,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	done()
 	Reached("log opened")
 	in.warnOfNATS(ctx)
+	in.openKeyframes(ctx)
 	if err := in.project(ctx); err != nil {
 		return nil, err
 	}
@@ -193,8 +198,8 @@ func (in *Instance) about(ctx context.Context) (gate.Info, error) {
 }
 
 // parties returns who acts upon the log: controllers, the executor of their
-// plans, and the nodes.
-func (in *Instance) parties() ([]drive.Party, error) {
+// plans, and the nodes, all as far as from; nil: before the first event.
+func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	var all []drive.Party
 	state := in.State.State()
 	if slices.Contains(in.Controllers, ownController) {
@@ -209,8 +214,18 @@ func (in *Instance) parties() ([]drive.Party, error) {
 	}
 	executor := executor.New(in.Subjects, executor.LogWorld{Admit: admit})
 	executor.ReadFrom(in.State.Objects())
-	return append(all, executor,
-		simkubelet.New(in.Subjects, in.Delays)), nil
+	all = append(all, executor, simkubelet.New(in.Subjects, in.Delays))
+	if from != nil {
+		err = from.resume(all)
+	}
+	if in.frames != nil {
+		f := &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
+		if in.Server != nil {
+			f.room = in.Server.Room
+		}
+		all = append(all, f)
+	}
+	return all, err
 }
 
 // connect starts the embedded server or reaches the one that is named.
@@ -258,17 +273,41 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // project starts the reading of the log, and who acts upon it, and waits until
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
-	in.tally = apiserver.NewTally()
 	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
-		Follow: []func(events.Event){in.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }, in.tally.Follow}}
+		Follow: []func(events.Event){in.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {
 		return err
 	}
 	in.Begun(in.Began.Last)
+	at := in.Began.Last
+	if o.Known.Seq > 0 {
+		at = min(at, o.Known.Seq) // the running hash is compared there
+	}
+	for {
+		from, err := in.newest(ctx, at)
+		if err != nil {
+			return err
+		}
+		err = in.projectFrom(ctx, o, from)
+		if from == nil || !errors.Is(err, events.ErrRewritten) {
+			return err
+		}
+		in.passOver(ctx, from.frame, err)
+		at = from.frame.Seq - 1
+	}
+}
+
+// projectFrom is project from a state on; nil: that before the first event.
+func (in *Instance) projectFrom(ctx context.Context, o projector.Options, from *resumed) error {
+	if in.From = 0; from != nil {
+		o.From, in.From = from.state, from.frame.Seq
+	}
+	in.tally = apiserver.NewTally()
+	o.Follow = append(slices.Clip(o.Follow), in.tally.Follow)
 	in.State = projector.Open(in.Log, o)
-	parties, err := in.parties()
+	parties, err := in.parties(from)
 	if err != nil {
 		return err
 	}

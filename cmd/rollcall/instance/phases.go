@@ -28,6 +28,9 @@ const troubleShown = time.Minute
 // run runs f as the engine.
 func (e *engine) run(f func(context.Context) error) func(context.Context) error {
 	return func(ctx context.Context) error {
+		e.mu.Lock()
+		e.ended = false
+		e.mu.Unlock()
 		err := f(ctx)
 		e.mu.Lock()
 		defer e.mu.Unlock()

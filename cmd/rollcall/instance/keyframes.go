@@ -1,0 +1,125 @@
+package instance
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"rollcall/events"
+	"rollcall/events/drive"
+	"rollcall/events/keyframes"
+	"rollcall/events/stream"
+	"rollcall/projector"
+	"rollcall/projector/table"
+	"rollcall/publisher/executor"
+	"rollcall/publisher/simkubelet"
+)
+
+// openKeyframes opens the keyframes beside the log. A log in memory has none: they
+// would be gone with it. A server that refuses them has none either, which is
+// told.
+func (in *Instance) openKeyframes(ctx context.Context) {
+	if in.Memory {
+		return
+	}
+	os, err := stream.OpenObjects(ctx, in.NC, in.Subjects, stream.ObjectsOptions{Name: keyframes.Bucket, Create: true, Replicas: in.Log.Replicas()})
+	if err == nil && in.keeping != nil {
+		err = in.keeping.Rescue(ctx, os)
+	}
+	if err != nil {
+		in.Console.Warn(fmt.Sprintf("no keyframes are kept: %v", err))
+		return
+	}
+	in.frames = keyframes.Open(os)
+}
+
+// resumed is the state that an instance goes on from.
+type resumed struct {
+	frame keyframes.Frame
+	kept  keyframes.Kept
+	state *projector.State
+}
+
+// newest returns what to go on from at or before a position: the newest keyframe
+// that is good, or nil. Those of this program that are not good are let go.
+func (in *Instance) newest(ctx context.Context, at events.Seq) (*resumed, error) {
+	if in.frames == nil {
+		return nil, nil
+	}
+	var from *resumed
+	of := keyframes.Log{Event: keyframes.EventAt(in.Log), Format: projector.KeyframeFormat, Passed: func(f keyframes.Frame, why error) {
+		in.passOver(ctx, f, why)
+	}}
+	_, err := in.frames.Newest(ctx, 0, at, of, func(f keyframes.Frame, k keyframes.Kept) error {
+		st, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
+		if err == nil {
+			err = executor.New(in.Subjects, nil).Resume(k.Parties, st.UnderWay())
+		}
+		if err == nil {
+			from = &resumed{f, k, st}
+		}
+		return err
+	})
+	return from, err
+}
+
+// passOver says that a keyframe is not used, and lets it go.
+func (in *Instance) passOver(ctx context.Context, f keyframes.Frame, why error) {
+	text := fmt.Sprintf("the keyframe of position %d is passed over, and more of the log is read instead: %v", f.Seq, why)
+	if f.Seq == 0 {
+		text = fmt.Sprintf("not all keyframes can be read: %v", why)
+	}
+	in.Console.Warn(text)
+	in.passed = text
+	if f.Seq > 0 && !f.Pinned {
+		if err := in.frames.Delete(ctx, f); err != nil {
+			in.Console.Warn(err.Error())
+		}
+	}
+}
+
+// keyframesText says in /readyz how the keyframes are. An instance without any is
+// ready all the same.
+func (in *Instance) keyframesText() (string, error) {
+	switch {
+	case in.frames == nil:
+		return "none are kept", nil
+	case in.passed != "":
+		return in.passed, nil
+	}
+	return "good", nil
+}
+
+// resume has the parties know what a state says, as if they had read the log up
+// to there. What a simulated kubelet was about to do it does a little later: its
+// delays begin again.
+func (s *resumed) resume(parties []drive.Party) error {
+	objects := s.state.Objects()
+	for _, p := range parties {
+		switch p := p.(type) {
+		case *executor.Executor:
+			each(objects, func(e events.Event) { p.Observe(e, time.Now()) })
+			if err := p.Resume(s.kept.Parties, s.state.UnderWay()); err != nil {
+				return err
+			}
+		case *simkubelet.World:
+			each(objects, func(e events.Event) { p.Observe(e, time.Now()) })
+		default: // they read the state
+			p.Observe(events.Event{Seq: s.state.Seq(), Stored: objects.Time()}, time.Now())
+		}
+	}
+	return nil
+}
+
+// each tells of every object as of the event that has said it last: nodes first,
+// and what pods need before pods.
+func each(objects *table.Tables, f func(events.Event)) {
+	first := []events.Kind{events.Node, events.ConfigMap, events.Secret, events.PersistentVolume, events.PersistentVolumeClaim, events.DaemonSet, events.ControllerRevision, events.Pod}
+	for _, kind := range first {
+		rows, _ := objects.Of(kind).Snapshot()
+		rows.Scan(func(i *table.Item) bool {
+			f(events.Event{Seq: events.Seq(i.Rev), Stored: objects.Time(), Body: i.Object})
+			return true
+		})
+	}
+}
