@@ -111,3 +111,27 @@ func TestKeyframeHead(t *testing.T) {
 		t.Errorf("%v: %s, %s", err, projector.Hash(again), projector.Hash(data))
 	}
 }
+
+// A command about a pod that did nothing is not tried again at once, after a
+// keyframe as before it.
+func TestKeyframeKeepsDenials(t *testing.T) {
+	s, err := readKeyframe(small(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key := events.Key{Namespace: "n", Name: "p"}
+	ds, pod := s.DaemonSet(events.Key{Namespace: "n", Name: "d"}), s.Pod(key)
+	projector.Fold(s, events.Event{Seq: 5, Type: events.Failed, Cause: events.Cause{Seq: 4}, Body: events.Outcome{
+		Owner: events.RefFor(events.DaemonSet, ds.Object), Command: events.Command{Do: events.DeletePod, Ref: pod.Ref(), Node: "x", NodeUID: "u-x"}, Reason: "no"}})
+	data, err := s.Keyframe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := readKeyframe(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if was, is := s.Pod(key), again.Pod(key); was.Denials != 1 || is.Denials != 1 || !is.DeniedAt.Equal(was.DeniedAt) {
+		t.Errorf("%d times denied, and %d after a keyframe", was.Denials, is.Denials)
+	}
+}

@@ -5,10 +5,12 @@ import (
 	"fmt"
 
 	"rollcall/controller/replay"
+	"rollcall/events"
 	"rollcall/events/blocks"
 	"rollcall/events/keyframes"
 	"rollcall/events/stream"
 	"rollcall/projector"
+	"rollcall/projector/table"
 )
 
 // store returns the keyframes that are kept beside the log: of the server that
@@ -36,6 +38,31 @@ func passedText(f keyframes.Frame, why error) string {
 		return fmt.Sprintf("not all keyframes can be read: %v", why)
 	}
 	return fmt.Sprintf("the keyframe of position %d is passed over: %v", f.Seq, why)
+}
+
+// goOn returns the objects from which the log is read on to an instant, and where
+// that is: those of the newest keyframe that is good, else those of a state.
+func (a *archive) goOn(ctx context.Context, at replay.Instant, state *projector.State) (*table.Tables, events.Seq, error) {
+	info, err := a.Info(ctx)
+	if err != nil || a.rec != nil {
+		return state.Objects(), state.Seq(), err
+	}
+	m, err := a.moment(ctx, at, info.Last)
+	if err != nil {
+		return nil, 0, err
+	}
+	store, err := a.store(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+	_, err = store.Newest(ctx, state.Seq(), m.Seq, a.frameLog(), func(f keyframes.Frame, k keyframes.Kept) error {
+		s, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
+		if err == nil {
+			state = s
+		}
+		return err
+	})
+	return state.Objects(), state.Seq(), err
 }
 
 // checkKeyframes holds the keyframes beside the log against the log. Those of a

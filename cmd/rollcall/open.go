@@ -83,6 +83,14 @@ func (a *archive) locate(ctx context.Context, at replay.Instant) (replay.Instant
 	return at.Locate(ctx, beginning{a}, end)
 }
 
+// moment returns where an instant is in a log with this end.
+func (a *archive) moment(ctx context.Context, at replay.Instant, last events.Seq) (m replay.Moment, err error) {
+	if at, err = a.locate(ctx, at); err != nil {
+		return m, err
+	}
+	return at.Find(ctx, beginning{a}, last)
+}
+
 // foldUntil feeds the events after a position that an instant holds, and returns
 // where it is.
 func (a *archive) foldUntil(ctx context.Context, at replay.Instant, after events.Seq, feed func(events.Event)) (m replay.Moment, err error) {
@@ -92,10 +100,7 @@ func (a *archive) foldUntil(ctx context.Context, at replay.Instant, after events
 	}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
-	if at, err = a.locate(ctx, at); err != nil {
-		return m, err
-	}
-	if m, err = at.Find(ctx, beginning{a}, info.Last); err != nil || m.Seq <= after {
+	if m, err = a.moment(ctx, at, info.Last); err != nil || m.Seq <= after {
 		return m, err
 	}
 	for e, err := range p.Read(ctx, after) {
@@ -122,7 +127,12 @@ func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (w
 	if err != nil {
 		return was, m, err
 	}
-	m, err = a.foldUntil(ctx, at, before.Seq(), func(e events.Event) {
+	from, after, err := a.goOn(ctx, at, before)
+	if err != nil {
+		return was, m, of("--at", err)
+	}
+	was.Objects = from
+	m, err = a.foldUntil(ctx, at, after, func(e events.Event) {
 		was.Objects.Take(e)
 		was.Tally.Follow(e)
 	})

@@ -3,6 +3,7 @@ package replay
 import (
 	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,6 +49,7 @@ type obstacles struct {
 	reached    bool            // the decision asks about nodes
 	held       map[string]mark // by node
 	count      map[mark]int    // of the nodes
+	holds      map[mark]bool   // it does for some node
 	meta, spec []byte          // of the DaemonSet
 	succeeds   bool            // a deleted DaemonSet of that name has something left
 }
@@ -60,7 +62,7 @@ func (m mark) obstacle() bool {
 func (p *obstacles) begin(s *projector.State) map[mark]bool {
 	_, t := controller.Explain(s, p.of, s.Time())
 	p.reached = !slices.ContainsFunc(t.Blockers, func(b controller.Blocker) bool { return b.Node == "" })
-	p.held, p.count = map[string]mark{}, map[mark]int{}
+	p.held, p.count, p.holds = map[string]mark{}, map[mark]int{}, map[mark]bool{}
 	p.succeeds = len(s.DeletedSets(p.of)) > 0
 	if o, _, ok := s.Object(events.DaemonSet, p.of); ok {
 		p.take(o)
@@ -70,7 +72,7 @@ func (p *obstacles) begin(s *projector.State) map[mark]bool {
 			p.place(s, n.Name, n)
 		}
 	}
-	return p.now()
+	return maps.Clone(p.holds)
 }
 
 // take notes what obstacles follow from, and reports whether that has changed.
@@ -89,6 +91,7 @@ func (p *obstacles) place(s *projector.State, name string, n *sets.Node) {
 	if was, ok := p.held[name]; ok {
 		delete(p.held, name)
 		p.count[was]--
+		p.holds[was] = p.count[was] > 0
 	}
 	if n == nil {
 		return
@@ -97,15 +100,8 @@ func (p *obstacles) place(s *projector.State, name string, n *sets.Node) {
 		m := mark{b.Rule, b.Says}
 		p.held[name] = m
 		p.count[m]++
+		p.holds[m] = true
 	}
-}
-
-func (p *obstacles) now() map[mark]bool {
-	now := map[mark]bool{}
-	for m, n := range p.count {
-		now[m] = n > 0
-	}
-	return now
 }
 
 func (p *obstacles) after(s *projector.State, e events.Event) (now map[mark]bool, ok bool) {
@@ -120,7 +116,7 @@ func (p *obstacles) after(s *projector.State, e events.Event) (now map[mark]bool
 		return p.begin(s), true
 	case r.Kind == events.Node && p.reached:
 		p.place(s, r.Key.Name, s.Node(r.Key.Name))
-		return p.now(), true
+		return maps.Clone(p.holds), true
 	}
 	return nil, false
 }
