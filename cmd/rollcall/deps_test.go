@@ -58,6 +58,7 @@ var layers = map[string]layer{
 	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                    {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
 	"controller/replay":             {pure: true, may: []string{"controller", "controller/condition", "controller/invariant", "events", "events/chain", "events/keyframes", "events/wire", "projector", "projector/sets", "projector/story", "projector/table"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
+	"controller/player":             {pure: true, may: []string{"controller/replay", "events", "projector/sets"}, why: "what keys do and what is shown of a replay; keys and time come in, lines go out"},
 	"controller/condition":          {pure: true, may: []string{"events", "events/wire", "projector", "projector/story"}, why: "expressions of people about a log; the one package that knows CEL"},
 	"controller/play":               {pure: true, may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "events/wire", "projector", "projector/sets", "projector/table", "publisher/executor", "publisher/simkubelet"}, why: "the real parties in played time, for recordings and for what would have been"},
 	"controller/invariant":          {pure: true, may: []string{"events", "projector", "projector/sets"}, why: "what must be so at every position of a log; asks no decision"},
@@ -72,7 +73,7 @@ var layers = map[string]layer{
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/stream", "projector", "projector/apiserver",
+	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/stream", "events/wire", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/simkubelet"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }

@@ -138,11 +138,8 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err := o.locate(ctx, a); err != nil {
 		return err
 	}
-	if o.filter.From > info.Last && !o.follow {
-		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", info.Last))
-	}
-	if o.filter.To > info.Last && !o.follow {
-		return afterEnd(o.to, info.Last)
+	if err := o.within(info.Last); err != nil {
+		return err
 	}
 	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{}}
 	p := a.counting("reading the log", info.Last)
@@ -168,11 +165,10 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 		if err := w.event(e); err != nil {
 			return err
 		}
-		if w.n > 0 {
+		if w.n > 0 || e.Seq >= info.Last {
 			p.done() // what is printed tells how far it is
 		}
 		if e.Seq >= info.Last {
-			p.done()
 			if err := w.buf.Flush(); err != nil {
 				return err
 			}
@@ -196,6 +192,19 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 // afterEnd refuses a range that ends where the log does not go yet.
 func afterEnd(to string, last events.Seq) error {
 	return usageError("E-CLI-RANGE", fmt.Sprintf("--to %s is after the end of the log", to), fmt.Sprintf("it ends at %d; leave --to out", last))
+}
+
+// within refuses a range that goes on after the end of a log that is not followed.
+func (o *logOptions) within(last events.Seq) error {
+	switch {
+	case o.follow:
+		return nil
+	case o.filter.From > last:
+		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", last))
+	case o.filter.To > last:
+		return afterEnd(o.to, last)
+	}
+	return nil
 }
 
 // logWriter writes the events that pass a filter.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,12 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/controller/condition"
+	"rollcall/controller/player"
 	"rollcall/controller/replay"
 	"rollcall/events"
 )
-
-// maxIdle is the longest that a replay waits between two events.
-const maxIdle = 2 * time.Second
 
 // replaying is what the flags of replay say.
 type replaying struct {
@@ -37,7 +36,8 @@ out, and nothing is appended. Each event says that it is a replay, what it has c
 of its object and of the counters of DaemonSets, and the plans that were decided on it:
 those whose basis it is.
 
-It prints one line an event. --step plan prints those on which something was decided,
+On a terminal it is a player that begins paused: space plays, arrows and brackets step,
+? shows all keys. Elsewhere, with another -o or with --until, it prints one line an event. --step plan prints those on which something was decided,
 --step wave those on which a rollout put its template on more nodes. It goes as fast as
 it can; --speed 1x waits between events as it was recorded, 4x a quarter of that, and
 never longer than 2 s. --until ends it after the first event at which an expression in
@@ -51,11 +51,15 @@ CEL is true, and exits 1 if there is none; docs/DEBUGGING.md tells what it can n
 	f := c.Flags()
 	f.StringVar(&o.from, "from", "", "first instant that is played (default: the first event)")
 	f.StringVar(&q.at, "to", "", "last instant that is played (default: the end of the log)")
-	f.StringVar(&o.speed, "speed", "max", "how fast: 0.5x, 1x, 4x, max")
+	f.StringVar(&o.speed, "speed", "", "how fast: 0.5x, 1x, 4x, max (default: max, on a terminal 1x)")
 	f.StringVar(&o.step, "step", "event", "what is shown: "+strings.Join(replaySteps, ", "))
 	f.StringVar(&o.until, "until", "", "expression in CEL after which it ends")
 	c.RunE = func(c *cobra.Command, _ []string) error {
-		if err := o.read(q); err != nil {
+		normal := "max"
+		if _, ok := s.keyboard(); ok {
+			normal = "1x"
+		}
+		if err := o.read(q, normal); err != nil {
 			return err
 		}
 		return s.ask(c.Context(), q, func(x *asked) error { return s.replay(c.Context(), x, &o) })
@@ -64,7 +68,8 @@ CEL is true, and exits 1 if there is none; docs/DEBUGGING.md tells what it can n
 }
 
 // read reads the flags.
-func (o *replaying) read(q *question) (err error) {
+func (o *replaying) read(q *question, normal string) (err error) {
+	o.speed = cmp.Or(o.speed, normal)
 	if o.speed != "max" {
 		n, err := fmt.Sscanf(strings.TrimSuffix(o.speed, "x"), "%g", &o.times)
 		if err != nil || n != 1 || o.times < 0.01 || o.times > 1e6 {
@@ -93,6 +98,14 @@ func (s *session) replay(ctx context.Context, x *asked, o *replaying) error {
 	reel, err := x.Reel(ctx)
 	if err != nil {
 		return err
+	}
+	if keys, ok := s.keyboard(); ok && x.format == "text" && o.end == nil {
+		x.log.done()
+		p, err := player.New(ctx, reel, desk{x}, from, x.at.Seq, player.Step(o.step), o.times)
+		if err != nil {
+			return err
+		}
+		return s.play(ctx, p, keys)
 	}
 	only, err := o.only(ctx, reel)
 	if err != nil {
@@ -142,7 +155,7 @@ func (p *pace) wait(ctx context.Context, next time.Time) error {
 	if p.times == 0 || last.IsZero() {
 		return nil
 	}
-	gap := min(time.Duration(float64(next.Sub(last))/p.times), maxIdle)
+	gap := min(time.Duration(float64(next.Sub(last))/p.times), player.Idle)
 	if gap <= 0 {
 		return nil
 	}

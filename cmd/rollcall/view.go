@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	appsv1 "k8s.io/api/apps/v1"
 
@@ -41,12 +40,12 @@ type viewer struct {
 	plans   map[events.Key]*events.Plan // the last of each DaemonSet
 	wake    chan struct{}
 
-	tail  []string // on a terminal
-	drawn []string // the last picture
+	tail   []string // on a terminal
+	screen *screen
 }
 
 func newViewer(out *output) *viewer {
-	return &viewer{out: out, changed: make(chan struct{}, 1), teller: story.New(),
+	return &viewer{out: out, screen: &screen{out: out}, changed: make(chan struct{}, 1), teller: story.New(),
 		plans: map[events.Key]*events.Plan{}, wake: make(chan struct{}, 1)}
 }
 
@@ -190,38 +189,13 @@ func (v *viewer) print() {
 	}
 }
 
-// draw writes the picture over the one before in a single write, each line
-// over the old one, so that nothing flickers.
+// draw shows the picture.
 func (v *viewer) draw(in *instance.Instance) {
-	width, height, ok := terminal(v.out)
-	if !ok {
-		return
-	}
-	v.tail = append(v.tail, v.take(shortLine)...)
-	v.tail = v.tail[max(0, len(v.tail)-maxTail):]
-	lines := v.picture(in, height-1)
-	var b strings.Builder
-	if rows := min(rowsOf(v.drawn, width), height-1); rows > 0 {
-		fmt.Fprintf(&b, "\x1b[%dA\r", rows)
-	}
-	v.drawn = v.drawn[:0]
-	for _, line := range lines {
-		line = fit(line, width-1)
-		v.drawn = append(v.drawn, line)
-		b.WriteString(line + "\x1b[K\n")
-	}
-	b.WriteString("\x1b[J")
-	v.out.printf("%s", b.String())
-}
-
-// rowsOf returns how many rows lines take on a terminal of a width: one that was
-// made narrower since they were written has wrapped them.
-func rowsOf(lines []string, width int) int {
-	rows := 0
-	for _, line := range lines {
-		rows += max(1, (utf8.RuneCountInString(line)+width-1)/width)
-	}
-	return rows
+	v.screen.draw(func(_, height int) []string {
+		v.tail = append(v.tail, v.take(shortLine)...)
+		v.tail = v.tail[max(0, len(v.tail)-maxTail):]
+		return v.picture(in, height)
+	})
 }
 
 // picture returns a line for each DaemonSet and under them the last changes, at
@@ -246,16 +220,4 @@ func (v *viewer) picture(in *instance.Instance, height int) []string {
 	lines = append(lines, "")
 	lines = append(lines, v.tail...)
 	return lines[:max(0, min(len(lines), height))]
-}
-
-// fit cuts a line to a width.
-func fit(line string, width int) string {
-	runes := []rune(line)
-	switch {
-	case len(runes) <= width:
-		return line
-	case width <= 0:
-		return ""
-	}
-	return string(runes[:width-1]) + "…"
 }

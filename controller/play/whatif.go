@@ -77,10 +77,6 @@ func NewWhatIf(ctx context.Context, log replay.Log, s events.Subjects, q Questio
 	if err != nil {
 		return nil, err
 	}
-	if info.Before > 0 {
-		return nil, &events.Error{Code: "E-WHATIF-START", What: fmt.Sprintf("the history begins after #%d", info.Before), Why: "the model copies it from its first event on",
-			Do: "read an archived log together with its archive, with --rec and --data, or take a recording that begins at #1", Exit: events.ExitInput}
-	}
 	log = upTo{log, info.Last}
 	w := &WhatIf{Recorded: log, subjects: s, question: q, id: info.ID, Fork: info.Last + 1}
 	if q.From > 0 {

@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"slices"
+	"time"
 
 	"rollcall/controller/condition"
 	"rollcall/events"
@@ -254,4 +255,13 @@ func (r *Reel) Play(ctx context.Context, from, to events.Seq, until *condition.C
 		return false, noValue(until)
 	}
 	return false, nil
+}
+
+// Time returns when the event at a position was stored.
+func (r *Reel) Time(ctx context.Context, seq events.Seq) (time.Time, error) {
+	if err := r.h.holds(seq); err != nil {
+		return time.Time{}, err
+	}
+	e, err := r.read(ctx, seq)
+	return e.Stored, err
 }
