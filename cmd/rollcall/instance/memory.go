@@ -69,7 +69,7 @@ func (g *giver) gave(now memoryUse) {
 // roomyHeap is how large memory may grow while it is collected when it has
 // doubled or tripled. Beyond it half as much garbage as lives is allowed: a
 // cluster of 100,000 nodes is 2.5 GB, and is not to take five while it is made.
-const roomyHeap = 3840 << 20
+const roomyHeap = 3904 << 20
 
 // memoryLimit is the soft limit of the runtime for a heap of which so much lives.
 func memoryLimit(live uint64) int64 { return int64(max(roomyHeap, live+live/2)) }
