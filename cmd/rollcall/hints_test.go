@@ -126,7 +126,7 @@ var flagIn = regexp.MustCompile(`(?:^|[\s'"(])--([a-z][a-z-]+)`)
 var elsewhere = []string{"dry-run", "server", "context", "cascade"}
 
 // promised are commands that do not exist.
-var promised = regexp.MustCompile(`\b(export|import|archive|restore)\b`)
+var promised = regexp.MustCompile(`\b(export|import|restore)\b`)
 
 // wrongHint returns what is wrong with a text that a user may follow.
 func wrongHint(root *cobra.Command, s said) (wrong []string) {

@@ -45,9 +45,9 @@ var takers = map[string]string{
 	"replay --to":          "replay --to {}",
 }
 
-// served take an instant too, and stay until they are stopped: the scripts
-// instants.txt and open.txt ask them.
-var served = []string{"open --at"}
+// served take an instant too, and stay until they are stopped or change the log: the
+// scripts instants.txt and open.txt ask the one, TestArchive the other.
+var served = []string{"open --at", "archive --before"}
 
 // TestInstantsEverywhere: every command that takes an instant takes each form of
 // one, of a log whose rollouts are in the default namespace, and says which position

@@ -155,7 +155,7 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err := w.begin(begin); err != nil {
 		return err
 	}
-	for e, err := range read(ctx, max(begin.Seq(), a.begin().Seq)) {
+	for e, err := range read(ctx, a.begin().Seq) {
 		if err != nil {
 			if o.follow {
 				err = a.ended(ctx, err)

@@ -6,7 +6,6 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
-	"rollcall/events/chain"
 	"rollcall/events/natsd"
 	"rollcall/events/recording"
 )
@@ -31,6 +30,10 @@ func (a *archive) openStopped(ctx context.Context, t *target, subjects events.Su
 		return err
 	}
 	a.history, a.checked, a.close = l.Store(), l, release
+	if err := a.findBegin(ctx); err != nil {
+		release()
+		return err
+	}
 	for _, text := range l.Warnings() {
 		a.session.Warn(text)
 	}
@@ -48,15 +51,7 @@ func (t *target) openRecording(s *session) (*archive, error) {
 		s.Warn(torn.String())
 	}
 	t.cluster = r.Manifest().Cluster
-	return &archive{history: r, rec: r, session: s, dir: t.rec, close: func() { _ = r.Close() }}, nil
-}
-
-// begin is the position before the first event that the log can be read from.
-func (a *archive) begin() chain.Position {
-	if a.rec != nil {
-		return a.rec.Before()
-	}
-	return chain.Position{}
+	return &archive{history: r, rec: r, from: r.Before(), session: s, dir: t.rec, close: func() { _ = r.Close() }}, nil
 }
 
 // beginning is a log whose readers from the beginning get what there is of it.

@@ -123,7 +123,7 @@ func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (w
 	}
 	defer a.close()
 	was.Objects, was.Tally = table.New(table.Recent), apiserver.NewTally()
-	before, err := a.kept(was.Objects)
+	before, err := a.kept(ctx, was.Objects)
 	if err != nil {
 		return was, m, err
 	}

@@ -18,7 +18,8 @@ import (
 // TestMain lets the test binary be the program: called as rollcall, or as
 // kubectl, it is.
 func TestMain(m *testing.M) {
-	stopAt(os.Getenv(stopEnv))
+	stopAt(os.Getenv(stopEnv), syscall.SIGTERM)
+	stopAt(os.Getenv(killEnv), syscall.SIGKILL)
 	testscript.Main(m, map[string]func(){"rollcall": main, kubectlName: main})
 }
 

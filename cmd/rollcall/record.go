@@ -128,7 +128,7 @@ func (s *session) export(c *cobra.Command, a *archive, cluster, path string, o e
 	}
 	var kept recording.Frames // none of what is redacted: they would show it
 	if !o.redact {
-		if kept, err = a.frames(); err != nil {
+		if kept, err = a.frames(ctx); err != nil {
 			return err
 		}
 	}

@@ -31,32 +31,12 @@ func (f frames) Keyframe() (recording.Keyframe, error) {
 
 // frames returns what makes the keyframes of a recording of the log; nil if it
 // has no beginning that a fold can go on from.
-func (a *archive) frames() (recording.Frames, error) {
-	st, err := a.kept(table.New(table.History{}))
+func (a *archive) frames(ctx context.Context) (recording.Frames, error) {
+	st, err := a.Begin(ctx)
 	if err != nil || st.Seq() != a.begin().Seq {
 		return nil, err
 	}
 	return frames{st}, nil
-}
-
-// kept returns the state from which on the log can be folded: that of nothing, or
-// of a recording that begins later the one before its first event, if it is kept
-// there. Its objects are in tables, which are empty.
-func (a *archive) kept(objects *table.Tables) (*projector.State, error) {
-	if a.rec == nil || a.begin().Seq == 0 {
-		return projector.NewOver("", objects), nil
-	}
-	k, ok := a.rec.Newest(frameKind, projector.KeyframeFormat, a.begin().Seq)
-	if !ok {
-		return projector.NewOver("", objects), nil
-	}
-	return readFrame(a.rec, k, objects)
-}
-
-// Begin implements replay.Beginner. A recording without a keyframe of its own
-// before its first event is refused by who reads what was before.
-func (a *archive) Begin(context.Context) (*projector.State, error) {
-	return a.kept(table.New(table.History{}))
 }
 
 // recordedFrames are the keyframes of a recording, and those that are made while

@@ -138,7 +138,7 @@ func (s *session) regressFile(ctx context.Context, r *regressed, o regressFlags)
 	if t := rec.Torn(); t != nil {
 		return &events.Error{Code: "E-REC-TORN", What: t.String(), Where: r.File, Do: "get another copy of it, if there is one", Exit: events.ExitHalt}
 	}
-	h, err := replay.Open(ctx, rec, nil)
+	h, err := replay.Open(ctx, &archive{history: rec, rec: rec, from: rec.Before()}, nil)
 	if err != nil {
 		return err
 	}
@@ -154,7 +154,7 @@ func (s *session) regressFile(ctx context.Context, r *regressed, o regressFlags)
 		return err
 	}
 	found, err := h.Regress(ctx, ps)
-	if err == nil && found.First != nil {
+	if err == nil && found.First != nil && rec.Before().Seq == 0 { // else it cannot be played on
 		found.Lines, err = playOn(ctx, h, rec, found)
 	}
 	if err != nil {

@@ -97,7 +97,7 @@ asked afterwards, too: docs/DEBUGGING.md begins with questions and the command f
 	under(root, "Run a cluster:", s.upCommand(), s.kubectlCommand(), s.planCommand(), s.rolloutCommand(), s.nodeCommand())
 	under(root, "Ask the log:", s.logCommand(), s.stateCommand(), s.diffCommand(), s.whyCommand(), s.whyNotCommand(), s.effectsCommand(),
 		s.checkCommand(), s.bisectCommand(), s.searchCommand(), s.replayCommand(), s.whatIfCommand(), s.openCommand())
-	under(root, "Keep the log, and test against it:", s.recordCommand(), s.verifyCommand(), s.regressCommand())
+	under(root, "Keep the log, and test against it:", s.recordCommand(), s.archiveCommand(), s.verifyCommand(), s.regressCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(s.helpCommand(root))

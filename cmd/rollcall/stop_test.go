@@ -14,15 +14,18 @@ import (
 // stopEnv names the step of a start at which the process of a test stops itself.
 const stopEnv = "ROLLCALL_TEST_STOP_AT"
 
-// stopAt makes this process, if it is one of TestStopWhileStarting, get SIGTERM
+// killEnv names the step at which the process of a test is killed.
+const killEnv = "ROLLCALL_TEST_KILL_AT"
+
+// stopAt makes this process, if it is one of TestStopWhileStarting, get a signal
 // when it has come to its step.
-func stopAt(step string) {
+func stopAt(step string, by syscall.Signal) {
 	if step == "" {
 		return
 	}
 	instance.Reached = func(s string) {
 		if s == step {
-			_ = syscall.Kill(os.Getpid(), syscall.SIGTERM)
+			_ = syscall.Kill(os.Getpid(), by)
 		}
 	}
 }

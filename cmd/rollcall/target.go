@@ -16,11 +16,12 @@ import (
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/chain"
+	"rollcall/events/keyframes"
 	"rollcall/events/natsd"
 	"rollcall/events/recording"
 	"rollcall/events/stream"
 	"rollcall/projector"
-	"rollcall/projector/table"
 	"rollcall/publisher/gate"
 )
 
@@ -76,6 +77,9 @@ func (t *target) named() bool {
 // $KUBECONFIG, or because only one instance runs.
 func (t *target) resolve() error {
 	given := [][2]string{{"--data", t.data}, {"--rec", t.rec}, {"--nats-url", t.natsURL}, {"--kubeconfig", t.kubeconfig}}
+	if t.rec != "" && (t.data != "" || t.natsURL != "") { // the log goes on from the recording
+		given[1][1] = ""
+	}
 	given = slices.DeleteFunc(given, func(f [2]string) bool { return f[1] == "" })
 	if len(given) > 1 {
 		return usageError("E-CLI-FLAG", given[0][0]+" and "+given[1][0]+" exclude each other", "give one of them")
@@ -203,7 +207,9 @@ type archive struct {
 	dir     string
 	close   func()
 
-	subjects events.Subjects // of the cluster; not set of a recording
+	subjects   events.Subjects // of the cluster; not set of a recording
+	from       chain.Position  // before the first event of which the state is known; zero: there are all
+	beginsWith keyframes.Frame // of that position, if it is kept beside the log
 }
 
 // open opens the log: a recording, over NATS if an instance runs, else straight
@@ -212,9 +218,30 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err := t.resolve(); err != nil {
 		return nil, err
 	}
-	if t.rec != "" {
+	if t.rec != "" && t.data == "" && t.natsURL == "" {
 		return t.openRecording(s)
 	}
+	a, err := t.openLog(ctx, s)
+	if err != nil || t.rec == "" {
+		return a, err
+	}
+	r, err := t.openRecording(s)
+	if err == nil {
+		closeLog := a.close
+		a.close = func() {
+			closeLog()
+			r.close()
+		}
+		err = a.join(ctx, r.rec)
+	}
+	if err != nil {
+		a.close()
+	}
+	return a, err
+}
+
+// openLog is open but for recordings.
+func (t *target) openLog(ctx context.Context, s *session) (*archive, error) {
 	subjects, err := events.NewSubjects(t.cluster)
 	if err != nil {
 		return nil, err
@@ -233,7 +260,10 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 		return nil, err
 	}
 	a.nc, a.close = nc, nc.Close
-	if a.history, err = stream.Open(ctx, nc, subjects, stream.Options{Direct: true}); err != nil {
+	if a.history, err = stream.Open(ctx, nc, subjects, stream.Options{Direct: true}); err == nil {
+		err = a.findBegin(ctx)
+	}
+	if err != nil {
 		a.close()
 	}
 	return a, err
@@ -270,7 +300,7 @@ func (a *archive) lost(err error) error {
 
 // fold returns the state at an instant, and where that is.
 func (a *archive) fold(ctx context.Context, at replay.Instant) (*projector.State, replay.Moment, error) {
-	st, err := a.kept(table.New(table.History{}))
+	st, err := a.Begin(ctx)
 	if err != nil {
 		return nil, replay.Moment{}, err
 	}

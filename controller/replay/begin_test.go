@@ -36,7 +36,7 @@ func (l later) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Even
 	return l.Log.Read(ctx, after)
 }
 
-// Begin implements replay.Beginner.
+// Begin implements replay.Begin.
 func (l later) Begin(context.Context) (*projector.State, error) {
 	return projector.ReadKeyframe(l.keyframe, "", table.New(table.History{}))
 }

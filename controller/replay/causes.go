@@ -189,9 +189,11 @@ func newTracker(s *projector.State) *tracker {
 		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
 		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
 		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}}
-	for p, o := range t.out.kept {
-		_, last, _ := s.Object(p.kind, p.key)
-		t.note(events.Event{Seq: last, Body: o})
+	for _, kind := range s.Kinds() {
+		for _, o := range s.List(kind, "") {
+			_, last, _ := s.Object(kind, o.Key)
+			t.note(events.Event{Seq: last, Body: o})
+		}
 	}
 	if s.Seq() > 0 {
 		t.calls(s, events.Event{Seq: s.Seq()}) // since then or before

@@ -39,16 +39,16 @@ type Span struct {
 	To    time.Time  `json:"to,omitzero"`   // when the last was
 }
 
-// Beginner is a log that does not begin with position 1, and knows the state
+// beginner is a log that does not begin with position 1, and knows the state
 // before its first event.
-type Beginner interface {
+type beginner interface {
 	Begin(ctx context.Context) (*projector.State, error)
 }
 
 // Begin returns the state from which on a log is folded: that of nothing, or of
-// a Beginner the one before its first event.
+// one that begins later the one before its first event.
 func Begin(ctx context.Context, log events.Reader) (*projector.State, error) {
-	if b, ok := log.(Beginner); ok {
+	if b, ok := log.(beginner); ok {
 		return b.Begin(ctx)
 	}
 	return projector.New(""), nil

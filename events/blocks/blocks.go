@@ -55,6 +55,9 @@ type Store struct {
 	// may have left zeros at the end, and an index of records that were lost.
 	// It is set before anything is read.
 	Relaxed bool
+	// Archived is a position before which events may have been purged; 0: none may.
+	// It is set before anything is read.
+	Archived events.Seq
 
 	dir    string
 	name   string
@@ -115,13 +118,22 @@ func (s *Store) Info(ctx context.Context) (events.Info, error) {
 		}
 		rep = &r
 	}
-	return events.Info{ID: s.id, Last: rep.Last}, nil
+	return events.Info{ID: s.id, Last: rep.Last, Before: rep.Before}, nil
 }
 
 // Read implements events.Reader. A record that was being written when the server
 // was killed is not part of the log.
 func (s *Store) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
+		if s.Archived > 0 {
+			if i, err := s.Info(ctx); err != nil || after < i.Before {
+				if err == nil {
+					err = events.Gap(after+1, i.Before+1)
+				}
+				yield(events.Event{}, err)
+				return
+			}
+		}
 		stopped := false
 		end, err := s.scan(ctx, s.blockOf(after+1), func(r *record) error {
 			if r.seq <= after {
@@ -147,6 +159,7 @@ func (s *Store) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Eve
 
 // Report is what a check of a whole log found.
 type Report struct {
+	Before events.Seq // position before the first event: what was before is purged
 	Last   events.Seq
 	Blocks []Block    // those with records, in order; the last one may grow
 	Torn   *Torn      // nil: the log ends with a record

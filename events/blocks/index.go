@@ -163,11 +163,11 @@ func (x *index) meet(r *record) error {
 
 // compare compares the end of a log with the index, which may be ahead if the
 // server did not sync each write.
-func (x *index) compare(last events.Seq, relaxed bool) error {
+func (x *index) compare(last, archived events.Seq, relaxed bool) error {
 	if !x.whole || x.last == 0 {
 		return nil
 	}
-	if x.first != 1 || x.msgs != uint64(x.last) {
+	if x.first == 0 || x.first > max(archived, 1) || x.msgs != uint64(x.last-x.first)+1 {
 		return deleted(max(x.first, 2)-1, x.path)
 	}
 	if x.last <= last || relaxed {

@@ -39,15 +39,24 @@ type scanner struct {
 	store *Store
 	at    events.Seq // last position that was read
 	torn  *Torn
+
+	// A log whose beginning was purged begins with a block that may have purged
+	// events still, and has tombstones of those further on, in order.
+	going  bool       // a record was read
+	unmet  error      // the index knows another record at its last position; it may be a tombstone that was written then
+	purged events.Seq // last position that is known to be purged
 }
 
 // scan reads the blocks from the given one on, and compares the index if it
 // comes to the end of the log.
 func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (rep Report, err error) {
+	if x := &s.index; x.whole && x.first > max(s.Archived, 1) && x.msgs > 0 {
+		return rep, deleted(x.first-1, x.path)
+	}
 	sc := &scanner{store: s}
 	if from > 0 {
 		first, _ := s.firstOf(from) // the block is scanned: what it says here is proved there
-		sc.at = max(first, 1) - 1
+		sc.at, sc.going, sc.purged = max(first, 1)-1, true, max(first, 1)-1
 	}
 	var buf buffers
 	for i := from; i < len(s.blocks); i++ {
@@ -66,11 +75,17 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 			rep.Blocks = append(rep.Blocks, s.report(b, sc.at))
 		}
 	}
-	rep.Last, rep.Torn = sc.at, sc.torn
+	if sc.unmet != nil {
+		return rep, sc.unmet
+	}
+	rep.Last, rep.Torn, rep.Before = sc.at, sc.torn, sc.purged
+	if s.index.whole && from == 0 && s.index.first > 0 {
+		rep.Before = max(rep.Before, s.index.first-1) // tombstones are written after it
+	}
 	if s.index.whole {
 		rep.Known = s.index.last
 	}
-	return rep, s.index.compare(sc.at, s.Relaxed)
+	return rep, s.index.compare(sc.at, s.Archived, s.Relaxed)
 }
 
 // checking is the memory of CheckBlock, which an instance calls every few
@@ -91,7 +106,11 @@ func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
 		if err != nil {
 			return Block{}, err
 		}
-		sc := &scanner{store: s, at: after}
+		if after == 0 && i > 0 && s.Archived > 0 {
+			first, _ := s.firstOf(i) // of one that follows a block of which no more is known
+			after = max(first, 1) - 1
+		}
+		sc := &scanner{store: s, at: after, going: i > 0, purged: after}
 		if err := sc.block(i, b, func(*record) error { return nil }); err != nil {
 			return Block{}, err
 		}
@@ -124,12 +143,25 @@ func (sc *scanner) block(i int, b *block, visit func(*record) error) error {
 		if why != "" {
 			return sc.bad(i, b, off, l, why)
 		}
+		if !sc.going && r.flags == 0 && r.seq <= sc.store.Archived {
+			sc.at, sc.purged = r.seq-1, r.seq-1
+		}
+		sc.going = true
+		if r.flags == tombstone && r.seq < sc.store.Archived && r.seq <= sc.purged+1 {
+			sc.purged = max(sc.purged, r.seq)
+			if bytes.Equal(r.checksum, sc.store.index.checksum[:]) {
+				sc.unmet = nil
+			}
+			continue
+		}
 		if r.flags != 0 || r.seq != sc.at+1 {
 			return sc.disorder(b, off, r)
 		}
 		sc.at = r.seq
 		if err := sc.store.index.meet(&r); err != nil {
-			return err
+			if sc.unmet = err; sc.store.Archived == 0 {
+				return err
+			}
 		}
 		if err := visit(&r); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -25,6 +26,7 @@ const (
 	serviceName    = "rollcall-gate"
 	serviceVersion = "2.0.0" // of the requests and answers
 	infoVerb       = "info"
+	archiveVerb    = "archive"
 
 	serveTime = 30 * time.Second // for one request
 	askTime   = 5 * time.Second
@@ -48,7 +50,7 @@ type answer struct {
 
 // Serve answers requests on nc, several gates of one cluster taking turns, until
 // the micro service is stopped. ctx is that of requests.
-func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info func(context.Context) (Info, error)) (micro.Service, error) {
+func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info func(context.Context) (Info, error), archive func(context.Context, string, Archive) error) (micro.Service, error) {
 	m, err := micro.AddService(nc, micro.Config{Name: serviceName, Version: serviceVersion, Description: "finds rollcall cluster " + subjects.Cluster()})
 	if err != nil {
 		return nil, fmt.Errorf("serve the gate: %w", err)
@@ -59,6 +61,19 @@ func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info fu
 		i, err := info(ctx)
 		respond(r, answer{Info: &i}, err)
 	}), micro.WithEndpointSubject(subjects.Gate("*", infoVerb)))
+	if err == nil {
+		err = m.AddEndpoint(archiveVerb, micro.HandlerFunc(func(r micro.Request) {
+			ctx, cancel := context.WithTimeout(ctx, serveTime)
+			defer cancel()
+			var a Archive
+			err := json.Unmarshal(r.Data(), &a)
+			if err == nil {
+				parts := strings.Split(r.Subject(), ".")
+				err = archive(ctx, parts[len(parts)-2], a)
+			}
+			respond(r, answer{}, err)
+		}), micro.WithEndpointSubject(subjects.Gate("*", archiveVerb)))
+	}
 	if err == nil {
 		err = nc.Flush() // requests that arrive after Serve has returned must find the service
 	}
@@ -87,23 +102,47 @@ func respond(r micro.Request, a answer, err error) {
 // be a token of a subject. nc stays the caller's. An error of which
 // nats.ErrNoResponders is the cause says that no instance runs on the log.
 func Ask(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user string) (Info, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	msg, err := nc.RequestWithContext(ctx, subjects.Gate(user, infoVerb), nil)
+	a, err := ask(ctx, nc, subjects.Gate(user, infoVerb), nil, askTime)
+	if err == nil && a.Info == nil {
+		err = errors.New("the answer of the gate is empty")
+	}
 	if err != nil {
-		return Info{}, unanswered(err)
-	}
-	var a answer
-	if err := json.Unmarshal(msg.Data, &a); err != nil {
-		return Info{}, fmt.Errorf("read the answer of the gate: %w", err)
-	}
-	switch {
-	case a.Error != nil:
-		return Info{}, a.Error
-	case a.Info == nil:
-		return Info{}, errors.New("the answer of the gate is empty")
+		return Info{}, err
 	}
 	return *a.Info, nil
+}
+
+// Archive says with which event a log is to begin.
+type Archive struct {
+	Seq   events.Seq `json:"seq"`
+	Chain []byte     `json:"chain"` // the running hash after it
+}
+
+// AskArchive has the gate of a cluster make its log begin with an event, of which
+// there is a keyframe. What was before it is gone then.
+func AskArchive(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user string, at Archive) error {
+	body, err := json.Marshal(at)
+	if err == nil {
+		_, err = ask(ctx, nc, subjects.Gate(user, archiveVerb), body, serveTime)
+	}
+	return err
+}
+
+// ask sends a request once, and returns its answer.
+func ask(ctx context.Context, nc *nats.Conn, subject string, body []byte, within time.Duration) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	msg, err := nc.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return a, unanswered(err)
+	}
+	if err := json.Unmarshal(msg.Data, &a); err != nil {
+		return a, fmt.Errorf("read the answer of the gate: %w", err)
+	}
+	if a.Error != nil {
+		return a, a.Error
+	}
+	return a, nil
 }
 
 func unanswered(err error) error {

@@ -3,6 +3,8 @@ package gate_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -58,7 +60,12 @@ func TestGate(t *testing.T) {
 	}
 	said := gate.Info{Cluster: "test", Seq: 7, API: "https://127.0.0.1:1", Kubeconfig: "/d/kubeconfig"}
 	var bad error
-	s, err := gate.Serve(t.Context(), nc, subjects, func(context.Context) (gate.Info, error) { return said, bad })
+	var archived []string
+	s, err := gate.Serve(t.Context(), nc, subjects, func(context.Context) (gate.Info, error) { return said, bad },
+		func(_ context.Context, user string, a gate.Archive) error {
+			archived = append(archived, fmt.Sprintf("%s #%d %x", user, a.Seq, a.Chain))
+			return bad
+		})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,6 +80,13 @@ func TestGate(t *testing.T) {
 		if _, err := ask(); err == nil || err.Error() != want {
 			t.Errorf("%v, want %s", err, want)
 		}
+	}
+	err = gate.AskArchive(t.Context(), nc, subjects, "ann", gate.Archive{Seq: 9, Chain: []byte{1, 2}})
+	if bad = nil; err == nil || !slices.Equal(archived, []string{"ann #9 0102"}) {
+		t.Errorf("archive that is refused: %v, %q", err, archived)
+	}
+	if err := gate.AskArchive(t.Context(), nc, subjects, "ann", gate.Archive{Seq: 9}); err != nil {
+		t.Errorf("archive: %v", err)
 	}
 	if info, err := stream.Info(t.Context()); err != nil || info.State.Msgs != 0 {
 		t.Errorf("requests are in the log: %v", err)

@@ -50,16 +50,27 @@ func (c *checker) check(ctx context.Context) (*Checked, error) {
 	if id := store.ID(); w.position.Seq > 0 && id != w.position.Log && id != "" {
 		return nil, events.Rewritten(w.position.Seq, fmt.Sprintf("the log was created again: it is %s and was %s", id, w.position.Log))
 	}
-	read := chain.New(store.ID())
+	var b beginning
+	if b.frames, err = c.pinned(ctx); err != nil {
+		return nil, err
+	}
+	store.Archived = b.last()
 	l.report, err = store.Check(ctx, func(seq events.Seq, raw []byte) error {
-		read.Take(seq, raw)
 		c.at.Store(uint64(seq))
-		return w.meet(read.Position)
+		if b.take(store.ID(), seq, raw); b.read == nil {
+			return nil
+		}
+		return w.meet(b.read.Position)
 	})
 	if err != nil {
 		return nil, err
 	}
-	l.end = read.Position
+	if err := b.check(l.report.Before, c.dir); err != nil {
+		return nil, err
+	}
+	if l.end.Log = store.ID(); b.read != nil {
+		l.end = b.read.Position
+	}
 	if err := l.compareEnd(); err != nil {
 		return nil, err
 	}

@@ -33,7 +33,7 @@ type Keeper struct {
 	Options
 
 	known  chain.Position // the end of the log when it was checked; Seq 0: there was none
-	sealed []sealedBlock
+	sealed sealing
 	lost   bool // a power cut took the end of the log
 
 	rescued []rescued // keyframes of a store that was damaged and is gone
@@ -105,7 +105,7 @@ func (k *Keeper) Check(ctx context.Context, dir string) error {
 	if err := k.mend(l); err != nil {
 		return fmt.Errorf("make the log ready: %w", err)
 	}
-	k.known, k.sealed, k.lost = l.end, l.sealed(), l.lost > 0
+	k.known, k.sealed.known, k.sealed.archived, k.lost = l.end, l.sealed(), l.report.Before > 0, l.lost > 0
 	k.saved, k.synced = l.end, l.end
 	return nil
 }
@@ -161,7 +161,7 @@ func (k *Keeper) Begin(info events.Info) error {
 	path := filepath.Join(k.Dir, ackedFile)
 	err := files.Replace(path, ackedLine(k.log, k.last))
 	if err == nil && (k.known.Seq > 0 || k.Relaxed) { // else a power cut could not be told from a loss
-		err = errors.Join(savePosition(k.Dir, k.saved, k.synced, k.Relaxed), saveSealed(k.Dir, k.log, k.sealed))
+		err = errors.Join(savePosition(k.Dir, k.saved, k.synced, k.Relaxed), saveSealed(k.Dir, k.log, k.sealed.known))
 	}
 	if err == nil {
 		k.acked, err = os.OpenFile(path, os.O_WRONLY, 0)
@@ -175,8 +175,12 @@ func (k *Keeper) Begin(info events.Info) error {
 // Watch reads the blocks that the server writes no more again and again, and ends
 // with the error of one that is damaged.
 func (k *Keeper) Watch(ctx context.Context) error {
-	return watchBlocks(ctx, k.Dir, k.log, k.Subjects, k.sealed)
+	return k.sealed.watch(ctx, k.Dir, k.log, k.Subjects)
 }
+
+// Purge has the beginning of the log purged: the blocks of it are no witnesses any
+// more.
+func (k *Keeper) Purge(purge func() error) error { return k.sealed.purge(k.Dir, k.log, purge) }
 
 // Save is the Save of the projector. A position that cannot be saved now is saved
 // later: it is a witness, and no reason to stop an instance.

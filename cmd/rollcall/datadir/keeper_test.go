@@ -142,7 +142,7 @@ func TestRecheck(t *testing.T) {
 	next := 0
 	var err error
 	for range 10 {
-		if known, next, err = recheck(l.Data, l.ID, subjects, known, next); err != nil {
+		if known, next, err = recheck(l.Data, l.ID, subjects, false, known, next); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -165,7 +165,7 @@ func TestRecheck(t *testing.T) {
 		}
 		var found error
 		for range known {
-			if _, next, err = recheck(l.Data, l.ID, subjects, known, next); err != nil {
+			if _, next, err = recheck(l.Data, l.ID, subjects, false, known, next); err != nil {
 				found = err
 			}
 		}

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -84,10 +86,11 @@ func (l *Checked) compareSealed() error {
 	return nil
 }
 
-// sealed returns the blocks of a checked log that have others after them.
+// sealed returns the blocks of a checked log that have others after them. The
+// server may write the first block of a log again whose beginning was purged.
 func (l *Checked) sealed() (list []sealedBlock) {
 	for i, b := range l.report.Blocks {
-		if i < len(l.report.Blocks)-1 {
+		if i < len(l.report.Blocks)-1 && (i > 0 || l.report.Before == 0) {
 			list = append(list, seal(b))
 		}
 	}
@@ -98,20 +101,27 @@ func (l *Checked) sealed() (list []sealedBlock) {
 // seconds is what no disk notices.
 const recheckEvery = 15 * time.Second
 
-// watchBlocks reads the sealed blocks of a running instance again and again,
-// one at a time, and adds those that were sealed since. It ends with the error
-// of a block that is damaged.
-func watchBlocks(ctx context.Context, dir, log string, subjects events.Subjects, known []sealedBlock) error {
+// sealing are the sealed blocks of a running instance.
+type sealing struct {
+	mu       sync.Mutex // held while one is read, or some are purged
+	known    []sealedBlock
+	next     int  // which of them is read next
+	archived bool // the first events were purged
+}
+
+// watch reads the sealed blocks of a running instance again and again, one at a
+// time, and adds those that were sealed since. It ends with the error of a block
+// that is damaged.
+func (s *sealing) watch(ctx context.Context, dir, log string, subjects events.Subjects) error {
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
-	for next := 0; ; {
+	for {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		var err error
-		known, next, err = recheck(dir, log, subjects, known, next)
+		err := s.recheck(dir, log, subjects)
 		if p := new(fs.PathError); errors.As(err, &p) && !errors.Is(err, unix.EIO) {
 			continue // too many open files, say: another time
 		}
@@ -121,15 +131,39 @@ func watchBlocks(ctx context.Context, dir, log string, subjects events.Subjects,
 	}
 }
 
+// recheck reads one block.
+func (s *sealing) recheck(dir, log string, subjects events.Subjects) (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known, s.next, err = recheck(dir, log, subjects, s.archived, s.known, s.next)
+	return err
+}
+
+// purge has blocks purged. Those that are left are sealed again, one by one.
+func (s *sealing) purge(dir, log string, purge func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.known, s.next, s.archived = nil, 0, true
+	if err := saveSealed(dir, log, nil); err != nil {
+		return err
+	}
+	return purge()
+}
+
 // recheck reads one block: the first that was sealed since the last call, else the
 // one at next of those that are known. It returns the known blocks and which of
-// them is the next.
-func recheck(dir, log string, subjects events.Subjects, known []sealedBlock, next int) ([]sealedBlock, int, error) {
+// them is the next. The first block of a log whose beginning was purged may be
+// written again.
+func recheck(dir, log string, subjects events.Subjects, archived bool, known []sealedBlock, next int) ([]sealedBlock, int, error) {
 	store, err := blocks.OpenNameless(dir, subjects) // the server may be writing the description
 	if err != nil {
 		return known, next, err
 	}
 	indices := store.Sealed()
+	if archived {
+		store.Archived = math.MaxInt64 // where it begins was checked when the instance started
+		indices = indices[min(1, len(indices)):]
+	}
 	if len(indices) < len(known) {
 		return known, next, known[len(indices)].differs(dir)
 	}

@@ -181,7 +181,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 		return nil, err
 	}
 	Reached("API open")
-	service, err := gate.Serve(context.WithoutCancel(ctx), in.NC, in.Subjects, in.about)
+	service, err := gate.Serve(context.WithoutCancel(ctx), in.NC, in.Subjects, in.about, in.archive)
 	if err != nil {
 		return nil, err
 	}

@@ -27,11 +27,12 @@ const Cluster = "test"
 type Shape struct {
 	Name       string
 	Events     int
-	Many       bool // blocks of 32 kB instead of 8 MiB
-	Compressed bool // each block but the last
-	Killed     bool // as kill -9 leaves it, without an index; else stopped
-	OldIndex   bool // killed, with the index of a stop before
-	Other      bool // other events than those of the other shapes
+	Many       bool  // blocks of 32 kB instead of 8 MiB
+	Compressed bool  // each block but the last
+	Killed     bool  // as kill -9 leaves it, without an index; else stopped
+	OldIndex   bool  // killed, with the index of a stop before
+	Other      bool  // other events than those of the other shapes
+	Purged     []int // positions up to which it was purged, one after the other, after half of the events
 }
 
 // Shapes are all of them, small.
@@ -60,9 +61,11 @@ func Subjects() events.Subjects {
 
 // Log is a log that was written.
 type Log struct {
-	Data   string // the data directory
-	ID     string // as the server says
-	Events []events.Event
+	Data   string         // the data directory
+	ID     string         // as the server says
+	Events []events.Event // those that were purged, too
+
+	early []events.Event
 }
 
 // Write writes a log of the given shape. It returns what the server said that
@@ -79,8 +82,15 @@ func Write(tb testing.TB, sh Shape) Log {
 			w = begin(tb, store, sh)
 		}
 		w.publish(fact(i, sh.Other))
+		if i == sh.Events/2 {
+			l.early = w.events(1, i+1)
+			for _, to := range sh.Purged {
+				w.purge(to)
+			}
+		}
 	}
-	l.ID, l.Events = w.read(sh.Events)
+	l.ID, l.Events = w.read(sh)
+	l.Events = append(l.early[:max(sh.Events-len(l.Events), 0)], l.Events...)
 	if sh.Compressed {
 		w.settled(store)
 	}
@@ -148,7 +158,7 @@ func begin(tb testing.TB, store string, sh Shape) *writer {
 	tb.Cleanup(nc.Close)
 	s := Subjects()
 	c := &nats.StreamConfig{Name: s.Stream(), Subjects: []string{s.All()}, Retention: nats.LimitsPolicy, Storage: nats.FileStorage,
-		Replicas: 1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, Discard: nats.DiscardNew, DenyDelete: true, DenyPurge: true}
+		Replicas: 1, MaxMsgs: -1, MaxBytes: -1, MaxMsgsPerSubject: -1, Discard: nats.DiscardNew, DenyDelete: true}
 	if sh.Many {
 		c.MaxBytes = 120_000 // the server takes the least size of blocks for it
 	}
@@ -183,18 +193,44 @@ func (w *writer) publish(e events.Event) {
 }
 
 // read returns what the server says of the stream.
-func (w *writer) read(n int) (id string, all []events.Event) {
+func (w *writer) read(sh Shape) (id string, all []events.Event) {
 	w.tb.Helper()
 	js, err := w.nc.JetStream()
 	if err != nil {
 		w.tb.Fatal(err)
 	}
-	info, err := js.StreamInfo(Subjects().Stream())
-	if err != nil || info.State.LastSeq != uint64(n) || info.State.Msgs != uint64(n) {
-		w.tb.Fatalf("the server has %+v, %v; want %d messages", info.State, err, n)
+	n, first := sh.Events, 1
+	if len(sh.Purged) > 0 {
+		first = sh.Purged[len(sh.Purged)-1]
 	}
-	for seq := range n {
-		m, err := js.GetMsg(info.Config.Name, uint64(seq+1))
+	info, err := js.StreamInfo(Subjects().Stream())
+	if err != nil || info.State.LastSeq != uint64(n) || info.State.Msgs != uint64(n-first+1) {
+		w.tb.Fatalf("the server has %+v, %v; want the messages from %d to %d", info.State, err, first, n)
+	}
+	return fmt.Sprintf("%s@%d", info.Config.Name, info.Created.UnixNano()), w.events(first, n)
+}
+
+// purge purges what is before a position.
+func (w *writer) purge(to int) {
+	w.tb.Helper()
+	js, err := w.nc.JetStream()
+	if err == nil {
+		err = js.PurgeStream(Subjects().Stream(), &nats.StreamPurgeRequest{Sequence: uint64(to)})
+	}
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+// events returns the events from a position to another.
+func (w *writer) events(first, last int) (all []events.Event) {
+	w.tb.Helper()
+	js, err := w.nc.JetStream()
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	for seq := first; seq <= last; seq++ {
+		m, err := js.GetMsg(Subjects().Stream(), uint64(seq))
 		if err != nil {
 			w.tb.Fatal(err)
 		}
@@ -202,7 +238,7 @@ func (w *writer) read(n int) (id string, all []events.Event) {
 		e.Seq, e.Stored, e.Subject = events.Seq(m.Sequence), m.Time.UTC(), m.Subject
 		all = append(all, e)
 	}
-	return fmt.Sprintf("%s@%d", info.Config.Name, info.Created.UnixNano()), all
+	return all
 }
 
 // settled waits until each block but the last is compressed, which the server
