@@ -62,14 +62,14 @@ func TestGoesOnFromKeyframe(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []struct {
-		name string
-		data []byte
-		said string
+		name   string
+		damage func([]byte) []byte
+		said   string
 	}{
-		{"flipped", flipped(whole, 200), "is damaged and is made anew"},
-		{"cut", whole[:len(whole)/2], ""}, // as a kill leaves it
+		{"flipped", func(b []byte) []byte { return flipped(b, 200) }, "is damaged and is made anew"},
+		{"cut", func(b []byte) []byte { return b[:len(b)/2] }, ""}, // as a kill leaves it
 	} {
-		if err := os.WriteFile(blocks[0], c.data, 0o600); err != nil {
+		if err := os.WriteFile(blocks[0], c.damage(whole), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		h := &heard{}
