@@ -14,10 +14,8 @@ import (
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/controller/replay"
 	"rollcall/events"
-	"rollcall/events/chain"
 	"rollcall/events/keyframes"
 	"rollcall/events/recording"
-	"rollcall/projector"
 	"rollcall/publisher/gate"
 )
 
@@ -32,9 +30,9 @@ func (s *session) archiveCommand() *cobra.Command {
 	c := &cobra.Command{Use: "archive --before INSTANT --to FILE", Short: "Move the beginning of a log into a recording", Args: takes(0, 0),
 		Long: `archive makes a recording of the log up to an instant, reads it back and compares it
 with all that it says, and then purges from the log what is in it. The log begins
-with a keyframe from then on: the last one at or before the instant is taken, since
-from there on the state is known. What runs on the log goes on; what was archived is
-read with --rec FILE, and together with the log with --rec FILE --data DIR.
+with a keyframe of that instant from then on, so that the state is known from there.
+What runs on the log goes on; what was archived is read with --rec FILE, and together
+with the log with --rec FILE --data DIR.
 
 Killed at any point it has lost nothing. Events of the last ten minutes stay while an
 instance may run. What was purged is nowhere but in FILE: keep it.
@@ -91,10 +89,10 @@ func (s *session) archiveTo(ctx context.Context, a *archive, cluster string, at 
 	if err != nil {
 		return f, of("--before", err)
 	}
-	if f, err = a.frameBefore(ctx, m); err != nil {
+	if err := a.archivable(ctx, m); err != nil {
 		return f, err
 	}
-	if err := s.confirm(fmt.Sprintf("Move %s, #%d to #%d, to %s and purge them from the log?", plural(int(f.Seq-a.from.Seq-1), "event"), a.from.Seq+1, f.Seq-1, o.to), o.yes); err != nil {
+	if err := s.confirm(fmt.Sprintf("Move %s, #%d to #%d, to %s and purge them from the log?", plural(int(m.Seq-a.from.Seq-1), "event"), a.from.Seq+1, m.Seq-1, o.to), o.yes); err != nil {
 		return f, err
 	}
 	st, err := a.Begin(ctx)
@@ -105,13 +103,16 @@ func (s *session) archiveTo(ctx context.Context, a *archive, cluster string, at 
 	out := recording.Options{Cluster: cluster, Build: "rollcall " + version, Filter: "archived before " + o.before}
 	begin := a.begin()
 	begin.Log = info.ID
-	p := a.counting("archiving", f.Seq)
+	p := a.counting("archiving", m.Seq)
 	defer p.done()
-	if _, err = recording.Export(ctx, o.to, out, p, begin, recording.Range{Until: func(e events.Event) bool { return e.Seq <= f.Seq }}, frames{st}); err != nil {
+	if _, err = recording.Export(ctx, o.to, out, p, begin, recording.Range{Until: func(e events.Event) bool { return e.Seq <= m.Seq }}, frames{st}); err != nil {
 		return f, err
 	}
 	instance.Reached("archive written")
-	if err := compareArchive(ctx, o.to, f, st); err != nil {
+	if f, _, err = st.Keep().Frame(time.Now()); err == nil {
+		err = compareArchive(ctx, o.to, f)
+	}
+	if err != nil {
 		return f, cmp.Or(os.Remove(o.to), err)
 	}
 	instance.Reached("archive compared")
@@ -119,45 +120,26 @@ func (s *session) archiveTo(ctx context.Context, a *archive, cluster string, at 
 	return f, s.tellRecording(o.to, "text")
 }
 
-// frameBefore returns the last good keyframe at or before a moment.
-func (a *archive) frameBefore(ctx context.Context, m replay.Moment) (f keyframes.Frame, err error) {
-	store, err := a.store(ctx)
+// archivable refuses a moment before which nothing is left to archive, and one that
+// is too near.
+func (a *archive) archivable(ctx context.Context, m replay.Moment) error {
+	if m.Seq <= a.from.Seq+1 {
+		return &events.Error{Code: "E-ARCHIVE-RANGE", What: fmt.Sprintf("there is nothing to archive before %s", m), Why: fmt.Sprintf("the log begins at #%d", a.from.Seq+1),
+			Do: "give a later instant", Exit: events.ExitInput}
+	}
+	if a.checked != nil { // nothing runs on it
+		return nil
+	}
+	e, err := a.eventAt(ctx, m.Seq)
 	if err != nil {
-		return f, err
+		return err
 	}
-	all, err := store.List(ctx)
-	if err != nil {
-		a.session.Warn(err.Error())
-	}
-	next := ""
-	for _, x := range all {
-		switch {
-		case x.Seq <= a.from.Seq || x.Format != projector.KeyframeFormat:
-		case x.Seq > m.Seq:
-			if next == "" {
-				next = fmt.Sprintf("the next one is of #%d", x.Seq)
-			}
-		default:
-			f = x
-		}
-	}
-	if f.Seq == 0 {
-		return f, &events.Error{Code: "E-ARCHIVE-KEYFRAME", What: fmt.Sprintf("there is no keyframe after #%d and up to %s", a.from.Seq, m), Why: cmp.Or(next, "there is none after it either"),
-			Do: "give a later instant; an instance writes one when it stops, and every 25,000 events", Exit: events.ExitInput}
-	}
-	e, err := a.eventAt(ctx, f.Seq)
-	if err == nil {
-		err = f.Check(e)
-	}
-	if err == nil && a.checked == nil {
-		err = instance.CheckYoung(e, time.Now())
-	}
-	return f, err
+	return instance.CheckYoung(e, time.Now())
 }
 
-// compareArchive reads an archive back: all of it is what was written, it ends with
-// the event of the keyframe, and the keyframe is the state that comes of it.
-func compareArchive(ctx context.Context, path string, f keyframes.Frame, st *projector.State) error {
+// compareArchive reads an archive back: all of it is what was written, and it ends
+// with the event of the keyframe.
+func compareArchive(ctx context.Context, path string, f keyframes.Frame) error {
 	r, err := recording.Open(path)
 	if err != nil {
 		return err
@@ -169,31 +151,22 @@ func compareArchive(ctx context.Context, path string, f keyframes.Frame, st *pro
 	if m := r.Manifest(); !m.Complete || m.Last.Seq != f.Seq || m.Last.Chain != f.Chain {
 		return fmt.Errorf("the archive ends with #%d, or another running hash than the log has at #%d", m.Last.Seq, f.Seq)
 	}
-	raw, err := st.Keyframe()
-	if err != nil {
-		return err
-	}
-	if keyframes.Hash(raw) != f.Hash || st.Position().Chain != f.Chain {
-		return &events.Error{Code: "E-ARCHIVE-KEYFRAME", What: fmt.Sprintf("the keyframe of position %d is not the state that comes of the log", f.Seq),
-			Do: "give another instant, and report a bug", Exit: events.ExitHalt}
-	}
 	return nil
 }
 
 // begin has the log begin with a keyframe: by the instance that runs, on a server
 // that is somebody else's, or in a directory on which nothing runs.
 func (s *session) begin(ctx context.Context, a *archive, t *target, f keyframes.Frame, to string, closed func()) (err error) {
-	at := chain.Position{Log: a.from.Log, Seq: f.Seq, Chain: f.Chain}
 	done := s.Progress("purging", nil)
 	defer done()
 	switch {
 	case t.natsURL != "":
-		err = instance.ArchiveFar(ctx, a.nc, a.subjects, at)
+		err = instance.ArchiveFar(ctx, a.nc, a.subjects, f, s.Warn)
 	case a.nc != nil:
-		err = gate.AskArchive(ctx, a.nc, a.subjects, t.user, gate.Archive{Seq: f.Seq, Chain: f.Chain[:]})
+		err = gate.AskArchive(ctx, a.nc, a.subjects, t.user, gate.Archive{Seq: f.Seq, Chain: f.Chain[:], Hash: f.Hash})
 	default:
 		closed() // the server takes the directory
-		err = instance.ArchiveStopped(ctx, t.data, a.subjects, at, s.Warn)
+		err = instance.ArchiveStopped(ctx, t.data, a.subjects, f, s.Warn)
 	}
 	done()
 	if err != nil {

@@ -116,10 +116,11 @@ func Ask(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user stri
 type Archive struct {
 	Seq   events.Seq `json:"seq"`
 	Chain []byte     `json:"chain"` // the running hash after it
+	Hash  string     `json:"hash"`  // of the state after it
 }
 
-// AskArchive has the gate of a cluster make its log begin with an event, of which
-// there is a keyframe. What was before it is gone then.
+// AskArchive has the gate of a cluster make its log begin with an event, and
+// a keyframe of it. What was before it is gone then.
 func AskArchive(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user string, at Archive) error {
 	body, err := json.Marshal(at)
 	if err == nil {

@@ -10,10 +10,12 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
-	"rollcall/events/chain"
+	"rollcall/events/drive"
 	"rollcall/events/keyframes"
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
+	"rollcall/projector"
+	"rollcall/publisher/executor"
 	"rollcall/publisher/gate"
 )
 
@@ -27,61 +29,95 @@ func CheckYoung(e events.Event, now time.Time) error {
 		Do:  "give an earlier instant, or stop the instance", Exit: events.ExitInput}
 }
 
-// beginWith makes a log begin with the event of a keyframe: it pins the keyframe,
+// shelf is a log, and the keyframes beside it.
+type shelf struct {
+	log      *stream.Log
+	subjects events.Subjects
+	store    *keyframes.Store
+	passed   func(keyframes.Frame, error) // told of each keyframe that is not good
+}
+
+// beginWith makes the log begin with the event of a keyframe, of which position,
+// running hash and hash are known from the archive: it makes the keyframe, pins it,
 // reads it back, and purges what was before. Killed at any point it has lost
 // nothing: what is to be purged is archived, and the keyframe is there before
 // anything is gone.
-func beginWith(ctx context.Context, log *stream.Log, store *keyframes.Store, at chain.Position, purge func(func() error) error) error {
-	f, k, err := frameAt(ctx, store, at)
+func (s shelf) beginWith(ctx context.Context, want keyframes.Frame, purge func(func() error) error) error {
+	f, k, err := s.make(ctx, want)
 	if err != nil {
 		return err
 	}
 	f.Pinned = true
-	if err := store.Put(ctx, f, k); err != nil {
+	if err := s.store.Put(ctx, f, k); err != nil {
 		return err
 	}
-	if f, _, err = frameAt(ctx, store, at); err != nil || !f.Pinned {
-		return errors.Join(err, fmt.Errorf("pin the keyframe of position %d: it is not there", at.Seq))
+	if err := s.pinned(ctx, f); err != nil {
+		return err
 	}
 	Reached("keyframe pinned")
-	if err := purge(func() error { return log.Purge(ctx, at.Seq) }); err != nil {
+	if err := purge(func() error { return s.log.Purge(ctx, f.Seq) }); err != nil {
 		return err
 	}
 	Reached("log purged")
-	all, err := store.List(ctx)
-	for _, f := range all {
-		if err == nil && f.Seq < at.Seq { // the log has no event any more that it could be held against
-			err = store.Delete(ctx, f)
+	all, err := s.store.List(ctx)
+	for _, x := range all {
+		if err == nil && x.Seq < f.Seq { // the log has no event any more that it could be held against
+			err = s.store.Delete(ctx, x)
 		}
 	}
 	return err
 }
 
-// frameAt returns the keyframe of a position that is whole.
-func frameAt(ctx context.Context, store *keyframes.Store, at chain.Position) (f keyframes.Frame, k keyframes.Kept, err error) {
-	all, err := store.List(ctx)
-	why := "there is none"
-	for _, f := range all {
-		if f.Seq != at.Seq {
-			continue
-		}
-		if f.Chain != at.Chain {
-			why = "the running hash up to there is another"
-		} else if k, err = store.Get(ctx, f); err == nil {
-			return f, k, nil
-		}
-	}
+// make makes a keyframe of what the log has: of the newest one before it that is
+// good, or of nothing, and the events since. It has to be the one that is wanted.
+func (s shelf) make(ctx context.Context, want keyframes.Frame) (f keyframes.Frame, k keyframes.Kept, err error) {
+	from, err := newestOf(ctx, s, want.Seq-1)
 	if err != nil {
-		why = err.Error()
+		return f, k, err
 	}
-	return f, k, &events.Error{Code: "E-ARCHIVE-KEYFRAME", What: fmt.Sprintf("the keyframe of position %d cannot be used", at.Seq), Why: why,
-		Do: "give another instant", Exit: events.ExitInput}
+	if from == nil {
+		from = &resumed{state: projector.New("")}
+	}
+	x := executor.New(s.subjects, nil)
+	x.ReadFrom(from.state.Objects())
+	if err := from.resume([]drive.Party{x}); err != nil {
+		return f, k, err
+	}
+	for e, err := range s.log.Read(ctx, from.state.Seq()) {
+		if err != nil {
+			return f, k, err
+		}
+		if x.Observe(projector.Fold(from.state, e), e.Stored); e.Seq >= want.Seq {
+			break
+		}
+	}
+	if f, k.State, err = from.state.Keep().Frame(time.Now()); err != nil {
+		return f, k, err
+	}
+	if f.Seq != want.Seq || f.Chain != want.Chain || f.Hash != want.Hash {
+		return f, k, &events.Error{Code: "E-ARCHIVE-KEYFRAME", What: fmt.Sprintf("the state at position %d is not the one that comes of what was archived", want.Seq),
+			Do: "keep a copy of the data directory, run rollcall verify, and report a bug", Exit: events.ExitHalt}
+	}
+	k.Parties, err = x.Keep()
+	return f, k, err
+}
+
+// pinned reads back what was pinned.
+func (s shelf) pinned(ctx context.Context, f keyframes.Frame) error {
+	all, err := s.store.List(ctx)
+	for _, x := range all {
+		if err == nil && x.Seq == f.Seq && x.Chain == f.Chain && x.Hash == f.Hash && x.Pinned {
+			_, err = s.store.Get(ctx, x)
+			return err
+		}
+	}
+	return errors.Join(err, fmt.Errorf("pin the keyframe of position %d: it is not there", f.Seq))
 }
 
 // ArchiveStopped makes the log of a data directory on which no instance runs begin
 // with the event of a keyframe. It starts the server that the log is of, and stops
 // it again.
-func ArchiveStopped(ctx context.Context, dir string, subjects events.Subjects, at chain.Position, warn func(string)) (err error) {
+func ArchiveStopped(ctx context.Context, dir string, subjects events.Subjects, want keyframes.Frame, warn func(string)) (err error) {
 	keeper := datadir.NewKeeper(datadir.Options{Dir: dir, Subjects: subjects, Warn: warn})
 	defer func() { err = errors.Join(err, keeper.End()) }()
 	s, err := natsd.Start(ctx, natsd.Options{Dir: dir, Cluster: subjects.Cluster(), Check: keeper.Check})
@@ -94,50 +130,50 @@ func ArchiveStopped(ctx context.Context, dir string, subjects events.Subjects, a
 		return err
 	}
 	defer nc.Close()
-	log, store, err := openBoth(ctx, nc, subjects)
+	shelf, err := openShelf(ctx, nc, subjects, warn)
 	if err != nil {
 		return err
 	}
-	info, err := log.Info(ctx)
+	info, err := shelf.log.Info(ctx)
 	if err == nil {
 		err = keeper.Begin(info)
 	}
 	if err != nil {
 		return err
 	}
-	return beginWith(ctx, log, store, at, keeper.Purge)
+	return shelf.beginWith(ctx, want, keeper.Purge)
 }
 
 // ArchiveFar makes the log on somebody else's server begin with the event of a
 // keyframe, with what the connection may do there.
-func ArchiveFar(ctx context.Context, nc *nats.Conn, subjects events.Subjects, at chain.Position) error {
-	log, store, err := openBoth(ctx, nc, subjects)
+func ArchiveFar(ctx context.Context, nc *nats.Conn, subjects events.Subjects, want keyframes.Frame, warn func(string)) error {
+	shelf, err := openShelf(ctx, nc, subjects, warn)
 	if err != nil {
 		return err
 	}
-	return beginWith(ctx, log, store, at, func(purge func() error) error { return purge() })
+	return shelf.beginWith(ctx, want, func(purge func() error) error { return purge() })
 }
 
-// openBoth opens a log that is there and the keyframes beside it.
-func openBoth(ctx context.Context, nc *nats.Conn, subjects events.Subjects) (*stream.Log, *keyframes.Store, error) {
+// openShelf opens a log that is there and the keyframes beside it.
+func openShelf(ctx context.Context, nc *nats.Conn, subjects events.Subjects, warn func(string)) (s shelf, err error) {
 	log, err := stream.Open(ctx, nc, subjects, stream.Options{})
 	if err != nil {
-		return nil, nil, err
+		return s, err
 	}
 	objects, err := stream.OpenObjects(ctx, nc, subjects, stream.ObjectsOptions{Name: keyframes.Bucket, Create: true, Replicas: log.Replicas()})
-	return log, keyframes.Open(objects), err
+	return shelf{log, subjects, keyframes.Open(objects), func(f keyframes.Frame, why error) { warn(passedText(f, why)) }}, err
 }
 
 // archive is what the gate does when it is asked to archive: only for who has
 // started the instance, and only of a log that is its own.
 func (in *Instance) archive(ctx context.Context, user string, a gate.Archive) error {
-	at := chain.Position{Seq: a.Seq}
-	copy(at.Chain[:], a.Chain)
+	want := keyframes.Frame{Seq: a.Seq, Hash: a.Hash}
+	copy(want.Chain[:], a.Chain)
 	if in.Server == nil || user != in.natsNames()[0] {
 		return &events.Error{Code: "E-ARCHIVE-DENIED", What: "the log cannot be archived by this user", Where: user,
 			Do: "ask as the user who has started the instance, or of a log on another server with --nats-url", Exit: events.ExitInput}
 	}
-	for e, err := range in.Log.Read(ctx, at.Seq-1) {
+	for e, err := range in.Log.Read(ctx, want.Seq-1) {
 		if err == nil {
 			err = CheckYoung(e, time.Now())
 		}
@@ -154,5 +190,6 @@ func (in *Instance) archive(ctx context.Context, user string, a gate.Archive) er
 	if in.keeping != nil {
 		purge = in.keeping.Purge
 	}
-	return beginWith(ctx, in.Log.Log, keyframes.Open(objects), at, purge)
+	s := shelf{in.Log.Log, in.Subjects, keyframes.Open(objects), func(f keyframes.Frame, why error) { in.passOver(ctx, f, why) }}
+	return s.beginWith(ctx, want, purge)
 }

@@ -46,14 +46,17 @@ func (in *Instance) newest(ctx context.Context, at events.Seq) (*resumed, error)
 	if in.frames == nil {
 		return nil, nil
 	}
-	var from *resumed
-	of := keyframes.Log{Event: keyframes.EventAt(in.Log), Format: projector.KeyframeFormat, Passed: func(f keyframes.Frame, why error) {
-		in.passOver(ctx, f, why)
-	}}
-	_, err := in.frames.Newest(ctx, 0, at, of, func(f keyframes.Frame, k keyframes.Kept) error {
+	return newestOf(ctx, shelf{in.Log.Log, in.Subjects, in.frames, func(f keyframes.Frame, why error) { in.passOver(ctx, f, why) }}, at)
+}
+
+// newestOf returns the newest keyframe at or before a position that is good, or
+// nil.
+func newestOf(ctx context.Context, s shelf, at events.Seq) (from *resumed, err error) {
+	of := keyframes.Log{Event: keyframes.EventAt(s.log), Format: projector.KeyframeFormat, Passed: s.passed}
+	_, err = s.store.Newest(ctx, 0, at, of, func(f keyframes.Frame, k keyframes.Kept) error {
 		st, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
 		if err == nil {
-			err = executor.New(in.Subjects, nil).Resume(k.Parties, st.UnderWay())
+			err = executor.New(s.subjects, nil).Resume(k.Parties, st.UnderWay())
 		}
 		if err == nil {
 			from = &resumed{f, k, st}
@@ -65,10 +68,7 @@ func (in *Instance) newest(ctx context.Context, at events.Seq) (*resumed, error)
 
 // passOver says that a keyframe is not used, and lets it go.
 func (in *Instance) passOver(ctx context.Context, f keyframes.Frame, why error) {
-	text := fmt.Sprintf("the keyframe of position %d is passed over, and more of the log is read instead: %v", f.Seq, why)
-	if f.Seq == 0 {
-		text = fmt.Sprintf("not all keyframes can be read: %v", why)
-	}
+	text := passedText(f, why)
 	in.Console.Warn(text)
 	in.passed = text
 	if f.Seq > 0 && !f.Pinned {
@@ -76,6 +76,14 @@ func (in *Instance) passOver(ctx context.Context, f keyframes.Frame, why error) 
 			in.Console.Warn(err.Error())
 		}
 	}
+}
+
+// passedText says which keyframe is not used.
+func passedText(f keyframes.Frame, why error) string {
+	if f.Seq == 0 {
+		return fmt.Sprintf("not all keyframes can be read: %v", why)
+	}
+	return fmt.Sprintf("the keyframe of position %d is passed over, and more of the log is read instead: %v", f.Seq, why)
 }
 
 // keyframesText says in /readyz how the keyframes are. An instance without any is
