@@ -89,6 +89,7 @@ func (s *session) archiveTo(ctx context.Context, a *archive, cluster string, at 
 	if err != nil {
 		return f, of("--before", err)
 	}
+	m.Seq = min(m.Seq, max(info.Last, 1)-1) // a log that goes on from its keyframe has an event to say when it is
 	if err := a.archivable(ctx, m); err != nil {
 		return f, err
 	}

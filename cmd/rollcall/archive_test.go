@@ -56,6 +56,11 @@ func TestArchive(t *testing.T) {
 				a.same(file, whole, hash, 45)
 				a.run(0, archive(filepath.Join(dir, "b.rollcall"), "70")...)
 				a.same(file, "", hash, 70) // it does not reach up to there
+				a.run(0, archive(filepath.Join(dir, "c.rollcall"), "now")...)
+				if rest := a.log("--data", a.data); strings.Count(rest, "\n#")+1 != 1 {
+					t.Errorf("of a log that was archived up to its end there is left\n%s", rest)
+				}
+				a.run(2, archive(filepath.Join(dir, "d.rollcall"), "now")...)
 				return
 			}
 			a.env = []string{killEnv + "=" + step}
