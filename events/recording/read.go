@@ -44,17 +44,24 @@ func (r *Recording) blockOf(seq events.Seq) int {
 	return i
 }
 
+// covers refuses to read on from a position that the recording does not know.
+func (r *Recording) covers(after events.Seq) error {
+	switch {
+	case after < r.manifest.Before.Seq:
+		return r.before(after)
+	case after > r.last():
+		return events.Truncated(after, r.last())
+	}
+	return nil
+}
+
 // Read implements events.Reader. Positions before the first of a recording are
 // refused with E-REC-START, which is an events.ErrGap. Events have bytes of their
 // own: one that is kept keeps no block.
 func (r *Recording) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		switch {
-		case after < r.manifest.Before.Seq:
-			yield(events.Event{}, r.before(after))
-			return
-		case after > r.last():
-			yield(events.Event{}, events.Truncated(after, r.last()))
+		if err := r.covers(after); err != nil {
+			yield(events.Event{}, err)
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)

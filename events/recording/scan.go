@@ -12,12 +12,8 @@ import (
 // refuses. Who looks for a few of many events decodes those.
 func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		switch {
-		case after < r.manifest.Before.Seq:
-			yield(events.Event{}, r.before(after))
-			return
-		case after > r.last():
-			yield(events.Event{}, events.Truncated(after, r.last()))
+		if err := r.covers(after); err != nil {
+			yield(events.Event{}, err)
 			return
 		}
 		ctx, cancel := context.WithCancel(ctx)
