@@ -14,6 +14,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 
 	"rollcall/events"
@@ -207,18 +208,18 @@ func populate(t *testing.T, in *Instance) {
 // awaitKeyframe returns the position of the newest keyframe once there are so many.
 func awaitKeyframe(t *testing.T, in *Instance, n int) events.Seq {
 	t.Helper()
-	for range 600 {
-		fs, err := in.frames.List(t.Context())
-		if err != nil {
-			t.Fatal(err)
+	var newest events.Seq
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		fs, err := in.frames.List(ctx)
+		if len(fs) > 0 {
+			newest = fs[len(fs)-1].Seq
 		}
-		if len(fs) >= n {
-			return fs[len(fs)-1].Seq
-		}
-		time.Sleep(50 * time.Millisecond)
+		return len(fs) >= n, err
+	})
+	if err != nil {
+		t.Fatalf("%d keyframes: %v", n, err)
 	}
-	t.Fatalf("there are no %d keyframes after 30 s", n)
-	return 0
+	return newest
 }
 
 // wantFold holds the state of an instance against a fold of the whole log.
