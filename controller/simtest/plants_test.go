@@ -24,6 +24,9 @@ var (
 // TestPlants breaks the fold and the decisions on purpose, once for every file
 // of testdata/plants, and demands that the histories find out, each by an
 // invariant that the file names. A check that nothing fails checks nothing.
+//
+// Plants run side by side: most of the time of one is a compiler, a linker and a
+// test that each keep one core busy.
 func TestPlants(t *testing.T) {
 	root := moduleRoot(t)
 	for _, file := range plantFiles(t, root) {
@@ -31,7 +34,10 @@ func TestPlants(t *testing.T) {
 		if !strings.Contains(name, *plants) {
 			continue
 		}
-		t.Run(name, func(t *testing.T) { plant(t, root, file) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			plant(t, root, file)
+		})
 	}
 }
 
