@@ -30,6 +30,7 @@ type restOptions struct {
 	alive    Heartbeat                     // nil: every Lease is written by somebody
 	renew    func(context.Context, string) // renews the Lease of a node
 	now      func() time.Time              // the instant whose cluster is served
+	secrets  *secrets
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
@@ -39,7 +40,10 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 		return generic.RESTOptions{}, fmt.Errorf("resource %s is not served", gr)
 	}
 	gv := r.gvk().GroupVersion()
-	c := codec{legacyscheme.Scheme, r.gvk()}
+	c := codec{legacyscheme.Scheme, r.gvk(), nil}
+	if r.kind == events.Secret {
+		c.secrets = o.secrets
+	}
 	config := &storagebackend.ConfigForResource{GroupResource: gr}
 	config.Codec = legacyscheme.Codecs.LegacyCodec(gv)
 	config.EncodeVersioner = gv
