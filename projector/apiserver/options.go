@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
@@ -186,6 +187,9 @@ func (l *lazyCache) Get(ctx context.Context, key string, opts storage.GetOptions
 
 // GetList implements storage.Interface.
 func (l *lazyCache) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+	if info, ok := request.RequestInfoFrom(ctx); ok && info.Verb == "deletecollection" {
+		return l.store.GetList(ctx, key, opts, list) // with what cannot be read: it is to go too
+	}
 	r, err := l.reader(ctx)
 	if err != nil {
 		return err

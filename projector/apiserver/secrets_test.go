@@ -67,6 +67,8 @@ func (c *cluster) unlike(t *testing.T, r *seal.Ring, readOnly string) (kubernete
 // What the API is told of a Secret, also in the annotation in which kubectl repeats
 // it, is in no event in clear, and the API gives it back; what changes nothing is no
 // event, and what changes one value leaves the bytes of the others.
+//
+// finding M5
 func TestSecretsAreSealed(t *testing.T) {
 	c := newCluster(t)
 	secrets := c.client.CoreV1().Secrets("default")
@@ -228,6 +230,15 @@ func TestLostKey(t *testing.T) {
 	}
 	if err := theirs.Delete(ctx, "b", metav1.DeleteOptions{}); err != nil {
 		t.Errorf("delete: %v", err)
+	}
+	if _, err := mine.Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Data: map[string][]byte{"x": []byte("hidden")}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := theirs.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		t.Errorf("delete all: %v", err)
+	}
+	if _, err := mine.Get(ctx, "c", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("get after all were deleted: %v", err)
 	}
 	none, _ := c.unlike(t, seal.NewRing(), "")
 	if _, err := none.CoreV1().Secrets("default").Create(ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "c"}, Data: map[string][]byte{"x": {1}}}, metav1.CreateOptions{}); err == nil || !strings.Contains(err.Error(), "E-KEY-NONE") {

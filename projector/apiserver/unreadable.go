@@ -71,7 +71,7 @@ func (s *store) read(ctx context.Context, i *table.Item) (runtime.Object, error)
 	}
 	if info, ok := request.RequestInfoFrom(ctx); ok && info.Subresource == "" {
 		switch {
-		case info.Verb == "delete":
+		case info.Verb == "delete" || info.Verb == "deletecollection":
 			return s.remains(i)
 		case info.Verb == "update" && isShut(err):
 			return s.replaceable(i)
