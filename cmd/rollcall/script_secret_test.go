@@ -33,7 +33,7 @@ func scriptHolds(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	})
 	ts.Check(err)
-	if !looked["event"] || !looked["keyframe"] {
+	if !looked["event"] || looked["file"] && !looked["keyframe"] {
 		ts.Fatalf("no event, or no keyframe, was looked at")
 	}
 	if (where != "") == neg {
@@ -88,11 +88,16 @@ func eachOfDirectory(ctx context.Context, dir string, look func(of, kind string,
 	if err != nil {
 		return err
 	}
-	log, err := blocks.Open(dir, subjects)
+	checked, err := datadir.Open(ctx, dir, subjects, func(func() string) func() { return func() {} })
 	if err != nil {
 		return err
 	}
-	for e, err := range log.Read(ctx, 0) {
+	log := checked.Store()
+	info, err := log.Info(ctx)
+	if err != nil {
+		return err
+	}
+	for e, err := range log.Read(ctx, info.Before) {
 		if err != nil {
 			return err
 		}
