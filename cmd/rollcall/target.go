@@ -40,6 +40,7 @@ type target struct {
 	cluster    string
 	keyFile    string // keys of the Secrets; empty: those that are kept with the cluster
 
+	whole bool                                // a log in files is proved record by record, also where that was done
 	dir   string                              // of the instance, if it is known
 	user  string                              // of the NATS server, once it is reached
 	rules *clientcmd.ClientConfigLoadingRules // of the kubeconfig that has named the cluster; nil: no kubeconfig has
@@ -126,14 +127,14 @@ func (t *target) resolve() error {
 // identify completes the name of the cluster, and refuses one that the data
 // directory does not have.
 func (t *target) identify() (err error) {
-	var f datadir.Founding
+	of := ""
 	if t.data != "" {
 		t.dir = cmp.Or(t.dir, t.data)
-		if f, _, err = datadir.LoadFounding(t.data); err != nil {
+		if of, err = datadir.ClusterOf(t.data); err != nil {
 			return err
 		}
 	}
-	t.cluster = cmp.Or(t.cluster, f.Cluster, datadir.DefaultCluster)
+	t.cluster = cmp.Or(t.cluster, of, datadir.DefaultCluster)
 	return datadir.CheckCluster(t.data, t.cluster)
 }
 
