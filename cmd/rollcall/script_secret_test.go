@@ -88,7 +88,7 @@ func eachOfDirectory(ctx context.Context, dir string, look func(of, kind string,
 	if err != nil {
 		return err
 	}
-	checked, err := datadir.Open(ctx, dir, subjects, func(func() string) func() { return func() {} })
+	checked, err := datadir.Open(ctx, dir, subjects, datadir.Reading{Begun: func(func() string) func() { return func() {} }, Whole: true})
 	if err != nil {
 		return err
 	}

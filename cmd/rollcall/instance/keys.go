@@ -35,8 +35,8 @@ func KeyPath(dir, natsURL, cluster string) (string, error) {
 	return strings.TrimSuffix(far, filepath.Ext(far)) + ".key", err
 }
 
-// ReadKeys reads a key file. One that others than its owner can read is refused.
-func ReadKeys(path string) (seal.File, error) {
+// readKeys reads a key file. One that others than its owner can read is refused.
+func readKeys(path string) (seal.File, error) {
 	refused := func(code, what, why, do string, err error) (seal.File, error) {
 		return seal.File{}, &events.Error{Code: code, What: what, Where: path, Why: why, Do: do, Exit: events.ExitInput, Err: err}
 	}
@@ -73,7 +73,7 @@ func (in *Instance) keys() (*seal.Ring, error) {
 			return nil, err
 		}
 	}
-	f, err := ReadKeys(path)
+	f, err := readKeys(path)
 	missing := errors.Is(err, fs.ErrNotExist) && in.KeyFile == ""
 	if err != nil && !missing {
 		return nil, err
@@ -150,7 +150,7 @@ func lostKey(path string, unknown []string, missing bool) error {
 // the file that is named, else of where they are kept, if they are and it may read
 // them.
 func KeysFor(named, kept string) (*seal.Ring, error) {
-	f, err := ReadKeys(cmp.Or(named, kept))
+	f, err := readKeys(cmp.Or(named, kept))
 	if named == "" && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission)) {
 		return nil, nil
 	}
