@@ -26,6 +26,7 @@ import (
 const (
 	checkedConsumers = "_ROLLCALL_CONSUMER"
 	grantedConsumers = "_ROLLCALL_NEXT"
+	consumerAPI      = "$JS.API.CONSUMER."
 )
 
 // consumerVerbs are the requests that an ordered consumer makes.
@@ -92,7 +93,7 @@ func (c *consumers) serve(m *nats.Msg) {
 // ask hands a request to JetStream, and reports whether it was done. An answer of
 // nil is none: the server closes or has no store, and who has asked asks again.
 func (c *consumers) ask(verb, name string, data []byte) (answer []byte, done bool) {
-	a, err := c.nc.Request(aboutConsumers+verb+"."+c.stream+"."+name, data, askTime)
+	a, err := c.nc.Request(consumerAPI+verb+"."+c.stream+"."+name, data, askTime)
 	if err != nil {
 		return nil, false
 	}
@@ -170,7 +171,7 @@ func (c *consumers) create(m *nats.Msg, owner, name string) {
 	}
 	data, done := c.ask("CREATE", name, body)
 	if done && !mine {
-		if err := c.log.AddMapping(granted(owner, name), aboutConsumers+nextVerb+"."+c.stream+"."+name); err != nil {
+		if err := c.log.AddMapping(granted(owner, name), consumerAPI+nextVerb+"."+c.stream+"."+name); err != nil {
 			panic(fmt.Sprintf("map the consumer %s: %v", name, err)) // names are tokens
 		}
 		c.owned[owner] = append(c.owned[owner], name)

@@ -73,7 +73,7 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 	publish, _ := s.Permissions(d.subjects, inbox)
 	account := "source_" + user
 	if s.Read {
-		account = "reader_" + user
+		account, publish = "reader_"+user, append(publish, aboutConsumers(d.subjects)...)
 	}
 	if !d.letLocked(c, account, user, publish) {
 		return false

@@ -1,6 +1,7 @@
 package natsd
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -17,10 +18,6 @@ const (
 	DefaultUser = "cli"
 )
 
-// admin is who the gate takes those for that Options name: they hold the
-// credentials of the data directory.
-const admin = "admin"
-
 // Source is a user outside who may tell events in its own name and, with Read,
 // read the log.
 type Source struct {
@@ -34,8 +31,9 @@ type Source struct {
 // an account with others.
 func Inbox(user string) string { return "_INBOX_" + user }
 
-// Permissions returns what a source may publish and subscribe to: what a server
-// that is somebody else's has to let its user do. inbox is where it takes answers.
+// Permissions returns what a source may publish and subscribe to on a server that is
+// somebody else's, where it takes answers on inbox. On such a server it makes no
+// consumers: nobody looks at what they are.
 func (f Source) Permissions(s events.Subjects, inbox string) (publish, subscribe []string) {
 	for _, pattern := range f.May {
 		if below, open := strings.CutSuffix(pattern, "*"); open {
@@ -51,8 +49,8 @@ func (f Source) Permissions(s events.Subjects, inbox string) (publish, subscribe
 
 // adminPermissions are those of a user that Options name.
 func adminPermissions(s events.Subjects, user string) (publish []string) {
-	publish = append(askGate(s, user), s.Ingest(admin, ">"), short(s))
-	return append(publish, readLog(s)...)
+	publish = append(askGate(s, user), s.Ingest(events.AdminSource, ">"), short(s))
+	return slices.Concat(publish, readLog(s), aboutConsumers(s))
 }
 
 // short is the subject under which those outside who may tell everything tell it.
@@ -67,11 +65,10 @@ func askGate(s events.Subjects, user string) []string {
 }
 
 // readLog returns the subjects of the JetStream requests that read the log and its
-// keyframes, which hold nothing else than the log, and leave nothing behind that
-// does not go by itself.
-func readLog(s events.Subjects) (all []string) {
+// keyframes, which hold nothing else than the log, and leave nothing behind.
+func readLog(s events.Subjects) []string {
 	n := s.Stream()
-	all = []string{
+	return []string{
 		accountInfo,
 		"$JS.API.STREAM.NAMES",
 		"$JS.API.STREAM.LIST",
@@ -81,8 +78,13 @@ func readLog(s events.Subjects) (all []string) {
 		"$JS.API.DIRECT.GET." + n + ".>",
 		"$JS.API.DIRECT.GET.OBJ_" + s.Bucket(keyframes.Bucket),
 	}
+}
+
+// aboutConsumers returns the subjects of the requests that an ordered consumer of
+// the log makes.
+func aboutConsumers(s events.Subjects) (all []string) {
 	for _, verb := range consumerVerbs {
-		all = append(all, aboutConsumers+verb+"."+n+".>")
+		all = append(all, consumerAPI+verb+"."+s.Stream()+".>")
 	}
 	return all
 }
@@ -102,14 +104,10 @@ type export struct {
 func exports(s events.Subjects) []export {
 	all := []export{{s.Ingest("*", ">"), server.Singleton}, {checkedConsumers + ".>", server.Singleton}, {grantedConsumers + ".>", server.Streamed}}
 	for _, subject := range append(askGate(s, "*"), readLog(s)...) {
-		if !strings.HasPrefix(subject, aboutConsumers) {
-			all = append(all, export{subject, server.Streamed})
-		}
+		all = append(all, export{subject, server.Streamed})
 	}
 	return all
 }
-
-const aboutConsumers = "$JS.API.CONSUMER."
 
 // imports returns the requests of an account outside, by what they are in the
 // account of the log.
@@ -117,14 +115,14 @@ func imports(s events.Subjects, account string, asks []string) map[string]string
 	all := map[string]string{accountInfo: accountInfo}
 	for _, subject := range asks {
 		all[subject] = subject
-		verb, consumer := strings.CutPrefix(strings.TrimSuffix(subject, "."+s.Stream()+".>"), aboutConsumers)
+		verb, consumer := strings.CutPrefix(strings.TrimSuffix(subject, "."+s.Stream()+".>"), consumerAPI)
 		switch {
 		case consumer && verb == nextVerb:
 			all[subject] = grantedConsumers + "." + account + ".>"
 		case consumer:
 			all[subject] = checkedConsumers + "." + account + "." + verb + ".>"
 		case subject == short(s):
-			all[subject] = s.Ingest(admin, ">")
+			all[subject] = s.Ingest(events.AdminSource, ">")
 		}
 	}
 	return all
