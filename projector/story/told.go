@@ -101,7 +101,7 @@ func ToldBy(e events.Event) string {
 func toldAbout(b events.Body, ds events.Key) bool {
 	switch b := b.(type) {
 	case events.Hold:
-		return slices.Contains(b.Select.DaemonSets, ds)
+		return slices.Contains(b.Select.DaemonSets, ds) || slices.Contains(b.Select.Namespaces, ds.Namespace)
 	case events.Note:
 		return slices.ContainsFunc(b.Objects, func(r events.Ref) bool { return r.Kind == events.DaemonSet && r.Key == ds })
 	}
