@@ -162,6 +162,11 @@ func doubtBody(e *Event) (code, why string) {
 			return misfit(e.Type, "an outcome")
 		}
 		code, why = doubtOwner(b.Owner)
+	case Unchanged, Hold, Lifted, Note:
+		code, why = doubtUnlike(e)
+	}
+	if code == "" {
+		code, why = doubtTold(e)
 	}
 	return code, why
 }

@@ -67,7 +67,7 @@ func (s *State) foldBody(e events.Event) error {
 		s.fold.Plan(b)
 	case events.Outcome:
 		s.fold.Outcome(e)
-	case events.Unreadable:
+	case events.Unreadable, events.Unchanged, events.Note:
 	default:
 		return fmt.Errorf("body %T", e.Body)
 	}

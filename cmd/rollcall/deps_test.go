@@ -65,6 +65,7 @@ var layers = map[string]layer{
 	"projector/apiserver/workloads": {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
 	"controller/simtest":            {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "projector/story", "publisher/executor"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
 	"controller/scenario":           {why: "conversations with the core"},
+	"publisher":                     {why: "what can be told, and a client to tell it: imports nothing of Kubernetes, so that others can link it"},
 	"publisher/executor":            {pure: false, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/table"}, why: "carries commands out; never sees the state of the controller"},
 	"publisher/simkubelet":          {pure: true, shell: []string{"run.go"}, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "publisher/simkubelet/script"}, why: "a world driven by the log alone"},
 	"publisher/simkubelet/script":   {pure: true, why: "a container's command played in virtual time; knows no pod"},
