@@ -25,7 +25,9 @@ func (t *told) bind(p *corev1.Pod, node string) {
 func (t *told) run(p *corev1.Pod, o publisher.PodStatus) *publisher.Problem {
 	s := &p.Status
 	s.Phase = cmp.Or(corev1.PodPhase(o.Phase), s.Phase, corev1.PodPending)
-	s.Reason, s.Message = o.Reason, o.Message
+	if o.Phase != "" || o.Reason != "" || o.Message != "" {
+		s.Reason, s.Message = o.Reason, o.Message
+	}
 	if s.StartTime == nil {
 		at := t.stamp(o.StartTime)
 		s.StartTime = &at
