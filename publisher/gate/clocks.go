@@ -95,64 +95,59 @@ func (p *prints) put(id ulid.ULID, f fingerprint) {
 	p.known[id] = f
 }
 
-// counts are what became of events, for /metrics.
-type counts struct {
-	mu    sync.Mutex
-	by    map[[2]string]uint64 // by source, and what became of the event
-	times [len(answerBounds) + 1]uint64
-	sum   time.Duration
+// slow is from which time on an answer counts as slow.
+const slow = 250 * time.Millisecond
+
+// Outcome is what became of events of a source.
+type Outcome struct{ Source, What string }
+
+// Figures are what a gate has done since it was made.
+type Figures struct {
+	// Events by what became of them: accepted, duplicate, refused, failed, busy; and
+	// late, which are among the accepted.
+	Events  map[Outcome]uint64
+	Open    map[string]int // events under way, by source
+	Answers uint64         // messages that were answered,
+	Seconds float64        // how long that took in all,
+	Slow    uint64         // and how many took longer than a quarter of a second
 }
 
-// answerBounds are the bounds of the histogram of answers.
-var answerBounds = [...]time.Duration{time.Millisecond, 5 * time.Millisecond, 10 * time.Millisecond, 25 * time.Millisecond, 50 * time.Millisecond,
-	100 * time.Millisecond, 250 * time.Millisecond, 500 * time.Millisecond, time.Second, 5 * time.Second, 30 * time.Second}
+// counts are what became of events, for /metrics.
+type counts struct {
+	mu sync.Mutex
+	f  Figures
+}
 
 func (c *counts) add(source, what string, n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.by == nil {
-		c.by = map[[2]string]uint64{}
+	if c.f.Events == nil {
+		c.f.Events = map[Outcome]uint64{}
 	}
-	c.by[[2]string{source, what}] += uint64(n)
+	c.f.Events[Outcome{source, what}] += uint64(n)
 }
 
 func (c *counts) took(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	i := 0
-	for i < len(answerBounds) && d > answerBounds[i] {
-		i++
+	c.f.Answers++
+	c.f.Seconds += d.Seconds()
+	if d > slow {
+		c.f.Slow++
 	}
-	c.times[i]++
-	c.sum += d
-}
-
-// Figures are what a gate has done since it was made.
-type Figures struct {
-	Events  map[[2]string]uint64 // by source and outcome: accepted, duplicate, refused, failed, busy, late
-	Open    map[string]int       // events under way, by source
-	Answers map[float64]uint64   // cumulative, by the bound in seconds
-	Count   uint64               // of answers
-	Sum     float64              // of their seconds
 }
 
 // Figures returns what the gate has done.
 func (g *Gate) Figures() Figures {
-	f := Figures{Open: map[string]int{}, Answers: map[float64]uint64{}}
+	open := map[string]int{}
 	g.mu.Lock()
 	for name, q := range g.queues {
-		f.Open[name] = q.open()
+		open[name] = q.open()
 	}
 	g.mu.Unlock()
-	c := &g.counts
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f.Events, f.Sum = maps.Clone(c.by), c.sum.Seconds()
-	for i, n := range c.times {
-		if f.Count += n; i < len(answerBounds) {
-			f.Answers[answerBounds[i].Seconds()] = f.Count
-		}
-	}
+	g.counts.mu.Lock()
+	defer g.counts.mu.Unlock()
+	f := g.counts.f
+	f.Events, f.Open = maps.Clone(f.Events), open
 	return f
 }
-

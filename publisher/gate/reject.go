@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"iter"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,14 +21,11 @@ type Shelf interface {
 	Get(ctx context.Context, number uint64) (data []byte, ok bool, err error)
 	// Drop takes a message away, and reports whether there was one.
 	Drop(ctx context.Context, number uint64) (bool, error)
-	// All yields what there is, oldest first.
-	All(ctx context.Context) iter.Seq2[Kept, error]
-}
-
-// Kept is a message of a Shelf.
-type Kept struct {
-	Number uint64
-	Data   []byte
+	// Each calls f with what there is, oldest first, until f returns false.
+	Each(ctx context.Context, f func(number uint64, data []byte) bool) error
+	// Held says how many messages there are, of how many bytes, and how many there
+	// ever were.
+	Held(ctx context.Context) (messages, bytes, ever uint64, err error)
 }
 
 // Reject is what the gate has refused: an event, or a message that holds none.
@@ -148,35 +144,29 @@ func (s *rejects) look(ctx context.Context) error {
 		return nil
 	}
 	known := map[fingerprint]seen{}
-	for r, err := range s.all(ctx) {
-		if err != nil {
-			return err
-		}
+	if err := s.each(ctx, func(r Reject) bool {
 		known[r.print()] = seen{r.Number, r.First, r.Count}
+		return true
+	}); err != nil {
+		return err
 	}
 	s.known = known
 	return nil
 }
 
-func (s *rejects) all(ctx context.Context) iter.Seq2[Reject, error] {
-	return func(yield func(Reject, error) bool) {
-		for k, err := range s.shelf.All(ctx) {
-			if err != nil {
-				yield(Reject{}, err)
-				return
-			}
-			if r, ok := read(k); ok && !yield(r, nil) {
-				return
-			}
-		}
-	}
+// each calls f with the rejects, oldest first, until it returns false.
+func (s *rejects) each(ctx context.Context, f func(Reject) bool) error {
+	return s.shelf.Each(ctx, func(number uint64, data []byte) bool {
+		r, ok := read(number, data)
+		return !ok || f(r)
+	})
 }
 
 // read reads a reject; what is none, somebody else has put there.
-func read(k Kept) (r Reject, ok bool) {
-	if json.Unmarshal(k.Data, &r) != nil || r.Problem == nil {
+func read(number uint64, data []byte) (r Reject, ok bool) {
+	if json.Unmarshal(data, &r) != nil || r.Problem == nil {
 		return r, false
 	}
-	r.Number, r.Problem.Reject = k.Number, k.Number
+	r.Number, r.Problem.Reject = number, number
 	return r, true
 }
