@@ -11,11 +11,11 @@ import (
 // TestToldID: every part tells, and none can stand for another.
 func TestToldID(t *testing.T) {
 	seen := map[string]bool{}
-	for _, x := range [][3]string{{"a", "b", "c"}, {"ab", "", "c"}, {"a", "bc", ""}, {"", "ab", "c"}, {"a", "b", "d"}} {
+	for _, x := range [][3]string{{"a", "b", "c"}, {"ab", "", "c"}, {"a", "bc", ""}, {"", "ab", "c"}, {"a", "b", "d"}, {"e", "b", "c"}} {
 		seen[events.ToldID(x[0], x[1], x[2]).String()] = true
 	}
-	if len(seen) != 5 {
-		t.Errorf("%d ids of five", len(seen))
+	if len(seen) != 6 {
+		t.Errorf("%d ids of six", len(seen))
 	}
 	if a, b := events.ToldID("a", "b", "c"), events.ToldID("a", "b", "c"); a != b {
 		t.Errorf("%s and %s", a, b)
