@@ -2,9 +2,9 @@ package instance
 
 import (
 	"context"
-	"crypto/subtle"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"rollcall/events"
@@ -58,20 +58,31 @@ func (in *Instance) openGate(ctx context.Context) error {
 	return nil
 }
 
+// listen opens the gate's doors on NATS. That on HTTP is the API's.
+func (in *Instance) listen(ctx context.Context) error {
+	service, err := gate.Serve(ctx, in.NC, in.Subjects, in.about, in.archive)
+	if err != nil {
+		return err
+	}
+	in.stops = append(in.stops, in.Gate.Close, service.Stop)
+	stop, err := in.Gate.Listen(ctx, in.NC)
+	if err != nil {
+		return fmt.Errorf("open the gate: %w", err)
+	}
+	in.stops = append(in.stops, stop)
+	return nil
+}
+
 // beside answers what is asked beside the Kubernetes API, by its admin and by
 // sources.
-func (in *Instance) beside(token string) func(*apiserver.Server) http.Handler {
-	return func(s *apiserver.Server) http.Handler {
-		mux := http.NewServeMux()
-		mux.Handle("POST "+gate.EventsPath, in.Gate)
-		mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodPost))
-		mux.Handle("GET /v1/", schema.Handler())
-		door := gate.Doorkeeper{Table: in.table, Know: s.Know, Admin: func(r *http.Request, sent string) bool {
-			_, local := apiserver.LocalUser(r)
-			return local || token != "" && subtle.ConstantTimeCompare([]byte(sent), []byte(token)) == 1
-		}}
-		return door.Before(mux)
-	}
+func (in *Instance) beside(s *apiserver.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST "+gate.EventsPath, in.Gate)
+	mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodPost))
+	mux.Handle(schema.Path, schema.Handler())
+	mux.Handle(schema.Path+"/", schema.Handler())
+	mux.HandleFunc("/", gate.NotFound)
+	return gate.Doorkeeper{Admin: s.IsAdmin, Table: in.table, Know: s.Know}.Before(mux)
 }
 
 // figures tells how the gate does.
@@ -93,7 +104,7 @@ func (in *Instance) figures(name string, tell func(v float64, labels ...string))
 	case "rollcall_gate_answer_seconds_total":
 		tell(f.Seconds)
 	}
-	if in.shelf == nil {
+	if in.shelf == nil || !strings.HasPrefix(name, "rollcall_gate_rejects") {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), shelfTime)
