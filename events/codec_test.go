@@ -105,7 +105,7 @@ func fullPlan() *events.Plan {
 				Owners: []types.UID{"o1"}, Finalizer: "x/y", Reason: events.Missing},
 			{Do: events.DeletePod, Ref: pod("fluentd-2", "p2"), Node: "n2", NodeUID: "u2", Reason: events.Rollout},
 		},
-		Waiting: events.PackWaits([]events.Wait{{Node: "n3", For: events.HeldBudget}, {Node: "n4", For: events.HeldBackoff, Until: at.Add(time.Minute)}}),
+		Waiting: events.PackWaits([]events.Wait{{Node: "n3", For: events.HeldBudget}, {Node: "n4", For: events.HeldHold, Until: at.Add(time.Minute), By: "ci/freeze"}}),
 		Held:    []events.WaitCount{{For: events.HeldBackoff, Nodes: 1}, {For: events.HeldBudget, Nodes: 70000}},
 	}
 }
