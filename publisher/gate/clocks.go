@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/oklog/ulid/v2"
-
 )
 
 // Rules about the clocks of sources.

@@ -144,4 +144,3 @@ func NotAllowed(allow ...string) http.HandlerFunc {
 		WriteProblem(w, refusal(http.StatusMethodNotAllowed, "E-TOLD-METHOD", "not that way", "%s takes %s, and not %s", r.URL.Path, strings.Join(allow, " and "), quote(r.Method)))
 	}
 }
-

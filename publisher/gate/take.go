@@ -33,6 +33,7 @@ func (g *Gate) take(ctx context.Context, q *queue, t *told) publisher.Result {
 	warns := len(t.warns)
 	for try := 0; ; try++ {
 		t.warns = t.warns[:warns]
+		g.identify(t, "")
 		d, p := g.draft(t, &overlay{})
 		switch {
 		case p != nil:
@@ -40,7 +41,6 @@ func (g *Gate) take(ctx context.Context, q *queue, t *told) publisher.Result {
 		case d.same && !t.known:
 			return accepted(t, d.at, true)
 		}
-		g.identify(t)
 		e := g.entry(t, d)
 		if p := doubt(&e.Event); p != nil {
 			return refused(p)
@@ -97,10 +97,11 @@ func (g *Gate) before(ctx context.Context, t *told) (r publisher.Result, known b
 }
 
 // identify gives an event its id that says how something is and came without one:
-// that of its content as of where the log is now.
-func (g *Gate) identify(t *told) {
+// that of its content as of where the log is now. more tells it from others of its
+// batch.
+func (g *Gate) identify(t *told, more string) {
 	if !t.known {
-		t.derive(strconv.FormatUint(uint64(g.config.State.Objects().Position()), 10))
+		t.derive(strconv.FormatUint(uint64(g.config.State.Objects().Position()), 10) + more)
 	}
 }
 
@@ -235,6 +236,7 @@ func (g *Gate) bundle(ctx context.Context, ts []*told, results []publisher.Resul
 		}
 		ids[t.sent+" "+t.from] = i
 		g.timely(t)
+		g.identify(t, " "+strconv.Itoa(i))
 		d, p := g.draft(t, now)
 		switch {
 		case p != nil:
@@ -243,9 +245,6 @@ func (g *Gate) bundle(ctx context.Context, ts []*told, results []publisher.Resul
 		case d.same && !t.known:
 			results[i] = accepted(t, d.at, true)
 			continue
-		}
-		if !t.known {
-			t.derive(strconv.Itoa(i) + "@" + strconv.FormatUint(uint64(g.config.State.Objects().Position()), 10))
 		}
 		key := events.Ref{Kind: d.ref.Kind, Key: d.ref.Key}
 		e := g.entry(t, d)
