@@ -50,10 +50,10 @@ func (d Doorkeeper) Before(next http.Handler) http.Handler {
 		case !known:
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			w.Header().Set("Connection", "close")
-			WriteProblem(w, refusal(http.StatusUnauthorized, "E-TOLD-TOKEN", "who are you?", "the request has no token that is known; send Authorization: Bearer TOKEN, as rollcall up or rollcall source names it"))
+			writeProblem(w, refusal(http.StatusUnauthorized, "E-TOLD-TOKEN", "who are you?", "the request has no token that is known; send Authorization: Bearer TOKEN, as rollcall up or rollcall source names it"))
 		case !d.Know(r):
 			w.Header().Set("Connection", "close")
-			WriteProblem(w, busy("the server has no file left for another connection"))
+			writeProblem(w, busy("the server has no file left for another connection"))
 		default:
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sourceKey{}, by)))
 		}
@@ -67,13 +67,13 @@ func (g *Gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if v := r.URL.Query().Get("atomic"); v != "" {
 		var err error
 		if atomic, err = strconv.ParseBool(v); err != nil {
-			WriteProblem(w, refusal(http.StatusBadRequest, "E-TOLD-QUERY", "bad query", "atomic is true or false, and not %s", quote(v)))
+			writeProblem(w, refusal(http.StatusBadRequest, "E-TOLD-QUERY", "bad query", "atomic is true or false, and not %s", quote(v)))
 			return
 		}
 	}
 	body, give, p := g.body(w, r, by)
 	if p != nil {
-		WriteProblem(w, p)
+		writeProblem(w, p)
 		return
 	}
 	defer give()
@@ -113,8 +113,8 @@ func (g *Gate) body(w http.ResponseWriter, r *http.Request, by Sender) (body []b
 	return body, give, nil
 }
 
-// WriteProblem answers with a refusal.
-func WriteProblem(w http.ResponseWriter, p *publisher.Problem) { write(w, replyOf(p)) }
+// writeProblem answers with a refusal.
+func writeProblem(w http.ResponseWriter, p *publisher.Problem) { write(w, replyOf(p)) }
 
 func write(w http.ResponseWriter, r Reply) {
 	media := "application/json"
@@ -134,13 +134,13 @@ func write(w http.ResponseWriter, r Reply) {
 
 // NotFound answers requests for paths where nothing is.
 func NotFound(w http.ResponseWriter, r *http.Request) {
-	WriteProblem(w, refusal(http.StatusNotFound, "E-TOLD-PATH", "nothing is there", "%s is no path here; events are told with POST %s", quote(r.URL.Path), EventsPath))
+	writeProblem(w, refusal(http.StatusNotFound, "E-TOLD-PATH", "nothing is there", "%s is no path here; events are told with POST %s", quote(r.URL.Path), EventsPath))
 }
 
 // NotAllowed answers requests that do with a path what cannot be done with it.
 func NotAllowed(allow ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Allow", strings.Join(allow, ", "))
-		WriteProblem(w, refusal(http.StatusMethodNotAllowed, "E-TOLD-METHOD", "not that way", "%s takes %s, and not %s", r.URL.Path, strings.Join(allow, " and "), quote(r.Method)))
+		writeProblem(w, refusal(http.StatusMethodNotAllowed, "E-TOLD-METHOD", "not that way", "%s takes %s, and not %s", r.URL.Path, strings.Join(allow, " and "), quote(r.Method)))
 	}
 }

@@ -88,7 +88,7 @@ func (g *Gate) before(ctx context.Context, t *told) (r publisher.Result, known b
 	case err != nil:
 		return refused(unavailable(err)), true
 	case found && !same:
-		return refused(refusal(http.StatusConflict, "E-TOLD-ID-REUSED", "the id is that of another event",
+		return refused(refusal(http.StatusConflict, "E-TOLD-REUSED", "the id is that of another event",
 			"%s was told at #%d with other content; give each event an id of its own", quote(t.sent), seq)), true
 	case !found:
 		t.warn("the first of this id is archived: whether it said the same was not looked at")
@@ -227,7 +227,7 @@ func (g *Gate) bundle(ctx context.Context, ts []*told, results []publisher.Resul
 	for i, t := range ts {
 		r, known := g.before(ctx, t)
 		if first, twice := ids[t.sent+" "+t.from]; twice && t.known && !known {
-			known, r = true, refused(refusal(http.StatusConflict, "E-TOLD-ID-REUSED", "the id is there twice", "event %d of the batch has this id too; give each its own", first))
+			known, r = true, refused(refusal(http.StatusConflict, "E-TOLD-REUSED", "the id is there twice", "event %d of the batch has this id too; give each its own", first))
 		}
 		if known {
 			results[i] = r

@@ -18,8 +18,6 @@ import (
 	"rollcall/publisher/envelope"
 )
 
-// E20
-//
 // The same event again is answered with the first position, also of another run; the
 // same id with other content is refused, and the first stays.
 func TestToldOnce(t *testing.T) {
@@ -37,7 +35,7 @@ func TestToldOnce(t *testing.T) {
 				t.Errorf("%s again: %+v, want #%d", body, again, want)
 			}
 		}
-		if p := r.refused(admin, observed("1", "edge-1", `{"zone":"c"}`), "E-TOLD-ID-REUSED"); p.Status != 409 {
+		if p := r.refused(admin, observed("1", "edge-1", `{"zone":"c"}`), "E-TOLD-REUSED"); p.Status != 409 {
 			t.Errorf("status %d", p.Status)
 		}
 		if z := r.node("edge-1").Labels["zone"]; z != "b" {
@@ -226,7 +224,7 @@ func TestAuthority(t *testing.T) {
 		`{"type":"node.observed","subject":"node/edge-1","data":{"annotations":{"rollcall/fail":"true"}}}`: "E-TOLD-DATA",
 		`{"type":"hold.lifted","subject":"hold/freeze","data":{"owner":"admin"}}`:                          "E-TOLD-SOURCE",
 		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Running","uid":"another"}}`:       "E-TOLD-ABSENT",
-		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Failed","ready":true}}`:           "E-TOLD-DATA", // E26
+		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Failed","ready":true}}`:           "E-TOLD-DATA",
 		`{"type":"node.observed","subject":"node/edge-1","data":{"labels":{"x":"refused"}}}`:               "E-TOLD-INVALID",
 		`{"type":"daemonset.updated","subject":"ds/a/b"}`:                                                  "E-TOLD-SOURCE",
 	} {
@@ -295,7 +293,7 @@ func TestAtomic(t *testing.T) {
 	}
 }
 
-// Late events are taken and marked, and who has a wrong clock is told. E22, E23
+// Late events are taken and marked, and who has a wrong clock is told.
 func TestTimes(t *testing.T) {
 	r := newRig(t)
 	r.now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
