@@ -223,7 +223,7 @@ func TestAuthority(t *testing.T) {
 		`{"type":"node.observed","subject":"node/edge-1","data":{"labels":{"rollcall/simulated":"true"}}}`: "E-TOLD-DATA",
 		`{"type":"node.observed","subject":"node/edge-1","data":{"annotations":{"rollcall/fail":"true"}}}`: "E-TOLD-DATA",
 		`{"type":"hold.lifted","subject":"hold/freeze","data":{"owner":"admin"}}`:                          "E-TOLD-SOURCE",
-		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Running","uid":"another"}}`:       "E-TOLD-ABSENT",
+		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Running","uid":"6b5ca1c0-2f4e-5f0a-9d3e-0c6a5d1e7b42"}}`:       "E-TOLD-ABSENT",
 		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Failed","ready":true}}`:           "E-TOLD-DATA",
 		`{"type":"node.observed","subject":"node/edge-1","data":{"labels":{"x":"refused"}}}`:               "E-TOLD-INVALID",
 		`{"type":"daemonset.updated","subject":"ds/a/b"}`:                                                  "E-TOLD-SOURCE",
