@@ -215,18 +215,18 @@ func TestAuthority(t *testing.T) {
 	pod("a", "core-1")
 	pod("b", "edge-1")
 	for body, code := range map[string]string{
-		observed("3", "core-1", `{"mine":"yes"}`):                                                          "E-TOLD-NODE",
-		`{"type":"node.gone","subject":"node/core-1"}`:                                                     "E-TOLD-NODE",
-		`{"type":"node.condition","subject":"node/core-1","data":{"type":"Ready","status":"False"}}`:       "E-TOLD-NODE",
-		`{"type":"pod.status","subject":"pod/default/a","data":{"phase":"Running"}}`:                       "E-TOLD-NODE",
-		`{"type":"org.other.note","data":{}}`:                                                              "E-TOLD-SOURCE",
-		`{"type":"node.observed","subject":"node/edge-1","data":{"labels":{"rollcall/simulated":"true"}}}`: "E-TOLD-DATA",
-		`{"type":"node.observed","subject":"node/edge-1","data":{"annotations":{"rollcall/fail":"true"}}}`: "E-TOLD-DATA",
-		`{"type":"hold.lifted","subject":"hold/freeze","data":{"owner":"admin"}}`:                          "E-TOLD-SOURCE",
-		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Running","uid":"6b5ca1c0-2f4e-5f0a-9d3e-0c6a5d1e7b42"}}`:       "E-TOLD-ABSENT",
-		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Failed","ready":true}}`:           "E-TOLD-DATA",
-		`{"type":"node.observed","subject":"node/edge-1","data":{"labels":{"x":"refused"}}}`:               "E-TOLD-INVALID",
-		`{"type":"daemonset.updated","subject":"ds/a/b"}`:                                                  "E-TOLD-SOURCE",
+		observed("3", "core-1", `{"mine":"yes"}`):                                                                                 "E-TOLD-NODE",
+		`{"type":"node.gone","subject":"node/core-1"}`:                                                                            "E-TOLD-NODE",
+		`{"type":"node.condition","subject":"node/core-1","data":{"type":"Ready","status":"False"}}`:                              "E-TOLD-NODE",
+		`{"type":"pod.status","subject":"pod/default/a","data":{"phase":"Running"}}`:                                              "E-TOLD-NODE",
+		`{"type":"org.other.note","data":{}}`:                                                                                     "E-TOLD-SOURCE",
+		`{"type":"node.observed","subject":"node/edge-1","data":{"labels":{"rollcall/simulated":"true"}}}`:                        "E-TOLD-DATA",
+		`{"type":"node.observed","subject":"node/edge-1","data":{"annotations":{"rollcall/fail":"true"}}}`:                        "E-TOLD-DATA",
+		`{"type":"hold.lifted","subject":"hold/freeze","data":{"owner":"admin"}}`:                                                 "E-TOLD-SOURCE",
+		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Running","uid":"6b5ca1c0-2f4e-5f0a-9d3e-0c6a5d1e7b42"}}`: "E-TOLD-ABSENT",
+		`{"type":"pod.status","subject":"pod/default/b","data":{"phase":"Failed","ready":true}}`:                                  "E-TOLD-DATA",
+		`{"type":"node.observed","subject":"node/edge-1","data":{"labels":{"x":"refused"}}}`:                                      "E-TOLD-INVALID",
+		`{"type":"daemonset.updated","subject":"ds/a/b"}`:                                                                         "E-TOLD-SOURCE",
 	} {
 		r.refused(inventory, body, code)
 	}
