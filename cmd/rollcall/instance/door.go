@@ -13,7 +13,6 @@ import (
 	"rollcall/projector/apiserver"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/schema"
-	"rollcall/publisher/sources"
 )
 
 // gateState is the log as the gate reads it.
@@ -32,14 +31,6 @@ func (s gateState) Hold(owner, name string) (h events.Hold, at events.Seq, ok bo
 // openGate makes the gate through which others tell what they know. What it
 // refuses is kept, if the server lets us.
 func (in *Instance) openGate(ctx context.Context) error {
-	in.table = func() *sources.Table { return &sources.Table{} }
-	if in.Server != nil {
-		live, err := sources.Open(in.Server.Dir(), func(err error) { in.Console.Warn(err.Error()) })
-		if err != nil {
-			return err
-		}
-		in.table = live.Table
-	}
 	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Report: in.engine.report}
 	o := stream.ShelfOptions{MemoryStorage: in.Memory, Replicas: in.Log.Replicas()}
 	if in.Server != nil && !in.Memory {
