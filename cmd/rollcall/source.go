@@ -27,7 +27,7 @@ than what is written in sources.yaml of the data directory. A running instance k
 a change at once: a token that is taken away is refused, and its connections are cut.
 
 Whoever holds the credentials in the data directory may do everything, as source admin.`,
-		s.sourceAdd(), s.sourceList(), s.sourceToken(), s.sourceRemove(), s.sourcePermissions())
+		s.sourceAdd(), s.sourceList(), s.sourceToken(), s.sourceRemove(), s.sourcePermissions(), s.sourceEnv())
 }
 
 // sourceTarget is the table of sources that a command is about.

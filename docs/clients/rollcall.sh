@@ -30,8 +30,8 @@ rollcall_send() {
 		if rollcall_out=$(printf %s "$rollcall_body" | rollcall_post); then
 			rollcall_status=${rollcall_out##*"
 "}
-			rollcall_out=${rollcall_out%"
-"*}
+			rollcall_out=$(printf %s "${rollcall_out%"
+"*}")
 			case $rollcall_status in
 			2??) printf '%s\n' "$rollcall_out"; return 0 ;;
 			429 | 502 | 503 | 504) ;;
