@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ import (
 	"rollcall/projector/table"
 	"rollcall/publisher/executor"
 	"rollcall/publisher/gate"
+	"rollcall/publisher/reading"
 	"rollcall/publisher/simkubelet"
 	"rollcall/publisher/sources"
 )
@@ -53,6 +55,9 @@ type Options struct {
 	NATSCreds  string // file of credentials for it
 	NATSUsers  []string
 	Replicas   int // of the log there; 0: as many as fit
+
+	KeyFile string // keys of the Secrets; empty: where KeyPath says, and made if there are none
+	NewKey  bool   // another key is made there, though values may be sealed with one that is gone
 
 	User        string             // who is told to have done what is done
 	Controllers []string           // names of those that run: see ResolveControllers
@@ -108,6 +113,7 @@ type Instance struct {
 	Began    events.Info // the log when the instance started
 	From     events.Seq  // of the keyframe that it went on from; 0: it has read the whole log
 	State    *projector.Projector
+	Gate     *gate.Gate
 	Served   *Served
 
 	farPath string           // where the position of a log is kept that is on another server
@@ -116,7 +122,10 @@ type Instance struct {
 	frames  *keyframes.Store // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
+	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
 	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
+	readers *reading.Hub                 // who reads the log over HTTP
+	reads   http.Handler                 // answers them
 	engine  engine
 	stops   []func() error // in the order of starting
 	failure chan error     // the first part that ended by itself says why
@@ -143,7 +152,7 @@ func (in *Instance) AwaitEnd(ctx context.Context) error {
 // before it are stopped.
 func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	o.complete()
-	in := &Instance{Options: o, failure: make(chan error, 1)}
+	in := &Instance{Options: o, failure: make(chan error, 1), readers: reading.NewHub()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.Stop())
@@ -180,15 +189,16 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 		return nil, err
 	}
 	Reached("log read")
+	if err := in.openGate(ctx); err != nil {
+		return nil, err
+	}
 	if err := in.serve(ctx); err != nil {
 		return nil, err
 	}
 	Reached("API open")
-	service, err := gate.Serve(context.WithoutCancel(ctx), in.NC, in.Subjects, in.about, in.archive)
-	if err != nil {
+	if err := in.listen(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	in.stops = append(in.stops, service.Stop)
 	Reached("gate open")
 	in.control()
 	return in, in.register()
@@ -287,7 +297,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
 	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
-		Follow: []func(events.Event){in.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
+		Follow: []func(events.Event){in.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {
