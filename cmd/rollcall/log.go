@@ -149,12 +149,10 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err := o.within(info.Last); err != nil {
 		return err
 	}
-	encoder, err := readers.NewEncoder(o.cluster, []byte(rand.Text()))
+	w, err := s.newLogWriter(o, info.Last)
 	if err != nil {
 		return err
 	}
-	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{},
-		encoder: encoder, began: info.Last}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
 	read := p.Read
@@ -232,6 +230,12 @@ type logWriter struct {
 
 	encoder readers.Encoder
 	began   events.Seq // the end of the log when it was asked for
+}
+
+func (s *session) newLogWriter(o logOptions, end events.Seq) (*logWriter, error) {
+	encoder, err := readers.NewEncoder(o.cluster, []byte(rand.Text()))
+	return &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{},
+		encoder: encoder, began: end}, err
 }
 
 // begin tells what was before the log begins.
