@@ -17,14 +17,17 @@ import (
 // of a large cluster come less often; and what little an idle cluster does is not
 // worth one more often than every minute.
 const (
-	keyframeEvery = 25_000
 	keyframeShare = 100
 	keyframeFew   = 1000
 	keyframePause = time.Minute
 )
 
-// keyframeIdle is after how long nothing has happened. Tests have less time.
-var keyframeIdle = 5 * time.Second
+// keyframeEvery is after how many events, and keyframeIdle after how long nothing has
+// happened. Tests have less time.
+var (
+	keyframeEvery = events.Seq(25_000)
+	keyframeIdle  = 5 * time.Second
+)
 
 // framer keeps keyframes. It is a drive.Party, because the state and the executor
 // stand still only for one; the bytes are made beside the engine.
@@ -67,12 +70,30 @@ func (f *framer) Due(now time.Time, _ int) []drive.Step {
 	if at, ok := f.Next(); !ok || at.After(now) {
 		return nil
 	}
+	f.busy = true
+	return []drive.Step{f.take(now)}
+}
+
+// take takes out of the fold what a keyframe is made of.
+func (f *framer) take(now time.Time) *framing {
 	began := time.Now()
 	parties, err := f.executor.Keep()
 	s := &framing{framer: f, state: f.state.Keep(), parties: parties, err: err, at: f.at, now: now}
 	s.took = time.Since(began)
-	f.busy = true
-	return []drive.Step{s}
+	return s
+}
+
+// finish keeps one keyframe more once the engine has ended, if much has happened
+// since the last one: to make it takes less time than to read that again.
+func (f *framer) finish(ctx context.Context) error {
+	if f.at < f.last+keyframeEvery {
+		return nil
+	}
+	err := f.take(time.Now()).Perform(ctx, drive.Log{})
+	if err == nil {
+		f.last = f.at
+	}
+	return err
 }
 
 // Done implements drive.Party.
