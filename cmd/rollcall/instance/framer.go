@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"rollcall/events"
@@ -21,6 +22,11 @@ const (
 	keyframeFew   = 1000
 	keyframePause = time.Minute
 )
+
+// largeHeap is from how much that lives on the memory is collected before a keyframe
+// is made. It takes a third as much again, in few pieces, and the runtime keeps to its
+// limit only as long as pieces are small.
+const largeHeap = 1 << 30
 
 // keyframeEvery is after how many events, and keyframeIdle after how long nothing has
 // happened. Tests have less time.
@@ -122,6 +128,9 @@ type framing struct {
 func (s *framing) Perform(ctx context.Context, _ drive.Log) error {
 	began := time.Now()
 	defer func() { s.took += time.Since(began) }()
+	if readMemory().live > largeHeap {
+		debug.FreeOSMemory()
+	}
 	frame, state, err := s.state.Frame(s.now)
 	if err == nil {
 		err = s.err

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -35,10 +36,10 @@ func (in *Instance) openKeyframes(ctx context.Context) {
 
 // resumed is the state that an instance goes on from.
 type resumed struct {
-	frame keyframes.Frame
-	kept  keyframes.Kept
-	state *projector.State
-	took  time.Duration // to read it, about as long as to make one
+	frame   keyframes.Frame
+	parties []byte // what the parties keep
+	state   *projector.State
+	took    time.Duration // to read it, about as long as to make one
 }
 
 // newest returns what to go on from at or before a position: the newest keyframe
@@ -61,7 +62,8 @@ func newestOf(ctx context.Context, s shelf, at events.Seq) (from *resumed, err e
 			err = executor.New(s.subjects, nil).Resume(k.Parties, st.UnderWay())
 		}
 		if err == nil {
-			from = &resumed{f, k, st, time.Since(began)}
+			// The bytes of the state are one piece with them, and are let go.
+			from = &resumed{f, bytes.Clone(k.Parties), st, time.Since(began)}
 		}
 		return err
 	})
@@ -126,7 +128,7 @@ func (s *resumed) resume(parties []drive.Party) error {
 		switch p := p.(type) {
 		case *executor.Executor:
 			each(objects, func(e events.Event) { p.Observe(e, time.Now()) })
-			if err := p.Resume(s.kept.Parties, s.state.UnderWay()); err != nil {
+			if err := p.Resume(s.parties, s.state.UnderWay()); err != nil {
 				return err
 			}
 		case *simkubelet.World:
