@@ -32,6 +32,9 @@ func (d *decider) causes() []string {
 	if n := len(t.lost); n > 0 {
 		cs = append(cs, fmt.Sprintf("%s on nodes that are not ready: %s", d.share(n), firstOf(t.lost)))
 	}
+	if _, text := d.heldBy(); d.waitsFor(events.HeldHold) > 0 {
+		cs = append(cs, text)
+	}
 	for _, h := range [...]struct {
 		why  events.Held
 		text string

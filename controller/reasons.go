@@ -75,12 +75,11 @@ func (d *decider) callsOf(c *sets.Cell, calls []Call) []Call {
 	if c.In(sets.WorkMissing) {
 		calls = append(calls, Call{Do: events.CreatePod, Reason: events.Missing})
 	}
-	old := c.In(sets.OldBroken) || c.In(sets.OldYoung) || c.In(sets.OldReady) || c.In(sets.OldWithheld)
 	switch {
-	case d.ds.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType:
-	case old && d.ds.Surge:
+	case d.ds.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType || !c.Old():
+	case d.ds.Surge && c.OldAt(d.now) != sets.OldKept:
 		calls = append(calls, Call{Do: events.CreatePod, Reason: events.Surge})
-	case old || c.In(sets.OldKept):
+	default:
 		d.deleteOld(c)
 	}
 	return calls

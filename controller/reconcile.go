@@ -52,6 +52,7 @@ func reconcile(s *projector.State, key events.Key, now time.Time, t *Trace) Resu
 		return d.finish() // selects every pod, or none: claims nothing (E15)
 	}
 	d.ripen()
+	d.move()
 	if !d.revise() {
 		d.block(nil, Blocker{Rule: RuleRevision})
 		return d.finish()
@@ -140,9 +141,9 @@ func (d *decider) release(why events.Reason) {
 // planned when the commands of this plan are in the log.
 func (d *decider) each(w sets.Work, f func(*sets.Cell)) {
 	seen := 0
-	d.ds.Cells(w, func(c *sets.Cell) bool {
+	d.cells(w, func(c *sets.Cell) bool {
 		if d.full() {
-			d.holdMore(d.ds.Size(w)-seen, events.HeldLimit)
+			d.holdMore(d.size(w)-seen, events.HeldLimit)
 			d.blockRest(w, seen)
 			return false
 		}

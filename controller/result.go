@@ -52,14 +52,15 @@ type decider struct {
 	rollout     events.Budget
 	whole       bool                         // no pass was left out: held is complete
 	due         []*sets.Cell                 // cells that became available since the last event, by the passing of time
-	progress    time.Time                    // when the last cell of due on a desired node became available
+	moved       []*sets.Cell                 // old cells that are in another set of work than at the last event, by the same, by age
+	progress    time.Time                    // when the last cell of due on a desired node became available, or the last hold ended
 	trace       *Trace                       // nil: nobody asks why
 	survey      sets.Survey                  // of the cell at hand: reused, because there are thousands
 	stated      [4]appsv1.DaemonSetCondition // room for the conditions of the status
 }
 
 // heldOrder is the order in which causes of waiting are listed.
-var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldLimit,
+var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldHold, events.HeldLimit,
 	events.HeldNamespace, events.HeldPartition, events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldTerminating}
 
 // requeueBy asks to be called again at t at the latest.

@@ -2,7 +2,6 @@ package controller
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -38,7 +37,7 @@ func resolve(u *appsv1.RollingUpdateDaemonSet, desired int) (unavailable, surge 
 func (d *decider) roll() {
 	ds := d.ds
 	available, _ := d.available()
-	old := ds.Size(sets.OldBroken) + ds.Size(sets.OldYoung) + ds.Size(sets.OldReady)
+	old := d.old(sets.OldBroken, sets.OldYoung, sets.OldReady)
 	maxUnavailable, maxSurge, err := resolve(ds.Spec.UpdateStrategy.RollingUpdate, ds.Counts.Desired)
 	if err != nil {
 		return // validation refuses it; a log from elsewhere may hold it
@@ -51,22 +50,27 @@ func (d *decider) roll() {
 	} else {
 		d.rollout.MaxUnavailable = maxUnavailable
 	}
-	withheld := ds.Size(sets.OldWithheld)
+	withheld, held := d.size(sets.OldWithheld), d.size(sets.OldHeld)
 	if ds.Settings.Paused {
-		d.holdMore(old+withheld, events.HeldPaused)
+		d.holdMore(old+withheld+held, events.HeldPaused)
 		d.blockPaused()
 		return
 	}
+	if d.holdSet() {
+		return
+	}
+	d.holdNodes()
 	d.holdMore(withheld, events.HeldCanary)
 	d.blockSets(Blocker{Rule: Rule(events.HeldCanary), Says: ds.Settings.Canary}, sets.OldWithheld)
-	if old+ds.Size(sets.OldKept) == 0 {
+	if old+d.size(sets.OldKept) == 0 {
 		return
 	}
 	allowed := old
 	if p := ds.Settings.Partition; p != nil {
 		if n, err := intstr.GetScaledValueFromIntOrPercent(p, ds.Counts.Desired, false); err == nil {
-			allowed = max(0, old-n)
-			d.holdMore(min(n, old), events.HeldPartition)
+			stay := max(0, n-d.heldNodes())
+			allowed = max(0, old-stay)
+			d.holdMore(min(stay, old), events.HeldPartition)
 		}
 	}
 	if ds.Surge {
@@ -87,26 +91,15 @@ func (v *victims) kinds() [3][]*sets.Cell { return [3][]*sets.Cell{v.broken, v.y
 // may be all nodes, no more than are free in the budget.
 func (d *decider) victims(n, free int) victims {
 	var v victims
-	d.ds.Cells(sets.OldBroken, func(c *sets.Cell) bool {
-		v.broken = append(v.broken, c)
-		return len(v.broken) < n
-	})
-	// Cells that became available since the last event are still filed as
-	// young; they are sorted in among the available ones.
-	due := slices.DeleteFunc(slices.Clone(d.due), func(c *sets.Cell) bool { return !c.In(sets.OldYoung) })
-	d.ds.Cells(sets.OldYoung, func(c *sets.Cell) bool {
-		if !slices.Contains(due, c) {
-			v.young = append(v.young, c)
-		}
-		return len(v.young) < n
-	})
-	d.ds.Cells(sets.OldReady, func(c *sets.Cell) bool {
-		v.available = append(v.available, c)
-		return len(v.available) < min(n, free)
-	})
-	if len(due) > 0 {
-		v.available = append(v.available, due...)
-		slices.SortFunc(v.available, byAge)
+	for _, x := range [...]struct {
+		work sets.Work
+		to   *[]*sets.Cell
+		most int
+	}{{sets.OldBroken, &v.broken, n}, {sets.OldYoung, &v.young, n}, {sets.OldReady, &v.available, min(n, free)}} {
+		d.cells(x.work, func(c *sets.Cell) bool {
+			*x.to = append(*x.to, c)
+			return len(*x.to) < x.most
+		})
 	}
 	return v
 }
@@ -152,13 +145,7 @@ func (d *decider) rollInPlace(allowed int) {
 	ds := d.ds
 	room := events.MaxCommands - len(d.cmds)
 	budget := d.rollout.MaxUnavailable
-	dueOld := 0
-	for _, c := range d.due {
-		if c.In(sets.OldYoung) {
-			dueOld++
-		}
-	}
-	youngOld, brokenOld := ds.Size(sets.OldYoung)-dueOld, ds.Size(sets.OldBroken)
+	youngOld, brokenOld := d.size(sets.OldYoung), d.size(sets.OldBroken)
 	// Nodes that are not ready lost their pods by themselves; as many as the
 	// DaemonSet says do not use up its budget (W01).
 	lost := min(ds.Settings.Lost, ds.Counts.Lost)
@@ -206,12 +193,11 @@ func (d *decider) deleteOld(c *sets.Cell) {
 // holdOld counts, and names the first of, the old pods that the budget holds
 // back: all that may be replaced but are not among the victims.
 func (d *decider) holdOld(v *victims, allowed int) {
-	ds := d.ds
-	old := ds.Size(sets.OldBroken) + ds.Size(sets.OldYoung) + ds.Size(sets.OldReady)
+	old := d.old(sets.OldBroken, sets.OldYoung, sets.OldReady)
 	left := min(allowed, old) - len(v.broken) - len(v.young) - len(v.available)
 	named := 0
 	name := func(w sets.Work, skip int) {
-		ds.Cells(w, func(c *sets.Cell) bool {
+		d.cells(w, func(c *sets.Cell) bool {
 			if skip--; skip >= 0 {
 				return true
 			}

@@ -17,11 +17,12 @@ import (
 )
 
 // Conditions of a DaemonSet's status. Upstream writes none; these are a
-// Deployment's, and Stalled.
+// Deployment's, Stalled, and Held, which only a DaemonSet has that was held.
 const (
 	conditionAvailable   appsv1.DaemonSetConditionType = "Available"
 	ConditionProgressing appsv1.DaemonSetConditionType = "Progressing"
 	ConditionStalled     appsv1.DaemonSetConditionType = "Stalled"
+	ConditionHeld        appsv1.DaemonSetConditionType = "Held"
 
 	// ReasonRolledOut is why a rollout that is done is Progressing.
 	ReasonRolledOut = "RolledOut"
@@ -83,13 +84,14 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 		nodesOf(available, desired, " nodes have an available pod"))
 
 	causes := d.causes()
-	done := available == desired && (updated == desired || d.holdsBack())
+	done := available == desired && (updated == desired || d.holdsBack(0))
+	held := !done && d.heldUp(available)
 	progress := ds.Progress
 	if d.progress.After(progress) {
 		progress = d.progress
 	}
 	deadline := progress.Add(ds.Settings.Deadline)
-	stalled := !done && !ds.Settings.Paused && !d.now.Before(deadline)
+	stalled := !done && !ds.Settings.Paused && !held && !d.now.Before(deadline)
 	switch {
 	case stalled:
 		d.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
@@ -99,6 +101,9 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	case ds.Settings.Paused:
 		d.condition(st, ConditionProgressing, true, "Paused", "",
 			listed(nodesOf(updated, desired, " nodes are up to date"), append([]string{d.paused()}, causes...)))
+	case held:
+		d.condition(st, ConditionProgressing, true, "Held", "",
+			listed(nodesOf(updated, desired, " nodes are up to date"), causes))
 	default:
 		d.requeueBy(deadline)
 		d.condition(st, ConditionProgressing, true, "RollingOut", "",
@@ -109,6 +114,16 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 		message = listed(d.stalledOn(), causes)
 	}
 	d.condition(st, ConditionStalled, stalled, "ProgressDeadlineExceeded", "Progressing", message)
+	d.heldCondition(st)
+}
+
+// heldCondition says who holds the DaemonSet. One that nobody ever held says
+// nothing about it.
+func (d *decider) heldCondition(st *appsv1.DaemonSetStatus) {
+	reason, text := d.heldBy()
+	if reason != "" || slices.ContainsFunc(st.Conditions, func(c appsv1.DaemonSetCondition) bool { return c.Type == ConditionHeld }) {
+		d.condition(st, ConditionHeld, reason != "", reason, "NotHeld", text)
+	}
 }
 
 // nodesOf says what so many of all nodes are. It is said for every event, and
@@ -128,19 +143,19 @@ func listed(how string, causes []string) string {
 	return how + "; " + strings.Join(causes, "; ")
 }
 
-// holdsBack reports whether the old pods that are left are meant to stay: by
-// OnDelete, or by the partition.
-func (d *decider) holdsBack() bool {
+// holdsBack reports whether the old pods that are left are meant to stay, by
+// OnDelete, no canary or the partition, which counts nodes that are held.
+func (d *decider) holdsBack(held int) bool {
 	ds := d.ds
 	if ds.Spec.UpdateStrategy.Type == appsv1.OnDeleteDaemonSetStrategyType {
 		return true
 	}
-	stay := ds.Size(sets.OldWithheld)
+	stay := held
 	if p := ds.Settings.Partition; p != nil {
 		n, _ := intstr.GetScaledValueFromIntOrPercent(p, ds.Counts.Desired, false) // was checked when it was read
-		stay += n
+		stay = max(n, held)
 	}
-	return ds.Counts.Desired-ds.Counts.Updated <= stay
+	return ds.Counts.Desired-ds.Counts.Updated <= stay+d.size(sets.OldWithheld)
 }
 
 // condition sets a condition; its transition time moves only with its status.

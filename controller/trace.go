@@ -41,11 +41,12 @@ type Blocker struct {
 	Rule    Rule
 	Node    string // empty: every node
 	NodeUID types.UID
-	Says    string    // the taint, the setting, or who it was; empty: the rule says it all
-	Until   time.Time // when it passes by itself; zero: not by time alone
-	Used    int       // of the budget or the commands of a plan; failures in a row of a backoff
-	Limit   int       // the budget, or the commands of a plan
-	Holders []Holder  // who uses the budget, or has not gone yet
+	Says    string     // the taint, the setting, or who it was; empty: the rule says it all
+	Until   time.Time  // when it passes by itself; zero: not by time alone
+	Placed  events.Seq // of a hold: where it was placed; else 0
+	Used    int        // of the budget or the commands of a plan; failures in a row of a backoff
+	Limit   int        // the budget, or the commands of a plan
+	Holders []Holder   // who uses the budget, or has not gone yet
 }
 
 // Holder is a node, and the pod on it, that somebody else waits for.
@@ -86,7 +87,7 @@ func (d *decider) blockSets(b Blocker, ws ...sets.Work) {
 		return
 	}
 	for _, w := range ws {
-		d.ds.Cells(w, func(c *sets.Cell) bool {
+		d.cells(w, func(c *sets.Cell) bool {
 			d.block(c, b)
 			return true
 		})
@@ -99,7 +100,7 @@ func (d *decider) blockRest(w sets.Work, done int) {
 	if d.trace == nil {
 		return
 	}
-	d.ds.Cells(w, func(c *sets.Cell) bool {
+	d.cells(w, func(c *sets.Cell) bool {
 		if done--; done < 0 {
 			d.block(c, Blocker{Rule: Rule(events.HeldLimit), Used: events.MaxCommands, Limit: events.MaxCommands})
 		}
@@ -216,7 +217,7 @@ func (d *decider) blockStrategy() { d.blockOlder(Blocker{Rule: RuleOnDelete}) }
 
 // blockOlder notes that a rule leaves all pods of old revisions alone.
 func (d *decider) blockOlder(b Blocker) {
-	d.blockSets(b, sets.OldBroken, sets.OldYoung, sets.OldReady, sets.OldWithheld, sets.OldKept)
+	d.blockSets(b, sets.OldBroken, sets.OldYoung, sets.OldReady, sets.OldHeld, sets.OldWithheld, sets.OldKept)
 }
 
 // blockOld notes what holds back the old pods that are not among the victims:

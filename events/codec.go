@@ -12,7 +12,7 @@ import (
 // WireVersion is written in every envelope. A reader refuses a newer one.
 const WireVersion = 1
 
-// envelope is an event as a log holds it. Of the last four fields it has one.
+// envelope is an event as a log holds it. Of the last eight fields it has one.
 // Decode reads the envelope by hand, because every fold does so for every event;
 // plans and outcomes are read as they are written, from their tags.
 type envelope struct {
@@ -26,11 +26,17 @@ type envelope struct {
 	Change  string    `json:"change,omitempty"`
 	At      time.Time `json:"at,omitzero"`
 	Cause   Cause     `json:"cause,omitzero"`
+	Told    *Told     `json:"told,omitempty"`
 	Ref     Ref       `json:"ref,omitzero"`
 	Object  wire.Raw  `json:"object,omitempty"`
 	Gone    *wire.Raw `json:"gone,omitempty"` // to nil: the last state is not known
 	Plan    *Plan     `json:"plan,omitempty"`
 	Outcome *Outcome  `json:"outcome,omitempty"`
+
+	Unchanged bool    `json:"unchanged,omitempty"`
+	Hold      *Hold   `json:"hold,omitempty"`
+	Lifted    *Lifted `json:"lifted,omitempty"`
+	Note      *Note   `json:"note,omitempty"`
 }
 
 // Encode returns the bytes of e in a log: a msgpack map with sorted keys. Seq
@@ -38,7 +44,7 @@ type envelope struct {
 // bytes.
 func Encode(e Event) ([]byte, error) {
 	m := envelope{Version: WireVersion, Type: e.Type, Source: e.Source, Actor: e.Actor,
-		Verb: e.Verb, Manager: e.Manager, Change: e.Change, At: e.At, Cause: e.Cause}
+		Verb: e.Verb, Manager: e.Manager, Change: e.Change, At: e.At, Cause: e.Cause, Told: e.Told}
 	if e.ID != (ulid.ULID{}) {
 		m.ID = e.ID.String()
 	}
@@ -57,6 +63,14 @@ func Encode(e Event) ([]byte, error) {
 		m.Ref, m.Plan = b.Owner, b
 	case Outcome:
 		m.Ref, m.Outcome = b.Owner, &b
+	case Unchanged:
+		m.Ref, m.Unchanged = b.Ref, true
+	case Hold:
+		m.Hold = &b
+	case Lifted:
+		m.Lifted = &b
+	case Note:
+		m.Note = &b
 	default:
 		return nil, fmt.Errorf("encode event %s: no body that a log takes: %T", e.ID, e.Body)
 	}

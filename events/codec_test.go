@@ -53,8 +53,34 @@ var bodies = []struct {
 	{"outcome", events.Event{ID: id, Type: events.Failed, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
 		Body: events.Outcome{Owner: set, Command: fullPlan().Commands[0], Reason: "Forbidden", Message: "exceeded quota"}}},
 	{"plan-gc", events.Event{ID: id, Type: events.GCPlanned, Source: "controller", At: at, Body: fullGCPlan()}},
+	{"object-told", told(events.Event{Type: "node.updated", Body: bodies0}, events.ToldNodeCondition)},
+	{"unchanged", told(events.Event{Type: events.ToldUnchanged, Body: events.Unchanged{Ref: ref}}, events.ToldNodeObserved)},
+	{"hold", told(events.Event{Type: events.HoldPlaced, Body: fullHold()}, "hold.placed")},
+	{"lifted", told(events.Event{Type: events.HoldLifted, Body: events.Lifted{Owner: "ci", Name: "freeze"}}, "hold.lifted")},
+	{"note", told(events.Event{Type: events.NoteTold, Body: events.Note{Objects: []events.Ref{set, {Kind: events.Node, Key: events.Key{Name: "n1"}}}}},
+		"com.example.deploy.started")},
+	{"note-empty", told(events.Event{Type: events.NoteTold, Body: events.Note{}}, "com.example.x")},
 	{"outcome-collector", events.Event{ID: id, Type: events.Overtaken, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
 		Body: events.Outcome{Command: fullGCPlan().Commands[0], Reason: "Changed", Message: "it has an owner again"}}},
+}
+
+var bodies0 = events.Object{Ref: ref, Data: nodeData}
+
+// nodeData is a node of the names in ref.
+var nodeData = []byte("\x82\xa4kind\xa4Node\xa8metadata\x82\xa4name\xa2n1\xa3uid\xa2u1")
+
+// told returns e as source ci told it under a type.
+func told(e events.Event, typ string) events.Event {
+	e.Source, e.At = "gate", at
+	e.Told = &events.Told{Source: "ci", From: "https://ci.example.com/x", ID: "4711", Derived: true, Type: typ, Subject: "node/n1", Time: at.Add(-time.Hour), Late: true,
+		Data: []byte("\x81\xa1a\x01"), Extensions: map[string]string{"b": "2", "a": "1"}}
+	e.ID = events.ToldID("ci", e.Told.From, e.Told.ID)
+	return e
+}
+
+func fullHold() events.Hold {
+	return events.Hold{Owner: "ci", Name: "freeze", Reason: "release day", Until: at.Add(time.Hour), Select: events.Select{DaemonSets: []events.Key{ds}, Namespaces: []string{"logging"},
+		Labels: "tier in (a, b)", NodeLabels: "zone=z1", Nodes: []string{"n1", "n2"}}}
 }
 
 func fullGCPlan() *events.Plan {
@@ -79,7 +105,7 @@ func fullPlan() *events.Plan {
 				Owners: []types.UID{"o1"}, Finalizer: "x/y", Reason: events.Missing},
 			{Do: events.DeletePod, Ref: pod("fluentd-2", "p2"), Node: "n2", NodeUID: "u2", Reason: events.Rollout},
 		},
-		Waiting: events.PackWaits([]events.Wait{{Node: "n3", For: events.HeldBudget}, {Node: "n4", For: events.HeldBackoff, Until: at.Add(time.Minute)}}),
+		Waiting: events.PackWaits([]events.Wait{{Node: "n3", For: events.HeldBudget}, {Node: "n4", For: events.HeldHold, Until: at.Add(time.Minute), By: "ci/freeze"}}),
 		Held:    []events.WaitCount{{For: events.HeldBackoff, Nodes: 1}, {For: events.HeldBudget, Nodes: 70000}},
 	}
 }
@@ -95,6 +121,9 @@ func TestEncodeDecode(t *testing.T) {
 			if again, err := events.Encode(got); err != nil || !bytes.Equal(again, raw) {
 				t.Errorf("again: %x %v\nwant   %x", again, err, raw)
 			}
+			if !reflect.DeepEqual(got.Told, c.e.Told) {
+				t.Errorf("got  %+v\nwant %+v", got.Told, c.e.Told)
+			}
 			if !reflect.DeepEqual(got.Body, c.e.Body) {
 				t.Errorf("got  %+v\nwant %+v", got.Body, c.e.Body)
 			}
@@ -106,7 +135,7 @@ func TestEncodeDecode(t *testing.T) {
 // must be in it, and so in the codec.
 func TestFullPlanIsFull(t *testing.T) {
 	p := fullPlan()
-	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waits()[1], p.Held[0], bodies[6].e.Body} {
+	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waits()[1], p.Held[0], bodies[6].e.Body, *told(events.Event{}, "x").Told, fullHold(), fullHold().Select} {
 		rv := reflect.ValueOf(v)
 		for i := range rv.NumField() {
 			if rv.Field(i).IsZero() {

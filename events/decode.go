@@ -57,7 +57,7 @@ func (d *decoder) fault(e Event, data []byte) (code, why string) {
 		return "E-EVT-MSGPACK", d.why
 	case e.Body == nil:
 		return "E-EVT-KIND", fmt.Sprintf("type %q has no body", e.Type)
-	case d.ref.incomplete() && !ofCollector(e.Body):
+	case d.ref.incomplete() && !refless(e.Body):
 		return "E-EVT-MSGPACK", "ref has no name or no kind"
 	}
 	return "", ""
@@ -72,6 +72,15 @@ func version(data []byte) int64 {
 // incomplete reports whether r cannot name an object.
 func (r Ref) incomplete() bool { return r.Key.Name == "" || r.Kind == "" }
 
+// refless reports whether the envelope of b has no ref.
+func refless(b Body) bool {
+	switch b.(type) {
+	case Hold, Lifted, Note:
+		return true
+	}
+	return ofCollector(b)
+}
+
 type decoder struct {
 	wire.Cursor
 	words   *wire.Words
@@ -81,6 +90,7 @@ type decoder struct {
 	data    []byte // of an object
 	plan    *Plan
 	outcome *Outcome
+	told    Body   // one that only somebody outside tells
 	why     string // the first thing that is wrong though it is msgpack
 }
 
@@ -94,6 +104,8 @@ const (
 	goneObject
 	aPlan
 	anOutcome
+	unchanged
+	aTold // in decoder.told
 )
 
 func (d *decoder) wrong(format string, args ...any) {
@@ -118,7 +130,7 @@ func (d *decoder) count() int64 {
 // event reads the envelope, whose fields may come in any order.
 func (d *decoder) event() (e Event) {
 	for n := d.Map(); n > 0 && d.Err() == nil; n-- {
-		switch string(d.Str()) {
+		switch key := d.Str(); string(key) {
 		case "v":
 			d.version = d.Int()
 		case "id":
@@ -157,12 +169,41 @@ func (d *decoder) event() (e Event) {
 			d.outcome = new(Outcome)
 			d.Read(d.outcome)
 			d.tells(anOutcome)
+		case "told":
+			e.Told = new(Told)
+			d.Read(e.Told)
 		default:
-			d.Skip()
+			d.eventTold(key)
 		}
 	}
 	e.Body = d.body()
 	return e
+}
+
+// eventTold reads a field that only events from outside have.
+func (d *decoder) eventTold(key []byte) {
+	switch string(key) {
+	case "unchanged":
+		if d.Bool() {
+			d.tells(unchanged)
+		}
+	case "hold":
+		d.told = readBody[Hold](d)
+		d.tells(aTold)
+	case "lifted":
+		d.told = readBody[Lifted](d)
+		d.tells(aTold)
+	case "note":
+		d.told = readBody[Note](d)
+		d.tells(aTold)
+	default:
+		d.Skip()
+	}
+}
+
+func readBody[T Body](d *decoder) (b T) {
+	d.Read(&b)
+	return b
 }
 
 func (d *decoder) id() ulid.ULID {
@@ -203,6 +244,10 @@ func (d *decoder) body() Body {
 	case anOutcome:
 		d.outcome.Owner = d.ref
 		return *d.outcome
+	case unchanged:
+		return Unchanged{d.ref}
+	case aTold:
+		return d.told
 	}
 	return nil
 }

@@ -3,8 +3,9 @@
 //
 // A log holds facts (an object is now so, or is gone), plans (what the
 // controller decided, with its reasons: for one DaemonSet, or what garbage
-// collection does) and outcomes (a command that could not be carried out), in
-// one total order. State is the fold of a log; nothing is true that is not in
+// collection does), outcomes (a command that could not be carried out), and what
+// others told (that rollouts are to hold, or what happened elsewhere), in one
+// total order. State is the fold of a log; nothing is true that is not in
 // one.
 //
 // The package is pure: no clock, no goroutine, no I/O.
@@ -119,6 +120,7 @@ type Event struct {
 	Verb, Manager, Change string
 	At                    time.Time // when the source saw it, by its own clock
 	Cause                 Cause
+	Told                  *Told // who told it through the gate; nil: nobody outside
 	Body                  Body
 
 	Raw []byte // the bytes in the log, set by readers; never modified
@@ -127,7 +129,8 @@ type Event struct {
 	sound bool
 }
 
-// Body is what an event tells: Object, Gone, *Plan, Outcome or Unreadable.
+// Body is what an event tells: Object, Gone, *Plan, Outcome or Unreadable; of what
+// somebody outside told also Unchanged, Hold, Lifted or Note.
 type Body interface{ body() }
 
 // Object says that an object is now so.
@@ -169,8 +172,8 @@ func (Unreadable) body() {}
 
 // RefOf returns the object that e is about, or claims to be: the DaemonSet for
 // its plans and their outcomes, the object of the command for an outcome of the
-// garbage collector, the zero Ref for an event that is about none or, as a plan
-// of the garbage collector, about many.
+// garbage collector, the zero Ref for an event that is about none or, as a note
+// or a plan of the garbage collector, about many.
 func RefOf(e Event) Ref {
 	switch b := e.Body.(type) {
 	case Object:
@@ -186,6 +189,12 @@ func RefOf(e Event) Ref {
 		return b.Owner
 	case Unreadable:
 		return b.Ref
+	case Unchanged:
+		return b.Ref
+	case Hold:
+		return b.Ref()
+	case Lifted:
+		return b.Ref()
 	}
 	return Ref{}
 }

@@ -161,6 +161,12 @@ func stands(e *Event) bool {
 		return what == "plan" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case Outcome:
 		return what == "outcome" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
+	case Hold, Lifted:
+		return what == "hold" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
+	case Note:
+		return what == "note" && namespace == "_" && isToken(name, e.Told.Source)
+	case Unchanged:
+		return what == "told" && namespace == "_" && isToken(name, e.Told.Source)
 	}
 	return true
 }

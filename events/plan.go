@@ -143,6 +143,7 @@ const (
 	HeldTerminating Held = "terminating" // the old pod is not gone yet
 	HeldPaused      Held = "paused"      // rollcall/paused
 	HeldCanary      Held = "canary"      // rollcall/canary-selector keeps the old revision here
+	HeldHold        Held = "hold"        // somebody outside holds the DaemonSet, or the node
 	HeldPartition   Held = "partition"   // rollcall/partition keeps the old revision here
 	HeldPredecessor Held = "predecessor" // a pod of a deleted DaemonSet of this name is not gone yet
 	HeldNamespace   Held = "namespace"   // the namespace is being deleted
@@ -155,7 +156,7 @@ const (
 // nothing to do.
 func (h Held) Lasts() bool {
 	switch h {
-	case HeldPaused, HeldCanary, HeldPartition, HeldBudget:
+	case HeldPaused, HeldCanary, HeldHold, HeldPartition, HeldBudget:
 		return true
 	}
 	return false
@@ -188,6 +189,7 @@ type Wait struct {
 	Node  string    `json:"node"`
 	For   Held      `json:"for"`
 	Until time.Time `json:"until,omitzero"` // zero: until something happens
+	By    string    `json:"by,omitempty"`   // of a hold its owner and name
 }
 
 // WaitCount is how many nodes are held back by one thing.

@@ -21,16 +21,19 @@ import (
 //     it is a copy, or forged;
 //   - an answer to a command that is not under way: it was answered before, or
 //     never planned;
-//   - an event whose id was there already among the last RecentEvents.
+//   - an event whose id was there already among the last RecentEvents;
+//   - an event that says somebody told it who cannot have, or whose id was there
+//     already among the last MaxTold told events.
 //
 // The first three are exact for ever and need no more memory than there are
-// DaemonSets and commands under way. The last is for what has no fence and
-// answers nothing: a source that did not learn that its append worked tries
-// again for minutes, not for days.
+// DaemonSets and commands under way. The last two are for what has no fence and
+// answers nothing: a source of ours that did not learn that its append worked
+// tries again for minutes, and somebody outside perhaps for days.
 type Screen struct {
 	under      map[Cause]struct{} // commands without an answer
 	plans      map[Key]Seq        // the last believed plan of each DaemonSet, and under the zero Key of the garbage collector
 	young, old map[idTail]Seq     // where events were that are believed, by id
+	told       toldIDs            // and those that were told
 }
 
 // RecentEvents is among how many of the last events a repeated id is found at
@@ -64,6 +67,10 @@ func (s *Screen) Take(e Event) Event {
 
 // believe remembers what later events are compared with.
 func (s *Screen) believe(e *Event) {
+	if e.Told != nil {
+		s.told.add(e.ID, e.Seq)
+		return
+	}
 	if len(s.young) >= RecentEvents {
 		s.old, s.young = s.young, make(map[idTail]Seq, RecentEvents)
 	}
@@ -99,7 +106,13 @@ func (s *Screen) doubt(e *Event) (code, why string) {
 	return "", ""
 }
 
+// Told returns where the told event of an id is, among the last MaxTold of them.
+func (s *Screen) Told(id ulid.ULID) (Seq, bool) { return s.told.get(id) }
+
 func (s *Screen) seen(e *Event) (Seq, bool) {
+	if e.Told != nil {
+		return s.told.get(e.ID)
+	}
 	if e.ID == (ulid.ULID{}) {
 		return 0, false
 	}
@@ -162,6 +175,11 @@ func doubtBody(e *Event) (code, why string) {
 			return misfit(e.Type, "an outcome")
 		}
 		code, why = doubtOwner(b.Owner)
+	case Unchanged, Hold, Lifted, Note:
+		code, why = doubtUnlike(e)
+	}
+	if code == "" {
+		code, why = doubtTold(e)
 	}
 	return code, why
 }

@@ -15,6 +15,7 @@ type KeptScreen struct {
 	Plans []KeptPlan `json:"plans,omitempty"`
 	Young []byte     `json:"young,omitempty"` // an id's tail and a position, each of eight bytes, by position
 	Old   []byte     `json:"old,omitempty"`
+	Told  []byte     `json:"told,omitempty"` // an id and a position, of sixteen bytes and eight, by position
 }
 
 // KeptPlan is where the last plan of an owner stands.
@@ -25,7 +26,7 @@ type KeptPlan struct {
 
 // Keep returns what the screen remembers.
 func (s *Screen) Keep() KeptScreen {
-	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: keepTails(s.young), Old: keepTails(s.old)}
+	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: keepTails(s.young), Old: keepTails(s.old), Told: s.told.keep()}
 }
 
 // Screen returns the screen that k was kept of.
@@ -37,6 +38,9 @@ func (k *KeptScreen) Screen() (*Screen, error) {
 	var err error
 	if s.young, err = tailsOf(k.Young); err == nil {
 		s.old, err = tailsOf(k.Old)
+	}
+	if err == nil {
+		s.told, err = toldOf(k.Told)
 	}
 	return s, err
 }

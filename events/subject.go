@@ -14,10 +14,15 @@ import (
 //	rollcall.<cluster>.outcome.<namespace>.<daemonset>  outcomes of its commands
 //	rollcall.<cluster>.plan._.collector                 plans of the garbage collector
 //	rollcall.<cluster>.outcome._.collector              outcomes of its commands
+//	rollcall.<cluster>.hold.<owner>.<name>              one hold, placed and lifted
+//	rollcall.<cluster>.note._.<source>                  notes of one source
+//	rollcall.<cluster>.told._.<source>                  what it told that changed nothing
 //
 // and beside the log
 //
 //	rollcall.<cluster>.gate.as.<user>.<verb>            requests of a NATS user to the gate
+//	rollcall.<cluster>.from.<source>.ingest.<type>      what a source tells the gate
+//	rollcall.<cluster>.rejects.<source>                 what the gate has refused of it
 //
 // Kubernetes names cannot hold "_", so "." in a name is written "_" and back
 // without loss.
@@ -36,7 +41,8 @@ func NewSubjects(cluster string) (Subjects, error) {
 func (s Subjects) Cluster() string { return s.cluster }
 
 // All returns the wildcard that covers every subject of the log: five tokens,
-// so that requests to the cluster's gate, which have six, are never stored.
+// so that requests to the cluster's gate, which have six or more, and rejects,
+// which have four, are never stored.
 func (s Subjects) All() string { return "rollcall." + s.cluster + ".*.*.*" }
 
 // Stream returns the name of the JetStream stream.
@@ -49,6 +55,34 @@ func (s Subjects) Bucket(name string) string { return "rollcall_" + s.cluster + 
 // that lets each user publish on the own one only has said who asks.
 func (s Subjects) Gate(user, verb string) string {
 	return "rollcall." + s.cluster + ".gate.as." + user + "." + verb
+}
+
+// Ingest returns the subject on which a source tells the gate an event of a type.
+// A server that lets each source publish on its own ones only has said who tells.
+func (s Subjects) Ingest(source, typ string) string {
+	return "rollcall." + s.cluster + ".from." + source + ".ingest." + typ
+}
+
+// Rejects returns the subject of what the gate has refused of a source, and
+// RejectsStream the name of the stream that keeps it.
+func (s Subjects) Rejects(source string) string {
+	return "rollcall." + s.cluster + ".rejects." + source
+}
+
+// RejectsStream returns the name of the stream of what the gate has refused.
+func (s Subjects) RejectsStream() string { return s.Stream() + "_REJECTS" }
+
+// Hold returns the subject of a hold.
+func (s Subjects) Hold(owner, name string) string { return s.Object(HoldKind, Key{owner, name}) }
+
+// Note returns the subject of the notes of a source.
+func (s Subjects) Note(source string) string { return s.from("note", source) }
+
+// Unchanged returns the subject of what a source told that changed nothing.
+func (s Subjects) Unchanged(source string) string { return s.from("told", source) }
+
+func (s Subjects) from(what, source string) string {
+	return "rollcall." + s.cluster + "." + what + "._." + token(source)
 }
 
 // Object returns the subject of an object's facts.
@@ -86,7 +120,7 @@ func (s Subjects) Of(e Event) (string, error) {
 	if ref.Key.Namespace != "" {
 		names = append(names, ref.Key.Namespace)
 	}
-	if ofCollector(e.Body) {
+	if _, note := e.Body.(Note); note || ofCollector(e.Body) {
 		names = nil
 	}
 	for _, n := range names {
@@ -101,6 +135,19 @@ func (s Subjects) Of(e Event) (string, error) {
 		return s.Plan(b.Owner.Key), nil
 	case Outcome:
 		return s.Outcome(b.Owner.Key), nil
+	case Hold, Lifted:
+		return s.Hold(ref.Key.Namespace, ref.Key.Name), nil
+	}
+	if e.Told != nil {
+		if why := CheckName(e.Told.Source); why != "" {
+			return "", &Error{Code: "E-EVT-NAME", What: fmt.Sprintf("source %q", e.Told.Source), Why: why, Exit: ExitInput}
+		}
+		switch e.Body.(type) {
+		case Note:
+			return s.Note(e.Told.Source), nil
+		case Unchanged:
+			return s.Unchanged(e.Told.Source), nil
+		}
 	}
 	return "", &Error{Code: "E-EVT-KIND", What: fmt.Sprintf("event %s has no body that a log takes", e.ID), Exit: ExitInput}
 }
@@ -129,8 +176,8 @@ func CheckName(name string) string {
 // token writes a DNS-1123 name as one subject token.
 func token(name string) string { return strings.ReplaceAll(name, ".", "_") }
 
-// Under returns what a subject of the log is of: a kind in lower case, "plan" or
-// "outcome", and whose; "" if it is no subject of a log.
+// Under returns what a subject of the log is of: a kind in lower case, "plan",
+// "outcome", "hold", "note" or "told", and whose; "" if it is no subject of a log.
 func Under(subject string) (of string, key Key) {
 	t := strings.Split(subject, ".")
 	if len(t) != 5 {

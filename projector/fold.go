@@ -67,7 +67,11 @@ func (s *State) foldBody(e events.Event) error {
 		s.fold.Plan(b)
 	case events.Outcome:
 		s.fold.Outcome(e)
-	case events.Unreadable:
+	case events.Hold:
+		return s.fold.Hold(b)
+	case events.Lifted:
+		s.fold.Lift(b)
+	case events.Unreadable, events.Unchanged, events.Note:
 	default:
 		return fmt.Errorf("body %T", e.Body)
 	}

@@ -19,7 +19,7 @@ import (
 
 // KeyframeFormat is the version of what Keyframe writes. A program reads its own
 // version alone, and folds the log where it finds another.
-const KeyframeFormat = 1
+const KeyframeFormat = 2
 
 // ErrKeyframeFormat is the error of ReadKeyframe for another version.
 var ErrKeyframeFormat = errors.New("the keyframe has a format that this program does not read")

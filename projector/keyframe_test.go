@@ -135,3 +135,41 @@ func TestKeyframeKeepsDenials(t *testing.T) {
 		t.Errorf("%d times denied, and %d after a keyframe", was.Denials, is.Denials)
 	}
 }
+
+// What somebody told is not taken again, a keyframe or a restart later: the first
+// one counts, whatever the second says.
+func TestKeyframeKeepsWhatWasTold(t *testing.T) {
+	tell := func(s *projector.State, seq events.Seq, id, cpus string) events.Event {
+		told := &events.Told{Source: "inventory", From: "x", ID: id, Type: events.ToldNodeObserved}
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u-n", Labels: map[string]string{"cpus": cpus}}}
+		return projector.Fold(s, events.Event{Seq: seq, ID: events.ToldID("inventory", "x", id), Told: told, Type: "node.updated", Body: object(t, events.Node, n)})
+	}
+	s, err := readKeyframe(small(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, id := range []string{"1", "2", "3"} {
+		if e := tell(s, events.Seq(5+i), id, id); e.Body.(events.Object).Kind != events.Node {
+			t.Fatalf("%+v", e.Body)
+		}
+	}
+	for i := range 3 { // each time from what the last one kept
+		data, err := s.Keyframe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, err = readKeyframe(data); err != nil {
+			t.Fatal(err)
+		}
+		e := tell(s, events.Seq(8+i), "2", "many")
+		if b, bad := e.Body.(events.Unreadable); !bad || b.Code != "E-EVT-REPEATED" {
+			t.Errorf("told again, it is %+v", e.Body)
+		}
+		if at, ok := s.Told(e.ID); !ok || at != 6 {
+			t.Errorf("it is at %d, %v", at, ok)
+		}
+		if n := s.Node("n"); n.Labels().Get("cpus") != "3" {
+			t.Errorf("the node is as it was told again: %v", n.Labels())
+		}
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oklog/ulid/v2"
+
 	"rollcall/events"
 	"rollcall/events/chain"
 	"rollcall/events/drive"
@@ -173,6 +175,14 @@ func (p *Projector) ReadNow(f func(s *State, now time.Time)) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	f(p.state, p.clock.LogTime(time.Now()))
+}
+
+// Told returns where the told event of an id is, if it is folded and among the
+// last events.MaxTold of those.
+func (p *Projector) Told(id ulid.ULID) (events.Seq, bool) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.state.Told(id)
 }
 
 // Await returns when the event at seq is folded: who appended it and waits

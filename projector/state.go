@@ -69,6 +69,9 @@ func (s *State) Seq() events.Seq { return s.chain.Seq }
 // Time returns log time, which never steps back: that of the last event folded.
 func (s *State) Time() time.Time { return s.clock.now }
 
+// Told returns where the told event of an id is: it was told before.
+func (s *State) Told(id ulid.ULID) (events.Seq, bool) { return s.screen.Told(id) }
+
 // Screen returns a copy of what says which of the next events are believed.
 func (s *State) Screen() (*events.Screen, error) {
 	k := s.screen.Keep()

@@ -24,10 +24,12 @@ func report(ctx context.Context, stderr io.Writer, err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errClosedPipe), errors.Is(err, errDiffers), errors.Is(err, errBroken), errors.Is(err, errNothing):
+	case errors.Is(err, errClosedPipe), errors.Is(err, errDiffers), errors.Is(err, errBroken), errors.Is(err, errNothing), errors.Is(err, errInvalid):
 		return events.ExitFailure
 	case errors.As(err, &e):
-		fmt.Fprintln(stderr, "error: "+e.Error())
+		for _, e := range everyRefusal(err) {
+			fmt.Fprintln(stderr, "error: "+e.Error())
+		}
 		if e.Exit == 0 {
 			return events.ExitFailure
 		}
@@ -44,4 +46,18 @@ func report(ctx context.Context, stderr io.Writer, err error) int {
 	}
 	fmt.Fprintln(stderr, (&events.Error{Code: "error: E-CLI-FAILED", What: err.Error()}).Error())
 	return events.ExitFailure
+}
+
+// everyRefusal returns every refusal in an error: a file can have several mistakes.
+func everyRefusal(err error) (all []*events.Error) {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, err := range list.Unwrap() {
+			all = append(all, everyRefusal(err)...)
+		}
+		return all
+	}
+	if e := new(events.Error); errors.As(err, &e) {
+		all = append(all, e)
+	}
+	return all
 }

@@ -206,6 +206,7 @@ var ruleTexts = map[string]string{
 	string(events.HeldTerminating): "the old pod is not gone yet",
 	string(events.HeldPaused):      "the rollout is paused",
 	string(events.HeldCanary):      "the canary selector keeps the old revision here",
+	string(events.HeldHold):        "somebody outside holds the rollout here",
 	string(events.HeldPartition):   "the partition keeps the old revision here",
 	string(events.HeldPredecessor): "a pod of a deleted DaemonSet of this name is not gone yet",
 	string(events.HeldNamespace):   "the namespace is being deleted",

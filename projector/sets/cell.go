@@ -56,6 +56,7 @@ type Cell struct {
 	Place    Verdict
 	Lost     bool      // the node is not ready
 	Withheld bool      // the node is no canary: its old pod stays
+	Hold     *Hold     // of those on the node the one that ends last; nil: there is none
 	Pods     []*Pod    // claimed or to be adopted; bound first, then oldest, then by name
 	Pending  []Pending // by cause
 	Attempts int       // creates planned so far
@@ -76,6 +77,7 @@ type class struct {
 	spare                                            bool // keeps a pod without being desired
 	lost                                             bool // the node is not ready, and no pod on it
 	waiting                                          bool // holds back: its old pod is not gone yet
+	held                                             bool // desired, and somebody holds its old pod
 	availableFrom                                    time.Time
 	work                                             uint16 // bit per Work
 	rank                                             int64  // number of the oldest revision that runs here
@@ -97,6 +99,7 @@ const (
 	OldBroken                // one old pod, not ready, on a node that should run one
 	OldYoung                 // one old pod, ready for less than minReadySeconds
 	OldReady                 // one old pod, available
+	OldHeld                  // one old pod, on a node that somebody holds
 	OldWithheld              // one old pod, on a desired node that is no canary
 	OldKept                  // one old pod, on a node that gets no new one
 	workSets
@@ -245,7 +248,10 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 	// A pod is not rolled before it is adopted. And one that is to go but still
 	// runs makes two: a third may not join (S1).
 	if len(s.Old) == 1 && s.Old[0].OwnerUID == d.UID && len(s.New) == 0 && !k.creating && !(d.Surge && s.Leaving > 0) {
-		d.classifyOld(c, s.Old[0], now, &k)
+		k.rank = d.rank(s.Old[0].Revision)
+		in := oldAt(c, k.availableFrom, now)
+		k.work |= 1 << in
+		k.held = k.desired && in == OldHeld
 	}
 	return k
 }
@@ -288,18 +294,27 @@ func (d *DaemonSet) classifyLive(c *Cell, s *Survey, k *class) {
 	k.lost = k.desired && c.Lost && !k.ready
 }
 
-func (d *DaemonSet) classifyOld(c *Cell, p *Pod, now time.Time, k *class) {
-	k.rank = d.rank(p.Revision)
-	w := OldReady
+// Old reports whether c is in one of the sets of old pods.
+func (c *Cell) Old() bool { return c.class.work>>OldBroken != 0 }
+
+// OldAt returns the set of old pods that c, which is in one of them, is in at a
+// time: time alone moves it from one to another.
+func (c *Cell) OldAt(now time.Time) Work { return oldAt(c, c.class.availableFrom, now) }
+
+// oldAt is OldAt of a cell whose pod is available from a time on; zero: it is not
+// ready.
+func oldAt(c *Cell, available, now time.Time) Work {
 	switch {
+	case c.Hold != nil && c.Hold.Stands(now):
+		return OldHeld
 	case c.Place == Keep:
-		w = OldKept
+		return OldKept
 	case c.Withheld:
-		w = OldWithheld
-	case p.ReadySince.IsZero():
-		w = OldBroken
-	case k.availableFrom.After(now):
-		w = OldYoung
+		return OldWithheld
+	case available.IsZero():
+		return OldBroken
+	case available.After(now):
+		return OldYoung
 	}
-	k.work |= 1 << w
+	return OldReady
 }

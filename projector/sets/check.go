@@ -118,6 +118,7 @@ func (s *Sets) checkDaemonSet(d *DaemonSet, bad func(string, ...any)) (pending i
 	}
 	s.checkCounts(d, fresh, creating, bad)
 	if !d.Deleted {
+		s.checkHolds(d, bad)
 		s.checkPlaces(d, bad)
 	}
 	return pending

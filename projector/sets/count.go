@@ -129,6 +129,8 @@ func (d *DaemonSet) tally(c *Cell, n int) {
 	add(&t.Surging, k.surging)
 	add(&t.Waiting, k.waiting)
 	add(&t.Lost, k.lost)
+	add(&t.Held, k.held)
+	add(&t.HeldAvailable, k.held && k.ready && !c.maturing)
 	add(&t.Available, k.ready && !c.maturing && k.desired)
 	add(&t.Spare, k.ready && !c.maturing && k.spare)
 }

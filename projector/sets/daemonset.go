@@ -59,6 +59,8 @@ type DaemonSet struct {
 	canary    labels.Selector // nil: every node
 	raw       parts           // the bytes of Object
 	survey    Survey
+	holds     []*Hold // on all of it, by owner and name
+	nodeHolds []*Hold // on some nodes, by owner and name
 }
 
 // Ref returns what names the DaemonSet.
@@ -85,6 +87,9 @@ type Counts struct {
 	Lost         int `json:"lost"`      // desired nodes that are not ready and have no ready pod
 	Available    int `json:"available"` // desired nodes with a pod available by log time
 	Spare        int `json:"spare"`     // the same on nodes that only keep their pod
+
+	Held          int `json:"-"` // desired nodes in OldHeld
+	HeldAvailable int `json:"-"` // of those the ones with a pod available by log time
 }
 
 // Revision is one ControllerRevision that a DaemonSet owns or may adopt.

@@ -21,6 +21,7 @@ func (f Fold) Begin(seq events.Seq, now time.Time) {
 	s.seq, s.now, s.touched, s.changed = seq, now, s.touched[:0], s.changed[:0]
 	s.owners.Begin()
 	s.ripen()
+	s.endHolds()
 }
 
 // Object folds that an object is now so, before it is in the tables.
@@ -77,6 +78,22 @@ func (f Fold) Gone(r events.Ref) {
 
 // Plan makes the commands of a plan pending.
 func (f Fold) Plan(p *events.Plan) { f.s.foldPlan(p) }
+
+// Hold folds that a hold was placed, also in the place of one of the same name.
+func (f Fold) Hold(h events.Hold) error {
+	x, err := newHold(h, f.s.seq)
+	if err == nil {
+		f.s.foldHold(x)
+	}
+	return err
+}
+
+// Lift folds that a hold was lifted.
+func (f Fold) Lift(l events.Lifted) {
+	if i, found := f.s.holdAt(l.Owner, l.Name); found {
+		f.s.endHold(i, f.s.now)
+	}
+}
 
 // Outcome folds that a command did nothing.
 func (f Fold) Outcome(e events.Event) { f.s.foldOutcome(e) }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,8 +49,12 @@ func (s *Sets) foldDaemonSet(e events.Event, o events.Object) error {
 		return nil
 	}
 	digest, selector, deleting := d.Digest, d.Selector, d.Deleting()
+	was := d.Object.Labels
 	cells, places := d.load(ds, e.Seq, raw)
 	d.pause(e, s.now)
+	if len(s.holds) > 0 && !maps.Equal(was, ds.Labels) && s.rehold(d) {
+		cells, places = true, true
+	}
 	if cells {
 		if d.Digest != digest {
 			d.setRevisions(d.revisions)
@@ -118,6 +123,7 @@ func (s *Sets) addDaemonSet(d *DaemonSet, ds *appsv1.DaemonSet, seq events.Seq, 
 	s.order = slices.Insert(s.order, i, d)
 	d.load(ds, seq, raw)
 	d.Progress = s.now
+	s.rehold(d)
 	s.revise(d)
 	s.placeAll(d, true)
 	s.reclaim(d)
@@ -233,13 +239,15 @@ func (s *Sets) place(d *DaemonSet, n *NodeView) bool {
 	k := CellKey{n.Name, n.UID}
 	c := d.cells[k]
 	lost, withheld := d.looksAt(n)
-	if c == nil && v == Evict || c != nil && c.Place == v && c.Lost == lost && c.Withheld == withheld {
+	hold := d.holdOn(n, nil)
+	if c == nil && v == Evict || c != nil && c.Place == v && c.Lost == lost && c.Withheld == withheld && c.Hold == hold {
 		return false
 	}
 	if c == nil {
 		c = d.addCell(k)
 	}
 	c.Place, c.Lost, c.Withheld = v, lost, withheld
+	s.setHold(c, hold, s.now)
 	s.recount(c)
 	return true
 }
@@ -297,7 +305,7 @@ func (s *Sets) dropNode(name string) {
 // abandon marks a cell's node as gone: no kubelet will confirm a deletion there.
 func (s *Sets) abandon(d *DaemonSet, k CellKey) {
 	if c := d.cells[k]; c != nil {
-		c.Place = Gone
+		c.Place, c.Hold = Gone, nil
 		s.recount(c)
 	}
 }

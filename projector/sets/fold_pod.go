@@ -234,6 +234,7 @@ func (s *Sets) cellAt(d *DaemonSet, k CellKey) *Cell {
 		if n := s.nodes[k.Node]; n != nil && n.UID == k.NodeUID {
 			c.Place = Evict
 			c.Lost, c.Withheld = d.looksAt(n.NodeView)
+			c.Hold = d.holdOn(n.NodeView, nil)
 		}
 	}
 	return c

@@ -25,6 +25,7 @@ type Kept struct {
 	Plans     []events.KeptPlan `json:"plans,omitempty"`     // the last of each owner
 	Fences    []events.KeptPlan `json:"fences,omitempty"`    // of names that no revision has
 	Owners    owners.Kept       `json:"owners,omitzero"`
+	Holds     []KeptHold        `json:"holds,omitempty"` // by owner and name
 }
 
 // KeptPod is what is remembered of a pod.
@@ -91,7 +92,7 @@ type KeptPending struct {
 // Keep returns what the sets know beside the objects. Equal states give equal
 // values.
 func (s *Sets) Keep() Kept {
-	k := Kept{Plans: events.KeepPlans(s.plans), Fences: events.KeepPlans(s.revFence), Owners: s.owners.Keep()}
+	k := Kept{Plans: events.KeepPlans(s.plans), Fences: events.KeepPlans(s.revFence), Owners: s.owners.Keep(), Holds: s.keepHolds()}
 	for p := range s.Pods() {
 		k.Pods = append(k.Pods, KeptPod{p.ReadySince, p.NodeUID, p.Denials, p.DeniedAt})
 	}
@@ -139,7 +140,7 @@ func Restore(objects *table.Tables, k Kept, seq events.Seq, now time.Time) (*Set
 	s, f := New(objects)
 	s.seq, s.now = seq, now
 	s.plans, s.revFence = events.PlansOf(k.Plans), events.PlansOf(k.Fences)
-	for _, restore := range []func(Kept) error{s.restoreNodes, s.restoreRevisions, s.restoreSets, s.restorePending, s.restorePods, s.restoreOwners} {
+	for _, restore := range []func(Kept) error{s.restoreNodes, s.restoreRevisions, s.restoreSets, s.restoreHolds, s.restorePending, s.restorePods, s.restoreOwners} {
 		if err := restore(k); err != nil {
 			return nil, Fold{}, err
 		}

@@ -56,6 +56,8 @@ type Sets struct {
 	changed     []*Cell      // by this event
 	touched     []events.Key // names of DaemonSets that the last event did something to
 	ripe        time.Time    // no cell matures before; zero: none does
+	holds       []*Hold      // that stand, by owner and name
+	holdsEnd    time.Time    // none of them ends before; zero: there is none
 }
 
 type pendingRef struct {

@@ -13,7 +13,7 @@ type Filter struct {
 	From, To     events.Seq // both are part of the range
 	Since, Until time.Time  // of the log's clock; both are part of the range
 	Types        []string   // any of these; "pod.*" is every type that begins with "pod."
-	DaemonSet    events.Key // itself, its plans, outcomes, pods and revisions
+	DaemonSet    events.Key // itself, its plans, outcomes, pods and revisions, and notes and holds that name it
 }
 
 // Wants reports whether e may match, without telling it first. An event that
@@ -44,6 +44,9 @@ func (f Filter) Match(e events.Event, entry Entry) bool {
 	}
 	if entry.DaemonSet != (events.Key{}) {
 		return entry.DaemonSet == f.DaemonSet
+	}
+	if toldAbout(e.Body, f.DaemonSet) {
+		return true
 	}
 	r := events.RefOf(e)
 	if controlled(e.Body) {

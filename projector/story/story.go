@@ -28,7 +28,8 @@ type Entry struct {
 	Actor     string
 	Manager   string // field manager of a request to the Kubernetes API
 	Source    string
-	Indent    int // 1: belongs to the plan above
+	Told      string // by whom outside, and as what; empty: nobody told it
+	Indent    int    // 1: belongs to the plan above
 }
 
 // Teller tells the story of a log. It takes the events in their order, from
@@ -61,7 +62,7 @@ func (t *Teller) Observe(e events.Event) {
 func (t *Teller) Tell(e events.Event) []Entry {
 	ref := events.RefOf(e)
 	head := Entry{Seq: e.Seq, Time: e.Stored, Type: e.Type, Object: Name(ref),
-		Cause: causeText(e.Cause), Actor: OneLine(e.Actor), Manager: OneLine(e.Manager), Source: OneLine(e.Source)}
+		Cause: causeText(e.Cause), Actor: OneLine(e.Actor), Manager: OneLine(e.Manager), Source: OneLine(e.Source), Told: OneLine(ToldBy(e))}
 	var entries []Entry
 	switch b := e.Body.(type) {
 	case events.Object:
@@ -76,6 +77,8 @@ func (t *Teller) Tell(e events.Event) []Entry {
 		head.DaemonSet, head.What = b.Owner.Key, outcomeText(e.Type, b)
 	case events.Unreadable:
 		head.What = quarantineText(b.Code, b.Why)
+	case events.Unchanged, events.Hold, events.Lifted, events.Note:
+		head.What = toldText(e)
 	default:
 		head.What = quarantineText("E-EVT-KIND", fmt.Sprintf("body %T", e.Body))
 	}
@@ -173,7 +176,7 @@ const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // Line returns an entry as one line: position, time, type, object and what
 // happened, in columns separated by blanks; then the command that caused it
-// and who said so, if they are known.
+// and who said or told so, if they are known.
 func Line(e Entry) string {
 	at := "-"
 	if !e.Time.IsZero() {
@@ -186,7 +189,9 @@ func Line(e Entry) string {
 		b.WriteString("  ← " + e.Cause)
 	}
 	who := cmp.Or(e.Actor, e.Source)
-	if who != "" && e.Indent == 0 {
+	if e.Told != "" && e.Indent == 0 {
+		b.WriteString("  " + e.Told)
+	} else if who != "" && e.Indent == 0 {
 		b.WriteString("  by " + who)
 		if e.Manager != "" && e.Manager != who {
 			b.WriteString(" via " + e.Manager)

@@ -125,6 +125,17 @@ func (in *Instance) warnOfNATS(ctx context.Context) {
 	}
 }
 
+// SourcesDir returns the directory of the table of sources of a cluster whose log
+// is on somebody else's server, and makes it.
+func SourcesDir(urls, cluster string) (string, error) {
+	path, err := farPath(urls, cluster)
+	if err != nil {
+		return "", err
+	}
+	dir := strings.TrimSuffix(path, ".json")
+	return dir, os.MkdirAll(dir, 0o700)
+}
+
 // farPath returns where it is kept how far a log on somebody else's server was
 // read from here: by the servers and the cluster, not by the stream, so that one
 // that was made anew is noticed.
