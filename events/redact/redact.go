@@ -77,6 +77,9 @@ func (r *Redactor) Event(raw []byte) []byte {
 			r.object(o, secret)
 		}
 	}
+	if told, ok := e["told"].(map[string]any); ok {
+		r.within(told["data"])
+	}
 	out, err := wire.Marshal(e)
 	if err != nil {
 		return nil

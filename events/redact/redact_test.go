@@ -14,6 +14,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 	"rollcall/events/redact"
+	"rollcall/events/wire"
 )
 
 func redactor(t *testing.T, key string, annotations ...string) *redact.Redactor {
@@ -79,6 +80,28 @@ func TestHidden(t *testing.T) {
 				t.Errorf("%+v became %+v", was, is)
 			}
 		}
+	}
+}
+
+// TestHiddenInWhatWasTold: what somebody told is redacted like an object, and is
+// the same event as before.
+func TestHiddenInWhatWasTold(t *testing.T) {
+	data, err := wire.Marshal(map[string]any{"version": "seen", "manifest": set("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := &events.Told{Source: "ci", ID: "1", Type: "com.example.deploy.started", Data: data}
+	raw, err := events.Encode(events.Event{ID: events.ToldID("ci", "", "1"), Told: told, Type: events.NoteTold, Body: events.Note{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := redactor(t, "k", "example.com/tok*").Event(raw)
+	if bytes.Contains(out, []byte("hidden")) || !bytes.Contains(out, []byte("seen")) {
+		t.Errorf("%q", out)
+	}
+	e := events.Decode(out)
+	if code, why := events.Doubt(&e); code != "" {
+		t.Error(code, why)
 	}
 }
 
