@@ -149,21 +149,14 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err := o.within(info.Last); err != nil {
 		return err
 	}
-	w, err := s.newLogWriter(o, info.Last)
-	if err != nil {
-		return err
-	}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
 	read := p.Read
 	if o.follow {
 		read = p.Tail
 	}
-	begin, err := a.Begin(ctx)
+	w, err := s.newLogWriter(ctx, a, o, info.Last)
 	if err != nil {
-		return err
-	}
-	if err := w.begin(begin); err != nil {
 		return err
 	}
 	for e, err := range read(ctx, a.begin().Seq) {
@@ -232,10 +225,19 @@ type logWriter struct {
 	began   events.Seq // the end of the log when it was asked for
 }
 
-func (s *session) newLogWriter(o logOptions, end events.Seq) (*logWriter, error) {
+// newLogWriter returns a writer that knows what was before the log begins.
+func (s *session) newLogWriter(ctx context.Context, a *archive, o logOptions, end events.Seq) (*logWriter, error) {
 	encoder, err := readers.NewEncoder(o.cluster, []byte(rand.Text()))
-	return &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{},
-		encoder: encoder, began: end}, err
+	if err != nil {
+		return nil, err
+	}
+	begin, err := a.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{},
+		encoder: encoder, began: end}
+	return w, w.begin(begin)
 }
 
 // begin tells what was before the log begins.
