@@ -83,7 +83,7 @@ func (h *History) converged(s *setModel) *Violation {
 	if rolls(s.DaemonSet) && !paused(s.DaemonSet) && old-held > partition(s.DaemonSet, desired) {
 		return bad("%d of %d pods are of an old revision", old, desired)
 	}
-	if b.keeps(s, all, h.logTime()) {
+	if b.keeps(s, all, h.logTime().Add(h.ahead())) {
 		return bad("it is held")
 	}
 	if v := b.history(h, s); v != nil {
