@@ -43,14 +43,8 @@ func NewProblem(status int, code, title, detail string) *Problem {
 	return &Problem{Type: "urn:rollcall:problem:" + strings.ToLower(code), Title: title, Status: status, Detail: detail, Code: code}
 }
 
-// Error returns code, detail, and the first thing that is wrong.
-func (p *Problem) Error() string {
-	s := p.Code + ": " + p.Detail
-	if len(p.Errors) > 0 {
-		s += " (" + p.Errors[0].String() + ")"
-	}
-	return s
-}
+// Error returns code and detail.
+func (p *Problem) Error() string { return p.Code + ": " + p.Detail }
 
 // String returns the thing that is wrong on one line.
 func (e ProblemError) String() string {

@@ -79,13 +79,15 @@ type NodeObserved struct {
 	Info          *NodeInfo   `json:"nodeInfo,omitempty" jsonschema_description:"what runs on the node"`
 }
 
-// EventType implements Told.
-func (NodeObserved) EventType() string { return TypeNodeObserved }
+// Event returns the event that tells it of a node.
+func (d NodeObserved) Event(node string) (Event, error) {
+	return newEvent(TypeNodeObserved, "node/"+node, d)
+}
 
 // Taint keeps pods from a node that do not tolerate it.
 type Taint struct {
-	Key    string `json:"key" jsonschema:"minLength=1"`
-	Value  string `json:"value,omitempty"`
+	Key    string `json:"key" jsonschema:"format=label-name"`
+	Value  string `json:"value,omitempty" jsonschema:"format=label-value"`
 	Effect string `json:"effect" jsonschema:"enum=NoSchedule,enum=PreferNoSchedule,enum=NoExecute"`
 }
 
@@ -97,7 +99,7 @@ type Address struct {
 
 // Condition is one condition of a node.
 type Condition struct {
-	Type    string `json:"type" jsonschema:"minLength=1,maxLength=316" jsonschema_description:"Ready, DiskPressure or another"`
+	Type    string `json:"type" jsonschema:"format=label-name" jsonschema_description:"Ready, DiskPressure or another"`
 	Status  string `json:"status" jsonschema:"enum=True,enum=False,enum=Unknown"`
 	Reason  string `json:"reason,omitempty" jsonschema:"maxLength=1024" jsonschema_description:"one word in CamelCase"`
 	Message string `json:"message,omitempty" jsonschema:"maxLength=32768"`
@@ -124,44 +126,48 @@ type NodeGone struct {
 	Reason string `json:"reason,omitempty" jsonschema:"maxLength=1024"`
 }
 
-// EventType implements Told.
-func (NodeGone) EventType() string { return TypeNodeGone }
+// Event returns the event that tells it of a node.
+func (d NodeGone) Event(node string) (Event, error) { return newEvent(TypeNodeGone, "node/"+node, d) }
 
 // NodeCondition tells one condition of a node that is there. Its subject is
 // node/NAME.
 type NodeCondition Condition
 
-// EventType implements Told.
-func (NodeCondition) EventType() string { return TypeNodeCondition }
+// Event returns the event that tells it of a node.
+func (d NodeCondition) Event(node string) (Event, error) {
+	return newEvent(TypeNodeCondition, "node/"+node, d)
+}
 
 // PodStatus tells how a pod does, by who runs the pods of its node: what is not
 // told stays as it is. Its subject is pod/NAMESPACE/NAME.
 type PodStatus struct {
 	// UID is of the pod that is meant; empty: whichever has the name now.
-	UID       string     `json:"uid,omitempty" jsonschema_description:"of the pod that is meant; a pod of that name with another uid is not touched"`
+	UID       string     `json:"uid,omitempty" jsonschema:"format=uuid" jsonschema_description:"of the pod that is meant; a pod of that name with another uid is not touched"`
 	Phase     string     `json:"phase,omitempty" jsonschema:"enum=Pending,enum=Running,enum=Succeeded,enum=Failed"`
 	Ready     *bool      `json:"ready,omitempty" jsonschema_description:"whether the pod is ready; only a running pod can be"`
 	Reason    string     `json:"reason,omitempty" jsonschema:"maxLength=1024" jsonschema_description:"one word in CamelCase"`
 	Message   string     `json:"message,omitempty" jsonschema:"maxLength=32768"`
-	PodIP     string     `json:"podIP,omitempty"`
-	HostIP    string     `json:"hostIP,omitempty"`
+	PodIP     string     `json:"podIP,omitempty" jsonschema:"format=ip"`
+	HostIP    string     `json:"hostIP,omitempty" jsonschema:"format=ip"`
 	StartTime *time.Time `json:"startTime,omitempty"`
 	// Containers are told by name; others stay as they are.
 	Containers []Container `json:"containers,omitempty" jsonschema_description:"containers by name; others stay"`
 }
 
-// EventType implements Told.
-func (PodStatus) EventType() string { return TypePodStatus }
+// Event returns the event that tells it of a pod.
+func (d PodStatus) Event(namespace, name string) (Event, error) {
+	return newEvent(TypePodStatus, "pod/"+namespace+"/"+name, d)
+}
 
 // Container is how one container of a pod does.
 type Container struct {
-	Name       string     `json:"name" jsonschema:"minLength=1,maxLength=63"`
+	Name       string     `json:"name" jsonschema:"format=dns-1123-label"`
 	Ready      bool       `json:"ready,omitempty"`
 	State      string     `json:"state" jsonschema:"enum=waiting,enum=running,enum=terminated"`
-	Restarts   int32      `json:"restarts,omitempty" jsonschema:"minimum=0,maximum=2147483647"`
+	Restarts   int32      `json:"restarts,omitempty" jsonschema:"minimum=0"`
 	Reason     string     `json:"reason,omitempty" jsonschema:"maxLength=1024"`
 	Message    string     `json:"message,omitempty" jsonschema:"maxLength=32768"`
-	ExitCode   int32      `json:"exitCode,omitempty" jsonschema:"minimum=-2147483648,maximum=2147483647"`
+	ExitCode   int32      `json:"exitCode,omitempty"`
 	Image      string     `json:"image,omitempty"`
 	ImageID    string     `json:"imageID,omitempty"`
 	StartedAt  *time.Time `json:"startedAt,omitempty"`
@@ -178,17 +184,19 @@ type HoldPlaced struct {
 	Until *time.Time `json:"until,omitempty" jsonschema_description:"when the hold ends by itself: at most 30 days from now; if not told, in an hour"`
 }
 
-// EventType implements Told.
-func (HoldPlaced) EventType() string { return TypeHoldPlaced }
+// Event returns the event that places the hold.
+func (d HoldPlaced) Event(name string) (Event, error) {
+	return newEvent(TypeHoldPlaced, "hold/"+name, d)
+}
 
 // Select says what a hold is about. All parts that are given have to match, and
 // one has to be given. One of nodes alone holds them for every DaemonSet.
 type Select struct {
-	DaemonSets []string `json:"daemonSets,omitempty" jsonschema_description:"DaemonSets as NAMESPACE/NAME"`
-	Namespaces []string `json:"namespaces,omitempty"`
-	Labels     string   `json:"labels,omitempty" jsonschema_description:"a label selector over DaemonSets"`
-	Nodes      []string `json:"nodes,omitempty" jsonschema_description:"names of nodes"`
-	NodeLabels string   `json:"nodeLabels,omitempty" jsonschema_description:"a label selector over nodes"`
+	DaemonSets []string `json:"daemonSets,omitempty" jsonschema:"minItems=1,maxItems=1000,format=daemonset" jsonschema_description:"DaemonSets as NAMESPACE/NAME"`
+	Namespaces []string `json:"namespaces,omitempty" jsonschema:"minItems=1,maxItems=1000,format=dns-1123-label"`
+	Labels     string   `json:"labels,omitempty" jsonschema:"minLength=1,format=label-selector" jsonschema_description:"a label selector over DaemonSets"`
+	Nodes      []string `json:"nodes,omitempty" jsonschema:"minItems=1,maxItems=10000,format=dns-1123-subdomain" jsonschema_description:"names of nodes"`
+	NodeLabels string   `json:"nodeLabels,omitempty" jsonschema:"minLength=1,format=label-selector" jsonschema_description:"a label selector over nodes"`
 }
 
 // HoldLifted tells that a hold of the same source has ended. Its subject is
@@ -197,12 +205,14 @@ type HoldLifted struct {
 	Reason string `json:"reason,omitempty" jsonschema:"maxLength=1024"`
 }
 
-// EventType implements Told.
-func (HoldLifted) EventType() string { return TypeHoldLifted }
+// Event returns the event that lifts the hold.
+func (d HoldLifted) Event(name string) (Event, error) {
+	return newEvent(TypeHoldLifted, "hold/"+name, d)
+}
 
 // Note is the part of the data of an event of somebody else's type that rollcall
 // reads: what the note is about, besides the event's subject. The rest of the
 // data is kept as it is.
 type Note struct {
-	Objects []string `json:"objects,omitempty" jsonschema:"maxItems=100" jsonschema_description:"what it is about: node/NAME, pod/NAMESPACE/NAME, ds/NAMESPACE/NAME"`
+	Objects []string `json:"objects,omitempty" jsonschema:"maxItems=100,format=object" jsonschema_description:"what it is about: node/NAME, pod/NAMESPACE/NAME, ds/NAMESPACE/NAME"`
 }

@@ -24,7 +24,8 @@ func (a *archive) openStopped(ctx context.Context, t *target, subjects events.Su
 	if err != nil {
 		return err
 	}
-	l, err := datadir.Open(ctx, t.data, subjects, func(far func() string) func() { return a.session.Progress("checking the log", far) })
+	l, err := datadir.Open(ctx, t.data, subjects, datadir.Reading{Whole: t.whole,
+		Begun: func(far func() string) func() { return a.session.Progress("checking the log", far) }})
 	if err != nil {
 		release()
 		return err

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rollcall/cmd/rollcall/datadir"
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/events/chain"
@@ -196,12 +195,8 @@ rollcall up --data DIR goes on from its end.`,
 		if err != nil {
 			return err
 		}
-		flags := ""
-		if m.Cluster != datadir.DefaultCluster {
-			flags = " --cluster " + m.Cluster
-		}
-		s.out.printf("%s up to #%d, with the positions, the times and the chain of the recording: go on with\n  %s up --data %s%s\n",
-			plural(int(end.Seq), "event"), end.Seq, self(), instance.QuoteShell(dir), flags)
+		s.out.printf("%s up to #%d, with the positions, the times and the chain of the recording: go on with\n  %s up --data %s\n",
+			plural(int(end.Seq), "event"), end.Seq, self(), instance.QuoteShell(dir))
 		return nil
 	}
 	return c

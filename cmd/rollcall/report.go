@@ -24,7 +24,7 @@ func report(ctx context.Context, stderr io.Writer, err error) int {
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errClosedPipe), errors.Is(err, errDiffers), errors.Is(err, errBroken), errors.Is(err, errNothing):
+	case errors.Is(err, errClosedPipe), errors.Is(err, errDiffers), errors.Is(err, errBroken), errors.Is(err, errNothing), errors.Is(err, errInvalid):
 		return events.ExitFailure
 	case errors.As(err, &e):
 		for _, e := range everyRefusal(err) {

@@ -98,6 +98,7 @@ asked afterwards, too: docs/DEBUGGING.md begins with questions and the command f
 	under(root, "Ask the log:", s.logCommand(), s.stateCommand(), s.diffCommand(), s.whyCommand(), s.whyNotCommand(), s.effectsCommand(),
 		s.checkCommand(), s.bisectCommand(), s.searchCommand(), s.replayCommand(), s.whatIfCommand(), s.openCommand())
 	under(root, "Keep the log, and test against it:", s.recordCommand(), s.archiveCommand(), s.verifyCommand(), s.regressCommand())
+	under(root, "Tell a cluster what programs know:", s.schemaCommand())
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(s.helpCommand(root))

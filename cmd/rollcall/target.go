@@ -38,6 +38,7 @@ type target struct {
 	context    string // of the kubeconfig; empty: the current one
 	cluster    string
 
+	whole bool                                // a log in files is proved record by record, also where that was done
 	dir   string                              // of the instance, if it is known
 	user  string                              // of the NATS server, once it is reached
 	rules *clientcmd.ClientConfigLoadingRules // of the kubeconfig that has named the cluster; nil: no kubeconfig has
@@ -107,14 +108,14 @@ func (t *target) resolve() error {
 // identify completes the name of the cluster, and refuses one that the data
 // directory does not have.
 func (t *target) identify() (err error) {
-	var f datadir.Founding
+	of := ""
 	if t.data != "" {
 		t.dir = cmp.Or(t.dir, t.data)
-		if f, _, err = datadir.LoadFounding(t.data); err != nil {
+		if of, err = datadir.ClusterOf(t.data); err != nil {
 			return err
 		}
 	}
-	t.cluster = cmp.Or(t.cluster, f.Cluster, datadir.DefaultCluster)
+	t.cluster = cmp.Or(t.cluster, of, datadir.DefaultCluster)
 	return datadir.CheckCluster(t.data, t.cluster)
 }
 

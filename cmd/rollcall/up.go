@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -93,7 +94,7 @@ the log is, and how to read it.`,
 	f.StringVar(&o.NATSURL, "nats-url", "", "use this NATS server instead of the embedded one; several of a cluster with commas between them")
 	f.IntVar(&o.Replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
 	f.StringVar(&o.NATSCreds, "nats-creds", "", "credentials file for --nats-url")
-	f.StringVar(&o.Cluster, "cluster", datadir.DefaultCluster, "name of the cluster")
+	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+datadir.DefaultCluster+")")
 	f.Int64Var(&o.Seed, "seed", 1, "of what is simulated: the same seed gives the same nodes and delays")
 	f.Var(delayFlag{&o.Delays.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
 	f.Var(delayFlag{&o.Delays.Stop, "pod-stop"}, "pod-stop", "how long a simulated pod takes to stop, at most its grace period; as --pod-start")
@@ -111,7 +112,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 	if err := within("nodes", int64(o.Nodes), 0, maxNodes); err != nil {
 		return err
 	}
-	if _, err := events.NewSubjects(o.Cluster); err != nil {
+	if err := o.nameCluster(); err != nil {
 		return err
 	}
 	for _, pair := range [][2]string{{"kustomize", "filename"}, {"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}} {
@@ -140,6 +141,21 @@ func (o *upOptions) check(c *cobra.Command) error {
 		return err
 	}
 	return o.checkAPI(given)
+}
+
+// nameCluster names the cluster as every command does: that of the data directory,
+// if none is given.
+func (o *upOptions) nameCluster() error {
+	of := ""
+	if o.Data != "" && o.Cluster == "" {
+		var err error
+		if of, err = datadir.ClusterOf(o.Data); err != nil {
+			return err
+		}
+	}
+	o.Cluster = cmp.Or(o.Cluster, of, datadir.DefaultCluster)
+	_, err := events.NewSubjects(o.Cluster)
+	return err
 }
 
 // checkAPI decides whether the API has a port. With --once there is hardly time

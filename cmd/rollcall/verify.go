@@ -38,6 +38,7 @@ and for each invariant that is broken.`,
 	q := addQuestion(c, decisionsFormat)
 	c.Flags().StringVar(&b.path, "build", "", "path of another build of this program, which decides the same log")
 	b.addTimeout(c)
+	q.target.whole = true
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		if err := b.check(); err != nil {
 			return err

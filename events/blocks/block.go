@@ -107,13 +107,27 @@ func list(dir string) (blocks []blockFile, err error) {
 type block struct {
 	file   blockFile
 	raw    []byte // the bytes of the file
-	data   []byte // its records
+	data   []byte // its records; nil: they are not unpacked yet
 	hash   *hasher
 	packed bool
+	proved int            // of data, how many bytes are records that their checksums prove
+	ready  []events.Event // of the proved records those that are events, if somebody is to read them
 }
 
 // load reads a block, into buf if it has room.
 func (s *Store) load(i int, buf *buffers) (*block, error) {
+	b, err := s.read(i, buf)
+	if err == nil {
+		err = b.open(buf)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// read is load of the bytes of the file alone.
+func (s *Store) read(i int, buf *buffers) (*block, error) {
 	f := s.blocks[i]
 	if f.size > maxBlock {
 		return nil, damaged("a block of the log is too large", f.path, fmt.Sprintf("it has %d bytes; the server writes no more than %d", f.size, maxBlock), "")
@@ -123,16 +137,20 @@ func (s *Store) load(i int, buf *buffers) (*block, error) {
 		return nil, err
 	}
 	buf.raw = data
-	b := &block{file: f, raw: data, data: data, hash: newHasher(s.name + "-" + strconv.FormatUint(f.index, 10))}
-	if !bytes.HasPrefix(data, compressed) {
-		return b, nil
+	return &block{file: f, raw: data, hash: newHasher(s.name + "-" + strconv.FormatUint(f.index, 10))}, nil
+}
+
+// open finds the records of a block that was read.
+func (b *block) open(buf *buffers) (err error) {
+	if b.data = b.raw; !bytes.HasPrefix(b.raw, compressed) {
+		return nil
 	}
 	b.packed = true
-	if b.data, err = unpack(data[len(compressed):], buf.data); err != nil {
-		return nil, damaged(fmt.Sprintf("block %d of the log cannot be decompressed", f.index), f.path, err.Error(), "no record of it can be read")
+	if b.data, err = unpack(b.raw[len(compressed):], buf.data); err != nil {
+		return damaged(fmt.Sprintf("block %d of the log cannot be decompressed", b.file.index), b.file.path, err.Error(), "no record of it can be read")
 	}
 	buf.data = b.data
-	return b, nil
+	return nil
 }
 
 // buffers are the memory of one block after another: what a block of them holds
@@ -176,16 +194,34 @@ func (b *block) first() (r record, ok bool) {
 	return r, why == "" && r.flags == 0
 }
 
-// blockOf returns the number of the block from which on a reader finds seq. It
-// looks at the first record of each block only; what is wrong is found by the
-// scan from there.
+// blockOf returns the number of the block from which on a reader finds seq. Where
+// the log was not checked it looks at the first record of each block only; what is
+// wrong is found by the scan from there.
 func (s *Store) blockOf(seq events.Seq) int {
+	if i, ok := s.checkedBlockOf(seq); ok {
+		return i
+	}
 	for i := len(s.blocks) - 1; i > 0; i-- {
 		if first, ok := s.firstOf(i); ok && first <= seq {
 			return i
 		}
 	}
 	return 0
+}
+
+// checkedBlockOf is blockOf by what a check has found.
+func (s *Store) checkedBlockOf(seq events.Seq) (int, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.checked == nil || s.Archived > 0 {
+		return 0, false
+	}
+	all := s.checked.Blocks
+	n, _ := slices.BinarySearchFunc(all, seq, func(b Block, seq events.Seq) int { return cmp.Compare(b.Last, seq) })
+	if n == len(all) {
+		return 0, false
+	}
+	return slices.BinarySearchFunc(s.blocks, all[n].Index, func(b blockFile, index uint64) int { return cmp.Compare(b.index, index) })
 }
 
 // firstOf returns the first position of a block by its header alone.

@@ -19,7 +19,8 @@
 //	E-LOG-ENCRYPTED  the records are encrypted
 //
 // Files may hold anything: no length in them is believed before it is checked
-// against what is there, and no more than two blocks are in memory at a time.
+// against what is there, and no more than a few blocks are in memory at a time:
+// twice as many as there are cores, of which four count at most, and one.
 package blocks
 
 import (
@@ -29,9 +30,11 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 
 	"rollcall/events"
+	"rollcall/events/ahead"
 )
 
 // Verified is the version of nats-server whose files were read back in every
@@ -45,6 +48,18 @@ var streamsDir = filepath.Join("jetstream", "$G", "streams")
 // StreamDir returns the directory of a cluster's stream in a data directory.
 func StreamDir(data string, s events.Subjects) string {
 	return filepath.Join(data, streamsDir, s.Stream())
+}
+
+// Clusters returns the names of the clusters whose logs are in a data directory.
+func Clusters(data string) (names []string) {
+	entries, _ := os.ReadDir(filepath.Join(data, streamsDir)) // what cannot be read is refused by who opens it
+	for _, e := range entries {
+		_, name, _ := strings.Cut(e.Name(), "_")
+		if s, err := events.NewSubjects(name); err == nil && s.Stream() == e.Name() {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // Store is the log of a stopped cluster. Its methods may be called from several
@@ -65,6 +80,8 @@ type Store struct {
 	blocks []blockFile
 	index  index
 
+	memory chan *buffers // of blocks, that nobody reads into
+
 	mu      sync.Mutex
 	checked *Report
 }
@@ -83,7 +100,7 @@ func OpenNameless(data string, s events.Subjects) (*Store, error) {
 }
 
 func open(dir, name string, named bool) (*Store, error) {
-	st := &Store{dir: dir, name: name}
+	st := &Store{dir: dir, name: name, memory: make(chan *buffers, ahead.Parts)}
 	if _, err := os.Stat(dir); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil, none(name, dir, "the directory of the stream is not there")
@@ -135,7 +152,7 @@ func (s *Store) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Eve
 			}
 		}
 		stopped := false
-		end, err := s.scan(ctx, s.blockOf(after+1), func(r *record) error {
+		end, err := s.scan(ctx, pass{from: s.blockOf(after + 1), events: true, visit: func(r *record) error {
 			if r.seq <= after {
 				return nil
 			}
@@ -146,7 +163,7 @@ func (s *Store) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Eve
 				return errStop
 			}
 			return nil
-		})
+		}})
 		switch {
 		case stopped:
 		case err != nil:
@@ -170,12 +187,30 @@ type Report struct {
 // ends the check with its error; it may be nil. What is passed is valid during
 // the call only.
 func (s *Store) Check(ctx context.Context, visit func(seq events.Seq, raw []byte) error) (Report, error) {
-	rep, err := s.scan(ctx, 0, func(r *record) error {
-		if visit != nil {
-			return visit(r.seq, r.body)
+	return s.CheckKnown(ctx, nil, Visit{Record: visit})
+}
+
+// Visit is who is told of a check. Either may be nil, and ends the check with its
+// error.
+type Visit struct {
+	// Record is called with each record that is read, in order. What is passed is
+	// valid during the call only.
+	Record func(seq events.Seq, raw []byte) error
+	// Block is called after each block. Of one that is skipped no record was passed.
+	Block func(b Block, skipped bool) error
+}
+
+// CheckKnown is Check of a log whose first blocks are known. The bytes of each are
+// read, and it is skipped if they have the hash that is known, as those of all
+// blocks before it have: its records were proved when it became known. From the
+// first block on that has not, every record is read.
+func (s *Store) CheckKnown(ctx context.Context, known []Known, v Visit) (Report, error) {
+	rep, err := s.scan(ctx, pass{known: known, ended: v.Block, visit: func(r *record) error {
+		if v.Record != nil {
+			return v.Record(r.seq, r.body)
 		}
 		return nil
-	})
+	}})
 	if err != nil {
 		return rep, err
 	}

@@ -41,12 +41,16 @@ type record struct {
 	body     []byte
 	size     int
 	checksum []byte
+	ready    *events.Event // nil: it is not decoded
 }
 
 func (r *record) stored() time.Time { return time.Unix(0, r.time).UTC() }
 
 // event returns the event with bytes of its own.
 func (r *record) event() events.Event {
+	if r.ready != nil {
+		return *r.ready
+	}
 	e := events.Decode(bytes.Clone(r.body))
 	e.Seq, e.Stored, e.Subject = r.seq, r.stored(), string(r.subject)
 	return e
@@ -119,8 +123,16 @@ func (h *hasher) parse(b []byte, r *record) (l lengths, why string) {
 
 // parseAs is parse where the lengths are known.
 func (h *hasher) parseAs(b []byte, l lengths, r *record) (why string) {
-	if why := h.verify(b, l, r); why != "" || r.flags != 0 {
+	if why := h.verify(b, l, r); why != "" {
 		return why
+	}
+	return r.divide(b, l)
+}
+
+// divide finds headers and message in a record that its checksum proves.
+func (r *record) divide(b []byte, l lengths) (why string) {
+	if r.flags != 0 {
+		return ""
 	}
 	if l.headers {
 		if why := r.cutHeaders(b, l); why != "" {
@@ -142,21 +154,26 @@ func (r *record) cutHeaders(b []byte, l lengths) (why string) {
 // verify holds a record against its checksum. Its body begins with the headers,
 // whose length it leaves out.
 func (h *hasher) verify(b []byte, l lengths, r *record) (why string) {
-	end := l.size - checksumSize
-	subject, rest := b[headerSize:headerSize+l.subject], b[headerSize+l.subject:end]
-	if l.headers {
-		rest = rest[4:]
-	}
-	r.checksum = b[end:l.size]
+	subject, rest := r.cut(b, l)
 	if !bytes.Equal(h.of(b[4:20], subject, rest), r.checksum) {
 		return "its checksum is another"
+	}
+	return ""
+}
+
+// cut takes the parts of a record, whose checksum says whether they are so.
+func (r *record) cut(b []byte, l lengths) (subject, rest []byte) {
+	end := l.size - checksumSize
+	subject, rest = b[headerSize:headerSize+l.subject], b[headerSize+l.subject:end]
+	if l.headers {
+		rest = rest[4:]
 	}
 	seq := binary.LittleEndian.Uint64(b[4:])
 	r.flags = seq & (erased | tombstone)
 	r.seq = events.Seq(seq &^ (erased | tombstone))
 	r.time = int64(binary.LittleEndian.Uint64(b[12:]))
-	r.subject, r.body, r.size = subject, rest, l.size
-	return ""
+	r.checksum, r.subject, r.body, r.size, r.ready = b[end:l.size], subject, rest, l.size, nil
+	return subject, rest
 }
 
 // checkHeaders checks the one length that nothing else proves: where the

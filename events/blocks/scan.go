@@ -3,7 +3,6 @@ package blocks
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"sync"
@@ -40,6 +39,8 @@ type scanner struct {
 	at    events.Seq // last position that was read
 	torn  *Torn
 
+	changed bool // a block was not what is known of it
+
 	// A log whose beginning was purged begins with a block that may have purged
 	// events still, and has tombstones of those further on, in order.
 	going  bool       // a record was read
@@ -47,39 +48,50 @@ type scanner struct {
 	purged events.Seq // last position that is known to be purged
 }
 
-// scan reads the blocks from the given one on, and compares the index if it
-// comes to the end of the log.
-func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (rep Report, err error) {
+// pass says what is read, and who is told of it.
+type pass struct {
+	from   int                               // the first block
+	known  []Known                           // what is known of the first blocks of the log
+	visit  func(*record) error               // is called with each record that is read
+	ended  func(b Block, skipped bool) error // is called after each block that has records
+	events bool                              // records are read as events
+}
+
+// scan reads blocks, and compares the index if it comes to the end of the log.
+func (s *Store) scan(ctx context.Context, p pass) (rep Report, err error) {
 	if x := &s.index; x.whole && x.first > max(s.Archived, 1) && x.msgs > 0 {
 		return rep, deleted(x.first-1, x.path)
 	}
 	sc := &scanner{store: s}
-	if from > 0 {
-		first, _ := s.firstOf(from) // the block is scanned: what it says here is proved there
+	if p.from > 0 {
+		first, _ := s.firstOf(p.from) // the block is scanned: what it says here is proved there
 		sc.at, sc.going, sc.purged = max(first, 1)-1, true, max(first, 1)-1
 	}
-	var buf buffers
-	for i := from; i < len(s.blocks); i++ {
-		if err := ctx.Err(); err != nil {
-			return rep, err
-		}
-		b, err := s.load(i, &buf)
-		if err != nil {
-			return rep, err
-		}
+	for l := range s.blocksOf(ctx, &p) {
 		before := sc.at
-		if err := sc.block(i, b, visit); err != nil && err != errTorn {
+		skipped, err := sc.take(l, &p)
+		if err != nil && err != errTorn {
 			return rep, err
 		}
 		if sc.at > before {
-			rep.Blocks = append(rep.Blocks, s.report(b, sc.at))
+			b := Block{Index: l.block.file.index, Path: l.block.file.path, Last: sc.at, Hash: l.sum}
+			rep.Blocks = append(rep.Blocks, b)
+			if p.ended != nil {
+				if err := p.ended(b, skipped); err != nil {
+					return rep, err
+				}
+			}
 		}
+		s.giveBack(l.buf)
+	}
+	if err := ctx.Err(); err != nil {
+		return rep, err
 	}
 	if sc.unmet != nil {
 		return rep, sc.unmet
 	}
 	rep.Last, rep.Torn, rep.Before = sc.at, sc.torn, sc.purged
-	if s.index.whole && from == 0 && s.index.first > 0 {
+	if s.index.whole && p.from == 0 && s.index.first > 0 {
 		rep.Before = max(rep.Before, s.index.first-1) // tombstones are written after it
 	}
 	if s.index.whole {
@@ -94,8 +106,8 @@ func (s *Store) scan(ctx context.Context, from int, visit func(*record) error) (
 var checking = sync.Pool{New: func() any { return new(buffers) }}
 
 // CheckBlock reads one block whose records follow after, and which others
-// follow: it has no torn record.
-func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
+// follow: it has no torn record. visit is called as that of Check.
+func (s *Store) CheckBlock(index uint64, after events.Seq, visit func(seq events.Seq, raw []byte)) (Block, error) {
 	for i, f := range s.blocks {
 		if f.index != index {
 			continue
@@ -111,10 +123,13 @@ func (s *Store) CheckBlock(index uint64, after events.Seq) (Block, error) {
 			after = max(first, 1) - 1
 		}
 		sc := &scanner{store: s, at: after, going: i > 0, purged: after}
-		if err := sc.block(i, b, func(*record) error { return nil }); err != nil {
+		if err := sc.block(i, b, func(r *record) error {
+			visit(r.seq, r.body)
+			return nil
+		}); err != nil {
 			return Block{}, err
 		}
-		return s.report(b, sc.at), nil
+		return Block{Index: f.index, Path: f.path, Last: sc.at, Hash: s.hashOf(b)}, nil
 	}
 	return Block{}, events.Gap(after+1, 0)
 }
@@ -130,18 +145,20 @@ func (s *Store) Sealed() (indices []uint64) {
 	return indices
 }
 
-func (s *Store) report(b *block, last events.Seq) Block {
-	key := sha256.Sum256([]byte(s.name))
-	return Block{Index: b.file.index, Path: b.file.path, Last: last, Hash: highwayhash.Sum(b.raw, key[:])}
-}
-
 // block reads the records of block i.
 func (sc *scanner) block(i int, b *block, visit func(*record) error) error {
 	var r record
+	n := 0 // records that are events
 	for off := 0; off < len(b.data); off += r.size {
-		l, why := b.hash.parse(b.data[off:], &r)
+		l, why := b.parse(off, &r)
 		if why != "" {
 			return sc.bad(i, b, off, l, why)
+		}
+		if r.flags == 0 {
+			if n < len(b.ready) {
+				r.ready = &b.ready[n]
+			}
+			n++
 		}
 		if !sc.going && r.flags == 0 && r.seq <= sc.store.Archived {
 			sc.at, sc.purged = r.seq-1, r.seq-1

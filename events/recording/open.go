@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"rollcall/events"
+	"rollcall/events/ahead"
 )
 
 // Recording is a recording that is open. Its methods may be called from several
@@ -50,7 +51,7 @@ func Open(path string) (*Recording, error) {
 	if err != nil {
 		return nil, unreadable(path, err)
 	}
-	r := &Recording{path: path, file: f, memory: make(chan *buffers, ahead)}
+	r := &Recording{path: path, file: f, memory: make(chan *buffers, ahead.Parts)}
 	if err := r.load(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -4,18 +4,13 @@ import (
 	"bytes"
 	"context"
 	"iter"
-	"runtime"
 	"slices"
-	"sync"
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/ahead"
 	"rollcall/events/chain"
 )
-
-// ahead is how many blocks are read and decoded before they are asked for: one
-// for each of a few processors, and one that is read.
-var ahead = min(runtime.GOMAXPROCS(0), 4)
 
 // Info tells what log the recording is of and where it ends.
 func (r *Recording) Info(ctx context.Context) (events.Info, error) {
@@ -64,21 +59,13 @@ func (r *Recording) Read(ctx context.Context, after events.Seq) iter.Seq2[events
 			yield(events.Event{}, err)
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
 		blocks := r.blocks[r.blockOf(after+1):]
 		// Who looks at one event is not to wait for the blocks behind it.
 		if len(blocks) > 0 && !r.readBlock(blocks[0], after).yield(ctx, yield) || len(blocks) < 2 {
 			return
 		}
-		loading := prefetch(ctx, blocks[1:], func(block int) loaded { return r.readBlock(block, 0) })
-		defer func() {
-			cancel()
-			for range loading {
-			}
-		}()
-		for next := range loading {
-			if l := <-next; !l.yield(ctx, yield) {
+		for l := range ahead.Load(ctx, blocks[1:], func(block int) loaded { return r.readBlock(block, 0) }) {
+			if !l.yield(ctx, yield) {
 				return
 			}
 		}
@@ -109,28 +96,6 @@ func (l loaded) yield(ctx context.Context, yield func(events.Event, error) bool)
 		yield(events.Event{}, l.err)
 	}
 	return l.err == nil
-}
-
-// prefetch loads blocks, a few of them at a time, and hands them on in their
-// order. It ends with the blocks or with ctx; its channel is closed when nothing
-// of it runs any more.
-func prefetch[T any](ctx context.Context, blocks []int, load func(block int) T) <-chan chan T {
-	out := make(chan chan T, ahead)
-	go func() {
-		defer close(out)
-		var running sync.WaitGroup
-		defer running.Wait()
-		for _, b := range blocks {
-			next := make(chan T, 1)
-			select {
-			case <-ctx.Done():
-				return
-			case out <- next:
-			}
-			running.Go(func() { next <- load(b) })
-		}
-	}()
-	return out
 }
 
 // readBlock reads the events of a block after a position.

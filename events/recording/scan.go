@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"rollcall/events"
+	"rollcall/events/ahead"
 )
 
 // Scan is Read without decoding: of an event there are position, time, subject
@@ -16,16 +17,8 @@ func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events
 			yield(events.Event{}, err)
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		loading := prefetch(ctx, r.blocks[r.blockOf(after+1):], r.unpackBlock)
-		defer func() {
-			cancel()
-			for range loading {
-			}
-		}()
-		for next := range loading {
-			if u := <-next; !r.handOn(ctx, u, after, yield) {
+		for u := range ahead.Load(ctx, r.blocks[r.blockOf(after+1):], r.unpackBlock) {
+			if !r.handOn(ctx, u, after, yield) {
 				return
 			}
 		}

@@ -18,6 +18,7 @@ import (
 type Checked struct {
 	store   *blocks.Store
 	report  blocks.Report
+	blocks  []sealedBlock // of the report, with the running hash at the end of each
 	witness witness
 	end     chain.Position // of the log
 	lost    events.Seq     // last position that a power cut took, as the mode allows; 0: none
@@ -27,14 +28,16 @@ type Checked struct {
 type checker struct {
 	dir      string
 	subjects events.Subjects
+	whole    bool          // every record is read, also of blocks that have not changed since they were
 	nameless bool          // a log without a description is taken, if nothing is known of it
 	at       atomic.Uint64 // how far it is
 }
 
 func (c *checker) far() string { return fmt.Sprintf("%d events", c.at.Load()) }
 
-// check reads every block of the log and compares it with the witnesses. It
-// returns nil if there is no stream and no witness of one, which is for the caller
+// check reads every block of the log and compares it with the witnesses. The
+// records of a block are not proved again that is, byte for byte, the one of which
+// the witnesses say that they were. It returns nil if there is no stream and no witness of one, which is for the caller
 // to refuse.
 func (c *checker) check(ctx context.Context) (*Checked, error) {
 	w, err := loadWitness(c.dir)
@@ -55,12 +58,27 @@ func (c *checker) check(ctx context.Context) (*Checked, error) {
 		return nil, err
 	}
 	store.Archived = b.last()
-	l.report, err = store.Check(ctx, func(seq events.Seq, raw []byte) error {
-		c.at.Store(uint64(seq))
-		if b.take(store.ID(), seq, raw); b.read == nil {
+	var known []blocks.Known
+	if !c.whole && len(b.frames) == 0 {
+		known = w.known(store.ID())
+	}
+	l.report, err = store.CheckKnown(ctx, known, blocks.Visit{
+		Record: func(seq events.Seq, raw []byte) error {
+			c.at.Store(uint64(seq))
+			if b.take(store.ID(), seq, raw); b.read == nil {
+				return nil
+			}
+			return w.meet(b.read.Position)
+		},
+		Block: func(x blocks.Block, skipped bool) error {
+			if skipped {
+				p, _ := w.sealed[len(l.blocks)].end(store.ID()) // it is known
+				b.read = chain.From(p)
+				c.at.Store(uint64(p.Seq))
+			}
+			l.blocks = append(l.blocks, seal(x, b.read))
 			return nil
-		}
-		return w.meet(b.read.Position)
+		},
 	})
 	if err != nil {
 		return nil, err
@@ -180,12 +198,18 @@ func (c *checker) namelessError(e *events.Error) error {
 	return e
 }
 
+// Reading says how a log is opened that nobody writes.
+type Reading struct {
+	Begun func(far func() string) (done func()) // is called when the check begins, with how far it is
+	Whole bool                                  // every record is proved again
+}
+
 // Open reads the log of a directory on which no instance runs, straight from its
 // files. It starts nothing and writes nothing, and has read and compared the
-// whole log when it returns. begun is called when that begins, with how far it is.
-func Open(ctx context.Context, dir string, subjects events.Subjects, begun func(far func() string) (done func())) (*Checked, error) {
-	c := &checker{dir: dir, subjects: subjects}
-	defer begun(c.far)()
+// whole log when it returns.
+func Open(ctx context.Context, dir string, subjects events.Subjects, r Reading) (*Checked, error) {
+	c := &checker{dir: dir, subjects: subjects, whole: r.Whole}
+	defer r.Begun(c.far)()
 	l, err := c.check(ctx)
 	if err == nil && l == nil {
 		err = &events.Error{Code: "E-STREAM-NONE", What: "there is no stream " + subjects.Stream(), Where: dir,

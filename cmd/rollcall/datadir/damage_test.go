@@ -65,7 +65,7 @@ func look(dir string, l blockstest.Log) error {
 		return err
 	}
 	subjects := blockstest.Subjects()
-	a, err := Open(context.Background(), dir, subjects, func(func() string) func() { return func() {} })
+	a, err := Open(context.Background(), dir, subjects, Reading{Begun: func(func() string) func() { return func() {} }})
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"rollcall/events"
+	"rollcall/events/blocks"
 	"rollcall/events/files"
 )
 
@@ -61,6 +64,19 @@ func damaged(path, why string) error {
 		Do: "put it back from a copy of the directory; without one, keep what is there and remove the file: up makes it again, but can no longer tell what it told", Exit: events.ExitHalt}
 }
 
+// ClusterOf returns the name of the cluster of a directory: the one that it was
+// begun with, else that of the only log in it. It is empty if neither is there.
+func ClusterOf(dir string) (string, error) {
+	f, found, err := LoadFounding(dir)
+	if err != nil || found {
+		return f.Cluster, err
+	}
+	if logs := blocks.Clusters(dir); len(logs) == 1 {
+		return logs[0], nil
+	}
+	return "", nil
+}
+
 // CheckCluster refuses the data directory of another cluster. dir may be empty,
 // or not there yet.
 func CheckCluster(dir, cluster string) error {
@@ -68,9 +84,13 @@ func CheckCluster(dir, cluster string) error {
 		return nil
 	}
 	f, found, err := LoadFounding(dir)
-	if err != nil || !found || f.Cluster == cluster {
+	logs := []string{f.Cluster}
+	if !found {
+		logs = blocks.Clusters(dir)
+	}
+	if err != nil || len(logs) == 0 || slices.Contains(logs, cluster) {
 		return err
 	}
-	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", f.Cluster), Where: dir,
-		Why: fmt.Sprintf("cluster %q was asked for", cluster), Do: "give --cluster " + f.Cluster + ", or another directory", Exit: events.ExitInput}
+	return &events.Error{Code: "E-CLI-CLUSTER", What: fmt.Sprintf("the data directory is that of cluster %q", strings.Join(logs, `", "`)), Where: dir,
+		Why: fmt.Sprintf("cluster %q was asked for", cluster), Do: "give --cluster " + strings.Join(logs, " or ") + ", or another directory", Exit: events.ExitInput}
 }

@@ -17,14 +17,17 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/blocks"
+	"rollcall/events/chain"
 	"rollcall/events/files"
 )
 
-// sealedBlock is a block that the server writes no more.
+// sealedBlock is a block that the server writes no more, as it was when its
+// records were proved.
 type sealedBlock struct {
 	Index uint64     `json:"index"`
 	Last  events.Seq `json:"last"`
 	Hash  string     `json:"hash"`
+	Chain string     `json:"chain,omitempty"` // the running hash at Last; empty: not known
 }
 
 // sealedBlocks is the file of the sealed blocks. Sum proves the file: a damaged
@@ -61,8 +64,47 @@ func saveSealed(dir, log string, list []sealedBlock) error {
 	return files.ReplaceJSON(filepath.Join(dir, sealedFile), s)
 }
 
-func seal(b blocks.Block) sealedBlock {
-	return sealedBlock{Index: b.Index, Last: b.Last, Hash: hex.EncodeToString(b.Hash[:])}
+// seal returns a block at whose end the running hash is that of read, which is nil
+// if it is not known.
+func seal(b blocks.Block, read *chain.Chain) sealedBlock {
+	s := sealedBlock{Index: b.Index, Last: b.Last, Hash: hex.EncodeToString(b.Hash[:])}
+	if read != nil {
+		s.Chain = hex.EncodeToString(read.Chain[:])
+	}
+	return s
+}
+
+// is reports whether a block is the sealed one.
+func (s sealedBlock) is(b blocks.Block) bool {
+	return s.Index == b.Index && s.Last == b.Last && s.Hash == hex.EncodeToString(b.Hash[:])
+}
+
+// end returns the end of the block as a position of a log.
+func (s sealedBlock) end(log string) (chain.Position, bool) {
+	p, err := position(log, s.Last, s.Chain)
+	return p, err == nil
+}
+
+// known returns what a check need not read again of a log: the first blocks, up to
+// one of which not all is known. The records of a block in which there is a position
+// that is known are read all the same, to be compared there.
+func (w witness) known(log string) (known []blocks.Known) {
+	if log != w.position.Log {
+		return nil
+	}
+	var before events.Seq
+	for _, s := range w.sealed {
+		hash, err := hex.DecodeString(s.Hash)
+		k := blocks.Known{Index: s.Index, Last: s.Last}
+		if _, ok := s.end(log); !ok || err != nil || copy(k.Hash[:], hash) != len(k.Hash) || s.Last <= before {
+			break
+		}
+		for _, p := range []chain.Position{w.synced, w.position} {
+			k.Visit = k.Visit || before < p.Seq && p.Seq <= s.Last
+		}
+		known, before = append(known, k), s.Last
+	}
+	return known
 }
 
 // differs is the refusal of a sealed block that is not what it was.
@@ -79,7 +121,7 @@ func (l *Checked) compareSealed() error {
 		found[b.Index] = b
 	}
 	for _, s := range l.witness.sealed {
-		if b := found[s.Index]; seal(b) != s {
+		if !s.is(found[s.Index]) {
 			return s.differs(filepath.Join(filepath.Dir(l.store.IndexPath()), fmt.Sprintf("%d.blk", s.Index)))
 		}
 	}
@@ -89,9 +131,9 @@ func (l *Checked) compareSealed() error {
 // sealed returns the blocks of a checked log that have others after them. The
 // server may write the first block of a log again whose beginning was purged.
 func (l *Checked) sealed() (list []sealedBlock) {
-	for i, b := range l.report.Blocks {
+	for i := range l.report.Blocks {
 		if i < len(l.report.Blocks)-1 && (i > 0 || l.report.Before == 0) {
-			list = append(list, seal(b))
+			list = append(list, l.blocks[i])
 		}
 	}
 	return list
@@ -173,21 +215,31 @@ func recheck(dir, log string, subjects events.Subjects, archived bool, known []s
 	if len(indices) == 0 {
 		return known, 0, nil
 	}
-	var after events.Seq
+	before, read := sealedBlock{}, chain.New(log)
 	if next > 0 {
-		after = known[next-1].Last
+		before = known[next-1]
 	}
-	b, err := store.CheckBlock(indices[next], after)
+	if next > 0 || archived {
+		read = nil
+		if p, ok := before.end(log); ok {
+			read = chain.From(p)
+		}
+	}
+	b, err := store.CheckBlock(indices[next], before.Last, func(seq events.Seq, raw []byte) {
+		if read != nil {
+			read.Take(seq, raw)
+		}
+	})
 	if err != nil {
 		return known, next, err
 	}
 	if next < len(known) {
-		if seal(b) != known[next] {
+		if !known[next].is(b) {
 			return known, next, known[next].differs(b.Path)
 		}
 		return known, (next + 1) % len(known), nil
 	}
-	known = append(known, seal(b))
+	known = append(known, seal(b, read))
 	// What cannot be saved now is found again.
 	_ = saveSealed(dir, log, known)
 	return known, 0, nil

@@ -60,7 +60,7 @@ func TestWitness(t *testing.T) {
 // TestSealed: a file of sealed blocks that is damaged says nothing.
 func TestSealed(t *testing.T) {
 	dir := t.TempDir()
-	list := []sealedBlock{{1, 10, "ab"}, {2, 20, "cd"}}
+	list := []sealedBlock{{1, 10, "ab", "01"}, {2, 20, "cd", ""}}
 	if err := saveSealed(dir, "x@1", list); err != nil {
 		t.Fatal(err)
 	}

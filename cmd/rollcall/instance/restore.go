@@ -92,7 +92,7 @@ func restore(ctx context.Context, r *recording.Recording, dir string, subjects e
 	if err := datadir.SaveFounding(dir, datadir.Founding{Cluster: subjects.Cluster(), Nodes: len(nodes), Added: true}); err != nil {
 		return end, err
 	}
-	l, err := datadir.Open(ctx, dir, subjects, func(func() string) func() { return func() {} })
+	l, err := datadir.Open(ctx, dir, subjects, datadir.Reading{Begun: func(func() string) func() { return func() {} }})
 	if err != nil {
 		return end, err
 	}
