@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,6 +31,7 @@ import (
 	"rollcall/publisher/executor"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/simkubelet"
+	"rollcall/publisher/sources"
 )
 
 // StopTime bounds a clean stop.
@@ -114,6 +116,7 @@ type Instance struct {
 	frames  *keyframes.Store // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
+	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
 	engine  engine
 	stops   []func() error // in the order of starting
 	failure chan error     // the first part that ended by itself says why
@@ -237,6 +240,9 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		if in.NC, err = Dial(o.NATSURL, o.NATSCreds); err != nil {
 			return err
 		}
+		if err := in.farSources(); err != nil {
+			return err
+		}
 	} else {
 		if err := datadir.CheckCluster(o.Data, o.Cluster); err != nil {
 			return err
@@ -245,7 +251,11 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		no := natsd.Options{Dir: o.Data, Durability: o.Durability, Listen: at, Users: o.natsNames(), Cluster: o.Cluster}
+		users, err := in.beforeServer()
+		if err != nil {
+			return err
+		}
+		no := natsd.Options{Dir: o.Data, Durability: o.Durability, Listen: at, Users: users, Cluster: o.Cluster, Sources: in.source}
 		if o.Data != "" {
 			in.keeping = datadir.NewKeeper(datadir.Options{Dir: o.Data, Subjects: in.Subjects, Relaxed: o.Durability == natsd.Relaxed,
 				Warn: o.Console.Warn, Progress: o.Console.Progress})
@@ -256,6 +266,9 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 			return err
 		}
 		in.stops = append(in.stops, in.Server.Close)
+		if err := in.afterServer(); err != nil {
+			return err
+		}
 		if o.API.Address.None() {
 			forgetAPI(in.Server.Dir())
 		}
