@@ -103,6 +103,7 @@ func TestKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	refusedStart(t, Options{Data: o.Data, Durability: o.Durability, KeyFile: other}, "E-KEY-OTHER")
+	refusedStart(t, Options{Data: o.Data, Durability: o.Durability, KeyFile: o.Data}, "E-KEY-FILE")
 	in, client = start(t, Options{Data: o.Data, Durability: o.Durability, KeyFile: path + ".kept"})
 	if v, err := password(ctx, client, ""); v != "hidden" || err != nil || there(path) {
 		t.Errorf("with the key that was kept: %q, %v", v, err)
