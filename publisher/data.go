@@ -202,6 +202,8 @@ type Select struct {
 // HoldLifted tells that a hold of the same source has ended. Its subject is
 // hold/NAME.
 type HoldLifted struct {
+	// Owner is the source whose hold it is; only the admin lifts that of another.
+	Owner  string `json:"owner,omitempty" jsonschema:"maxLength=63" jsonschema_description:"whose hold it is, if not the sender's own: the admin lifts those of others"`
 	Reason string `json:"reason,omitempty" jsonschema:"maxLength=1024"`
 }
 

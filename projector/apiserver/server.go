@@ -54,6 +54,13 @@ type Config struct {
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
 
+	// Beside makes what answers requests for paths under /v1/, which are not of
+	// Kubernetes: it says itself who may ask. nil: nothing does.
+	Beside func(*Server) http.Handler
+	// Figures tells those figures of /metrics that are of what is beside the API;
+	// nil: there are none.
+	Figures func(name string, tell func(v float64, labels ...string))
+
 	Health      func() error               // why the log is not well, without asking it; nil: it always is
 	Quarantined func() Quarantine          // nil: nothing is known of it
 	Checks      []Check                    // of /readyz, besides those of the API and the log

@@ -108,6 +108,7 @@ type Instance struct {
 	Began    events.Info // the log when the instance started
 	From     events.Seq  // of the keyframe that it went on from; 0: it has read the whole log
 	State    *projector.Projector
+	Gate     *gate.Gate
 	Served   *Served
 
 	farPath string           // where the position of a log is kept that is on another server
@@ -116,6 +117,7 @@ type Instance struct {
 	frames  *keyframes.Store // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
+	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
 	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
 	engine  engine
 	stops   []func() error // in the order of starting
@@ -180,15 +182,16 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 		return nil, err
 	}
 	Reached("log read")
+	if err := in.openGate(ctx); err != nil {
+		return nil, err
+	}
 	if err := in.serve(ctx); err != nil {
 		return nil, err
 	}
 	Reached("API open")
-	service, err := gate.Serve(context.WithoutCancel(ctx), in.NC, in.Subjects, in.about, in.archive)
-	if err != nil {
+	if err := in.listen(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	in.stops = append(in.stops, service.Stop)
 	Reached("gate open")
 	in.control()
 	return in, in.register()

@@ -20,7 +20,7 @@ const eventsKept = time.Hour
 func (in *Instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 	c := apiserver.Config{Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Tally: in.tally, Logs: LogsUntil(time.Now), Notices: simkubelet.Notices, Alive: simkubelet.Heartbeat,
 		Health: in.Log.Health, Quarantined: in.quarantined, Checks: []apiserver.Check{{Name: "engine", State: in.engine.alive}, {Name: "keyframes", State: in.keyframesText}},
-		Unattended: unattended(in.Controllers)}
+		Unattended: unattended(in.Controllers), Beside: in.beside, Figures: in.figures}
 	for _, b := range []struct {
 		into *events.KV
 		o    stream.KVOptions
