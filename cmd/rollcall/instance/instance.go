@@ -54,6 +54,9 @@ type Options struct {
 	NATSUsers  []string
 	Replicas   int // of the log there; 0: as many as fit
 
+	KeyFile string // keys of the Secrets; empty: where KeyPath says, and made if there are none
+	NewKey  bool   // another key is made there, though values may be sealed with one that is gone
+
 	User        string             // who is told to have done what is done
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
