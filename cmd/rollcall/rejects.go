@@ -92,7 +92,7 @@ func listOfRejects(a gate.RejectsAnswer) string {
 }
 
 func (s *session) rejectsShow() *cobra.Command {
-	c := &cobra.Command{Use: "show NUMBER", Short: "Show what was sent, and what was wrong with it", Args: takes(1, 1), Example: "  rollcall rejects show 91"}
+	c := &cobra.Command{Use: "show NUMBER", Short: "Show what was sent, and what was wrong with it", Args: takes(1, 1), Example: "  rollcall rejects show 1"}
 	t := addSourceTarget(c)
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := checkFormat(t.format, answerFormats); err != nil {
@@ -113,8 +113,8 @@ func (s *session) rejectsShow() *cobra.Command {
 
 func rejectText(r gate.Reject) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "reject %d of source %s, over %s\n  refused    %d times, first %s, last %s\n  why        %s: %s\n",
-		r.Number, r.Source, r.Door, r.Count, r.First.Format(time.RFC3339), r.Last.Format(time.RFC3339), r.Problem.Code, r.Problem.Detail)
+	fmt.Fprintf(&b, "reject %d of source %s, over %s\n  refused    first %s, last %s, %d in all\n  why        %s: %s\n",
+		r.Number, r.Source, r.Door, r.First.Format(time.RFC3339), r.Last.Format(time.RFC3339), r.Count, r.Problem.Code, r.Problem.Detail)
 	for _, e := range r.Problem.Errors {
 		fmt.Fprintf(&b, "             %s\n", e)
 	}
@@ -186,11 +186,11 @@ func doneText(a gate.RejectsAnswer) string {
 func (s *session) rejectsRetry() *cobra.Command {
 	return s.overRejects(gate.RetryRejects, "retry", "Send what was refused again, as its source", `retry sends what was refused through the gate again, as the source that has sent it and
 with what that may tell now: after a node was told, a source was let, or rollcall is a
-newer one. What is taken is no reject any more.`, `  rollcall rejects retry 91 92
+newer one. What is taken is no reject any more.`, `  rollcall rejects retry 1 2
   rollcall rejects retry --all --source inventory`)
 }
 
 func (s *session) rejectsDrop() *cobra.Command {
-	return s.overRejects(gate.DropRejects, "drop", "Forget what was refused", "drop takes rejects away; nothing of them is left.", `  rollcall rejects drop 91
+	return s.overRejects(gate.DropRejects, "drop", "Forget what was refused", "drop takes rejects away; nothing of them is left.", `  rollcall rejects drop 3 4
   rollcall rejects drop --all --source inventory`)
 }

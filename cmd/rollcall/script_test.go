@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": scriptStart, "cluster": scriptCluster, "sees": scriptSees, "interrupt": scriptInterrupt, "ends": scriptEnds, "refused": scriptRefused,
-			"kill9": scriptKill, "flip": scriptFlip, "tear": scriptTear,
+			"kill9": scriptKill, "flip": scriptFlip, "tear": scriptTear, "tell": scriptTell,
 		},
 	})
 }
