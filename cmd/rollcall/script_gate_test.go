@@ -16,8 +16,10 @@ func scriptTell(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 4 {
 		ts.Fatalf("usage: [!] tell NAME STATUS REGEXP BODY")
 	}
-	export, err := scriptProcess(ts, false, args, 4).finds(`(?m)^export KUBECONFIG=(\S+)$`)
-	ts.Check(err)
+	export := regexp.MustCompile(`(?m)^export KUBECONFIG=(\S+)$`).FindStringSubmatch(scriptProcess(ts, false, args, 4).output())
+	if export == nil {
+		ts.Fatalf("%s has not told its kubeconfig yet", args[0])
+	}
 	config, err := clientcmd.BuildConfigFromFlags("", export[1])
 	ts.Check(err)
 	if neg {

@@ -51,7 +51,7 @@ func TestRules(t *testing.T) {
 	}
 	for field, change := range map[string]func(*corev1.Node){
 		"spec.providerID": func(n *corev1.Node) { n.Spec.ProviderID = "aws:///i-2" },
-		"spec.taints":     func(n *corev1.Node) { n.Spec.Taints = append(n.Spec.Taints, n.Spec.Taints[0]) },
+		"metadata.taints": func(n *corev1.Node) { n.Spec.Taints = append(n.Spec.Taints, n.Spec.Taints[0]) },
 		"metadata.labels": func(n *corev1.Node) { n.Labels = map[string]string{"a b": ""} },
 	} {
 		_, err := rules.Node(was, object(node(change)))
