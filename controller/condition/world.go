@@ -8,6 +8,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"rollcall/events"
+	"rollcall/events/seal"
 	"rollcall/projector"
 	"rollcall/projector/story"
 )
@@ -66,7 +67,9 @@ func (w *World) keeps(k events.Kind) bool {
 }
 
 // value returns an object as an expression has it.
-func (w *World) value(o events.Object) any { return &object{data: o.Data, fault: &w.fault} }
+func (w *World) value(o events.Object) any {
+	return &object{data: seal.Hidden(o).Data, fault: &w.fault}
+}
 
 // count notes the counters of a DaemonSet.
 func (w *World) count(s *projector.State, k events.Key) error {
@@ -151,4 +154,8 @@ func (w *World) tell(e events.Event) {
 	v := w.event
 	v["seq"], v["time"], v["type"], v["object"], v["commands"] = int64(e.Seq), e.Stored, string(e.Type), story.Name(events.RefOf(e)), commands
 	v["source"], v["actor"], v["verb"], v["manager"], v["change"] = e.Source, e.Actor, e.Verb, e.Manager, e.Change
+	v["told"], v["toldType"] = "", ""
+	if t := e.Told; t != nil {
+		v["told"], v["toldType"] = t.Source, t.Type
+	}
 }

@@ -54,11 +54,15 @@ type Options struct {
 	NATSUsers  []string
 	Replicas   int // of the log there; 0: as many as fit
 
+	KeyFile string // keys of the Secrets; empty: where KeyPath says, and made if there are none
+	NewKey  bool   // another key is made there, though values may be sealed with one that is gone
+
 	User        string             // who is told to have done what is done
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
 	API         API
 	Patience    time.Duration // after which nodes that have not joined are not waited for
+	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
 
 	Console Console               // nil: nobody is told anything
 	Begun   func(last events.Seq) // called with the end of the log, before it is read
@@ -115,6 +119,7 @@ type Instance struct {
 	dir     string           // of the API's credentials, or empty
 	keeping *datadir.Keeper  // nil: the log is in no data directory
 	frames  *keyframes.Store // nil: none are kept
+	framer  *framer          // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
 	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
@@ -225,11 +230,14 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 		err = from.resume(all)
 	}
 	if in.frames != nil {
-		f := &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
+		in.framer = &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
 		if in.Server != nil {
-			f.room = in.Server.Room
+			in.framer.room = in.Server.Room
 		}
-		all = append(all, f)
+		if from != nil {
+			in.framer.from = time.Now().Add(keyframeShare * from.took)
+		}
+		all = append(all, in.framer)
 	}
 	return all, err
 }
@@ -327,6 +335,9 @@ func (in *Instance) projectFrom(ctx context.Context, o projector.Options, from *
 	if err != nil {
 		return err
 	}
+	if in.KeepAtEnd {
+		in.stops = append(in.stops, in.keepAtEnd)
+	}
 	in.launch(in.engine.run(func(ctx context.Context) error { return in.State.Run(ctx, parties...) }))
 	defer in.Console.Progress("reading the log", func() string { return fmt.Sprintf("%d of %d events", in.LastSeq(), in.Began.Last) })()
 	select {
@@ -359,8 +370,13 @@ func (in *Instance) launch(run func(context.Context) error) {
 	})
 }
 
-// Stop stops the parts in reverse order of starting. It gives up after StopTime.
+// Stop stops the parts in reverse order of starting. It gives up after StopTime,
+// and the time that a keyframe may take.
 func (in *Instance) Stop() error {
+	limit := StopTime
+	if in.KeepAtEnd {
+		limit += endTime
+	}
 	done := make(chan error, 1)
 	go func() {
 		var errs []error
@@ -372,8 +388,8 @@ func (in *Instance) Stop() error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(StopTime):
-		return &events.Error{Code: "E-CLI-STOP", What: fmt.Sprintf("the instance did not stop within %s", StopTime),
+	case <-time.After(limit):
+		return &events.Error{Code: "E-CLI-STOP", What: fmt.Sprintf("the instance did not stop within %s", limit),
 			Do: "start it again: it goes on from its log", Exit: events.ExitFailure}
 	}
 }
