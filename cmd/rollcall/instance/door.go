@@ -57,7 +57,7 @@ func (in *Instance) openGate(ctx context.Context) error {
 
 // listen opens the gate's doors on NATS. That on HTTP is the API's.
 func (in *Instance) listen(ctx context.Context) error {
-	service, err := gate.Serve(ctx, in.NC, in.Subjects, in.about, in.archive)
+	service, err := gate.Service{Info: in.about, Archive: in.archive, Rejects: in.Gate.Rejects}.Serve(ctx, in.NC, in.Subjects)
 	if err != nil {
 		return err
 	}
@@ -79,6 +79,7 @@ func (in *Instance) beside(s *apiserver.Server) http.Handler {
 	mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodGet, http.MethodPost))
 	mux.Handle(schema.Path, schema.Handler())
 	mux.Handle(schema.Path+"/", schema.Handler())
+	mux.Handle(schema.AsyncAPIPath, schema.Handler())
 	mux.HandleFunc("/", gate.NotFound)
 	return gate.Doorkeeper{Admin: s.IsAdmin, Table: in.table, Know: s.Know}.Before(mux)
 }
