@@ -18,6 +18,10 @@ const ownPrefix = "rollcall/"
 // LabelSimulated with the value "true" marks the nodes that rollcall plays.
 const LabelSimulated = ownPrefix + "simulated"
 
+// LabelSource marks the nodes that a source tells of, with its name. They are as
+// they were last told: that nothing is heard of one says nothing about it.
+const LabelSource = ownPrefix + "source"
+
 // Annotations that rollcall reads: of a DaemonSet, and AnnotationFail of a Node.
 const (
 	AnnotationBudget      = ownPrefix + "budget"                    // which pods count against the budget

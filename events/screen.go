@@ -23,7 +23,7 @@ import (
 //     never planned;
 //   - an event whose id was there already among the last RecentEvents;
 //   - an event that says somebody told it who cannot have, or whose id was there
-//     already among the last MaxTold told events.
+//     already among the last maxTold told events.
 //
 // The first three are exact for ever and need no more memory than there are
 // DaemonSets and commands under way. The last two are for what has no fence and
@@ -106,7 +106,7 @@ func (s *Screen) doubt(e *Event) (code, why string) {
 	return "", ""
 }
 
-// Told returns where the told event of an id is, among the last MaxTold of them.
+// Told returns where the told event of an id is, among the last maxTold of them.
 func (s *Screen) Told(id ulid.ULID) (Seq, bool) { return s.told.get(id) }
 
 func (s *Screen) seen(e *Event) (Seq, bool) {

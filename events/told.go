@@ -107,8 +107,8 @@ type Note struct {
 const (
 	MaxHold        = 30 * 24 * time.Hour // from the event to the end of a hold
 	MaxNoteObjects = 100
-	MaxSelected    = 1000 // names in one list of a Select
-	MaxToldText    = 1024 // bytes of a text that identifies or explains
+	maxSelected    = 1000 // names in one list of a Select
+	maxToldText    = 1024 // bytes of a text that identifies or explains
 	maxExtensions  = 64
 )
 
@@ -139,8 +139,8 @@ func (s Select) Compile() (m Matcher, err error) {
 	given := s.Labels != "" || s.NodeLabels != ""
 	for _, l := range lists {
 		given = given || len(l) > 0
-		if len(l) > MaxSelected {
-			return m, fmt.Errorf("a list of the selector has %d names, and at most %d go", len(l), MaxSelected)
+		if len(l) > maxSelected {
+			return m, fmt.Errorf("a list of the selector has %d names, and at most %d go", len(l), maxSelected)
 		}
 	}
 	if !given {
@@ -264,7 +264,7 @@ func (t *Told) doubt() string {
 	return ""
 }
 
-func short(s string) bool { return len(s) <= MaxToldText && printable(s) }
+func short(s string) bool { return len(s) <= maxToldText && printable(s) }
 
 // toldAbout is the kind of what is told of by a type that may lead to a fact, or
 // to none.

@@ -7,12 +7,12 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// MaxTold is how many ids of told events are remembered: at a thousand a second
+// maxTold is how many ids of told events are remembered: at a thousand a second
 // a sender may repeat itself a quarter of an hour later, at one a second twelve
 // days. One takes 32 bytes at most, 24 of them in a keyframe.
-const MaxTold = 1_000_000
+const maxTold = 1_000_000
 
-// toldIDs remembers the last MaxTold ids of told events and where those are. The
+// toldIDs remembers the last maxTold ids of told events and where those are. The
 // oldest by position goes first. The zero value has none.
 type toldIDs struct {
 	ring  []toldID // in order from oldest on, and then from the beginning
@@ -43,7 +43,7 @@ func (t *toldIDs) get(id ulid.ULID) (Seq, bool) {
 
 // add remembers an id that is not there yet.
 func (t *toldIDs) add(id ulid.ULID, at Seq) {
-	if len(t.ring) < MaxTold {
+	if len(t.ring) < maxTold {
 		t.ring = append(t.ring, toldID{id, at})
 		if 2*len(t.ring) > len(t.index) {
 			t.grow()
@@ -109,7 +109,7 @@ func (t *toldIDs) keep() []byte {
 
 // toldOf returns the ids that were kept.
 func toldOf(b []byte) (t toldIDs, err error) {
-	if len(b)%keptTold != 0 || len(b)/keptTold > MaxTold {
+	if len(b)%keptTold != 0 || len(b)/keptTold > maxTold {
 		return t, fmt.Errorf("%d bytes are not ids of told events and their positions", len(b))
 	}
 	last := Seq(0)

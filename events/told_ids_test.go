@@ -8,7 +8,7 @@ import (
 	"github.com/oklog/ulid/v2"
 )
 
-// TestToldIDs: the last MaxTold ids are there with their positions, exactly
+// TestToldIDs: the last maxTold ids are there with their positions, exactly
 // those, and so they are after they were kept.
 func TestToldIDs(t *testing.T) {
 	id := func(i int) ulid.ULID {
@@ -27,12 +27,12 @@ func TestToldIDs(t *testing.T) {
 		}
 		few.add(id(i), Seq(2*i+1))
 	}
-	for range MaxTold - n {
+	for range maxTold - n {
 		i := len(few.ring)
 		few.add(ToldID("b", "", fmt.Sprint(i)), Seq(2*i+1))
 	}
 	for i := range 1000 { // each takes the place of the oldest
-		few.add(ToldID("c", "", fmt.Sprint(i)), Seq(2*(MaxTold+i)+1))
+		few.add(ToldID("c", "", fmt.Sprint(i)), Seq(2*(maxTold+i)+1))
 	}
 	kept := few.keep()
 	again, err := toldOf(kept)
@@ -46,12 +46,12 @@ func TestToldIDs(t *testing.T) {
 			}
 		}
 		for i := range 1000 {
-			if at, ok := ids.get(ToldID("c", "", fmt.Sprint(i))); !ok || at != Seq(2*(MaxTold+i)+1) {
+			if at, ok := ids.get(ToldID("c", "", fmt.Sprint(i))); !ok || at != Seq(2*(maxTold+i)+1) {
 				t.Fatalf("the last %d: %d %v", i, at, ok)
 			}
 		}
 	}
-	if len(kept) != 24*MaxTold || !bytes.Equal(again.keep(), kept) {
+	if len(kept) != 24*maxTold || !bytes.Equal(again.keep(), kept) {
 		t.Errorf("%d bytes are kept", len(kept))
 	}
 	for _, bad := range [][]byte{make([]byte, 23), make([]byte, 24), append(bytes.Clone(kept[:24]), kept[:24]...)} {

@@ -178,7 +178,7 @@ func (p *Projector) ReadNow(f func(s *State, now time.Time)) {
 }
 
 // Told returns where the told event of an id is, if it is folded and among the
-// last events.MaxTold of those.
+// last million of those.
 func (p *Projector) Told(id ulid.ULID) (events.Seq, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()

@@ -79,8 +79,10 @@ type NodeObserved struct {
 	Info          *NodeInfo   `json:"nodeInfo,omitempty" jsonschema_description:"what runs on the node"`
 }
 
-// EventType implements Told.
-func (NodeObserved) EventType() string { return TypeNodeObserved }
+// Event returns the event that tells it of a node.
+func (d NodeObserved) Event(node string) (Event, error) {
+	return newEvent(TypeNodeObserved, "node/"+node, d)
+}
 
 // Taint keeps pods from a node that do not tolerate it.
 type Taint struct {
@@ -124,15 +126,17 @@ type NodeGone struct {
 	Reason string `json:"reason,omitempty" jsonschema:"maxLength=1024"`
 }
 
-// EventType implements Told.
-func (NodeGone) EventType() string { return TypeNodeGone }
+// Event returns the event that tells it of a node.
+func (d NodeGone) Event(node string) (Event, error) { return newEvent(TypeNodeGone, "node/"+node, d) }
 
 // NodeCondition tells one condition of a node that is there. Its subject is
 // node/NAME.
 type NodeCondition Condition
 
-// EventType implements Told.
-func (NodeCondition) EventType() string { return TypeNodeCondition }
+// Event returns the event that tells it of a node.
+func (d NodeCondition) Event(node string) (Event, error) {
+	return newEvent(TypeNodeCondition, "node/"+node, d)
+}
 
 // PodStatus tells how a pod does, by who runs the pods of its node: what is not
 // told stays as it is. Its subject is pod/NAMESPACE/NAME.
@@ -150,8 +154,10 @@ type PodStatus struct {
 	Containers []Container `json:"containers,omitempty" jsonschema_description:"containers by name; others stay"`
 }
 
-// EventType implements Told.
-func (PodStatus) EventType() string { return TypePodStatus }
+// Event returns the event that tells it of a pod.
+func (d PodStatus) Event(namespace, name string) (Event, error) {
+	return newEvent(TypePodStatus, "pod/"+namespace+"/"+name, d)
+}
 
 // Container is how one container of a pod does.
 type Container struct {
@@ -178,8 +184,10 @@ type HoldPlaced struct {
 	Until *time.Time `json:"until,omitempty" jsonschema_description:"when the hold ends by itself: at most 30 days from now; if not told, in an hour"`
 }
 
-// EventType implements Told.
-func (HoldPlaced) EventType() string { return TypeHoldPlaced }
+// Event returns the event that places the hold.
+func (d HoldPlaced) Event(name string) (Event, error) {
+	return newEvent(TypeHoldPlaced, "hold/"+name, d)
+}
 
 // Select says what a hold is about. All parts that are given have to match, and
 // one has to be given. One of nodes alone holds them for every DaemonSet.
@@ -194,11 +202,15 @@ type Select struct {
 // HoldLifted tells that a hold of the same source has ended. Its subject is
 // hold/NAME.
 type HoldLifted struct {
+	// Owner is the source whose hold it is; only the admin lifts that of another.
+	Owner  string `json:"owner,omitempty" jsonschema:"maxLength=63" jsonschema_description:"whose hold it is, if not the sender's own: the admin lifts those of others"`
 	Reason string `json:"reason,omitempty" jsonschema:"maxLength=1024"`
 }
 
-// EventType implements Told.
-func (HoldLifted) EventType() string { return TypeHoldLifted }
+// Event returns the event that lifts the hold.
+func (d HoldLifted) Event(name string) (Event, error) {
+	return newEvent(TypeHoldLifted, "hold/"+name, d)
+}
 
 // Note is the part of the data of an event of somebody else's type that rollcall
 // reads: what the note is about, besides the event's subject. The rest of the

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -71,18 +72,19 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Told is the data of an event of one of rollcall's types.
-type Told interface {
-	// EventType returns the type of the events that have such data.
-	EventType() string
-}
-
-// NewEvent returns an event about a subject with data of ours. It has no id yet:
-// Client.Send gives it one before it is sent for the first time.
-func NewEvent(subject string, data Told) (Event, error) {
+// newEvent returns an event that has no id yet: a Client gives it one before it is
+// sent for the first time.
+func newEvent(name, subject string, data any) (Event, error) {
 	b, err := json.Marshal(data)
 	if err != nil {
-		return Event{}, fmt.Errorf("write the data of %s: %w", data.EventType(), err)
+		return Event{}, fmt.Errorf("write the data of %s: %w", name, err)
 	}
-	return Event{Type: data.EventType(), Subject: subject, Data: b}, nil
+	return Event{Type: name, Subject: subject, Data: b}, nil
+}
+
+// NewNote returns an event of a type of your own, such as
+// com.example.deploy.started, with any data. It is about objects, each
+// node/NAME, pod/NAMESPACE/NAME or ds/NAMESPACE/NAME.
+func NewNote(name string, data any, objects ...string) (Event, error) {
+	return newEvent(name, strings.Join(objects, ","), data)
 }

@@ -11,11 +11,11 @@ import (
 // TestEvent writes an event as CloudEvents has it.
 func TestEvent(t *testing.T) {
 	ready := publisher.Condition{Type: "Ready", Status: "True"}
-	ev, err := publisher.NewEvent("node/n-17", publisher.NodeObserved{
+	ev, err := publisher.NodeObserved{
 		Labels:     publisher.Patch{"zone": new("a"), "spare": nil},
 		Capacity:   publisher.Amounts(map[string]string{"cpu": "4"}),
 		Conditions: []publisher.Condition{ready},
-	})
+	}.Event("n-17")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -79,7 +79,9 @@ func (s *session) diff(ctx context.Context, x *asked, at replay.Instant, f repla
 		return err
 	}
 	head := fmt.Sprintf("%s → %s\n", from, x.at)
-	err = x.give("Diff", []*replay.Diff{d}, func() string { return head + diffText(d, by) })
+	err = x.give("Diff", []*replay.Diff{d}, func() string {
+		return head + diffText(d, by) + notesText("told meanwhile, and decides nothing by itself", d.Notes)
+	})
 	if err == nil && len(d.Groups) > 0 {
 		return errDiffers
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/controller/replay"
+	"rollcall/events"
 )
 
 // maxEffects is how many effects are told one by one.
@@ -50,7 +51,7 @@ func effectsText(x *replay.Effects) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s #%d  %s  %s  %s\n", x.Of.Type, x.Of.Seq, x.Of.Object, x.Of.What, whoText(x.Of))
 	if x.Last == 0 {
-		b.WriteString("it has led to nothing\n")
+		b.WriteString(noEffectText(x.Of))
 		return b.String()
 	}
 	n := 0
@@ -89,4 +90,15 @@ func effectLine(s replay.Step) string {
 		return fmt.Sprintf("   #%d[%d]  %s\n", s.Seq, d.Index, s.What)
 	}
 	return fmt.Sprintf("   #%d  %s  %s  %s\n", s.Seq, s.Type, s.Object, s.What)
+}
+
+// noEffectText says that a step has led to nothing, and if it cannot.
+func noEffectText(s replay.Step) string {
+	switch s.Type {
+	case events.NoteTold, events.ToldUnchanged:
+		return "it leads to nothing: it is kept, and decides nothing\n"
+	case events.HoldPlaced, events.HoldLifted:
+		return "it leads to nothing by itself: a hold keeps back what else is called for, as rollcall why-not tells\n"
+	}
+	return "it has led to nothing\n"
 }

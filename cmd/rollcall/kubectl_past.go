@@ -29,7 +29,7 @@ func cutTarget(args []string) (k kubectlTarget, rest []string, err error) {
 	if _, err = cutFlags(args, map[string]*string{"--kubeconfig": &k.kubeconfig, "--context": &k.context}); err != nil {
 		return k, nil, err
 	}
-	rest, err = cutFlags(args, map[string]*string{"--data": &k.data, "--rec": &k.rec, "--at": &k.at, "--nats-url": &k.natsURL, "--nats-creds": &k.natsCreds})
+	rest, err = cutFlags(args, map[string]*string{"--data": &k.data, "--rec": &k.rec, "--at": &k.at, "--key-file": &k.keyFile, "--nats-url": &k.natsURL, "--nats-creds": &k.natsCreds})
 	if err == nil && (k.data != "" || k.natsURL != "") {
 		rest, err = cutFlags(rest, map[string]*string{"--cluster": &k.cluster})
 	}

@@ -12,7 +12,9 @@ import (
 // eventTypes returns every type of event that a log can hold of what is served here,
 // in order.
 func eventTypes() []string {
-	all := []string{string(events.Planned), string(events.GCPlanned), string(events.Failed), string(events.Overtaken)}
+	all := []string{string(events.Planned), string(events.GCPlanned), string(events.Failed), string(events.Overtaken),
+		string(events.HoldPlaced), string(events.HoldLifted), string(events.NoteTold), string(events.ToldUnchanged),
+		events.ToldNodeObserved, events.ToldNodeGone, events.ToldNodeCondition, events.ToldPodStatus}
 	for _, k := range events.Kinds() {
 		for _, verb := range []string{events.VerbCreated, events.VerbUpdated, events.VerbDeleted} {
 			all = append(all, string(events.ObjectType(k, verb)))
@@ -28,7 +30,7 @@ func checkTypes(given []string) error {
 	all := eventTypes()
 	for _, glob := range given {
 		begin, open := strings.CutSuffix(glob, "*")
-		if open && slices.ContainsFunc(all, func(t string) bool { return strings.HasPrefix(t, begin) }) || slices.Contains(all, glob) {
+		if open && slices.ContainsFunc(all, func(t string) bool { return strings.HasPrefix(t, begin) }) || slices.Contains(all, glob) || ofNote(glob) {
 			continue
 		}
 		do := "write kind.created, kind.updated or kind.deleted, such as pod.created, or 'pod.*'"
@@ -39,6 +41,12 @@ func checkTypes(given []string) error {
 		return &events.Error{Code: "E-CLI-TYPE", What: fmt.Sprintf("no event has the type %q", glob), Where: "--type", Do: do, Exit: events.ExitInput}
 	}
 	return nil
+}
+
+// ofNote reports whether a --type is that of notes: a name in reverse DNS form of
+// three parts or more. One of two may be a type of ours that is not spelt right.
+func ofNote(glob string) bool {
+	return strings.Count(glob, ".") > 1 && events.CheckNoteType(strings.TrimSuffix(strings.TrimSuffix(glob, "*"), ".")) == ""
 }
 
 // kindGlobs returns what matches all types of a kind, and its name alone, which

@@ -33,6 +33,7 @@ stays until it is stopped, and leaves nothing behind.
   rollcall open --at now --data ./cluster`}
 	t := addLogTarget(c)
 	t.addRecording(c)
+	t.addKeyFile(c)
 	c.Flags().StringVar(&when, "at", "", "instant to show (default: the end of the log)")
 	addAPIFlags(c, &o)
 	c.RunE = func(c *cobra.Command, _ []string) (err error) {
@@ -123,6 +124,9 @@ func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (w
 	}
 	defer a.close()
 	was.Objects, was.Tally = table.New(table.Recent), apiserver.NewTally()
+	if was.Secrets, err = t.keys(); err != nil {
+		return was, m, err
+	}
 	before, err := a.kept(ctx, was.Objects)
 	if err != nil {
 		return was, m, err

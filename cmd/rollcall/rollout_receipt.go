@@ -126,8 +126,23 @@ func receiptText(d receiptDocument) string {
 			fmt.Fprintf(&b, "- %s: %s\n", cell(unservedText(u)), cell(strings.Join(u.Nodes, ", ")))
 		}
 	}
+	drawTold(&b, d.Told)
 	drawSeal(&b, d)
 	return b.String()
+}
+
+// drawTold draws what others told about the DaemonSet meanwhile.
+func drawTold(b *strings.Builder, n *replay.Notes) {
+	if n == nil {
+		return
+	}
+	b.WriteString("\n## Told meanwhile\n\n")
+	if n.Older > 0 {
+		fmt.Fprintf(b, "- %s before\n", plural(n.Older, "event"))
+	}
+	for _, s := range n.Steps {
+		fmt.Fprintf(b, "- %s\n", cell(stepText(s)))
+	}
 }
 
 // drawSeal draws by what the events can be known again.

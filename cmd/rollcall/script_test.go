@@ -28,6 +28,7 @@ import (
 //	kill9 NAME                  kill it with SIGKILL and wait
 //	flip FILE OFFSET            flip a bit of the byte at OFFSET, or at -OFFSET from the end
 //	tear FILE                   begin a record at the end of a block
+//	holds PATH TEXT             the bytes of a directory or a recording have it, unpacked, in clear or in base64
 //	refused EXIT CODE ARGS...   run rollcall, which must say one line of that code and nothing else
 //
 // $WEB is the URL of a web server of the script's directory.
@@ -61,7 +62,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": scriptStart, "cluster": scriptCluster, "sees": scriptSees, "interrupt": scriptInterrupt, "ends": scriptEnds, "refused": scriptRefused,
-			"kill9": scriptKill, "flip": scriptFlip, "tear": scriptTear,
+			"holds": scriptHolds, "kill9": scriptKill, "flip": scriptFlip, "tear": scriptTear,
 		},
 	})
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -25,7 +27,7 @@ than what is written in sources.yaml of the data directory. A running instance k
 a change at once: a token that is taken away is refused, and its connections are cut.
 
 Whoever holds the credentials in the data directory may do everything, as source admin.`,
-		s.sourceAdd(), s.sourceList(), s.sourceToken(), s.sourceRemove())
+		s.sourceAdd(), s.sourceList(), s.sourceToken(), s.sourceRemove(), s.sourcePermissions())
 }
 
 // sourceTarget is the table of sources that a command is about.
@@ -73,14 +75,21 @@ func (s *session) give(format string, v any, text string) error {
 		s.out.printf("%s", text)
 		return nil
 	}
-	out, err := json.MarshalIndent(v, "", "  ")
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false) // > is in subjects
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	text = out.String()
 	if err == nil && format == "yaml" {
-		out, err = yaml.JSONToYAML(out)
+		var y []byte
+		y, err = yaml.JSONToYAML(out.Bytes())
+		text = string(y)
 	}
 	if err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
-	s.out.printf("%s\n", strings.TrimSuffix(string(out), "\n"))
+	s.out.printf("%s", text)
 	return nil
 }
 
@@ -123,7 +132,7 @@ Nothing else is allowed: no objects of Kubernetes, and nothing in another's name
 		if err != nil {
 			return err
 		}
-		if err := refuseSource(of); err != nil {
+		if err := refuseSource(dir, of); err != nil {
 			return err
 		}
 		g := sourceGiven{of, rand.Text()}
@@ -143,8 +152,15 @@ Nothing else is allowed: no objects of Kubernetes, and nothing in another's name
 }
 
 // refuseSource refuses what cannot be a source.
-func refuseSource(of sources.Source) error {
+func refuseSource(dir string, of sources.Source) error {
 	var all []error
+	users, err := natsd.Users(dir)
+	if err != nil {
+		return err
+	}
+	if slices.Contains(users, of.Name) {
+		return &events.Error{Code: "E-SOURCE-NEW", What: of.Name + " is a NATS user of the data directory", Do: "give another name", Exit: events.ExitInput}
+	}
 	for _, m := range of.Check() {
 		where := "--" + m.Field
 		if m.Field == "name" {

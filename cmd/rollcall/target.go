@@ -20,6 +20,7 @@ import (
 	"rollcall/events/keyframes"
 	"rollcall/events/natsd"
 	"rollcall/events/recording"
+	"rollcall/events/seal"
 	"rollcall/events/stream"
 	"rollcall/projector"
 	"rollcall/publisher/gate"
@@ -37,6 +38,7 @@ type target struct {
 	kubeconfig string
 	context    string // of the kubeconfig; empty: the current one
 	cluster    string
+	keyFile    string // keys of the Secrets; empty: those that are kept with the cluster
 
 	whole bool                                // a log in files is proved record by record, also where that was done
 	dir   string                              // of the instance, if it is known
@@ -67,6 +69,23 @@ func addLogTarget(c *cobra.Command) *target {
 // of a recording.
 func (t *target) addRecording(c *cobra.Command) {
 	c.Flags().StringVar(&t.rec, "rec", "", "recording to read instead of a cluster, as rollcall record export has made it")
+}
+
+// addKeyFile gives a command that opens Secrets the flag that names their keys.
+func (t *target) addKeyFile(c *cobra.Command) {
+	c.Flags().StringVar(&t.keyFile, "key-file", "", "file with the keys of the cluster's Secrets (default: secret.key of the data directory); without, hashes are shown for their values")
+}
+
+// keys returns the keys of the Secrets; nil: there are none.
+func (t *target) keys() (*seal.Ring, error) {
+	if t.keyFile == "" && t.data == "" && t.natsURL == "" {
+		return nil, nil
+	}
+	kept, err := instance.KeyPath(t.data, t.natsURL, t.cluster)
+	if err != nil && t.keyFile == "" {
+		return nil, nil // a user without a home keeps none
+	}
+	return instance.KeysFor(t.keyFile, kept)
 }
 
 // named reports whether flags name a cluster or a recording.

@@ -94,6 +94,8 @@ the log is, and how to read it.`,
 	f.StringVar(&o.NATSURL, "nats-url", "", "use this NATS server instead of the embedded one; several of a cluster with commas between them")
 	f.IntVar(&o.Replicas, "replicas", 0, "servers of --nats-url that keep the log, 1 to 5; what exists is raised, never lowered (default 3 where there are three, else 1)")
 	f.StringVar(&o.NATSCreds, "nats-creds", "", "credentials file for --nats-url")
+	f.StringVar(&o.KeyFile, "key-file", "", "file with the keys of the cluster's Secrets (default: secret.key of the data directory, which is made)")
+	f.BoolVar(&o.NewKey, "new-key", false, "seal Secrets with a new key from now on; what is sealed with one that is gone stays unreadable")
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+datadir.DefaultCluster+")")
 	f.Int64Var(&o.Seed, "seed", 1, "of what is simulated: the same seed gives the same nodes and delays")
 	f.Var(delayFlag{&o.Delays.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
@@ -115,7 +117,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 	if err := o.nameCluster(); err != nil {
 		return err
 	}
-	for _, pair := range [][2]string{{"kustomize", "filename"}, {"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}} {
+	for _, pair := range [][2]string{{"kustomize", "filename"}, {"memory", "data"}, {"memory", "nats-url"}, {"data", "nats-url"}, {"nats-listen", "nats-url"}, {"nats-user", "nats-url"}, {"durability", "nats-url"}, {"new-key", "key-file"}} {
 		if given(pair[0]) && given(pair[1]) {
 			return usageError("E-CLI-FLAG", fmt.Sprintf("--%s and --%s exclude each other", pair[0], pair[1]), "give one of them")
 		}

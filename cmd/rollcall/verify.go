@@ -59,7 +59,8 @@ type verified struct {
 	First       *replay.Sides           `json:"first,omitempty"` // both sides of the first
 	Quarantined int                     `json:"quarantined"`     // events that are, and are no plans
 	Passed      []projector.Quarantined `json:"quarantinedEvents,omitempty"`
-	Chain       string                  `json:"chain"` // over all events
+	Clear       int                     `json:"clearSecretValues"` // that stand in the log
+	Chain       string                  `json:"chain"`             // over all events
 	Build       *otherBuild             `json:"build,omitempty"`
 
 	Keyframes replay.CheckedKeyframes `json:"keyframes"` // that are kept beside the log
@@ -76,7 +77,7 @@ func (s *session) verify(ctx context.Context, x *asked, cluster string, b build)
 	if err != nil {
 		return err
 	}
-	a := &verified{Plans: r.Equal + len(r.Differences), Same: r.Equal, Differences: r.Differences, Quarantined: r.Quarantined, Passed: r.Passed,
+	a := &verified{Plans: r.Equal + len(r.Differences), Same: r.Equal, Differences: r.Differences, Quarantined: r.Quarantined, Passed: r.Passed, Clear: r.Clear,
 		Chain: hex.EncodeToString(r.End.Chain[:])}
 	if a.Differences == nil {
 		a.Differences = []*replay.Difference{}
@@ -174,7 +175,18 @@ func (a *verified) text(x *asked) string {
 		b.WriteString(", as the recording has it")
 	}
 	b.WriteByte('\n')
+	if a.Clear > 0 {
+		fmt.Fprintf(&b, "%s in clear in the log, as before they were sealed: whoever reads it can read them\n", stand(a.Clear))
+	}
 	return b.String()
+}
+
+// stand says how many values of Secrets stand somewhere.
+func stand(n int) string {
+	if n == 1 {
+		return "1 value of a Secret stands"
+	}
+	return fmt.Sprintf("%d values of Secrets stand", n)
 }
 
 func differencesText(all []*replay.Difference) string {

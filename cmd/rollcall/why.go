@@ -105,6 +105,24 @@ func whyText(x *replay.Explanation) string {
 		drawStep(&b, strings.Repeat("   ", i), next, x, i)
 	}
 	b.WriteString(knownText(x))
+	b.WriteString(notesText("notes about these objects", x.Notes))
+	return b.String()
+}
+
+// notesText lists what others told that is no fact.
+func notesText(title string, n *replay.Notes) string {
+	if n == nil {
+		return ""
+	}
+	var b strings.Builder
+	b.WriteString(title)
+	if n.Older > 0 {
+		fmt.Fprintf(&b, ", and %d before", n.Older)
+	}
+	b.WriteString(":\n")
+	for _, s := range n.Steps {
+		fmt.Fprintf(&b, "   %s\n", stepText(s))
+	}
 	return b.String()
 }
 
@@ -132,6 +150,13 @@ func drawStep(b *strings.Builder, indent, below string, x *replay.Explanation, i
 
 // whoText says who told of an event.
 func whoText(s replay.Step) string {
+	if t := s.Told; t != nil {
+		text := "source " + t.Source + " told " + t.Type
+		if t.Late {
+			text += ", late, of " + clockText(t.Time)
+		}
+		return text
+	}
 	parts := []string{"by " + cmp.Or(s.Actor, s.Source, "somebody outside, not known")}
 	if s.Verb != "" {
 		parts = append(parts, s.Verb)
@@ -226,6 +251,8 @@ func knownText(x *replay.Explanation) string {
 		return "the chain goes on " + last.What + ", and is not told further\n"
 	case x.Known && last.Actor == "" && last.Source == "":
 		return "the chain is complete: it comes from outside, from whom is not known\n"
+	case x.Known && last.Told != nil:
+		return fmt.Sprintf("the chain is complete: every link is in the log, and the last was told by source %s\n", last.Told.Source)
 	case x.Known:
 		return "the chain is complete: every link is in the log, and the last came from outside\n"
 	case last.Source == controller.Source:

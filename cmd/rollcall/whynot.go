@@ -171,7 +171,11 @@ func stepText(s replay.Step) string {
 	if s.Before {
 		return s.What
 	}
-	return fmt.Sprintf("#%d %s  %s  %s  %s", s.Seq, clockText(s.Time), s.Object, s.What, whoText(s))
+	object := ""
+	if s.Object != "" {
+		object = s.Object + "  "
+	}
+	return fmt.Sprintf("#%d %s  %s%s  %s", s.Seq, clockText(s.Time), object, s.What, whoText(s))
 }
 
 func sinceText(s *replay.Step) string {

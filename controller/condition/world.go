@@ -8,6 +8,7 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"rollcall/events"
+	"rollcall/events/seal"
 	"rollcall/projector"
 	"rollcall/projector/story"
 )
@@ -66,7 +67,9 @@ func (w *World) keeps(k events.Kind) bool {
 }
 
 // value returns an object as an expression has it.
-func (w *World) value(o events.Object) any { return &object{data: o.Data, fault: &w.fault} }
+func (w *World) value(o events.Object) any {
+	return &object{data: seal.Hidden(o).Data, fault: &w.fault}
+}
 
 // count notes the counters of a DaemonSet.
 func (w *World) count(s *projector.State, k events.Key) error {

@@ -66,12 +66,15 @@ type Causes struct {
 	objects   map[place]*life
 	ending    map[types.UID]Link // objects that are being deleted: since when
 	passed    map[events.Seq]events.Unreadable
+	notes     []events.Seq           // notes and holds
+	about     map[place][]events.Seq // of those, by what they name
 }
 
-// witness is who tells of an event: a program by itself, or one that was asked to.
+// witness is who tells of an event: a program by itself, or one that was asked to
+// or told.
 type witness struct {
 	source string
-	asked  bool // it names an actor
+	asked  bool // it names an actor, or who told it
 }
 
 // maxWitnesses bounds how many programs are told apart.
@@ -87,7 +90,7 @@ func (c *Causes) witness(seq events.Seq) witness {
 
 // tells notes who told of the next event.
 func (c *Causes) tells(e events.Event) {
-	is := witness{e.Source, e.Actor != ""}
+	is := witness{e.Source, e.Actor != "" || e.Told != nil}
 	i := slices.Index(c.names, is)
 	if i < 0 && len(c.names) == maxWitnesses {
 		is = witness{"others", is.asked}
@@ -188,7 +191,8 @@ type cellID struct {
 // newTracker returns what follows a log from a state on.
 func newTracker(s *projector.State) *tracker {
 	t := &tracker{out: &Causes{first: s.Seq() + 1, kept: objectsOf(s, Filter{}), reasons: map[events.Seq][]Link{}, freed: map[events.Seq][]events.Seq{}, objects: map[place]*life{},
-		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{}},
+		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{},
+		about: map[place][]events.Seq{}},
 		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
 		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}, dues: map[events.Key]*dues{}}
 	for _, kind := range s.Kinds() {
@@ -283,7 +287,7 @@ func (t *tracker) lastFact(e events.Event) events.Seq {
 	return 0
 }
 
-// note keeps where facts are, and which objects are being deleted.
+// note keeps where facts are and what was told, and which objects are being deleted.
 func (t *tracker) note(e events.Event) {
 	switch b := e.Body.(type) {
 	case events.Object:
@@ -296,7 +300,13 @@ func (t *tracker) note(e events.Event) {
 		delete(t.out.ending, b.UID)
 	case events.Unreadable:
 		t.out.passed[e.Seq] = b
-	case *events.Plan, events.Outcome:
+	case events.Note:
+		t.out.hears(e.Seq, b.Objects)
+	case events.Hold:
+		t.out.hears(e.Seq, namedBy(b))
+	case events.Lifted:
+		t.out.hears(e.Seq, []events.Ref{b.Ref()})
+	case *events.Plan, events.Outcome, events.Unchanged:
 	}
 }
 

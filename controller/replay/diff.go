@@ -37,6 +37,8 @@ type Diff struct {
 	From   events.Seq `json:"from"`
 	To     events.Seq `json:"to"`
 	Groups []Group    `json:"groups"` // by where their causes are
+	// Notes were told in between; nil: there are none.
+	Notes *Notes `json:"notes,omitempty"`
 }
 
 // Filter says which objects are compared; zero fields let all pass.
@@ -71,6 +73,9 @@ func (h *History) Diff(ctx context.Context, from, to events.Seq, f Filter) (*Dif
 		return nil, err
 	}
 	d := &Diff{From: from, To: to}
+	if d.Notes, err = h.noted(ctx, t.out, t.out.meanwhile(from, f)); err != nil {
+		return nil, err
+	}
 	return d, h.group(ctx, t.out, d, changesOf(t.out, from, old, objectsOf(s, f)))
 }
 
@@ -131,8 +136,10 @@ func (l *life) endOf(from events.Seq) events.Seq {
 }
 
 // places returns the names that the log tells of, in order.
-func (c *Causes) places() []place {
-	return slices.SortedFunc(maps.Keys(c.objects), func(a, b place) int {
+func (c *Causes) places() []place { return placesIn(c.objects) }
+
+func placesIn[T any](m map[place]T) []place {
+	return slices.SortedFunc(maps.Keys(m), func(a, b place) int {
 		return cmp.Or(strings.Compare(string(a.kind), string(b.kind)), a.key.Compare(b.key))
 	})
 }

@@ -26,12 +26,16 @@ type Receipt struct {
 	Checked *Checked `json:"checked"`    // its events against every invariant
 	Names   []string `json:"invariants"` // those invariants
 
+	Told *Notes `json:"told,omitempty"` // notes about the DaemonSet and holds of it; nil: there were none
+
 	First       Point      `json:"first"`
 	Last        Point      `json:"last"`
 	Events      events.Seq `json:"events"`
 	ChainBefore string     `json:"chainBefore"` // of the log, before the first event
 	ChainAfter  string     `json:"chainAfter"`
 	SHA256      string     `json:"sha256"` // chain.Seal over the events
+
+	labels map[string]string // of the DaemonSet
 }
 
 // Unserved are nodes that are not as the template has it, for one reason.
@@ -87,6 +91,7 @@ func (h *History) outcome(ctx context.Context, x *Receipt) error {
 	if ds == nil || ds.UID != x.Rollout.UID {
 		return nil // it was gone before it ended: nobody can tell
 	}
+	x.labels = ds.Object.Labels
 	_, trace := controller.Explain(s, ds.Key, s.Time())
 	kept := map[string]controller.Blocker{}
 	for _, b := range trace.Blockers {
@@ -151,7 +156,7 @@ func unserved(all []Unserved, why, says, node string) []Unserved {
 	return append(all, Unserved{why, says, []string{node}})
 }
 
-// seal fills in by what the events can be known again.
+// seal fills in by what the events can be known again, and what was told in them.
 func (h *History) seal(ctx context.Context, x *Receipt) error {
 	before := x.First.Seq - 1
 	s, err := h.At(ctx, before)
@@ -160,15 +165,24 @@ func (h *History) seal(ctx context.Context, x *Receipt) error {
 	}
 	begun := s.Position()
 	c, seal := chain.From(begun), chain.NewSeal()
+	screen, err := s.Screen()
+	if err != nil {
+		return err
+	}
+	told := concerns{ds: x.Rollout.DaemonSet, labels: x.labels, others: map[events.Key]bool{}}
 	for e, err := range h.log.Read(ctx, before) {
 		if err != nil {
 			return err
 		}
 		c.Take(e.Seq, e.Raw)
+		told.take(screen.Take(e))
 		if seal.Take(e); e.Seq == x.Last.Seq {
 			break
 		}
 	}
 	x.ChainBefore, x.ChainAfter, x.SHA256 = hex.EncodeToString(begun.Chain[:]), hex.EncodeToString(c.Chain[:]), hex.EncodeToString(seal.Sum())
+	if len(told.notes.Steps) > 0 {
+		x.Told = &told.notes
+	}
 	return nil
 }

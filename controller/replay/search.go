@@ -210,7 +210,7 @@ func bodyOf(raw []byte) (body string, rest []byte) {
 	c := wire.NewCursor(raw)
 	for range c.Map() {
 		switch key := string(c.Str()); key {
-		case "object", "gone", "plan", "outcome":
+		case "object", "gone", "plan", "outcome", "hold", "lifted", "note", "unchanged":
 			return key, c.Rest()
 		}
 		c.Skip()

@@ -78,7 +78,7 @@ func firstOf(b []byte) []byte {
 
 // changed returns what an object has changed of the field that is looked for.
 func (s *search) changed(f *fact, is part) []story.Field {
-	if is.depth == f.field.depth && bytes.Equal(is.value, f.field.value) || s.Field.isOther(is) {
+	if is.depth == f.field.depth && bytes.Equal(is.value, f.field.value) || f.of != secret && s.Field.isOther(is) {
 		return nil
 	}
 	was, now := s.Field.object(f.field), s.Field.object(is)

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"rollcall/events"
+	"rollcall/events/seal"
 	"rollcall/events/wire"
 	"rollcall/projector/story"
 )
@@ -21,6 +22,9 @@ func (s *search) find(f *fact, raw []byte) (in, value string, found bool) {
 	if s.Pattern == nil && !bytes.Contains(raw, []byte(s.Text)) {
 		return "", "", false
 	}
+	if f.of == secret {
+		raw, _ = seal.HiddenEvent(raw) // what cannot be read has nothing to be found
+	}
 	wire.EachString(raw, func(p wire.Path, b []byte) bool {
 		from, to := s.match(b)
 		if found = from >= 0; found {
@@ -28,9 +32,6 @@ func (s *search) find(f *fact, raw []byte) (in, value string, found bool) {
 		}
 		return !found
 	})
-	if f.of == secret {
-		value = "" // as story does not tell it
-	}
 	return in, value, found
 }
 

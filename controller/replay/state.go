@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/events/seal"
 	"rollcall/events/wire"
 	"rollcall/projector"
 	"rollcall/projector/sets"
@@ -82,7 +83,7 @@ func PictureOf(s *projector.State) (*Picture, error) {
 	for _, kind := range s.Kinds() {
 		k := KindPictures{Kind: kind}
 		for _, o := range s.List(kind, "") {
-			j, err := wire.ToJSON(o.Data)
+			j, err := wire.ToJSON(seal.Hidden(o).Data)
 			if err != nil {
 				return nil, fmt.Errorf("%s %s: %w", kind, o.Key, err)
 			}

@@ -12,6 +12,7 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/chain"
+	"rollcall/events/seal"
 	"rollcall/projector"
 )
 
@@ -86,6 +87,7 @@ type Report struct {
 	Differences []*Difference           // those, by position
 	Quarantined int                     // events that are quarantined and are no plans
 	Passed      []projector.Quarantined // the first of them, at most maxPassed
+	Clear       int                     // values of Secrets that stand in events in clear
 	End         chain.Position          // of the log, with the hash over all events up to there
 }
 
@@ -229,8 +231,13 @@ func verify(ctx context.Context, log events.Reader, s *projector.State) (r Repor
 			return nil
 		},
 		after: func(s *projector.State, e events.Event) error {
-			if b, ok := e.Body.(events.Unreadable); ok {
+			switch b := e.Body.(type) {
+			case events.Unreadable:
 				r.passOver(e, b)
+			case events.Object:
+				r.Clear += seal.Find(b).Clear
+			case events.Gone:
+				r.Clear += seal.Find(events.Object(b)).Clear
 			}
 			r.End = s.Position()
 			return nil

@@ -23,6 +23,8 @@ type Explanation struct {
 	// Known reports whether the last step is told by somebody outside. If not,
 	// what it comes from is not in the log.
 	Known bool `json:"known"`
+	// Notes are about what the steps are about; nil: there are none.
+	Notes *Notes `json:"notes,omitempty"`
 }
 
 // Step is one link of an explanation with what the log says of it.
@@ -38,6 +40,9 @@ type Step struct {
 	Actor    string      `json:"actor,omitempty"`
 	Verb     string      `json:"verb,omitempty"`
 	Manager  string      `json:"manager,omitempty"`
+	Told     *Telling    `json:"told,omitempty"` // nil: nobody outside told it
+
+	about events.Ref
 }
 
 // Decision is a command with what it was decided from.
@@ -108,6 +113,9 @@ func (h *History) Why(ctx context.Context, cs *Causes, about Subject) (*Explanat
 		x.Lived = last.Stored.Sub(first.Stored)
 	}
 	if err := h.explain(ctx, cs, eventLink(seq), x); err != nil {
+		return nil, err
+	}
+	if x.Notes, err = h.beside(ctx, cs, x.Steps); err != nil {
 		return nil, err
 	}
 	return x, h.held(ctx, cs, x.Steps)
@@ -225,7 +233,7 @@ func stepOf(l Link, e, was events.Event) Step {
 	t.Observe(was)
 	told := t.Tell(e)
 	s := Step{Seq: e.Seq, Time: e.Stored, Type: e.Type, Object: told[0].Object, What: told[0].What,
-		Source: e.Source, Actor: e.Actor, Verb: e.Verb, Manager: e.Manager}
+		Source: e.Source, Actor: e.Actor, Verb: e.Verb, Manager: e.Manager, Told: tellingOf(e), about: events.RefOf(e)}
 	cause, one := l.Command()
 	p, ok := e.Body.(*events.Plan)
 	if !one || !ok || cause.Index >= len(p.Commands) {

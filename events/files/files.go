@@ -13,14 +13,28 @@ import (
 // Replace replaces a file by one with the given bytes, for its owner only. A
 // reader finds the old bytes or the new ones, also after a crash; when it returns
 // nil, the new ones survive a power cut.
-func Replace(path string, data []byte) error {
+func Replace(path string, data []byte) error { return put(path, data, os.Rename) }
+
+// Create is Replace for a file that is not there yet; if it is, the error is
+// fs.ErrExist.
+func Create(path string, data []byte) error {
+	return put(path, data, func(from, to string) error {
+		if err := os.Link(from, to); err != nil {
+			return err
+		}
+		return os.Remove(from)
+	})
+}
+
+// put writes a file under another name, and has move give it its own.
+func put(path string, data []byte, move func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
 	if err != nil {
 		return err
 	}
 	_, err = f.Write(data)
 	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
+		err = move(f.Name(), path)
 	}
 	if err != nil {
 		return errors.Join(err, os.Remove(f.Name()))

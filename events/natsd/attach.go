@@ -17,13 +17,11 @@ import (
 // Connection is how another process reaches a running server: what
 // connection.json in the data directory says.
 type Connection struct {
-	URL      string `json:"url"`
-	User     string `json:"user"`
-	Password string `json:"password"`
-	// InboxPrefix is where the user may take answers; a client must be told.
-	InboxPrefix string    `json:"inbox_prefix"`
-	PID         int       `json:"pid"`
-	Started     time.Time `json:"started"`
+	URL      string    `json:"url"`
+	User     string    `json:"user"`
+	Password string    `json:"password"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
 }
 
 // Attach returns how to reach the instance that runs on a data directory, or
@@ -56,9 +54,6 @@ func attachError(dir, why string) error {
 // Connect connects to the instance. The caller closes the connection.
 func (c Connection) Connect(opts ...nats.Option) (*nats.Conn, error) {
 	all := []nats.Option{nats.UserInfo(c.User, c.Password), nats.Name("rollcall cli")}
-	if c.InboxPrefix != "" {
-		all = append(all, nats.CustomInboxPrefix(c.InboxPrefix))
-	}
 	nc, err := nats.Connect(c.URL, append(all, opts...)...)
 	if err != nil {
 		return nil, fmt.Errorf("connect to process %d at %s: %w", c.PID, c.URL, err)

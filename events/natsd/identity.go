@@ -5,10 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"rollcall/events"
 	"rollcall/events/files"
@@ -24,9 +26,15 @@ type identity struct {
 	Passwords map[string]string `json:"passwords"`
 }
 
-// loadIdentity returns what dir says, and a password for each of the users.
-func loadIdentity(dir string, users []string) (identity, error) {
-	var id identity
+// Users returns the names of those who have credentials of a data directory: no
+// source can have one of them.
+func Users(dir string) ([]string, error) {
+	id, err := readIdentity(dir)
+	return slices.Sorted(maps.Keys(id.Passwords)), err
+}
+
+// readIdentity returns what dir says; nothing if there is no such file yet.
+func readIdentity(dir string) (id identity, err error) {
 	path := filepath.Join(dir, identityFile)
 	b, err := os.ReadFile(path)
 	if err == nil {
@@ -35,6 +43,15 @@ func loadIdentity(dir string, users []string) (identity, error) {
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return id, &events.Error{Code: "E-STORE-FILE", What: "a file of the data directory cannot be read", Where: path, Why: files.Reason(err),
 			Do: "remove it: clients then need the new connection.json", Exit: events.ExitInput, Err: err}
+	}
+	return id, nil
+}
+
+// loadIdentity returns what dir says, and a password for each of the users.
+func loadIdentity(dir string, users []string) (identity, error) {
+	id, err := readIdentity(dir)
+	if err != nil {
+		return id, err
 	}
 	kept := map[string]string{}
 	for _, u := range users {

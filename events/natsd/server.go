@@ -4,9 +4,10 @@
 // store until after the server has closed it: the server itself does not lock,
 // and two processes on one store both acknowledge and one loses. rollcall
 // connects in process with all rights; everybody else connects to a loopback
-// port with generated credentials that may ask the gate and read the log, and
-// may not write it nor leave anything in the server. Port and credentials are
-// the same after a restart on the same directory.
+// port, each in an account of its own: who has generated credentials may ask the
+// gate, tell events and read the log, a source what its table says; nobody may
+// write the log nor leave anything in the server. Port and credentials are the
+// same after a restart on the same directory.
 //
 // It installs no signal handler and writes nothing to the standard streams.
 package natsd
@@ -52,6 +53,9 @@ type Options struct {
 	Listen     *net.TCPAddr // port 0: any, which the next run takes again; nil: nowhere
 	Users      []string     // who gets credentials; nobody: DefaultUser
 	Cluster    string       // whose log and gate the credentials are for
+	// Sources returns a source as it is now. It is asked whenever one connects, and
+	// for those that are connected by Recheck. It may be nil: there are none.
+	Sources func(name string) (Source, bool)
 	// Check looks at the data directory under its lock, before the server reads
 	// the store, which it may mend without a word. An error ends the start. It
 	// may be nil.
@@ -65,6 +69,8 @@ type Server struct {
 	temp       bool
 	lock       *os.File
 	password   string // of the user inside
+	door       *door
+	readers    *nats.Conn // on which requests for consumers are looked at
 	log        *logger
 	broken     atomic.Bool   // the store could not be written, and is not open again yet
 	rescue     chan struct{} // receives when it breaks
@@ -103,8 +109,8 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, errors.Join(err, s.Close())
 	}
 	opts := serverOptions(o, s.dir, again(o.Listen, id.Port))
-	users, account := users(subjects, s.password, id.Passwords)
-	opts.Users, opts.Accounts = users, []*server.Account{account}
+	s.door = newDoor(subjects, s.password, id.Passwords, o.Sources)
+	opts.CustomClientAuthentication = s.door
 	if err := s.run(ctx, opts, subjects); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -124,7 +130,7 @@ func (s *Server) publish(users []string, id identity) error {
 		return err
 	}
 	for i, u := range users {
-		c := Connection{URL: s.ns.ClientURL(), User: u, Password: id.Passwords[u], InboxPrefix: Inbox(u), PID: os.Getpid(), Started: time.Now().UTC()}
+		c := Connection{URL: s.ns.ClientURL(), User: u, Password: id.Passwords[u], PID: os.Getpid(), Started: time.Now().UTC()}
 		name := connectionFile
 		if i > 0 {
 			name = fmt.Sprintf(connectionOther, u)
@@ -227,7 +233,7 @@ func (s *Server) run(ctx context.Context, opts *server.Options, subjects events.
 	}
 	s.ns = ns
 	ns.SetLoggerV2(s.log, false, false, false)
-	if err := openAccounts(ns, subjects); err != nil {
+	if err := s.door.open(ns); err != nil {
 		return fmt.Errorf("start the NATS server: %w", err)
 	}
 	ns.Start()
@@ -242,8 +248,18 @@ func (s *Server) run(ctx context.Context, opts *server.Options, subjects events.
 	if err := s.openStore(); err != nil {
 		return err
 	}
+	if s.readers, err = s.Connect(); err != nil {
+		return err
+	}
+	if err := checkConsumers(s.readers, s.ns.GlobalAccount(), subjects); err != nil {
+		return err
+	}
 	return ctx.Err()
 }
+
+// Recheck cuts the connections of sources that are gone, have another token or may
+// do something else than when they connected.
+func (s *Server) Recheck() { s.door.recheck() }
 
 // openStore gives the account of the log its store: a server with other accounts
 // leaves it without one.
@@ -298,6 +314,9 @@ func (s *Server) Connect(opts ...nats.Option) (*nats.Conn, error) {
 func (s *Server) Close() (err error) {
 	s.closing.Do(func() {
 		s.endRescues()
+		if s.readers != nil {
+			s.readers.Close()
+		}
 		if s.ns != nil {
 			s.ns.Shutdown()
 			s.ns.WaitForShutdown()

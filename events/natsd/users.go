@@ -1,9 +1,8 @@
 package natsd
 
 import (
-	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -11,66 +10,53 @@ import (
 	"rollcall/events/keyframes"
 )
 
-// The users of a server, and where rollcall itself takes answers: nobody
-// outside may listen there.
+// The users of a server, and where rollcall itself takes answers.
 const (
 	insideUser  = "rollcall"
 	insideInbox = "_ROLLCALL"
 	// DefaultUser is who is outside if Options name nobody.
 	DefaultUser = "cli"
-
-	outsideAccount = "OUTSIDE"
 )
 
-// inProcess is the server's name for connections that come through no socket.
-const inProcess = "IN_PROCESS"
+// Source is a user outside who may tell events in its own name and, with Read,
+// read the log.
+type Source struct {
+	Name  string
+	Token [32]byte // the SHA-256 of the password
+	May   []string // types of events: one, or all below a prefix ("node.*", "*")
+	Read  bool
+}
 
-// Inbox returns the prefix of the subjects on which a user outside gets answers,
-// which no other one may listen to.
+// Inbox returns the prefix of the subjects on which a user gets answers that shares
+// an account with others.
 func Inbox(user string) string { return "_INBOX_" + user }
 
-// users returns who may connect: rollcall itself, in the process only, and
-// whoever has generated credentials, from an account of its own. There the
-// answer to a request goes to a subject of that account: in one account with
-// the log, an answer could be directed into the log.
-//
-// A consumer can be made durable, be told to deliver anywhere, and be named like
-// that of somebody else, and no subject tells. So those outside make none: they
-// read by direct gets.
-func users(s events.Subjects, inside string, outside map[string]string) ([]*server.User, *server.Account) {
-	in := &server.User{Username: insideUser, Password: inside,
-		AllowedConnectionTypes: map[string]struct{}{inProcess: {}}}
-	acc := server.NewAccount(outsideAccount)
-	all := []*server.User{in}
-	for _, name := range slices.Sorted(maps.Keys(outside)) {
-		all = append(all, &server.User{Username: name, Password: outside[name], Account: acc, Permissions: &server.Permissions{
-			Publish:   &server.SubjectPermission{Allow: append(askGate(s, name), readLog(s)...)},
-			Subscribe: &server.SubjectPermission{Allow: []string{Inbox(name) + ".>"}},
-		}})
+// Permissions returns what a source may publish and subscribe to on a server that is
+// somebody else's, where it takes answers on inbox. On such a server it makes no
+// consumers: nobody looks at what they are.
+func (f Source) Permissions(s events.Subjects, inbox string) (publish, subscribe []string) {
+	for _, pattern := range f.May {
+		if below, open := strings.CutSuffix(pattern, "*"); open {
+			pattern = below + ">"
+		}
+		publish = append(publish, s.Ingest(f.Name, pattern))
 	}
-	return all, acc
+	if f.Read {
+		publish = append(publish, readLog(s)...)
+	}
+	return publish, []string{inbox + ".>"}
 }
 
-// openAccounts lets the outside account make its requests of the log's account.
-// It comes before the start of the server, which else gives every account a
-// JetStream API of its own.
-func openAccounts(ns *server.Server, s events.Subjects) error {
-	log := ns.GlobalAccount()
-	out, err := ns.LookupAccount(outsideAccount)
-	if err != nil {
-		return err
-	}
-	for _, subject := range append(askGate(s, "*"), readLog(s)...) {
-		// One request of a reader or of a search for services has many answers.
-		if err := log.AddServiceExportWithResponse(subject, server.Streamed, nil); err != nil {
-			return fmt.Errorf("export %s: %w", subject, err)
-		}
-		if err := out.AddServiceImport(log, subject, subject); err != nil {
-			return fmt.Errorf("import %s: %w", subject, err)
-		}
-	}
-	return nil
+// adminPermissions are those of a user that Options name.
+func adminPermissions(s events.Subjects, user string) (publish []string) {
+	publish = append(askGate(s, user), s.Ingest(events.AdminSource, ">"), short(s))
+	return slices.Concat(publish, readLog(s), aboutConsumers(s))
 }
+
+// short is the subject under which those outside who may tell everything tell it.
+// It stands in their accounts only: in that of the log some of it are subjects of
+// the log.
+func short(s events.Subjects) string { return "rollcall." + s.Cluster() + ".ingest.>" }
 
 // askGate returns the subjects of a user's requests to the gate and of looking
 // for it. The subject says who asks, and nobody else may use it.
@@ -83,7 +69,7 @@ func askGate(s events.Subjects, user string) []string {
 func readLog(s events.Subjects) []string {
 	n := s.Stream()
 	return []string{
-		"$JS.API.INFO",
+		accountInfo,
 		"$JS.API.STREAM.NAMES",
 		"$JS.API.STREAM.LIST",
 		"$JS.API.STREAM.INFO." + n,
@@ -92,4 +78,52 @@ func readLog(s events.Subjects) []string {
 		"$JS.API.DIRECT.GET." + n + ".>",
 		"$JS.API.DIRECT.GET.OBJ_" + s.Bucket(keyframes.Bucket),
 	}
+}
+
+// aboutConsumers returns the subjects of the requests that an ordered consumer of
+// the log makes.
+func aboutConsumers(s events.Subjects) (all []string) {
+	for _, verb := range consumerVerbs {
+		all = append(all, consumerAPI+verb+"."+s.Stream()+".>")
+	}
+	return all
+}
+
+// accountInfo is a request that every account outside has an import for: the
+// server gives one that has none a JetStream API of its own.
+const accountInfo = "$JS.API.INFO"
+
+// export is what an account outside may ask of the account of the log.
+type export struct {
+	subject  string
+	response server.ServiceRespType
+}
+
+// exports returns all of it. One request of a reader, or of a search for services,
+// has many answers; what is told has one.
+func exports(s events.Subjects) []export {
+	all := []export{{s.Ingest("*", ">"), server.Singleton}, {checkedConsumers + ".>", server.Singleton}, {grantedConsumers + ".>", server.Streamed}}
+	for _, subject := range append(askGate(s, "*"), readLog(s)...) {
+		all = append(all, export{subject, server.Streamed})
+	}
+	return all
+}
+
+// imports returns the requests of an account outside, by what they are in the
+// account of the log.
+func imports(s events.Subjects, account string, asks []string) map[string]string {
+	all := map[string]string{accountInfo: accountInfo}
+	for _, subject := range asks {
+		all[subject] = subject
+		verb, consumer := strings.CutPrefix(strings.TrimSuffix(subject, "."+s.Stream()+".>"), consumerAPI)
+		switch {
+		case consumer && verb == nextVerb:
+			all[subject] = grantedConsumers + "." + account + ".>"
+		case consumer:
+			all[subject] = checkedConsumers + "." + account + "." + verb + ".>"
+		case subject == short(s):
+			all[subject] = s.Ingest(events.AdminSource, ">")
+		}
+	}
+	return all
 }

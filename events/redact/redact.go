@@ -5,7 +5,8 @@
 //
 // A value is replaced by REDACTED and a keyed hash of it, so that two values which
 // were the same still are: revisions are told apart as before, and a plan is
-// decided again as it was. Without the key nobody can try values.
+// decided again as it was. Without the key nobody can try values. Of a value of a
+// Secret is left what events/seal shows everybody of it, and nothing to be opened.
 //
 // The package is pure.
 package redact
@@ -21,6 +22,7 @@ import (
 	"strings"
 
 	"rollcall/events"
+	"rollcall/events/seal"
 	"rollcall/events/wire"
 )
 
@@ -77,6 +79,9 @@ func (r *Redactor) Event(raw []byte) []byte {
 			r.object(o, secret)
 		}
 	}
+	if told, ok := e["told"].(map[string]any); ok {
+		r.within(told["data"], r.secretNote)
+	}
 	out, err := wire.Marshal(e)
 	if err != nil {
 		return nil
@@ -86,26 +91,26 @@ func (r *Redactor) Event(raw []byte) []byte {
 
 // object redacts the fields of an object.
 func (r *Redactor) object(o map[string]any, secret bool) {
-	for _, of := range []string{"data", "stringData"} {
-		if values, ok := o[of].(map[string]any); ok && secret {
-			r.values(values, func(string) bool { return true })
-		}
+	note := r.secretNote
+	if secret {
+		seal.Replace(o, r.sealed)
+		note = func(name string) bool { return r.secretNote(name) && !seal.Holds(name) }
 	}
-	r.within(o)
+	r.within(o, note)
 }
 
 // within redacts what stands anywhere in an object: pod templates are in many
 // kinds, and in the data of their revisions.
-func (r *Redactor) within(v any) {
+func (r *Redactor) within(v any, note func(annotation string) bool) {
 	switch x := v.(type) {
 	case []any:
 		for _, item := range x {
-			r.within(item)
+			r.within(item, note)
 		}
 	case map[string]any:
 		if meta, ok := x["metadata"].(map[string]any); ok {
 			if notes, ok := meta["annotations"].(map[string]any); ok {
-				r.values(notes, r.secretNote)
+				r.values(notes, note)
 			}
 		}
 		if env, ok := x["env"].([]any); ok {
@@ -116,7 +121,7 @@ func (r *Redactor) within(v any) {
 			}
 		}
 		for _, k := range slices.Sorted(maps.Keys(x)) {
-			r.within(x[k])
+			r.within(x[k], note)
 		}
 	}
 }
@@ -149,8 +154,20 @@ func (r *Redactor) values(m map[string]any, chosen func(string) bool) {
 	}
 }
 
+// sealed returns what is left of a value of a Secret.
+func (r *Redactor) sealed(value []byte) string {
+	if text, sealed := seal.Shown(value); sealed {
+		return text
+	}
+	return seal.Placeholder(r.hash(value))
+}
+
 func (r *Redactor) replace(value []byte) string {
+	return "REDACTED-" + hex.EncodeToString(r.hash(value)[:8])
+}
+
+func (r *Redactor) hash(value []byte) []byte {
 	h := hmac.New(sha256.New, r.key)
 	h.Write(value)
-	return "REDACTED-" + hex.EncodeToString(h.Sum(nil)[:8])
+	return h.Sum(nil)
 }

@@ -14,6 +14,8 @@ import (
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 	"rollcall/events/redact"
+	"rollcall/events/seal"
+	"rollcall/events/wire"
 )
 
 func redactor(t *testing.T, key string, annotations ...string) *redact.Redactor {
@@ -79,6 +81,59 @@ func TestHidden(t *testing.T) {
 				t.Errorf("%+v became %+v", was, is)
 			}
 		}
+	}
+}
+
+// TestSealed: of a sealed value is left what everybody may see of it, and of one in
+// clear what looks the same; nothing is left to be opened.
+func TestSealed(t *testing.T) {
+	k, err := seal.NewKey(make([]byte, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	clear := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s", UID: "u", Annotations: map[string]string{corev1.LastAppliedConfigAnnotation: "hidden"}}, Data: map[string][]byte{"a": []byte("hidden")}}
+	sealed, err := seal.NewRing(k).Seal(clear)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := redactor(t, "k")
+	var left [2]*corev1.Secret
+	for i, s := range []*corev1.Secret{clear, sealed} {
+		e := events.Decode(r.Event(encoded(t, events.Secret, s, false)))
+		left[i] = &corev1.Secret{}
+		if err := e.Body.(events.Object).Decode(left[i]); err != nil {
+			t.Fatal(err)
+		}
+		for _, v := range []string{string(left[i].Data["a"]), left[i].Annotations[corev1.LastAppliedConfigAnnotation]} {
+			if shown, ok := seal.Shown([]byte(v)); !ok || shown != v {
+				t.Errorf("%q is left", v)
+			}
+		}
+	}
+	if shown, _ := seal.Shown(sealed.Data["a"]); string(left[1].Data["a"]) != shown || string(left[0].Data["a"]) == shown {
+		t.Errorf("%q is left, and %q of one in clear; the log shows %q", left[1].Data["a"], left[0].Data["a"], shown)
+	}
+}
+
+// TestHiddenInWhatWasTold: what somebody told is redacted like an object, and is
+// the same event as before.
+func TestHiddenInWhatWasTold(t *testing.T) {
+	data, err := wire.Marshal(map[string]any{"version": "seen", "manifest": set("x")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := &events.Told{Source: "ci", ID: "1", Type: "com.example.deploy.started", Data: data}
+	raw, err := events.Encode(events.Event{ID: events.ToldID("ci", "", "1"), Told: told, Type: events.NoteTold, Body: events.Note{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := redactor(t, "k", "example.com/tok*").Event(raw)
+	if bytes.Contains(out, []byte("hidden")) || !bytes.Contains(out, []byte("seen")) {
+		t.Errorf("%q", out)
+	}
+	e := events.Decode(out)
+	if code, why := events.Doubt(&e); code != "" {
+		t.Error(code, why)
 	}
 }
 

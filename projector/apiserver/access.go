@@ -57,7 +57,7 @@ func (s *Server) edge(api http.Handler, c *genericapiserver.Config) http.Handler
 		api = withStaleWarning(api, s.link)
 	}
 	api = withPlaces(s.watches.limit(s.explained(api)), s.door)
-	return withBodyDeadline(genericapiserver.DefaultBuildHandlerChain(api, c), bodyPause)
+	return withBodyDeadline(s.withBeside(genericapiserver.DefaultBuildHandlerChain(api, c)), bodyPause)
 }
 
 // withPlaces gives the connection of a known client a place that strangers

@@ -16,8 +16,9 @@ import (
 // back: the internal type of Kubernetes on one side, the bytes of the versioned
 // type on the other.
 type codec struct {
-	scheme *runtime.Scheme
-	stored schema.GroupVersionKind // v1 as a rule
+	scheme  *runtime.Scheme
+	stored  schema.GroupVersionKind // v1 as a rule
+	secrets *secrets                // nil: the objects are not Secrets
 }
 
 // kind returns the kind under which the log knows the objects.
@@ -32,6 +33,11 @@ func (c codec) encode(o runtime.Object) (events.Object, error) {
 	}
 	// The event says the kind; the object in the log does not, whoever wrote it.
 	v.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	if c.secrets != nil {
+		if v, err = c.secrets.seal(v); err != nil {
+			return events.Object{}, err
+		}
+	}
 	m, ok := v.(metav1.Object)
 	if !ok {
 		return events.Object{}, fmt.Errorf("encode %T: it has no metadata", v)
@@ -64,8 +70,16 @@ func (c codec) versioned(data []byte, rev uint64) (runtime.Object, error) {
 	if err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
 	}
+	if c.secrets != nil {
+		data = c.secrets.bytes(data)
+	}
 	if err := wire.UnmarshalIn(data, v, time.Local); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
+	}
+	if c.secrets != nil {
+		if err := c.secrets.open(v); err != nil {
+			return nil, err
+		}
 	}
 	c.scheme.Default(v)
 	if err := versioner.UpdateObject(v, rev); err != nil {

@@ -73,13 +73,12 @@ func Deleting(data []byte) bool {
 	return len(wire.Field(wire.Field(data, "metadata"), "deletionTimestamp")) > 0
 }
 
-// unlabeled returns a report on whether an object lacks a label with a value.
-func unlabeled(key, value string) func(data []byte) bool {
-	return func(data []byte) bool {
-		var labels map[string]string
-		_ = wire.Unmarshal(wire.Field(wire.Field(data, "metadata"), "labels"), &labels) // what cannot be read has none
-		return labels[key] != value
-	}
+// foreign reports whether a node is one that rollcall does not play and no source
+// tells of: its kubelet says in time that it is alive.
+func foreign(node []byte) bool {
+	var labels map[string]string
+	_ = wire.Unmarshal(wire.Field(wire.Field(node, "metadata"), "labels"), &labels) // what cannot be read has none
+	return labels[events.LabelSimulated] != "true" && labels[events.LabelSource] == ""
 }
 
 // Evicting reports whether a node has a taint that pods have to leave for.

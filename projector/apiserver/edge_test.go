@@ -317,7 +317,13 @@ func TestStrangersStarveNobody(t *testing.T) {
 // TestMetrics: every figure of rollcall is told, and docs/METRICS.md has those
 // that are told, with their types and in their words.
 func TestMetrics(t *testing.T) {
-	c, _ := newIll(t, func(c *Config) { c.Quarantined = func() Quarantine { return Quarantine{Events: 2} } })
+	c, _ := newIll(t, func(c *Config) {
+		c.Quarantined = func() Quarantine { return Quarantine{Events: 2} }
+		c.Figures = func(name string, tell func(float64, ...string)) {
+			labels := map[string][]string{"rollcall_gate_events_total": {"inventory", "accepted"}, "rollcall_gate_events_open": {"inventory"}}
+			tell(7, labels[name]...)
+		}
+	})
 	pod := events.Ref{Kind: events.Pod, Key: events.Key{Namespace: "default", Name: "p"}, UID: "p"}
 	plan := &events.Plan{Owner: events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: "default", Name: "a"}, UID: "a"}, Commands: []events.Command{{Do: events.CreatePod, Ref: pod}, {Do: events.CreatePod, Ref: pod}}}
 	c.append(t, events.Planned, plan)
@@ -328,7 +334,8 @@ func TestMetrics(t *testing.T) {
 	told := c.ask(t, "/metrics", "secret").body
 	for _, line := range []string{`rollcall_plans_total{type="daemonset"} 1`, `rollcall_commands_total{outcome="planned",type="CreatePod"} 2`,
 		`rollcall_commands_total{outcome="failed",type="CreatePod"} 1`, "rollcall_quarantined_events_total 2", fmt.Sprintf("rollcall_log_position %d", seq),
-		"rollcall_fold_lag_events 0", "rollcall_log_ready 1", "rollcall_log_full 0", `rollcall_connections{client="stranger"} 0`} {
+		"rollcall_fold_lag_events 0", "rollcall_log_ready 1", "rollcall_log_full 0", `rollcall_connections{client="stranger"} 0`,
+		`rollcall_gate_events_total{outcome="accepted",source="inventory"} 7`, "rollcall_gate_rejects 7"} {
 		if !strings.Contains(told, "\n"+line+"\n") {
 			t.Errorf("no %q", line)
 		}

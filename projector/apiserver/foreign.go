@@ -21,27 +21,22 @@ import (
 	"rollcall/projector/table"
 )
 
-// Foreign finds the nodes that lack a label with a value, and the pods on them.
-// It decodes nothing else: foreign nodes are few beside the other nodes and
-// their pods, of which there may be a hundred thousand.
-type Foreign struct {
-	objects *table.Tables
-	foreign func(node []byte) bool
-}
+// Foreign finds the nodes that rollcall does not play and no source tells of, and
+// the pods on them. It decodes nothing else: foreign nodes are few beside the other
+// nodes and their pods, of which there may be a hundred thousand.
+type Foreign struct{ objects *table.Tables }
 
-// NewForeign returns the nodes without that label.
-func NewForeign(objects *table.Tables, key, value string) *Foreign {
-	return &Foreign{objects, unlabeled(key, value)}
-}
+// NewForeign returns the foreign nodes of a log.
+func NewForeign(objects *table.Tables) *Foreign { return &Foreign{objects} }
 
 // Await returns when there is a foreign node.
 func (f *Foreign) Await(ctx context.Context) error {
-	return AwaitObject(ctx, f.objects, events.Node, f.foreign)
+	return AwaitObject(ctx, f.objects, events.Node, foreign)
 }
 
 // Nodes lists and watches the foreign nodes.
 func (f *Foreign) Nodes() cache.ListerWatcher {
-	return selectionOf(f.objects, events.Node, f.foreign)
+	return selectionOf(f.objects, events.Node, foreign)
 }
 
 // Pods lists and watches the pods that are bound to a foreign node, or to a node
@@ -56,7 +51,7 @@ func (f *Foreign) holds(pod []byte) bool {
 		return false
 	}
 	node := f.objects.Of(events.Node).At(string(name.Str()))
-	return node == nil || f.foreign(node.Data)
+	return node == nil || foreign(node.Data)
 }
 
 // Well returns one of the other nodes that is ready; nil: there is none.
@@ -64,7 +59,7 @@ func (f *Foreign) Well() (well *corev1.Node) {
 	nodes, _ := f.objects.Of(events.Node).Snapshot()
 	nodes.Scan(func(i *table.Item) bool {
 		var n corev1.Node
-		if f.foreign(i.Data) || wire.UnmarshalIn(i.Data, &n, time.Local) != nil {
+		if foreign(i.Data) || wire.UnmarshalIn(i.Data, &n, time.Local) != nil {
 			return true
 		}
 		for _, c := range n.Status.Conditions {
@@ -89,7 +84,7 @@ type selection struct {
 var _ cache.ListerWatcher = (*selection)(nil)
 
 func selectionOf(objects *table.Tables, kind events.Kind, match func(data []byte) bool) *selection {
-	return &selection{objects.Of(kind), match, codec{legacyscheme.Scheme, resourceFor(kind.Group(), kind, "").gvk()}}
+	return &selection{objects.Of(kind), match, codec{legacyscheme.Scheme, resourceFor(kind.Group(), kind, "").gvk(), nil}}
 }
 
 // IsWatchListSemanticsUnSupported tells reflectors to list first.

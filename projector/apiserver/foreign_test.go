@@ -33,13 +33,13 @@ func TestForeign(t *testing.T) {
 		objects.Take(e)
 	}
 	node := func(name, simulated string, ready corev1.ConditionStatus) *corev1.Node {
-		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u", Labels: map[string]string{"s": simulated}},
+		return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u", Labels: map[string]string{events.LabelSimulated: simulated}},
 			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: ready}}}}
 	}
 	pod := func(name, on string) *corev1.Pod {
 		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: name, UID: "u"}, Spec: corev1.PodSpec{NodeName: on}}
 	}
-	f := NewForeign(objects, "s", "true")
+	f := NewForeign(objects)
 	tell(events.Node, node("ill", "true", corev1.ConditionFalse), events.VerbCreated)
 	if n := f.Well(); n != nil {
 		t.Errorf("%s is not well", n.Name)

@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"bytes"
 	"context"
 	"net"
 	"sync"
@@ -15,6 +16,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/events/seal"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
@@ -78,10 +80,23 @@ func withPort(t testing.TB, c Config) Config {
 	return c
 }
 
+// testKey returns the key of a test's Secrets.
+func testKey(t testing.TB) *seal.Key {
+	t.Helper()
+	k, err := seal.NewKey(bytes.Repeat([]byte{'t'}, seal.KeySize))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
 // serve starts a server that ends with the test, and waits until it answers.
 func serve(t testing.TB, c Config) *Server {
 	t.Helper()
 	c.Leases, c.Events = memlog.NewKV(), memlog.NewKV()
+	if c.Secrets == nil {
+		c.Secrets = seal.NewRing(testKey(t))
+	}
 	if c.Tally == nil {
 		c.Tally = NewTally()
 	}

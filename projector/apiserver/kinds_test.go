@@ -13,6 +13,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	apitesting "k8s.io/kubernetes/pkg/api/testing"
 
+	"rollcall/events/seal"
 	"rollcall/events/wire"
 )
 
@@ -83,7 +84,10 @@ func TestCodecIsStable(t *testing.T) {
 		if r.bucket == bucketNone {
 			continue
 		}
-		c := codec{legacyscheme.Scheme, r.gvk()}
+		c := codec{legacyscheme.Scheme, r.gvk(), nil}
+		if r.kind == "Secret" {
+			c.secrets = &secrets{ring: seal.NewRing(testKey(t))}
+		}
 		o, err := legacyscheme.Scheme.New(r.gvk())
 		if err != nil {
 			t.Fatal(err)

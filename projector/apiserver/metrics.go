@@ -76,6 +76,23 @@ var ownFigures = []figure{
 			tell(float64(n.Late), "late")
 			tell(float64(n.Refused), "refused")
 		}},
+	beside("rollcall_gate_events_total", "Events that sources have told, by what became of them; late ones are among the accepted.", metrics.CounterValue, "source", "outcome"),
+	beside("rollcall_gate_events_open", "Events of a source that are under way.", metrics.GaugeValue, "source"),
+	beside("rollcall_gate_answers_total", "Messages with events that were answered.", metrics.CounterValue),
+	beside("rollcall_gate_answers_slow_total", "Of these, those that took longer than a quarter of a second.", metrics.CounterValue),
+	beside("rollcall_gate_answer_seconds_total", "How long the answers have taken in all.", metrics.CounterValue),
+	beside("rollcall_gate_rejects", "What was refused and is kept.", metrics.GaugeValue),
+	beside("rollcall_gate_rejects_bytes", "How much room that takes.", metrics.GaugeValue),
+	beside("rollcall_gate_rejects_total", "All that was ever refused and kept; what is not kept any more was sent again, dropped, or had to make room.", metrics.CounterValue),
+}
+
+// beside is a figure of what is beside the API.
+func beside(name, help string, kind metrics.ValueType, labels ...string) figure {
+	return figure{name, help, kind, labels, func(s *Server, tell func(float64, ...string)) {
+		if s.config.Figures != nil {
+			s.config.Figures(name, tell)
+		}
+	}}
 }
 
 func tellQuarantine(s *Server, tell func(float64, ...string)) {

@@ -218,14 +218,15 @@ func TestDemands(t *testing.T) {
 	node := func(labels map[string]string, taints ...corev1.Taint) []byte {
 		return data(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.NodeSpec{Taints: taints}})
 	}
-	foreign, now := unlabeled("s", "true"), metav1.Now()
+	now := metav1.Now()
 	for name, got := range map[string]bool{
 		"a bare pod":                Strays(data(events.Pod, &corev1.Pod{})),
 		"a pod of a ReplicaSet":     Strays(owned("ReplicaSet")),
 		"not of a DaemonSet":        !Strays(owned("DaemonSet")),
 		"a node without labels":     foreign(node(nil)),
-		"another value":             foreign(node(map[string]string{"s": "false"})),
-		"not a simulated node":      !foreign(node(map[string]string{"s": "true"})),
+		"another value":             foreign(node(map[string]string{events.LabelSimulated: "false"})),
+		"not a simulated node":      !foreign(node(map[string]string{events.LabelSimulated: "true"})),
+		"not one that is told":      !foreign(node(map[string]string{events.LabelSource: "inventory"})),
 		"a taint to leave for":      Evicting(node(nil, corev1.Taint{Effect: corev1.TaintEffectNoSchedule}, corev1.Taint{Effect: corev1.TaintEffectNoExecute})),
 		"not one to keep away for":  !Evicting(node(nil, corev1.Taint{Effect: corev1.TaintEffectNoSchedule})),
 		"a namespace that ends":     Deleting(data(events.Namespace, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{DeletionTimestamp: &now}})),

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/storage"
 	"k8s.io/apiserver/pkg/storage/cacher"
@@ -30,6 +31,7 @@ type restOptions struct {
 	alive    Heartbeat                     // nil: every Lease is written by somebody
 	renew    func(context.Context, string) // renews the Lease of a node
 	now      func() time.Time              // the instant whose cluster is served
+	secrets  *secrets
 }
 
 // GetRESTOptions implements generic.RESTOptionsGetter.
@@ -39,7 +41,10 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 		return generic.RESTOptions{}, fmt.Errorf("resource %s is not served", gr)
 	}
 	gv := r.gvk().GroupVersion()
-	c := codec{legacyscheme.Scheme, r.gvk()}
+	c := codec{legacyscheme.Scheme, r.gvk(), nil}
+	if r.kind == events.Secret {
+		c.secrets = o.secrets
+	}
 	config := &storagebackend.ConfigForResource{GroupResource: gr}
 	config.Codec = legacyscheme.Codecs.LegacyCodec(gv)
 	config.EncodeVersioner = gv
@@ -182,6 +187,9 @@ func (l *lazyCache) Get(ctx context.Context, key string, opts storage.GetOptions
 
 // GetList implements storage.Interface.
 func (l *lazyCache) GetList(ctx context.Context, key string, opts storage.ListOptions, list runtime.Object) error {
+	if info, ok := request.RequestInfoFrom(ctx); ok && info.Verb == "deletecollection" {
+		return l.store.GetList(ctx, key, opts, list) // with what cannot be read: it is to go too
+	}
 	r, err := l.reader(ctx)
 	if err != nil {
 		return err

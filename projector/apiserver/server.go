@@ -23,6 +23,7 @@ import (
 	"k8s.io/kubernetes/pkg/capabilities"
 
 	"rollcall/events"
+	"rollcall/events/seal"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
@@ -41,7 +42,8 @@ type Config struct {
 	Objects  *table.Tables // of the log, which somebody fills, or has filled to the position that is shown
 	Tally    *Tally        // of the same log
 
-	Leases, Events events.KV // where they are kept
+	Leases, Events events.KV  // where they are kept
+	Secrets        *seal.Ring // the keys of Secrets; nil: none is taken, and none opened
 
 	Listener  net.Listener // nil: only clients in this process reach the server
 	Cert, Key []byte       // PEM, of the listener's address
@@ -53,6 +55,13 @@ type Config struct {
 	Logs     LogSource
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
+
+	// Beside makes what answers requests for paths under /v1/, which are not of
+	// Kubernetes: it says itself who may ask. nil: nothing does.
+	Beside func(*Server) http.Handler
+	// Figures tells those figures of /metrics that are of what is beside the API;
+	// nil: there are none.
+	Figures func(name string, tell func(v float64, labels ...string))
 
 	Health      func() error               // why the log is not well, without asking it; nil: it always is
 	Quarantined func() Quarantine          // nil: nothing is known of it
@@ -224,7 +233,8 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
-	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now}
+	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now,
+		secrets: &secrets{s.config.Secrets, s.config.ReadOnly != ""}}
 	if !s.config.Now.IsZero() {
 		o.now = func() time.Time { return s.config.Now }
 	}

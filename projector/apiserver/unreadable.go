@@ -62,16 +62,25 @@ func (u *unreadables) under(prefix string, t *table.Table) []string {
 }
 
 // read decodes an item, and notes one that cannot be. Who deletes an object
-// that cannot be read gets its remains.
+// that cannot be read gets its remains, and who replaces a Secret that cannot be
+// opened what everybody may see of it.
 func (s *store) read(ctx context.Context, i *table.Item) (runtime.Object, error) {
 	o, err := s.codec.decode(i.Data, i.Rev)
 	if err == nil {
 		return o, nil
 	}
-	if info, ok := request.RequestInfoFrom(ctx); ok && info.Verb == "delete" && info.Subresource == "" {
-		return s.remains(i)
+	if info, ok := request.RequestInfoFrom(ctx); ok && info.Subresource == "" {
+		switch {
+		case info.Verb == "delete" || info.Verb == "deletecollection":
+			return s.remains(i)
+		case info.Verb == "update" && isShut(err):
+			return s.replaceable(i)
+		}
 	}
 	s.unreadable.meet(i)
+	if isShut(err) {
+		return nil, s.cannotOpen(i, err)
+	}
 	return nil, s.cannotRead(i, err)
 }
 

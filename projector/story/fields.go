@@ -3,8 +3,6 @@ package story
 import (
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"rollcall/events"
 )
 
@@ -28,34 +26,20 @@ func plainPath(path string) string { return strings.TrimPrefix(plain.Replace(pat
 
 var plain = strings.NewReplacer("[", ".", "]", "")
 
-// hidden stands for a value of a Secret.
-const hidden = "(not shown)"
-
 // Fields returns in which fields an object has changed, by path; old or new may
-// be without data, for an object that came or went. Values of Secrets are not
-// told.
+// be without data, for an object that came or went. Values of Secrets are
+// what of them everybody may see.
 func Fields(old, new events.Object) []Field {
 	var fs []Field
+	secret := new.Kind == events.Secret || old.Kind == events.Secret
 	for _, c := range diff(old.Data, new.Data) {
 		f := Field{Path: OneLine(pathText(c.path)), Old: OneLine(text(c.old)), New: OneLine(text(c.new))}
-		if new.Kind == events.Secret || old.Kind == events.Secret {
-			f.hide(&c)
+		if secret && holdsValue(&c) {
+			f.Old, f.New = shown(c.old), shown(c.new)
 		}
 		fs = append(fs, f)
 	}
 	return fs
-}
-
-// hide leaves out what a Secret holds.
-func (f *Field) hide(c *change) {
-	if !c.in("data") && !c.in("stringData") && !c.is("metadata", "annotations", corev1.LastAppliedConfigAnnotation) {
-		return
-	}
-	for _, v := range [...]*string{&f.Old, &f.New} {
-		if *v != "" {
-			*v = hidden
-		}
-	}
 }
 
 // Differ reports whether two states of an object differ at a path.

@@ -12,7 +12,7 @@ import (
 type Filter struct {
 	From, To     events.Seq // both are part of the range
 	Since, Until time.Time  // of the log's clock; both are part of the range
-	Types        []string   // any of these; "pod.*" is every type that begins with "pod."
+	Types        []string   // any of these, as what it is or was told as; "pod.*" is every type that begins with "pod."
 	DaemonSet    events.Key // itself, its plans, outcomes, pods and revisions, and notes and holds that name it
 }
 
@@ -26,11 +26,15 @@ func (f Filter) Wants(e events.Event) bool {
 		return false
 	}
 	return len(f.Types) == 0 || slices.ContainsFunc(f.Types, func(glob string) bool {
-		if begin, ok := strings.CutSuffix(glob, "*"); ok {
-			return strings.HasPrefix(string(e.Type), begin)
-		}
-		return string(e.Type) == glob
+		return matches(glob, string(e.Type)) || e.Told != nil && matches(glob, e.Told.Type)
 	})
+}
+
+func matches(glob, typ string) bool {
+	if begin, ok := strings.CutSuffix(glob, "*"); ok {
+		return strings.HasPrefix(typ, begin)
+	}
+	return typ == glob
 }
 
 // Match reports whether an entry that was told of e passes. Pods and revisions

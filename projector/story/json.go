@@ -7,13 +7,15 @@ import (
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/seal"
 	"rollcall/events/wire"
 )
 
 // JSON returns an event that a log was read from as one line of JSON: its
 // position and when it was stored, then the fields of its envelope as
 // docs/EVENTS.md has them. An event that is not read, or not believed, says in
-// the field unreadable why; what has no JSON form is there in base64.
+// the field unreadable why; what has no JSON form is there in base64. Values of
+// Secrets are what of them everybody may see.
 func JSON(e events.Event) []byte {
 	head := headJSON{Seq: e.Seq, Stored: e.Stored.UTC()}
 	if b, ok := e.Body.(events.Unreadable); ok {
@@ -59,6 +61,10 @@ func envelopeJSON(raw []byte) ([]byte, error) {
 	}
 	if !wire.IsMap(raw) {
 		return nil, errors.New("the envelope is no map")
+	}
+	raw, err := seal.HiddenEvent(raw)
+	if err != nil {
+		return nil, err
 	}
 	j, err := wire.ToJSON(raw)
 	if err != nil || len(j) == len("{}") {

@@ -1,5 +1,10 @@
 package story
 
+import (
+	"rollcall/events/seal"
+	"rollcall/events/wire"
+)
+
 // secret tells which keys of a Secret changed, and never a value: what is told
 // is read by more people than the Secret is for. The manifest that was last
 // applied repeats the values.
@@ -18,7 +23,7 @@ func (t *telling) secret(c *change) bool {
 			word = "removed"
 		}
 		t.say(rankSpec, "data%s %s", key, word)
-	case c.in("metadata", "annotations") && quietAnnotation(c.last()):
+	case holdsValue(c):
 		if t.once("manifest") {
 			t.say(rankMeta, "manifest applied")
 		}
@@ -26,4 +31,23 @@ func (t *telling) secret(c *change) bool {
 		return false
 	}
 	return true
+}
+
+// holdsValue reports whether what has changed of a Secret is, or has in it, what
+// nobody is to read.
+func holdsValue(c *change) bool {
+	return c.in("data") || c.in("stringData") || c.is("metadata", "annotations", "*") && seal.Holds(c.last())
+}
+
+// shown returns what of a value everybody may see; empty: there is none.
+func shown(v []byte) string {
+	if v = present(v); v == nil {
+		return ""
+	}
+	if at := wire.NewCursor(v); !wire.IsMap(v) && !wire.IsArray(v) {
+		if text, sealed := seal.Shown(at.Str()); sealed {
+			return text
+		}
+	}
+	return seal.NotShown
 }

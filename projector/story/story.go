@@ -62,7 +62,7 @@ func (t *Teller) Observe(e events.Event) {
 func (t *Teller) Tell(e events.Event) []Entry {
 	ref := events.RefOf(e)
 	head := Entry{Seq: e.Seq, Time: e.Stored, Type: e.Type, Object: Name(ref),
-		Cause: causeText(e.Cause), Actor: OneLine(e.Actor), Manager: OneLine(e.Manager), Source: OneLine(e.Source), Told: OneLine(ToldBy(e))}
+		Cause: causeText(e.Cause), Actor: OneLine(e.Actor), Manager: OneLine(e.Manager), Source: OneLine(e.Source), Told: OneLine(toldBy(e))}
 	var entries []Entry
 	switch b := e.Body.(type) {
 	case events.Object:

@@ -14,7 +14,7 @@ import (
 func toldText(e events.Event) string {
 	switch b := e.Body.(type) {
 	case events.Hold:
-		return HoldText(b)
+		return holdText(b)
 	case events.Lifted:
 		return "lifted"
 	case events.Note:
@@ -25,17 +25,17 @@ func toldText(e events.Event) string {
 	return ""
 }
 
-// HoldText says what a hold holds, until when and why.
-func HoldText(h events.Hold) string {
-	text := "holds " + SelectText(h.Select) + " until " + h.Until.UTC().Format(time.RFC3339)
+// holdText says what a hold holds, until when and why.
+func holdText(h events.Hold) string {
+	text := "holds " + selectText(h.Select) + " until " + h.Until.UTC().Format(time.RFC3339)
 	if h.Reason != "" {
 		text += ": " + h.Reason
 	}
 	return text
 }
 
-// SelectText says what a hold selects.
-func SelectText(s events.Select) string {
+// selectText says what a hold selects.
+func selectText(s events.Select) string {
 	var parts []string
 	add := func(what string, names []string) {
 		if len(names) > 0 {
@@ -61,7 +61,7 @@ func SelectText(s events.Select) string {
 // noteText says what a note is about and what it says.
 func noteText(t *events.Told, n events.Note) string {
 	text := t.Type
-	if names := NoteObjects(n); len(names) > 0 {
+	if names := noteObjects(n); len(names) > 0 {
 		text += " about " + cut(strings.Join(names, ","), maxValue)
 	}
 	if j, err := wire.ToJSON(t.Data); err == nil && len(j) > len("{}") {
@@ -70,8 +70,8 @@ func noteText(t *events.Told, n events.Note) string {
 	return text
 }
 
-// NoteObjects returns the names of what a note is about, as commands take them.
-func NoteObjects(n events.Note) []string {
+// noteObjects returns the names of what a note is about, as commands take them.
+func noteObjects(n events.Note) []string {
 	var names []string
 	for _, r := range n.Objects {
 		names = append(names, Name(r))
@@ -79,9 +79,9 @@ func NoteObjects(n events.Note) []string {
 	return names
 }
 
-// ToldBy says who told an event, and as what if its type does not say; "": nobody
+// toldBy says who told an event, and as what if its type does not say; "": nobody
 // outside.
-func ToldBy(e events.Event) string {
+func toldBy(e events.Event) string {
 	t := e.Told
 	if t == nil {
 		return ""
@@ -101,7 +101,7 @@ func ToldBy(e events.Event) string {
 func toldAbout(b events.Body, ds events.Key) bool {
 	switch b := b.(type) {
 	case events.Hold:
-		return slices.Contains(b.Select.DaemonSets, ds)
+		return slices.Contains(b.Select.DaemonSets, ds) || slices.Contains(b.Select.Namespaces, ds.Namespace)
 	case events.Note:
 		return slices.ContainsFunc(b.Objects, func(r events.Ref) bool { return r.Kind == events.DaemonSet && r.Key == ds })
 	}

@@ -123,19 +123,22 @@ func same(a, b fs.FileInfo) bool {
 	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
 }
 
-// Run calls changed with each table that the file comes to have, until ctx ends.
-func (l *Live) Run(ctx context.Context, changed func(*Table)) error {
-	tick := time.NewTicker(lookEvery)
-	defer tick.Stop()
-	for last := l.Table(); ; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if t := l.Table(); t != last {
-			last = t
-			changed(t)
+// Follow returns what looks at the file until its context ends, and calls changed
+// after each change.
+func (l *Live) Follow(changed func()) func(context.Context) error {
+	return func(ctx context.Context) error {
+		tick := time.NewTicker(lookEvery)
+		defer tick.Stop()
+		for last := l.Table(); ; {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			if t := l.Table(); t != last {
+				last = t
+				changed()
+			}
 		}
 	}
 }

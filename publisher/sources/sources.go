@@ -25,7 +25,7 @@ import (
 
 // Admin is the source of who holds the credentials of the data directory, and may
 // tell everything. It stands in no table.
-var Admin = Source{Name: "admin", May: []string{"*"}, Nodes: []string{"*"}, Read: true}
+var Admin = Source{Name: events.AdminSource, May: []string{"*"}, Nodes: []string{"*"}, Read: true}
 
 // Source is somebody who tells events, and what they may tell.
 type Source struct {
@@ -56,7 +56,7 @@ func (s Source) MayNode(name string) bool {
 
 // reserved are names that mean somebody else: the holder of the credentials, and
 // NATS users of rollcall's own.
-var reserved = []string{"admin", "rollcall", "cli"}
+var reserved = []string{events.AdminSource, "rollcall", "cli"}
 
 // Check returns what is wrong with a source, field by field, or nothing.
 func (s Source) Check() []Mistake {

@@ -175,7 +175,7 @@ func TestLive(t *testing.T) {
 	changed, done := make(chan string, 1), make(chan struct{})
 	go func() {
 		defer close(done)
-		_ = live.Run(ctx, func(t *sources.Table) { changed <- names(t) })
+		_ = live.Follow(func() { changed <- names(live.Table()) })(ctx)
 	}()
 	knows := func(token string) bool {
 		_, ok := live.Table().ByToken(token)

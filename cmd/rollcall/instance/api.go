@@ -11,6 +11,7 @@ import (
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/projector/apiserver"
 	"rollcall/projector/apiserver/netlimit"
+	"rollcall/publisher/gate"
 )
 
 // API says where the Kubernetes API is served, and who is told of it.
@@ -25,6 +26,7 @@ type API struct {
 type Served struct {
 	URL        string // empty: the API has no port
 	also       string // the other addresses, for the banner
+	token      string // the file of the admin's token
 	exposed    string // the file of the token that keeps other machines off; empty: they cannot reach the API
 	context    string // in kubeconfigs
 	Kubeconfig string // the file to use; empty: the API has no port
@@ -74,8 +76,9 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 	if o.Address.everywhere() {
 		a.also = " and every other address of this machine"
 	}
+	a.token = filepath.Join(dir, tokenFile)
 	if !o.Address.loopback() {
-		a.exposed = filepath.Join(dir, tokenFile)
+		a.exposed = a.token
 	}
 	a.Kubeconfig, err = o.Kubeconfigs.write(dir, access{name: a.context, url: a.URL, ca: cred.ca, token: cred.token})
 	if err != nil {
@@ -92,6 +95,7 @@ func (a *Served) Lines() string {
 		return ""
 	}
 	text := fmt.Sprintf("  API      %s%s  kubeconfig in %s\n", a.URL, a.also, a.Kubeconfig)
+	text += fmt.Sprintf("  Events   POST %s%s  token in %s\n", a.URL, gate.EventsPath, a.token)
 	if a.exposed != "" {
 		text += fmt.Sprintf("  Warning  other machines can reach the API: whoever has the token in %s may do everything\n", a.exposed)
 	}

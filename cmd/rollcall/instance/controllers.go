@@ -74,10 +74,8 @@ func (in *Instance) control() {
 	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.Served.Server.Loopback(), o) })
 }
 
-// foreign are the nodes that no kubelet of ours plays.
-func (in *Instance) foreign() *apiserver.Foreign {
-	return apiserver.NewForeign(in.State.Objects(), events.LabelSimulated, "true")
-}
+// foreign are the nodes that no kubelet of ours plays and no source tells of.
+func (in *Instance) foreign() *apiserver.Foreign { return apiserver.NewForeign(in.State.Objects()) }
 
 // await waits until the log has what a controller wants.
 func (in *Instance) await(ctx context.Context, w workloads.Want) error {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,6 +31,7 @@ import (
 	"rollcall/publisher/executor"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/simkubelet"
+	"rollcall/publisher/sources"
 )
 
 // StopTime bounds a clean stop.
@@ -51,6 +53,9 @@ type Options struct {
 	NATSCreds  string // file of credentials for it
 	NATSUsers  []string
 	Replicas   int // of the log there; 0: as many as fit
+
+	KeyFile string // keys of the Secrets; empty: where KeyPath says, and made if there are none
+	NewKey  bool   // another key is made there, though values may be sealed with one that is gone
 
 	User        string             // who is told to have done what is done
 	Controllers []string           // names of those that run: see ResolveControllers
@@ -106,6 +111,7 @@ type Instance struct {
 	Began    events.Info // the log when the instance started
 	From     events.Seq  // of the keyframe that it went on from; 0: it has read the whole log
 	State    *projector.Projector
+	Gate     *gate.Gate
 	Served   *Served
 
 	farPath string           // where the position of a log is kept that is on another server
@@ -114,6 +120,8 @@ type Instance struct {
 	frames  *keyframes.Store // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
+	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
+	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
 	engine  engine
 	stops   []func() error // in the order of starting
 	failure chan error     // the first part that ended by itself says why
@@ -177,15 +185,16 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 		return nil, err
 	}
 	Reached("log read")
+	if err := in.openGate(ctx); err != nil {
+		return nil, err
+	}
 	if err := in.serve(ctx); err != nil {
 		return nil, err
 	}
 	Reached("API open")
-	service, err := gate.Serve(context.WithoutCancel(ctx), in.NC, in.Subjects, in.about, in.archive)
-	if err != nil {
+	if err := in.listen(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
 	}
-	in.stops = append(in.stops, service.Stop)
 	Reached("gate open")
 	in.control()
 	return in, in.register()
@@ -237,6 +246,9 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		if in.NC, err = Dial(o.NATSURL, o.NATSCreds); err != nil {
 			return err
 		}
+		if err := in.farSources(); err != nil {
+			return err
+		}
 	} else {
 		if err := datadir.CheckCluster(o.Data, o.Cluster); err != nil {
 			return err
@@ -245,7 +257,11 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		no := natsd.Options{Dir: o.Data, Durability: o.Durability, Listen: at, Users: o.natsNames(), Cluster: o.Cluster}
+		users, err := in.beforeServer()
+		if err != nil {
+			return err
+		}
+		no := natsd.Options{Dir: o.Data, Durability: o.Durability, Listen: at, Users: users, Cluster: o.Cluster, Sources: in.source}
 		if o.Data != "" {
 			in.keeping = datadir.NewKeeper(datadir.Options{Dir: o.Data, Subjects: in.Subjects, Relaxed: o.Durability == natsd.Relaxed,
 				Warn: o.Console.Warn, Progress: o.Console.Progress})
@@ -256,6 +272,9 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 			return err
 		}
 		in.stops = append(in.stops, in.Server.Close)
+		if err := in.afterServer(); err != nil {
+			return err
+		}
 		if o.API.Address.None() {
 			forgetAPI(in.Server.Dir())
 		}

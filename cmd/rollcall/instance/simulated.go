@@ -18,9 +18,13 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *Instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
+	keys, err := in.keys()
+	if err != nil {
+		return apiserver.Config{}, err
+	}
 	c := apiserver.Config{Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Tally: in.tally, Logs: LogsUntil(time.Now), Notices: simkubelet.Notices, Alive: simkubelet.Heartbeat,
 		Health: in.Log.Health, Quarantined: in.quarantined, Checks: []apiserver.Check{{Name: "engine", State: in.engine.alive}, {Name: "keyframes", State: in.keyframesText}},
-		Unattended: unattended(in.Controllers)}
+		Unattended: unattended(in.Controllers), Beside: in.beside, Figures: in.figures, Secrets: keys}
 	for _, b := range []struct {
 		into *events.KV
 		o    stream.KVOptions

@@ -44,7 +44,7 @@ type stand struct {
 
 // options run every controller, as rollcall does.
 func (s *stand) options(objects *table.Tables) workloads.Options {
-	foreign := apiserver.NewForeign(objects, events.LabelSimulated, "true")
+	foreign := apiserver.NewForeign(objects)
 	await := func(ctx context.Context, w workloads.Want) error {
 		switch w {
 		case workloads.Endings:

@@ -1,0 +1,116 @@
+package instance
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"rollcall/events"
+	"rollcall/events/stream"
+	"rollcall/projector"
+	"rollcall/projector/apiserver"
+	"rollcall/publisher/gate"
+	"rollcall/publisher/schema"
+)
+
+// gateState is the log as the gate reads it.
+type gateState struct{ *projector.Projector }
+
+// Hold implements gate.State.
+func (s gateState) Hold(owner, name string) (h events.Hold, at events.Seq, ok bool) {
+	s.Read(func(st *projector.State) {
+		if is := st.Hold(owner, name); is != nil {
+			h, at, ok = is.Hold, is.Seq, true
+		}
+	})
+	return h, at, ok
+}
+
+// openGate makes the gate through which others tell what they know. What it
+// refuses is kept, if the server lets us.
+func (in *Instance) openGate(ctx context.Context) error {
+	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Report: in.engine.report}
+	o := stream.ShelfOptions{MemoryStorage: in.Memory, Replicas: in.Log.Replicas()}
+	if in.Server != nil && !in.Memory {
+		o.Room = in.Server.Room
+	}
+	shelf, err := stream.OpenShelf(ctx, in.NC, in.Subjects, o)
+	switch {
+	case err == nil:
+		c.Shelf, in.shelf = shelf, shelf
+	case in.Server != nil:
+		return err
+	default:
+		in.Console.Warn(fmt.Sprintf("what the gate refuses is not kept: %v", err))
+	}
+	in.Gate = gate.New(c)
+	return nil
+}
+
+// listen opens the gate's doors on NATS. That on HTTP is the API's.
+func (in *Instance) listen(ctx context.Context) error {
+	service, err := gate.Serve(ctx, in.NC, in.Subjects, in.about, in.archive)
+	if err != nil {
+		return err
+	}
+	in.stops = append(in.stops, in.Gate.Close, service.Stop)
+	stop, err := in.Gate.Listen(ctx, in.NC)
+	if err != nil {
+		return fmt.Errorf("open the gate: %w", err)
+	}
+	in.stops = append(in.stops, stop)
+	return nil
+}
+
+// beside answers what is asked beside the Kubernetes API, by its admin and by
+// sources.
+func (in *Instance) beside(s *apiserver.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST "+gate.EventsPath, in.Gate)
+	mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodPost))
+	mux.Handle(schema.Path, schema.Handler())
+	mux.Handle(schema.Path+"/", schema.Handler())
+	mux.HandleFunc("/", gate.NotFound)
+	return gate.Doorkeeper{Admin: s.IsAdmin, Table: in.table, Know: s.Know}.Before(mux)
+}
+
+// figures tells how the gate does.
+func (in *Instance) figures(name string, tell func(v float64, labels ...string)) {
+	f := in.Gate.Figures()
+	switch name {
+	case "rollcall_gate_events_total":
+		for o, n := range f.Events { // the registry sorts
+			tell(float64(n), o.Source, o.What)
+		}
+	case "rollcall_gate_events_open":
+		for source, n := range f.Open {
+			tell(float64(n), source)
+		}
+	case "rollcall_gate_answers_total":
+		tell(float64(f.Answers))
+	case "rollcall_gate_answers_slow_total":
+		tell(float64(f.Slow))
+	case "rollcall_gate_answer_seconds_total":
+		tell(f.Seconds)
+	}
+	if in.shelf == nil || !strings.HasPrefix(name, "rollcall_gate_rejects") {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), shelfTime)
+	defer cancel()
+	messages, bytes, ever, err := in.shelf.Held(ctx)
+	switch {
+	case err != nil: // /readyz tells how the server is
+	case name == "rollcall_gate_rejects":
+		tell(float64(messages))
+	case name == "rollcall_gate_rejects_bytes":
+		tell(float64(bytes))
+	case name == "rollcall_gate_rejects_total":
+		tell(float64(ever))
+	}
+}
+
+// shelfTime bounds how long /metrics waits for the figures of the rejects.
+const shelfTime = 2 * time.Second

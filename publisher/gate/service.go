@@ -1,0 +1,158 @@
+// Package gate is where programs find a cluster that speak NATS and nothing
+// else: a NATS micro service of the log's server which says whose log it is,
+// where that ends, and where the Kubernetes API is.
+//
+// A request names the user who asks in its subject, and a server with
+// permissions takes it from no other. An answer is what was asked for, or a
+// refusal with code, text and exit code. A request is sent once: after a
+// time-out it may or may not have been served.
+package gate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"rollcall/events"
+)
+
+const (
+	serviceName    = "rollcall-gate"
+	serviceVersion = "2.0.0" // of the requests and answers
+	infoVerb       = "info"
+	archiveVerb    = "archive"
+
+	serveTime = 30 * time.Second // for one request
+	askTime   = 5 * time.Second
+)
+
+// Info says what stands behind a gate.
+type Info struct {
+	Cluster string     `json:"cluster"`
+	Seq     events.Seq `json:"seq"` // end of the log
+	// API is the address of the Kubernetes API, and Kubeconfig the file on the
+	// machine of the instance that tells how to use it. Empty: it has no port.
+	API        string `json:"api,omitempty"`
+	Kubeconfig string `json:"kubeconfig,omitempty"`
+}
+
+// answer is what is sent for a request.
+type answer struct {
+	Info  *Info         `json:"info,omitempty"`
+	Error *events.Error `json:"error,omitempty"`
+}
+
+// Serve answers requests on nc, several gates of one cluster taking turns, until
+// the micro service is stopped. ctx is that of requests.
+func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info func(context.Context) (Info, error), archive func(context.Context, string, Archive) error) (micro.Service, error) {
+	m, err := micro.AddService(nc, micro.Config{Name: serviceName, Version: serviceVersion, Description: "finds rollcall cluster " + subjects.Cluster()})
+	if err != nil {
+		return nil, fmt.Errorf("serve the gate: %w", err)
+	}
+	err = m.AddEndpoint(infoVerb, micro.HandlerFunc(func(r micro.Request) {
+		ctx, cancel := context.WithTimeout(ctx, serveTime)
+		defer cancel()
+		i, err := info(ctx)
+		respond(r, answer{Info: &i}, err)
+	}), micro.WithEndpointSubject(subjects.Gate("*", infoVerb)))
+	if err == nil {
+		err = m.AddEndpoint(archiveVerb, micro.HandlerFunc(func(r micro.Request) {
+			ctx, cancel := context.WithTimeout(ctx, serveTime)
+			defer cancel()
+			var a Archive
+			err := json.Unmarshal(r.Data(), &a)
+			if err == nil {
+				parts := strings.Split(r.Subject(), ".")
+				err = archive(ctx, parts[len(parts)-2], a)
+			}
+			respond(r, answer{}, err)
+		}), micro.WithEndpointSubject(subjects.Gate("*", archiveVerb)))
+	}
+	if err == nil {
+		err = nc.Flush() // requests that arrive after Serve has returned must find the service
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("serve the gate: %w", err), m.Stop())
+	}
+	return m, nil
+}
+
+// respond sends an answer, or the refusal that err is; about another error who
+// has asked can do nothing. Whoever asked has gone if it cannot be sent.
+func respond(r micro.Request, a answer, err error) {
+	if err == nil {
+		_ = r.RespondJSON(a)
+		return
+	}
+	var e *events.Error
+	if !errors.As(err, &e) {
+		e = &events.Error{Code: "E-GATE-FAILED", What: "the request was not carried out", Why: err.Error(), Do: "try again", Exit: events.ExitFailure}
+	}
+	data, _ := json.Marshal(answer{Error: e}) // it has strings and a number only
+	_ = r.Error(e.Code, e.What, data)
+}
+
+// Ask returns what the gate of a cluster says, to the user of nc: a name that can
+// be a token of a subject. nc stays the caller's. An error of which
+// nats.ErrNoResponders is the cause says that no instance runs on the log.
+func Ask(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user string) (Info, error) {
+	a, err := ask(ctx, nc, subjects.Gate(user, infoVerb), nil, askTime)
+	if err == nil && a.Info == nil {
+		err = errors.New("the answer of the gate is empty")
+	}
+	if err != nil {
+		return Info{}, err
+	}
+	return *a.Info, nil
+}
+
+// Archive says with which event a log is to begin.
+type Archive struct {
+	Seq   events.Seq `json:"seq"`
+	Chain []byte     `json:"chain"` // the running hash after it
+	Hash  string     `json:"hash"`  // of the state after it
+}
+
+// AskArchive has the gate of a cluster make its log begin with an event, and
+// a keyframe of it. What was before it is gone then.
+func AskArchive(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user string, at Archive) error {
+	body, err := json.Marshal(at)
+	if err == nil {
+		_, err = ask(ctx, nc, subjects.Gate(user, archiveVerb), body, serveTime)
+	}
+	return err
+}
+
+// ask sends a request once, and returns its answer.
+func ask(ctx context.Context, nc *nats.Conn, subject string, body []byte, within time.Duration) (a answer, err error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	msg, err := nc.RequestWithContext(ctx, subject, body)
+	if err != nil {
+		return a, unanswered(err)
+	}
+	if err := json.Unmarshal(msg.Data, &a); err != nil {
+		return a, fmt.Errorf("read the answer of the gate: %w", err)
+	}
+	if a.Error != nil {
+		return a, a.Error
+	}
+	return a, nil
+}
+
+func unanswered(err error) error {
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return &events.Error{Code: "E-GATE-DOWN", What: "no instance answers", Exit: events.ExitFailure, Err: err}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &events.Error{Code: "E-GATE-TIMEOUT", What: "the instance has not answered in time", Why: "it is busy, or does not take requests of this user",
+			Exit: events.ExitTimeout, Err: err}
+	}
+	return fmt.Errorf("ask the gate: %w", err)
+}
