@@ -223,11 +223,7 @@ func (t *tracker) after(s *projector.State, e events.Event) error {
 			}
 		}
 		t.out.plans[p.Owner.Key] = append(t.out.plans[p.Owner.Key], e.Seq)
-		if d := t.dues[p.Owner.Key]; d != nil {
-			if freed := d.freed(p); freed != nil {
-				t.out.freed[e.Seq] = freed
-			}
-		}
+		t.noteFreed(e.Seq, p)
 	}
 	t.note(e)
 	t.calls(s, e)
@@ -377,12 +373,7 @@ func (t *tracker) linkIn(e events.Event, c *sets.Cell) Link {
 // that has done something to them.
 func (t *tracker) setsCall(s *projector.State, e events.Event) {
 	for _, key := range s.Touched() {
-		d := t.dues[key]
-		if d == nil {
-			d = &dues{}
-			t.dues[key] = d
-		}
-		d.take(s, key)
+		t.due(s, key)
 		for _, ds := range s.DeletedSets(key) {
 			t.setCalls(s, ds, e)
 		}

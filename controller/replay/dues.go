@@ -46,6 +46,25 @@ func indexOf(due []dueCommand, c dueCommand) int {
 	return slices.IndexFunc(due, func(x dueCommand) bool { return x.CellKey == c.CellKey && x.Call == c.Call })
 }
 
+// due notes what would be planned for an owner that an event has touched.
+func (t *tracker) due(s *projector.State, owner events.Key) {
+	d := t.dues[owner]
+	if d == nil {
+		d = &dues{}
+		t.dues[owner] = d
+	}
+	d.take(s, owner)
+}
+
+// noteFreed notes what freed the commands of a plan.
+func (t *tracker) noteFreed(at events.Seq, p *events.Plan) {
+	if d := t.dues[p.Owner.Key]; d != nil {
+		if freed := d.freed(p); freed != nil {
+			t.out.freed[at] = freed
+		}
+	}
+}
+
 // take takes over what would be planned after an event that has touched the owner.
 func (d *dues) take(s *projector.State, owner events.Key) {
 	commands, until := controller.Due(s, owner, s.Time())
