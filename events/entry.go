@@ -25,6 +25,7 @@ type Stored struct {
 	Raw     []byte
 	Expect  Expect
 	Seen    Seq
+	Bound   bool
 }
 
 // Encode returns what a log stores of the entries of one append, and refuses
@@ -42,13 +43,15 @@ func (s Subjects) Encode(es ...Entry) ([]Stored, error) {
 			return nil, err
 		case x.Subject == "" && x.Last != 0:
 			return nil, fmt.Errorf("position %d is expected of no subject", x.Last)
+		case e.Bound && x.Subject != subject:
+			return nil, fmt.Errorf("an event of %s is bound to what is expected of %q", subject, x.Subject)
 		case x.Subject != "" && named[x.Subject]:
 			return nil, fmt.Errorf("%s is expected of by an entry behind another that is about it", x.Subject)
 		case x.Subject != "":
 			named[x.Subject] = true
 		}
 		named[subject] = true
-		out[i] = Stored{e.ID, subject, raw, e.Expect, e.Seen}
+		out[i] = Stored{e.ID, subject, raw, e.Expect, e.Seen, e.Bound}
 	}
 	return out, nil
 }

@@ -20,6 +20,11 @@ type Entry struct {
 	// log whose beginning was archived after that refuses a fence with ErrConflict:
 	// an event of the subject may be gone that was not seen.
 	Seen Seq
+	// Bound says that the id is appended under this expectation, which is of the
+	// event's own subject, or not at all; a creation may move it behind a tombstone
+	// of the subject. So what follows there says whether the event is in the log,
+	// and a log that would know the id besides need not.
+	Bound bool
 }
 
 // Appender appends to a log.
@@ -31,7 +36,8 @@ type Appender interface {
 	// expected of by a later one, and no subject can be by two.
 	//
 	// An event whose ID is in the log already is not appended again, and its
-	// expectation not looked at; the position of the first is returned.
+	// expectation not looked at; the position of the first is returned. One that is
+	// bound is known behind what it expects only.
 	//
 	// ErrUnknown: es may or may not be in the log. Append the same entries
 	// again, or read the log to its end and decide again.

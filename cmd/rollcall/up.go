@@ -230,7 +230,7 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 	signalled := ctx
 	s.lines = true // somebody may look after a service in its journal
 	o.Console, o.Follow, o.Begun = s, v.follow, func(last events.Seq) { v.from = last }
-	o.User, o.API, o.Patience = actor(), o.api.API, o.deadline
+	o.User, o.API, o.Patience, o.KeepAtEnd = actor(), o.api.API, o.deadline, o.once
 	fresh := o.Data != "" && !exists(o.Data)
 	started, err := instance.Start(ctx, o.Options)
 	if err != nil {

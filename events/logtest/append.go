@@ -243,6 +243,63 @@ func severalFencesUnknown(s *suite) {
 	s.want(a, b, es[0].Event, es[1].Event)
 }
 
+// bind returns an entry that is bound to what it expects of its node.
+func (s *suite) bind(e events.Event, last events.Seq) events.Entry {
+	return events.Entry{Event: e, Expect: s.on(events.RefOf(e).Key.Name, last), Bound: true}
+}
+
+// bound: an event that is bound is found where its fence says, however late, and
+// another under its fence is refused.
+func bound(s *suite) {
+	a, b, c := s.node("a"), s.node("a"), s.node("a")
+	s.appendAll(1, s.bind(a, 0))
+	s.appendAll(1, s.bind(a, 0))
+	s.refuseAll(events.ErrConflict, s.bind(s.node("a"), 0))
+	s.appendAll(2, s.bind(b, 1))
+	s.append(3, s.on("a", 2), c) // somebody else goes on
+	s.appendAll(1, s.bind(a, 0))
+	s.appendAll(2, s.bind(b, 1))
+	s.refuseAll(events.ErrConflict, s.bind(s.node("a"), 2))
+	s.want(a, b, c)
+}
+
+// boundUnknown: what was stored though its answer was lost is found, behind a
+// tombstone too, and after others have gone on.
+func boundUnknown(s *suite) {
+	a, g, b, c := s.node("a"), s.gone("a"), s.node("a"), s.node("b")
+	s.LoseAck(s.T)
+	s.refuseAll(events.ErrUnknown, s.bind(a, 0))
+	s.appendAll(1, s.bind(a, 0))
+	s.append(2, s.on("a", 1), g)
+	s.LoseAck(s.T)
+	s.refuseAll(events.ErrUnknown, s.bind(b, 2), s.bind(c, 0))
+	later := s.node("a")
+	s.append(5, s.on("a", 3), later)
+	s.appendAll(4, s.bind(b, 2), s.bind(c, 0))
+	s.appendAll(3, s.bind(b, 2))
+	s.refuseAll(events.ErrConflict, s.bind(s.node("a"), 2))
+	s.want(a, g, b, c, later)
+}
+
+// boundMany: each of many at once is stored once, though some are appended twice.
+func boundMany(s *suite) {
+	es := make([]events.Event, 100)
+	for i := range es {
+		es[i] = s.node(fmt.Sprintf("n%d", i))
+	}
+	s.eachOnce(es, func(i int) events.Entry { return s.bind(es[i], 0) })
+}
+
+// boundElsewhere: an event can be bound to its own subject only.
+func boundElsewhere(s *suite) {
+	for _, x := range []events.Expect{{}, s.on("b", 0)} {
+		if _, err := s.Log.Append(s.ctx, events.Entry{Event: s.node("a"), Expect: x, Bound: true}); err == nil || errors.Is(err, events.ErrConflict) {
+			s.Errorf("bound to %+v: %v, want a refusal", x, err)
+		}
+	}
+	s.want()
+}
+
 // contradiction: what an entry writes cannot be expected of by a later one, and
 // nothing can be by two.
 func contradiction(s *suite) {
@@ -310,7 +367,7 @@ func many(s *suite) {
 	for i := range es {
 		es[i] = s.node(fmt.Sprintf("n%d", i))
 	}
-	s.wantEachOnce(es, func(i int) events.Expect { return events.Expect{} })
+	s.eachOnce(es, func(i int) events.Entry { return events.Entry{Event: es[i]} })
 }
 
 // manyFenced has winners and losers among many appends at once: each node has
@@ -328,22 +385,22 @@ func manyFenced(s *suite) {
 			}
 		})
 	}
-	s.wantEachOnce(good, func(i int) events.Expect { return s.on(fmt.Sprintf("n%d", i), 0) })
+	s.eachOnce(good, func(i int) events.Entry { return events.Entry{Event: good[i], Expect: s.on(fmt.Sprintf("n%d", i), 0)} })
 	bad.Wait()
 	if ids, err := s.read(0); err != nil || len(ids) != n {
 		s.Errorf("the log has %d events (%v), want %d", len(ids), err, n)
 	}
 }
 
-// wantEachOnce appends each of es in a goroutine of its own, every third twice,
-// and fails unless each is stored where its append says, once.
-func (s *suite) wantEachOnce(es []events.Event, x func(i int) events.Expect) {
+// eachOnce appends the entry of each of es in a goroutine of its own, every third
+// twice, and fails unless each is stored where its append says, once.
+func (s *suite) eachOnce(es []events.Event, entry func(i int) events.Entry) {
 	s.Helper()
 	at := make([]events.Seq, len(es))
 	var wg sync.WaitGroup
-	for i, e := range es {
+	for i := range es {
 		wg.Go(func() {
-			seq, err := s.Log.Append(s.ctx, events.Entry{Event: e, Expect: x(i)})
+			seq, err := s.Log.Append(s.ctx, entry(i))
 			if err != nil {
 				s.Errorf("append %d: %v", i, err)
 			}
@@ -351,7 +408,7 @@ func (s *suite) wantEachOnce(es []events.Event, x func(i int) events.Expect) {
 		})
 		if i%3 == 0 {
 			wg.Go(func() {
-				if _, err := s.Log.Append(s.ctx, events.Entry{Event: e, Expect: x(i)}); err != nil {
+				if _, err := s.Log.Append(s.ctx, entry(i)); err != nil {
 					s.Errorf("append %d again: %v", i, err)
 				}
 			})

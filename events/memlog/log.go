@@ -2,7 +2,7 @@
 //
 // It keeps the encoded bytes of every event and decodes them on each read, so
 // that what a reader sees has always been through the codec. It remembers the
-// ids of all its events for ever. It has no clock of its own and starts no
+// ids of all its events for ever, but no more of one that is bound than it has to. It has no clock of its own and starts no
 // goroutine; all its methods may be called from several.
 //
 // Faults that a real log can have are made with Inject, Truncate, Remove,
@@ -43,6 +43,7 @@ type record struct {
 	stored  time.Time
 	raw     []byte
 	removed bool // lost by a fault
+	bound   bool // its id is known behind what was expected only
 }
 
 var _ events.Log = (*Log)(nil)
@@ -112,7 +113,7 @@ func (l *Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error
 func (l *Log) store(all []events.Stored) (events.Seq, error) {
 	fresh := false
 	for _, r := range all {
-		if _, ok := l.first[r.ID]; ok {
+		if l.known(r) {
 			continue
 		}
 		fresh = true
@@ -123,10 +124,10 @@ func (l *Log) store(all []events.Stored) (events.Seq, error) {
 	}
 	stored := l.now()
 	for _, r := range all {
-		if _, ok := l.first[r.ID]; ok {
+		if l.known(r) {
 			continue
 		}
-		l.records = append(l.records, record{subject: r.Subject, stored: stored, raw: r.Raw})
+		l.records = append(l.records, record{subject: r.Subject, stored: stored, raw: r.Raw, bound: r.Bound})
 		at := l.last()
 		l.first[r.ID] = at
 		l.latest[r.Subject] = at
@@ -135,6 +136,16 @@ func (l *Log) store(all []events.Stored) (events.Seq, error) {
 		l.changed.tell()
 	}
 	return l.first[all[len(all)-1].ID], nil
+}
+
+// known reports whether an event is in the log, as far as its id has to tell it.
+// The caller holds mu.
+func (l *Log) known(r events.Stored) bool {
+	at, ok := l.first[r.ID]
+	if ok && (r.Bound || l.records[at-l.before-1].bound) {
+		return r.Expect.Subject == r.Subject && at > r.Expect.Last
+	}
+	return ok
 }
 
 // at returns the event at a position that the log has. The caller holds mu.

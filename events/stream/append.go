@@ -12,9 +12,9 @@ import (
 	"rollcall/events"
 )
 
-// maxBatch bounds the events of one append and of a batch of several appends. A server
-// takes 1,000 in one batch.
-const maxBatch = 500
+// maxBatch bounds the events of one append and of a batch of several appends: it is
+// what a server takes.
+const maxBatch = 1000
 
 // batch is one append: its messages, all or none, each with its expectation.
 type batch struct {
@@ -32,6 +32,7 @@ type fencedMsg struct {
 	data    []byte
 	expect  events.Expect
 	seen    events.Seq // how far the log was read by who appends; 0: not told
+	bound   bool       // its subject says whether it is stored: the server need not know its id
 }
 
 type result struct {
@@ -40,8 +41,8 @@ type result struct {
 }
 
 // Append implements events.Appender. An event is known by its id for ten
-// minutes after it was stored; an append that is made again with the same
-// expectations on the subjects of its events, for ever.
+// minutes after it was stored, unless it is bound; an append that is made again
+// with the same expectations on the subjects of its events, for ever.
 func (l *Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
@@ -87,7 +88,7 @@ func (l *Log) batch(ctx context.Context, es []events.Entry) (*batch, error) {
 		}
 		id := e.ID.String()
 		if !seen[id] {
-			b.msgs = append(b.msgs, fencedMsg{e.Subject, id, e.Raw, e.Expect, e.Seen})
+			b.msgs = append(b.msgs, fencedMsg{e.Subject, id, e.Raw, e.Expect, e.Seen, e.Bound})
 		}
 		seen[id] = true
 		b.ids = append(b.ids, id)
@@ -107,7 +108,10 @@ func (b *batch) bytes() (n int) {
 // fenced returns a new message with the headers by which it is known, and refused
 // if its expectation does not hold.
 func (l *Log) fenced(m fencedMsg) *nats.Msg {
-	h := nats.Header{jetstream.MsgIDHeader: {m.id}}
+	h := nats.Header{}
+	if !m.bound {
+		h[jetstream.MsgIDHeader] = []string{m.id}
+	}
 	if x := l.fence(m.expect); x.Subject != "" {
 		h[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(uint64(x.Last), 10)}
 		if x.Subject != m.subject {
@@ -219,7 +223,7 @@ func (l *Log) find(ctx context.Context, m fencedMsg, after events.Seq) (events.S
 	if seq, err := l.scan(ctx, m, after); err != nil || seq != 0 {
 		return seq, err
 	}
-	if after == 0 {
+	if after == 0 || m.bound {
 		return 0, nil
 	}
 	// A batch is checked for known ids before its expectations, of which this
@@ -242,8 +246,7 @@ func (l *Log) scan(ctx context.Context, m fencedMsg, after events.Seq) (events.S
 		if err != nil || !ok {
 			return 0, err
 		}
-		h, err := nats.DecodeHeadersMsg(s.Header)
-		if err == nil && h.Get(jetstream.MsgIDHeader) == m.id {
+		if e := s.event(); e.ID.String() == m.id {
 			return s.Seq, nil
 		}
 		after = s.Seq

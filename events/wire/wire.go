@@ -29,6 +29,11 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // one huge object does not stay in memory.
 const keptBufferBytes = 256 << 10
 
+// ownBufferBytes is from where on a buffer is not copied, and whoever has the bytes
+// keeps what it has room for besides: more than any object has, it is a keyframe,
+// which is not kept.
+const ownBufferBytes = 16 << 20
+
 // encode runs put over a pooled encoder and returns what it wrote.
 func encode(put func(*msgpack.Encoder) error) ([]byte, error) {
 	buf := buffers.Get().(*bytes.Buffer)
@@ -39,7 +44,11 @@ func encode(put func(*msgpack.Encoder) error) ([]byte, error) {
 	err := put(e)
 	msgpack.PutEncoder(e)
 	var b []byte
-	if err == nil {
+	switch {
+	case err != nil:
+	case buf.Len() >= ownBufferBytes:
+		b = buf.Bytes()
+	default:
 		b = bytes.Clone(buf.Bytes())
 	}
 	if buf.Cap() <= keptBufferBytes {

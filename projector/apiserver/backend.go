@@ -61,7 +61,7 @@ func (b *logBackend) submit(ctx context.Context, x events.Expect, e events.Event
 		}
 		return nil
 	}}
-	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x})
+	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x, Bound: true})
 	appendTime.Observe(time.Since(began).Seconds())
 	b.link.saw(seq)
 	return seq, err

@@ -9,6 +9,7 @@ import (
 
 // Perform implements drive.Step.
 func (s *Step) Perform(ctx context.Context, log drive.Log) error {
-	_, err := log.Submit(ctx, events.Entry{Event: s.Event, Expect: s.Fence})
+	// The id is made of the position in the fence.
+	_, err := log.Submit(ctx, events.Entry{Event: s.Event, Expect: s.Fence, Bound: true})
 	return err
 }

@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"time"
 
 	"rollcall/events"
@@ -17,14 +18,22 @@ import (
 // of a large cluster come less often; and what little an idle cluster does is not
 // worth one more often than every minute.
 const (
-	keyframeEvery = 25_000
 	keyframeShare = 100
 	keyframeFew   = 1000
 	keyframePause = time.Minute
 )
 
-// keyframeIdle is after how long nothing has happened. Tests have less time.
-var keyframeIdle = 5 * time.Second
+// largeHeap is from how much that lives on the memory is collected before a keyframe
+// is made. It takes a third as much again, in few pieces, and the runtime keeps to its
+// limit only as long as pieces are small.
+const largeHeap = 1 << 30
+
+// keyframeEvery is after how many events, and keyframeIdle after how long nothing has
+// happened. Tests have less time.
+var (
+	keyframeEvery = events.Seq(25_000)
+	keyframeIdle  = 5 * time.Second
+)
 
 // framer keeps keyframes. It is a drive.Party, because the state and the executor
 // stand still only for one; the bytes are made beside the engine.
@@ -67,12 +76,30 @@ func (f *framer) Due(now time.Time, _ int) []drive.Step {
 	if at, ok := f.Next(); !ok || at.After(now) {
 		return nil
 	}
+	f.busy = true
+	return []drive.Step{f.take(now)}
+}
+
+// take takes out of the fold what a keyframe is made of.
+func (f *framer) take(now time.Time) *framing {
 	began := time.Now()
 	parties, err := f.executor.Keep()
 	s := &framing{framer: f, state: f.state.Keep(), parties: parties, err: err, at: f.at, now: now}
 	s.took = time.Since(began)
-	f.busy = true
-	return []drive.Step{s}
+	return s
+}
+
+// finish keeps one keyframe more once the engine has ended, if much has happened
+// since the last one: to make it takes less time than to read that again.
+func (f *framer) finish(ctx context.Context) error {
+	if f.at < f.last+keyframeEvery {
+		return nil
+	}
+	err := f.take(time.Now()).Perform(ctx, drive.Log{})
+	if err == nil {
+		f.last = f.at
+	}
+	return err
 }
 
 // Done implements drive.Party.
@@ -101,6 +128,9 @@ type framing struct {
 func (s *framing) Perform(ctx context.Context, _ drive.Log) error {
 	began := time.Now()
 	defer func() { s.took += time.Since(began) }()
+	if readMemory().live > largeHeap {
+		debug.FreeOSMemory()
+	}
 	frame, state, err := s.state.Frame(s.now)
 	if err == nil {
 		err = s.err

@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ import (
 	"rollcall/projector/table"
 	"rollcall/publisher/executor"
 	"rollcall/publisher/gate"
+	"rollcall/publisher/reading"
 	"rollcall/publisher/simkubelet"
 	"rollcall/publisher/sources"
 )
@@ -62,6 +64,7 @@ type Options struct {
 	Delays      simkubelet.Options // of what is simulated
 	API         API
 	Patience    time.Duration // after which nodes that have not joined are not waited for
+	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
 
 	Console Console               // nil: nobody is told anything
 	Begun   func(last events.Seq) // called with the end of the log, before it is read
@@ -118,10 +121,13 @@ type Instance struct {
 	dir     string           // of the API's credentials, or empty
 	keeping *datadir.Keeper  // nil: the log is in no data directory
 	frames  *keyframes.Store // nil: none are kept
+	framer  *framer          // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
 	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
 	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
+	readers *reading.Hub                 // who reads the log over HTTP
+	reads   http.Handler                 // answers them
 	engine  engine
 	stops   []func() error // in the order of starting
 	failure chan error     // the first part that ended by itself says why
@@ -148,7 +154,7 @@ func (in *Instance) AwaitEnd(ctx context.Context) error {
 // before it are stopped.
 func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	o.complete()
-	in := &Instance{Options: o, failure: make(chan error, 1)}
+	in := &Instance{Options: o, failure: make(chan error, 1), readers: reading.NewHub()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.Stop())
@@ -228,11 +234,14 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 		err = from.resume(all)
 	}
 	if in.frames != nil {
-		f := &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
+		in.framer = &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
 		if in.Server != nil {
-			f.room = in.Server.Room
+			in.framer.room = in.Server.Room
 		}
-		all = append(all, f)
+		if from != nil {
+			in.framer.from = time.Now().Add(keyframeShare * from.took)
+		}
+		all = append(all, in.framer)
 	}
 	return all, err
 }
@@ -293,7 +302,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
 	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
-		Follow: []func(events.Event){in.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
+		Follow: []func(events.Event){in.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {
@@ -330,6 +339,9 @@ func (in *Instance) projectFrom(ctx context.Context, o projector.Options, from *
 	if err != nil {
 		return err
 	}
+	if in.KeepAtEnd {
+		in.stops = append(in.stops, in.keepAtEnd)
+	}
 	in.launch(in.engine.run(func(ctx context.Context) error { return in.State.Run(ctx, parties...) }))
 	defer in.Console.Progress("reading the log", func() string { return fmt.Sprintf("%d of %d events", in.LastSeq(), in.Began.Last) })()
 	select {
@@ -362,8 +374,13 @@ func (in *Instance) launch(run func(context.Context) error) {
 	})
 }
 
-// Stop stops the parts in reverse order of starting. It gives up after StopTime.
+// Stop stops the parts in reverse order of starting. It gives up after StopTime,
+// and the time that a keyframe may take.
 func (in *Instance) Stop() error {
+	limit := StopTime
+	if in.KeepAtEnd {
+		limit += endTime
+	}
 	done := make(chan error, 1)
 	go func() {
 		var errs []error
@@ -375,8 +392,8 @@ func (in *Instance) Stop() error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(StopTime):
-		return &events.Error{Code: "E-CLI-STOP", What: fmt.Sprintf("the instance did not stop within %s", StopTime),
+	case <-time.After(limit):
+		return &events.Error{Code: "E-CLI-STOP", What: fmt.Sprintf("the instance did not stop within %s", limit),
 			Do: "start it again: it goes on from its log", Exit: events.ExitFailure}
 	}
 }

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -35,9 +36,10 @@ func (in *Instance) openKeyframes(ctx context.Context) {
 
 // resumed is the state that an instance goes on from.
 type resumed struct {
-	frame keyframes.Frame
-	kept  keyframes.Kept
-	state *projector.State
+	frame   keyframes.Frame
+	parties []byte // what the parties keep
+	state   *projector.State
+	took    time.Duration // to read it, about as long as to make one
 }
 
 // newest returns what to go on from at or before a position: the newest keyframe
@@ -52,6 +54,7 @@ func (in *Instance) newest(ctx context.Context, at events.Seq) (*resumed, error)
 // newestOf returns the newest keyframe at or before a position that is good, or
 // nil.
 func newestOf(ctx context.Context, s shelf, at events.Seq) (from *resumed, err error) {
+	began := time.Now()
 	of := keyframes.Log{Event: keyframes.EventAt(s.log), Format: projector.KeyframeFormat, Passed: s.passed}
 	_, err = s.store.Newest(ctx, 0, at, of, func(f keyframes.Frame, k keyframes.Kept) error {
 		st, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
@@ -59,11 +62,29 @@ func newestOf(ctx context.Context, s shelf, at events.Seq) (from *resumed, err e
 			err = executor.New(s.subjects, nil).Resume(k.Parties, st.UnderWay())
 		}
 		if err == nil {
-			from = &resumed{f, k, st}
+			// The bytes of the state are one piece with them, and are let go.
+			from = &resumed{f, bytes.Clone(k.Parties), st, time.Since(began)}
 		}
 		return err
 	})
 	return from, err
+}
+
+// endTime bounds how long a keyframe takes that is made at the end.
+const endTime = 30 * time.Second
+
+// keepAtEnd keeps a keyframe when the engine has ended. One that cannot be kept is
+// told: the next start reads more of the log.
+func (in *Instance) keepAtEnd() error {
+	if _, err := in.engine.alive(); in.framer == nil || err != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), endTime)
+	defer cancel()
+	if err := in.framer.finish(ctx); err != nil {
+		in.Console.Warn(err.Error())
+	}
+	return nil
 }
 
 // passOver says that a keyframe is not used, and lets it go.
@@ -107,7 +128,7 @@ func (s *resumed) resume(parties []drive.Party) error {
 		switch p := p.(type) {
 		case *executor.Executor:
 			each(objects, func(e events.Event) { p.Observe(e, time.Now()) })
-			if err := p.Resume(s.kept.Parties, s.state.UnderWay()); err != nil {
+			if err := p.Resume(s.parties, s.state.UnderWay()); err != nil {
 				return err
 			}
 		case *simkubelet.World:

@@ -99,6 +99,36 @@ func TestGoesOnFromKeyframe(t *testing.T) {
 	}
 }
 
+// TestKeepsAtEnd stops an instance that is to keep a keyframe then: the next goes on
+// from where it was, and has none to keep if nothing has happened.
+func TestKeepsAtEnd(t *testing.T) {
+	sandbox(t)
+	before := keyframeEvery
+	defer func() { keyframeEvery = before }()
+	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute, KeepAtEnd: true}
+	in, _ := start(t, o)
+	populate(t, in)
+	mustStop(t, in)
+	in, _ = start(t, o)
+	if in.From != 0 {
+		t.Errorf("a few events were worth a keyframe of #%d", in.From)
+	}
+	keyframeEvery = 10
+	mustStop(t, in)
+
+	in, _ = start(t, o)
+	wantFold(t, in)
+	if in.From != in.Began.Last {
+		t.Errorf("it went on from #%d, and the last event of the run before is #%d", in.From, in.Began.Last)
+	}
+	mustStop(t, in)
+	in, _ = start(t, o)
+	if fs, err := in.frames.List(t.Context()); err != nil || len(fs) != 1 {
+		t.Errorf("%d keyframes, %v, and nothing has happened since the first", len(fs), err)
+	}
+	mustStop(t, in)
+}
+
 // TestPassesOverWrongKeyframe goes on from an older keyframe where the newest has
 // the hash of another log up to its event, which only the events after it tell.
 func TestPassesOverWrongKeyframe(t *testing.T) {
