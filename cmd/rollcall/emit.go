@@ -115,7 +115,7 @@ func (m *emission) one(args []string) (publisher.Event, error) {
 	if m.at != "" {
 		at, err := time.Parse(time.RFC3339Nano, m.at)
 		if err != nil {
-			return ev, usageError("E-CLI-TIME", fmt.Sprintf("--time %q is no time", m.at), "write it as 2026-11-21T10:43:00Z")
+			return ev, usageError("E-CLI-ARGS", fmt.Sprintf("--time %q is no time", m.at), "write it as 2026-11-21T10:43:00Z")
 		}
 		ev.Time = at
 	}

@@ -45,7 +45,7 @@ func (h header) binary() bool {
 
 // fromHeaders reads an event in binary mode: attributes in headers, the body is
 // its data.
-func fromHeaders(h header, media string, body []byte, l Limits) Item {
+func fromHeaders(h header, media string, body []byte, l terms) Item {
 	item := Item{Raw: body}
 	a := attributes{}
 	for _, name := range slices.Sorted(maps.Keys(h)) {
@@ -74,7 +74,7 @@ func fromHeaders(h header, media string, body []byte, l Limits) Item {
 }
 
 // bodyData returns a body as JSON.
-func bodyData(media string, body []byte, l Limits) (json.RawMessage, *publisher.Problem) {
+func bodyData(media string, body []byte, l terms) (json.RawMessage, *publisher.Problem) {
 	switch {
 	case len(body) == 0:
 		return nil, nil

@@ -27,6 +27,8 @@ type Message struct {
 	// names does not matter.
 	Header map[string][]string
 	Body   []byte
+	// Type is of events that do not say theirs: a subject of NATS has it.
+	Type string
 }
 
 // Limits bound a message. A zero field is that of Default.
@@ -34,6 +36,12 @@ type Limits struct {
 	Bytes  int // of the body
 	Depth  int // of objects and arrays within each other in one event
 	Events int // in one message
+}
+
+// terms are how the events of a message are read.
+type terms struct {
+	Limits
+	typ string // of events that do not say theirs; empty: each has to
 }
 
 // Default are the limits of a gate that is told nothing else.
@@ -57,8 +65,8 @@ type Item struct {
 
 // Parse returns the events of a message in their order, or what is wrong with
 // the message as a whole.
-func Parse(m Message, l Limits) (Batch, *publisher.Problem) {
-	l = Limits{cmp.Or(l.Bytes, Default.Bytes), cmp.Or(l.Depth, Default.Depth), cmp.Or(l.Events, Default.Events)}
+func Parse(m Message, limits Limits) (Batch, *publisher.Problem) {
+	l := terms{Limits{cmp.Or(limits.Bytes, Default.Bytes), cmp.Or(limits.Depth, Default.Depth), cmp.Or(limits.Events, Default.Events)}, m.Type}
 	h, p := headers(m.Header)
 	switch {
 	case p != nil:
@@ -99,13 +107,13 @@ func empty() *publisher.Problem {
 	return publisher.NewProblem(400, "E-TOLD-EMPTY", "empty", `nothing was sent; an event is {"type":"...","subject":"...","data":{...}}`)
 }
 
-func tooMany(l Limits) *publisher.Problem {
+func tooMany(l terms) *publisher.Problem {
 	return publisher.NewProblem(413, "E-TOLD-BATCH", "too many events",
 		fmt.Sprintf("more than %d events in one message; send fewer at a time", l.Events))
 }
 
 // fromJSON reads one event, or an array of them.
-func fromJSON(body []byte, media string, l Limits) (Batch, *publisher.Problem) {
+func fromJSON(body []byte, media string, l terms) (Batch, *publisher.Problem) {
 	body = bytes.TrimSpace(body)
 	if len(body) == 0 {
 		return Batch{}, empty()
@@ -144,7 +152,7 @@ func fromJSON(body []byte, media string, l Limits) (Batch, *publisher.Problem) {
 }
 
 // lines reads an event a line. A line that is wrong is wrong alone.
-func lines(body []byte, l Limits) (Batch, *publisher.Problem) {
+func lines(body []byte, l terms) (Batch, *publisher.Problem) {
 	batch := Batch{Many: true}
 	for line := range bytes.Lines(body) {
 		if line = bytes.TrimSpace(line); len(line) == 0 {
@@ -162,10 +170,10 @@ func lines(body []byte, l Limits) (Batch, *publisher.Problem) {
 }
 
 // one reads one event from JSON; raw is what it came as.
-func one(j, raw []byte, l Limits) Item {
+func one(j, raw []byte, l terms) Item {
 	item := Item{Raw: raw}
 	if item.Problem = check(j, l.Depth); item.Problem == nil {
-		item.Event, item.Problem = fromObject(j)
+		item.Event, item.Problem = fromObject(j, l.typ)
 	}
 	return item
 }

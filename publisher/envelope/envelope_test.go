@@ -54,6 +54,8 @@ func TestForms(t *testing.T) {
 		{"structured as JSON", message(full, "content-type: application/json"), []publisher.Event{whole}, false},
 		{"structured, no content type", message(" " + full + "\n"), []publisher.Event{whole}, false},
 		{"short", message(brief), []publisher.Event{short}, false},
+		{"short, of a subject", Message{Body: []byte(`{"subject":"node/n-1","data":{"reason":"r"}}`), Type: "node.gone"}, []publisher.Event{short}, false},
+		{"short, of a subject that says the same", Message{Body: []byte(brief), Type: "node.gone"}, []publisher.Event{short}, false},
 		{"batch", message("["+full+","+brief+"]", "Content-Type: application/cloudevents-batch+json"), []publisher.Event{whole, short}, true},
 		{"array", message("[" + brief + "]"), []publisher.Event{short}, true},
 		{"lines", message(full+"\r\n\n"+brief, "Content-Type: application/x-ndjson"), []publisher.Event{whole, short}, true},

@@ -27,16 +27,19 @@ const (
 )
 
 // fromObject reads an event in CloudEvents' JSON format, or the short form of
-// one, from an object that check has passed.
-func fromObject(b []byte) (publisher.Event, *publisher.Problem) {
+// one, from an object that check has passed. It is of type typ if it says none.
+func fromObject(b []byte, typ string) (publisher.Event, *publisher.Problem) {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(b, &members); err != nil || members == nil {
 		return publisher.Event{}, plain("the record is no object")
 	}
-	if members["type"] == nil && members["specversion"] == nil && nearest(members) == "" {
+	if typ == "" && members["type"] == nil && members["specversion"] == nil && nearest(members) == "" {
 		return publisher.Event{}, plain("the record has no type")
 	}
 	a := attributes{}
+	if typ != "" && nearest(members) == "" {
+		a["type"] = typ
+	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
 		if name == "data" || name == "data_base64" || string(members[name]) == "null" {
 			continue

@@ -13,7 +13,7 @@ func isMsgpack(media string) bool {
 
 // fromMsgpack reads one event, or an array of them, in the form that they have in
 // JSON.
-func fromMsgpack(body []byte, l Limits) (Batch, *publisher.Problem) {
+func fromMsgpack(body []byte, l terms) (Batch, *publisher.Problem) {
 	if len(body) == 0 {
 		return Batch{}, empty()
 	}
@@ -40,7 +40,7 @@ func fromMsgpack(body []byte, l Limits) (Batch, *publisher.Problem) {
 	return batch, nil
 }
 
-func oneMsgpack(b []byte, l Limits) Item {
+func oneMsgpack(b []byte, l terms) Item {
 	j, p := toJSON(b, l.Depth)
 	if p != nil {
 		return Item{Raw: b, Problem: p}

@@ -49,11 +49,9 @@ func (d Doorkeeper) Before(next http.Handler) http.Handler {
 		switch {
 		case !known:
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			w.Header().Set("Connection", "close")
-			writeProblem(w, refusal(http.StatusUnauthorized, "E-TOLD-TOKEN", "who are you?", "the request has no token that is known; send Authorization: Bearer TOKEN, as rollcall up or rollcall source names it"))
+			turnAway(w, r, refusal(http.StatusUnauthorized, "E-TOLD-TOKEN", "who are you?", "the request has no token that is known; send Authorization: Bearer TOKEN, as rollcall up or rollcall source names it"))
 		case !d.Know(r):
-			w.Header().Set("Connection", "close")
-			writeProblem(w, busy("the server has no file left for another connection"))
+			turnAway(w, r, busy("the server has no file left for another connection"))
 		default:
 			next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), sourceKey{}, by)))
 		}
@@ -111,6 +109,17 @@ func (g *Gate) body(w http.ResponseWriter, r *http.Request, by Sender) (body []b
 		return nil, nil, p
 	}
 	return body, give, nil
+}
+
+// drained is how much of a body is read that nobody wants: a client of HTTP/2 that is
+// told to stop in the middle of a small one takes that for the answer.
+const drained = 64 << 10
+
+// turnAway refuses a request of which the body was not read, and ends the connection.
+func turnAway(w http.ResponseWriter, r *http.Request, p *publisher.Problem) {
+	_, _ = io.CopyN(io.Discard, r.Body, drained) // whoever is refused may send no more
+	w.Header().Set("Connection", "close")
+	writeProblem(w, p)
 }
 
 // writeProblem answers with a refusal.

@@ -79,7 +79,7 @@ func (g *Gate) heard(ctx context.Context, m *nats.Msg) (finish func() Reply) {
 	}
 	header := map[string][]string(m.Header)
 	atomic := strings.EqualFold(m.Header.Get(atomicHeader), "true")
-	return g.Begin(ctx, Sender{Source: by, Door: "nats", Type: typ, Unanswered: m.Reply == ""}, envelope.Message{Header: header, Body: m.Data}, atomic)
+	return g.Begin(ctx, Sender{Source: by, Door: "nats", Type: typ, Unanswered: m.Reply == ""}, envelope.Message{Header: header, Body: m.Data, Type: typ}, atomic)
 }
 
 // spoken returns who speaks on a subject, and of which type.

@@ -33,7 +33,8 @@ type Reject struct {
 	Number  uint64              `json:"number"`
 	Source  string              `json:"source"`
 	Door    string              `json:"door"`
-	First   time.Time           `json:"first"` // the same was refused for the first time
+	Type    string              `json:"type,omitempty"` // of the event, as the door said it
+	First   time.Time           `json:"first"`          // the same was refused for the first time
 	Last    time.Time           `json:"last"`
 	Count   int                 `json:"count"` // how often
 	Problem *publisher.Problem  `json:"problem"`
@@ -83,7 +84,7 @@ func (g *Gate) refuse(ctx context.Context, by Sender, raw []byte, headers map[st
 		return
 	}
 	now := g.config.Now().UTC()
-	r := Reject{Source: by.Name, Door: by.Door, First: now, Last: now, Count: 1, Problem: p, Raw: raw}
+	r := Reject{Source: by.Name, Door: by.Door, Type: by.Type, First: now, Last: now, Count: 1, Problem: p, Raw: raw}
 	if len(raw) > maxRaw {
 		r.Raw, r.Cut = raw[:maxRaw], len(raw)-maxRaw
 	}

@@ -115,7 +115,7 @@ func (g *Gate) again(ctx context.Context, r Reject) Retried {
 		d.Why = fmt.Sprintf("%d bytes of it were not kept", r.Cut)
 		return d
 	}
-	switch b := g.Deliver(ctx, Sender{Source: by, Door: r.Door}, envelope.Message{Header: r.Headers, Body: r.Raw}, false).Body.(type) {
+	switch b := g.Deliver(ctx, Sender{Source: by, Door: r.Door, Type: r.Type}, envelope.Message{Header: r.Headers, Body: r.Raw, Type: r.Type}, false).Body.(type) {
 	case *publisher.Problem:
 		d.Why, d.Reject = b.Error(), b.Reject
 	case *publisher.Answer:
