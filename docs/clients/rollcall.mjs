@@ -73,7 +73,7 @@ export class Client {
   // where a connection ended.
   async *read({ after = 0, type, follow = true } = {}) {
     for (let pause = 100; ; pause = Math.min(pause * 2, 5000)) {
-      const query = new URLSearchParams({ after, ...(type && { type }), ...(follow ? {} : { follow: "false" }) });
+      const query = new URLSearchParams({ after, follow, ...(type && { type }) });
       try {
         const r = await this.#open("GET", "/v1/events?" + query, { Accept: "application/x-ndjson" }, undefined, 90000);
         if (r.statusCode !== 200 && !again.has(r.statusCode)) throw new Refused(parse(await textOf(r), r));

@@ -87,7 +87,7 @@ class Client:
         where a connection ended."""
         pause = 0.1
         while True:
-            query = {"after": after, **({"type": type} if type else {}), **({} if follow else {"follow": "false"})}
+            query = {"after": after, "follow": str(follow).lower(), **({"type": type} if type else {})}
             try:
                 with self._open("/v1/events?" + urllib.parse.urlencode(query), None, {"Accept": "application/x-ndjson"}, 90) as r:
                     for line in r:

@@ -55,5 +55,5 @@ rollcall_post() {
 
 # rollcall_read [AFTER] [TYPES]: the events after a position, one JSON object a line, until it is stopped.
 rollcall_read() {
-	rollcall_curl -N -H 'Accept: application/x-ndjson' -G --data-urlencode "after=${1:-0}" ${2:+--data-urlencode "type=$2"} "$ROLLCALL_URL/v1/events"
+	rollcall_curl -N -H 'Accept: application/x-ndjson' -G -d follow=true --data-urlencode "after=${1:-0}" ${2:+--data-urlencode "type=$2"} "$ROLLCALL_URL/v1/events"
 }

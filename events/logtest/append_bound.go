@@ -1,12 +1,8 @@
 package logtest
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
-	"time"
 
 	"rollcall/events"
 )
