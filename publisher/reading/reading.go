@@ -75,7 +75,6 @@ func Handler(o Options) http.Handler {
 		w.WriteHeader(http.StatusOK)
 		if r.Method != http.MethodHead {
 			s.run(r.Context())
-			_ = s.rc.SetWriteDeadline(time.Time{}) // the connection may have another request
 		}
 	})
 }

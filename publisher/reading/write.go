@@ -19,12 +19,14 @@ func (s *stream) send(part string) error {
 	return nil
 }
 
-// flush sends what is written.
+// flush sends what is written. HTTP/2 ends a stream at its deadline, also while
+// there is nothing to write: between writes there is none.
 func (s *stream) flush() error {
 	s.soon()
 	if s.w.Flush() != nil || s.rc.Flush() != nil {
 		return errWrite
 	}
+	_ = s.rc.SetWriteDeadline(time.Time{}) // as in soon
 	return nil
 }
 
