@@ -109,6 +109,9 @@ func (s *Screen) doubt(e *Event) (code, why string) {
 // Told returns where the told event of an id is, among the last maxTold of them.
 func (s *Screen) Told(id ulid.ULID) (Seq, bool) { return s.told.get(id) }
 
+// Check says what is wrong with how told events are found; nil: nothing is.
+func (s *Screen) Check() error { return s.told.check() }
+
 func (s *Screen) seen(e *Event) (Seq, bool) {
 	if e.Told != nil {
 		return s.told.get(e.ID)

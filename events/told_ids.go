@@ -95,6 +95,27 @@ func (t *toldIDs) forget(id ulid.ULID) {
 	}
 }
 
+// check says what is wrong with the index; nil: every id is found where it is.
+func (t *toldIDs) check() error {
+	last, n := Seq(0), 0
+	for i := range t.ring {
+		x := &t.ring[(t.first+i)%len(t.ring)]
+		if at, ok := t.get(x.id); !ok || at != x.at || at <= last {
+			return fmt.Errorf("the told event of id %s, at #%d, is found at #%d, %v", x.id, x.at, at, ok)
+		}
+		last = x.at
+	}
+	for _, place := range t.index {
+		if place != 0 {
+			n++
+		}
+	}
+	if n != len(t.ring) {
+		return fmt.Errorf("%d ids of told events are found, and there are %d", n, len(t.ring))
+	}
+	return nil
+}
+
 const keptTold = 24 // bytes of one
 
 // keep returns the ids, each with its position behind it, by position.

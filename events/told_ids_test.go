@@ -40,6 +40,9 @@ func TestToldIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ids := range []*toldIDs{&few, &again} {
+		if err := ids.check(); err != nil {
+			t.Error(err)
+		}
 		for i := range n {
 			if at, ok := ids.get(id(i)); ok != (i >= 1000) || ok && at != Seq(2*i+1) {
 				t.Fatalf("%d: %d %v", i, at, ok)

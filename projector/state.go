@@ -8,6 +8,7 @@
 package projector
 
 import (
+	"errors"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -71,6 +72,10 @@ func (s *State) Time() time.Time { return s.clock.now }
 
 // Told returns where the told event of an id is: it was told before.
 func (s *State) Told(id ulid.ULID) (events.Seq, bool) { return s.screen.Told(id) }
+
+// Check compares all that is kept up to date event by event with what it is made
+// of, and returns the differences.
+func (s *State) Check() error { return errors.Join(s.Sets.Check(), s.screen.Check()) }
 
 // Screen returns a copy of what says which of the next events are believed.
 func (s *State) Screen() (*events.Screen, error) {

@@ -143,7 +143,9 @@ only instance that runs, in this order as all of rollcall, and never ~/.kube/con
 --data or --nats-url, --cluster names the cluster of the log.
 
 Where no instance runs, and of a recording, it shows the end of the log, to be
-read only, and with --at the cluster as it was then, also beside an instance.
+read only, and with --at the cluster as it was then, also beside an instance. Secrets
+of the past are opened with the key in the data directory, or that of --key-file FILE;
+without, hashes are shown for their values.
 
 ` + replay.InstantForms + `
 

@@ -27,7 +27,7 @@ func (s *session) schemaCommand() *cobra.Command {
 	return s.group("schema", "Tell which events programs can tell, and check them",
 		`schema knows what a program outside can tell a cluster: the types of events, the JSON
 Schema of the data of each, and an example. It needs no cluster.`,
-		s.schemaList(), s.schemaShow(), s.schemaExample(), s.schemaValidate())
+		s.schemaList(), s.schemaShow(), s.schemaExample(), s.schemaValidate(), s.schemaAsyncAPI())
 }
 
 // documented gives a command --output with answerFormats.
@@ -140,6 +140,17 @@ func (s *session) schemaExample() *cobra.Command {
 			return err
 		}
 		return s.document(format, t.Example, func() string { return string(t.Example) + "\n" })
+	}
+	return c
+}
+
+func (s *session) schemaAsyncAPI() *cobra.Command {
+	var format string
+	c := &cobra.Command{Use: "asyncapi", Short: "Print the AsyncAPI document of the gate", Args: takes(0, 0),
+		Long: "asyncapi prints what can be sent over HTTP and NATS, and what is answered, as AsyncAPI 3.0.", Example: "  rollcall schema asyncapi -o yaml"}
+	documented(c, &format)
+	c.RunE = func(*cobra.Command, []string) error {
+		return s.document(format, json.RawMessage(schema.AsyncAPI()), func() string { return string(schema.AsyncAPI()) })
 	}
 	return c
 }

@@ -59,7 +59,7 @@ func (v *viewer) follow(e events.Event) {
 	switch {
 	case planned:
 		v.plans[plan.Owner.Key] = plan
-	case e.Type != events.Failed && events.RefOf(e).Kind != events.DaemonSet:
+	case e.Type != events.Failed && events.RefOf(e).Kind != events.DaemonSet && !besides(e):
 		if e.Seq > v.from {
 			v.facts++
 		}
@@ -79,6 +79,12 @@ func (v *viewer) follow(e events.Event) {
 	}
 	v.queue = append(v.queue, e)
 	notify(v.wake)
+}
+
+// besides reports whether e is a hold or a note from outside: no fact, and what
+// explains what is to be seen.
+func besides(e events.Event) bool {
+	return slices.Contains([]events.Type{events.HoldPlaced, events.HoldLifted, events.NoteTold}, e.Type)
 }
 
 // drop passes over the n oldest changes.

@@ -69,6 +69,7 @@ func TestValues(t *testing.T) {
 		`event.type != "daemonset.planned" || ds.metadata.name == "node-agent"`,
 		`!has(node.spec) || event.type.startsWith("node.")`,
 		`event.actor == "" || event.verb != "" && event.manager != "" && event.time == state.time && event.change != "x"`,
+		`event.told == "" && event.toldType == ""`,
 	} {
 		if got := values(t, expr, 0); strings.Trim(got, "t") != "" {
 			t.Errorf("%s: %s", expr, got)

@@ -154,4 +154,8 @@ func (w *World) tell(e events.Event) {
 	v := w.event
 	v["seq"], v["time"], v["type"], v["object"], v["commands"] = int64(e.Seq), e.Stored, string(e.Type), story.Name(events.RefOf(e)), commands
 	v["source"], v["actor"], v["verb"], v["manager"], v["change"] = e.Source, e.Actor, e.Verb, e.Manager, e.Change
+	v["told"], v["toldType"] = "", ""
+	if t := e.Told; t != nil {
+		v["told"], v["toldType"] = t.Source, t.Type
+	}
 }

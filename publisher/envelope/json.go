@@ -57,6 +57,8 @@ func valid(b []byte) *publisher.Problem {
 		return tooDeep(at)
 	case strings.Contains(syntax.Error(), "unexpected end"):
 		return malformed("the text ends in the middle of a value", int64(len(b)))
+	case strings.Contains(syntax.Error(), "after top-level value"):
+		return publisher.NewProblem(400, "E-TOLD-JSON", "no JSON", fmt.Sprintf("another value follows at byte %d; send several events as an array, or a line each as application/x-ndjson", at))
 	case strings.Contains(rest, "NaN") || strings.Contains(rest, "Inf"):
 		return publisher.NewProblem(400, "E-TOLD-NUMBER", "no number", fmt.Sprintf("NaN and Infinity are no JSON (at byte %d); leave the value out", at))
 	}

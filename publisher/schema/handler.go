@@ -9,12 +9,16 @@ import (
 )
 
 // Handler serves the table of types at Path, and below it the schema of each: by
-// its id, and by its type alone the newest.
+// its id, and by its type alone the newest. The AsyncAPI document is at AsyncAPIPath.
 func Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
 			problem(w, publisher.NewProblem(http.StatusMethodNotAllowed, "E-TOLD-METHOD", "not allowed", "schemas are read with GET"))
+			return
+		}
+		if r.URL.Path == AsyncAPIPath {
+			write(w, "application/json", AsyncAPI())
 			return
 		}
 		rest := strings.Trim(strings.TrimPrefix(r.URL.Path, Path), "/")

@@ -3,6 +3,7 @@ package schema_test
 import (
 	"encoding/json"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -33,5 +34,56 @@ func TestHandler(t *testing.T) {
 	}
 	get("GET", schema.Path+"/node.observed/2.json", 404, "application/problem+json")
 	get("GET", schema.Path+"/../../etc/passwd", 404, "application/problem+json")
+	if doc := get("GET", schema.AsyncAPIPath, 200, "application/json"); doc != string(schema.AsyncAPI()) {
+		t.Error(doc)
+	}
 	get("POST", schema.Path, 405, "application/problem+json")
+}
+
+// TestAsyncAPI has the document name every type, and nothing that is not in it.
+func TestAsyncAPI(t *testing.T) {
+	var doc map[string]any
+	if err := json.Unmarshal(schema.AsyncAPI(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	messages := doc["components"].(map[string]any)["messages"].(map[string]any)
+	for _, row := range schema.Types() {
+		if messages[row.Name] == nil {
+			t.Errorf("%s is no message", row.Name)
+		}
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch x := v.(type) {
+		case []any:
+			for _, e := range x {
+				walk(e)
+			}
+		case map[string]any:
+			if to, ok := x["$ref"].(string); ok && !resolves(doc, to) {
+				t.Errorf("%s refers to nothing", to)
+			}
+			for _, e := range x {
+				walk(e)
+			}
+		}
+	}
+	walk(doc)
+}
+
+// resolves reports whether a reference is to a place in the document, or to the
+// schema of a type.
+func resolves(doc any, to string) bool {
+	place, inside := strings.CutPrefix(to, "#/")
+	if !inside {
+		return slices.ContainsFunc(schema.Types(), func(row schema.Type) bool { return row.ID() == to })
+	}
+	for _, name := range strings.Split(place, "/") {
+		m, ok := doc.(map[string]any)
+		if !ok || m[name] == nil {
+			return false
+		}
+		doc = m[name]
+	}
+	return true
 }

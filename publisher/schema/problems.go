@@ -53,12 +53,12 @@ func problems(bad *jsonschema.ValidationError, data any) []publisher.ProblemErro
 }
 
 // rank says which of several things that are wrong in one place is told: the
-// name of a value, then its format.
+// name of a value, then its format or what it is one of.
 func rank(e *jsonschema.ValidationError) int {
 	switch e.ErrorKind.(type) {
 	case *kind.PropertyNames:
 		return 3
-	case *kind.Format:
+	case *kind.Format, *kind.Enum:
 		return 2
 	}
 	return 1
@@ -82,13 +82,7 @@ func describe(e *jsonschema.ValidationError, data any) []publisher.ProblemError 
 		for _, w := range k.Want {
 			names = append(names, fmt.Sprint(w))
 		}
-		one.Expected = "one of " + strings.Join(names, ", ")
-		one.Hint = quoted(events.Nearest(fmt.Sprint(got), names, 1))
-		for _, n := range names {
-			if strings.EqualFold(n, fmt.Sprint(got)) {
-				one.Hint = quoted([]string{n})
-			}
-		}
+		chosen(&one, got, names)
 	case *kind.Format:
 		one.Expected, one.Hint = formats[k.Want].expected, did(k.Want, fmt.Sprint(got))
 	case *kind.PropertyNames:
@@ -96,6 +90,9 @@ func describe(e *jsonschema.ValidationError, data any) []publisher.ProblemError 
 		one.Expected, one.Got, one.Hint = formats["label-name"].expected, short(k.Property), did("label-name", k.Property)
 	case *kind.Type:
 		one.Expected, one.Hint = typeNames(k.Want), otherType(k.Want, got)
+		if names := allowed(e.SchemaURL); len(names) > 0 {
+			chosen(&one, got, names)
+		}
 	case *kind.AnyOf:
 		one.Expected = "one or more of daemonSets, namespaces, labels, nodes, nodeLabels"
 		object, _ := got.(map[string]any)
@@ -111,6 +108,37 @@ func describe(e *jsonschema.ValidationError, data any) []publisher.ProblemError 
 }
 
 var english = message.NewPrinter(language.English)
+
+// chosen says that a value is none of those that it may be.
+func chosen(one *publisher.ProblemError, got any, names []string) {
+	one.Expected = "one of " + strings.Join(names, ", ")
+	one.Hint = quoted(events.Nearest(fmt.Sprint(got), names, 1))
+	for _, n := range names {
+		if strings.EqualFold(n, fmt.Sprint(got)) {
+			one.Hint = quoted([]string{n})
+		}
+	}
+}
+
+// allowed returns the texts that the schema at a URL allows, if it names them: a
+// value of another type is not held against them.
+func allowed(schemaURL string) (names []string) {
+	id, place, _ := strings.Cut(strings.TrimPrefix(schemaURL, base), "#/")
+	for _, t := range table {
+		var doc any
+		if t.ID() != id || json.Unmarshal(t.Document(), &doc) != nil {
+			continue
+		}
+		v, _ := at(doc, strings.Split(place, "/"))
+		if s, ok := v.(map[string]any); ok {
+			list, _ := s["enum"].([]any)
+			for _, x := range list {
+				names = append(names, fmt.Sprint(x))
+			}
+		}
+	}
+	return names
+}
 
 // typeNames returns JSON types for people. That null takes away what is there is
 // for those who look for it.

@@ -1,6 +1,10 @@
 package schema_test
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"rollcall/publisher"
@@ -30,6 +34,36 @@ func TestExamples(t *testing.T) {
 		}
 		if len(row.Document()) == 0 {
 			t.Errorf("%s has no schema", row.Name)
+		}
+	}
+}
+
+// TestDocumented has EVENTS.md name every type of the table, and every field of
+// its data.
+func TestDocumented(t *testing.T) {
+	b, err := os.ReadFile(filepath.Join("..", "..", "docs", "EVENTS.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(b), "## What can be told")
+	for _, row := range schema.Types() {
+		at := strings.Index(section, "| `"+row.Name+"` |")
+		if row.Name == "note" {
+			at = strings.Index(section, "| any reverse-DNS type")
+		}
+		if at < 0 {
+			t.Errorf("%s has no row", row.Name)
+			continue
+		}
+		line, _, _ := strings.Cut(section[at:], "\n")
+		var doc struct{ Properties map[string]any }
+		if err := json.Unmarshal(row.Document(), &doc); err != nil {
+			t.Fatal(err)
+		}
+		for name := range doc.Properties {
+			if !strings.Contains(line, "`"+name+"`") && !strings.Contains(line, "`data."+name+"`") {
+				t.Errorf("the row of %s does not name %s", row.Name, name)
+			}
 		}
 	}
 }

@@ -46,7 +46,10 @@ func readKeys(path string) (seal.File, error) {
 	}
 	defer f.Close()
 	info, err := f.Stat()
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
+	switch {
+	case err != nil || !info.Mode().IsRegular() && info.Mode()&fs.ModeNamedPipe == 0:
+		return refused("E-KEY-FILE", "the key file is no file", "", "name the file that has the key of this cluster's Secrets", nil)
+	case info.Mode().Perm()&0o077 != 0:
 		return refused("E-KEY-MODE", "others than its owner can read the key file", fmt.Sprintf("its mode is %04o", info.Mode().Perm()), "chmod 600 "+QuoteShell(path), nil)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, largestKeyFile+1))
