@@ -22,17 +22,26 @@ import (
 )
 
 // BenchmarkReadyFlip is one pod of many that turns not ready and ready again
-// in the middle of a rollout: fold and reconcile, without encoding.
+// in the middle of a rollout: fold and reconcile, without encoding; also with
+// holds, and with holds on all nodes that a rollout has still to reach.
 func BenchmarkReadyFlip(b *testing.B) {
-	for _, nodes := range []int{1000, 20000} {
-		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
+	for name, x := range map[string]struct {
+		nodes, holds int
+		held         bool
+	}{"nodes=1000": {nodes: 1000}, "nodes=20000": {nodes: 20000}, "nodes=20000/holds=100": {20000, 100, false}, "nodes=20000/holds=100/held": {20000, 100, true}} {
+		b.Run(name, func(b *testing.B) {
 			c := newCluster(b)
-			c.addNodes(nodes)
+			c.addNodes(x.nodes)
 			ds := daemonSet("agent", "agent:v1", intstr.FromInt32(1))
 			key := events.Key{Namespace: ds.Namespace, Name: ds.Name}
 			c.apply(ds)
 			c.settle()
-			c.done(key, nodes)
+			c.done(key, x.nodes)
+			c.placeHolds(x.holds)
+			if x.held {
+				c.change(image("v2"))
+				c.settle()
+			}
 			pods := slices.Collect(c.s.Pods())
 			var flips []events.Event
 			for i := range 200 {
@@ -55,6 +64,34 @@ func BenchmarkReadyFlip(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// placeHolds places holds: on nodes by label and by name, and on DaemonSets that
+// are not there.
+func (c *cluster) placeHolds(n int) {
+	for i := range n {
+		of := events.Select{Nodes: []string{c.node(i).Name, c.node(2 * i).Name}}
+		switch i % 4 {
+		case 0:
+			of = events.Select{NodeLabels: fmt.Sprintf("topology.kubernetes.io/zone=zone-%d", i%3)}
+		case 1:
+			of = events.Select{DaemonSets: []events.Key{{Namespace: "kube-system", Name: fmt.Sprint("other-", i)}}}
+		}
+		c.hold(fmt.Sprint("h", i), of, time.Hour)
+	}
+}
+
+// BenchmarkHold is a hold on all nodes of 20,000 that is placed, and lifted.
+func BenchmarkHold(b *testing.B) {
+	c := newCluster(b)
+	c.addNodes(20000)
+	c.populate(daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		c.hold("all", events.Select{NodeLabels: "topology.kubernetes.io/zone"}, time.Hour)
+		c.told(events.Lifted{Owner: "alerts", Name: "all"})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/story"
+	readers "rollcall/publisher/reading"
 )
 
 // logOptions are the flags of log.
@@ -28,9 +30,10 @@ type logOptions struct {
 	daemonSet string
 	format    string
 	filter    story.Filter
+	cluster   string // that CloudEvents say they are of
 }
 
-var logFormats = []string{"text", "json", "jsonl"}
+var logFormats = []string{"text", "json", "jsonl", "cloudevents"}
 
 func (s *session) logCommand() *cobra.Command {
 	var o logOptions
@@ -38,10 +41,14 @@ func (s *session) logCommand() *cobra.Command {
 		Long: `log tells what is in the log, one line an event and one a command of a plan. With
 -f it goes on until it is stopped.
 
+-o jsonl is the log as it is. -o cloudevents are the events as GET /v1/events has them:
+what was told has the type, source, id and data of who told it, and values of Secrets
+are left out.
+
 --from and --to take instants, and what is there belongs to the range.
 
 ` + replay.InstantForms,
-		Example: "  rollcall log -f --daemonset kube-system/fluentd\n  rollcall log --from 3 --to 20 --type 'node.*' -o jsonl\n  rollcall log --from -5m"}
+		Example: "  rollcall log -f --daemonset kube-system/fluentd\n  rollcall log --from 3 --to 20 --type 'node.*' -o jsonl\n  rollcall log --from -5m\n  rollcall log -o cloudevents --type 'node.*'"}
 	t := addTarget(c)
 	t.addRecording(c)
 	f := c.Flags()
@@ -65,6 +72,7 @@ func (s *session) logCommand() *cobra.Command {
 				return err
 			}
 		}
+		o.cluster = t.cluster
 		return s.tell(c.Context(), a, o)
 	}
 	return c
@@ -141,18 +149,14 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err := o.within(info.Last); err != nil {
 		return err
 	}
-	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{}}
 	p := a.counting("reading the log", info.Last)
 	defer p.done()
 	read := p.Read
 	if o.follow {
 		read = p.Tail
 	}
-	begin, err := a.Begin(ctx)
+	w, err := s.newLogWriter(ctx, a, o, info.Last)
 	if err != nil {
-		return err
-	}
-	if err := w.begin(begin); err != nil {
 		return err
 	}
 	for e, err := range read(ctx, a.begin().Seq) {
@@ -216,6 +220,24 @@ type logWriter struct {
 	screen *events.Screen
 	n      int
 	sets   map[events.Key]bool // the DaemonSets that the log tells of
+
+	encoder readers.Encoder
+	began   events.Seq // the end of the log when it was asked for
+}
+
+// newLogWriter returns a writer that knows what was before the log begins.
+func (s *session) newLogWriter(ctx context.Context, a *archive, o logOptions, end events.Seq) (*logWriter, error) {
+	encoder, err := readers.NewEncoder(o.cluster, []byte(rand.Text()))
+	if err != nil {
+		return nil, err
+	}
+	begin, err := a.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{},
+		encoder: encoder, began: end}
+	return w, w.begin(begin)
 }
 
 // begin tells what was before the log begins.
@@ -253,9 +275,21 @@ func (w *logWriter) event(e events.Event) error {
 		}
 		return nil
 	}
-	line := story.JSON(e)
+	return w.machine(e)
+}
+
+// machine writes an event for programs.
+func (w *logWriter) machine(e events.Event) (err error) {
+	var line []byte
+	if w.format == "cloudevents" {
+		if line, err = w.encoder.JSON(e, e.Seq <= w.began); err != nil {
+			return err
+		}
+	} else {
+		line = story.JSON(e)
+	}
 	switch {
-	case w.format == "jsonl":
+	case w.format != "json":
 		w.buf.Write(line)
 		return w.buf.WriteByte('\n')
 	case w.n == 1:
@@ -263,7 +297,7 @@ func (w *logWriter) event(e events.Event) error {
 	default:
 		w.buf.WriteString(",\n")
 	}
-	_, err := w.buf.Write(line)
+	_, err = w.buf.Write(line)
 	return err
 }
 

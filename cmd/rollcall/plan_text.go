@@ -31,6 +31,9 @@ func (p *planned) draw(b *strings.Builder) {
 	if len(p.Evicted) > 0 {
 		line("evicted", namedNodes(p.Evicted))
 	}
+	for _, h := range p.Holds {
+		line("held", holdText(h))
+	}
 	for _, g := range p.Blocked {
 		line("blocked", groupText(g))
 	}
@@ -104,6 +107,19 @@ func groupText(g play.Group) string {
 		text += "; not Ready since before"
 	}
 	return fmt.Sprintf("%s (%s)", namedNodes(g.Nodes), text)
+}
+
+// holdText says what a hold keeps, until when and why.
+func holdText(h play.Hold) string {
+	text := "no node is updated"
+	if h.Nodes != nil {
+		text = namedNodes(h.Nodes) + " not updated"
+	}
+	text += fmt.Sprintf(" before %s, by %s", clockText(h.Until), h.ID)
+	if h.Reason != "" {
+		text += ": " + h.Reason
+	}
+	return text
 }
 
 // wavesText gives the sizes of waves, those that are alike together.

@@ -45,6 +45,8 @@ func TestTellRollout(t *testing.T) {
 			say("4 of 4 nodes; paused by annotation rollcall/paused", "")
 		},
 			"Waiting for daemon set \"agent\" rollout to finish: 0 of 4 updated pods are available...\n  paused by annotation rollcall/paused\n", false},
+		{func() { say("4 of 4 nodes; held by alerts/errors until 2026-11-26T10:00:00Z: too many errors", "") },
+			"Waiting for daemon set \"agent\" rollout to finish: 0 of 4 updated pods are available...\n  held by alerts/errors until 2026-11-26T10:00:00Z: too many errors\n", false},
 		{func() { ds.Status.NumberAvailable = 4 }, "daemon set \"agent\" successfully rolled out\n", true},
 	} {
 		c.set()

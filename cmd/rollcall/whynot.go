@@ -135,6 +135,9 @@ func drawBlocker(b *strings.Builder, n int, k replay.Blocker, oneNode bool) {
 	if k.From != nil {
 		fmt.Fprintf(b, "   begun by    %s\n", stepText(*k.From))
 	}
+	if k.Placed != nil {
+		fmt.Fprintf(b, "   placed by   %s\n", stepText(*k.Placed))
+	}
 	for i, h := range k.Holders {
 		if i == maxHolders {
 			fmt.Fprintf(b, "   and %d more\n", len(k.Holders)-i)

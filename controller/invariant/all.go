@@ -22,6 +22,7 @@ var all = []Invariant{
 	{Name: "S10", Says: "no pod is made twice", command: madeOnce},
 	{Name: "S11", Says: "of several pods on a node one is left", command: oneIsLeft},
 	{Name: "budget", Says: "a rollout takes no more available pods than maxUnavailable allows", plan: insideBudget},
+	{Name: "hold", Says: "a rollout takes no step on what is held from outside", command: notHeld},
 }
 
 func onePod(p *planned, c events.Command) string {
@@ -231,4 +232,19 @@ func (p *planned) unavailable() int {
 		}
 	}
 	return n
+}
+
+// notHeld asks every hold that stands, and not what the fold keeps of them with
+// DaemonSets and cells.
+func notHeld(p *planned, c events.Command) string {
+	if p.ds == nil || c.Reason != events.Rollout && c.Reason != events.Surge {
+		return ""
+	}
+	node := p.s.Node(c.Node)
+	for _, h := range p.s.Holds() {
+		if h.Stands(p.Basis.Now) && h.Of(p.ds) && (!h.OfNodes() || node != nil && h.On(node.NodeView)) {
+			return fmt.Sprintf("%s %s on %s, which %s holds until %s", c.Do, c.Name, c.Node, h.ID(), h.Until)
+		}
+	}
+	return ""
 }

@@ -32,6 +32,7 @@ type Outcome struct {
 	Evicted   []string `json:"evicted,omitempty"`   // lose theirs
 	Skipped   []Group  `json:"skipped,omitempty"`   // are not meant to have one
 	Blocked   []Group  `json:"blocked,omitempty"`   // do not get one
+	Holds     []Hold   `json:"holds,omitempty"`     // that stand when it is written
 
 	Waves           []Wave         `json:"waves,omitempty"`
 	PeakUnavailable int            `json:"peakUnavailable"`
@@ -54,6 +55,33 @@ type Group struct {
 	Says     string          `json:"says,omitempty"`
 	NotReady bool            `json:"notReady,omitempty"` // the nodes are not Ready
 	Nodes    []string        `json:"nodes"`
+}
+
+// Hold is a hold that keeps a rollout from its first step, on some nodes or all.
+type Hold struct {
+	ID     string    `json:"id"` // owner and name
+	Reason string    `json:"reason,omitempty"`
+	Until  time.Time `json:"until"`
+	Nodes  []string  `json:"nodes,omitempty"` // that should run a pod; empty: all
+}
+
+// holdsOf returns the holds on a DaemonSet that stand at a time, by owner and name.
+func holdsOf(s *projector.State, d *sets.DaemonSet, now time.Time) (hs []Hold) {
+	for _, h := range s.Holds() {
+		if !h.Stands(now) || !h.Of(d) {
+			continue
+		}
+		x := Hold{ID: h.ID(), Reason: h.Reason, Until: h.Until}
+		for n := range s.Nodes() {
+			if c := d.Cell(sets.CellKey{Node: n.Name, NodeUID: n.UID}); h.OfNodes() && c != nil && c.Place == sets.Run && h.On(n.NodeView) {
+				x.Nodes = append(x.Nodes, n.Name)
+			}
+		}
+		if !h.OfNodes() || x.Nodes != nil {
+			hs = append(hs, x)
+		}
+	}
+	return hs
 }
 
 // RuleNotAvailable is that of a node whose new pod does not become available.
@@ -106,6 +134,7 @@ func (t *tally) take(s *projector.State, e events.Event) {
 	}
 	if t.generation == 0 {
 		t.generation = d.Object.Generation
+		t.Holds = holdsOf(s, d, e.Stored)
 	}
 	if p, ok := e.Body.(*events.Plan); ok && p.Owner.Key == t.DaemonSet {
 		t.MaxUnavailable, t.MaxSurge = max(t.MaxUnavailable, p.Rollout.MaxUnavailable), max(t.MaxSurge, p.Rollout.MaxSurge)

@@ -151,9 +151,11 @@ func (q *Question) apply(e events.Event) (_ events.Object, touched bool, err err
 // own are the sources of what the parties of a cluster say themselves.
 var own = map[string]bool{controller.Source: true, "executor": true, "kubelet": true}
 
-// external reports whether an event is a fact from outside.
+// external reports whether an event is a fact from outside, or told.
 func external(e events.Event) bool {
 	switch e.Body.(type) {
+	case events.Hold, events.Lifted, events.Note:
+		return true
 	case events.Object, events.Gone:
 		return e.Cause == (events.Cause{}) && !own[e.Source]
 	}
@@ -306,6 +308,11 @@ func (p *playing) feed(ctx context.Context, e events.Event) error {
 		return err
 	}
 	r := events.RefOf(e)
+	switch e.Body.(type) {
+	case events.Hold, events.Lifted, events.Note: // which are about no object that has to be there
+		p.Applied++
+		return p.append(ctx, e)
+	}
 	now, _, is := p.State.Object(r.Kind, r.Key)
 	was, known := p.recorded[objectKey{r.Kind, r.Key}]
 	known = known && was.UID == r.UID
@@ -336,7 +343,7 @@ func (p *playing) feed(ctx context.Context, e events.Event) error {
 
 func (p *playing) append(ctx context.Context, e events.Event) error {
 	_, err := p.Cluster.Log.Append(ctx, events.Entry{Event: events.Event{ID: e.ID, Type: e.Type, Source: e.Source, Actor: e.Actor, Verb: e.Verb, Manager: e.Manager,
-		Change: e.Change, At: e.At, Body: e.Body}})
+		Change: e.Change, At: e.At, Told: e.Told, Body: e.Body}})
 	return err
 }
 

@@ -33,6 +33,9 @@ type Blocker struct {
 	Holders []Holder        `json:"holders,omitempty"` // who uses what is waited for
 	Since   *Step           `json:"since,omitempty"`   // the event after which it held, and before which it did not
 	From    *Step           `json:"from,omitempty"`    // what that event comes from in the end; nil: from outside
+	Placed  *Step           `json:"placed,omitempty"`  // of a hold: the event that placed it
+
+	placed events.Seq // of Placed; 0: it is no hold
 }
 
 // Holder is a node, and the pod on it, that somebody else waits for.
@@ -68,7 +71,7 @@ func (b blocking) ask(s *projector.State, now time.Time) (bs []Blocker, due []ev
 		i := slices.IndexFunc(bs, func(o Blocker) bool { return o.mark() == mark{x.Rule, x.Says} })
 		if i < 0 {
 			i = len(bs)
-			bs = append(bs, Blocker{Rule: x.Rule, Says: x.Says, Until: x.Until, Used: x.Used, Limit: x.Limit})
+			bs = append(bs, Blocker{Rule: x.Rule, Says: x.Says, Until: x.Until, Used: x.Used, Limit: x.Limit, placed: x.Placed})
 		}
 		if x.Node != "" {
 			bs[i].Nodes = append(bs[i].Nodes, x.Node)
@@ -169,6 +172,9 @@ func (h *History) account(ctx context.Context, cs *Causes, b *Blocker, begun map
 			}
 			b.From = &from
 		}
+	}
+	if b.Placed, err = h.stepAt(ctx, cs, b.placed); err != nil {
+		return err
 	}
 	for i := range b.Holders {
 		if b.Holders[i].Last, err = h.stepAt(ctx, cs, b.Holders[i].seq); err != nil {

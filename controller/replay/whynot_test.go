@@ -3,6 +3,7 @@ package replay_test
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"rollcall/controller"
@@ -28,7 +29,7 @@ func held(s *projector.State, of events.Key, node string) map[string]bool {
 // TestWhyNot asks at random positions what holds back a node, or a whole
 // DaemonSet, and finds a second time, after every event, what held and since when.
 func TestWhyNot(t *testing.T) {
-	asked, blockers := 0, 0
+	asked, blockers, holds := 0, 0, 0
 	for _, seed := range seeds {
 		log := simtest.Run(seed, simtest.Options{}).Log()
 		h, es := open(t, log), all(t, log)
@@ -48,17 +49,18 @@ func TestWhyNot(t *testing.T) {
 				node = nodes[random.IntN(len(nodes))].Key.Name
 			}
 			asked++
-			blockers += checkWhyNot(t, h, es[:at], of, node)
+			n, held := checkWhyNot(t, h, es[:at], of, node)
+			blockers, holds = blockers+n, holds+held
 		}
 	}
-	t.Logf("%d questions, %d blockers", asked, blockers)
-	if blockers < asked/4 {
+	t.Logf("%d questions, %d blockers, %d of them holds", asked, blockers, holds)
+	if blockers < asked/4 || holds == 0 {
 		t.Error("hardly anything is held back")
 	}
 }
 
-// checkWhyNot returns how many blockers there are.
-func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.Ref, node string) int {
+// checkWhyNot returns how many blockers there are, and how many of them are holds.
+func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.Ref, node string) (n, holds int) {
 	t.Helper()
 	s, at := projector.New(""), events.Seq(len(es))
 	since := map[string]events.Seq{}
@@ -88,6 +90,14 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 		t.Errorf("#%d %s %s: %d blockers, want %v", at, of, node, len(x.Blockers), since)
 	}
 	for _, b := range x.Blockers {
+		if b.Rule == controller.Rule(events.HeldHold) {
+			id, _, _ := strings.Cut(b.Says, ":")
+			owner, name, _ := strings.Cut(id, "/")
+			if h := s.Hold(owner, name); b.Placed == nil || b.Placed.Seq != h.Seq || b.Placed.Type != events.HoldPlaced || !b.Until.Equal(h.Until) {
+				t.Errorf("#%d %s %q: %s placed by %+v, want %+v", at, of, node, b.Says, b.Placed, h)
+			}
+			holds++
+		}
 		want, ok := since[string(b.Rule)+" "+b.Says]
 		if !ok || b.Since == nil || b.Since.Seq != want {
 			t.Errorf("#%d %s %q: %s since %+v, want #%d", at, of, node, b.Rule, b.Since, want)
@@ -96,5 +106,5 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 	if len(x.Blockers) > 0 && x.Since != nil {
 		t.Errorf("#%d %s %q: held back, and as it should be since #%d", at, of, node, x.Since.Seq)
 	}
-	return len(x.Blockers)
+	return len(x.Blockers), holds
 }

@@ -2,6 +2,7 @@ package simtest
 
 import (
 	"slices"
+	"strings"
 
 	"rollcall/events"
 )
@@ -33,10 +34,14 @@ func (v *judgement) tally() tally {
 			continue
 		}
 		some := v.s.anyAvailable(x.live(), v.now)
-		single := len(x.old) == 1 && x.old[0].owner == v.s.UID && len(x.fresh) == 0 && x.creating == 0
 		overlap := len(x.old) > 0 && (len(x.fresh) > 0 || x.creating > 0)
 		if overlap && v.gone[x.old[0].UID] == "" {
 			t.surging++
+		}
+		node := v.b.nodes[x.node]
+		held := v.b.holdsNode(v.s, node, v.now)
+		if held && rolled[x.cellKey] != "" {
+			v.wrong("HOLD", "rolls %s, which is held", x.node)
 		}
 		if x.place == kept {
 			if some {
@@ -54,7 +59,6 @@ func (v *judgement) tally() tally {
 		} else {
 			t.unavailable++
 		}
-		node := v.b.nodes[x.node]
 		if !nodeReady(node) && !slices.ContainsFunc(x.live(), func(p *podModel) bool { return !p.since.IsZero() }) {
 			t.lost++
 		}
@@ -64,7 +68,11 @@ func (v *judgement) tally() tally {
 			}
 			continue
 		}
-		if single {
+		switch {
+		case !x.single(v.s):
+		case held:
+			t.old++
+		default:
 			t.single(v, x, some, rolled[x.cellKey])
 		}
 	}
@@ -120,6 +128,12 @@ func (v *judgement) rollout() {
 	}
 	if steps > 0 && paused(ds) {
 		v.wrong("R9", "%d rollout steps while paused", steps)
+	}
+	if steps > 0 && v.b.holdsSet(v.s, v.now) {
+		v.wrong("HOLD", "%d rollout steps of a DaemonSet that is held", steps)
+	}
+	if steps > 0 && slices.ContainsFunc(sortedKeys(v.b.holds, strings.Compare), func(n string) bool { return !v.now.Before(v.b.holds[n].Until) }) {
+		v.h.seen.add(seenHoldEnd)
 	}
 	t := v.tally()
 	maxUnavailable, maxSurge := budget(ds, t.desired)

@@ -32,7 +32,7 @@ const (
 	faultBadImage
 	faultClock // the log's clock is put back, or its leader is behind for a while
 	faultForge // somebody else writes the log: copies, and what cannot be
-	faultKinds
+	faultHolds // rollouts are held from outside; drawn from a stream of its own
 )
 
 // config is what one history is made of: a random part of all kinds of trouble
@@ -48,7 +48,7 @@ func (c *config) has(k faultKind) bool { return c.faults&(1<<k) != 0 }
 func newConfig(r *rand.Rand) config {
 	c := config{nodes: 1 + r.IntN(8), sets: 1, steps: 200 + r.IntN(500), controllers: 1, executors: 1}
 	share := 1 + r.IntN(5) // of 6: some histories are quiet, some are not
-	for k := range faultKinds {
+	for k := range faultHolds {
 		if r.IntN(6) < share {
 			c.faults |= 1 << k
 		}

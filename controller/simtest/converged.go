@@ -83,6 +83,9 @@ func (h *History) converged(s *setModel) *Violation {
 	if rolls(s.DaemonSet) && !paused(s.DaemonSet) && old-held > partition(s.DaemonSet, desired) {
 		return bad("%d of %d pods are of an old revision", old, desired)
 	}
+	if b.keeps(s, all, h.logTime().Add(h.ahead())) {
+		return bad("it is held")
+	}
 	if v := b.history(h, s); v != nil {
 		return v
 	}
@@ -111,7 +114,7 @@ func (h *History) status(s *setModel, want appsv1.DaemonSetStatus) *Violation {
 		return violation("T6", h.last(), "%s: status %+v, want %+v", s.key.Name, is, want)
 	}
 	for _, c := range s.Status.Conditions {
-		if (c.Type == "Stalled") != (c.Status == corev1.ConditionFalse) {
+		if (c.Type == "Stalled" || c.Type == "Held") != (c.Status == corev1.ConditionFalse) {
 			return violation("T7", h.last(), "%s: condition %s is %s: %s", s.key.Name, c.Type, c.Status, c.Message)
 		}
 	}

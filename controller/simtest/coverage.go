@@ -39,6 +39,9 @@ const (
 	seenLeaderBehind
 	seenForgedPlan
 	seenForgedFact
+	seenHeld
+	seenHeldNode
+	seenHoldEnd
 	occasions
 )
 
@@ -50,7 +53,8 @@ var occasionNames = [occasions]string{"crash between append and ack", "restart",
 	"held by a partition", "held by a pause", "duplicate deleted",
 	"DaemonSet deleted while its pods are being made",
 	"held because no canary", "the log's clock put back", "a leader whose clock is behind",
-	"a plan copied", "a fact copied, or one that cannot be"}
+	"a plan copied", "a fact copied, or one that cannot be",
+	"held from outside", "rolled on while some node was held", "a hold ended by itself"}
 
 func (s Occasion) String() string { return occasionNames[s] }
 
@@ -131,6 +135,11 @@ func (h *History) notePlan(p *events.Plan) {
 			h.seen.add(seenCanary)
 		case events.HeldPaused:
 			h.seen.add(seenPaused)
+		case events.HeldHold:
+			h.seen.add(seenHeld)
+			if p.Rollout.Taken+p.Rollout.Added > 0 {
+				h.seen.add(seenHeldNode)
+			}
 		}
 	}
 	for _, c := range p.Commands {

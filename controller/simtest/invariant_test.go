@@ -7,6 +7,7 @@ import (
 	"rollcall/controller/invariant"
 	"rollcall/events"
 	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // watch holds the log of a history against all invariants. change may put
@@ -63,6 +64,7 @@ func TestInvariantsSee(t *testing.T) {
 		"S10":    remade(),
 		"S11":    firstOf(events.DeletePod, events.NotWanted, func(p *events.Plan, i int) { p.Commands[i].Reason = events.Duplicate }),
 		"budget": takeAll,
+		"hold":   stepWhileHeld,
 		"S8":     firstOf(events.DeletePod, events.OwnerGone, func(p *events.Plan, i int) { p.Commands[i] = createIn(p.Commands[i]) }),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,4 +141,21 @@ func takeAll(s *projector.State, p *events.Plan) bool {
 		p.Commands = append(p.Commands, events.Command{Do: events.DeletePod, Ref: pod.Ref(), Node: pod.Node, NodeUID: pod.NodeUID, Reason: events.Rollout})
 	}
 	return true
+}
+
+// stepWhileHeld has a pod of a DaemonSet that is held, or of a node that is, be
+// deleted for the rollout.
+func stepWhileHeld(s *projector.State, p *events.Plan) bool {
+	ds := s.DaemonSet(p.Owner.Key)
+	if ds == nil {
+		return false
+	}
+	i := slices.IndexFunc(p.Commands, func(c events.Command) bool {
+		cell := ds.Cell(sets.CellKey{Node: c.Node, NodeUID: c.NodeUID})
+		return c.Do == events.DeletePod && cell != nil && (len(ds.Holds()) > 0 || cell.Hold != nil && cell.Hold.Stands(p.Basis.Now))
+	})
+	if i >= 0 {
+		p.Commands[i].Reason = events.Rollout
+	}
+	return i >= 0
 }

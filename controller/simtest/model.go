@@ -28,6 +28,7 @@ type model struct {
 	open        []*commandModel // not answered, by cause
 	made        map[types.UID]events.Cause
 	disruptions map[events.Cause]int // by command of a judged plan: its maxUnavailable
+	holds       map[string]events.Hold
 }
 
 type podModel struct {
@@ -77,7 +78,7 @@ type commandModel struct {
 func newModel() *model {
 	return &model{nodes: map[string]*corev1.Node{}, pods: map[events.Key]*podModel{}, sets: map[types.UID]*setModel{},
 		named: map[events.Key]*setModel{}, revs: map[events.Key]*revisionModel{},
-		cmds: map[events.Cause]*commandModel{}, made: map[types.UID]events.Cause{}, disruptions: map[events.Cause]int{}}
+		cmds: map[events.Cause]*commandModel{}, made: map[types.UID]events.Cause{}, disruptions: map[events.Cause]int{}, holds: map[string]events.Hold{}}
 }
 
 func (b *model) take(e entry) {
@@ -89,6 +90,10 @@ func (b *model) take(e entry) {
 		b.takeGone(o)
 	case *events.Plan:
 		b.takePlan(e, o)
+	case events.Hold:
+		b.holds[o.Name] = o
+	case events.Lifted:
+		delete(b.holds, o.Name)
 	case events.Outcome:
 		if o.Command.Do == events.CreatePod && b.sets[o.Owner.UID] != nil { // refused or overtaken
 			b.sets[o.Owner.UID].failed(cellKey{o.Command.Node, o.Command.NodeUID}, e.time)

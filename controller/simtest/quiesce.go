@@ -51,6 +51,7 @@ func (h *History) heal() {
 	h.calm = true
 	h.trouble.leave()
 	h.kubelets.quota = time.Time{}
+	h.holders.heal(h)
 	for _, name := range sortedKeys(h.model.nodes, strings.Compare) {
 		if was := h.model.nodes[name]; down(was) {
 			n := was.DeepCopy()
@@ -97,6 +98,9 @@ func (h *History) patience() time.Duration {
 	worst := 0
 	for _, k := range sortedKeys(h.kubelets.fails, strings.Compare) {
 		worst = max(worst, h.kubelets.fails[k])
+	}
+	for _, name := range sortedKeys(h.model.holds, strings.Compare) {
+		all += max(0, h.model.holds[name].Until.Sub(h.logTime()))
 	}
 	return all + min(15*time.Minute, time.Second<<min(worst, 12))
 }

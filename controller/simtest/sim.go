@@ -85,6 +85,7 @@ type History struct {
 	executors []*host
 	managers  []*host // of DaemonSets: the controllers
 	users     users
+	holders   holders
 	checkAll  bool
 	planner   int // bit per controller that has planned
 	broken    *Violation
@@ -120,7 +121,10 @@ func Run(seed uint64, opt Options) (r Result) {
 func newHistory(seed uint64) *History {
 	stream := func(n uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, n)) }
 	h := &History{seed: seed, now: epoch, world: stream(1), faults: stream(2), whims: stream(3), order: stream(4)}
-	h.cfg = newConfig(stream(5))
+	h.cfg, h.holders.r = newConfig(stream(5)), stream(6)
+	if h.holders.r.IntN(3) == 0 {
+		h.cfg.faults |= 1 << faultHolds
+	}
 	subjects, err := events.NewSubjects("sim")
 	if err != nil {
 		panic(err) // a constant name
@@ -221,6 +225,7 @@ func (h *History) eventful() {
 		}
 		h.advance()
 		h.trouble.turn(h)
+		h.holders.turn(h)
 		switch p := h.order.IntN(100); {
 		case p < 35:
 			h.kubelets.turn(h, 1+h.order.IntN(4))

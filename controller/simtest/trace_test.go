@@ -52,7 +52,7 @@ func TestTrace(t *testing.T) {
 	}
 	t.Logf("rules that were taken away: %v", rules)
 	for _, rule := range []controller.Rule{controller.RuleTaint, controller.RuleLabels, controller.RuleSuspended, controller.RuleOnDelete,
-		controller.RuleMinReady, controller.RuleNotReady, "backoff", "budget", "canary", "limit", "partition", "paused", "pending", "predecessor", "terminating"} {
+		controller.RuleMinReady, controller.RuleNotReady, "backoff", "budget", "canary", "hold", "limit", "partition", "paused", "pending", "predecessor", "terminating"} {
 		if *traces >= 10000 && rules[rule] < 10 {
 			t.Errorf("%s was met %d times", rule, rules[rule])
 		}
@@ -233,6 +233,11 @@ func (x *inquiry) remove(b controller.Blocker) {
 	ds := x.s.DaemonSet(x.set.key).Object.DeepCopy()
 	held := events.Held(b.Rule)
 	switch {
+	case held == events.HeldHold && x.r.IntN(2) == 0:
+		id, _, _ := strings.Cut(b.Says, ":")
+		x.ids++
+		e := toldOf(int(1<<30+x.ids), x.h.now, events.HoldLifted, events.Lifted{Owner: holder, Name: strings.TrimPrefix(id, holder+"/")})
+		x.take(e)
 	case !b.Until.IsZero() && !strings.HasPrefix(b.Says, events.AnnotationRate):
 		x.now = b.Until
 	case b.Rule == controller.RuleTaint:
@@ -337,6 +342,10 @@ func (x *inquiry) fold(t events.Type, body events.Body, cause events.Cause) {
 	x.ids++
 	e := events.Event{Type: t, Source: "test", Cause: cause, Body: body, At: x.h.now}
 	binary.BigEndian.PutUint64(e.ID[8:], 1<<62+x.ids) // unlike any of the history
+	x.take(e)
+}
+
+func (x *inquiry) take(e events.Event) {
 	raw, err := events.Encode(e)
 	if err != nil {
 		x.fail("%v", err)
@@ -344,6 +353,6 @@ func (x *inquiry) fold(t events.Type, body events.Body, cause events.Cause) {
 	e = events.Decode(raw)
 	e.Seq, e.Stored = x.s.Seq()+1, x.h.entries[len(x.h.entries)-1].read.Stored
 	if un, bad := projector.Fold(x.s, e).Body.(events.Unreadable); bad {
-		x.fail("%s: %v", t, un)
+		x.fail("%s: %v", e.Type, un)
 	}
 }

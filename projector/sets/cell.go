@@ -99,7 +99,7 @@ const (
 	OldBroken                // one old pod, not ready, on a node that should run one
 	OldYoung                 // one old pod, ready for less than minReadySeconds
 	OldReady                 // one old pod, available
-	OldHeld                  // one old pod, on a node that somebody holds
+	OldHeld                  // one old pod, on a node that somebody holds, and a canary if it is desired
 	OldWithheld              // one old pod, on a desired node that is no canary
 	OldKept                  // one old pod, on a node that gets no new one
 	workSets
@@ -305,12 +305,12 @@ func (c *Cell) OldAt(now time.Time) Work { return oldAt(c, c.class.availableFrom
 // ready.
 func oldAt(c *Cell, available, now time.Time) Work {
 	switch {
+	case c.Withheld && c.Place == Run:
+		return OldWithheld
 	case c.Hold != nil && c.Hold.Stands(now):
 		return OldHeld
 	case c.Place == Keep:
 		return OldKept
-	case c.Withheld:
-		return OldWithheld
 	case available.IsZero():
 		return OldBroken
 	case available.After(now):

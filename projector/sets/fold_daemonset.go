@@ -220,7 +220,7 @@ func (s *Sets) foldNode(i *table.Item) {
 		return // neither labels, taints nor readiness changed (S02)
 	}
 	for _, d := range s.order {
-		if s.place(d, v) {
+		if s.place(d, v) || len(d.nodeHolds) > 1 { // of which the cell names one
 			s.mark(d)
 		}
 	}

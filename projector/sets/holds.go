@@ -99,10 +99,13 @@ func (s *Sets) foldHold(h *Hold) {
 		}
 	}
 	s.cellsOf(h, func(c *Cell, n *NodeView) {
-		if h.On(n) && h.outlasts(c.Hold) {
-			c.Hold = h
-			s.recount(c)
+		if !h.On(n) {
+			return
 		}
+		if h.outlasts(c.Hold) {
+			c.Hold = h
+		}
+		s.recount(c)
 	})
 }
 
@@ -169,10 +172,11 @@ func (s *Sets) endHold(i int, at time.Time) {
 	h := s.holds[i]
 	s.holds = slices.Delete(s.holds, i, i+1)
 	s.cellsOf(h, func(c *Cell, n *NodeView) {
-		if c.Hold != h {
+		if c.Hold == h {
+			s.setHold(c, c.owner.holdOn(n, h), at)
+		} else if !h.On(n) {
 			return
 		}
-		s.setHold(c, c.owner.holdOn(n, h), at)
 		s.recount(c)
 	})
 	for _, d := range s.order {

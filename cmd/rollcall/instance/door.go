@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
 	"rollcall/publisher/gate"
+	"rollcall/publisher/reading"
 	"rollcall/publisher/schema"
+	"rollcall/publisher/sources"
 )
 
 // gateState is the log as the gate reads it.
@@ -46,7 +49,10 @@ func (in *Instance) openGate(ctx context.Context) error {
 		in.Console.Warn(fmt.Sprintf("what the gate refuses is not kept: %v", err))
 	}
 	in.Gate = gate.New(c)
-	return nil
+	e, err := reading.NewEncoder(in.Cluster, []byte(rand.Text()))
+	in.reads = reading.Handler(reading.Options{Log: in.Log, Hub: in.readers, Encoder: e,
+		By: func(r *http.Request) sources.Source { return gate.SourceOf(r.Context()) }})
+	return err
 }
 
 // listen opens the gate's doors on NATS. That on HTTP is the API's.
@@ -55,7 +61,7 @@ func (in *Instance) listen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	in.stops = append(in.stops, in.Gate.Close, service.Stop)
+	in.stops = append(in.stops, in.readers.Close, in.Gate.Close, service.Stop)
 	stop, err := in.Gate.Listen(ctx, in.NC)
 	if err != nil {
 		return fmt.Errorf("open the gate: %w", err)
@@ -69,7 +75,8 @@ func (in *Instance) listen(ctx context.Context) error {
 func (in *Instance) beside(s *apiserver.Server) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("POST "+gate.EventsPath, in.Gate)
-	mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodPost))
+	mux.Handle("GET "+gate.EventsPath, in.reads)
+	mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodGet, http.MethodPost))
 	mux.Handle(schema.Path, schema.Handler())
 	mux.Handle(schema.Path+"/", schema.Handler())
 	mux.HandleFunc("/", gate.NotFound)

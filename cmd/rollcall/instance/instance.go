@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -30,6 +31,7 @@ import (
 	"rollcall/projector/table"
 	"rollcall/publisher/executor"
 	"rollcall/publisher/gate"
+	"rollcall/publisher/reading"
 	"rollcall/publisher/simkubelet"
 	"rollcall/publisher/sources"
 )
@@ -124,6 +126,8 @@ type Instance struct {
 	tally   *apiserver.Tally
 	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
 	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
+	readers *reading.Hub                 // who reads the log over HTTP
+	reads   http.Handler                 // answers them
 	engine  engine
 	stops   []func() error // in the order of starting
 	failure chan error     // the first part that ended by itself says why
@@ -150,7 +154,7 @@ func (in *Instance) AwaitEnd(ctx context.Context) error {
 // before it are stopped.
 func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	o.complete()
-	in := &Instance{Options: o, failure: make(chan error, 1)}
+	in := &Instance{Options: o, failure: make(chan error, 1), readers: reading.NewHub()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.Stop())
@@ -298,7 +302,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
 	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
-		Follow: []func(events.Event){in.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
+		Follow: []func(events.Event){in.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {

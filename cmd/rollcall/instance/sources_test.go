@@ -1,11 +1,14 @@
 package instance
 
 import (
+	"bufio"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -96,5 +99,88 @@ func TestSourcesAtTheStart(t *testing.T) {
 	start(t, Options{Data: data, User: "me", NATSListen: "127.0.0.1:0", Durability: natsd.Relaxed})
 	if users, err := natsd.Users(data); err != nil || len(users) != 1 || users[0] != natsd.DefaultUser {
 		t.Errorf("the users of the data directory are %q, %v", users, err)
+	}
+}
+
+// TestTellAndRead: what the admin and a source tell over NATS, each as itself, is
+// read over HTTP as it was told, by who follows, until the instance stops.
+func TestTellAndRead(t *testing.T) {
+	sandbox(t)
+	in, _ := start(t, Options{Data: t.TempDir(), NATSListen: "127.0.0.1:0", Durability: natsd.Relaxed})
+	w := newTeller(t, in)
+	err := sources.Change(in.Server.Dir(), func(t *sources.Table) (*sources.Table, error) {
+		return t.With(sources.Entry{Source: sources.Source{Name: "inv", May: []string{"node.*"}, Nodes: []string{"edge-*"}}, Token: sources.HashOf("token")}), nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://rollcall/v1/events?after=now&type=node.observed", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Accept", "text/event-stream")
+	stream, err := w.client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = stream.Body.Close() }()
+	admin, err := natsd.Attach(in.Server.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inv := natsd.Connection{URL: admin.URL, User: "inv", Password: "token"}
+	tell := func(c natsd.Connection, subject, node string) string {
+		t.Helper()
+		nc, err := c.Connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		m, err := nc.Request(subject, []byte(`{"type":"node.observed","subject":"node/`+node+`","data":{"labels":{"a":"b"}}}`), 10*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(m.Data)
+	}
+	lines := bufio.NewScanner(stream.Body)
+	next := func() string {
+		t.Helper()
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				return data
+			}
+		}
+		t.Fatal("the stream has ended: ", lines.Err())
+		return ""
+	}
+	for _, told := range []struct {
+		c                       natsd.Connection
+		subject, node, by, code string
+	}{
+		{admin, "rollcall.local.ingest.node.observed", "n-1", "admin", ""},
+		{inv, in.Subjects.Ingest("inv", "node.observed"), "n-2", "", "E-TOLD-"},
+		{inv, in.Subjects.Ingest("inv", "node.observed"), "edge-2", "inv", ""},
+	} {
+		answer := tell(told.c, told.subject, told.node)
+		if told.code != "" {
+			if !strings.Contains(answer, told.code) {
+				t.Errorf("another's node is answered with %s", answer)
+			}
+			continue
+		}
+		if !strings.Contains(answer, `"accepted":true`) {
+			t.Fatalf("%s is answered with %s", told.node, answer)
+		}
+		if e := next(); !strings.Contains(e, `"subject":"node/`+told.node+`"`) || !strings.Contains(e, `"toldby":"`+told.by+`"`) || !strings.Contains(e, `"data":{"labels":{"a":"b"}}`) || !strings.Contains(e, `"type":"node.observed"`) {
+			t.Errorf("what was told of %s is read as %s", told.node, e)
+		}
+	}
+	before := time.Now()
+	if err := in.Stop(); err != nil {
+		t.Error(err)
+	}
+	in.stops = nil
+	if took := time.Since(before); took > StopTime {
+		t.Errorf("with a reader an instance takes %s to stop", took)
 	}
 }
