@@ -62,7 +62,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": scriptStart, "cluster": scriptCluster, "sees": scriptSees, "interrupt": scriptInterrupt, "ends": scriptEnds, "refused": scriptRefused,
-			"holds": scriptHolds, "kill9": scriptKill, "flip": scriptFlip, "tear": scriptTear,
+			"holds": scriptHolds, "kill9": scriptKill, "flip": scriptFlip, "tear": scriptTear, "tell": scriptTell,
 		},
 	})
 }

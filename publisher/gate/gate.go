@@ -190,7 +190,7 @@ func (g *Gate) Begin(ctx context.Context, by Sender, m envelope.Message, atomic 
 		for i, r := range rs {
 			g.counts.add(by.Name, outcome(r), 1)
 			if r.Problem != nil {
-				g.refuse(ctx, by, batch.Items[i].Raw, m.Header, r.Problem)
+				g.refuse(ctx, by, batch.Items[i].Raw, ofItem(m.Header, batch.Many), r.Problem)
 			}
 		}
 		g.counts.took(time.Since(began))

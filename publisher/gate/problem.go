@@ -86,7 +86,7 @@ func invalid(err error, where map[string]string) *publisher.Problem {
 // Where the fields of objects are in the data that told of them.
 var (
 	nodeFields = map[string]string{"metadata.name": "/subject", "metadata.labels": "/data/labels", "metadata.annotations": "/data/annotations",
-		"spec.providerID": "/data/providerID", "spec.taints": "/data/taints", "spec.unschedulable": "/data/unschedulable", "status.capacity": "/data/capacity",
+		"spec.providerID": "/data/providerID", "spec.taints": "/data/taints", "metadata.taints": "/data/taints", "spec.unschedulable": "/data/unschedulable", "status.capacity": "/data/capacity",
 		"status.allocatable": "/data/allocatable", "status.addresses": "/data/addresses", "status.conditions": "/data/conditions", "status.nodeInfo": "/data/nodeInfo"}
 	podFields = map[string]string{"status.containerStatuses": "/data/containers", "status.podIP": "/data/podIP", "status.podIPs": "/data/podIP",
 		"status.hostIP": "/data/hostIP", "status.hostIPs": "/data/hostIP", "status.phase": "/data/phase", "status.startTime": "/data/startTime"}

@@ -103,6 +103,21 @@ func (g *Gate) refuse(ctx context.Context, by Sender, raw []byte, headers map[st
 	}
 }
 
+// ofItem returns the headers with which one event of a message can be sent alone.
+func ofItem(headers map[string][]string, many bool) map[string][]string {
+	if !many {
+		return headers
+	}
+	alone := map[string][]string{}
+	for name, values := range headers {
+		if strings.EqualFold(name, "content-type") && len(values) > 0 && !strings.Contains(values[0], "msgpack") {
+			values = []string{"application/json"}
+		}
+		alone[name] = values
+	}
+	return alone
+}
+
 // keep puts a reject on the shelf. One that is there already is counted: it goes
 // to the end.
 func (s *rejects) keep(ctx context.Context, r Reject) (uint64, error) {

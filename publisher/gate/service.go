@@ -1,11 +1,3 @@
-// Package gate is where programs find a cluster that speak NATS and nothing
-// else: a NATS micro service of the log's server which says whose log it is,
-// where that ends, and where the Kubernetes API is.
-//
-// A request names the user who asks in its subject, and a server with
-// permissions takes it from no other. An answer is what was asked for, or a
-// refusal with code, text and exit code. A request is sent once: after a
-// time-out it may or may not have been served.
 package gate
 
 import (
@@ -27,6 +19,7 @@ const (
 	serviceVersion = "2.0.0" // of the requests and answers
 	infoVerb       = "info"
 	archiveVerb    = "archive"
+	rejectsVerb    = "rejects"
 
 	serveTime = 30 * time.Second // for one request
 	askTime   = 5 * time.Second
@@ -44,35 +37,35 @@ type Info struct {
 
 // answer is what is sent for a request.
 type answer struct {
-	Info  *Info         `json:"info,omitempty"`
-	Error *events.Error `json:"error,omitempty"`
+	Info    *Info          `json:"info,omitempty"`
+	Rejects *RejectsAnswer `json:"rejects,omitempty"`
+	Error   *events.Error  `json:"error,omitempty"`
+}
+
+// Service is what answers the requests besides events.
+type Service struct {
+	Info    func(context.Context) (Info, error)
+	Archive func(ctx context.Context, user string, a Archive) error
+	Rejects func(context.Context, RejectsRequest) (RejectsAnswer, error)
 }
 
 // Serve answers requests on nc, several gates of one cluster taking turns, until
 // the micro service is stopped. ctx is that of requests.
-func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info func(context.Context) (Info, error), archive func(context.Context, string, Archive) error) (micro.Service, error) {
+func (s Service) Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects) (micro.Service, error) {
 	m, err := micro.AddService(nc, micro.Config{Name: serviceName, Version: serviceVersion, Description: "finds rollcall cluster " + subjects.Cluster()})
 	if err != nil {
 		return nil, fmt.Errorf("serve the gate: %w", err)
 	}
-	err = m.AddEndpoint(infoVerb, micro.HandlerFunc(func(r micro.Request) {
-		ctx, cancel := context.WithTimeout(ctx, serveTime)
-		defer cancel()
-		i, err := info(ctx)
-		respond(r, answer{Info: &i}, err)
-	}), micro.WithEndpointSubject(subjects.Gate("*", infoVerb)))
-	if err == nil {
-		err = m.AddEndpoint(archiveVerb, micro.HandlerFunc(func(r micro.Request) {
+	for verb, serve := range map[string]func(context.Context, micro.Request) (answer, error){infoVerb: s.info, archiveVerb: s.archive, rejectsVerb: s.rejects} {
+		if err != nil {
+			break
+		}
+		err = m.AddEndpoint(verb, micro.HandlerFunc(func(r micro.Request) {
 			ctx, cancel := context.WithTimeout(ctx, serveTime)
 			defer cancel()
-			var a Archive
-			err := json.Unmarshal(r.Data(), &a)
-			if err == nil {
-				parts := strings.Split(r.Subject(), ".")
-				err = archive(ctx, parts[len(parts)-2], a)
-			}
-			respond(r, answer{}, err)
-		}), micro.WithEndpointSubject(subjects.Gate("*", archiveVerb)))
+			a, err := serve(ctx, r)
+			respond(r, a, err)
+		}), micro.WithEndpointSubject(subjects.Gate("*", verb)))
 	}
 	if err == nil {
 		err = nc.Flush() // requests that arrive after Serve has returned must find the service
@@ -81,6 +74,29 @@ func Serve(ctx context.Context, nc *nats.Conn, subjects events.Subjects, info fu
 		return nil, errors.Join(fmt.Errorf("serve the gate: %w", err), m.Stop())
 	}
 	return m, nil
+}
+
+func (s Service) info(ctx context.Context, _ micro.Request) (answer, error) {
+	i, err := s.Info(ctx)
+	return answer{Info: &i}, err
+}
+
+func (s Service) archive(ctx context.Context, r micro.Request) (answer, error) {
+	var a Archive
+	if err := json.Unmarshal(r.Data(), &a); err != nil {
+		return answer{}, err
+	}
+	parts := strings.Split(r.Subject(), ".")
+	return answer{}, s.Archive(ctx, parts[len(parts)-2], a)
+}
+
+func (s Service) rejects(ctx context.Context, r micro.Request) (answer, error) {
+	var q RejectsRequest
+	if err := json.Unmarshal(r.Data(), &q); err != nil {
+		return answer{}, err
+	}
+	a, err := s.Rejects(ctx, q)
+	return answer{Rejects: &a}, err
 }
 
 // respond sends an answer, or the refusal that err is; about another error who
@@ -127,6 +143,22 @@ func AskArchive(ctx context.Context, nc *nats.Conn, subjects events.Subjects, us
 		_, err = ask(ctx, nc, subjects.Gate(user, archiveVerb), body, serveTime)
 	}
 	return err
+}
+
+// AskRejects asks the gate of a cluster about what it has refused.
+func AskRejects(ctx context.Context, nc *nats.Conn, subjects events.Subjects, user string, q RejectsRequest) (RejectsAnswer, error) {
+	body, err := json.Marshal(q)
+	if err != nil {
+		return RejectsAnswer{}, err
+	}
+	a, err := ask(ctx, nc, subjects.Gate(user, rejectsVerb), body, serveTime)
+	if err == nil && a.Rejects == nil {
+		err = errors.New("the answer of the gate is empty")
+	}
+	if err != nil {
+		return RejectsAnswer{}, err
+	}
+	return *a.Rejects, nil
 }
 
 // ask sends a request once, and returns its answer.

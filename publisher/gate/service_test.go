@@ -61,11 +61,11 @@ func TestGate(t *testing.T) {
 	said := gate.Info{Cluster: "test", Seq: 7, API: "https://127.0.0.1:1", Kubeconfig: "/d/kubeconfig"}
 	var bad error
 	var archived []string
-	s, err := gate.Serve(t.Context(), nc, subjects, func(context.Context) (gate.Info, error) { return said, bad },
-		func(_ context.Context, user string, a gate.Archive) error {
+	s, err := gate.Service{Info: func(context.Context) (gate.Info, error) { return said, bad },
+		Archive: func(_ context.Context, user string, a gate.Archive) error {
 			archived = append(archived, fmt.Sprintf("%s #%d %x", user, a.Seq, a.Chain))
 			return bad
-		})
+		}}.Serve(t.Context(), nc, subjects)
 	if err != nil {
 		t.Fatal(err)
 	}

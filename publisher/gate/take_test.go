@@ -432,3 +432,47 @@ func TestRejects(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 }
+
+// What was refused is sent again as its source, when that may tell it; then it is no
+// reject any more.
+func TestRetry(t *testing.T) {
+	r := newRig(t)
+	do := func(q RejectsRequest) RejectsAnswer {
+		t.Helper()
+		a, err := r.gate.Rejects(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a
+	}
+	early := `{"type":"node.condition","subject":"node/edge-1","data":{"type":"Ready","status":"True"}}`
+	for _, media := range []string{"application/json", "application/x-ndjson"} {
+		m := envelope.Message{Header: map[string][]string{"content-type": {media}}, Body: []byte(early)}
+		r.gate.Deliver(t.Context(), admin, m, false)
+		n := do(RejectsRequest{Do: ListRejects}).Rejects[0].Number
+		again := do(RejectsRequest{Do: RetryRejects, Numbers: []uint64{n}}).Done[0]
+		if again.Reject <= n || !strings.Contains(again.Why, "E-TOLD-ABSENT") {
+			t.Fatalf("%+v", again)
+		}
+		r.take(admin, `{"type":"node.observed","subject":"node/edge-1"}`)
+		if a := do(RejectsRequest{Do: RetryRejects, All: true, Source: "admin"}); len(a.Done) != 1 || a.Done[0].Seq == 0 {
+			t.Errorf("%+v", a)
+		}
+		if a := do(RejectsRequest{Do: ListRejects}); len(a.Rejects) != 0 {
+			t.Errorf("%+v", a)
+		}
+		r.take(admin, `{"type":"node.gone","subject":"node/edge-1"}`)
+	}
+	r.send(inventory, early)
+	n := do(RejectsRequest{Do: ListRejects, Source: "inventory"}).Rejects[0].Number
+	if a := do(RejectsRequest{Do: ShowRejects, Numbers: []uint64{n}}); string(a.Rejects[0].Raw) != early {
+		t.Errorf("%+v", a)
+	}
+	if a := do(RejectsRequest{Do: RetryRejects, Numbers: []uint64{n}}); !strings.Contains(a.Done[0].Why, "no source inventory") {
+		t.Errorf("%+v", a)
+	}
+	do(RejectsRequest{Do: DropRejects, Numbers: []uint64{n}})
+	if _, err := r.gate.Rejects(t.Context(), RejectsRequest{Do: ShowRejects, Numbers: []uint64{n}}); err == nil || !strings.Contains(err.Error(), "E-TOLD-REJECT") {
+		t.Errorf("%v", err)
+	}
+}

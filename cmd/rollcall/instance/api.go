@@ -76,9 +76,11 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 	if o.Address.everywhere() {
 		a.also = " and every other address of this machine"
 	}
-	a.token = filepath.Join(dir, tokenFile)
+	if a.token, err = filepath.Abs(filepath.Join(dir, tokenFile)); err != nil {
+		return err
+	}
 	if !o.Address.loopback() {
-		a.exposed = a.token
+		a.exposed = filepath.Join(dir, tokenFile)
 	}
 	a.Kubeconfig, err = o.Kubeconfigs.write(dir, access{name: a.context, url: a.URL, ca: cred.ca, token: cred.token})
 	if err != nil {

@@ -57,7 +57,7 @@ func (in *Instance) openGate(ctx context.Context) error {
 
 // listen opens the gate's doors on NATS. That on HTTP is the API's.
 func (in *Instance) listen(ctx context.Context) error {
-	service, err := gate.Serve(ctx, in.NC, in.Subjects, in.about, in.archive)
+	service, err := gate.Service{Info: in.about, Archive: in.archive, Rejects: in.Gate.Rejects}.Serve(ctx, in.NC, in.Subjects)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // sandbox gives a test a list of instances of its own.
-func sandbox(t *testing.T) {
+func sandbox(t testing.TB) {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	t.Setenv("XDG_RUNTIME_DIR", t.TempDir())
