@@ -66,6 +66,6 @@ func (s *store) cannotOpen(i *table.Item, why error) error {
 	if errors.Is(why, seal.ErrAltered) {
 		code = "E-KEY-ALTERED"
 	}
-	return apierrors.NewInternalError(fmt.Errorf("Secret %s as revision %d holds it cannot be opened: %w (%s); put its key back, or `kubectl replace` or `kubectl delete secret %s -n %s`",
-		i.Path(), i.Rev, why, code, key.Name, key.Namespace))
+	return apierrors.NewInternalError(fmt.Errorf("%s %s as revision %d holds it cannot be opened: %w (%s); put its key back, or `kubectl replace` or `kubectl delete secret %s -n %s`",
+		s.codec.stored.Kind, i.Path(), i.Rev, why, code, key.Name, key.Namespace))
 }
