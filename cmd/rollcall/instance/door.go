@@ -79,6 +79,7 @@ func (in *Instance) beside(s *apiserver.Server) http.Handler {
 	mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodGet, http.MethodPost))
 	mux.Handle(schema.Path, schema.Handler())
 	mux.Handle(schema.Path+"/", schema.Handler())
+	mux.Handle(schema.AsyncAPIPath, schema.Handler())
 	mux.HandleFunc("/", gate.NotFound)
 	return gate.Doorkeeper{Admin: s.IsAdmin, Table: in.table, Know: s.Know}.Before(mux)
 }
