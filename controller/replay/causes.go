@@ -176,8 +176,8 @@ type tracker struct {
 	releases map[types.UID]calls  // by DaemonSet
 	garbage  map[events.Ref]calls // by object
 	writes   map[write]spells
-	counted  map[types.UID]*counted // by DaemonSet
-	called   map[types.UID][]write  // writes that a DaemonSet calls for now
+	counted  map[types.UID]*counted      // by DaemonSet
+	called   map[types.UID][]write       // writes that a DaemonSet calls for now
 	named    map[events.Key][]events.Ref // by holds that were not lifted
 	found    []controller.Call
 }
