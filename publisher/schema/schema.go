@@ -50,7 +50,7 @@ var table = []Type{
 	{publisher.TypePodStatus, 1, "pod/NAMESPACE/NAME", "a pod does so, says who runs it; what is not told stays", json.RawMessage(
 		`{"type":"pod.status","source":"/agents/n-17","id":"agent-x7k2p-3","subject":"pod/logging/agent-x7k2p","data":{"phase":"Running","ready":true,"podIP":"10.1.0.9","containers":[{"name":"agent","state":"running","ready":true,"restarts":1}]}}`), publisher.PodStatus{}},
 	{publisher.TypeHoldPlaced, 1, "hold/NAME", "no rollout step for what is selected, until it is lifted or ends by itself", json.RawMessage(
-		`{"type":"hold.placed","source":"/alertmanager","id":"error-rate-77","subject":"hold/error-rate","data":{"reason":"the error rate is above 1%","select":{"daemonSets":["logging/agent"]},"until":"2026-11-26T16:00:00Z"}}`), publisher.HoldPlaced{}},
+		`{"type":"hold.placed","source":"/alertmanager","id":"error-rate-77","subject":"hold/error-rate","data":{"reason":"the error rate is above 1%","select":{"daemonSets":["logging/agent"]}}}`), publisher.HoldPlaced{}},
 	{publisher.TypeHoldLifted, 1, "hold/NAME", "a hold of the same source has ended", json.RawMessage(
 		`{"type":"hold.lifted","source":"/alertmanager","id":"error-rate-77-resolved","subject":"hold/error-rate","data":{"reason":"resolved"}}`), publisher.HoldLifted{}},
 	{anyType, 1, "KIND/NAME or KIND/NAMESPACE/NAME, several with commas, or nothing", "any reverse-DNS type (com.example.deploy.started): a note, kept with the objects that it names; it decides nothing", json.RawMessage(

@@ -32,6 +32,9 @@ func TestExamples(t *testing.T) {
 		if p != nil || len(warnings) > 0 {
 			t.Errorf("%s: %v %+v", row.Name, warnings, p)
 		}
+		if strings.Contains(string(row.Example), `"until"`) {
+			t.Errorf("the example of %s can be sent until a time has come, and not after", row.Name)
+		}
 		if len(row.Document()) == 0 {
 			t.Errorf("%s has no schema", row.Name)
 		}
