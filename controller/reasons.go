@@ -29,6 +29,37 @@ func CallOf(c events.Command) Call {
 	return Call{c.Do, c.UID, c.Reason}
 }
 
+// Due returns the commands that Reconcile would plan, with cell, verb and reason
+// and the uid of a pod that is there, and until when it would be these if nothing
+// happens; zero: for ever. What else Reconcile decides is left out, which is most
+// of its work.
+func Due(s *projector.State, key events.Key, now time.Time) ([]events.Command, time.Time) {
+	if ds := s.DaemonSet(key); ds != nil && len(s.DeletedSets(key)) == 0 && idle(ds) {
+		return nil, time.Time{}
+	}
+	r := decider{s: s, now: now, brief: true}.reconcile(key)
+	if r.Plan == nil {
+		return nil, r.RequeueAt
+	}
+	return r.Plan.Commands, r.RequeueAt
+}
+
+// idle reports whether no cell and no pod of a DaemonSet calls for a command, so that
+// none is planned before something happens.
+func idle(ds *sets.DaemonSet) bool {
+	for w := sets.WorkMissing; w <= sets.OldKept; w++ {
+		if w != sets.Unready && ds.Size(w) > 0 {
+			return false
+		}
+	}
+	none := true
+	ds.Releasable(func(*sets.Pod) bool {
+		none = false
+		return false
+	})
+	return none
+}
+
 // Reasons finds what a state calls for. It runs the passes of Reconcile on one
 // cell, at a time when nothing has to be waited for any more: so the facts alone
 // decide, and a call begins and ends with an event. The zero Reasons is ready.

@@ -22,6 +22,12 @@ func Reconcile(s *projector.State, key events.Key, now time.Time) Result {
 
 // reconcile is Reconcile, and fills a trace unless it is nil.
 func reconcile(s *projector.State, key events.Key, now time.Time, t *Trace) Result {
+	return decider{s: s, now: now, trace: t}.reconcile(key)
+}
+
+// reconcile is Reconcile by a decider that knows no DaemonSet yet.
+func (as decider) reconcile(key events.Key) Result {
+	s, now, t := as.s, as.now, as.trace
 	if s.Time().After(now) {
 		now = s.Time()
 	}
@@ -38,7 +44,7 @@ func reconcile(s *projector.State, key events.Key, now time.Time, t *Trace) Resu
 		}
 	}
 	ds := s.DaemonSet(key)
-	d := &decider{s: s, ds: ds, now: now, trace: t}
+	d := &decider{s: s, ds: ds, now: now, trace: t, brief: as.brief}
 	d.out.Writes = writes
 	switch {
 	case ds == nil:
@@ -63,6 +69,10 @@ func reconcile(s *projector.State, key events.Key, now time.Time, t *Trace) Resu
 		d.roll()
 	} else {
 		d.blockStrategy()
+	}
+	if d.brief {
+		d.out.Plan = &events.Plan{Commands: d.cmds}
+		return d.out
 	}
 	d.forget()
 	d.status()
@@ -294,6 +304,10 @@ func (d *decider) create(c *sets.Cell, why events.Reason) bool {
 		return false
 	}
 	d.creates--
+	if d.brief {
+		d.cmds = append(d.cmds, events.Command{Do: events.CreatePod, Node: c.Node, NodeUID: c.NodeUID, Reason: why})
+		return true
+	}
 	hash := d.ds.CurrentRevision().Hash
 	d.cmds = append(d.cmds, events.Command{Do: events.CreatePod,
 		Ref: events.Ref{Kind: events.Pod, UID: daemonpod.UID(d.ds.UID, c.NodeUID, hash, c.Attempts),

@@ -120,9 +120,10 @@ func (k *Kept) Frame(made time.Time) (keyframes.Frame, []byte, error) {
 }
 
 // ReadFrame is ReadKeyframe of a kept keyframe, which has to be what it is said to
-// be.
+// be. The state is one that lives long: its objects have bytes of their own, so that
+// those of the keyframe are not held for the last of them.
 func ReadFrame(f keyframes.Frame, kept keyframes.Kept, log string, objects *table.Tables) (*State, error) {
-	s, err := ReadKeyframe(kept.State, log, objects)
+	s, err := readKeyframe(kept.State, log, objects, wire.Unmarshal)
 	if err == nil && (s.Seq() != f.Seq || s.chain.Chain != f.Chain) {
 		err = fmt.Errorf("it is the state at #%d", s.Seq())
 	}
@@ -137,12 +138,20 @@ func Hash(keyframe []byte) string { return keyframes.Hash(keyframe) }
 
 // ReadKeyframeHead reads of which event a keyframe is the state.
 func ReadKeyframeHead(data []byte) (KeyframeHead, error) {
-	var h KeyframeHead
+	h := KeyframeHead{Format: KeyframeFormat}
 	if err := checkFormat(data); err != nil {
 		return h, err
 	}
-	if err := wire.Unmarshal(data, &h); err != nil {
-		return h, fmt.Errorf("read a keyframe: %w", err)
+	// Field does not read what comes behind a field: the objects, which are most of it.
+	for _, f := range []struct {
+		name string
+		into any
+	}{{"seq", &h.Seq}, {"id", &h.ID}, {"chain", &h.Chain}} {
+		if b := wire.Field(data, f.name); len(b) > 0 {
+			if err := wire.Unmarshal(b, f.into); err != nil {
+				return h, fmt.Errorf("read a keyframe: %w", err)
+			}
+		}
 	}
 	return h, nil
 }
@@ -159,13 +168,18 @@ func checkFormat(data []byte) error {
 
 // ReadKeyframe returns the state that was written, of the log with this ID, with
 // its objects in tables, which are empty. Every DaemonSet is touched. Folding
-// goes on from it as if everything before had been folded.
+// goes on from it as if everything before had been folded. Its objects are parts of
+// data, which nobody may change afterwards.
 func ReadKeyframe(data []byte, log string, objects *table.Tables) (*State, error) {
+	return readKeyframe(data, log, objects, wire.UnmarshalShared)
+}
+
+func readKeyframe(data []byte, log string, objects *table.Tables, unmarshal func([]byte, any) error) (*State, error) {
 	if err := checkFormat(data); err != nil {
 		return nil, err
 	}
 	var k keyframe
-	if err := wire.Unmarshal(data, &k); err != nil {
+	if err := unmarshal(data, &k); err != nil {
 		return nil, fmt.Errorf("read a keyframe: %w", err)
 	}
 	s := NewOver(log, objects)

@@ -41,14 +41,12 @@ func (h *History) held(ctx context.Context, cs *Causes, steps []Step) error {
 		if w == nil {
 			continue
 		}
-		if s, err = h.forward(ctx, s, w.from, Visit{}); err != nil {
-			return err
+		if w.freed = cs.freedAt(w.step); w.freed == unsure {
+			if s, err = h.look(ctx, s, w); err != nil {
+				return err
+			}
 		}
-		w.due = w.chosen(s)
-		if s, err = h.forward(ctx, s, w.to, Visit{After: w.after}); err != nil {
-			return err
-		}
-		if !w.due || w.freed == 0 {
+		if w.freed == 0 {
 			continue
 		}
 		freed, err := h.step(ctx, cs, eventLink(w.freed))
@@ -58,6 +56,31 @@ func (h *History) held(ctx context.Context, cs *Causes, steps []Step) error {
 		w.step.Decision.Held.Freed = &freed
 	}
 	return nil
+}
+
+// freedAt returns what is known of what freed the command of a step.
+func (c *Causes) freedAt(s *Step) events.Seq {
+	if of := c.freed[s.Seq]; s.Decision.Index < len(of) {
+		return of[s.Decision.Index]
+	}
+	return 0
+}
+
+// look decides again, event by event of a window, to find what freed a command. It
+// goes on from a state before it, which may be nil.
+func (h *History) look(ctx context.Context, s *projector.State, w *window) (*projector.State, error) {
+	s, err := h.forward(ctx, s, w.from, Visit{})
+	if err != nil {
+		return nil, err
+	}
+	w.freed, w.due = 0, w.chosen(s)
+	if s, err = h.forward(ctx, s, w.to, Visit{After: w.after}); err != nil {
+		return nil, err
+	}
+	if !w.due {
+		w.freed = 0
+	}
+	return s, nil
 }
 
 // windowOf returns the window of a step that is a command which was kept back;

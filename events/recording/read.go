@@ -60,11 +60,11 @@ func (r *Recording) Read(ctx context.Context, after events.Seq) iter.Seq2[events
 			return
 		}
 		blocks := r.blocks[r.blockOf(after+1):]
-		// Who looks at one event is not to wait for the blocks behind it.
-		if len(blocks) > 0 && !r.readBlock(blocks[0], after).yield(ctx, yield) || len(blocks) < 2 {
+		// Who looks at one event is not to wait for those behind it to be decoded.
+		if len(blocks) > 0 && !r.handOn(ctx, r.unpackBlock(blocks[0]), after, decoded(yield)) || len(blocks) < 2 {
 			return
 		}
-		for l := range ahead.Load(ctx, blocks[1:], func(block int) loaded { return r.readBlock(block, 0) }) {
+		for l := range ahead.Load(ctx, blocks[1:], r.readBlock) {
 			if !l.yield(ctx, yield) {
 				return
 			}
@@ -98,9 +98,9 @@ func (l loaded) yield(ctx context.Context, yield func(events.Event, error) bool)
 	return l.err == nil
 }
 
-// readBlock reads the events of a block after a position.
-func (r *Recording) readBlock(block int, after events.Seq) loaded {
-	es, err := r.decode(&r.entries[block], after)
+// readBlock reads the events of a block.
+func (r *Recording) readBlock(block int) loaded {
+	es, err := r.decode(&r.entries[block])
 	return loaded{es, err}
 }
 
@@ -122,20 +122,17 @@ func (r *Recording) giveBack(buf *buffers) {
 	}
 }
 
-// decode reads the events of a block after a position.
-func (r *Recording) decode(e *entry, after events.Seq) (es []events.Event, err error) {
+// decode reads the events of a block.
+func (r *Recording) decode(e *entry) (es []events.Event, err error) {
 	buf := r.borrow()
 	defer r.giveBack(buf)
 	data, err := r.unpack(e, buf)
 	if err != nil {
 		return nil, err
 	}
-	es = make([]events.Event, 0, min(int(e.last-max(e.first-1, after)), len(data)/recordHead))
+	es = make([]events.Event, 0, min(int(e.last-e.first+1), len(data)/recordHead))
 	subject := ""
 	why := records(data, e, func(x record) bool {
-		if x.seq <= after {
-			return true
-		}
 		if subject != string(x.subject) {
 			subject = string(x.subject)
 		}
@@ -149,9 +146,25 @@ func (r *Recording) decode(e *entry, after events.Seq) (es []events.Event, err e
 }
 
 func (x record) event(subject string) events.Event {
-	e := events.Decode(bytes.Clone(x.raw))
-	e.Seq, e.Stored, e.Subject = x.seq, clock(x.time), subject
+	return decode(events.Event{Seq: x.seq, Stored: clock(x.time), Subject: subject, Raw: x.raw})
+}
+
+// decode returns an event of which there are the bytes, which are somebody else's.
+func decode(x events.Event) events.Event {
+	e := events.Decode(bytes.Clone(x.Raw))
+	e.Seq, e.Stored, e.Subject = x.Seq, x.Stored, x.Subject
 	return e
+}
+
+// decoded returns who takes events that are not decoded for one who takes them
+// decoded.
+func decoded(yield func(events.Event, error) bool) func(events.Event, error) bool {
+	return func(e events.Event, err error) bool {
+		if err == nil {
+			e = decode(e)
+		}
+		return yield(e, err)
+	}
 }
 
 // At returns the position of the last event before the first one that was stored

@@ -149,7 +149,13 @@ func putRaw(e *msgpack.Encoder, v reflect.Value) error {
 	return e.Encode(msgpack.RawMessage(v.Bytes()))
 }
 
-func takeRaw(d *decoder, v reflect.Value) { v.SetBytes(slices.Clone(d.Value())) }
+func takeRaw(d *decoder, v reflect.Value) {
+	b := d.Value()
+	if !d.share {
+		b = slices.Clone(b)
+	}
+	v.SetBytes(b[:len(b):len(b)])
+}
 
 // putNano writes a time to the nanosecond.
 func putNano(e *msgpack.Encoder, v reflect.Value) error {

@@ -83,9 +83,15 @@ func Marshal(v any) ([]byte, error) {
 func Unmarshal(b []byte, v any) error { return UnmarshalIn(b, v, time.UTC) }
 
 // UnmarshalIn is Unmarshal with times in another zone.
-func UnmarshalIn(b []byte, v any, zone *time.Location) error {
+func UnmarshalIn(b []byte, v any, zone *time.Location) error { return unmarshal(b, v, zone, false) }
+
+// UnmarshalShared is Unmarshal, but that what is read into a Raw is a part of b,
+// which nobody may change afterwards.
+func UnmarshalShared(b []byte, v any) error { return unmarshal(b, v, time.UTC, true) }
+
+func unmarshal(b []byte, v any, zone *time.Location, share bool) error {
 	c := NewCursor(b)
-	c.read(v, zone)
+	c.read(v, zone, share)
 	if c.err == nil && c.off < len(b) {
 		c.fail("another value follows")
 	}
@@ -93,16 +99,16 @@ func UnmarshalIn(b []byte, v any, zone *time.Location) error {
 }
 
 // Read reads the next value into v as Unmarshal does.
-func (c *Cursor) Read(v any) { c.read(v, time.UTC) }
+func (c *Cursor) Read(v any) { c.read(v, time.UTC, false) }
 
-func (c *Cursor) read(v any, zone *time.Location) {
+func (c *Cursor) read(v any, zone *time.Location, share bool) {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() != reflect.Pointer || rv.IsNil() {
 		c.fail(fmt.Sprintf("read into %T, which is no pointer to a value,", v))
 		return
 	}
 	d := decoders.Get().(*decoder)
-	d.Cursor, d.left, d.zone = *c, budgetFloor+budgetRatio*(len(c.b)-c.off), zone
+	d.Cursor, d.left, d.zone, d.share = *c, budgetFloor+budgetRatio*(len(c.b)-c.off), zone, share
 	codecOf(rv.Type().Elem()).take(d, rv.Elem())
 	*c = d.Cursor
 	d.Cursor = Cursor{} // so that the input is not kept
@@ -124,6 +130,7 @@ type decoder struct {
 	Cursor
 	left  int
 	zone  *time.Location // of times
+	share bool           // values of Raw are parts of the input
 	words Words
 }
 

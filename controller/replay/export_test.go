@@ -1,0 +1,44 @@
+package replay
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"rollcall/events"
+)
+
+// Unsure stands for an event that the causes leave to whoever asks.
+const Unsure = unsure
+
+// Freed calls visit with what freed each command of each plan that is not the first
+// of its owner: as the causes have noted it, and as it is found by deciding again.
+func (h *History) Freed(ctx context.Context, cs *Causes, visit func(plan events.Seq, noted, found events.Seq)) error {
+	for _, key := range slices.SortedFunc(maps.Keys(cs.plans), events.Key.Compare) {
+		if key == (events.Key{}) {
+			continue // of the garbage collector
+		}
+		of := cs.plans[key]
+		for i := 1; i < len(of); i++ {
+			var basis [2]events.Seq
+			var p *events.Plan
+			for j := range basis {
+				e, err := h.Event(ctx, of[i-1+j])
+				if err != nil {
+					return err
+				}
+				p = e.Body.(*events.Plan)
+				basis[j] = p.Basis.Seq
+			}
+			for n, c := range p.Commands {
+				w := &window{step: &Step{Seq: of[i], Decision: &Decision{Index: n, Command: c}}, owner: p.Owner, from: basis[0], to: basis[1]}
+				noted := cs.freedAt(w.step)
+				if _, err := h.look(ctx, nil, w); err != nil {
+					return err
+				}
+				visit(of[i], noted, w.freed)
+			}
+		}
+	}
+	return nil
+}
