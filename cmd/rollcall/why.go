@@ -151,7 +151,10 @@ func drawStep(b *strings.Builder, indent, below string, x *replay.Explanation, i
 // whoText says who told of an event.
 func whoText(s replay.Step) string {
 	if t := s.Told; t != nil {
-		text := "source " + t.Source + " told " + t.Type
+		text := "told by source " + t.Source
+		if s.Type != events.NoteTold { // which says its type itself
+			text = "source " + t.Source + " told " + t.Type
+		}
 		if t.Late {
 			text += ", late, of " + clockText(t.Time)
 		}

@@ -177,9 +177,10 @@ type tracker struct {
 	releases map[types.UID]calls  // by DaemonSet
 	garbage  map[events.Ref]calls // by object
 	writes   map[write]spells
-	counted  map[types.UID]*counted // by DaemonSet
-	called   map[types.UID][]write  // writes that a DaemonSet calls for now
-	dues     map[events.Key]*dues   // by owner of plans
+	counted  map[types.UID]*counted      // by DaemonSet
+	called   map[types.UID][]write       // writes that a DaemonSet calls for now
+	dues     map[events.Key]*dues        // by owner of plans
+	named    map[events.Key][]events.Ref // by holds that were not lifted
 	found    []controller.Call
 }
 
@@ -194,7 +195,8 @@ func newTracker(s *projector.State) *tracker {
 		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{},
 		about: map[place][]events.Seq{}},
 		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
-		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}, dues: map[events.Key]*dues{}}
+		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}, dues: map[events.Key]*dues{},
+		named: map[events.Key][]events.Ref{}}
 	for _, kind := range s.Kinds() {
 		for _, o := range s.List(kind, "") {
 			_, last, _ := s.Object(kind, o.Key)
@@ -299,9 +301,11 @@ func (t *tracker) note(e events.Event) {
 	case events.Note:
 		t.out.hears(e.Seq, b.Objects)
 	case events.Hold:
-		t.out.hears(e.Seq, namedBy(b))
+		t.named[b.Ref().Key] = namedBy(b)
+		t.out.hears(e.Seq, t.named[b.Ref().Key])
 	case events.Lifted:
-		t.out.hears(e.Seq, []events.Ref{b.Ref()})
+		t.out.hears(e.Seq, append(t.named[b.Ref().Key], b.Ref()))
+		delete(t.named, b.Ref().Key)
 	case *events.Plan, events.Outcome, events.Unchanged:
 	}
 }

@@ -147,6 +147,7 @@ func TestDiffNamesWhatWasTold(t *testing.T) {
 	note := w.notes("com.example.deploy.started", agentRef)
 	node, _ := w.observed()
 	hold := w.holds("freeze", events.Select{Nodes: []string{"c"}})
+	lifted := w.lifts("freeze")
 	x := w.ask()
 	d, err := x.Diff(t.Context(), from, x.Span().Last, Filter{})
 	if err != nil {
@@ -162,10 +163,10 @@ func TestDiffNamesWhatWasTold(t *testing.T) {
 		t.Errorf("%+v", d.Groups)
 	}
 	for want, f := range map[string]Filter{
-		fmt.Sprint([]events.Seq{note, hold}): {},
-		fmt.Sprint([]events.Seq{note}):       {Kind: events.DaemonSet},
-		fmt.Sprint([]events.Seq{hold}):       {Kind: events.Node, Key: nodeRef.Key},
-		fmt.Sprint([]events.Seq(nil)):        {Kind: events.Secret},
+		fmt.Sprint([]events.Seq{note, hold, lifted}): {},
+		fmt.Sprint([]events.Seq{note}):               {Kind: events.DaemonSet},
+		fmt.Sprint([]events.Seq{hold, lifted}):       {Kind: events.Node, Key: nodeRef.Key},
+		fmt.Sprint([]events.Seq(nil)):                {Kind: events.Secret},
 	} {
 		if d, err = x.Diff(t.Context(), from, x.Span().Last, f); err != nil || fmt.Sprint(seqsOf(d.Notes)) != want {
 			t.Errorf("%+v: %v, want %s, %v", f, seqsOf(d.Notes), want, err)
