@@ -69,7 +69,7 @@ func (s *session) rejectsList() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return s.give(t.format, a, listOfRejects(a))
+		return s.document(t.format, a, func() string { return listOfRejects(a) })
 	}
 	return c
 }
@@ -106,7 +106,7 @@ func (s *session) rejectsShow() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return s.give(t.format, a.Rejects[0], rejectText(a.Rejects[0]))
+		return s.document(t.format, a.Rejects[0], func() string { return rejectText(a.Rejects[0]) })
 	}
 	return c
 }
@@ -158,7 +158,7 @@ func (s *session) overRejects(do, use, short, long, example string) *cobra.Comma
 		if err != nil {
 			return err
 		}
-		return s.give(t.format, a, doneText(a))
+		return s.document(t.format, a, func() string { return doneText(a) })
 	}
 	return c
 }

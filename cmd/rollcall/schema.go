@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,14 +45,19 @@ func (s *session) document(format string, v any, text func() string) error {
 		s.out.printf("%s", text())
 		return nil
 	}
-	b, err := json.MarshalIndent(v, "", "  ")
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false) // > is in subjects of NATS
+	e.SetIndent("", "  ")
+	err := e.Encode(v)
+	b := out.Bytes()
 	if err == nil && format == "yaml" {
 		b, err = yaml.JSONToYAML(b)
 	}
 	if err != nil {
 		return fmt.Errorf("write the answer: %w", err)
 	}
-	s.out.printf("%s\n", strings.TrimSuffix(string(b), "\n"))
+	s.out.printf("%s\n", bytes.TrimSuffix(b, []byte("\n")))
 	return nil
 }
 

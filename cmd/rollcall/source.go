@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"crypto/rand"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,7 +9,6 @@ import (
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
-	"sigs.k8s.io/yaml"
 
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
@@ -69,30 +66,6 @@ type sourceGiven struct {
 	Token string `json:"token,omitempty"` // only when it was made
 }
 
-// give prints a result.
-func (s *session) give(format string, v any, text string) error {
-	if format == "text" {
-		s.out.printf("%s", text)
-		return nil
-	}
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false) // > is in subjects
-	e.SetIndent("", "  ")
-	err := e.Encode(v)
-	text = out.String()
-	if err == nil && format == "yaml" {
-		var y []byte
-		y, err = yaml.JSONToYAML(out.Bytes())
-		text = string(y)
-	}
-	if err != nil {
-		return fmt.Errorf("write the answer: %w", err)
-	}
-	s.out.printf("%s", text)
-	return nil
-}
-
 // text tells of a source whose token was just made.
 func (g sourceGiven) text(done string) string {
 	may := "nothing"
@@ -146,7 +119,7 @@ Nothing else is allowed: no objects of Kubernetes, and nothing in another's name
 		if err != nil {
 			return err
 		}
-		return s.give(t.format, g, g.text("added"))
+		return s.document(t.format, g, func() string { return g.text("added") })
 	}
 	return c
 }
@@ -188,7 +161,7 @@ func (s *session) sourceList() *cobra.Command {
 		for _, e := range table.All() {
 			all = append(all, e.Source)
 		}
-		return s.give(t.format, all, sourcesText(all))
+		return s.document(t.format, all, func() string { return sourcesText(all) })
 	}
 	return c
 }
@@ -236,7 +209,7 @@ func (s *session) sourceToken() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return s.give(t.format, g, g.text("has a new token"))
+		return s.document(t.format, g, func() string { return g.text("has a new token") })
 	}
 	return c
 }
@@ -264,7 +237,7 @@ ends when it was to end.`,
 		if err != nil {
 			return err
 		}
-		return s.give(t.format, gone, fmt.Sprintf("source/%s removed\n", gone.Name))
+		return s.document(t.format, gone, func() string { return fmt.Sprintf("source/%s removed\n", gone.Name) })
 	}
 	return c
 }

@@ -45,7 +45,7 @@ permissions by itself, each in an account of its own, and takes answers on _INBO
 		}
 		p := natsPermissions{User: e.Name, Inbox: natsd.Inbox(e.Name)}
 		p.Publish, p.Subscribe = natsd.Source{Name: e.Name, May: e.May, Read: e.Read}.Permissions(subjects, p.Inbox)
-		return s.give(t.format, p, p.text())
+		return s.document(t.format, p, func() string { return p.text() })
 	}
 	return c
 }

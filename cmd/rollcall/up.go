@@ -17,6 +17,7 @@ import (
 	"rollcall/cmd/rollcall/manifest"
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/publisher/envelope"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -103,6 +104,7 @@ the log is, and how to read it.`,
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
 	f.StringSliceVar(&o.Controllers, "controllers", []string{"*"}, instance.ControllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
+	f.IntVar(&o.EventBytes, "max-event-bytes", envelope.Default.Bytes, "bytes that one message to the gate may have")
 	addAPIFlags(c, &o.api)
 	return c
 }
@@ -112,6 +114,9 @@ func (o *upOptions) check(c *cobra.Command) error {
 	given := c.Flags().Changed
 	o.Delays.Seed = o.Seed
 	if err := within("nodes", int64(o.Nodes), 0, maxNodes); err != nil {
+		return err
+	}
+	if err := within("max-event-bytes", int64(o.EventBytes), 1<<10, events.MaxMessage); err != nil {
 		return err
 	}
 	if err := o.nameCluster(); err != nil {

@@ -195,8 +195,7 @@ func TestAgentRolls(t *testing.T) {
 		Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "agent"}},
 		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"app": "agent"}},
 			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "agent:1"}}}}}}
-	ds, err := client.AppsV1().DaemonSets("default").Create(ctx, ds, metav1.CreateOptions{})
-	if err != nil {
+	if _, err := client.AppsV1().DaemonSets("default").Create(ctx, ds, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	settled := func() bool {
@@ -213,7 +212,8 @@ func TestAgentRolls(t *testing.T) {
 		return is.Status.ObservedGeneration == is.Generation && is.Status.UpdatedNumberScheduled == 3 && is.Status.NumberAvailable == 3
 	}
 	await(t, "the first rollout", settled)
-	if ds, err = client.AppsV1().DaemonSets("default").Get(ctx, "agent", metav1.GetOptions{}); err != nil {
+	ds, err := client.AppsV1().DaemonSets("default").Get(ctx, "agent", metav1.GetOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 	ds.Spec.Template.Spec.Containers[0].Image = "agent:2"

@@ -63,6 +63,7 @@ type Options struct {
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
 	API         API
+	EventBytes  int           // of a message to the gate; 0: envelope.Default
 	Patience    time.Duration // after which nodes that have not joined are not waited for
 	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
 
