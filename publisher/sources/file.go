@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ const lookEvery = 100 * time.Millisecond
 func Load(dir string) (*Table, error) {
 	path := filepath.Join(dir, FileName)
 	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) { // who opens the directory says what is wrong with it
 		return &Table{}, nil
 	}
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"rollcall/events/stream"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
-	"rollcall/publisher/envelope"
 	"rollcall/publisher/gate"
 	"rollcall/publisher/reading"
 	"rollcall/publisher/schema"
@@ -35,7 +34,8 @@ func (s gateState) Hold(owner, name string) (h events.Hold, at events.Seq, ok bo
 // openGate makes the gate through which others tell what they know. What it
 // refuses is kept, if the server lets us.
 func (in *Instance) openGate(ctx context.Context) error {
-	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Report: in.engine.report, Limits: envelope.Limits{Bytes: in.EventBytes}}
+	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Report: in.engine.report}
+	c.Limits.Bytes = in.EventBytes
 	o := stream.ShelfOptions{MemoryStorage: in.Memory, Replicas: in.Log.Replicas()}
 	if in.Server != nil && !in.Memory {
 		o.Room = in.Server.Room
