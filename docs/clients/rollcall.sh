@@ -53,7 +53,8 @@ rollcall_post() {
 	rollcall_curl -m 30 -H 'Content-Type: application/json' -w '\n%{http_code}' --data-binary "$rollcall_in" "$ROLLCALL_URL/v1/events" 2>&1
 }
 
-# rollcall_read [AFTER] [TYPES]: the events after a position, one JSON object a line, until it is stopped.
+# rollcall_read [AFTER] [TYPES] [FOLLOW]: the events after a position, one JSON object a line, until it is
+# stopped; with FOLLOW false to the end of the log.
 rollcall_read() {
-	rollcall_curl -N -H 'Accept: application/x-ndjson' -G -d follow=true --data-urlencode "after=${1:-0}" ${2:+--data-urlencode "type=$2"} "$ROLLCALL_URL/v1/events"
+	rollcall_curl -N -H 'Accept: application/x-ndjson' -G -d "follow=${3:-true}" --data-urlencode "after=${1:-0}" ${2:+--data-urlencode "type=$2"} "$ROLLCALL_URL/v1/events"
 }

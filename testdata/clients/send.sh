@@ -11,4 +11,4 @@ if rollcall_send node.condition node/node-0001 '{"type":"Ready","status":"Perhap
 	echo "a refusal returned 0" >&2
 	exit 1
 fi
-rollcall_read 0 'com.example.*' | grep -m 1 "\"id\":\"$1-0\""
+rollcall_read 0 'com.example.*' false | grep -m 1 "\"id\":\"$1-0\""
