@@ -61,7 +61,8 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 		return true
 	}
 	if want, ok := d.admins[user]; ok {
-		return right(want) && d.let(c, "admin_"+user, user, adminPermissions(d.subjects, user))
+		publish := adminPermissions(d.subjects, user)
+		return right(want) && d.let(c, user, entry{"admin_" + user, events.AdminSource, publish, publish})
 	}
 	// A source that is changed after this look is found among those granted.
 	d.mu.Lock()
@@ -70,12 +71,12 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 	if !ok || !right(s.Token) {
 		return false
 	}
-	publish, _ := s.Permissions(d.subjects, inbox)
+	publish, asks := s.inOwnAccount(d.subjects, inbox)
 	account := "source_" + user
 	if s.Read {
-		account, publish = "reader_"+user, append(publish, aboutConsumers(d.subjects)...)
+		account = "reader_" + user
 	}
-	if !d.letLocked(c, account, user, publish) {
+	if !d.letLocked(c, user, entry{account, user, publish, asks}) {
 		return false
 	}
 	maps.DeleteFunc(d.granted, func(id uint64, _ Source) bool { return d.ns.GetClient(id) == nil })
@@ -86,22 +87,29 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 // inbox is where users outside take answers: where every client does.
 const inbox = "_INBOX"
 
-func (d *door) let(c server.ClientAuthentication, account, user string, publish []string) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.letLocked(c, account, user, publish)
+// entry is how a user is let in: an account, the source that speaks there, what the
+// user may publish, and what can be asked from the account by whoever is in it.
+type entry struct {
+	account, source string
+	publish, asks   []string
 }
 
-func (d *door) letLocked(c server.ClientAuthentication, account, user string, publish []string) bool {
-	acc, err := d.account(account, publish)
+func (d *door) let(c server.ClientAuthentication, user string, e entry) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.letLocked(c, user, e)
+}
+
+func (d *door) letLocked(c server.ClientAuthentication, user string, e entry) bool {
+	acc, err := d.account(e)
 	if err != nil {
 		return false // the server is closing
 	}
-	if len(publish) == 0 {
-		publish = []string{inbox} // none would be all
+	if len(e.publish) == 0 {
+		e.publish = []string{inbox} // none would be all
 	}
 	c.RegisterUser(&server.User{Username: user, Account: acc, Permissions: &server.Permissions{
-		Publish:   &server.SubjectPermission{Allow: publish},
+		Publish:   &server.SubjectPermission{Allow: e.publish},
 		Subscribe: &server.SubjectPermission{Allow: []string{inbox + ".>"}},
 	}})
 	return true
@@ -110,20 +118,20 @@ func (d *door) letLocked(c server.ClientAuthentication, account, user string, pu
 // account returns an account with imports for all that may be asked of it; which
 // types a source may tell is a matter of its permissions. Accounts stay as long as
 // the server: it cannot take one away.
-func (d *door) account(name string, asks []string) (*server.Account, error) {
-	if acc := d.accounts[name]; acc != nil {
+func (d *door) account(e entry) (*server.Account, error) {
+	if acc := d.accounts[e.account]; acc != nil {
 		return acc, nil
 	}
-	acc, err := d.ns.RegisterAccount(name)
+	acc, err := d.ns.RegisterAccount(e.account)
 	if err != nil {
 		return nil, err
 	}
-	for from, to := range imports(d.subjects, name, asks) {
+	for from, to := range imports(d.subjects, e) {
 		if err := acc.AddServiceImport(d.ns.GlobalAccount(), from, to); err != nil {
 			return nil, fmt.Errorf("import %s as %s: %w", to, from, err)
 		}
 	}
-	d.accounts[name] = acc
+	d.accounts[e.account] = acc
 	return acc, nil
 }
 

@@ -61,8 +61,8 @@ func asAdmin(t *testing.T, s *Server) func(...nats.Option) (*nats.Conn, error) {
 // tell everything; dash, who may read; both, who may tell node.* and read.
 const cells = `
                                                     ann cli inv one ci any dash both
-rollcall.test.ingest.node.observed                   y   y   -   -   -   -   -   -
-rollcall.test.ingest.com.example.done                y   y   -   -   -   -   -   -
+rollcall.test.ingest.node.observed                   y   y   y   -   -   y   -   y
+rollcall.test.ingest.com.example.done                y   y   -   -   y   y   -   -
 rollcall.test.from.admin.ingest.node.gone            y   y   -   -   -   -   -   -
 rollcall.test.from.inv.ingest.node.observed          -   -   y   -   -   -   -   -
 rollcall.test.from.inv.ingest.hold.placed            -   -   -   -   -   -   -   -
@@ -189,7 +189,11 @@ func TestUsersAndSubjects(t *testing.T) {
 				t.Errorf("%s as %s: %v, want allowed %v", row[:50], user, err, may)
 			}
 			if f[i+1] == "y" && strings.Contains(subject, ".ingest.") {
-				told = append(told, strings.Replace(subject, ".test.ingest.", ".test.from.admin.ingest.", 1))
+				by := user
+				if i < 2 {
+					by = "admin"
+				}
+				told = append(told, strings.Replace(subject, ".test.ingest.", ".test.from."+by+".ingest.", 1))
 			}
 		}
 	}
@@ -288,6 +292,29 @@ func TestSourcesChange(t *testing.T) {
 	}
 	if publish("reader", "$JS.API.DIRECT.GET.ROLLCALL_test") != nil {
 		t.Error("who may read now cannot")
+	}
+}
+
+// TestWidened: a source that may tell more than before is heard with that too, over
+// an account that was made when it might not.
+func TestWidened(t *testing.T) {
+	b := &table{all: map[string]Source{}}
+	s := mustStart(t, Options{Dir: t.TempDir(), Listen: loopback, Sources: b.source})
+	gate, err := mustConnect(t, s.Connect).SubscribeSync("rollcall.test.from.*.ingest.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, may := range []string{"node.gone", "com.example.*"} {
+		b.set(source("inv", false, may))
+		typ := strings.Replace(may, "*", "done", 1)
+		for _, subject := range []string{"rollcall.test.from.inv.ingest." + typ, "rollcall.test.ingest." + typ} {
+			if err := refusal(t, asSource(s, "inv"), func(nc *nats.Conn) error { return nc.Publish(subject, nil) }); err != nil {
+				t.Error(err)
+			}
+			if m, err := gate.NextMsg(5 * time.Second); err != nil || m.Subject != "rollcall.test.from.inv.ingest."+typ {
+				t.Errorf("%s: the gate was told %v, %v", subject, m, err)
+			}
+		}
 	}
 }
 

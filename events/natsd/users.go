@@ -35,11 +35,8 @@ func Inbox(user string) string { return "_INBOX_" + user }
 // somebody else's, where it takes answers on inbox. On such a server it makes no
 // consumers: nobody looks at what they are.
 func (f Source) Permissions(s events.Subjects, inbox string) (publish, subscribe []string) {
-	for _, pattern := range f.May {
-		if below, open := strings.CutSuffix(pattern, "*"); open {
-			pattern = below + ">"
-		}
-		publish = append(publish, s.Ingest(f.Name, pattern))
+	for _, types := range f.types() {
+		publish = append(publish, s.Ingest(f.Name, types))
 	}
 	if f.Read {
 		publish = append(publish, readLog(s)...)
@@ -47,16 +44,45 @@ func (f Source) Permissions(s events.Subjects, inbox string) (publish, subscribe
 	return publish, []string{inbox + ".>"}
 }
 
+// types returns what the source may tell, as ends of subjects.
+func (f Source) types() (all []string) {
+	for _, pattern := range f.May {
+		if below, open := strings.CutSuffix(pattern, "*"); open {
+			pattern = below + ">"
+		}
+		all = append(all, pattern)
+	}
+	return all
+}
+
+// inOwnAccount returns what a source may publish in the account that it has on our
+// server, where it may leave its name out, and what can be asked from that account.
+// The account outlives a change of what the source may do: it can be asked for all.
+func (f Source) inOwnAccount(s events.Subjects, inbox string) (publish, asks []string) {
+	publish, _ = f.Permissions(s, inbox)
+	for _, types := range f.types() {
+		publish = append(publish, short(s, types))
+	}
+	asks = []string{s.Ingest(f.Name, ">"), short(s, ">")}
+	if f.Read {
+		publish = append(publish, aboutConsumers(s)...)
+		asks = slices.Concat(asks, readLog(s), aboutConsumers(s))
+	}
+	return publish, asks
+}
+
 // adminPermissions are those of a user that Options name.
 func adminPermissions(s events.Subjects, user string) (publish []string) {
-	publish = append(askGate(s, user), s.Ingest(events.AdminSource, ">"), short(s))
+	publish = append(askGate(s, user), s.Ingest(events.AdminSource, ">"), short(s, ">"))
 	return slices.Concat(publish, readLog(s), aboutConsumers(s))
 }
 
-// short is the subject under which those outside who may tell everything tell it.
-// It stands in their accounts only: in that of the log some of it are subjects of
-// the log.
-func short(s events.Subjects) string { return "rollcall." + s.Cluster() + ".ingest.>" }
+// short is the subject under which those outside tell events of types, without a
+// name: their account says it. It stands in their accounts only: in that of the log
+// some of it are subjects of the log.
+func short(s events.Subjects, types string) string {
+	return "rollcall." + s.Cluster() + ".ingest." + types
+}
 
 // askGate returns the subjects of a user's requests to the gate and of looking
 // for it. The subject says who asks, and nobody else may use it.
@@ -111,18 +137,18 @@ func exports(s events.Subjects) []export {
 
 // imports returns the requests of an account outside, by what they are in the
 // account of the log.
-func imports(s events.Subjects, account string, asks []string) map[string]string {
+func imports(s events.Subjects, e entry) map[string]string {
 	all := map[string]string{accountInfo: accountInfo}
-	for _, subject := range asks {
+	for _, subject := range e.asks {
 		all[subject] = subject
 		verb, consumer := strings.CutPrefix(strings.TrimSuffix(subject, "."+s.Stream()+".>"), consumerAPI)
 		switch {
 		case consumer && verb == nextVerb:
-			all[subject] = grantedConsumers + "." + account + ".>"
+			all[subject] = grantedConsumers + "." + e.account + ".>"
 		case consumer:
-			all[subject] = checkedConsumers + "." + account + "." + verb + ".>"
-		case subject == short(s):
-			all[subject] = s.Ingest(events.AdminSource, ">")
+			all[subject] = checkedConsumers + "." + e.account + "." + verb + ".>"
+		case subject == short(s, ">"):
+			all[subject] = s.Ingest(e.source, ">")
 		}
 	}
 	return all
