@@ -34,6 +34,10 @@ var consumerVerbs = []string{"CREATE", "INFO", "DELETE", nextVerb}
 
 const nextVerb = "MSG.NEXT"
 
+// nameless is the subject under which clients make a consumer of several subjects:
+// its configuration has the name.
+func nameless(stream string) string { return consumerAPI + "CREATE." + stream }
+
 // Bounds of a reader's consumers.
 const (
 	maxConsumers = 4               // of one user; an ordered one makes a new one before the old is gone
@@ -70,10 +74,13 @@ func checkConsumers(nc *nats.Conn, log *server.Account, s events.Subjects) error
 // one is to have, which its configuration says again.
 func (c *consumers) serve(m *nats.Msg) {
 	t := strings.SplitN(m.Subject, ".", 5)
-	if len(t) < 4 {
+	if len(t) < 3 {
 		return
 	}
-	account, verb, name := t[1], t[2], t[3]
+	account, verb, name := t[1], t[2], configuredName(m.Data)
+	if len(t) > 3 {
+		name = t[3]
+	}
 	switch {
 	case !consumerName.MatchString(name) || len(m.Data) > maxRequest:
 		c.refuse(m, verb, 400, 10003, "bad request")
@@ -88,6 +95,19 @@ func (c *consumers) serve(m *nats.Msg) {
 		}
 		answer(m, data)
 	}
+}
+
+// configuredName returns the name in a request to make a consumer, or "".
+func configuredName(request []byte) string {
+	var r struct {
+		Config struct {
+			Name string `json:"name"`
+		} `json:"config"`
+	}
+	if len(request) > maxRequest || json.Unmarshal(request, &r) != nil {
+		return ""
+	}
+	return r.Config.Name
 }
 
 // ask hands a request to JetStream, and reports whether it was done. An answer of

@@ -32,6 +32,34 @@ func readers(t *testing.T, messages int) (s *Server, js jetstream.JetStream, str
 	return s, js, stream
 }
 
+// TestNamelessSubject: clients in other languages make a consumer of several subjects
+// under a subject without its name.
+func TestNamelessSubject(t *testing.T) {
+	s, _, _ := readers(t, 4)
+	nc := mustConnect(t, asSource(s, "dash"))
+	ask := func(config string) string {
+		t.Helper()
+		m, err := nc.Request("$JS.API.CONSUMER.CREATE.ROLLCALL_test", []byte(`{"stream_name":"ROLLCALL_test","action":"create","config":{`+config+`}}`), 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(m.Data)
+	}
+	subjects := `"filter_subjects":["rollcall.test.pod.default.x1","rollcall.test.node.>"]`
+	for _, bad := range []string{subjects, `"name":"a.b",` + subjects, `"name":"*",` + subjects, `"name":"d","deliver_subject":"x",` + subjects} {
+		if a := ask(bad); !strings.Contains(a, `"error"`) {
+			t.Errorf("%s makes %s", bad, a)
+		}
+	}
+	if a := ask(`"name":"mine","ack_policy":"none","mem_storage":true,` + subjects); !strings.Contains(a, `"name":"mine"`) {
+		t.Fatal(a)
+	}
+	m, err := nc.Request("$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.mine", []byte("1"), 5*time.Second)
+	if err != nil || m.Subject == "" || string(m.Data) != "1" {
+		t.Errorf("the first message of it is %v, %v", m, err)
+	}
+}
+
 // TestOrderedConsumer: who may read the log has it by one ordered consumer of any
 // NATS client as it comes, with a filter, and as it grows.
 func TestOrderedConsumer(t *testing.T) {

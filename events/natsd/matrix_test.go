@@ -104,7 +104,7 @@ $JS.API.DIRECT.GET.KV_rollcall_test_leases           -   -   -   -   -   -   -  
 $JS.API.DIRECT.GET.ROLLCALL_test_REJECTS             -   -   -   -   -   -   -   -
 $JS.API.CONSUMER.CREATE.ROLLCALL_test.x              y   y   -   -   -   -   y   y
 $JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.x            y   y   -   -   -   -   y   y
-$JS.API.CONSUMER.CREATE.ROLLCALL_test                -   -   -   -   -   -   -   -
+$JS.API.CONSUMER.CREATE.ROLLCALL_test                y   y   -   -   -   -   y   y
 $JS.API.CONSUMER.CREATE.ROLLCALL_test_REJECTS.x      -   -   -   -   -   -   -   -
 $JS.API.CONSUMER.CREATE.KV_rollcall_test_leases.x    -   -   -   -   -   -   -   -
 $JS.API.CONSUMER.DURABLE.CREATE.ROLLCALL_test.x      -   -   -   -   -   -   -   -

@@ -112,7 +112,7 @@ func aboutConsumers(s events.Subjects) (all []string) {
 	for _, verb := range consumerVerbs {
 		all = append(all, consumerAPI+verb+"."+s.Stream()+".>")
 	}
-	return all
+	return append(all, nameless(s.Stream()))
 }
 
 // accountInfo is a request that every account outside has an import for: the
@@ -143,6 +143,8 @@ func imports(s events.Subjects, e entry) map[string]string {
 		all[subject] = subject
 		verb, consumer := strings.CutPrefix(strings.TrimSuffix(subject, "."+s.Stream()+".>"), consumerAPI)
 		switch {
+		case subject == nameless(s.Stream()):
+			all[subject] = checkedConsumers + "." + e.account + ".CREATE"
 		case consumer && verb == nextVerb:
 			all[subject] = grantedConsumers + "." + e.account + ".>"
 		case consumer:

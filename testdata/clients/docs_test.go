@@ -43,6 +43,13 @@ func TestPublishing(t *testing.T) {
 		case "python":
 			cmd = exec.CommandContext(t.Context(), "python3", "-c", b[2])
 			cmd.Dir = beside(t, "rollcall.py", "", "")
+		case "go":
+			at, err := filepath.Abs(root)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cmd = exec.CommandContext(t.Context(), "go", "run", ".")
+			cmd.Dir = program(t, "rollcall", at, b[2])
 		case "node":
 			dir := beside(t, "rollcall.mjs", "main.mjs", b[2])
 			cmd = exec.CommandContext(t.Context(), "node", "main.mjs")
@@ -52,12 +59,12 @@ func TestPublishing(t *testing.T) {
 			t.Logf("%s is not installed here: its lines were not run", cmd.Path)
 			continue
 		}
-		cmd.Env = append(os.Environ(), env...)
+		cmd.Env = append(append(os.Environ(), env...), "GOFLAGS=-mod=mod", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, b[2], out)
 		}
 	}
-	i.tells(t, `node.created +node/edge-1 `, `node.created +node/edge-2 `, `hold.placed .*freeze`, `com.example.deploy.started about ds/shop/agent`, `node.created +node/edge-4 `)
+	i.tells(t, `node.created +node/edge-1 `, `node.created +node/edge-2 `, `hold.placed .*freeze`, `com.example.deploy.started about ds/shop/agent`, `node.created +node/edge-4 `, `node.created +node/edge-5 `)
 	if rejects := i.rollcall(t, "rejects", "ls"); !strings.Contains(rejects, `"4 cores"`) {
 		t.Errorf("four cores are no quantity, and the rejects are\n%s", rejects)
 	}

@@ -22,7 +22,7 @@ var binary = flag.String("rollcall", "", "path of the rollcall binary to test (d
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	code, err := run(m)
+	code, err := runAll(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "clients:", err)
 		code = 2
@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-func run(m *testing.M) (int, error) {
+func runAll(m *testing.M) (int, error) {
 	if *binary == "" {
 		dir, err := os.MkdirTemp("", "rollcall-clients-")
 		if err != nil {
