@@ -39,6 +39,15 @@ func addSourceTarget(c *cobra.Command) *sourceTarget {
 	return t
 }
 
+// table reads the table of sources.
+func (t *sourceTarget) table() (*sources.Table, error) {
+	dir, err := t.place()
+	if err != nil {
+		return nil, err
+	}
+	return sources.Load(dir)
+}
+
 // place returns the directory of the table.
 func (t *sourceTarget) place() (string, error) {
 	if err := checkFormat(t.format, answerFormats); err != nil {
@@ -149,11 +158,7 @@ func (s *session) sourceList() *cobra.Command {
 		Example: "  rollcall source ls\n  rollcall source ls -o json"}
 	t := addSourceTarget(c)
 	c.RunE = func(*cobra.Command, []string) error {
-		dir, err := t.place()
-		if err != nil {
-			return err
-		}
-		table, err := sources.Load(dir)
+		table, err := t.table()
 		if err != nil {
 			return err
 		}

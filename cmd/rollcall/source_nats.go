@@ -8,7 +8,6 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/natsd"
-	"rollcall/publisher/sources"
 )
 
 // natsPermissions are what a NATS server has to let the user of a source do.
@@ -27,11 +26,7 @@ permissions by itself, each in an account of its own, and takes answers on _INBO
 		Example: "  rollcall source permissions inventory"}
 	t := addSourceTarget(c)
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		dir, err := t.place()
-		if err != nil {
-			return err
-		}
-		table, err := sources.Load(dir)
+		table, err := t.table()
 		if err != nil {
 			return err
 		}

@@ -225,6 +225,12 @@ func TestLive(t *testing.T) {
 	if len(warned) != 1 || !strings.Contains(warned[0].Error(), "E-SOURCE-FILE") {
 		t.Errorf("warned of %v", warned)
 	}
+}
+
+// TestNoTable: a file that is no table is neither followed nor changed.
+func TestNoTable(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, sources.FileName)
 	if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}

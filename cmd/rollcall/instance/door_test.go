@@ -21,6 +21,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/projector"
 )
 
 // teller tells an instance events over HTTP, without a port.
@@ -118,23 +119,34 @@ func TestToldOverNATS(t *testing.T) {
 	if m = ask("nobody", "node.gone", `{}`); !bytes.Contains(m.Data, []byte("E-TOLD-SOURCE")) {
 		t.Errorf("%s", m.Data)
 	}
+	rejects, err := in.NC.SubscribeSync(in.Subjects.Rejects("admin"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, body := range []string{`{"type":"node.observed","subject":"node/n-2","data":{}}`, `{"type":"node.observed","subject":"x"}`} {
 		if err := in.NC.Publish(in.Subjects.Ingest("admin", "node.observed"), []byte(body)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	await(t, "what was published", func() bool {
-		n, _, _, err := in.shelf.Held(t.Context())
-		return err == nil && n == 2 && in.State.Objects().Get(events.Node, events.Key{Name: "n-2"}) != nil
+	await(t.Context(), t, in, "the node that was published", func() bool {
+		return in.State.Objects().Get(events.Node, events.Key{Name: "n-2"}) != nil
 	})
+	if m, err := rejects.NextMsg(10 * time.Second); err != nil || !bytes.Contains(m.Data, []byte("E-TOLD-")) {
+		t.Errorf("what was published wrongly is kept as %+v, %v", m, err)
+	}
 }
 
-// await waits until something is so.
-func await(t *testing.T, what string, so func() bool) {
+// await waits until the log has made something so: it looks again after each event.
+func await(ctx context.Context, t *testing.T, in *Instance, what string, so func() bool) {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("%s did not come", what)
+	for {
+		var at events.Seq
+		in.State.Read(func(s *projector.State) { at = s.Seq() })
+		if so() {
+			return
+		}
+		if err := in.State.Await(ctx, at+1); err != nil {
+			t.Fatalf("%s did not come: %v", what, err)
 		}
 	}
 }
@@ -211,7 +223,7 @@ func TestAgentRolls(t *testing.T) {
 		}
 		return is.Status.ObservedGeneration == is.Generation && is.Status.UpdatedNumberScheduled == 3 && is.Status.NumberAvailable == 3
 	}
-	await(t, "the first rollout", settled)
+	await(ctx, t, in, "the first rollout", settled)
 	ds, err := client.AppsV1().DaemonSets("default").Get(ctx, "agent", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -220,7 +232,7 @@ func TestAgentRolls(t *testing.T) {
 	if _, err := client.AppsV1().DaemonSets("default").Update(ctx, ds, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the second rollout", settled)
+	await(ctx, t, in, "the second rollout", settled)
 	for _, n := range a.nodes {
 		if a.ran[n] != "agent:2" {
 			t.Errorf("%s runs %s", n, a.ran[n])
