@@ -206,16 +206,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	}
 	Reached("gate open")
 	in.control()
-	if err := in.resolve(); err != nil {
-		return nil, err
-	}
-	return in, in.register()
-}
-
-// about is what the gate says of the instance.
-func (in *Instance) about(ctx context.Context) (gate.Info, error) {
-	end, err := in.Log.Info(ctx)
-	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
+	return in, errors.Join(in.resolve(), in.register())
 }
 
 // parties returns who acts upon the log: controllers, the executor of their
