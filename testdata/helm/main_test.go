@@ -34,7 +34,10 @@ const (
 // people, and keeps its settings to itself.
 const asHelm = "ROLLCALL_TEST_AS_HELM"
 
-var binary = flag.String("rollcall", "", "path of the rollcall binary to test (default: one that is built)")
+var (
+	binary = flag.String("rollcall", "", "path of the rollcall binary to test (default: one that is built)")
+	helm3  string // path of Helm 3, which is built: its commands are no package
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asHelm) != "" {
@@ -50,20 +53,32 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "rollcall-helm-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	helm3 = filepath.Join(dir, "helm")
+	if err := build(".", helm3, "helm.sh/helm/v3/cmd/helm"); err != nil {
+		return 0, err
+	}
 	if *binary == "" {
-		dir, err := os.MkdirTemp("", "rollcall-helm-")
-		if err != nil {
-			return 0, err
-		}
-		defer os.RemoveAll(dir)
 		*binary = filepath.Join(dir, "rollcall")
-		build := exec.Command("go", "build", "-o", *binary, "./cmd/rollcall")
-		build.Dir, build.Stderr = filepath.Join("..", ".."), os.Stderr
-		if err := build.Run(); err != nil {
-			return 0, fmt.Errorf("build rollcall: %w", err)
+		if err := build(filepath.Join("..", ".."), *binary, "./cmd/rollcall"); err != nil {
+			return 0, err
 		}
 	}
 	return m.Run(), nil
+}
+
+// build builds a package of the module of a directory.
+func build(dir, path, pkg string) error {
+	b := exec.Command("go", "build", "-o", path, pkg)
+	b.Dir, b.Stderr = dir, os.Stderr
+	if err := b.Run(); err != nil {
+		return fmt.Errorf("build %s: %w", pkg, err)
+	}
+	return nil
 }
 
 func runHelm() int {
@@ -86,6 +101,8 @@ func runHelm() int {
 // running is a rollcall with simulated nodes and its own data.
 type running struct {
 	binary, data, kubeconfig string
+
+	version string // of Helm: "3", or the one of this module
 }
 
 // start runs the binary until the test ends, and returns when it serves.
@@ -139,13 +156,16 @@ const helmTime = 2 * time.Minute
 
 func (r running) tryHelm(t *testing.T, args ...string) (string, error) {
 	t.Helper()
-	self, err := os.Executable()
+	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
+	if r.version == "3" {
+		program = helm3
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), helmTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, self, append(args, "--kubeconfig", r.kubeconfig, "--namespace", namespace)...)
+	cmd := exec.CommandContext(ctx, program, append(args, "--kubeconfig", r.kubeconfig, "--namespace", namespace)...)
 	home := filepath.Join(filepath.Dir(r.kubeconfig), "helm")
 	cmd.Env = append(os.Environ(), asHelm+"=1", "KUBECONFIG=", "HELM_CACHE_HOME="+home, "HELM_CONFIG_HOME="+home, "HELM_DATA_HOME="+home)
 	out, err := cmd.CombinedOutput()
