@@ -169,8 +169,8 @@ func parseKind(name string) (events.Kind, error) {
 	if k, ok := shortKinds[low]; ok {
 		return k, nil
 	}
-	if events.Kind(low).Custom() && events.CheckName(low) == "" {
-		return events.Kind(low), nil
+	if k := events.Kind(low); k.Custom() && events.CheckName(k, low) == "" {
+		return k, nil
 	}
 	var names []string
 	for _, k := range events.Kinds() {
