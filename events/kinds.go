@@ -3,6 +3,7 @@ package events
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Kinds that are called by name somewhere, besides those of event.go.
@@ -22,6 +23,8 @@ const (
 	Service               Kind = "Service"
 	Endpoints             Kind = "Endpoints"
 	EndpointSlice         Kind = "EndpointSlice"
+
+	CustomResourceDefinition Kind = "CustomResourceDefinition"
 )
 
 // kindsOf are the kinds of one API group: in namespaces, and of the cluster.
@@ -85,8 +88,30 @@ func Namespaced(k Kind) bool { return kinds[k].namespaced }
 // Kinds returns the kinds whose objects a log holds, in order.
 func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
 
+// CustomKind returns the kind under which a log knows the objects that a
+// CustomResourceDefinition of a group defines: "Widget.example.com". It has a
+// dot, which no kind of Kubernetes has, and is never among Kinds.
+func CustomKind(group, kind string) Kind { return Kind(kind + "." + group) }
+
+// Custom reports whether a CustomResourceDefinition defines the kind.
+func (k Kind) Custom() bool { return strings.IndexByte(string(k), '.') >= 0 }
+
 // Group returns the API group of a kind whose objects a log holds.
-func (k Kind) Group() string { return kinds[k].group }
+func (k Kind) Group() string {
+	if _, group, custom := strings.Cut(string(k), "."); custom {
+		return group
+	}
+	return kinds[k].group
+}
+
+// Name returns the kind as its objects have it: without the group.
+func (k Kind) Name() string {
+	name, _, _ := strings.Cut(string(k), ".")
+	return name
+}
+
+// token writes a kind as one subject token.
+func (k Kind) token() string { return token(strings.ToLower(string(k))) }
 
 // Version returns the version of the API in which a log holds objects of a kind.
 func (k Kind) Version() string {
