@@ -27,6 +27,10 @@ type kindOf struct {
 	namespaced bool
 }
 
+// anyNames are the kinds whose objects have names that need only be a segment of a
+// path, as Kubernetes has it for them. Those of all others are DNS-1123 subdomains.
+var anyNames = map[Kind]bool{"Role": true, "ClusterRole": true, "RoleBinding": true, "ClusterRoleBinding": true}
+
 var kinds = map[Kind]kindOf{
 	Node: {"", false}, Namespace: {"", false}, PersistentVolume: {"", false}, PriorityClass: {"scheduling.k8s.io", false},
 	RuntimeClass: {"node.k8s.io", false},

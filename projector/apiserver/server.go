@@ -25,6 +25,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/seal"
+	"rollcall/projector/apiserver/access"
 	"rollcall/projector/apiserver/informer"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
@@ -32,9 +33,6 @@ import (
 
 // Version is that of the Kubernetes whose API is served.
 const Version = "v1.36.3"
-
-// Admin is the user whose token a server takes.
-const Admin = "admin"
 
 // Config says what a server serves and to whom.
 type Config struct {
@@ -50,7 +48,7 @@ type Config struct {
 	Listener  net.Listener // nil: only clients in this process reach the server
 	Cert, Key []byte       // PEM, of the listener's address
 	CA        []byte       // PEM that clients check Cert against
-	Token     string       // bearer token of Admin
+	Token     string       // bearer token of access.Admin
 
 	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
 	Now      time.Time // what tables count ages to; zero: the clock
@@ -195,10 +193,11 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SecureServing = serving
 	c.LoopbackClientConfig = s.Loopback()
 	c.ExternalAddress = s.door.Addr().String()
-	c.Authentication.Authenticator = whoAsks(s.config.Token)
-	if c.Authorization.Authorizer, err = whatIsAllowed(); err != nil {
-		return nil, fmt.Errorf("make the rules of access: %w", err)
+	users, err := access.New(access.Options{Token: s.config.Token, Local: whoIsLocal})
+	if err != nil {
+		return nil, err
 	}
+	c.Authentication.Authenticator, c.Authorization.Authorizer = users.Authenticator, users.Authorizer
 	c.LongRunningFunc = longRunning
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks
