@@ -63,6 +63,7 @@ type Options struct {
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
 	API         API
+	DNS         Address       // of answers about names, over UDP and TCP; the zero one: nowhere
 	EventBytes  int           // of a message to the gate; 0: envelope.Default
 	Patience    time.Duration // after which nodes that have not joined are not waited for
 	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
@@ -121,6 +122,7 @@ type Instance struct {
 
 	farPath string           // where the position of a log is kept that is on another server
 	dir     string           // of the API's credentials, or empty
+	names   string           // the address of answers about names, or empty
 	keeping *datadir.Keeper  // nil: the log is in no data directory
 	frames  *keyframes.Store // nil: none are kept
 	framer  *framer          // nil: none are kept
@@ -205,13 +207,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	}
 	Reached("gate open")
 	in.control()
-	return in, in.register()
-}
-
-// about is what the gate says of the instance.
-func (in *Instance) about(ctx context.Context) (gate.Info, error) {
-	end, err := in.Log.Info(ctx)
-	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
+	return in, errors.Join(in.resolve(), in.register())
 }
 
 // parties returns who acts upon the log: controllers, the executor of their
