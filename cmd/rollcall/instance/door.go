@@ -2,7 +2,6 @@ package instance
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"strings"
@@ -31,10 +30,22 @@ func (s gateState) Hold(owner, name string) (h events.Hold, at events.Seq, ok bo
 	return h, at, ok
 }
 
+// Holds implements gate.State.
+func (s gateState) Holds(owner string) (hs []events.Hold) {
+	s.Read(func(st *projector.State) {
+		for _, is := range st.Holds() {
+			if is.Owner == owner {
+				hs = append(hs, is.Hold)
+			}
+		}
+	})
+	return hs
+}
+
 // openGate makes the gate through which others tell what they know. What it
 // refuses is kept, if the server lets us.
 func (in *Instance) openGate(ctx context.Context) error {
-	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Report: in.engine.report}
+	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Prints: in.prints, Report: in.engine.report}
 	c.Limits.Bytes = in.EventBytes
 	o := stream.ShelfOptions{MemoryStorage: in.Memory, Replicas: in.Log.Replicas()}
 	if in.Server != nil && !in.Memory {
@@ -50,10 +61,9 @@ func (in *Instance) openGate(ctx context.Context) error {
 		in.Console.Warn(fmt.Sprintf("what the gate refuses is not kept: %v", err))
 	}
 	in.Gate = gate.New(c)
-	e, err := reading.NewEncoder(in.Cluster, []byte(rand.Text()))
-	in.reads = reading.Handler(reading.Options{Log: in.Log, Hub: in.readers, Encoder: e,
+	in.reads = reading.Handler(reading.Options{Log: in.Log, Hub: in.readers, Encoder: reading.NewEncoder(in.Cluster),
 		By: func(r *http.Request) sources.Source { return gate.SourceOf(r.Context()) }})
-	return err
+	return nil
 }
 
 // listen opens the gate's doors on NATS. That on HTTP is the API's.
