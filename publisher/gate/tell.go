@@ -279,7 +279,7 @@ func (g *Gate) ended(ctx context.Context, d draft, now *overlay, subject string)
 	case err != nil:
 		return d, unavailable(err)
 	case !ok:
-		return d, absent(d.ref.String(), "nothing of that name was ever told of, as far as the log goes back: look at the name")
+		return d, absent(strings.ToLower(string(d.ref.Kind))+" "+d.ref.Key.String(), "nothing of that name was ever told of, as far as the log goes back: look at the name")
 	}
 	d.at = last.Seq
 	return d, nil

@@ -81,6 +81,12 @@ func (in *Instance) listen(ctx context.Context) error {
 	return nil
 }
 
+// about is what the gate says of the instance.
+func (in *Instance) about(ctx context.Context) (gate.Info, error) {
+	end, err := in.Log.Info(ctx)
+	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
+}
+
 // beside answers what is asked beside the Kubernetes API, by its admin and by
 // sources.
 func (in *Instance) beside(s *apiserver.Server) http.Handler {

@@ -208,12 +208,6 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	return in, in.register()
 }
 
-// about is what the gate says of the instance.
-func (in *Instance) about(ctx context.Context) (gate.Info, error) {
-	end, err := in.Log.Info(ctx)
-	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
-}
-
 // parties returns who acts upon the log: controllers, the executor of their
 // plans, and the nodes, all as far as from; nil: before the first event.
 func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
