@@ -19,7 +19,7 @@ import (
 )
 
 // The same event again is answered with the first position, also of another run; the
-// same id with other content is refused, and the first stays.
+// same id with other content is refused, and the first stays: 9.1-E20.
 func TestToldOnce(t *testing.T) {
 	r := newRig(t)
 	first := r.take(admin, observed("1", "edge-1", `{"zone":"a"}`))
