@@ -51,7 +51,13 @@ func (in *Instance) openGate(ctx context.Context) error {
 	if in.Server != nil && !in.Memory {
 		o.Room = in.Server.Room
 	}
-	shelf, err := stream.OpenShelf(ctx, in.NC, in.Subjects, o)
+	opening := ctx
+	if in.Server != nil { // one of somebody else answers at once, or does not let us
+		var cancel context.CancelFunc
+		opening, cancel = context.WithTimeout(ctx, shelfOpens)
+		defer cancel()
+	}
+	shelf, err := stream.OpenShelf(opening, in.NC, in.Subjects, o)
 	switch {
 	case err == nil:
 		c.Shelf, in.shelf = shelf, shelf
@@ -136,6 +142,10 @@ func (in *Instance) figures(name string, tell func(v float64, labels ...string))
 		tell(float64(ever))
 	}
 }
+
+// shelfOpens bounds how long an instance waits for its own server to open the stream
+// of the rejects.
+const shelfOpens = time.Minute
 
 // shelfTime bounds how long /metrics waits for the figures of the rejects.
 const shelfTime = 2 * time.Second
