@@ -4,16 +4,15 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rollcall/events/wire"
 )
 
 // CheckObjectName returns why Kubernetes would refuse an object of that kind
-// and name, or "". Objects of the kinds that decisions read have names of
-// DNS-1123: all are subdomains, and a Namespace is a label. Of other kinds any
-// name goes that can be part of a path, as Kubernetes has it for roles.
+// and name, or "". Objects of the kinds that a log holds have names as CheckName
+// wants them, and that of a Namespace is a label. Of other kinds any name goes
+// that can be part of a path.
 func CheckObjectName(k Kind, key Key) string {
 	x, known := kinds[k]
 	switch {
@@ -23,28 +22,33 @@ func CheckObjectName(k Kind, key Key) string {
 		return fmt.Sprintf("%s %s is in namespace %s, and has none", k, quote(key.Name), quote(key.Namespace))
 	case known && k != Namespace && simpleSubdomain(key.Name) && (key.Namespace == "" || simpleLabel(key.Namespace)):
 		return "" // nearly all
-	case k == "" || !simpleKind(string(k)):
+	case k == "" || !simpleKind(k.Name()) || k.Custom() && !simpleSubdomain(k.Group()):
 		return fmt.Sprintf("kind %s cannot be one", quote(string(k)))
 	}
-	var why []string
+	var why string
 	switch {
 	case k == Namespace:
-		why = validation.IsDNS1123Label(key.Name)
-	case known:
-		why = validation.IsDNS1123Subdomain(key.Name)
+		why = checkLabel(key.Name)
+	case known, k.Custom():
+		why = CheckName(k, key.Name)
 	default:
-		why = content.IsPathSegmentName(key.Name)
-		if key.Name == "" || len(key.Name) > validation.DNS1123SubdomainMaxLength || !printable(key.Name) {
-			why = append(why, "a name has 1 to 253 printable characters")
-		}
+		why = checkSegment(key.Name)
 	}
-	if len(why) > 0 {
-		return fmt.Sprintf("%s %s: %s", k, quote(key.Name), why[0])
+	if why != "" {
+		return fmt.Sprintf("%s %s: %s", k, quote(key.Name), why)
 	}
 	if key.Namespace != "" {
-		if why := validation.IsDNS1123Label(key.Namespace); len(why) > 0 {
-			return fmt.Sprintf("namespace %s of %s %s: %s", quote(key.Namespace), k, quote(key.Name), why[0])
+		if why := checkLabel(key.Namespace); why != "" {
+			return fmt.Sprintf("namespace %s of %s %s: %s", quote(key.Namespace), k, quote(key.Name), why)
 		}
+	}
+	return ""
+}
+
+// checkLabel returns why name is not a DNS-1123 label, or "".
+func checkLabel(name string) string {
+	if why := validation.IsDNS1123Label(name); why != nil {
+		return why[0]
 	}
 	return ""
 }
@@ -128,7 +132,7 @@ func doubtData(r Ref, data []byte) (code, why string) {
 	switch {
 	case c.Err() != nil:
 		return "E-EVT-OBJECT", c.Err().Error()
-	case len(kind) > 0 && string(kind) != string(r.Kind):
+	case len(kind) > 0 && string(kind) != r.Kind.Name():
 		return "E-EVT-OBJECT", fmt.Sprintf("the event tells of a %s and holds a %s", r.Kind, quote(string(kind)))
 	case string(name) != r.Key.Name || string(namespace) != r.Key.Namespace || string(uid) != string(r.UID):
 		return "E-EVT-OBJECT", fmt.Sprintf("the event tells of %s %s (uid %s) and holds %s (uid %s)", r.Kind, r.Key, r.UID,
@@ -156,7 +160,7 @@ func stands(e *Event) bool {
 	}
 	switch e.Body.(type) {
 	case Object, Gone:
-		return lowered(what, string(r.Kind)) && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
+		return lowered(what, string(r.Kind), '_') && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case *Plan:
 		return what == "plan" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case Outcome:
@@ -177,12 +181,15 @@ func isToken(t, name string) bool {
 		return t == "_"
 	}
 	if len(t) != len(name) {
-		return false
+		return t == token(name)
 	}
 	for i := range len(name) {
 		c := name[i]
-		if c == '.' {
+		switch {
+		case c == '.':
 			c = '_'
+		case !plain(c):
+			return false
 		}
 		if t[i] != c {
 			return false

@@ -2,14 +2,17 @@ package events
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
 // Subjects names the subjects of one cluster's log:
 //
-//	rollcall.<cluster>.<kind>.<namespace or _>.<name>   facts of one object
+//	rollcall.<cluster>.<kind>.<namespace or _>.<name>   facts of one object; a custom kind as widget_example_com
 //	rollcall.<cluster>.plan.<namespace>.<daemonset>     plans of one DaemonSet
 //	rollcall.<cluster>.outcome.<namespace>.<daemonset>  outcomes of its commands
 //	rollcall.<cluster>.plan._.collector                 plans of the garbage collector
@@ -24,8 +27,9 @@ import (
 //	rollcall.<cluster>.from.<source>.ingest.<type>      what a source tells the gate
 //	rollcall.<cluster>.rejects.<source>                 what the gate has refused of it
 //
-// Kubernetes names cannot hold "_", so "." in a name is written "_" and back
-// without loss.
+// A name is one token, and is read back without loss: "." is written "_", and bytes
+// other than letters, digits, "-" and ":" as "%" and two hexadecimal digits. Names of
+// DNS-1123 have none of these; those of roles may.
 type Subjects struct{ cluster string }
 
 // NewSubjects returns the subjects of a cluster, whose name is a DNS-1123 label.
@@ -91,7 +95,7 @@ func (s Subjects) Object(k Kind, key Key) string {
 	if key.Namespace != "" {
 		ns = token(key.Namespace)
 	}
-	return "rollcall." + s.cluster + "." + strings.ToLower(string(k)) + "." + ns + "." + token(key.Name)
+	return "rollcall." + s.cluster + "." + k.token() + "." + ns + "." + token(key.Name)
 }
 
 // Plan returns the subject of a DaemonSet's plans; for the zero Key, of those of
@@ -116,15 +120,8 @@ func (s Subjects) owned(what string, ds Key) string {
 // cannot be a subject token.
 func (s Subjects) Of(e Event) (string, error) {
 	ref := RefOf(e)
-	names := []string{ref.Key.Name}
-	if ref.Key.Namespace != "" {
-		names = append(names, ref.Key.Namespace)
-	}
-	if _, note := e.Body.(Note); note || ofCollector(e.Body) {
-		names = nil
-	}
-	for _, n := range names {
-		if why := CheckName(n); why != "" {
+	if _, note := e.Body.(Note); !note && !ofCollector(e.Body) {
+		if n, why := checkKey(ref.Kind, ref.Key); why != "" {
 			return "", &Error{Code: "E-EVT-NAME", What: fmt.Sprintf("name %q of a %s", n, ref.Kind), Why: why, Exit: ExitInput}
 		}
 	}
@@ -139,7 +136,7 @@ func (s Subjects) Of(e Event) (string, error) {
 		return s.Hold(ref.Key.Namespace, ref.Key.Name), nil
 	}
 	if e.Told != nil {
-		if why := CheckName(e.Told.Source); why != "" {
+		if why := checkSubdomain(e.Told.Source); why != "" {
 			return "", &Error{Code: "E-EVT-NAME", What: fmt.Sprintf("source %q", e.Told.Source), Why: why, Exit: ExitInput}
 		}
 		switch e.Body.(type) {
@@ -164,17 +161,66 @@ func ofCollector(b Body) bool {
 	return false
 }
 
-// CheckName returns why name cannot name an object (it is not a DNS-1123
-// subdomain), or "".
-func CheckName(name string) string {
+// CheckName returns why name cannot name an object of a kind, or "".
+func CheckName(k Kind, name string) string {
+	if !anyNames[k] {
+		return checkSubdomain(name)
+	}
+	return checkSegment(name)
+}
+
+// checkKey returns the part of a key that cannot be one of an object of a kind, and
+// why, or "".
+func checkKey(k Kind, key Key) (part, why string) {
+	if why := CheckName(k, key.Name); why != "" || key.Namespace == "" {
+		return key.Name, why
+	}
+	return key.Namespace, checkSubdomain(key.Namespace)
+}
+
+// checkSubdomain returns why name is not a DNS-1123 subdomain, or "".
+func checkSubdomain(name string) string {
 	if why := validation.IsDNS1123Subdomain(name); why != nil {
 		return why[0]
 	}
 	return ""
 }
 
-// token writes a DNS-1123 name as one subject token.
-func token(name string) string { return strings.ReplaceAll(name, ".", "_") }
+// checkSegment returns why name is not a segment of a path that can be shown, or "".
+func checkSegment(name string) string {
+	if why := content.IsPathSegmentName(name); why != nil {
+		return why[0]
+	}
+	if name == "" || len(name) > validation.DNS1123SubdomainMaxLength || !printable(name) {
+		return "a name has 1 to 253 printable characters"
+	}
+	return ""
+}
+
+// plain reports whether a byte of a name is itself in the token of that name.
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == ':'
+}
+
+// token writes a name as one subject token.
+func token(name string) string {
+	if !strings.ContainsFunc(name, func(r rune) bool { return r > unicode.MaxASCII || !plain(byte(r)) }) {
+		return name // nearly all
+	}
+	const hex = "0123456789ABCDEF"
+	t := make([]byte, 0, len(name))
+	for i := range len(name) {
+		switch c := name[i]; {
+		case plain(c):
+			t = append(t, c)
+		case c == '.':
+			t = append(t, '_')
+		default:
+			t = append(t, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return string(t)
+}
 
 // Under returns what a subject of the log is of: a kind in lower case, "plan",
 // "outcome", "hold", "note" or "told", and whose; "" if it is no subject of a log.
@@ -187,8 +233,16 @@ func Under(subject string) (of string, key Key) {
 	if t[3] == "_" {
 		key.Namespace = ""
 	}
-	return t[2], key
+	return untoken(t[2]), key
 }
 
 // untoken reads a subject token back into the name.
-func untoken(t string) string { return strings.ReplaceAll(t, "_", ".") }
+func untoken(t string) string {
+	name := strings.ReplaceAll(t, "_", ".")
+	for i := 0; i+2 < len(name); i++ {
+		if c, err := strconv.ParseUint(name[i+1:i+3], 16, 8); err == nil && name[i] == '%' {
+			name = name[:i] + string([]byte{byte(c)}) + name[i+3:]
+		}
+	}
+	return name
+}

@@ -295,7 +295,7 @@ func (h Hold) doubt(e *Event) string {
 	case lasts <= 0 || lasts > MaxHold:
 		return fmt.Sprintf("the hold is until %s, which is not within 30 days from the event", h.Until.UTC().Format(time.RFC3339))
 	}
-	return CheckName(h.Name)
+	return checkSubdomain(h.Name)
 }
 
 func (l Lifted) doubt(t *Told) string {
@@ -305,7 +305,7 @@ func (l Lifted) doubt(t *Told) string {
 	if why := validation.IsDNS1123Label(l.Owner); why != nil {
 		return fmt.Sprintf("owner %s: %s", quote(l.Owner), why[0])
 	}
-	return CheckName(l.Name)
+	return checkSubdomain(l.Name)
 }
 
 func (n Note) doubt(t *Told) string {

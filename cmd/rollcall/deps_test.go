@@ -52,12 +52,15 @@ var layers = map[string]layer{
 	"events/natsd":                  {may: []string{"events", "events/files", "events/keyframes"}, why: "the one package that knows nats-server"},
 	"events/stream":                 {may: []string{"events", "events/keyframes"}, why: "the one package that knows JetStream as a log"},
 	"projector/table":               {pure: true, shell: []string{"table.go"}, may: []string{"events", "events/wire"}, why: "the one copy of the objects in a process; only the lock and the waiting are a shell"},
+	"projector/dns":                 {pure: true, shell: []string{"server.go"}, may: []string{"events", "events/wire", "projector/apiserver/netlimit", "projector/table"}, why: "what the names of a cluster mean, from its objects; only the sockets are a shell"},
 	"projector/owners":              {pure: true, may: []string{"events", "events/wire"}, why: "who owns what; asks about pods and nodes through an interface of its own"},
 	"projector":                     {pure: true, shell: []string{"projector.go"}, may: []string{"events", "events/chain", "events/drive", "events/keyframes", "events/wire", "projector/sets", "projector/table"}, why: "the fold; it never sees who publishes"},
 	"projector/sets":                {pure: true, may: []string{"events", "events/daemonpod", "events/wire", "projector/owners", "projector/table"}, why: "cells, counters and sets of work; the bytes and the owners are elsewhere"},
 	"projector/story":               {pure: true, may: []string{"events", "events/daemonpod", "events/seal", "events/wire"}, why: "the log told to people; needs no state of the cells"},
 	"projector/apiserver/netlimit":  {why: "places for connections; knows neither Kubernetes nor the log"},
-	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
+	"projector/apiserver/informer":  {may: []string{"events", "projector/table"}, why: "tables as client-go's informers: for whatever Kubernetes wrote for those"},
+	"projector/apiserver/access":    {why: "who asks the API and what they may do, by Kubernetes' own authenticators and authorizers; sees no log and no table"},
+	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/informer", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                    {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
 	"controller/replay":             {pure: true, may: []string{"controller", "controller/condition", "controller/invariant", "events", "events/ahead", "events/chain", "events/keyframes", "events/seal", "events/wire", "projector", "projector/sets", "projector/story", "projector/table"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
 	"controller/player":             {pure: true, may: []string{"controller/replay", "events", "projector/sets"}, why: "what keys do and what is shown of a replay; keys and time come in, lines go out"},
@@ -81,7 +84,7 @@ var layers = map[string]layer{
 	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
 	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
-		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
+		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/dns", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }
 
@@ -98,11 +101,12 @@ var owners = map[string][]string{
 	"github.com/santhosh-tekuri/":          {"publisher/schema"},
 	"github.com/google/cel-go/":            {"controller/condition"},
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
+	"github.com/miekg/dns":                 {"projector/dns"},
 	"mvdan.cc/sh/":                         {"publisher/simkubelet/script"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/workloads"},
-	"k8s.io/apiserver/":                    {"projector/apiserver"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access"},
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

@@ -13,7 +13,7 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events/natsd"
-	"rollcall/projector/apiserver"
+	"rollcall/projector/apiserver/access"
 )
 
 // kubectlTarget is what rollcall kubectl looks at.
@@ -130,7 +130,7 @@ func (t *pastTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	t.once.Do(func() {
 		p, err := t.open()
 		if err == nil {
-			t.RoundTripper, err = rest.TransportFor(p.api.Server.LoopbackAs(apiserver.Admin))
+			t.RoundTripper, err = rest.TransportFor(p.api.Server.LoopbackAs(access.Admin))
 		}
 		if err != nil {
 			os.Exit(report(context.Background(), os.Stderr, err))

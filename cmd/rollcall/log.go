@@ -101,7 +101,7 @@ func (o *logOptions) check() error {
 		namespace, name = metav1.NamespaceDefault, namespace
 	}
 	for _, n := range []string{namespace, name} {
-		if why := events.CheckName(n); why != "" {
+		if why := events.CheckName(events.DaemonSet, n); why != "" {
 			return &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("%q names no DaemonSet", o.daemonSet), Where: "--daemonset", Do: "give NAMESPACE/NAME", Exit: events.ExitInput}
 		}
 	}

@@ -36,6 +36,7 @@ func (s *session) banner(in *upRun) {
 		fmt.Fprintf(&b, "  Writes   %s\n", in.durabilityText())
 	}
 	b.WriteString(in.Served.Lines())
+	b.WriteString(in.NamesLine())
 	if in.Server == nil || next != "" {
 		fmt.Fprintf(&b, "  Try      %s log -f%s\n", self(), next)
 		if in.Served.Kubeconfig != "" {

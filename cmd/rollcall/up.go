@@ -40,6 +40,7 @@ type upOptions struct {
 	deadline   time.Duration
 	rate       int
 	api        apiOptions
+	dns        string
 
 	annotations map[string]string // for DaemonSets of the manifests that do not have them
 }
@@ -105,6 +106,7 @@ the log is, and how to read it.`,
 	f.StringSliceVar(&o.Controllers, "controllers", []string{"*"}, instance.ControllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
 	f.IntVar(&o.EventBytes, "max-event-bytes", envelope.Default.Bytes, "bytes that one message to the gate may have")
+	f.StringVar(&o.dns, "dns", instance.NoListen, "address, host:port, that answers for the names of Services and pods over UDP and TCP; :PORT is of this machine only")
 	addAPIFlags(c, &o.api)
 	return c
 }
@@ -169,6 +171,12 @@ func (o *upOptions) nameCluster() error {
 // to use it from outside, so it has to be asked for.
 func (o *upOptions) checkAPI(given func(string) bool) (err error) {
 	if o.Controllers, err = instance.ResolveControllers(o.Controllers); err != nil {
+		return err
+	}
+	if o.DNS, err = instance.ParseDNS(o.dns); err == nil {
+		err = o.DNS.Probe()
+	}
+	if err != nil {
 		return err
 	}
 	if o.once && !given("listen") && !given("kubeconfig") && !given("merge-kubeconfig") {

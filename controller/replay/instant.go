@@ -122,7 +122,7 @@ func ParseRollout(text, namespace string) (of events.Key, revision int64, ok boo
 			return of, 0, false
 		}
 	}
-	return of, revision, events.CheckName(namespace) == "" && events.CheckName(own) == ""
+	return of, revision, events.CheckName(events.Namespace, namespace) == "" && events.CheckName(events.DaemonSet, own) == ""
 }
 
 // parseTime reads a time, and now.

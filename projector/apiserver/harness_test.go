@@ -17,6 +17,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/events/seal"
+	"rollcall/projector/apiserver/access"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
@@ -140,7 +141,7 @@ func newClusterWith(t testing.TB, config Config) *cluster {
 // as returns a client of the admin with a user agent.
 func (c *cluster) as(t testing.TB, agent string) kubernetes.Interface {
 	t.Helper()
-	config := c.server.LoopbackAs(Admin)
+	config := c.server.LoopbackAs(access.Admin)
 	config.UserAgent = agent
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {

@@ -17,6 +17,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	kubeinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -24,15 +25,14 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/seal"
+	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/informer"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
 
 // Version is that of the Kubernetes whose API is served.
 const Version = "v1.36.3"
-
-// Admin is the user whose token a server takes.
-const Admin = "admin"
 
 // Config says what a server serves and to whom.
 type Config struct {
@@ -48,7 +48,7 @@ type Config struct {
 	Listener  net.Listener // nil: only clients in this process reach the server
 	Cert, Key []byte       // PEM, of the listener's address
 	CA        []byte       // PEM that clients check Cert against
-	Token     string       // bearer token of Admin
+	Token     string       // bearer token of access.Admin
 
 	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
 	Now      time.Time // what tables count ages to; zero: the clock
@@ -84,6 +84,10 @@ type Server struct {
 	watches watches
 	failed  chan error // why the cluster does not get what every cluster has
 
+	informers informer.Group
+	shared    kubeinformers.SharedInformerFactory // over the tables
+	admission *Admission
+
 	life    context.Context // of what the server has started
 	end     context.CancelFunc
 	running sync.WaitGroup
@@ -108,6 +112,12 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the loopback client: %w", err)
 	}
 	s.client = client
+	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
+		return nil, fmt.Errorf("make informers over the tables: %w", err)
+	}
+	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
+		return nil, err
+	}
 	generic, err := s.genericConfig()
 	if err != nil {
 		return nil, err
@@ -121,7 +131,7 @@ func New(c Config) (*Server, error) {
 	s.serveOpenAPI(completed)
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: DefaultServiceRanges(), now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
@@ -136,6 +146,7 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 func (s *Server) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer s.local.wait()
+	defer s.informers.End()
 	defer s.end()
 	s.observe()
 	if s.config.ReadOnly == "" { // the past is not forgotten
@@ -182,10 +193,11 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SecureServing = serving
 	c.LoopbackClientConfig = s.Loopback()
 	c.ExternalAddress = s.door.Addr().String()
-	c.Authentication.Authenticator = whoAsks(s.config.Token)
-	if c.Authorization.Authorizer, err = whatIsAllowed(); err != nil {
-		return nil, fmt.Errorf("make the rules of access: %w", err)
+	users, err := access.New(access.Options{Token: s.config.Token, Local: whoIsLocal})
+	if err != nil {
+		return nil, err
 	}
+	c.Authentication.Authenticator, c.Authorization.Authorizer = users.Authenticator, users.Authorizer
 	c.LongRunningFunc = longRunning
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks
@@ -196,11 +208,7 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SkipOpenAPIInstallation = true // serveOpenAPI does
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
-	admitted, err := NewAdmission(s.config.Objects)
-	if err != nil {
-		return nil, err
-	}
-	c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
+	c.AdmissionControl = admission.NewChainHandler(s.admission, ownRules{}, attendance(s.config.Unattended))
 	return c, nil
 }
 
@@ -234,7 +242,7 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
 	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now,
-		secrets: &secrets{s.config.Secrets, s.config.ReadOnly != ""}}
+		secrets: s.sealed()}
 	if !s.config.Now.IsZero() {
 		o.now = func() time.Time { return s.config.Now }
 	}
@@ -255,6 +263,9 @@ func (s *Server) options() restOptions {
 	}
 	return o
 }
+
+// sealed returns where the values of Secrets are sealed and opened.
+func (s *Server) sealed() *secrets { return &secrets{s.config.Secrets, s.config.ReadOnly != ""} }
 
 // writes returns where writes go that are events of the log.
 func (s *Server) writes() backend {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"rollcall/events"
+	"rollcall/projector/apiserver/access"
 )
 
 // A new cluster has its namespaces, and each of them its account and the
@@ -68,9 +69,9 @@ func TestWritesAreEvents(t *testing.T) {
 	}
 	type line struct{ typ, actor, verb, manager, change string }
 	want := []line{
-		{"configmap.created", Admin, "create", "mine", ""},
-		{"configmap.updated", Admin, "patch", "kubectl-edit", "label a=b"},
-		{"configmap.deleted", Admin, "delete", "kubectl-edit", ""},
+		{"configmap.created", access.Admin, "create", "mine", ""},
+		{"configmap.updated", access.Admin, "patch", "kubectl-edit", "label a=b"},
+		{"configmap.deleted", access.Admin, "delete", "kubectl-edit", ""},
 	}
 	var got []line
 	for e, err := range c.log.Read(t.Context(), before) {
@@ -235,7 +236,7 @@ func TestFirstRead(t *testing.T) {
 // Each user of the API has a token; nobody else is let in.
 func TestTokens(t *testing.T) {
 	c := newCluster(t)
-	for token, want := range map[string]string{"secret": Admin, "wrong": "", "": ""} {
+	for token, want := range map[string]string{"secret": access.Admin, "wrong": "", "": ""} {
 		client, err := kubernetes.NewForConfig(byPort(c.server, token))
 		if err != nil {
 			t.Fatal(err)

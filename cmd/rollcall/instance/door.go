@@ -123,3 +123,9 @@ func (in *Instance) figures(name string, tell func(v float64, labels ...string))
 
 // shelfTime bounds how long /metrics waits for the figures of the rejects.
 const shelfTime = 2 * time.Second
+
+// about is what the gate says of the instance.
+func (in *Instance) about(ctx context.Context) (gate.Info, error) {
+	end, err := in.Log.Info(ctx)
+	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
+}

@@ -63,6 +63,7 @@ type Options struct {
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
 	API         API
+	DNS         Address       // of answers about names, over UDP and TCP; the zero one: nowhere
 	EventBytes  int           // of a message to the gate; 0: envelope.Default
 	Patience    time.Duration // after which nodes that have not joined are not waited for
 	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
@@ -117,9 +118,11 @@ type Instance struct {
 	State    *projector.Projector
 	Gate     *gate.Gate
 	Served   *Served
+	opened   chan struct{} // closed when Served is there
 
 	farPath string           // where the position of a log is kept that is on another server
 	dir     string           // of the API's credentials, or empty
+	names   string           // the address of answers about names, or empty
 	keeping *datadir.Keeper  // nil: the log is in no data directory
 	frames  *keyframes.Store // nil: none are kept
 	framer  *framer          // nil: none are kept
@@ -155,7 +158,7 @@ func (in *Instance) AwaitEnd(ctx context.Context) error {
 // before it are stopped.
 func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	o.complete()
-	in := &Instance{Options: o, failure: make(chan error, 1), readers: reading.NewHub()}
+	in := &Instance{Options: o, failure: make(chan error, 1), opened: make(chan struct{}), readers: reading.NewHub()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.Stop())
@@ -204,13 +207,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	}
 	Reached("gate open")
 	in.control()
-	return in, in.register()
-}
-
-// about is what the gate says of the instance.
-func (in *Instance) about(ctx context.Context) (gate.Info, error) {
-	end, err := in.Log.Info(ctx)
-	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
+	return in, errors.Join(in.resolve(), in.register())
 }
 
 // parties returns who acts upon the log: controllers, the executor of their
@@ -224,13 +221,10 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all
 		all = append(all, controller.NewGarbageCollector(in.Subjects, state, controller.Options{}))
 	}
-	admit, err := in.admission()
-	if err != nil {
-		return nil, err
-	}
-	executor := executor.New(in.Subjects, executor.LogWorld{Admit: admit})
+	executor := executor.New(in.Subjects, executor.LogWorld{Admit: in.admit})
 	executor.ReadFrom(in.State.Objects())
 	all = append(all, executor, simkubelet.New(in.Subjects, in.Delays))
+	var err error
 	if from != nil {
 		err = from.resume(all)
 	}

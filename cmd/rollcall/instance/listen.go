@@ -99,11 +99,16 @@ func (a Address) listen() (net.Listener, error) {
 	if err == nil {
 		return l, nil
 	}
+	return nil, a.refuses(err)
+}
+
+// refuses says why the address cannot be listened at.
+func (a Address) refuses(err error) error {
 	why := err.Error()
 	if op := new(net.OpError); errors.As(err, &op) {
 		why = op.Err.Error()
 	}
-	return nil, listenError(a.flag, net.JoinHostPort(a.host, a.port), why, "use another port, or port 0 for any", err)
+	return listenError(a.flag, net.JoinHostPort(a.host, a.port), why, "use another port, or port 0 for any", err)
 }
 
 // Probe refuses an address that is taken. That is early and not binding: it

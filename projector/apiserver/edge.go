@@ -7,16 +7,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	apiservervalues "k8s.io/apiserver/pkg/apis/apiserver"
-	"k8s.io/apiserver/pkg/authentication/authenticator"
-	"k8s.io/apiserver/pkg/authentication/authenticatorfactory"
-	"k8s.io/apiserver/pkg/authentication/request/anonymous"
-	unionauth "k8s.io/apiserver/pkg/authentication/request/union"
 	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
-	"k8s.io/apiserver/pkg/authorization/path"
-	unionauthz "k8s.io/apiserver/pkg/authorization/union"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
 	"k8s.io/apiserver/pkg/endpoints/request"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -24,31 +15,6 @@ import (
 
 	"rollcall/projector/apiserver/netlimit"
 )
-
-// publicPaths are read by anybody, as by the role system:public-info-viewer of
-// Kubernetes.
-var publicPaths = []string{"/healthz", "/livez", "/readyz", "/version", "/version/"}
-
-// whoAsks takes clients in this process, the admin's token, and anybody for what
-// is public.
-func whoAsks(token string) authenticator.Request {
-	admin := authenticatorfactory.NewFromTokens(map[string]*user.DefaultInfo{
-		token: {Name: Admin, Groups: []string{user.SystemPrivilegedGroup, user.AllAuthenticated}}}, nil)
-	var public []apiservervalues.AnonymousAuthCondition
-	for _, p := range publicPaths {
-		public = append(public, apiservervalues.AnonymousAuthCondition{Path: p})
-	}
-	return unionauth.NewFailOnError(authenticator.RequestFunc(whoIsLocal), admin, anonymous.NewAuthenticator(public)) // a wrong token is no anonymous request
-}
-
-// whatIsAllowed allows the admin everything and others what is public.
-func whatIsAllowed() (authorizer.Authorizer, error) {
-	public, err := path.NewAuthorizer(publicPaths)
-	if err != nil {
-		return nil, err
-	}
-	return unionauthz.New(authorizerfactory.NewPrivilegedGroups(user.SystemPrivilegedGroup), public), nil
-}
 
 // edge puts around the API what bounds its clients, tells them how it is, and
 // Kubernetes' own filters.
