@@ -46,7 +46,8 @@ func (k Key) Compare(o Key) int {
 	return strings.Compare(k.Name, o.Name)
 }
 
-// Kind is a Kubernetes kind that a log holds.
+// Kind is a Kubernetes kind that a log holds; that of a CustomResourceDefinition
+// has its group behind it (CustomKind).
 type Kind string
 
 // The kinds that decisions read. Other kinds are kept and not interpreted.
@@ -84,7 +85,8 @@ type Cause struct {
 // IsZero reports whether no command is named.
 func (c Cause) IsZero() bool { return c == Cause{} }
 
-// Type says what an event tells, as kind and past verb: "pod.created".
+// Type says what an event tells, as kind and past verb: "pod.created". The verb
+// is what stands behind the last dot: "widget.example.com.created".
 type Type string
 
 // Types that are not about one object.

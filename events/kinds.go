@@ -3,6 +3,7 @@ package events
 import (
 	"maps"
 	"slices"
+	"strings"
 )
 
 // Kinds that garbage collection knows: an owner of another kind or group may be kept
@@ -20,6 +21,8 @@ const (
 	CronJob               Kind = "CronJob"
 	PodDisruptionBudget   Kind = "PodDisruptionBudget"
 	RuntimeClass          Kind = "RuntimeClass"
+
+	CustomResourceDefinition Kind = "CustomResourceDefinition"
 )
 
 type kindOf struct {
@@ -45,8 +48,30 @@ func Namespaced(k Kind) bool { return kinds[k].namespaced }
 // Kinds returns the kinds whose objects a log holds, in order.
 func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
 
+// CustomKind returns the kind under which a log knows the objects that a
+// CustomResourceDefinition of a group defines: "Widget.example.com". It has a
+// dot, which no kind of Kubernetes has, and is never among Kinds.
+func CustomKind(group, kind string) Kind { return Kind(kind + "." + group) }
+
+// Custom reports whether a CustomResourceDefinition defines the kind.
+func (k Kind) Custom() bool { return strings.IndexByte(string(k), '.') >= 0 }
+
 // Group returns the API group of a kind whose objects a log holds.
-func (k Kind) Group() string { return kinds[k].group }
+func (k Kind) Group() string {
+	if _, group, custom := strings.Cut(string(k), "."); custom {
+		return group
+	}
+	return kinds[k].group
+}
+
+// Name returns the kind as its objects have it: without the group.
+func (k Kind) Name() string {
+	name, _, _ := strings.Cut(string(k), ".")
+	return name
+}
+
+// token writes a kind as one subject token.
+func (k Kind) token() string { return token(strings.ToLower(string(k))) }
 
 // Kept reports whether a log holds every object of a kind of an API group, and
 // whether they are in namespaces.

@@ -22,14 +22,14 @@ func CheckObjectName(k Kind, key Key) string {
 		return fmt.Sprintf("%s %s is in namespace %s, and has none", k, quote(key.Name), quote(key.Namespace))
 	case known && k != Namespace && simpleSubdomain(key.Name) && (key.Namespace == "" || simpleLabel(key.Namespace)):
 		return "" // nearly all
-	case k == "" || !simpleKind(string(k)):
+	case k == "" || !simpleKind(k.Name()) || k.Custom() && !simpleSubdomain(k.Group()):
 		return fmt.Sprintf("kind %s cannot be one", quote(string(k)))
 	}
 	var why string
 	switch {
 	case k == Namespace:
 		why = checkLabel(key.Name)
-	case known:
+	case known, k.Custom():
 		why = CheckName(k, key.Name)
 	default:
 		why = checkSegment(key.Name)
@@ -132,7 +132,7 @@ func doubtData(r Ref, data []byte) (code, why string) {
 	switch {
 	case c.Err() != nil:
 		return "E-EVT-OBJECT", c.Err().Error()
-	case len(kind) > 0 && string(kind) != string(r.Kind):
+	case len(kind) > 0 && string(kind) != r.Kind.Name():
 		return "E-EVT-OBJECT", fmt.Sprintf("the event tells of a %s and holds a %s", r.Kind, quote(string(kind)))
 	case string(name) != r.Key.Name || string(namespace) != r.Key.Namespace || string(uid) != string(r.UID):
 		return "E-EVT-OBJECT", fmt.Sprintf("the event tells of %s %s (uid %s) and holds %s (uid %s)", r.Kind, r.Key, r.UID,
@@ -160,7 +160,7 @@ func stands(e *Event) bool {
 	}
 	switch e.Body.(type) {
 	case Object, Gone:
-		return lowered(what, string(r.Kind)) && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
+		return lowered(what, string(r.Kind), '_') && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case *Plan:
 		return what == "plan" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case Outcome:

@@ -194,18 +194,22 @@ func misfit(t Type, what string) (code, why string) {
 // tells reports whether t is ObjectType(k, verb).
 func (t Type) tells(k Kind, verb string) bool {
 	n := len(k)
-	return len(t) == n+1+len(verb) && t[n] == '.' && string(t[n+1:]) == verb && lowered(string(t[:n]), string(k))
+	return len(t) == n+1+len(verb) && t[n] == '.' && string(t[n+1:]) == verb && lowered(string(t[:n]), string(k), '.')
 }
 
-// lowered reports whether low is kind in lower case, of ASCII letters as kinds are.
-func lowered(low, kind string) bool {
+// lowered reports whether low is kind in lower case, of ASCII letters as kinds
+// are, with dot for each of its dots.
+func lowered(low, kind string, dot byte) bool {
 	if len(low) != len(kind) {
 		return false
 	}
 	for i := range len(kind) {
 		c := kind[i]
-		if 'A' <= c && c <= 'Z' {
+		switch {
+		case 'A' <= c && c <= 'Z':
 			c += 'a' - 'A'
+		case c == '.':
+			c = dot
 		}
 		if low[i] != c {
 			return false

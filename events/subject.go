@@ -12,7 +12,7 @@ import (
 
 // Subjects names the subjects of one cluster's log:
 //
-//	rollcall.<cluster>.<kind>.<namespace or _>.<name>   facts of one object
+//	rollcall.<cluster>.<kind>.<namespace or _>.<name>   facts of one object; a custom kind as widget_example_com
 //	rollcall.<cluster>.plan.<namespace>.<daemonset>     plans of one DaemonSet
 //	rollcall.<cluster>.outcome.<namespace>.<daemonset>  outcomes of its commands
 //	rollcall.<cluster>.plan._.collector                 plans of the garbage collector
@@ -95,7 +95,7 @@ func (s Subjects) Object(k Kind, key Key) string {
 	if key.Namespace != "" {
 		ns = token(key.Namespace)
 	}
-	return "rollcall." + s.cluster + "." + strings.ToLower(string(k)) + "." + ns + "." + token(key.Name)
+	return "rollcall." + s.cluster + "." + k.token() + "." + ns + "." + token(key.Name)
 }
 
 // Plan returns the subject of a DaemonSet's plans; for the zero Key, of those of
@@ -233,7 +233,7 @@ func Under(subject string) (of string, key Key) {
 	if t[3] == "_" {
 		key.Namespace = ""
 	}
-	return t[2], key
+	return untoken(t[2]), key
 }
 
 // untoken reads a subject token back into the name.

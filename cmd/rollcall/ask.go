@@ -15,6 +15,7 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/projector"
 )
 
 // answersVersion is the version of the JSON that questions to the log are
@@ -161,10 +162,14 @@ var shortKinds = map[string]events.Kind{"po": events.Pod, "no": events.Node, "ds
 	"cm": events.ConfigMap, "sa": events.ServiceAccount, "pv": events.PersistentVolume, "pvc": events.PersistentVolumeClaim, "deploy": events.Deployment,
 	"rs": events.ReplicaSet, "sts": events.StatefulSet, "cj": events.CronJob, "pdb": events.PodDisruptionBudget, "rev": events.ControllerRevision}
 
-// parseKind reads the name of a kind, in the singular, in the plural or short.
+// parseKind reads the name of a kind, in the singular, in the plural or short. One
+// with a group behind it is custom: the log says what is meant (asked.kind).
 func parseKind(name string) (events.Kind, error) {
 	low := strings.ToLower(name)
 	if k, ok := shortKinds[low]; ok {
+		return k, nil
+	}
+	if k := events.Kind(low); k.Custom() && events.CheckName(k, low) == "" {
 		return k, nil
 	}
 	var names []string
@@ -179,7 +184,58 @@ func parseKind(name string) (events.Kind, error) {
 		}
 		names = append(names, one)
 	}
-	return "", &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("there is no kind %q", name), Do: events.Suggest(low, names, "write KIND/NAME, such as pod/NAME, ds/NAME or node/NAME"), Exit: events.ExitInput}
+	return "", &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("there is no kind %q", name), Do: events.Suggest(low, names, "write KIND/NAME, such as pod/NAME, ds/NAME or node/NAME; a custom kind has its group behind it"), Exit: events.ExitInput}
+}
+
+// kind returns the kind that parseKind has read. A custom one is looked up among
+// those that the log tells of, and may be given by the name of its definition.
+func (x *asked) kind(ctx context.Context, given events.Kind) (events.Kind, error) {
+	if !given.Custom() {
+		return given, nil
+	}
+	st, err := x.At(ctx, x.at.Seq)
+	if err != nil {
+		return "", err
+	}
+	k, others := kindIn(st, given)
+	if k != "" {
+		return k, nil
+	}
+	return "", &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("the log tells of no kind %q", given), Do: events.Suggest(string(given), others, "write a custom kind as KIND.GROUP, such as widget.example.com"), Exit: events.ExitInput}
+}
+
+// kindIn returns the custom kind of a name in a state, or what others there are.
+func kindIn(st *projector.State, name events.Kind) (k events.Kind, others []string) {
+	if k, _, ok := st.Objects().Defined(string(name)); ok {
+		return k, nil
+	}
+	for _, k := range st.Kinds() {
+		switch one := strings.ToLower(string(k)); {
+		case one == string(name):
+			return k, nil
+		case k.Custom():
+			others = append(others, one)
+		}
+	}
+	return "", others
+}
+
+// subject returns what parseSubject has read, with a custom kind as the log has it.
+func (x *asked) subject(ctx context.Context, about replay.Subject) (_ replay.Subject, err error) {
+	if !about.Kind.Custom() {
+		return about, nil
+	}
+	if about.Kind, err = x.kind(ctx, about.Kind); err != nil || about.Key.Namespace != "" {
+		return about, err
+	}
+	st, err := x.At(ctx, x.at.Seq)
+	if err != nil {
+		return about, err
+	}
+	if _, _, there := st.Object(about.Kind, about.Key); !there {
+		about.Key.Namespace = metav1.NamespaceDefault
+	}
+	return about, nil
 }
 
 // parseSubject reads KIND/NAME[.FIELD]. A name may have dots in it: a field
@@ -203,11 +259,11 @@ func parseSubject(text, namespace string) (replay.Subject, error) {
 			break
 		}
 	}
-	if events.Namespaced(k) {
+	switch {
+	case events.Namespaced(k):
+		x.Key.Namespace = cmp.Or(namespace, metav1.NamespaceDefault)
+	case k.Custom():
 		x.Key.Namespace = namespace
-		if namespace == "" {
-			x.Key.Namespace = metav1.NamespaceDefault
-		}
 	}
 	return x, nil
 }

@@ -186,6 +186,9 @@ func objects(c *cobra.Command, _ []string, begun string) ([]string, cobra.ShellC
 	st := stateOf(c)
 	kind, _, named := strings.Cut(begun, "/")
 	if k, err := parseKind(kind); named && err == nil {
+		if st != nil && k.Custom() {
+			k, _ = kindIn(st, k)
+		}
 		var names []string
 		for _, name := range keysOf(st, k, flagOf(c, "namespace")) {
 			names = append(names, kind+"/"+name)

@@ -74,6 +74,16 @@ func (s *session) diff(ctx context.Context, x *asked, at replay.Instant, f repla
 	if from.Seq > x.at.Seq {
 		return usageError("E-CLI-RANGE", fmt.Sprintf("A, #%d, is after B, #%d", from.Seq, x.at.Seq), "give a range that goes forward")
 	}
+	if f.Kind.Custom() && f.Key.Name == "" {
+		f.Kind, err = x.kind(ctx, f.Kind)
+	} else {
+		var about replay.Subject
+		about, err = x.subject(ctx, replay.Subject{Kind: f.Kind, Key: f.Key})
+		f.Kind, f.Key = about.Kind, about.Key
+	}
+	if err != nil {
+		return err
+	}
 	d, err := x.Diff(ctx, from.Seq, x.at.Seq, f)
 	if err != nil {
 		return err

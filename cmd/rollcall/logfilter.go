@@ -53,8 +53,7 @@ func ofNote(glob string) bool {
 // is what people forget the rest of.
 func kindGlobs(all []string) (globs []string) {
 	for _, t := range all {
-		kind, _, _ := strings.Cut(t, ".")
-		if glob := kind + ".*"; !slices.Contains(globs, glob) {
+		if glob := t[:strings.LastIndexByte(t, '.')] + ".*"; !slices.Contains(globs, glob) {
 			globs = append(globs, glob)
 		}
 	}

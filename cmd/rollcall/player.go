@@ -62,6 +62,9 @@ func (d desk) Why(ctx context.Context, of replay.Step) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	if about, err = d.x.subject(ctx, about); err != nil {
+		return nil, err
+	}
 	cs, err := d.x.Causes(ctx, of.Seq)
 	if err != nil {
 		return nil, err

@@ -134,6 +134,9 @@ func (s *session) search(ctx context.Context, x *asked, o *searching) error {
 	if err != nil {
 		return err
 	}
+	if o.query.Kind, err = x.kind(ctx, o.query.Kind); err != nil {
+		return err
+	}
 	found, err := x.Search(ctx, o.query, from, x.at.Seq)
 	if err != nil {
 		return err

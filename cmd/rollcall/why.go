@@ -46,6 +46,10 @@ by its last change.
 }
 
 func (s *session) why(ctx context.Context, x *asked, about replay.Subject) error {
+	about, err := x.subject(ctx, about)
+	if err != nil {
+		return err
+	}
 	cs, err := x.Causes(ctx, x.at.Seq)
 	if err != nil {
 		return err

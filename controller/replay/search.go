@@ -170,11 +170,12 @@ func (s *search) factOf(subject string) *fact {
 
 // begin makes a fact of an object that was there before the first event.
 func (s *search) begin(f *fact, key events.Key) {
-	i := slices.IndexFunc(events.Kinds(), func(k events.Kind) bool { return strings.ToLower(string(k)) == f.of })
+	kinds := s.base.Kinds()
+	i := slices.IndexFunc(kinds, func(k events.Kind) bool { return strings.ToLower(string(k)) == f.of })
 	if i < 0 {
 		return
 	}
-	kind := events.Kinds()[i]
+	kind := kinds[i]
 	o, _, ok := s.base.Object(kind, key)
 	if !ok {
 		return

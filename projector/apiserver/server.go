@@ -17,6 +17,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	kubeinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -25,6 +26,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/seal"
 	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/informer"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
@@ -82,6 +84,10 @@ type Server struct {
 	watches watches
 	failed  chan error // why the cluster does not get what every cluster has
 
+	informers informer.Group
+	shared    kubeinformers.SharedInformerFactory // over the tables
+	admission *Admission
+
 	life    context.Context // of what the server has started
 	end     context.CancelFunc
 	running sync.WaitGroup
@@ -106,6 +112,12 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the loopback client: %w", err)
 	}
 	s.client = client
+	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
+		return nil, fmt.Errorf("make informers over the tables: %w", err)
+	}
+	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
+		return nil, err
+	}
 	generic, err := s.genericConfig()
 	if err != nil {
 		return nil, err
@@ -134,6 +146,7 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 func (s *Server) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer s.local.wait()
+	defer s.informers.End()
 	defer s.end()
 	s.observe()
 	if s.config.ReadOnly == "" { // the past is not forgotten
@@ -195,11 +208,7 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SkipOpenAPIInstallation = true // serveOpenAPI does
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
-	admitted, err := NewAdmission(s.config.Objects)
-	if err != nil {
-		return nil, err
-	}
-	c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
+	c.AdmissionControl = admission.NewChainHandler(s.admission, ownRules{}, attendance(s.config.Unattended))
 	return c, nil
 }
 
@@ -233,7 +242,7 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
 	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now,
-		secrets: &secrets{s.config.Secrets, s.config.ReadOnly != ""}}
+		secrets: s.sealed()}
 	if !s.config.Now.IsZero() {
 		o.now = func() time.Time { return s.config.Now }
 	}
@@ -254,6 +263,9 @@ func (s *Server) options() restOptions {
 	}
 	return o
 }
+
+// sealed returns where the values of Secrets are sealed and opened.
+func (s *Server) sealed() *secrets { return &secrets{s.config.Secrets, s.config.ReadOnly != ""} }
 
 // writes returns where writes go that are events of the log.
 func (s *Server) writes() backend {
