@@ -53,6 +53,9 @@ func (s *state) answers(asked, name string, kinds ...uint16) int {
 		if as == "" {
 			as = name
 		}
+		if code == dns.RcodeRefused && !strings.Contains(name, ".") {
+			code = dns.RcodeNameError // no other zone could have it
+		}
 		fmt.Fprintf(s.out, "** server can't find %s: %s\n\n", strings.TrimSuffix(as, "."), why(code))
 		return 1
 	}

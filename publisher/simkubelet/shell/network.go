@@ -236,7 +236,7 @@ func (s *state) curl(args []string) int {
 	case err != nil && r.To.IsValid():
 		return s.fail(7, "curl: (7) Failed to connect to %s: %v", r.Host, err)
 	case err != nil:
-		return s.fail(6, "curl: (6) Could not resolve host: %v", err)
+		return s.fail(6, "curl: (6) %v", err)
 	case fails && page.Code >= 400:
 		return s.fail(22, "curl: (22) The requested URL returned error: %d", page.Code)
 	}

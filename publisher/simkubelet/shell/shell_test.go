@@ -153,7 +153,9 @@ func TestTerminal(t *testing.T) {
 	r, w := io.Pipe()
 	out := &watched{}
 	ended := make(chan int, 1)
-	go func() { ended <- Run(t.Context(), container(), []string{"sh"}, Streams{In: r, Out: out, Err: out, Terminal: true}) }()
+	go func() {
+		ended <- Run(t.Context(), container(), []string{"sh"}, Streams{In: r, Out: out, Err: out, Terminal: true})
+	}()
 	for _, x := range []struct{ typed, sees string }{
 		{"", "simulated by rollcall"}, {"hostname\r", "web-0\r\n/ # "}, {"for i in 1 2\rdo echo n$i; done\r", "n1\r\nn2\r\n"}, {"echo half\x03", "/ # "}, {"read x; echo got $x\r", "read x"},
 		{"this\r", "got this\r\n"}, {"sleep infinity\r", "infinity\r\n"}, {"\x03", "/ # "}, {"echo '\r", "> "}, {"'\r", "/ # "}, {"exit 3\r", "exit 3"},
