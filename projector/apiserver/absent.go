@@ -15,7 +15,6 @@ import (
 	genericregistry "k8s.io/apiserver/pkg/registry/generic/registry"
 	"k8s.io/apiserver/pkg/registry/rest"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
-	"k8s.io/kubernetes/pkg/apis/networking"
 	"k8s.io/kubernetes/pkg/registry/core/configmap"
 	"k8s.io/kubernetes/pkg/registry/scheduling/priorityclass"
 )
@@ -23,9 +22,7 @@ import (
 // absent is a resource that clients look for and that has no objects, because
 // nothing would act on them. It is in discovery and can be listed, watched and
 // deleted from: kubectl lists CustomResourceDefinitions when it meets a kind
-// that the schema does not have, `apply --prune` maps most of the others before
-// it does anything, and `describe ns` lists quotas and limits. What would make an
-// object is refused by refuseAbsent.
+// that the schema does not have. What would make an object is refused by refuseAbsent.
 type absent struct {
 	resource
 	short      []string
@@ -35,12 +32,6 @@ type absent struct {
 
 // absents are in the groups of their registries.
 var absents = []absent{
-	{resourceFor("", "Endpoints", bucketNone), []string{"ep"}, nil, true},
-	{resourceFor("", "LimitRange", bucketNone), []string{"limits"}, nil, true},
-	{resourceFor("", "ReplicationController", bucketNone), []string{"rc"}, []string{"all"}, true},
-	{resourceFor("", "ResourceQuota", bucketNone), []string{"quota"}, nil, true},
-	{resourceFor("", "Service", bucketNone), []string{"svc"}, []string{"all"}, true},
-	{resourceFor(networking.GroupName, "Ingress", bucketNone), []string{"ing"}, nil, true},
 	{resourceFor(apiextensions.GroupName, "CustomResourceDefinition", bucketNone), []string{"crd", "crds"}, []string{"api-extensions"}, false},
 }
 
@@ -116,7 +107,7 @@ func refuseAbsent(next http.Handler) http.Handler {
 			return
 		}
 		a, ok := absentOf(info.APIGroup, info.Resource)
-		if !ok || info.APIVersion != apiVersion {
+		if !ok || info.APIVersion != a.kind.Version() {
 			next.ServeHTTP(w, r)
 			return
 		}

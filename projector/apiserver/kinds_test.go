@@ -27,7 +27,7 @@ func TestKindsSurviveTheWire(t *testing.T) {
 		}
 		t.Run(string(r.kind), func(t *testing.T) {
 			f := fuzzer.FuzzerFor(apitesting.FuzzerFuncs, rand.NewSource(1), legacyscheme.Codecs)
-			gv := schema.GroupVersion{Group: r.group, Version: apiVersion}
+			gv := r.gvk().GroupVersion()
 			for range objects {
 				internal, err := legacyscheme.Scheme.New(schema.GroupVersion{Group: r.group, Version: runtime.APIVersionInternal}.WithKind(string(r.kind)))
 				if err != nil {
