@@ -45,6 +45,7 @@ import (
 	budgetstore "k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget/storage"
 	classstore "k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage"
 
+	"rollcall/projector/apiserver/streams"
 	"rollcall/projector/table"
 )
 
@@ -61,9 +62,12 @@ type installer struct {
 	client  kubernetes.Interface // of this server
 	logs    LogSource
 	objects *table.Tables
-	ranges  ServiceRanges
-	now     time.Time // of the past that is served, or zero
-	err     error
+
+	connections *streams.Connections // to the kubelets of nodes
+
+	ranges ServiceRanges
+	now    time.Time // of the past that is served, or zero
+	err    error
 }
 
 // keep keeps the first error of all.
@@ -94,7 +98,7 @@ func (i *installer) core() group {
 	g["namespaces"], g["namespaces/status"], g["namespaces/finalize"] = namespaces, status, finalize
 	nodes, err := nodestore.NewStorage(i.options, client.KubeletClientConfig{}, http.DefaultTransport)
 	i.keep(err)
-	pods, err := podstore.NewStorage(i.options, nil, nil, i.client.PolicyV1(), i.auth)
+	pods, err := podstore.NewStorage(i.options, i.connections, i.connections.PodTransport(), i.client.PolicyV1(), i.auth)
 	i.keep(err)
 	if i.err != nil {
 		return g
@@ -102,8 +106,8 @@ func (i *installer) core() group {
 	g["nodes"], g["nodes/status"] = nodes.Node, nodes.Status
 	g["pods"], g["pods/status"], g["pods/binding"], g["bindings"] = pods.Pod, pods.Status, pods.Binding, pods.LegacyBinding
 	g["pods/eviction"], g["pods/ephemeralcontainers"], g["pods/resize"] = pods.Eviction, pods.EphemeralContainers, pods.Resize
-	g["pods/attach"], g["pods/exec"] = noProcess{pods.Attach}, noProcess{pods.Exec}
-	g["pods/portforward"], g["pods/proxy"] = noProcess{pods.PortForward}, noProcess{pods.Proxy}
+	g["pods/attach"], g["pods/exec"] = pods.Attach, pods.Exec
+	g["pods/portforward"], g["pods/proxy"] = pods.PortForward, pods.Proxy
 	g["pods/log"] = &logREST{pods.Log, i.logs}
 	pair(i, g, "persistentvolumes", volumestore.NewREST)
 	pair(i, g, "persistentvolumeclaims", claimstore.NewREST)

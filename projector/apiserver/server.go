@@ -131,7 +131,7 @@ func New(c Config) (*Server, error) {
 	s.serveOpenAPI(completed)
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: DefaultServiceRanges(), now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: DefaultServiceRanges(), connections: s.connections(), now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}

@@ -186,7 +186,7 @@ func field(pod *corev1.Pod, path string) string {
 // services are those that a container has variables of.
 func (c *Connections) services(pod *corev1.Pod, started time.Time) (all []*corev1.Service) {
 	links := pod.Spec.EnableServiceLinks == nil || *pod.Spec.EnableServiceLinks
-	rows, _ := c.options.Objects.Of("Service").Snapshot()
+	rows, _ := c.options.Objects.Of(events.Service).Snapshot()
 	rows.Scan(func(i *table.Item) bool {
 		master := i.Key == events.Key{Namespace: metav1.NamespaceDefault, Name: "kubernetes"}
 		if !master && (!links || i.Key.Namespace != pod.Namespace) {
