@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
+	"slices"
 	"sync"
 	"time"
 
@@ -157,20 +157,19 @@ func exit(code int) error {
 	return utilexec.CodeExitError{Err: errors.New("the command ended with an error"), Code: code}
 }
 
-// AttachContainer implements remotecommand.Attacher. What is typed into a container
-// that has a terminal goes to a shell; any other shows what it writes from now on.
+// AttachContainer implements remotecommand.Attacher. A container that reads gets its
+// command run for who is attached, a shell if it has none; any other shows what it
+// writes from now on.
 func (r runner) AttachContainer(ctx context.Context, _, _, name string, in io.Reader, out, errs io.WriteCloser, tty bool, resize <-chan remotecommand.TerminalSize) error {
-	if spec := specOf(r.pod, name); spec != nil && spec.Stdin && in != nil && shellLike(spec) {
-		code := r.run(ctx, name, []string{"sh"}, in, out, errs, tty, resize)
+	if spec := specOf(r.pod, name); spec != nil && spec.Stdin && in != nil {
+		args := slices.Concat(spec.Command, spec.Args)
+		if len(args) == 0 {
+			args = []string{"sh"}
+		}
+		code := r.run(ctx, name, args, in, out, errs, tty, resize)
 		return r.ended(ctx, spec, code)
 	}
 	return r.follow(ctx, name, writer(out), tty)
-}
-
-// shellLike reports whether a container runs a shell, or what its image says.
-func shellLike(c *corev1.Container) bool {
-	words := append(append([]string{}, c.Command...), c.Args...)
-	return len(words) == 0 || len(words) == 1 && strings.HasSuffix(words[0], "sh")
 }
 
 // followEvery is how often it is looked whether a container has written more.
