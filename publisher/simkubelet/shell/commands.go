@@ -35,8 +35,8 @@ func init() {
 	}
 }
 
-// Known are the names of the commands that a container knows, in order.
-func Known() []string {
+// known are the names of the commands that a container knows, in order.
+func known() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(commands)), func(n string) bool { return n == ":" || n == "[" })
 }
 
@@ -77,7 +77,7 @@ func (s *state) command(args []string) int {
 }
 
 func (s *state) help([]string) int {
-	fmt.Fprintf(s.out, "%sIt knows: %s\n", Banner, strings.Join(Known(), " "))
+	fmt.Fprintf(s.out, "%sIt knows: %s\n", banner, strings.Join(known(), " "))
 	return 0
 }
 

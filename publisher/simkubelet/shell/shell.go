@@ -48,8 +48,8 @@ type Streams struct {
 	Terminal bool
 }
 
-// Banner is what a shell on a terminal says first.
-const Banner = "This container is simulated by rollcall: nothing runs in it, and this is a small built-in shell. Type help for what it knows.\n"
+// banner is what a shell on a terminal says first.
+const banner = "This container is simulated by rollcall: nothing runs in it, and this is a small built-in shell. Type help for what it knows.\n"
 
 // Exit codes that a shell has for what it cannot do itself.
 const (

@@ -165,7 +165,7 @@ func (s *state) interactive() int {
 	ctx, plain := s.ctx, s.out
 	t := newTerminal(s.in, s)
 	lines := &lineReader{editor: term.NewTerminal(raw{t, ctx, plain}, "")}
-	fmt.Fprint(crlf{plain}, Banner)
+	fmt.Fprint(crlf{plain}, banner)
 	for ctx.Err() == nil && !lines.ended {
 		p := syntax.NewParser()
 		lines.parser, lines.prompt = p, s.prompt()
