@@ -87,8 +87,8 @@ func TestExec(t *testing.T) {
 	if err == nil {
 		t.Error("sleep infinity has ended")
 	}
-	_, _ = inside(t, c, "real", nil)
-	if _, _, err := execIn(t.Context(), config, client, true, "on-real", "", "hostname"); err == nil || !strings.Contains(err.Error(), "node real is not simulated, and its kubelet cannot be reached") {
+	_, _ = inside(t, c, "told", map[string]string{events.LabelSource: "agent"})
+	if _, _, err := execIn(t.Context(), config, client, true, "on-told", "", "hostname"); err == nil || !strings.Contains(err.Error(), "node told has no kubelet of its own here that could be asked") {
 		t.Errorf("on a node without kubelet: %v", err)
 	}
 }

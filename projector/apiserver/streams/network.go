@@ -45,14 +45,14 @@ func (n network) Get(ctx context.Context, r shell.Request) (shell.Page, error) {
 		to = ready[n.turn.of(len(ready))]
 	}
 	pod := n.podAt(to)
-	if pod == nil {
+	if pod == nil || !n.simulated(pod.Spec.NodeName) {
 		return shell.Page{}, shell.ErrNoRoute
 	}
 	return n.page(ctx, pod, to.Port(), r.Method, r.Path)
 }
 
-// podAt returns the simulated pod at an address, or nil: on the network of a node
-// it is the one that has the port.
+// podAt returns the pod at an address that runs, or nil: on the network of a node it
+// is the one that has the port.
 func (c *Connections) podAt(at netip.AddrPort) (found *corev1.Pod) {
 	text := at.Addr().String()
 	rows, _ := c.options.Objects.Of(events.Pod).Snapshot()
@@ -66,9 +66,6 @@ func (c *Connections) podAt(at netip.AddrPort) (found *corev1.Pod) {
 		}
 		return found == nil
 	})
-	if found != nil && !c.simulated(found.Spec.NodeName) {
-		return nil
-	}
 	return found
 }
 
@@ -118,13 +115,16 @@ func (c *Connections) page(ctx context.Context, pod *corev1.Pod, port uint16, me
 }
 
 // pages are the pods as a transport of HTTP.
-type pages struct{ *Connections }
+type pages struct {
+	*Connections
+	real http.RoundTripper // of those on real nodes
+}
+
+// WrappedRoundTripper implements net.RoundTripperWrapper, for what is upgraded.
+func (p pages) WrappedRoundTripper() http.RoundTripper { return p.real }
 
 // RoundTrip implements http.RoundTripper.
 func (p pages) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		_ = r.Body.Close() // nobody reads it
-	}
 	at, err := netip.ParseAddrPort(r.URL.Host)
 	if err != nil {
 		ip, bad := netip.ParseAddr(r.URL.Hostname())
@@ -134,8 +134,11 @@ func (p pages) RoundTrip(r *http.Request) (*http.Response, error) {
 		at = netip.AddrPortFrom(ip, 80)
 	}
 	pod := p.podAt(at)
-	if pod == nil {
-		return nil, fmt.Errorf("no simulated pod is at %s", at)
+	if pod == nil || !p.simulated(pod.Spec.NodeName) {
+		return p.real.RoundTrip(r)
+	}
+	if r.Body != nil {
+		_ = r.Body.Close() // nobody reads it
 	}
 	page, err := p.page(r.Context(), pod, at.Port(), r.Method, r.URL.Path)
 	if err != nil {

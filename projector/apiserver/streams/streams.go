@@ -1,183 +1,90 @@
-// Package streams is where talking with a container is decided: whether its node
-// is simulated, and then what answers in it, or real, and then how its kubelet is
-// reached.
-//
-// Kubernetes' own registries of exec, attach, port-forward and proxy ask it for
-// the connection to a node. For a simulated one they get a small kubelet in this
-// process, at the other end of a pipe, that speaks as a kubelet does by Kubernetes'
-// own streaming code; commands run in the shell of publisher/simkubelet/shell. It
-// costs nothing until somebody connects.
+// Package streams is the ways into the containers of pods: exec, attach,
+// port-forward, proxies and logs. Kubernetes' own registries ask Connections for
+// the way to the kubelet of a node, which is where simulated and real nodes part:
+// a simulated one has a small kubelet in this process, at the other end of a pipe,
+// that speaks by Kubernetes' own streaming code. Commands run in the shell of
+// publisher/simkubelet/shell. It costs nothing until somebody connects.
 package streams
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"net/http"
-	"sync"
-	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/kubernetes/pkg/kubelet/client"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/registry/rest"
+	api "k8s.io/kubernetes/pkg/apis/core"
 
 	"rollcall/events"
-	"rollcall/events/wire"
 	"rollcall/projector/table"
 )
 
-// Options say what the containers of a cluster are.
-type Options struct {
-	Objects *table.Tables
-	Client  kubernetes.Interface // that may read everything
-	Logs    func(pod *corev1.Pod, container string, previous bool) (events.ContainerLog, error)
-	Real    client.ConnectionInfoGetter         // of nodes that are not simulated; nil: they cannot be reached
-	Start   func(run func(ctx context.Context)) // runs something until the server ends
-	Now     func() time.Time
-	Past    string // why nothing runs in what is served, as a sentence; empty: it is the present
+// Connecter is the registry of one way into a pod or a node.
+type Connecter interface {
+	rest.Storage
+	rest.Connecter
 }
 
-// Connections tells how the kubelets of nodes are reached.
-type Connections struct {
-	options Options
-	disk    disk
-	places  chan struct{} // of sessions
-	turn    turns
-
-	begin sync.Once
-	pipes *pipes
+// Places say where pods run.
+type Places struct {
+	Pods  rest.Getter
+	Nodes *table.Table
+	Past  bool // a log is looked at that nobody goes on with: no kubelet can be asked
 }
 
-// mostSessions is how many sessions there are at once, and sessionTime how long
-// one lasts, as by a kubelet.
-const (
-	mostSessions = 64
-	sessionTime  = 4 * time.Hour
-)
-
-// New returns the connections to the nodes of a cluster.
-func New(o Options) *Connections {
-	return &Connections{options: o, disk: disk{trees: map[string]*kept{}}, places: make(chan struct{}, mostSessions), pipes: newPipes()}
+// RealNode reports whether a node is there and has a kubelet of its own.
+func (p Places) RealNode(name string) bool {
+	node := p.Nodes.At(name)
+	return node != nil && events.RealNode(node.Data)
 }
 
-// GetConnectionInfo implements client.ConnectionInfoGetter: it is the one place
-// where simulated and real nodes part.
-func (c *Connections) GetConnectionInfo(ctx context.Context, node types.NodeName) (*client.ConnectionInfo, error) {
-	switch {
-	case c.options.Past != "":
-		return nil, refused(c.options.Past)
-	case c.simulated(string(node)):
-		t := &http.Transport{DialContext: c.dial, DisableKeepAlives: true}
-		return &client.ConnectionInfo{Scheme: "http", Hostname: string(node), Port: "10250", Transport: t, InsecureSkipTLSVerifyTransport: t}, nil
-	case c.options.Real == nil:
-		return nil, refused(fmt.Sprintf("node %s is not simulated, and its kubelet cannot be reached", node))
+// Real reports whether a pod is bound to a node that has a kubelet of its own. Of
+// the past it refuses that.
+func (p Places) Real(ctx context.Context, pod string) (bool, error) {
+	o, err := p.Pods.Get(ctx, pod, &metav1.GetOptions{})
+	if err != nil {
+		return false, err
 	}
-	return c.options.Real.GetConnectionInfo(ctx, node)
-}
-
-// simulated reports whether a node is one of ours.
-func (c *Connections) simulated(node string) bool {
-	i := c.options.Objects.Get(events.Node, events.Key{Name: node})
-	if i == nil {
-		return false
+	real := p.RealNode(o.(*api.Pod).Spec.NodeName)
+	if real && p.Past {
+		return false, refused("pod " + pod + " is on a real node: what its containers wrote and did is not in the log")
 	}
-	var labels map[string]string
-	_ = wire.Unmarshal(wire.Field(wire.Field(i.Data, "metadata"), "labels"), &labels) // what cannot be read has none
-	return labels[events.LabelSimulated] == "true"
+	return real, nil
 }
 
-// refused is why something is not done.
-func refused(why string) error {
-	return &apierrors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotImplemented,
+// ToNode returns the registry of the ways to the kubelets of nodes, which refuses
+// for those that have none of their own.
+func ToNode(p Places, kubelets Connecter) Connecter { return toNode{kubelets, p} }
+
+type toNode struct {
+	Connecter
+	places Places
+}
+
+// Connect implements rest.Connecter.
+func (t toNode) Connect(ctx context.Context, id string, options runtime.Object, r rest.Responder) (http.Handler, error) {
+	switch name := named(id); {
+	case t.places.Nodes.At(name) == nil:
+		return nil, errors.NewNotFound(api.Resource("nodes"), name)
+	case t.places.Past || !t.places.RealNode(name):
+		return nil, refused("node " + name + " has no kubelet of its own here that could be asked")
+	}
+	return t.Connecter.Connect(ctx, id, options, r)
+}
+
+// named returns the name in what a proxy is asked for: "name", "name:port" or
+// "scheme:name:port".
+func named(id string) string {
+	if _, name, _, ok := utilnet.SplitSchemeNamePort(id); ok {
+		return name
+	}
+	return id
+}
+
+// refused refuses what can never be done, with the reason.
+func refused(why string) *errors.StatusError {
+	return &errors.StatusError{ErrStatus: metav1.Status{Status: metav1.StatusFailure, Code: http.StatusNotImplemented,
 		Reason: metav1.StatusReasonMethodNotAllowed, Message: why}}
-}
-
-// PodTransport is how the addresses of pods are reached, of which none is on a
-// network of this machine: those that are simulated answer with a page.
-func (c *Connections) PodTransport() http.RoundTripper { return pages{c} }
-
-// dial connects to the small kubelet, which begins with the first connection.
-func (c *Connections) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	c.begin.Do(func() { c.options.Start(c.serve) })
-	return c.pipes.dial(ctx)
-}
-
-// serve answers connections until ctx is done.
-func (c *Connections) serve(ctx context.Context) {
-	s := &http.Server{Handler: c.handler(), BaseContext: func(net.Listener) context.Context { return ctx },
-		ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
-			ctx, gone := context.WithCancel(ctx)
-			conn.(*pipe).gone = gone
-			return ctx
-		}, ReadHeaderTimeout: 10 * time.Second}
-	go func() {
-		<-ctx.Done()
-		_ = s.Close()       // what is open is over
-		_ = c.pipes.Close() // it cannot fail
-	}()
-	_ = s.Serve(c.pipes) // it ends with ctx
-}
-
-// pipes is a listener of connections within the process.
-type pipes struct {
-	come   chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-}
-
-func newPipes() *pipes { return &pipes{come: make(chan net.Conn), closed: make(chan struct{})} }
-
-func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
-	select {
-	case p.come <- &pipe{Conn: far}:
-		return near, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-}
-
-// Accept implements net.Listener.
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.come:
-		return c, nil
-	case <-p.closed:
-		return nil, net.ErrClosed
-	}
-}
-
-// Close implements net.Listener.
-func (p *pipes) Close() error {
-	p.once.Do(func() { close(p.closed) })
-	return nil
-}
-
-// Addr implements net.Listener.
-func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "simulated kubelet", Net: "pipe"} }
-
-// pipe is one connection: whatever runs for it ends when the other end is gone.
-type pipe struct {
-	net.Conn
-	gone context.CancelFunc
-}
-
-// Read implements net.Conn.
-func (p *pipe) Read(b []byte) (int, error) {
-	n, err := p.Conn.Read(b)
-	if ne, ok := err.(net.Error); err != nil && !(ok && ne.Timeout()) {
-		p.gone()
-	}
-	return n, err
-}
-
-// Close implements net.Conn.
-func (p *pipe) Close() error {
-	p.gone()
-	return p.Conn.Close()
 }
