@@ -135,6 +135,10 @@ func newAdmission(s *Server) (*Admission, error) {
 		}
 		later := lazily(s.config.Objects, p.by, func() (admission.Interface, error) {
 			all, err := s.initializers(client, allowed)
+			if err == nil && p.name == mutatingpolicy.PluginName {
+				// It refuses what it has no schema of, and the first takes a while to make.
+				_, err = s.client.Discovery().OpenAPIV3().Paths()
+			}
 			if err != nil {
 				return nil, fmt.Errorf("make what %s needs: %w", p.name, err)
 			}
