@@ -119,7 +119,7 @@ func New(c Config) (*Server, error) {
 	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
 		return nil, fmt.Errorf("make informers over the tables: %w", err)
 	}
-	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
+	if s.admission, err = newAdmission(s); err != nil {
 		return nil, err
 	}
 	generic, err := s.genericConfig()
