@@ -104,9 +104,9 @@ var owners = map[string][]string{
 	"github.com/miekg/dns":                 {"projector/dns"},
 	"mvdan.cc/sh/":                         {"publisher/simkubelet/script"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
-	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/workloads"},
+	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 
