@@ -31,6 +31,7 @@ import (
 	"k8s.io/kubernetes/pkg/controller/statefulset"
 	"k8s.io/kubernetes/pkg/controller/tainteviction"
 	"k8s.io/kubernetes/pkg/controller/ttlafterfinished"
+	"k8s.io/kubernetes/pkg/serviceaccount"
 )
 
 // workers is how many objects a controller works on at once, as in Kubernetes.
@@ -50,6 +51,11 @@ const (
 	Evictions    Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
 	ForeignNodes Want = "ForeignNode" // a node that is not simulated
 	Endings      Want = "Ending"      // a namespace that is being deleted
+
+	Requests      Want = "CertificateSigningRequest"
+	Aggregations  Want = "Aggregation"  // a ClusterRole that is not Kubernetes' as it was made
+	AccountTokens Want = "AccountToken" // a Secret for the token of a service account
+	JoinTokens    Want = "JoinToken"    // a Secret with the token of a node that joins
 )
 
 // members are the controllers, by the names that kube-controller-manager gives
@@ -69,6 +75,13 @@ var members = []struct {
 	{"taint-eviction", Evictions, evictions},
 	{"node-lifecycle", ForeignNodes, nodeLifecycle},
 	{"namespace", Endings, namespaces},
+	{"certificatesigningrequest-approving", Requests, approvals},
+	{"certificatesigningrequest-signing", Requests, signatures},
+	{"certificatesigningrequest-cleaner", Requests, oldRequests},
+	{"clusterrole-aggregation", Aggregations, aggregations},
+	{"serviceaccount-token", AccountTokens, accountTokens},
+	{"token-cleaner", JoinTokens, oldTokens},
+	{"bootstrap-signer", JoinTokens, clusterInfo},
 }
 
 // Names are the names of all controllers.
@@ -90,6 +103,11 @@ type Options struct {
 
 	// Foreign are the nodes that node-lifecycle looks after.
 	Foreign Foreign
+
+	CA          string                        // file of the certificate and the key that requests are signed with; empty: none is signed
+	RootCA      []byte                        // PEM of the certificate that clients check the API with
+	Tokens      serviceaccount.TokenGenerator // signs tokens of service accounts that are kept in Secrets
+	ClusterInfo string                        // kubeconfig by which nodes find the API, without a user; empty: none does
 }
 
 // Foreign are the nodes whose health nobody else looks after. They and their
@@ -196,9 +214,16 @@ func (w *controllers) pool(run func(context.Context, int)) {
 	w.add(func(ctx context.Context) { run(ctx, workers) })
 }
 
+// accounts are the service accounts of controllers that are not called as these.
+var accounts = map[string]string{"certificatesigningrequest-approving": "certificate-controller", "certificatesigningrequest-signing": "certificate-controller",
+	"certificatesigningrequest-cleaner": "certificate-controller", "serviceaccount-token": "tokens-controller", "token-cleaner": "token-cleaner", "bootstrap-signer": "bootstrap-signer"}
+
 // as returns a configuration for clients that act for a controller.
 func (w *controllers) as(member string) *rest.Config {
-	name := strings.TrimSuffix(member, "-lifecycle") + "-controller" // its service account
+	name, other := accounts[member]
+	if !other {
+		name = strings.TrimSuffix(member, "-lifecycle") + "-controller"
+	}
 	c := rest.CopyConfig(w.config)
 	c.UserAgent = name
 	c.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:kube-system:" + name,
