@@ -52,6 +52,10 @@ type Config struct {
 	Token     string        // bearer token of access.Admin
 	Accounts  crypto.Signer // signs tokens of service accounts; nil: a key that ends with the process
 
+	// KubeletClient is the file of the certificate and of the key by which kubelets of
+	// real nodes know this server; empty: it has none, and they refuse it.
+	KubeletClient string
+
 	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
 	Now      time.Time // what tables count ages to; zero: the clock
 	Logs     LogSource
@@ -140,7 +144,8 @@ func New(c Config) (*Server, error) {
 	}
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: DefaultServiceRanges(), now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: DefaultServiceRanges(),
+		kubelets: s.config.KubeletClient, past: s.config.ReadOnly != "", now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}

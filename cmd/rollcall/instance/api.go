@@ -94,8 +94,8 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 		_ = l.Close() // nothing came through it
 		return err
 	}
-	c.Listener, c.Cert, c.Key, c.CA, c.Token, c.Accounts = l, cred.serving, cred.serving, cred.ca, cred.token, cred.account
-	c.Connections = netlimit.ForFiles(openFiles())
+	c.KubeletClient, c.Accounts = cred.kubelet, cred.account
+	c.Listener, c.Cert, c.Key, c.CA, c.Token, c.Connections = l, cred.serving, cred.serving, cred.ca, cred.token, netlimit.ForFiles(openFiles())
 	return nil
 }
 

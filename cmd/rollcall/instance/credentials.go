@@ -47,9 +47,10 @@ const (
 // credentials are those of the Kubernetes API.
 type credentials struct {
 	token   string
-	ca      []byte // PEM of the certificate that clients verify with
-	serving []byte // PEM of the serving certificate and of its key
-	account crypto.Signer
+	ca      []byte        // PEM of the certificate that clients verify with
+	serving []byte        // PEM of the serving certificate and of its key
+	account crypto.Signer // of tokens of service accounts
+	kubelet string        // the file by which kubelets know the server
 }
 
 // ensureCredentials returns those of a data directory for a server of the given
@@ -76,7 +77,11 @@ func ensureCredentials(dir string, hosts []string, now time.Time) (credentials, 
 	if err != nil {
 		return credentials{}, err
 	}
-	return credentials{token, certificatePEM(ca.Certificate.Certificate[0]), serving.file, account}, nil
+	kubelet, err := ensureKubeletClient(dir, ca, now)
+	if err != nil {
+		return credentials{}, err
+	}
+	return credentials{token, certificatePEM(ca.Certificate.Certificate[0]), serving.file, account, kubelet}, nil
 }
 
 // ensureAccountKey returns the key by which tokens of service accounts are signed.
