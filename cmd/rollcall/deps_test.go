@@ -79,7 +79,7 @@ var layers = map[string]layer{
 	"publisher/simkubelet/script":   {pure: true, why: "a container's command played in virtual time; knows no pod"},
 	"docs":                          {pure: true, why: "texts that the command prints, in one place"},
 	"publisher/gate":                {may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/story", "projector/table", "publisher", "publisher/envelope", "publisher/schema", "publisher/sources"}, why: "the doors of programs outside; sees what is so, and never why something is decided"},
-	"publisher/reading":             {may: []string{"events", "events/redact", "events/wire", "publisher", "publisher/sources"}, why: "the log for readers outside; sees no state"},
+	"publisher/reading":             {may: []string{"events", "events/seal", "events/wire", "publisher", "publisher/sources"}, why: "the log for readers outside; sees no state"},
 	"publisher/sources":             {pure: true, shell: []string{"file.go"}, may: []string{"events", "events/files"}, why: "who may tell what; the gate and the NATS server ask it"},
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
@@ -106,7 +106,7 @@ var owners = map[string][]string{
 	"mvdan.cc/sh/":                         {"publisher/simkubelet/script"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams"},
+	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
 	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }

@@ -125,7 +125,7 @@ func New(c Config) (*Server, error) {
 	if s.users, err = s.knownUsers(); err != nil {
 		return nil, err
 	}
-	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
+	if s.admission, err = newAdmission(s); err != nil {
 		return nil, err
 	}
 	generic, err := s.genericConfig()
