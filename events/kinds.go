@@ -36,8 +36,8 @@ var anyNames = map[Kind]bool{"Role": true, "ClusterRole": true, "RoleBinding": t
 
 var kinds = map[Kind]kindOf{
 	Node: {"", false}, Namespace: {"", false}, PersistentVolume: {"", false}, PriorityClass: {"scheduling.k8s.io", false},
-	RuntimeClass: {"node.k8s.io", false},
-	Pod:          {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
+	RuntimeClass: {"node.k8s.io", false}, CustomResourceDefinition: {"apiextensions.k8s.io", false},
+	Pod: {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
 	DaemonSet: {"apps", true}, ControllerRevision: {"apps", true}, Deployment: {"apps", true}, ReplicaSet: {"apps", true}, StatefulSet: {"apps", true},
 	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
 }

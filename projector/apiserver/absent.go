@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	extensionsinstall "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -41,7 +40,6 @@ var absents = []absent{
 	{resourceFor("", "ResourceQuota", bucketNone), []string{"quota"}, nil, true},
 	{resourceFor("", "Service", bucketNone), []string{"svc"}, []string{"all"}, true},
 	{resourceFor(networking.GroupName, "Ingress", bucketNone), []string{"ing"}, nil, true},
-	{resourceFor(apiextensions.GroupName, "CustomResourceDefinition", bucketNone), []string{"crd", "crds"}, []string{"api-extensions"}, false},
 }
 
 func init() { extensionsinstall.Install(legacyscheme.Scheme) }

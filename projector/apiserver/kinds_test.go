@@ -84,7 +84,7 @@ func TestCodecIsStable(t *testing.T) {
 		if r.bucket == bucketNone {
 			continue
 		}
-		c := codec{legacyscheme.Scheme, r.gvk(), nil}
+		c := codec{scheme: legacyscheme.Scheme, stored: r.gvk()}
 		if r.kind == "Secret" {
 			c.secrets = &secrets{ring: seal.NewRing(testKey(t))}
 		}

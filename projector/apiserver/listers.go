@@ -104,7 +104,7 @@ func tableInformers(objects *table.Tables) (informers.SharedInformerFactory, err
 		if err != nil {
 			return nil, err
 		}
-		x := tableIndexer{cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), codec{legacyscheme.Scheme, kinds[0], nil}, t}
+		x := tableIndexer{cache.NewIndexer(cache.MetaNamespaceKeyFunc, nil), codec{scheme: legacyscheme.Scheme, stored: kinds[0]}, t}
 		f.InformerFor(o, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer {
 			return tableInformer{cache.NewSharedIndexInformer(&cache.ListWatch{}, o, 0, nil), x}
 		})
@@ -137,7 +137,7 @@ func tableClient(objects *table.Tables) (kubernetes.Interface, error) {
 			refuse(w, r, apierrors.NewNotFound(gr, info.Name))
 			return
 		}
-		o, err := codec{legacyscheme.Scheme, kept.gvk(), nil}.versioned(i.Data, i.Rev)
+		o, err := codec{scheme: legacyscheme.Scheme, stored: kept.gvk()}.versioned(i.Data, i.Rev)
 		if err != nil {
 			refuse(w, r, apierrors.NewInternalError(err))
 			return

@@ -133,9 +133,8 @@ func (i *installer) batch() group {
 func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 	budgets := group{}
 	pair(i, budgets, "poddisruptionbudgets", budgetstore.NewREST)
-	ingresses, extensions := group{}, group{}
+	ingresses := group{}
 	i.putAbsent(networking.GroupName, ingresses)
-	i.putAbsent(apiextensions.GroupName, extensions)
 	all := []struct {
 		name      string
 		resources group
@@ -152,7 +151,7 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 		{"node.k8s.io", group{"runtimeclasses": single(i, runtimestore.NewREST)}},
 		{"policy", budgets},
 		{"scheduling.k8s.io", group{"priorityclasses": single(i, classstore.NewREST)}},
-		{apiextensions.GroupName, extensions},
+		{apiextensions.GroupName, i.extensions()},
 	}
 	var infos []*genericapiserver.APIGroupInfo
 	for _, g := range all {

@@ -25,6 +25,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/seal"
 	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/extensions"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
@@ -75,6 +76,7 @@ type Server struct {
 	generic *genericapiserver.GenericAPIServer
 	client  kubernetes.Interface
 	stores  restOptions
+	custom  *extensions.Server
 	ready   chan struct{}
 	local   *local // the way of clients in this process
 	door    *netlimit.Listener
@@ -111,7 +113,8 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	completed := generic.Complete()
-	s.generic, err = completed.New("rollcall", genericapiserver.NewEmptyDelegate())
+	s.custom = extensions.New(c.Objects)
+	s.generic, err = completed.New("rollcall", s.custom.Delegate())
 	if err != nil {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
@@ -123,6 +126,7 @@ func New(c Config) (*Server, error) {
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
+	s.serveCustom(generic)
 	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.beginBootstrap)
 	return s, nil
 }
