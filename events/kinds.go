@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// Kinds that garbage collection knows: an owner of another kind or group may be kept
-// by somebody else, and is never taken for gone.
+// Kinds that are called by name somewhere, besides those of event.go.
 const (
 	Secret                Kind = "Secret"
 	ConfigMap             Kind = "ConfigMap"
@@ -21,26 +20,68 @@ const (
 	CronJob               Kind = "CronJob"
 	PodDisruptionBudget   Kind = "PodDisruptionBudget"
 	RuntimeClass          Kind = "RuntimeClass"
+	Service               Kind = "Service"
+	Endpoints             Kind = "Endpoints"
+	EndpointSlice         Kind = "EndpointSlice"
 
 	CustomResourceDefinition Kind = "CustomResourceDefinition"
 )
+
+// kindsOf are the kinds of one API group: in namespaces, and of the cluster.
+type kindsOf struct {
+	group          string
+	spaced, global []Kind
+}
+
+// builtin are the kinds of Kubernetes whose objects a log holds: all that a
+// kube-apiserver serves by default, but for Events and Leases, which come and go
+// too fast to be facts.
+var builtin = []kindsOf{
+	{"", []Kind{Pod, Secret, ConfigMap, ServiceAccount, PersistentVolumeClaim, Service, Endpoints, "ReplicationController", "PodTemplate", "LimitRange", "ResourceQuota"},
+		[]Kind{Node, Namespace, PersistentVolume}},
+	{"admissionregistration.k8s.io", nil, []Kind{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
+		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}},
+	{"apiextensions.k8s.io", nil, []Kind{CustomResourceDefinition}},
+	{"apps", []Kind{DaemonSet, ControllerRevision, Deployment, ReplicaSet, StatefulSet}, nil},
+	{"autoscaling", []Kind{"HorizontalPodAutoscaler"}, nil},
+	{"batch", []Kind{Job, CronJob}, nil},
+	{"certificates.k8s.io", nil, []Kind{"CertificateSigningRequest"}},
+	{"discovery.k8s.io", []Kind{EndpointSlice}, nil},
+	{"flowcontrol.apiserver.k8s.io", nil, []Kind{"FlowSchema", "PriorityLevelConfiguration"}},
+	{"networking.k8s.io", []Kind{"Ingress", "NetworkPolicy"}, []Kind{"IngressClass", "IPAddress", "ServiceCIDR"}},
+	{"node.k8s.io", nil, []Kind{RuntimeClass}},
+	{"policy", []Kind{PodDisruptionBudget}, nil},
+	{"rbac.authorization.k8s.io", []Kind{"Role", "RoleBinding"}, []Kind{"ClusterRole", "ClusterRoleBinding"}},
+	{"resource.k8s.io", []Kind{"ResourceClaim", "ResourceClaimTemplate"}, []Kind{"DeviceClass", "ResourceSlice"}},
+	{"scheduling.k8s.io", nil, []Kind{PriorityClass}},
+	{"storage.k8s.io", []Kind{"CSIStorageCapacity"}, []Kind{"CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"}},
+}
+
+// anyNames are the kinds whose objects have names that need only be a segment of a
+// path, as Kubernetes has it for them. Those of all others are DNS-1123 subdomains.
+var anyNames = map[Kind]bool{"Role": true, "ClusterRole": true, "RoleBinding": true, "ClusterRoleBinding": true, "IPAddress": true}
+
+// versions are those in which a log holds the objects of a group: that which
+// Kubernetes prefers. Of other groups it is v1.
+var versions = map[string]string{"autoscaling": "v2"}
 
 type kindOf struct {
 	group      string
 	namespaced bool
 }
 
-// anyNames are the kinds whose objects have names that need only be a segment of a
-// path, as Kubernetes has it for them. Those of all others are DNS-1123 subdomains.
-var anyNames = map[Kind]bool{"Role": true, "ClusterRole": true, "RoleBinding": true, "ClusterRoleBinding": true}
-
-var kinds = map[Kind]kindOf{
-	Node: {"", false}, Namespace: {"", false}, PersistentVolume: {"", false}, PriorityClass: {"scheduling.k8s.io", false},
-	RuntimeClass: {"node.k8s.io", false}, CustomResourceDefinition: {"apiextensions.k8s.io", false},
-	Pod: {"", true}, Secret: {"", true}, ConfigMap: {"", true}, ServiceAccount: {"", true}, PersistentVolumeClaim: {"", true},
-	DaemonSet: {"apps", true}, ControllerRevision: {"apps", true}, Deployment: {"apps", true}, ReplicaSet: {"apps", true}, StatefulSet: {"apps", true},
-	Job: {"batch", true}, CronJob: {"batch", true}, PodDisruptionBudget: {"policy", true},
-}
+var kinds = func() map[Kind]kindOf {
+	all := map[Kind]kindOf{}
+	for _, g := range builtin {
+		for _, k := range g.spaced {
+			all[k] = kindOf{g.group, true}
+		}
+		for _, k := range g.global {
+			all[k] = kindOf{g.group, false}
+		}
+	}
+	return all
+}()
 
 // Namespaced reports whether objects of a kind that Kept knows are in namespaces.
 func Namespaced(k Kind) bool { return kinds[k].namespaced }
@@ -52,6 +93,15 @@ func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
 // CustomResourceDefinition of a group defines: "Widget.example.com". It has a
 // dot, which no kind of Kubernetes has, and is never among Kinds.
 func CustomKind(group, kind string) Kind { return Kind(kind + "." + group) }
+
+// KindOf returns the kind under which a log knows the objects of a kind of an API
+// group: a custom one if it holds no other of that name and group.
+func KindOf(group, kind string) Kind {
+	if _, kept := Kept(group, Kind(kind)); kept || group == "" {
+		return Kind(kind)
+	}
+	return CustomKind(group, kind)
+}
 
 // Custom reports whether a CustomResourceDefinition defines the kind.
 func (k Kind) Custom() bool { return strings.IndexByte(string(k), '.') >= 0 }
@@ -72,6 +122,14 @@ func (k Kind) Name() string {
 
 // token writes a kind as one subject token.
 func (k Kind) token() string { return token(strings.ToLower(string(k))) }
+
+// Version returns the version of the API in which a log holds objects of a kind.
+func (k Kind) Version() string {
+	if v, other := versions[k.Group()]; other {
+		return v
+	}
+	return "v1"
+}
 
 // Kept reports whether a log holds every object of a kind of an API group, and
 // whether they are in namespaces.

@@ -58,9 +58,10 @@ var layers = map[string]layer{
 	"projector/sets":                 {pure: true, may: []string{"events", "events/daemonpod", "events/wire", "projector/owners", "projector/table"}, why: "cells, counters and sets of work; the bytes and the owners are elsewhere"},
 	"projector/story":                {pure: true, may: []string{"events", "events/daemonpod", "events/seal", "events/wire"}, why: "the log told to people; needs no state of the cells"},
 	"projector/apiserver/netlimit":   {why: "places for connections; knows neither Kubernetes nor the log"},
-	"projector/apiserver/access":     {why: "who asks the API and what they may do, by Kubernetes' own authenticators and authorizers; sees no log and no table"},
 	"projector/apiserver/extensions": {may: []string{"events", "events/wire", "projector/table"}, why: "custom resources by Kubernetes' own server, behind the one of the API; sees definitions, and objects by a storage that it is given"},
-	"projector/apiserver":            {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/extensions", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
+	"projector/apiserver/informer":   {may: []string{"events", "projector/table"}, why: "tables as client-go's informers: for whatever Kubernetes wrote for those"},
+	"projector/apiserver/access":     {why: "who asks the API and what they may do, by Kubernetes' own authenticators and authorizers; sees no log and no table"},
+	"projector/apiserver":            {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/extensions", "projector/apiserver/informer", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                     {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
 	"controller/replay":              {pure: true, may: []string{"controller", "controller/condition", "controller/invariant", "events", "events/chain", "events/keyframes", "events/seal", "events/wire", "projector", "projector/sets", "projector/story", "projector/table"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
 	"controller/player":              {pure: true, may: []string{"controller/replay", "events", "projector/sets"}, why: "what keys do and what is shown of a replay; keys and time come in, lines go out"},
@@ -106,7 +107,7 @@ var owners = map[string][]string{
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/extensions"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

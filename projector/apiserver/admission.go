@@ -17,6 +17,7 @@ import (
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/client-go/informers"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	api "k8s.io/kubernetes/pkg/apis/core"
@@ -77,17 +78,14 @@ var (
 	_ admission.ValidationInterface = (*Admission)(nil)
 )
 
-// NewAdmission returns the admission of the cluster that tables show.
-func NewAdmission(objects *table.Tables) (*Admission, error) {
+// newAdmission returns the admission of the cluster that tables show, with
+// informers over them.
+func newAdmission(objects *table.Tables, read informers.SharedInformerFactory) (*Admission, error) {
 	all := admission.NewPlugins()
 	var names []string
 	for _, p := range admissionPlugins {
 		p.register(all)
 		names = append(names, p.name)
-	}
-	read, err := tableInformers(objects)
-	if err != nil {
-		return nil, fmt.Errorf("make the informers of the admission: %w", err)
 	}
 	client, err := tableClient(objects)
 	if err != nil {
@@ -154,13 +152,14 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // AdmitPod decides about a pod that is made beside the API, as if the DaemonSet
 // controller of Kubernetes had asked for it, and fills in what admission fills
 // in. An error that is an apierrors.APIStatus refuses the pod; another one says
-// nothing. A refusal is of the cluster as log has it, not as the tables had it. Pods of
+// nothing. A refusal is of the cluster as the log has it, not as the tables had it. Pods of
 // one revision share what they have in common: nobody may change it.
-func (a *Admission) AdmitPod(ctx context.Context, log events.Log, pod *corev1.Pod) error {
+func (s *Server) AdmitPod(ctx context.Context, pod *corev1.Pod) error {
+	a := s.admission
 	if a.admitPod(ctx, pod) == nil {
 		return nil
 	}
-	info, err := log.Info(ctx)
+	info, err := s.config.Log.Info(ctx)
 	if err == nil {
 		err = a.objects.Await(ctx, info.Last)
 	}

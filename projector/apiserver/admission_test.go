@@ -160,10 +160,6 @@ func TestRuntimeClasses(t *testing.T) {
 // D12, finding c4, finding c12, finding c18
 func TestPodsBesideTheAPI(t *testing.T) {
 	c := newCluster(t)
-	a, err := NewAdmission(c.objects)
-	if err != nil {
-		t.Fatal(err)
-	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "tight", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "baseline"}}}
 	if _, err := c.client.CoreV1().Namespaces().Create(t.Context(), ns, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -175,7 +171,7 @@ func TestPodsBesideTheAPI(t *testing.T) {
 	}
 	first, second := made("default", nil), made("default", nil)
 	for _, p := range []*corev1.Pod{first, second} {
-		if err := a.AdmitPod(t.Context(), c.log, p); err != nil {
+		if err := c.server.AdmitPod(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -189,10 +185,10 @@ func TestPodsBesideTheAPI(t *testing.T) {
 		t.Fatal(err)
 	}
 	high := made("default", func(s *corev1.PodSpec) { s.PriorityClassName = "high" })
-	if err := a.AdmitPod(t.Context(), c.log, high); err != nil || *high.Spec.Priority != 7 || *high.Spec.PreemptionPolicy != corev1.PreemptLowerPriority || *first.Spec.Priority != 0 {
+	if err := c.server.AdmitPod(t.Context(), high); err != nil || *high.Spec.Priority != 7 || *high.Spec.PreemptionPolicy != corev1.PreemptLowerPriority || *first.Spec.Priority != 0 {
 		t.Errorf("%v: priority %v, without a class %v", err, high.Spec.Priority, first.Spec.Priority)
 	}
-	if err := a.AdmitPod(t.Context(), c.log, made("nowhere", nil)); !apierrors.IsNotFound(err) {
+	if err := c.server.AdmitPod(t.Context(), made("nowhere", nil)); !apierrors.IsNotFound(err) {
 		t.Errorf("a pod in a namespace that is not there: %v", err)
 	}
 	for _, test := range []struct {
@@ -206,7 +202,7 @@ func TestPodsBesideTheAPI(t *testing.T) {
 		{"default", func(s *corev1.PodSpec) { s.RuntimeClassName = ptr.To("none") }, `pods "agent-" is forbidden: pod rejected: RuntimeClass "none" not found`},
 		{"tight", func(s *corev1.PodSpec) { s.HostNetwork = true }, `pods "agent-abcde" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true)`},
 	} {
-		err := a.AdmitPod(t.Context(), c.log, made(test.ns, test.change))
+		err := c.server.AdmitPod(t.Context(), made(test.ns, test.change))
 		if err == nil || err.Error() != test.want || !apierrors.IsForbidden(err) {
 			t.Errorf("refused with %v, want %s", err, test.want)
 		}
@@ -217,10 +213,7 @@ func TestPodsBesideTheAPI(t *testing.T) {
 // byte, and asks its plugins once for them, until something changes that they read.
 func TestPodsOfOneRevision(t *testing.T) {
 	c := newCluster(t)
-	a, err := NewAdmission(c.objects)
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := c.server.admission
 	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default", UID: "ds"}}
 	template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
 	daemonpod.SetDefaults(template)
@@ -240,7 +233,7 @@ func TestPodsOfOneRevision(t *testing.T) {
 		if had := a.alike.fill(probe, rulesOf(c.objects)); had != known {
 			t.Errorf("%s: remembered %v, want %v", what, had, known)
 		}
-		err, bad := a.AdmitPod(t.Context(), c.log, got), a.ask(t.Context(), want)
+		err, bad := c.server.AdmitPod(t.Context(), got), a.ask(t.Context(), want)
 		if (err == nil) != (bad == nil) || err == nil && !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v\nwant %+v, %v", what, got, err, want, bad)
 		}
@@ -273,19 +266,15 @@ func TestPodsOfOneRevision(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("a strict namespace", "g", false, nil)
-	if err := a.AdmitPod(t.Context(), c.log, made("h", nil)); !apierrors.IsForbidden(err) {
+	if err := c.server.AdmitPod(t.Context(), made("h", nil)); !apierrors.IsForbidden(err) {
 		t.Errorf("admitted with %v", err)
 	}
 }
 
 func BenchmarkAdmitPod(b *testing.B) {
 	c := newCluster(b)
-	a, err := NewAdmission(c.objects)
-	if err != nil {
-		b.Fatal(err)
-	}
 	for b.Loop() {
-		if err := a.AdmitPod(b.Context(), c.log, podNamed("p", nil)); err != nil {
+		if err := c.server.AdmitPod(b.Context(), podNamed("p", nil)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -295,10 +284,6 @@ func BenchmarkAdmitPod(b *testing.B) {
 // and has not come through yet, counts.
 func TestRefusalsAreOfTheLog(t *testing.T) {
 	c := newCluster(t)
-	a, err := NewAdmission(c.objects)
-	if err != nil {
-		t.Fatal(err)
-	}
 	c.held.Lock()
 	body, err := events.NewObject(events.ServiceAccount, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "late", UID: "u"}})
 	if err != nil {
@@ -307,7 +292,7 @@ func TestRefusalsAreOfTheLog(t *testing.T) {
 	c.append(t, "serviceaccount.created", body)
 	result := make(chan error, 1)
 	go func() {
-		result <- a.AdmitPod(t.Context(), c.log, podNamed("p", func(s *corev1.PodSpec) { s.ServiceAccountName = "late" }))
+		result <- c.server.AdmitPod(t.Context(), podNamed("p", func(s *corev1.PodSpec) { s.ServiceAccountName = "late" }))
 	}()
 	c.held.Unlock()
 	if err := <-result; err != nil {

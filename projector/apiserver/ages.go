@@ -22,14 +22,15 @@ func (g group) agesUntil(at time.Time) error {
 		if _, ok := s.(rest.Lister); !ok {
 			continue
 		}
-		if _, empty := s.(*absentREST); empty {
-			continue
-		}
 		if n, ok := s.(*namespacestore.REST); ok {
 			g[name] = pastNamespaces{n, at}
 			continue
 		}
-		field := reflect.Indirect(reflect.ValueOf(s)).FieldByName("Store")
+		registry := reflect.Indirect(reflect.ValueOf(s))
+		if behind := registry.FieldByName("StandardStorage"); behind.IsValid() && !behind.IsNil() { // that of roles asks first who grants what
+			registry = reflect.Indirect(behind.Elem())
+		}
+		field := registry.FieldByName("Store")
 		if !field.IsValid() || !field.CanInterface() {
 			return fmt.Errorf("tables of %s cannot count ages to %v: the registry %T has no store", name, at, s)
 		}

@@ -5,8 +5,9 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
 	"k8s.io/apiextensions-apiserver/pkg/registry/customresourcedefinition"
-	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -22,6 +23,8 @@ import (
 	"rollcall/projector/apiserver/extensions"
 	"rollcall/projector/table"
 )
+
+func init() { install.Install(legacyscheme.Scheme) }
 
 func (i *installer) extensions() group {
 	definitions, err := customresourcedefinition.NewREST(legacyscheme.Scheme, i.options)
@@ -75,15 +78,15 @@ func (o customOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object)
 }
 
 func (c codec) encodeCustom(o runtime.Object) (events.Object, error) {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return events.Object{}, fmt.Errorf("encode %T: it is no custom object", o)
+	}
 	var b bytes.Buffer
-	if err := c.custom.Encode(o, &b); err != nil {
+	if err := c.custom.Encode(extensions.Bare(u), &b); err != nil {
 		return events.Object{}, fmt.Errorf("encode %s: %w", c.stored.Kind, err)
 	}
-	m, err := meta.Accessor(o)
-	if err != nil {
-		return events.Object{}, fmt.Errorf("encode %T: %w", o, err)
-	}
-	return events.Object{Ref: events.RefFor(c.kind(), m), Data: b.Bytes()}, nil
+	return events.Object{Ref: events.RefFor(c.kind(), u), Data: b.Bytes()}, nil
 }
 
 func (c codec) decodeCustom(data []byte, rev uint64) (runtime.Object, error) {

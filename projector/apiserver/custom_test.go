@@ -365,3 +365,16 @@ func TestDefinitionsGoWithTheirObjects(t *testing.T) {
 		})
 	})
 }
+
+// kubectl lists the CustomResourceDefinitions when a file has a kind that the
+// schema does not have, and gives the file up if it cannot.
+//
+// finding B2, finding c14
+func TestUnknownKindsCanBeLookedFor(t *testing.T) {
+	c := newCluster(t)
+	definitions := c.client.CoreV1().RESTClient().Get().AbsPath("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+	got, err := definitions.Do(t.Context()).Raw()
+	if err != nil || !strings.Contains(string(got), `"kind":"CustomResourceDefinitionList"`) || !strings.Contains(string(got), `"items":[]`) {
+		t.Errorf("CustomResourceDefinitions: %s, %v", got, err)
+	}
+}

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"maps"
+	"slices"
 	"strings"
 
 	extensions "k8s.io/apiextensions-apiserver/pkg/generated/openapi"
@@ -12,13 +13,17 @@ import (
 // described are the packages whose types are described in the API's schema,
 // with what these refer to.
 var described = func() []string {
-	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.autoscaling.v1.", "io.k8s.api.events.v1.", "io.k8s.apiextensions-apiserver."}
+	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.events.v1.", "io.k8s.apiextensions-apiserver."}
 	for _, r := range served {
 		group, _, _ := strings.Cut(r.group, ".")
 		if group == "" {
 			group = "core"
 		}
-		ps = append(ps, "io.k8s.api."+group+"."+apiVersion+".")
+		for _, v := range versionsOf(r.group) {
+			if p := "io.k8s.api." + group + "." + v + "."; !slices.Contains(ps, p) {
+				ps = append(ps, p)
+			}
+		}
 	}
 	return ps
 }()

@@ -166,7 +166,7 @@ func (v *eventView) newEvent(about events.Ref, at time.Time, n events.Notice, id
 	ev := &corev1.Event{
 		ObjectMeta: metav1.ObjectMeta{Namespace: about.Key.Namespace, CreationTimestamp: stamp,
 			UID: events.DerivedUID(id)},
-		InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: schema.GroupVersion{Group: about.Kind.Group(), Version: apiVersion}.String(), Namespace: about.Key.Namespace,
+		InvolvedObject: corev1.ObjectReference{Kind: string(about.Kind), APIVersion: schema.GroupVersion{Group: about.Kind.Group(), Version: about.Kind.Version()}.String(), Namespace: about.Key.Namespace,
 			Name: about.Key.Name, UID: about.UID, FieldPath: n.FieldPath},
 		Type: n.Type, Reason: n.Reason, Message: n.Message, FirstTimestamp: stamp,
 		Source: corev1.EventSource{Component: n.Component, Host: n.Host}, ReportingController: n.Component, ReportingInstance: n.Host,

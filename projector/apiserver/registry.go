@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -14,7 +13,6 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
-	"k8s.io/kubernetes/pkg/apis/networking"
 	"k8s.io/kubernetes/pkg/kubelet/client"
 	revisionstore "k8s.io/kubernetes/pkg/registry/apps/controllerrevision/storage"
 	daemonsetstore "k8s.io/kubernetes/pkg/registry/apps/daemonset/storage"
@@ -24,21 +22,29 @@ import (
 	"k8s.io/kubernetes/pkg/registry/authentication/selfsubjectreview"
 	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectaccessreview"
 	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectrulesreview"
+	scalerstore "k8s.io/kubernetes/pkg/registry/autoscaling/horizontalpodautoscaler/storage"
 	cronjobstore "k8s.io/kubernetes/pkg/registry/batch/cronjob/storage"
 	jobstore "k8s.io/kubernetes/pkg/registry/batch/job/storage"
 	leasestore "k8s.io/kubernetes/pkg/registry/coordination/lease/storage"
 	configmapstore "k8s.io/kubernetes/pkg/registry/core/configmap/storage"
 	eventstore "k8s.io/kubernetes/pkg/registry/core/event/storage"
+	limitstore "k8s.io/kubernetes/pkg/registry/core/limitrange/storage"
 	namespacestore "k8s.io/kubernetes/pkg/registry/core/namespace/storage"
 	nodestore "k8s.io/kubernetes/pkg/registry/core/node/storage"
 	volumestore "k8s.io/kubernetes/pkg/registry/core/persistentvolume/storage"
 	claimstore "k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim/storage"
 	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
+	templatestore "k8s.io/kubernetes/pkg/registry/core/podtemplate/storage"
+	controllerstore "k8s.io/kubernetes/pkg/registry/core/replicationcontroller/storage"
+	quotastore "k8s.io/kubernetes/pkg/registry/core/resourcequota/storage"
 	secretstore "k8s.io/kubernetes/pkg/registry/core/secret/storage"
 	accountstore "k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage"
+	slicestore "k8s.io/kubernetes/pkg/registry/discovery/endpointslice/storage"
 	runtimestore "k8s.io/kubernetes/pkg/registry/node/runtimeclass/storage"
 	budgetstore "k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget/storage"
 	classstore "k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage"
+
+	"rollcall/projector/table"
 )
 
 // eventTTL is how long core Events are kept, in seconds, as by Kubernetes.
@@ -53,6 +59,8 @@ type installer struct {
 	auth    authorizer.Authorizer
 	client  kubernetes.Interface // of this server
 	logs    LogSource
+	objects *table.Tables
+	ranges  ServiceRanges
 	now     time.Time // of the past that is served, or zero
 	err     error
 }
@@ -105,7 +113,11 @@ func (i *installer) core() group {
 	told, err := eventstore.NewREST(i.options, eventTTL)
 	i.keep(err)
 	g["serviceaccounts"], g["events"] = accounts, told
-	i.putAbsent("", g)
+	g["podtemplates"], g["limitranges"] = single(i, templatestore.NewREST), single(i, limitstore.NewREST)
+	pair(i, g, "resourcequotas", quotastore.NewREST)
+	replicas := single(i, controllerstore.NewStorage)
+	g["replicationcontrollers"], g["replicationcontrollers/status"], g["replicationcontrollers/scale"] = replicas.Controller, replicas.Status, replicas.Scale
+	i.services(g, pods.Pod)
 	return g
 }
 
@@ -129,29 +141,37 @@ func (i *installer) batch() group {
 	return g
 }
 
-// groups returns the API groups besides core, in the order of discovery.
+// groups returns the API groups besides core, in the order of discovery: that of
+// Kubernetes, which decides which of two resources of one name is meant.
 func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
-	budgets := group{}
+	budgets, scalers := group{}, group{}
 	pair(i, budgets, "poddisruptionbudgets", budgetstore.NewREST)
-	ingresses := group{}
-	i.putAbsent(networking.GroupName, ingresses)
+	pair(i, scalers, "horizontalpodautoscalers", scalerstore.NewREST)
 	all := []struct {
 		name      string
 		resources group
 	}{
+		{"apps", i.apps()},
+		{"events.k8s.io", group{"events": core["events"]}},
 		{"authentication.k8s.io", group{"selfsubjectreviews": selfsubjectreview.NewREST()}},
 		{"authorization.k8s.io", group{
 			"selfsubjectaccessreviews": selfsubjectaccessreview.NewREST(i.auth),
 			"selfsubjectrulesreviews":  selfsubjectrulesreview.NewREST(authorizerfactory.NewAlwaysAllowAuthorizer())}}, // nobody else may ask
-		{"apps", i.apps()},
+		{"autoscaling", scalers},
 		{"batch", i.batch()},
-		{"coordination.k8s.io", group{"leases": single(i, leasestore.NewREST)}},
-		{"events.k8s.io", group{"events": core["events"]}},
-		{networking.GroupName, ingresses},
-		{"node.k8s.io", group{"runtimeclasses": single(i, runtimestore.NewREST)}},
+		{"certificates.k8s.io", i.certificates()},
+		{"networking.k8s.io", i.networking()},
 		{"policy", budgets},
+		{"rbac.authorization.k8s.io", i.rbac()},
+		{"storage.k8s.io", i.storage()},
+		{"admissionregistration.k8s.io", i.admissionRegistration()},
+		{"apiextensions.k8s.io", i.extensions()},
 		{"scheduling.k8s.io", group{"priorityclasses": single(i, classstore.NewREST)}},
-		{apiextensions.GroupName, i.extensions()},
+		{"coordination.k8s.io", group{"leases": single(i, leasestore.NewREST)}},
+		{"node.k8s.io", group{"runtimeclasses": single(i, runtimestore.NewREST)}},
+		{"discovery.k8s.io", group{"endpointslices": single(i, slicestore.NewREST)}},
+		{"flowcontrol.apiserver.k8s.io", i.flowControl()},
+		{"resource.k8s.io", i.devices()},
 	}
 	var infos []*genericapiserver.APIGroupInfo
 	for _, g := range all {
@@ -168,11 +188,15 @@ func (i *installer) countAges(g group) {
 	}
 }
 
+// groupInfo describes a group in the versions that are served, whatever others the
+// scheme knows.
 func groupInfo(name string, resources group) *genericapiserver.APIGroupInfo {
 	info := genericapiserver.NewDefaultAPIGroupInfo(name, legacyscheme.Scheme, legacyscheme.ParameterCodec, legacyscheme.Codecs)
-	// One version a group, whatever others the scheme knows.
-	info.PrioritizedVersions = []schema.GroupVersion{{Group: name, Version: apiVersion}}
-	info.VersionedResourcesStorageMap = map[string]map[string]rest.Storage{apiVersion: resources}
+	info.PrioritizedVersions, info.VersionedResourcesStorageMap = nil, map[string]map[string]rest.Storage{}
+	for _, v := range versionsOf(name) {
+		info.PrioritizedVersions = append(info.PrioritizedVersions, schema.GroupVersion{Group: name, Version: v})
+		info.VersionedResourcesStorageMap[v] = resources
+	}
 	return &info
 }
 

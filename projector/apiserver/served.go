@@ -7,9 +7,6 @@ import (
 	"rollcall/events"
 )
 
-// apiVersion is the one version of every group that is served.
-const apiVersion = "v1"
-
 // resource is one kind that is served. Its objects are in the log, or in a
 // bucket: a stream of its own for what beats often or is kept for an hour.
 type resource struct {
@@ -27,25 +24,35 @@ func resourceFor(group string, kind events.Kind, bucket string) resource {
 }
 
 func (r resource) gvk() schema.GroupVersionKind {
-	return schema.GroupVersionKind{Group: r.group, Version: apiVersion, Kind: string(r.kind)}
+	return schema.GroupVersionKind{Group: r.group, Version: r.kind.Version(), Kind: string(r.kind)}
 }
 
 // The buckets.
 const (
 	bucketLeases = "leases"
 	bucketEvents = "events"
-	bucketNone   = "none" // of absent resources: nothing is ever put
 )
 
-// served are the resources with objects, and those that could have some. Reviews
-// of one's own rights have none.
+// alsoServed are the versions of groups in which objects are served besides that in
+// which the log holds them, as Kubernetes does by default.
+var alsoServed = map[string][]string{"autoscaling": {"v1"}}
+
+// versionsOf returns the versions in which a group is served, the preferred one first.
+func versionsOf(group string) []string {
+	preferred := "v1"
+	for _, k := range events.Kinds() {
+		if k.Group() == group {
+			preferred = k.Version()
+		}
+	}
+	return append([]string{preferred}, alsoServed[group]...)
+}
+
+// served are the resources with objects. Reviews have none.
 var served = func() []resource {
 	all := []resource{resourceFor("", "Event", bucketEvents), resourceFor("coordination.k8s.io", "Lease", bucketLeases)}
 	for _, k := range events.Kinds() {
 		all = append(all, resourceFor(k.Group(), k, ""))
-	}
-	for _, a := range absents {
-		all = append(all, a.resource)
 	}
 	return all
 }()

@@ -17,6 +17,7 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/apiserver/pkg/server/dynamiccertificates"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
+	kubeinformers "k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/component-base/compatibility"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -26,6 +27,7 @@ import (
 	"rollcall/events/seal"
 	"rollcall/projector/apiserver/access"
 	"rollcall/projector/apiserver/extensions"
+	"rollcall/projector/apiserver/informer"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
@@ -84,6 +86,10 @@ type Server struct {
 	watches watches
 	failed  chan error // why the cluster does not get what every cluster has
 
+	informers informer.Group
+	shared    kubeinformers.SharedInformerFactory // over the tables
+	admission *Admission
+
 	life    context.Context // of what the server has started
 	end     context.CancelFunc
 	running sync.WaitGroup
@@ -108,6 +114,12 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make the loopback client: %w", err)
 	}
 	s.client = client
+	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
+		return nil, fmt.Errorf("make informers over the tables: %w", err)
+	}
+	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
+		return nil, err
+	}
 	generic, err := s.genericConfig()
 	if err != nil {
 		return nil, err
@@ -122,7 +134,7 @@ func New(c Config) (*Server, error) {
 	s.serveOpenAPI(completed)
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: DefaultServiceRanges(), now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
@@ -138,6 +150,7 @@ func (s *Server) Ready() <-chan struct{} { return s.ready }
 func (s *Server) Run(ctx context.Context) error {
 	defer s.running.Wait()
 	defer s.local.wait()
+	defer s.informers.End()
 	defer s.end()
 	s.observe()
 	if s.config.ReadOnly == "" { // the past is not forgotten
@@ -199,11 +212,7 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SkipOpenAPIInstallation = true // serveOpenAPI does
 	c.EnableProfiling = false
 	c.BuildHandlerChainFunc = s.handlers
-	admitted, err := NewAdmission(s.config.Objects)
-	if err != nil {
-		return nil, err
-	}
-	c.AdmissionControl = admission.NewChainHandler(admitted, ownRules{}, attendance(s.config.Unattended))
+	c.AdmissionControl = admission.NewChainHandler(s.admission, ownRules{}, attendance(s.config.Unattended))
 	return c, nil
 }
 
@@ -213,7 +222,7 @@ func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Han
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
 	}
-	return s.edge(withManager(refuseAbsent(api)), c)
+	return s.edge(withManager(api), c)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a
@@ -237,7 +246,7 @@ func (s *Server) start(f func(context.Context)) { s.running.Go(func() { f(s.life
 // options returns where the registries keep their objects.
 func (s *Server) options() restOptions {
 	o := restOptions{tables: map[string]*table.Table{}, backends: map[string]backend{}, met: map[string]*unreadables{}, alive: s.config.Alive, renew: s.renewLease, now: time.Now,
-		secrets: &secrets{s.config.Secrets, s.config.ReadOnly != ""}}
+		secrets: s.sealed()}
 	if !s.config.Now.IsZero() {
 		o.now = func() time.Time { return s.config.Now }
 	}
@@ -250,14 +259,15 @@ func (s *Server) options() restOptions {
 		case r.bucket == bucketEvents:
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
-		case r.bucket == bucketNone:
-			o.tables[r.name], o.backends[r.name] = table.NewTable(table.Recent), s.writes()
 		default:
 			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind), s.writes()
 		}
 	}
 	return o
 }
+
+// sealed returns where the values of Secrets are sealed and opened.
+func (s *Server) sealed() *secrets { return &secrets{s.config.Secrets, s.config.ReadOnly != ""} }
 
 // writes returns where writes go that are events of the log.
 func (s *Server) writes() backend {

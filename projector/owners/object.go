@@ -114,15 +114,15 @@ func (g *Graph) View(ref events.Ref, data []byte) *Object {
 // viewOwner reads one owner reference of an object in a namespace. An owner is
 // in the namespace of what it owns, or in none.
 func (g *Graph) viewOwner(r []byte, namespace string) Owner {
-	o := Owner{Ref: events.Ref{Kind: events.Kind(wire.Text(r, "kind")), Key: events.Key{Name: string(wire.Text(r, "name"))}, UID: types.UID(wire.Text(r, "uid"))},
+	o := Owner{Ref: events.Ref{Key: events.Key{Name: string(wire.Text(r, "name"))}, UID: types.UID(wire.Text(r, "uid"))},
 		Controls: wire.True(r, "controller"), Blocks: wire.True(r, "blockOwnerDeletion")}
 	group, _, ok := strings.Cut(string(wire.Text(r, "apiVersion")), "/")
 	if !ok {
 		group = ""
 	}
+	o.Kind = events.KindOf(group, string(wire.Text(r, "kind")))
 	namespaced, known := events.Kept(group, o.Kind)
-	if !known && group != "" {
-		o.Kind = events.CustomKind(group, string(o.Kind))
+	if !known {
 		namespaced, known = g.defined[o.Kind]
 	}
 	o.know(known, namespaced, namespace)

@@ -17,6 +17,7 @@ type Table struct {
 	rows  rows
 	nudge uint64        // counts requests for a bookmark
 	wake  chan struct{} // closed at the next change or nudge; nil: nobody waits
+	told  map[*func()]bool
 }
 
 // NewTable returns an empty table.
@@ -35,6 +36,25 @@ func (t *Table) put(rev uint64, key events.Key, i *Item) {
 	defer t.mu.Unlock()
 	if t.rows.put(rev, key, i) {
 		t.stir()
+		for f := range t.told {
+			(*f)()
+		}
+	}
+}
+
+// Tell has f called at each change, until what it returns is called. f is called
+// by who fills the table, and may neither block nor ask the table.
+func (t *Table) Tell(f func()) (stop func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.told == nil {
+		t.told = map[*func()]bool{}
+	}
+	t.told[&f] = true
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.told, &f)
 	}
 }
 

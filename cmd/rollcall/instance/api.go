@@ -125,6 +125,7 @@ func (in *Instance) serve(ctx context.Context) (err error) {
 	if in.Served, err = o.API.Open(in.dir, o.Cluster, c); err != nil {
 		return err
 	}
+	close(in.opened)
 	Reached("API made")
 	in.launch(in.Served.Server.Run)
 	select {

@@ -118,6 +118,7 @@ type Instance struct {
 	State    *projector.Projector
 	Gate     *gate.Gate
 	Served   *Served
+	opened   chan struct{} // closed when Served is there
 
 	farPath string           // where the position of a log is kept that is on another server
 	dir     string           // of the API's credentials, or empty
@@ -157,7 +158,7 @@ func (in *Instance) AwaitEnd(ctx context.Context) error {
 // before it are stopped.
 func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	o.complete()
-	in := &Instance{Options: o, failure: make(chan error, 1), readers: reading.NewHub()}
+	in := &Instance{Options: o, failure: make(chan error, 1), opened: make(chan struct{}), readers: reading.NewHub()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.Stop())
@@ -220,13 +221,10 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all
 		all = append(all, controller.NewGarbageCollector(in.Subjects, state, controller.Options{}))
 	}
-	admit, err := in.admission()
-	if err != nil {
-		return nil, err
-	}
-	executor := executor.New(in.Subjects, executor.LogWorld{Admit: admit})
+	executor := executor.New(in.Subjects, executor.LogWorld{Admit: in.admit})
 	executor.ReadFrom(in.State.Objects())
 	all = append(all, executor, simkubelet.New(in.Subjects, in.Delays))
+	var err error
 	if from != nil {
 		err = from.resume(all)
 	}

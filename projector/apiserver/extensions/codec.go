@@ -14,8 +14,7 @@ import (
 
 // Codec writes custom objects as a log holds them, and reads them: msgpack of
 // what their JSON says, with the version that they are stored at. Numbers are
-// what they were, integers as integers of 64 bits. Its resourceVersion is no part
-// of an object in a log: it is the position.
+// what they were, integers as integers of 64 bits.
 var Codec runtime.Codec = codec{}
 
 type codec struct{}
@@ -29,19 +28,26 @@ func (codec) Encode(o runtime.Object, w io.Writer) error {
 	if !ok {
 		return fmt.Errorf("encode %T: it is no custom object", o)
 	}
-	content := u.Object
-	if meta, ok := content["metadata"].(map[string]any); ok {
-		content, meta = maps.Clone(content), maps.Clone(meta)
-		delete(meta, "resourceVersion")
-		delete(meta, "selfLink")
-		content["metadata"] = meta
-	}
-	b, err := wire.Marshal(content)
+	b, err := wire.Marshal(u.Object)
 	if err != nil {
 		return fmt.Errorf("encode %s: %w", u.GroupVersionKind(), err)
 	}
 	_, err = w.Write(b)
 	return err
+}
+
+// Bare returns a custom object, which may be shared, without its resourceVersion:
+// that is its position, and no part of an object in a log.
+func Bare(o *unstructured.Unstructured) *unstructured.Unstructured {
+	meta, ok := o.Object["metadata"].(map[string]any)
+	if !ok {
+		return o
+	}
+	bare, meta := maps.Clone(o.Object), maps.Clone(meta)
+	delete(meta, "resourceVersion")
+	delete(meta, "selfLink")
+	bare["metadata"] = meta
+	return &unstructured.Unstructured{Object: bare}
 }
 
 // Decode implements runtime.Decoder.

@@ -1,0 +1,144 @@
+package apiserver
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+
+	"rollcall/events"
+)
+
+func service(name string, change func(*corev1.ServiceSpec)) *corev1.Service {
+	s := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	s.Spec.Ports = []corev1.ServicePort{{Port: 80}}
+	if change != nil {
+		change(&s.Spec)
+	}
+	return s
+}
+
+// Services get addresses and ports of Kubernetes' allocators, which refuse what
+// another has, as long as it is there.
+func TestServicesAreAllocated(t *testing.T) {
+	c := newCluster(t)
+	ctx, services := t.Context(), c.client.CoreV1().Services("default")
+	made := func(name string, change func(*corev1.ServiceSpec)) *corev1.Service {
+		t.Helper()
+		s, err := services.Create(ctx, service(name, change), metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	refused := func(why string, change func(*corev1.ServiceSpec)) {
+		t.Helper()
+		if _, err := services.Create(ctx, service("refused", change), metav1.CreateOptions{}); err == nil || !strings.Contains(err.Error(), why) {
+			t.Errorf("refused with %v, not %q", err, why)
+		}
+	}
+	nodePort := func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }
+	a := made("a", nodePort)
+	ip, port := a.Spec.ClusterIP, a.Spec.Ports[0].NodePort
+	if r := DefaultServiceRanges(); !strings.HasPrefix(ip, "10.") || !r.NodePorts.Contains(int(port)) || len(a.Spec.ClusterIPs) != 1 ||
+		a.Spec.IPFamilies[0] != corev1.IPv4Protocol || *a.Spec.IPFamilyPolicy != corev1.IPFamilyPolicySingleStack {
+		t.Errorf("a is %+v", a.Spec)
+	}
+	sameIP := func(s *corev1.ServiceSpec) { s.ClusterIP = ip }
+	samePort := func(s *corev1.ServiceSpec) { nodePort(s); s.Ports[0].NodePort = port }
+	refused("provided IP is already allocated", sameIP)
+	refused("provided port is already allocated", samePort)
+	refused("provided port is not in the valid range", func(s *corev1.ServiceSpec) { nodePort(s); s.Ports[0].NodePort = 80 })
+	if h := made("headless", func(s *corev1.ServiceSpec) { s.ClusterIP = corev1.ClusterIPNone }); h.Spec.ClusterIP != corev1.ClusterIPNone {
+		t.Errorf("headless is %+v", h.Spec)
+	}
+	if l := made("pending", func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeLoadBalancer }); l.Spec.Ports[0].NodePort == 0 || len(l.Status.LoadBalancer.Ingress) > 0 {
+		t.Errorf("a load balancer is %+v", l)
+	}
+
+	again := serve(t, withPort(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects})) // as after a restart
+	if _, err := again.client.CoreV1().Services("default").Create(ctx, service("refused", sameIP), metav1.CreateOptions{}); err == nil || !strings.Contains(err.Error(), "already allocated") {
+		t.Errorf("after a restart: %v", err)
+	}
+
+	// The collector takes objects out of the log without their registry.
+	c.append(t, events.ObjectType(events.Service, events.VerbDeleted), events.Gone{Ref: events.RefFor(events.Service, a)})
+	if _, err := services.Get(ctx, "a", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("a is %v", err)
+	}
+	b := made("b", func(s *corev1.ServiceSpec) { sameIP(s); samePort(s) })
+	refused("already allocated", sameIP)
+	if _, err := services.Update(ctx, toExternal(b), metav1.UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	made("c", func(s *corev1.ServiceSpec) { sameIP(s); samePort(s) })
+	if err := services.Delete(ctx, "c", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	made("d", func(s *corev1.ServiceSpec) { sameIP(s); samePort(s) })
+}
+
+func toExternal(s *corev1.Service) *corev1.Service {
+	s = s.DeepCopy()
+	s.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "example.com", Ports: []corev1.ServicePort{{Port: 80}}}
+	return s
+}
+
+// Services that are made at once never get the same address or port.
+func TestServicesMadeAtOnce(t *testing.T) {
+	c := newCluster(t)
+	const n = 40
+	var all sync.WaitGroup
+	made := make([]*corev1.Service, n)
+	for i := range n {
+		all.Go(func() {
+			var err error
+			made[i], err = c.client.CoreV1().Services("default").Create(t.Context(), service(fmt.Sprintf("s%d", i), func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }), metav1.CreateOptions{})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	seen := map[string]bool{}
+	for _, s := range made {
+		for _, what := range []string{s.Spec.ClusterIP, fmt.Sprint(s.Spec.Ports[0].NodePort)} {
+			if seen[what] {
+				t.Errorf("%s is there twice", what)
+			}
+			seen[what] = true
+		}
+	}
+}
+
+// Every kind that a log holds is in discovery, in the version in which the log
+// holds it, and can be listed and watched.
+func TestKindsAreServed(t *testing.T) {
+	c := newCluster(t)
+	groups, lists, err := c.client.Discovery().ServerGroupsAndResources()
+	if err != nil || len(groups) == 0 {
+		t.Fatal(err)
+	}
+	found := map[string][]string{}
+	for _, l := range lists {
+		for _, r := range l.APIResources {
+			if !strings.Contains(r.Name, "/") {
+				found[l.GroupVersion+" "+r.Kind] = r.Verbs
+			}
+		}
+	}
+	for _, k := range events.Kinds() {
+		of := resourceFor(k.Group(), k, "").gvk()
+		if !legacyscheme.Scheme.Recognizes(of) {
+			t.Errorf("%s is unknown", of)
+		}
+		if verbs := strings.Join(found[of.GroupVersion().String()+" "+string(k)], " "); !strings.Contains(verbs, "create") || !strings.Contains(verbs, "watch") {
+			t.Errorf("%s can be %q", of, verbs)
+		}
+	}
+}
