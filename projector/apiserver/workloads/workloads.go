@@ -39,17 +39,19 @@ const workers = 5
 // Want is what there has to be for a controller to have anything to do.
 type Want string
 
-// What controllers wait for. The first six are kinds.
+// What controllers wait for. The first eight are kinds.
 const (
-	Deployments  Want = "Deployment"
-	ReplicaSets  Want = "ReplicaSet"
-	StatefulSets Want = "StatefulSet"
-	Jobs         Want = "Job"
-	CronJobs     Want = "CronJob"
-	Budgets      Want = "PodDisruptionBudget"
-	Evictions    Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
-	ForeignNodes Want = "ForeignNode" // a node that is not simulated
-	Endings      Want = "Ending"      // a namespace that is being deleted
+	Deployments   Want = "Deployment"
+	ReplicaSets   Want = "ReplicaSet"
+	StatefulSets  Want = "StatefulSet"
+	Jobs          Want = "Job"
+	CronJobs      Want = "CronJob"
+	Budgets       Want = "PodDisruptionBudget"
+	Quotas        Want = "ResourceQuota"
+	VolumeClasses Want = "VolumeAttributesClass"
+	Evictions     Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
+	ForeignNodes  Want = "ForeignNode" // a node that is not simulated
+	Endings       Want = "Ending"      // a namespace that is being deleted
 )
 
 // members are the controllers, by the names that kube-controller-manager gives
@@ -69,6 +71,8 @@ var members = []struct {
 	{"taint-eviction", Evictions, evictions},
 	{"node-lifecycle", ForeignNodes, nodeLifecycle},
 	{"namespace", Endings, namespaces},
+	{"resourcequota", Quotas, quotas},
+	{"volumeattributesclass-protection", VolumeClasses, classProtection},
 }
 
 // Names are the names of all controllers.
