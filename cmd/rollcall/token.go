@@ -49,6 +49,7 @@ type joinToken struct {
 func (s *session) tokenCreate() *cobra.Command {
 	var j joinToken
 	var ttl time.Duration
+	var command bool
 	format := "text"
 	c := &cobra.Command{Use: "create [TOKEN]", Short: "Make a token by which nodes join, and print it", Args: takes(0, 1),
 		Long: `create makes a token, or takes the one that is given, of six and sixteen small letters and
@@ -59,6 +60,7 @@ bindings of kubeadm by which the requests of such nodes are approved, and the Co
 cluster-info of kube-public.`,
 		Example: `  rollcall token create
   rollcall token create --ttl 1h --description rack-7
+  rollcall token create --print-join-command
   rollcall token create abcdef.0123456789abcdef --usages authentication -o json`}
 	t := addTarget(c)
 	f := c.Flags()
@@ -66,10 +68,14 @@ cluster-info of kube-public.`,
 	f.StringSliceVar(&j.Usages, "usages", []string{"signing", "authentication"}, "what the token is for: signing, authentication")
 	f.StringSliceVar(&j.Groups, "groups", []string{joinGroup}, "groups of who uses it; they begin with system:bootstrappers:")
 	f.StringVar(&j.Description, "description", "", "what it is for, for people")
+	f.BoolVar(&command, "print-join-command", false, "print the command that makes the directory of a node which joins with the token")
 	f.StringVarP(&format, "output", "o", format, strings.Join(answerFormats, ", "))
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
 		if err := checkFormat(format, answerFormats); err != nil {
 			return err
+		}
+		if command && format != "text" {
+			return usageError("E-CLI-FLAG", "--print-join-command and -o "+format+" exclude each other", "give one of them")
 		}
 		if j.Token, err = tokenGiven(args); err != nil {
 			return err
@@ -94,7 +100,12 @@ cluster-info of kube-public.`,
 			}
 			return refused(err, "", nil)
 		}
-		return s.document(format, j, func() string { return j.Token + "\n" })
+		return s.document(format, j, func() string {
+			if command {
+				return joinCommand(t, j.Token)
+			}
+			return j.Token + "\n"
+		})
 	}
 	return c
 }
