@@ -53,6 +53,9 @@ const (
 	Evictions     Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
 	ForeignNodes  Want = "ForeignNode" // a node that is not simulated
 	Endings       Want = "Ending"      // a namespace that is being deleted
+	Selectors     Want = "Selector"    // a Service that selects pods
+	HandMade      Want = "HandMade"    // Endpoints that somebody has made
+	Replications  Want = "ReplicationController"
 
 	Requests      Want = "CertificateSigningRequest"
 	Aggregations  Want = "Aggregation"  // a ClusterRole that is not Kubernetes' as it was made
@@ -77,6 +80,10 @@ var members = []struct {
 	{"taint-eviction", Evictions, evictions},
 	{"node-lifecycle", ForeignNodes, nodeLifecycle},
 	{"namespace", Endings, namespaces},
+	{"endpoints", Selectors, endpoints},
+	{"endpointslice", Selectors, endpointSlices},
+	{"endpointslice-mirroring", HandMade, mirrors},
+	{"replicationcontroller", Replications, replications},
 	{"resourcequota", Quotas, quotas},
 	{"volumeattributesclass-protection", VolumeClasses, classProtection},
 	{"certificatesigningrequest-approving", Requests, approvals},
@@ -218,16 +225,30 @@ func (w *controllers) pool(run func(context.Context, int)) {
 	w.add(func(ctx context.Context) { run(ctx, workers) })
 }
 
-// accounts are the service accounts of controllers that are not called as these.
-var accounts = map[string]string{"certificatesigningrequest-approving": "certificate-controller", "certificatesigningrequest-signing": "certificate-controller",
-	"certificatesigningrequest-cleaner": "certificate-controller", "serviceaccount-token": "tokens-controller", "token-cleaner": "token-cleaner", "bootstrap-signer": "bootstrap-signer"}
+// accountOf is the service account of a controller.
+func accountOf(member string) string {
+	switch member {
+	case "node-lifecycle":
+		return "node-controller"
+	case "endpoints":
+		return "endpoint-controller"
+	case "endpointslice-mirroring":
+		return "endpointslicemirroring-controller"
+	case "replicationcontroller":
+		return "replication-controller"
+	case "certificatesigningrequest-approving", "certificatesigningrequest-signing", "certificatesigningrequest-cleaner":
+		return "certificate-controller"
+	case "serviceaccount-token":
+		return "tokens-controller"
+	case "token-cleaner", "bootstrap-signer":
+		return member
+	}
+	return member + "-controller"
+}
 
 // as returns a configuration for clients that act for a controller.
 func (w *controllers) as(member string) *rest.Config {
-	name, other := accounts[member]
-	if !other {
-		name = strings.TrimSuffix(member, "-lifecycle") + "-controller"
-	}
+	name := accountOf(member)
 	c := rest.CopyConfig(w.config)
 	c.UserAgent = name
 	c.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:kube-system:" + name,
