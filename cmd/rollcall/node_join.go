@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -91,42 +92,47 @@ The host needs a container runtime, such as containerd, and has to reach the API
 		if len(args) > 1 {
 			j.dir = args[1]
 		}
-		if err := j.check(); err != nil {
-			return err
-		}
-		client, err := t.client(c.Context())
-		if err != nil {
-			return err
-		}
-		if err := t.resolve(); err != nil {
-			return err
-		}
-		node, err := client.CoreV1().Nodes().Get(c.Context(), j.name, metav1.GetOptions{})
-		if err == nil && node.Labels[events.LabelSimulated]+node.Labels[events.LabelSource] != "" {
-			return alreadyExists(j.name)
-		}
-		if t.dir == "" {
-			return &events.Error{Code: "E-CLI-API", What: "the CA of the instance is in its data directory, which is not known here",
-				Do: "give it with --data, on the machine of the instance", Exit: events.ExitInput}
-		}
-		if err := letNodesJoin(c.Context(), client); err != nil {
-			return refused(err, "", nil)
-		}
-		kubeconfig, _, err := instance.UserKubeconfig(t.dir, instance.User{Name: "system:node:" + j.name, Groups: []string{"system:nodes"}, For: j.expires}, time.Now())
-		if err != nil {
-			return err
-		}
-		reached, err := j.write(kubeconfig)
-		if err != nil {
-			return err
-		}
-		if local(reached) {
-			s.Warn(reached + " is reached from this machine only: for other hosts start up with --listen, and give --server")
-		}
-		s.out.printf("%s", j.commands(reached))
-		return s.out.failure()
+		return s.join(c.Context(), t, &j)
 	}
 	return c
+}
+
+// join makes the directory of a node of a cluster, and prints what to type.
+func (s *session) join(ctx context.Context, t *target, j *joining) error {
+	if err := j.check(); err != nil {
+		return err
+	}
+	client, err := t.client(ctx)
+	if err != nil {
+		return err
+	}
+	if err := t.resolve(); err != nil {
+		return err
+	}
+	node, err := client.CoreV1().Nodes().Get(ctx, j.name, metav1.GetOptions{})
+	if err == nil && (node.Labels[events.LabelSimulated] == "true" || node.Labels[events.LabelSource] != "") {
+		return alreadyExists(j.name)
+	}
+	if t.dir == "" {
+		return &events.Error{Code: "E-CLI-API", What: "the CA of the instance is in its data directory, which is not known here",
+			Do: "give it with --data, on the machine of the instance", Exit: events.ExitInput}
+	}
+	if err := letNodesJoin(ctx, client); err != nil {
+		return refused(err, "", nil)
+	}
+	kubeconfig, _, err := instance.UserKubeconfig(t.dir, instance.User{Name: "system:node:" + j.name, Groups: []string{"system:nodes"}, For: j.expires}, time.Now())
+	if err != nil {
+		return err
+	}
+	reached, err := j.write(kubeconfig)
+	if err != nil {
+		return err
+	}
+	if local(reached) {
+		s.Warn(reached + " is reached from this machine only: for other hosts start up with --listen, and give --server")
+	}
+	s.out.printf("%s", j.commands(reached))
+	return s.out.failure()
 }
 
 // check refuses what cannot be.

@@ -71,11 +71,12 @@ cluster-info of kube-public.`,
 	f.BoolVar(&command, "print-join-command", false, "print the command that makes the directory of a node which joins with the token")
 	f.StringVarP(&format, "output", "o", format, strings.Join(answerFormats, ", "))
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if err := checkFormat(format, answerFormats); err != nil {
-			return err
+		formats := answerFormats
+		if command {
+			formats = formats[:1] // text: it is a line to type
 		}
-		if command && format != "text" {
-			return usageError("E-CLI-FLAG", "--print-join-command and -o "+format+" exclude each other", "give one of them")
+		if err := checkFormat(format, formats); err != nil {
+			return err
 		}
 		if j.Token, err = tokenGiven(args); err != nil {
 			return err
@@ -94,18 +95,14 @@ cluster-info of kube-public.`,
 			at := time.Now().Add(ttl).UTC().Truncate(time.Second)
 			j.Expires = &at
 		}
-		if _, err := client.CoreV1().Secrets(metav1.NamespaceSystem).Create(c.Context(), j.secret(), metav1.CreateOptions{}); err != nil {
-			if apierrors.IsAlreadyExists(err) {
-				return &events.Error{Code: "E-CLI-EXISTS", What: "a token with the id " + j.id() + " exists already", Do: "give another one, or none", Exit: events.ExitInput}
-			}
-			return refused(err, "", nil)
+		if err := j.create(c.Context(), client); err != nil {
+			return err
 		}
-		return s.document(format, j, func() string {
-			if command {
-				return joinCommand(t, j.Token)
-			}
-			return j.Token + "\n"
-		})
+		if command {
+			s.out.printf("%s", joinCommand(t, j.Token))
+			return s.out.failure()
+		}
+		return s.document(format, j, func() string { return j.Token + "\n" })
 	}
 	return c
 }
@@ -150,6 +147,18 @@ func (j *joinToken) check(ttl time.Duration) error {
 
 // id is the part of a token that is no secret.
 func (j *joinToken) id() string { return j.Token[:bootstrapapi.BootstrapTokenIDBytes] }
+
+// create makes the Secret that the token is.
+func (j *joinToken) create(ctx context.Context, client kubernetes.Interface) error {
+	_, err := client.CoreV1().Secrets(metav1.NamespaceSystem).Create(ctx, j.secret(), metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return &events.Error{Code: "E-CLI-EXISTS", What: "a token with the id " + j.id() + " exists already", Do: "give another one, or none", Exit: events.ExitInput}
+	}
+	if err != nil {
+		return refused(err, "", nil)
+	}
+	return nil
+}
 
 // secret is the token as Kubernetes keeps it.
 func (j *joinToken) secret() *corev1.Secret {
