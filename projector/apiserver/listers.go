@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -48,8 +47,7 @@ func tableInformers(g *informer.Group, objects *table.Tables, opens *secrets) (i
 			return nil, err
 		}
 	}
-	// Not served: there are none.
-	return f, have(storagev1.SchemeGroupVersion.WithKind("StorageClass"), table.NewTable(table.Recent))
+	return f, nil
 }
 
 // tableClient returns a client with which plugins look again for what a lister

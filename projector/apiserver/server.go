@@ -82,7 +82,8 @@ type Server struct {
 	door    *netlimit.Listener
 	link    *link
 	watches watches
-	failed  chan error // why the cluster does not get what every cluster has
+	own     *ownService // nil: the past is served
+	failed  chan error  // why the cluster does not get what every cluster has
 
 	informers informer.Group
 	shared    kubeinformers.SharedInformerFactory // over the tables
@@ -114,6 +115,11 @@ func New(c Config) (*Server, error) {
 	s.client = client
 	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
 		return nil, fmt.Errorf("make informers over the tables: %w", err)
+	}
+	if c.ReadOnly == "" {
+		if s.own, err = s.newOwnService(s.door.Addr(), DefaultServiceRanges()); err != nil {
+			return nil, fmt.Errorf("make the service of the API: %w", err)
+		}
 	}
 	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
 		return nil, err
@@ -217,6 +223,8 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Handler {
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
+	} else {
+		api = s.own.before(api)
 	}
 	return s.edge(withManager(refuseAbsent(api)), c)
 }

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"sync"
 	"testing"
@@ -140,5 +141,51 @@ func TestKindsAreServed(t *testing.T) {
 		if verbs := strings.Join(found[of.GroupVersion().String()+" "+string(k)], " "); !strings.Contains(verbs, "create") || !strings.Contains(verbs, "watch") {
 			t.Errorf("%s can be %q", of, verbs)
 		}
+	}
+}
+
+// `Service kubernetes` is there for who looks for Services, and comes back; a
+// cluster that nobody asks about Services has no event of it.
+func TestOwnService(t *testing.T) {
+	c := newCluster(t)
+	admin, ctx := c.as(t, "kubectl"), t.Context()
+	if _, err := admin.CoreV1().Pods("default").List(ctx, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if c.objects.Of(events.Service).Get(ownKey) != nil {
+		t.Error("it is there, and nobody has asked for it")
+	}
+	before := c.objects.Position()
+	for range 2 {
+		l, err := admin.CoreV1().Services("default").List(ctx, metav1.ListOptions{})
+		if err != nil || len(l.Items) != 1 || l.Items[0].Spec.ClusterIP != "10.96.0.1" || l.Items[0].Spec.Ports[0].Port != 443 {
+			t.Errorf("services are %+v, %v", l, err)
+		}
+	}
+	if now := c.objects.Position(); now != before+1 {
+		t.Errorf("two lists took the log from %d to %d", before, now)
+	}
+	if err := admin.CoreV1().Services("default").Delete(ctx, "kubernetes", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where other machines reach the API, its endpoints say so.
+func TestOwnEndpoints(t *testing.T) {
+	c := newCluster(t)
+	own, err := c.server.newOwnService(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6443}, DefaultServiceRanges())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.keep()
+	e, err := c.client.DiscoveryV1().EndpointSlices("default").Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	if err != nil || e.Endpoints[0].Addresses[0] != "192.0.2.7" || *e.Ports[0].Port != 6443 {
+		t.Errorf("the slice is %+v, %v", e, err)
+	}
+	if _, err := c.client.CoreV1().Endpoints("default").Get(t.Context(), "kubernetes", metav1.GetOptions{}); err != nil {
+		t.Error(err)
 	}
 }
