@@ -18,7 +18,7 @@ import (
 const ownController = "daemonset"
 
 // KnownControllers can be asked for by name.
-var KnownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
+var KnownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob", "replicationcontroller"}
 
 // helpers are the controllers without which objects would not live as they do
 // elsewhere. They run beside any other unless they are left out by name.
@@ -101,6 +101,9 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		return nil
 	}
 	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
+	for kind, text := range ofNobody {
+		why[kind] = func(runtime.Object) string { return text }
+	}
 	for _, x := range []struct {
 		kind   events.Kind
 		plural string
@@ -112,6 +115,7 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		{events.StatefulSet, "StatefulSets", []string{"statefulset"}},
 		{events.Job, "Jobs", []string{"job"}},
 		{events.CronJob, "CronJobs", []string{"cronjob", "job"}},
+		{"ReplicationController", "ReplicationControllers", []string{"replicationcontroller"}},
 		{events.PodDisruptionBudget, "PodDisruptionBudgets", []string{"disruption"}},
 	} {
 		for _, name := range x.needs {
@@ -123,6 +127,19 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		}
 	}
 	return why
+}
+
+// ofNobody is why nobody acts on kinds that something acts on elsewhere. What is
+// there to be read by others, such as a StorageClass, is not among them.
+var ofNobody = map[events.Kind]string{
+	"Ingress":                    "nothing acts on Ingresses here: no traffic comes in through one",
+	"NetworkPolicy":              "nothing acts on NetworkPolicies here: simulated pods have no traffic",
+	"HorizontalPodAutoscaler":    "nothing acts on HorizontalPodAutoscalers here: simulated pods have no load",
+	"ServiceCIDR":                "nothing acts on ServiceCIDRs here: Services have their addresses of one range",
+	"ResourceClaim":              "nothing acts on ResourceClaims here: no devices are allocated",
+	"VolumeAttachment":           "nothing acts on VolumeAttachments here: simulated volumes need not be attached",
+	"FlowSchema":                 "nothing acts on FlowSchemas here: requests are not put into queues",
+	"PriorityLevelConfiguration": "nothing acts on PriorityLevelConfigurations here: requests are not put into queues",
 }
 
 // handMade is why a volume that somebody made is of no use.

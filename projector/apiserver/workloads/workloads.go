@@ -39,7 +39,7 @@ const workers = 5
 // Want is what there has to be for a controller to have anything to do.
 type Want string
 
-// What controllers wait for. The first six are kinds.
+// What controllers wait for. The first seven are kinds.
 const (
 	Deployments  Want = "Deployment"
 	ReplicaSets  Want = "ReplicaSet"
@@ -47,6 +47,9 @@ const (
 	Jobs         Want = "Job"
 	CronJobs     Want = "CronJob"
 	Budgets      Want = "PodDisruptionBudget"
+
+	ReplicationControllers Want = "ReplicationController"
+
 	Evictions    Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
 	ForeignNodes Want = "ForeignNode" // a node that is not simulated
 	Endings      Want = "Ending"      // a namespace that is being deleted
@@ -64,6 +67,7 @@ var members = []struct {
 	{"statefulset", StatefulSets, statefulSets},
 	{"job", Jobs, jobs},
 	{"cronjob", CronJobs, cronJobs},
+	{"replicationcontroller", ReplicationControllers, replicationControllers},
 	{"ttl-after-finished", Jobs, finishedJobs},
 	{"disruption", Budgets, disruptions},
 	{"taint-eviction", Evictions, evictions},
@@ -198,7 +202,7 @@ func (w *controllers) pool(run func(context.Context, int)) {
 
 // as returns a configuration for clients that act for a controller.
 func (w *controllers) as(member string) *rest.Config {
-	name := strings.TrimSuffix(member, "-lifecycle") + "-controller" // its service account
+	name := strings.TrimSuffix(strings.TrimSuffix(member, "-lifecycle"), "controller") + "-controller" // its service account
 	c := rest.CopyConfig(w.config)
 	c.UserAgent = name
 	c.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:kube-system:" + name,
