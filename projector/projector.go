@@ -75,7 +75,7 @@ func (p *Projector) State() *State { return p.state }
 // E-LOG-REWRITTEN when the log is not what it was; nothing is folded after that.
 func (p *Projector) Run(ctx context.Context, parties ...drive.Party) error {
 	o := p.opt.Drive
-	o.Fold = p
+	o.Fold, o.Look = p, new(Looker).Look
 	err := drive.Drive(ctx, p.log, o, parties...)
 	p.objects.End(err)
 	if errors.Is(err, events.ErrRewritten) {

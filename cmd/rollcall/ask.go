@@ -72,6 +72,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 		return err
 	}
 	defer a.close()
+	defer allowGarbage()()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
 	if err := x.open(ctx); err != nil {
