@@ -3,6 +3,7 @@ package apiserver
 import (
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/events"
@@ -188,4 +190,46 @@ func TestOwnEndpoints(t *testing.T) {
 	if _, err := c.client.CoreV1().Endpoints("default").Get(t.Context(), "kubernetes", metav1.GetOptions{}); err != nil {
 		t.Error(err)
 	}
+}
+
+// docs/API.md has every resource of a kube-apiserver that is not here, and no other.
+func TestMissingResources(t *testing.T) {
+	c := newCluster(t)
+	_, lists, err := c.client.Discovery().ServerGroupsAndResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := map[string]bool{}
+	for _, l := range lists {
+		group := schema.FromAPIVersionAndKind(l.GroupVersion, "").Group
+		for _, r := range l.APIResources {
+			here[schema.GroupResource{Group: group, Resource: r.Name}.String()] = true
+		}
+	}
+	const asked = "$ kubectl api-resources -o name\n"
+	_, golden, _ := strings.Cut(readFile(t, "../../testdata/parity/golden.txt"), asked)
+	golden, _, _ = strings.Cut(golden, "$ ")
+	_, table, _ := strings.Cut(readFile(t, "../../docs/API.md"), "| resource | why it is not here |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	told := map[string]bool{}
+	for row := range strings.Lines(table) {
+		for name := range strings.SplitSeq(strings.Split(row, "|")[1], ",") {
+			told[strings.TrimSpace(name)] = true
+		}
+	}
+	for name := range strings.FieldsSeq(golden) {
+		short, _, _ := strings.Cut(name, ".")
+		if is := told[name] || told[short]; is == here[name] {
+			t.Errorf("%s: here %v, told to be missing %v", name, here[name], is)
+		}
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

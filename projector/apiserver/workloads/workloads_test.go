@@ -252,7 +252,9 @@ func walkReplication(t *testing.T, s *stand, ns string) {
 		t.Fatal(err)
 	}
 	ready := func(n int32) func(*corev1.ReplicationController) bool {
-		return func(c *corev1.ReplicationController) bool { return c.Status.ReadyReplicas == n && c.Status.Replicas == n }
+		return func(c *corev1.ReplicationController) bool {
+			return c.Status.ReadyReplicas == n && c.Status.Replicas == n
+		}
 	}
 	await(t, controllers, "web", "has two pods", ready(2))
 	patch(t, controllers.Patch, "web", `{"spec":{"replicas":1}}`)
