@@ -32,7 +32,7 @@ type ownService struct {
 var ownKey = events.Key{Namespace: "default", Name: "kubernetes"}
 
 // newOwnService returns the service of a server that is reached at an address.
-func (s *Server) newOwnService(at net.Addr, ranges ServiceRanges) (*ownService, error) {
+func (s *Server) newOwnService(at net.Addr, ranges serviceRanges) (*ownService, error) {
 	first, err := netutils.GetIndexedIP(&ranges.ClusterIPs, 1)
 	if err != nil {
 		return nil, err

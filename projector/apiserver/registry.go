@@ -61,7 +61,7 @@ type installer struct {
 	client  kubernetes.Interface // of this server
 	logs    LogSource
 	objects *table.Tables
-	ranges  ServiceRanges
+	ranges  serviceRanges
 	now     time.Time // of the past that is served, or zero
 	err     error
 }

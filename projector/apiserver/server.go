@@ -117,7 +117,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make informers over the tables: %w", err)
 	}
 	if c.ReadOnly == "" {
-		if s.own, err = s.newOwnService(s.door.Addr(), DefaultServiceRanges()); err != nil {
+		if s.own, err = s.newOwnService(s.door.Addr(), defaultServiceRanges()); err != nil {
 			return nil, fmt.Errorf("make the service of the API: %w", err)
 		}
 	}
@@ -137,7 +137,7 @@ func New(c Config) (*Server, error) {
 	s.serveOpenAPI(completed)
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: DefaultServiceRanges(), now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: defaultServiceRanges(), now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}

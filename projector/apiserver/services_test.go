@@ -48,7 +48,7 @@ func TestServicesAreAllocated(t *testing.T) {
 	nodePort := func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }
 	a := made("a", nodePort)
 	ip, port := a.Spec.ClusterIP, a.Spec.Ports[0].NodePort
-	if r := DefaultServiceRanges(); !strings.HasPrefix(ip, "10.") || !r.NodePorts.Contains(int(port)) || len(a.Spec.ClusterIPs) != 1 ||
+	if r := defaultServiceRanges(); !strings.HasPrefix(ip, "10.") || !r.NodePorts.Contains(int(port)) || len(a.Spec.ClusterIPs) != 1 ||
 		a.Spec.IPFamilies[0] != corev1.IPv4Protocol || *a.Spec.IPFamilyPolicy != corev1.IPFamilyPolicySingleStack {
 		t.Errorf("a is %+v", a.Spec)
 	}
@@ -178,7 +178,7 @@ func TestOwnService(t *testing.T) {
 // Where other machines reach the API, its endpoints say so.
 func TestOwnEndpoints(t *testing.T) {
 	c := newCluster(t)
-	own, err := c.server.newOwnService(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6443}, DefaultServiceRanges())
+	own, err := c.server.newOwnService(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6443}, defaultServiceRanges())
 	if err != nil {
 		t.Fatal(err)
 	}
