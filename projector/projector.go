@@ -185,6 +185,14 @@ func (p *Projector) Told(id ulid.ULID) (events.Seq, bool) {
 	return p.state.Told(id)
 }
 
+// ToldLast returns the latest time that a source has told of a subject; zero: none,
+// or that is long ago.
+func (p *Projector) ToldLast(source, subject string) time.Time {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.state.ToldLast(source, subject)
+}
+
 // Await returns when the event at seq is folded: who appended it and waits
 // reads its own write. It returns the error of Run if that has ended before.
 func (p *Projector) Await(ctx context.Context, seq events.Seq) error {

@@ -73,14 +73,6 @@ func Deleting(data []byte) bool {
 	return len(wire.Field(wire.Field(data, "metadata"), "deletionTimestamp")) > 0
 }
 
-// foreign reports whether a node is one that rollcall does not play and no source
-// tells of: its kubelet says in time that it is alive.
-func foreign(node []byte) bool {
-	var labels map[string]string
-	_ = wire.Unmarshal(wire.Field(wire.Field(node, "metadata"), "labels"), &labels) // what cannot be read has none
-	return labels[events.LabelSimulated] != "true" && labels[events.LabelSource] == ""
-}
-
 // Evicting reports whether a node has a taint that pods have to leave for.
 func Evicting(node []byte) bool {
 	var taints []corev1.Taint

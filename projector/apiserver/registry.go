@@ -2,7 +2,6 @@ package apiserver
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
@@ -14,7 +13,6 @@ import (
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
-	"k8s.io/kubernetes/pkg/kubelet/client"
 	revisionstore "k8s.io/kubernetes/pkg/registry/apps/controllerrevision/storage"
 	daemonsetstore "k8s.io/kubernetes/pkg/registry/apps/daemonset/storage"
 	deploymentstore "k8s.io/kubernetes/pkg/registry/apps/deployment/storage"
@@ -31,10 +29,8 @@ import (
 	eventstore "k8s.io/kubernetes/pkg/registry/core/event/storage"
 	limitstore "k8s.io/kubernetes/pkg/registry/core/limitrange/storage"
 	namespacestore "k8s.io/kubernetes/pkg/registry/core/namespace/storage"
-	nodestore "k8s.io/kubernetes/pkg/registry/core/node/storage"
 	volumestore "k8s.io/kubernetes/pkg/registry/core/persistentvolume/storage"
 	claimstore "k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim/storage"
-	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
 	templatestore "k8s.io/kubernetes/pkg/registry/core/podtemplate/storage"
 	controllerstore "k8s.io/kubernetes/pkg/registry/core/replicationcontroller/storage"
 	quotastore "k8s.io/kubernetes/pkg/registry/core/resourcequota/storage"
@@ -62,8 +58,11 @@ type installer struct {
 	logs    LogSource
 	objects *table.Tables
 	ranges  serviceRanges
-	now     time.Time // of the past that is served, or zero
-	err     error
+	// kubelets is the file of the certificate and the key with which kubelets of real nodes are asked.
+	kubelets string
+	past     bool      // that is served cannot be written
+	now      time.Time // of the past that is served, or zero
+	err      error
 }
 
 // keep keeps the first error of all.
@@ -92,19 +91,10 @@ func (i *installer) core() group {
 	namespaces, status, finalize, err := namespacestore.NewREST(i.options)
 	i.keep(err)
 	g["namespaces"], g["namespaces/status"], g["namespaces/finalize"] = namespaces, status, finalize
-	nodes, err := nodestore.NewStorage(i.options, client.KubeletClientConfig{}, http.DefaultTransport)
-	i.keep(err)
-	pods, err := podstore.NewStorage(i.options, nil, nil, i.client.PolicyV1(), i.auth)
-	i.keep(err)
+	pods := i.nodesAndPods(g)
 	if i.err != nil {
 		return g
 	}
-	g["nodes"], g["nodes/status"] = nodes.Node, nodes.Status
-	g["pods"], g["pods/status"], g["pods/binding"], g["bindings"] = pods.Pod, pods.Status, pods.Binding, pods.LegacyBinding
-	g["pods/eviction"], g["pods/ephemeralcontainers"], g["pods/resize"] = pods.Eviction, pods.EphemeralContainers, pods.Resize
-	g["pods/attach"], g["pods/exec"] = noProcess{pods.Attach}, noProcess{pods.Exec}
-	g["pods/portforward"], g["pods/proxy"] = noProcess{pods.PortForward}, noProcess{pods.Proxy}
-	g["pods/log"] = &logREST{pods.Log, i.logs}
 	pair(i, g, "persistentvolumes", volumestore.NewREST)
 	pair(i, g, "persistentvolumeclaims", claimstore.NewREST)
 	g["secrets"] = single(i, secretstore.NewREST)
@@ -118,7 +108,7 @@ func (i *installer) core() group {
 	pair(i, g, "resourcequotas", quotastore.NewREST)
 	replicas := single(i, controllerstore.NewStorage)
 	g["replicationcontrollers"], g["replicationcontrollers/status"], g["replicationcontrollers/scale"] = replicas.Controller, replicas.Status, replicas.Scale
-	i.services(g, pods.Pod)
+	i.services(g, pods)
 	return g
 }
 

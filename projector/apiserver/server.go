@@ -50,6 +50,10 @@ type Config struct {
 	CA        []byte       // PEM that clients check Cert against
 	Token     string       // bearer token of access.Admin
 
+	// KubeletClient is the file of the certificate and of the key by which kubelets of
+	// real nodes know this server; empty: it has none, and they refuse it.
+	KubeletClient string
+
 	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
 	Now      time.Time // what tables count ages to; zero: the clock
 	Logs     LogSource
@@ -121,7 +125,7 @@ func New(c Config) (*Server, error) {
 			return nil, fmt.Errorf("make the service of the API: %w", err)
 		}
 	}
-	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
+	if s.admission, err = newAdmission(s); err != nil {
 		return nil, err
 	}
 	generic, err := s.genericConfig()
@@ -137,7 +141,8 @@ func New(c Config) (*Server, error) {
 	s.serveOpenAPI(completed)
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: defaultServiceRanges(), now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: defaultServiceRanges(),
+		kubelets: s.config.KubeletClient, past: s.config.ReadOnly != "", now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}

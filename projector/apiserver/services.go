@@ -22,6 +22,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/wire"
+	"rollcall/projector/apiserver/streams"
 	"rollcall/projector/table"
 )
 
@@ -72,7 +73,7 @@ func (i *installer) services(g group, pods *podstore.REST) {
 
 // nothingBehind is Kubernetes' registry of a way to the pods of a Service, which
 // refuses: no process runs in them.
-type nothingBehind struct{ connecter }
+type nothingBehind struct{ streams.Connecter }
 
 // Connect implements rest.Connecter: it refuses.
 func (nothingBehind) Connect(_ context.Context, service string, _ runtime.Object, _ rest.Responder) (http.Handler, error) {

@@ -43,6 +43,7 @@ const (
 	volumeDropping  stage = "dropping"  // its claim is gone; gone next
 	volumeReleasing stage = "releasing" // its claim is gone; Released next
 	volumeReleased  stage = "released"
+	volumeEnding    stage = "ending" // deleted, and no claim has it; its protection is taken off next
 )
 
 // claim is a PersistentVolumeClaim.
@@ -258,6 +259,8 @@ func (w *World) volumeStage(v *volume) due {
 	switch {
 	case o == nil && c != nil && c.object.DeletionTimestamp == nil && pending(c.object):
 		return after(volumeMaking, w.delay(w.options.Bind, &c.item, "provision"))
+	case o != nil && o.DeletionTimestamp != nil && o.Status.Phase != corev1.VolumeBound && slices.Contains(o.Finalizers, volumeProtection):
+		return after(volumeEnding, 0)
 	case o == nil || o.Annotations[provisionedBy] != provisioner:
 		return atRest(volumeAway)
 	case c != nil:
@@ -298,6 +301,12 @@ func (w *World) volumeStep(v *volume, now time.Time) *Step {
 		return w.newStep(&v.item, events.VerbDeleted, events.Gone{Ref: v.ref, Data: v.data}, now)
 	case volumeMaking:
 		verb, o = events.VerbCreated, newVolume(v.claim.object, stamp(now))
+	case volumeEnding:
+		o = v.object.DeepCopy()
+		o.Finalizers = slices.DeleteFunc(o.Finalizers, func(f string) bool { return f == volumeProtection })
+		if len(o.Finalizers) == 0 {
+			return w.newStep(&v.item, events.VerbDeleted, events.Gone{Ref: v.ref, Data: v.data}, now)
+		}
 	default:
 		o = v.object.DeepCopy()
 		o.Status.Phase, o.Status.LastPhaseTransitionTime = corev1.VolumeReleased, ptr.To(stamp(now))

@@ -70,6 +70,12 @@ func (st *stand) converseMore(d *datadriven.TestData, name string) string {
 	case "volume":
 		v := newVolume(newClaim("elsewhere", "uid-elsewhere"), stamp(st.now))
 		v.Name, v.UID, v.Annotations = name, "uid-"+v.UID, nil
+		if d.HasArg("deleted") {
+			v.Finalizers, v.DeletionTimestamp = []string{volumeProtection}, ptr.To(stamp(st.now))
+		}
+		if d.HasArg("available") {
+			v.Spec.ClaimRef, v.Status.Phase = nil, corev1.VolumeAvailable
+		}
 		st.put(events.PersistentVolume, events.VerbCreated, v)
 	case "waits":
 		var names []string

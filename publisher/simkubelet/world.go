@@ -4,9 +4,10 @@
 //
 // It is a fold of the log and keeps nothing else: a new World that reads the
 // log goes on where another was killed. It simulates the nodes with the label
-// rollcall/simulated: "true" and leaves others alone. Heartbeats are not part
-// of it, Heartbeat tells when they would have been: a world in which nothing
-// changes appends nothing.
+// rollcall/simulated: "true". To real nodes its scheduler binds pods, which their
+// own kubelets then have; all else there it leaves alone. Heartbeats are not
+// part of it, Heartbeat tells when they would have been: a world in which
+// nothing changes appends nothing.
 //
 // The package is pure but for run.go.
 package simkubelet
@@ -94,6 +95,9 @@ type host struct {
 func (h *host) simulated() bool {
 	return h.node != nil && h.node.simulated
 }
+
+// real reports whether a kubelet of its own has the pods that are bound to the node.
+func (h *host) real() bool { return h.node != nil && h.node.real }
 
 // lost reports whether the node does not answer.
 func (h *host) lost() bool {

@@ -87,6 +87,7 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 		_ = l.Close() // nothing came through it
 		return err
 	}
+	c.KubeletClient = cred.kubelet
 	c.Listener, c.Cert, c.Key, c.CA, c.Token, c.Connections = l, cred.serving, cred.serving, cred.ca, cred.token, netlimit.ForFiles(openFiles())
 	return nil
 }

@@ -46,6 +46,7 @@ type credentials struct {
 	token   string
 	ca      []byte // PEM of the certificate that clients verify with
 	serving []byte // PEM of the serving certificate and of its key
+	kubelet string // the file by which kubelets know the server
 }
 
 // ensureCredentials returns those of a data directory for a server of the given
@@ -68,7 +69,11 @@ func ensureCredentials(dir string, hosts []string, now time.Time) (credentials, 
 	if err != nil {
 		return credentials{}, err
 	}
-	return credentials{token: token, ca: certificatePEM(ca.Certificate.Certificate[0]), serving: serving.file}, nil
+	kubelet, err := ensureKubeletClient(dir, ca, now)
+	if err != nil {
+		return credentials{}, err
+	}
+	return credentials{token: token, ca: certificatePEM(ca.Certificate.Certificate[0]), serving: serving.file, kubelet: kubelet}, nil
 }
 
 func ensureToken(path string) (string, error) {

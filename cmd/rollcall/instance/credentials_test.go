@@ -20,8 +20,8 @@ func TestCredentials(t *testing.T) {
 	local := []string{"localhost", "127.0.0.1"}
 	first := verified(t, dir, local, now)
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 3 {
-		t.Errorf("%d files, want 3; %v", len(entries), err)
+	if err != nil || len(entries) != 4 {
+		t.Errorf("%d files, want 4; %v", len(entries), err)
 	}
 	for _, e := range entries {
 		if i, err := e.Info(); err != nil || i.Mode().Perm() != 0o600 {

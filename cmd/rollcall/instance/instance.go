@@ -130,6 +130,7 @@ type Instance struct {
 	tally   *apiserver.Tally
 	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
 	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
+	prints  *gate.Prints                 // of what was told last
 	readers *reading.Hub                 // who reads the log over HTTP
 	reads   http.Handler                 // answers them
 	engine  engine
@@ -158,7 +159,7 @@ func (in *Instance) AwaitEnd(ctx context.Context) error {
 // before it are stopped.
 func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	o.complete()
-	in := &Instance{Options: o, failure: make(chan error, 1), opened: make(chan struct{}), readers: reading.NewHub()}
+	in := &Instance{Options: o, failure: make(chan error, 1), opened: make(chan struct{}), readers: reading.NewHub(), prints: gate.NewPrints()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.Stop())
@@ -297,7 +298,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
 	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
-		Follow: []func(events.Event){in.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
+		Follow: []func(events.Event){in.Follow, in.prints.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {

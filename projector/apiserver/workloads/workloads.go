@@ -39,14 +39,16 @@ const workers = 5
 // Want is what there has to be for a controller to have anything to do.
 type Want string
 
-// What controllers wait for. The first seven are kinds.
+// What controllers wait for. The first nine are kinds.
 const (
-	Deployments  Want = "Deployment"
-	ReplicaSets  Want = "ReplicaSet"
-	StatefulSets Want = "StatefulSet"
-	Jobs         Want = "Job"
-	CronJobs     Want = "CronJob"
-	Budgets      Want = "PodDisruptionBudget"
+	Deployments   Want = "Deployment"
+	ReplicaSets   Want = "ReplicaSet"
+	StatefulSets  Want = "StatefulSet"
+	Jobs          Want = "Job"
+	CronJobs      Want = "CronJob"
+	Budgets       Want = "PodDisruptionBudget"
+	Quotas        Want = "ResourceQuota"
+	VolumeClasses Want = "VolumeAttributesClass"
 
 	ReplicationControllers Want = "ReplicationController"
 
@@ -73,6 +75,8 @@ var members = []struct {
 	{"taint-eviction", Evictions, evictions},
 	{"node-lifecycle", ForeignNodes, nodeLifecycle},
 	{"namespace", Endings, namespaces},
+	{"resourcequota", Quotas, quotas},
+	{"volumeattributesclass-protection", VolumeClasses, classProtection},
 }
 
 // Names are the names of all controllers.
