@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
@@ -96,4 +97,17 @@ func Strays(pod []byte) bool {
 		}
 	}
 	return true
+}
+
+// Selecting reports whether a Service selects pods.
+func Selecting(service []byte) bool {
+	return len(wire.Field(wire.Field(service, "spec"), "selector")) > 0
+}
+
+// HandMade reports whether Endpoints are to be mirrored as EndpointSlices, which
+// those that a controller makes are not.
+func HandMade(endpoints []byte) bool {
+	var labels map[string]string
+	_ = wire.Unmarshal(wire.Field(wire.Field(endpoints, "metadata"), "labels"), &labels) // what cannot be read has none
+	return labels[discoveryv1.LabelSkipMirror] != "true"
 }

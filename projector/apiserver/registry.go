@@ -1,6 +1,7 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -41,6 +42,7 @@ import (
 	budgetstore "k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget/storage"
 	classstore "k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage"
 
+	"rollcall/projector/apiserver/streams"
 	"rollcall/projector/table"
 )
 
@@ -57,11 +59,15 @@ type installer struct {
 	client  kubernetes.Interface // of this server
 	logs    LogSource
 	objects *table.Tables
-	ranges  serviceRanges
+
+	connections *streams.Connections // to the kubelets of nodes
+
+	ranges serviceRanges
 	// kubelets is the file of the certificate and the key with which kubelets of real nodes are asked.
 	kubelets string
-	past     bool      // that is served cannot be written
-	now      time.Time // of the past that is served, or zero
+	start    func(func(context.Context)) // runs something until the server ends
+	past     string                      // why what is served cannot be written; empty: it can
+	now      time.Time                   // of the past that is served, or zero
 	err      error
 }
 

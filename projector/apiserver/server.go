@@ -142,7 +142,7 @@ func New(c Config) (*Server, error) {
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
 	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: defaultServiceRanges(),
-		kubelets: s.config.KubeletClient, past: s.config.ReadOnly != "", now: s.config.Now}
+		kubelets: s.config.KubeletClient, start: s.start, past: s.config.ReadOnly, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}

@@ -18,7 +18,7 @@ import (
 const ownController = "daemonset"
 
 // KnownControllers can be asked for by name.
-var KnownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob", "replicationcontroller"}
+var KnownControllers = []string{ownController, "deployment", "replicaset", "statefulset", "job", "cronjob"}
 
 // helpers are the controllers without which objects would not live as they do
 // elsewhere. They run beside any other unless they are left out by name.
@@ -83,6 +83,10 @@ func (in *Instance) await(ctx context.Context, w workloads.Want) error {
 	switch w {
 	case workloads.Endings:
 		return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
+	case workloads.Selectors:
+		return apiserver.AwaitObject(ctx, objects, events.Service, apiserver.Selecting)
+	case workloads.HandMade:
+		return apiserver.AwaitObject(ctx, objects, events.Endpoints, apiserver.HandMade)
 	case workloads.ForeignNodes:
 		return in.foreign().Await(ctx)
 	case workloads.Evictions:
@@ -115,8 +119,9 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		{events.StatefulSet, "StatefulSets", []string{"statefulset"}},
 		{events.Job, "Jobs", []string{"job"}},
 		{events.CronJob, "CronJobs", []string{"cronjob", "job"}},
-		{"ReplicationController", "ReplicationControllers", []string{"replicationcontroller"}},
 		{events.PodDisruptionBudget, "PodDisruptionBudgets", []string{"disruption"}},
+		{events.Service, "Services", []string{"endpoints", "endpointslice"}},
+		{"ReplicationController", "ReplicationControllers", []string{"replicationcontroller"}},
 	} {
 		for _, name := range x.needs {
 			if !slices.Contains(controls, name) {
@@ -134,7 +139,7 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 var ofNobody = map[events.Kind]string{
 	"Ingress":                    "nothing acts on Ingresses here: no traffic comes in through one",
 	"NetworkPolicy":              "nothing acts on NetworkPolicies here: simulated pods have no traffic",
-	"HorizontalPodAutoscaler":    "nothing acts on HorizontalPodAutoscalers here: simulated pods have no load",
+	"HorizontalPodAutoscaler":    "nothing scales by a HorizontalPodAutoscaler here: simulated pods have no metrics",
 	"ServiceCIDR":                "nothing acts on ServiceCIDRs here: Services have their addresses of one range",
 	"ResourceClaim":              "nothing acts on ResourceClaims here: no devices are allocated",
 	"VolumeAttachment":           "nothing acts on VolumeAttachments here: simulated volumes need not be attached",

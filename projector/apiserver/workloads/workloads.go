@@ -39,7 +39,7 @@ const workers = 5
 // Want is what there has to be for a controller to have anything to do.
 type Want string
 
-// What controllers wait for. The first nine are kinds.
+// What controllers wait for. The first eight are kinds.
 const (
 	Deployments   Want = "Deployment"
 	ReplicaSets   Want = "ReplicaSet"
@@ -49,12 +49,12 @@ const (
 	Budgets       Want = "PodDisruptionBudget"
 	Quotas        Want = "ResourceQuota"
 	VolumeClasses Want = "VolumeAttributesClass"
-
-	ReplicationControllers Want = "ReplicationController"
-
-	Evictions    Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
-	ForeignNodes Want = "ForeignNode" // a node that is not simulated
-	Endings      Want = "Ending"      // a namespace that is being deleted
+	Evictions     Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
+	ForeignNodes  Want = "ForeignNode" // a node that is not simulated
+	Endings       Want = "Ending"      // a namespace that is being deleted
+	Selectors     Want = "Selector"    // a Service that selects pods
+	HandMade      Want = "HandMade"    // Endpoints that somebody has made
+	Replications  Want = "ReplicationController"
 )
 
 // members are the controllers, by the names that kube-controller-manager gives
@@ -69,12 +69,15 @@ var members = []struct {
 	{"statefulset", StatefulSets, statefulSets},
 	{"job", Jobs, jobs},
 	{"cronjob", CronJobs, cronJobs},
-	{"replicationcontroller", ReplicationControllers, replicationControllers},
 	{"ttl-after-finished", Jobs, finishedJobs},
 	{"disruption", Budgets, disruptions},
 	{"taint-eviction", Evictions, evictions},
 	{"node-lifecycle", ForeignNodes, nodeLifecycle},
 	{"namespace", Endings, namespaces},
+	{"endpoints", Selectors, endpoints},
+	{"endpointslice", Selectors, endpointSlices},
+	{"endpointslice-mirroring", HandMade, mirrors},
+	{"replicationcontroller", Replications, replications},
 	{"resourcequota", Quotas, quotas},
 	{"volumeattributesclass-protection", VolumeClasses, classProtection},
 }
@@ -204,9 +207,24 @@ func (w *controllers) pool(run func(context.Context, int)) {
 	w.add(func(ctx context.Context) { run(ctx, workers) })
 }
 
+// accountOf is the service account of a controller.
+func accountOf(member string) string {
+	switch member {
+	case "node-lifecycle":
+		return "node-controller"
+	case "endpoints":
+		return "endpoint-controller"
+	case "endpointslice-mirroring":
+		return "endpointslicemirroring-controller"
+	case "replicationcontroller":
+		return "replication-controller"
+	}
+	return member + "-controller"
+}
+
 // as returns a configuration for clients that act for a controller.
 func (w *controllers) as(member string) *rest.Config {
-	name := strings.TrimSuffix(strings.TrimSuffix(member, "-lifecycle"), "controller") + "-controller" // its service account
+	name := accountOf(member)
 	c := rest.CopyConfig(w.config)
 	c.UserAgent = name
 	c.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:kube-system:" + name,
