@@ -85,7 +85,7 @@ var layers = map[string]layer{
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
+	"cmd/rollcall/instance": {may: []string{"events", "events/ahead", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/dns", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }
@@ -106,9 +106,9 @@ var owners = map[string][]string{
 	"github.com/miekg/dns":                 {"projector/dns", "projector/apiserver/streams", "publisher/simkubelet/shell"}, // questions and records
 	"mvdan.cc/sh/":                         {"publisher/simkubelet/script", "publisher/simkubelet/shell"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
-	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/streams", "projector/apiserver/workloads"},
+	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 
