@@ -59,7 +59,6 @@ var layers = map[string]layer{
 	"projector/story":               {pure: true, may: []string{"events", "events/daemonpod", "events/seal", "events/wire"}, why: "the log told to people; needs no state of the cells"},
 	"projector/apiserver/netlimit":  {why: "places for connections; knows neither Kubernetes nor the log"},
 	"projector/apiserver/informer":  {may: []string{"events", "projector/table"}, why: "tables as client-go's informers: for whatever Kubernetes wrote for those"},
-	"projector/apiserver/streams":   {may: []string{"events", "projector/table"}, why: "ways into containers: to the kubelet of a real node, or to what stands in for one"},
 	"projector/apiserver/access":    {why: "who asks the API and what they may do, by Kubernetes' own authenticators and authorizers; sees no log and no table"},
 	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/informer", "projector/apiserver/netlimit", "projector/apiserver/streams", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                    {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
@@ -68,6 +67,7 @@ var layers = map[string]layer{
 	"controller/condition":          {pure: true, may: []string{"events", "events/seal", "events/wire", "projector", "projector/story"}, why: "expressions of people about a log; the one package that knows CEL"},
 	"controller/play":               {pure: true, may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "events/wire", "projector", "projector/sets", "projector/table", "publisher/executor", "publisher/simkubelet"}, why: "the real parties in played time, for recordings and for what would have been"},
 	"controller/invariant":          {pure: true, may: []string{"events", "projector", "projector/sets"}, why: "what must be so at every position of a log; asks no decision"},
+	"projector/apiserver/streams":   {may: []string{"events", "events/wire", "projector/dns", "projector/table", "publisher/simkubelet/shell"}, why: "talking with containers, simulated or real; sees no registry"},
 	"projector/apiserver/workloads": {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
 	"controller/simtest":            {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "projector/story", "publisher/executor"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
 	"controller/scenario":           {why: "conversations with the core"},
@@ -77,6 +77,7 @@ var layers = map[string]layer{
 	"publisher/executor":            {pure: false, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/table"}, why: "carries commands out; never sees the state of the controller"},
 	"publisher/simkubelet":          {pure: true, shell: []string{"run.go"}, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "publisher/simkubelet/script"}, why: "a world driven by the log alone"},
 	"publisher/simkubelet/script":   {pure: true, why: "a container's command played in virtual time; knows no pod"},
+	"publisher/simkubelet/shell":    {why: "what answers kubectl exec: commands on files in memory; it imports nothing that reaches the machine, which a test of its own holds it to"},
 	"docs":                          {pure: true, why: "texts that the command prints, in one place"},
 	"publisher/gate":                {may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/story", "projector/table", "publisher", "publisher/envelope", "publisher/schema", "publisher/sources"}, why: "the doors of programs outside; sees what is so, and never why something is decided"},
 	"publisher/reading":             {may: []string{"events", "events/seal", "events/wire", "publisher", "publisher/sources"}, why: "the log for readers outside; sees no state"},
@@ -84,7 +85,7 @@ var layers = map[string]layer{
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
+	"cmd/rollcall/instance": {may: []string{"events", "events/ahead", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/dns", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }
@@ -102,12 +103,12 @@ var owners = map[string][]string{
 	"github.com/santhosh-tekuri/":          {"publisher/schema"},
 	"github.com/google/cel-go/":            {"controller/condition"},
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
-	"github.com/miekg/dns":                 {"projector/dns"},
-	"mvdan.cc/sh/":                         {"publisher/simkubelet/script"},
+	"github.com/miekg/dns":                 {"projector/dns", "projector/apiserver/streams", "publisher/simkubelet/shell"}, // questions and records
+	"mvdan.cc/sh/":                         {"publisher/simkubelet/script", "publisher/simkubelet/shell"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
-	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/streams", "projector/apiserver/workloads"},
+	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

@@ -40,8 +40,8 @@ func kubeletClient(file string) client.KubeletClientConfig {
 	}
 }
 
-// proxyTransport reaches what listens in pods and on nodes, whose certificates
-// nobody here knows.
+// proxyTransport reaches what listens on nodes, whose certificates nobody here
+// knows.
 func proxyTransport() http.RoundTripper {
 	return utilnet.SetTransportDefaults(&http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}})
 }
@@ -54,18 +54,18 @@ func (i *installer) nodesAndPods(g group) *podstore.REST {
 	if i.err != nil {
 		return nil
 	}
-	pods, err := podstore.NewStorage(i.options, nodes.KubeletConnectionInfo, proxy, i.client.PolicyV1(), i.auth)
+	at := streams.Places{Nodes: i.objects.Of(events.Node), Past: i.past != ""}
+	i.connections = streams.New(streams.Options{Objects: i.objects, Client: i.client, Places: at, Logs: i.logs, Real: nodes.KubeletConnectionInfo, Start: i.start, Now: time.Now, Past: i.past})
+	pods, err := podstore.NewStorage(i.options, i.connections, i.connections.PodTransport(), i.client.PolicyV1(), i.auth)
 	i.keep(err)
 	if i.err != nil {
 		return nil
 	}
-	at := streams.Places{Pods: pods.Pod, Nodes: i.objects.Of(events.Node), Past: i.past}
+	at.Pods = pods.Pod
 	g["nodes"], g["nodes/status"], g["nodes/proxy"] = nodes.Node, nodes.Status, streams.ToNode(at, nodes.Proxy)
 	g["pods"], g["pods/status"], g["pods/binding"], g["bindings"] = pods.Pod, pods.Status, pods.Binding, pods.LegacyBinding
 	g["pods/eviction"], g["pods/ephemeralcontainers"], g["pods/resize"] = pods.Eviction, pods.EphemeralContainers, pods.Resize
-	for name, kubelets := range map[string]streams.Connecter{"attach": pods.Attach, "exec": pods.Exec, "portforward": pods.PortForward, "proxy": pods.Proxy} {
-		g["pods/"+name] = streams.ToPod(at, kubelets, streams.NoProcess{Connecter: kubelets})
-	}
+	g["pods/attach"], g["pods/exec"], g["pods/portforward"], g["pods/proxy"] = pods.Attach, pods.Exec, pods.PortForward, pods.Proxy
 	g["pods/log"] = &logREST{pods.Log, i.logs, at}
 	return pods.Pod
 }

@@ -70,7 +70,8 @@ func (in *Instance) control() {
 	if len(names) == 0 {
 		return
 	}
-	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign()}
+	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign(), CA: in.Served.ca, RootCA: in.Served.rootCA,
+		Tokens: in.Served.Server.LastingTokens(), ClusterInfo: in.Served.clusterInfo}
 	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.Served.Server.Loopback(), o) })
 }
 
@@ -83,6 +84,10 @@ func (in *Instance) await(ctx context.Context, w workloads.Want) error {
 	switch w {
 	case workloads.Endings:
 		return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
+	case workloads.Selectors:
+		return apiserver.AwaitObject(ctx, objects, events.Service, apiserver.Selecting)
+	case workloads.HandMade:
+		return apiserver.AwaitObject(ctx, objects, events.Endpoints, apiserver.HandMade)
 	case workloads.ForeignNodes:
 		return in.foreign().Await(ctx)
 	case workloads.Evictions:
@@ -90,6 +95,12 @@ func (in *Instance) await(ctx context.Context, w workloads.Want) error {
 			return err
 		}
 		return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
+	case workloads.Aggregations:
+		return apiserver.AwaitObject(ctx, objects, "ClusterRole", apiserver.Gathering)
+	case workloads.AccountTokens:
+		return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForAccount)
+	case workloads.JoinTokens:
+		return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForJoining)
 	}
 	return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 }
@@ -100,7 +111,7 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 	if len(controls) == 0 {
 		return nil
 	}
-	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
+	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound, "HorizontalPodAutoscaler": unmeasured}
 	for _, x := range []struct {
 		kind   events.Kind
 		plural string
@@ -113,6 +124,8 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		{events.Job, "Jobs", []string{"job"}},
 		{events.CronJob, "CronJobs", []string{"cronjob", "job"}},
 		{events.PodDisruptionBudget, "PodDisruptionBudgets", []string{"disruption"}},
+		{events.Service, "Services", []string{"endpoints", "endpointslice"}},
+		{"ReplicationController", "ReplicationControllers", []string{"replicationcontroller"}},
 	} {
 		for _, name := range x.needs {
 			if !slices.Contains(controls, name) {
@@ -123,6 +136,11 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		}
 	}
 	return why
+}
+
+// unmeasured is why nothing is scaled.
+func unmeasured(runtime.Object) string {
+	return "nothing scales by a HorizontalPodAutoscaler here: simulated pods have no metrics"
 }
 
 // handMade is why a volume that somebody made is of no use.

@@ -1,7 +1,9 @@
 // Package streams is the ways into the containers of pods: exec, attach,
-// port-forward, proxies and logs. A pod of a real node is reached through the
-// kubelet there, by Kubernetes' own registries; any other by what stands in for
-// a kubelet.
+// port-forward, proxies and logs. Kubernetes' own registries ask Connections for
+// the way to the kubelet of a node, which is where simulated and real nodes part:
+// a simulated one has a small kubelet in this process, at the other end of a pipe,
+// that speaks by Kubernetes' own streaming code. Commands run in the shell of
+// publisher/simkubelet/shell. It costs nothing until somebody connects.
 package streams
 
 import (
@@ -50,27 +52,6 @@ func (p Places) Real(ctx context.Context, pod string) (bool, error) {
 		return false, refused("pod " + pod + " is on a real node: what its containers wrote and did is not in the log")
 	}
 	return real, nil
-}
-
-// ToPod returns the registry of a way into pods: through their kubelets into
-// those of real nodes, and otherwise as others do it.
-func ToPod(p Places, kubelets, others Connecter) Connecter { return toPod{kubelets, others, p} }
-
-type toPod struct {
-	Connecter
-	others Connecter
-	places Places
-}
-
-// Connect implements rest.Connecter.
-func (t toPod) Connect(ctx context.Context, id string, options runtime.Object, r rest.Responder) (http.Handler, error) {
-	switch real, err := t.places.Real(ctx, named(id)); {
-	case err != nil:
-		return nil, err
-	case real:
-		return t.Connecter.Connect(ctx, id, options, r)
-	}
-	return t.others.Connect(ctx, id, options, r)
 }
 
 // ToNode returns the registry of the ways to the kubelets of nodes, which refuses
