@@ -106,9 +106,9 @@ var owners = map[string][]string{
 	"github.com/miekg/dns":                 {"projector/dns", "projector/apiserver/streams", "publisher/simkubelet/shell"}, // questions and records
 	"mvdan.cc/sh/":                         {"publisher/simkubelet/script", "publisher/simkubelet/shell"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
-	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/streams", "projector/apiserver/workloads"},
+	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

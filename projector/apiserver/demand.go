@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 
 	"rollcall/events"
 	"rollcall/events/wire"
@@ -97,6 +98,28 @@ func Strays(pod []byte) bool {
 		}
 	}
 	return true
+}
+
+// secretOf reports whether a Secret is of a type.
+func secretOf(t corev1.SecretType) func(data []byte) bool {
+	return func(secret []byte) bool {
+		c := wire.NewCursor(wire.Field(secret, "type"))
+		return c.More() && string(c.Str()) == string(t)
+	}
+}
+
+// ForAccount reports whether a Secret is for the token of a service account.
+var ForAccount = secretOf(corev1.SecretTypeServiceAccountToken)
+
+// ForJoining reports whether a Secret has a token by which nodes join.
+var ForJoining = secretOf(bootstrapapi.SecretTypeBootstrapToken)
+
+// Gathering reports whether a ClusterRole may change what others gather: it is none
+// of Kubernetes', or somebody has changed it since it was made.
+func Gathering(role []byte) bool {
+	var m metav1.ObjectMeta
+	_ = wire.Unmarshal(wire.Field(role, "metadata"), &m) // what cannot be read is not of Kubernetes
+	return m.Labels["kubernetes.io/bootstrapping"] == "" || len(m.ManagedFields) > 1
 }
 
 // Selecting reports whether a Service selects pods.

@@ -8,7 +8,6 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -19,9 +18,6 @@ import (
 	deploymentstore "k8s.io/kubernetes/pkg/registry/apps/deployment/storage"
 	replicasetstore "k8s.io/kubernetes/pkg/registry/apps/replicaset/storage"
 	statefulsetstore "k8s.io/kubernetes/pkg/registry/apps/statefulset/storage"
-	"k8s.io/kubernetes/pkg/registry/authentication/selfsubjectreview"
-	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectaccessreview"
-	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectrulesreview"
 	scalerstore "k8s.io/kubernetes/pkg/registry/autoscaling/horizontalpodautoscaler/storage"
 	cronjobstore "k8s.io/kubernetes/pkg/registry/batch/cronjob/storage"
 	jobstore "k8s.io/kubernetes/pkg/registry/batch/job/storage"
@@ -36,12 +32,12 @@ import (
 	controllerstore "k8s.io/kubernetes/pkg/registry/core/replicationcontroller/storage"
 	quotastore "k8s.io/kubernetes/pkg/registry/core/resourcequota/storage"
 	secretstore "k8s.io/kubernetes/pkg/registry/core/secret/storage"
-	accountstore "k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage"
 	slicestore "k8s.io/kubernetes/pkg/registry/discovery/endpointslice/storage"
 	runtimestore "k8s.io/kubernetes/pkg/registry/node/runtimeclass/storage"
 	budgetstore "k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget/storage"
 	classstore "k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage"
 
+	"rollcall/projector/apiserver/access"
 	"rollcall/projector/apiserver/streams"
 	"rollcall/projector/table"
 )
@@ -56,6 +52,7 @@ type group map[string]rest.Storage
 type installer struct {
 	options generic.RESTOptionsGetter
 	auth    authorizer.Authorizer
+	users   *access.Access
 	client  kubernetes.Interface // of this server
 	logs    LogSource
 	objects *table.Tables
@@ -105,11 +102,10 @@ func (i *installer) core() group {
 	pair(i, g, "persistentvolumeclaims", claimstore.NewREST)
 	g["secrets"] = single(i, secretstore.NewREST)
 	g["configmaps"] = single(i, configmapstore.NewREST)
-	accounts, err := accountstore.NewREST(i.options, nil, nil, 0, nil, nil, nil, false, 0)
-	i.keep(err)
+	i.accounts(g)
 	told, err := eventstore.NewREST(i.options, eventTTL)
 	i.keep(err)
-	g["serviceaccounts"], g["events"] = accounts, told
+	g["events"] = told
 	g["podtemplates"], g["limitranges"] = single(i, templatestore.NewREST), single(i, limitstore.NewREST)
 	pair(i, g, "resourcequotas", quotastore.NewREST)
 	replicas := single(i, controllerstore.NewStorage)
@@ -151,10 +147,8 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 	}{
 		{"apps", i.apps()},
 		{"events.k8s.io", group{"events": core["events"]}},
-		{"authentication.k8s.io", group{"selfsubjectreviews": selfsubjectreview.NewREST()}},
-		{"authorization.k8s.io", group{
-			"selfsubjectaccessreviews": selfsubjectaccessreview.NewREST(i.auth),
-			"selfsubjectrulesreviews":  selfsubjectrulesreview.NewREST(authorizerfactory.NewAlwaysAllowAuthorizer())}}, // nobody else may ask
+		{"authentication.k8s.io", i.authentication()},
+		{"authorization.k8s.io", i.authorization()},
 		{"autoscaling", scalers},
 		{"batch", i.batch()},
 		{"certificates.k8s.io", i.certificates()},

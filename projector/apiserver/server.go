@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net"
@@ -45,10 +46,11 @@ type Config struct {
 	Leases, Events events.KV  // where they are kept
 	Secrets        *seal.Ring // the keys of Secrets; nil: none is taken, and none opened
 
-	Listener  net.Listener // nil: only clients in this process reach the server
-	Cert, Key []byte       // PEM, of the listener's address
-	CA        []byte       // PEM that clients check Cert against
-	Token     string       // bearer token of access.Admin
+	Listener  net.Listener  // nil: only clients in this process reach the server
+	Cert, Key []byte        // PEM, of the listener's address
+	CA        []byte        // PEM that clients check Cert against, and that signs certificates of clients
+	Token     string        // bearer token of access.Admin
+	Accounts  crypto.Signer // signs tokens of service accounts; nil: a key that ends with the process
 
 	// KubeletClient is the file of the certificate and of the key by which kubelets of
 	// real nodes know this server; empty: it has none, and they refuse it.
@@ -80,6 +82,7 @@ type Server struct {
 	config  Config
 	generic *genericapiserver.GenericAPIServer
 	client  kubernetes.Interface
+	users   *access.Access
 	stores  restOptions
 	ready   chan struct{}
 	local   *local // the way of clients in this process
@@ -119,6 +122,9 @@ func New(c Config) (*Server, error) {
 	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
 		return nil, fmt.Errorf("make informers over the tables: %w", err)
 	}
+	if s.users, err = s.knownUsers(); err != nil {
+		return nil, err
+	}
 	if s.admission, err = newAdmission(s); err != nil {
 		return nil, err
 	}
@@ -133,9 +139,12 @@ func New(c Config) (*Server, error) {
 	}
 	s.generic.ShutdownTimeout = stopTime
 	s.serveOpenAPI(completed)
+	if err := s.serveIssuer(s.generic); err != nil {
+		return nil, err
+	}
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: DefaultServiceRanges(),
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: DefaultServiceRanges(),
 		kubelets: s.config.KubeletClient, start: s.start, past: s.config.ReadOnly, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
@@ -198,11 +207,8 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SecureServing = serving
 	c.LoopbackClientConfig = s.Loopback()
 	c.ExternalAddress = s.door.Addr().String()
-	users, err := access.New(access.Options{Token: s.config.Token, Local: whoIsLocal})
-	if err != nil {
-		return nil, err
-	}
-	c.Authentication.Authenticator, c.Authorization.Authorizer = users.Authenticator, users.Authorizer
+	c.Authentication.Authenticator, c.Authentication.APIAudiences = s.users.Authenticator, s.users.Audiences
+	c.Authorization.Authorizer, c.RuleResolver, serving.ClientCA = s.users.Authorizer, s.users.Rules, s.users.ClientCA
 	c.LongRunningFunc = longRunning
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks

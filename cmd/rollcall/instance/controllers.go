@@ -69,7 +69,8 @@ func (in *Instance) control() {
 	if len(names) == 0 {
 		return
 	}
-	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign()}
+	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign(), CA: in.Served.ca, RootCA: in.Served.rootCA,
+		Tokens: in.Served.Server.LastingTokens(), ClusterInfo: in.Served.clusterInfo}
 	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.Served.Server.Loopback(), o) })
 }
 
@@ -93,6 +94,12 @@ func (in *Instance) await(ctx context.Context, w workloads.Want) error {
 			return err
 		}
 		return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
+	case workloads.Aggregations:
+		return apiserver.AwaitObject(ctx, objects, "ClusterRole", apiserver.Gathering)
+	case workloads.AccountTokens:
+		return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForAccount)
+	case workloads.JoinTokens:
+		return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForJoining)
 	}
 	return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 }

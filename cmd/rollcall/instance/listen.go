@@ -81,16 +81,22 @@ func (a Address) hosts() ([]string, error) {
 		}
 		return hosts, nil
 	}
+	own, err := outsideAddresses()
+	return append(hosts, own...), err
+}
+
+// outsideAddresses are those of this machine that others may reach.
+func outsideAddresses() (addresses []string, err error) {
 	own, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
 	}
 	for _, n := range own {
 		if ip, ok := n.(*net.IPNet); ok && !ip.IP.IsLoopback() && ip.IP.IsGlobalUnicast() {
-			hosts = append(hosts, ip.IP.String())
+			addresses = append(addresses, ip.IP.String())
 		}
 	}
-	return hosts, nil
+	return addresses, nil
 }
 
 // listen opens the address.
@@ -131,4 +137,15 @@ func (a Address) serverURL(at *net.TCPAddr) string {
 		host = "127.0.0.1"
 	}
 	return "https://" + net.JoinHostPort(host, strconv.Itoa(at.Port))
+}
+
+// outsideURL is the address that other machines reach a listener at by, if they
+// can: of every address of this machine it is the first.
+func (a Address) outsideURL(at *net.TCPAddr) string {
+	if a.everywhere() {
+		if own, err := outsideAddresses(); err == nil && len(own) > 0 {
+			return "https://" + net.JoinHostPort(own[0], strconv.Itoa(at.Port))
+		}
+	}
+	return a.serverURL(at)
 }

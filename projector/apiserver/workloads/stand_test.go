@@ -56,6 +56,12 @@ func (s *stand) options(objects *table.Tables) workloads.Options {
 				return err
 			}
 			return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
+		case workloads.Aggregations:
+			return apiserver.AwaitObject(ctx, objects, "ClusterRole", apiserver.Gathering)
+		case workloads.AccountTokens:
+			return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForAccount)
+		case workloads.JoinTokens:
+			return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForJoining)
 		}
 		return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 	}

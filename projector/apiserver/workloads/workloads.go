@@ -31,6 +31,7 @@ import (
 	"k8s.io/kubernetes/pkg/controller/statefulset"
 	"k8s.io/kubernetes/pkg/controller/tainteviction"
 	"k8s.io/kubernetes/pkg/controller/ttlafterfinished"
+	"k8s.io/kubernetes/pkg/serviceaccount"
 )
 
 // workers is how many objects a controller works on at once, as in Kubernetes.
@@ -55,6 +56,11 @@ const (
 	Selectors     Want = "Selector"    // a Service that selects pods
 	HandMade      Want = "HandMade"    // Endpoints that somebody has made
 	Replications  Want = "ReplicationController"
+
+	Requests      Want = "CertificateSigningRequest"
+	Aggregations  Want = "Aggregation"  // a ClusterRole that is not Kubernetes' as it was made
+	AccountTokens Want = "AccountToken" // a Secret for the token of a service account
+	JoinTokens    Want = "JoinToken"    // a Secret with the token of a node that joins
 )
 
 // members are the controllers, by the names that kube-controller-manager gives
@@ -80,6 +86,13 @@ var members = []struct {
 	{"replicationcontroller", Replications, replications},
 	{"resourcequota", Quotas, quotas},
 	{"volumeattributesclass-protection", VolumeClasses, classProtection},
+	{"certificatesigningrequest-approving", Requests, approvals},
+	{"certificatesigningrequest-signing", Requests, signatures},
+	{"certificatesigningrequest-cleaner", Requests, oldRequests},
+	{"clusterrole-aggregation", Aggregations, aggregations},
+	{"serviceaccount-token", AccountTokens, accountTokens},
+	{"token-cleaner", JoinTokens, oldTokens},
+	{"bootstrap-signer", JoinTokens, clusterInfo},
 }
 
 // Names are the names of all controllers.
@@ -101,6 +114,11 @@ type Options struct {
 
 	// Foreign are the nodes that node-lifecycle looks after.
 	Foreign Foreign
+
+	CA          string                        // file of the certificate and the key that requests are signed with; empty: none is signed
+	RootCA      []byte                        // PEM of the certificate that clients check the API with
+	Tokens      serviceaccount.TokenGenerator // signs tokens of service accounts that are kept in Secrets
+	ClusterInfo string                        // kubeconfig by which nodes find the API, without a user; empty: none does
 }
 
 // Foreign are the nodes whose health nobody else looks after. They and their
@@ -218,6 +236,12 @@ func accountOf(member string) string {
 		return "endpointslicemirroring-controller"
 	case "replicationcontroller":
 		return "replication-controller"
+	case "certificatesigningrequest-approving", "certificatesigningrequest-signing", "certificatesigningrequest-cleaner":
+		return "certificate-controller"
+	case "serviceaccount-token":
+		return "tokens-controller"
+	case "token-cleaner", "bootstrap-signer":
+		return member
 	}
 	return member + "-controller"
 }
