@@ -36,7 +36,7 @@ func TestControllers(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{"deployments": "did you mean deployment?", "": "choose from daemonset, ",
-		"endpointslice": "choose from", "-": "choose from", "-al": "or * for all", "-*": "choose from"} {
+		"horizontalpodautoscaler": "choose from", "-": "choose from", "-al": "or * for all", "-*": "choose from"} {
 		if _, err := ResolveControllers([]string{name}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", name, err, want)
 		}
