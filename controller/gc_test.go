@@ -79,7 +79,7 @@ func TestOwnerGoes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := start(t, c.controllers, simkubelet.DefaultOptions())
 				defer s.end()
-				for _, n := range simkubelet.NewNodes(4, 1) {
+				for n := range simkubelet.NewNodes(4, 1) {
 					n.Spec.Taints = nil
 					s.tell(events.Node, events.VerbCreated, n)
 				}

@@ -85,7 +85,7 @@ var layers = map[string]layer{
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
+	"cmd/rollcall/instance": {may: []string{"events", "events/ahead", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/dns", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
 }

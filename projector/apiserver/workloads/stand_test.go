@@ -91,7 +91,7 @@ func newStand(t *testing.T) *stand {
 		t.Fatal(err)
 	}
 	s := &stand{log: memlog.New(subjects, time.Now)}
-	for _, n := range simkubelet.NewNodes(3, 1) {
+	for n := range simkubelet.NewNodes(3, 1) {
 		body, err := events.NewObject(events.Node, n)
 		if err != nil {
 			t.Fatal(err)
