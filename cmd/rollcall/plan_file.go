@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"rollcall/controller/play"
@@ -137,8 +138,8 @@ func readPlan(path string) (*planFile, error) {
 				return nil, bad(err.Error(), again)
 			}
 		}
-		kind, _ := o.After["kind"].(string)
-		intent, err := play.NewIntent(events.Kind(kind), o.Before, o.After)
+		kind := (&unstructured.Unstructured{Object: o.After}).GroupVersionKind()
+		intent, err := play.NewIntent(events.KindOf(kind.Group, kind.Kind), o.Before, o.After)
 		if err != nil {
 			return nil, bad(err.Error(), again)
 		}

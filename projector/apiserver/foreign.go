@@ -84,7 +84,7 @@ type selection struct {
 var _ cache.ListerWatcher = (*selection)(nil)
 
 func selectionOf(objects *table.Tables, kind events.Kind, match func(data []byte) bool) *selection {
-	return &selection{objects.Of(kind), match, codec{legacyscheme.Scheme, resourceFor(kind.Group(), kind, "").gvk(), nil}}
+	return &selection{objects.Of(kind), match, codec{scheme: legacyscheme.Scheme, stored: resourceFor(kind.Group(), kind, "").gvk()}}
 }
 
 // IsWatchListSemanticsUnSupported tells reflectors to list first.

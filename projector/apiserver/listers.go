@@ -14,7 +14,6 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -31,11 +30,11 @@ func tableInformers(g *informer.Group, objects *table.Tables, opens *secrets) (i
 	f := informers.NewSharedInformerFactory(nil, 0)
 	for _, kind := range events.Kinds() {
 		gvk := resourceFor(kind.Group(), kind, "").gvk()
-		o, err := scheme.Scheme.New(gvk)
+		o, err := legacyscheme.Scheme.New(gvk)
 		if err != nil {
 			return nil, err
 		}
-		c := codec{legacyscheme.Scheme, gvk, nil}
+		c := codec{scheme: legacyscheme.Scheme, stored: gvk}
 		if kind == events.Secret {
 			c.secrets = opens
 		}
@@ -95,7 +94,7 @@ func (t tableReader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, apierrors.NewNotFound(gr, info.Name))
 		return
 	}
-	o, err := codec{legacyscheme.Scheme, kept.gvk(), nil}.versioned(i.Data, i.Rev)
+	o, err := codec{scheme: legacyscheme.Scheme, stored: kept.gvk()}.versioned(i.Data, i.Rev)
 	if err != nil {
 		refuse(w, r, apierrors.NewInternalError(err))
 		return

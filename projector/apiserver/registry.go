@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/registry/generic"
@@ -137,10 +136,9 @@ func (i *installer) batch() group {
 // groups returns the API groups besides core, in the order of discovery: that of
 // Kubernetes, which decides which of two resources of one name is meant.
 func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
-	budgets, scalers, extensions := group{}, group{}, group{}
+	budgets, scalers := group{}, group{}
 	pair(i, budgets, "poddisruptionbudgets", budgetstore.NewREST)
 	pair(i, scalers, "horizontalpodautoscalers", scalerstore.NewREST)
-	i.putAbsent(apiextensions.GroupName, extensions)
 	all := []struct {
 		name      string
 		resources group
@@ -157,7 +155,7 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 		{"rbac.authorization.k8s.io", i.rbac()},
 		{"storage.k8s.io", i.storage()},
 		{"admissionregistration.k8s.io", i.admissionRegistration()},
-		{apiextensions.GroupName, extensions},
+		{"apiextensions.k8s.io", i.extensions()},
 		{"scheduling.k8s.io", group{"priorityclasses": single(i, classstore.NewREST)}},
 		{"coordination.k8s.io", group{"leases": single(i, leasestore.NewREST)}},
 		{"node.k8s.io", group{"runtimeclasses": single(i, runtimestore.NewREST)}},

@@ -27,6 +27,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/seal"
 	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/extensions"
 	"rollcall/projector/apiserver/informer"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
@@ -84,6 +85,7 @@ type Server struct {
 	client  kubernetes.Interface
 	users   *access.Access
 	stores  restOptions
+	custom  *extensions.Server
 	ready   chan struct{}
 	local   *local // the way of clients in this process
 	door    *netlimit.Listener
@@ -133,7 +135,8 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	completed := generic.Complete()
-	s.generic, err = completed.New("rollcall", genericapiserver.NewEmptyDelegate())
+	s.custom = extensions.New(c.Objects)
+	s.generic, err = completed.New("rollcall", s.custom.Delegate())
 	if err != nil {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
@@ -149,6 +152,7 @@ func New(c Config) (*Server, error) {
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
+	s.serveCustom(generic)
 	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.beginBootstrap)
 	return s, nil
 }
@@ -229,7 +233,7 @@ func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Han
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
 	}
-	return s.edge(withManager(refuseAbsent(api)), c)
+	return s.edge(withManager(api), c)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a
@@ -266,8 +270,6 @@ func (s *Server) options() restOptions {
 		case r.bucket == bucketEvents:
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
-		case r.bucket == bucketNone:
-			o.tables[r.name], o.backends[r.name] = table.NewTable(table.Recent), s.writes()
 		default:
 			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind), s.writes()
 		}
