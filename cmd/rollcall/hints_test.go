@@ -125,7 +125,7 @@ func prose(root *cobra.Command, word string) bool {
 var flagIn = regexp.MustCompile(`(?:^|[\s'"(])--([a-z][a-z-]+)`)
 
 // elsewhere are flags of others that texts name.
-var elsewhere = []string{"dry-run", "server", "context", "cascade", "clusterrole"}
+var elsewhere = []string{"dry-run", "server", "context", "cascade", "clusterrole", "config", "config-dir", "hostname-override", "bootstrap-kubeconfig"}
 
 // promised are commands that do not exist.
 var promised = regexp.MustCompile(`\b(export|import|restore)\b`)

@@ -49,6 +49,7 @@ type joinToken struct {
 func (s *session) tokenCreate() *cobra.Command {
 	var j joinToken
 	var ttl time.Duration
+	var command bool
 	format := "text"
 	c := &cobra.Command{Use: "create [TOKEN]", Short: "Make a token by which nodes join, and print it", Args: takes(0, 1),
 		Long: `create makes a token, or takes the one that is given, of six and sixteen small letters and
@@ -59,6 +60,7 @@ bindings of kubeadm by which the requests of such nodes are approved, and the Co
 cluster-info of kube-public.`,
 		Example: `  rollcall token create
   rollcall token create --ttl 1h --description rack-7
+  rollcall token create --print-join-command
   rollcall token create abcdef.0123456789abcdef --usages authentication -o json`}
 	t := addTarget(c)
 	f := c.Flags()
@@ -66,9 +68,14 @@ cluster-info of kube-public.`,
 	f.StringSliceVar(&j.Usages, "usages", []string{"signing", "authentication"}, "what the token is for: signing, authentication")
 	f.StringSliceVar(&j.Groups, "groups", []string{joinGroup}, "groups of who uses it; they begin with system:bootstrappers:")
 	f.StringVar(&j.Description, "description", "", "what it is for, for people")
+	f.BoolVar(&command, "print-join-command", false, "print the command that makes the directory of a node which joins with the token")
 	f.StringVarP(&format, "output", "o", format, strings.Join(answerFormats, ", "))
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		if err := checkFormat(format, answerFormats); err != nil {
+		formats := answerFormats
+		if command {
+			formats = formats[:1] // text: it is a line to type
+		}
+		if err := checkFormat(format, formats); err != nil {
 			return err
 		}
 		if j.Token, err = tokenGiven(args); err != nil {
@@ -88,11 +95,12 @@ cluster-info of kube-public.`,
 			at := time.Now().Add(ttl).UTC().Truncate(time.Second)
 			j.Expires = &at
 		}
-		if _, err := client.CoreV1().Secrets(metav1.NamespaceSystem).Create(c.Context(), j.secret(), metav1.CreateOptions{}); err != nil {
-			if apierrors.IsAlreadyExists(err) {
-				return &events.Error{Code: "E-CLI-EXISTS", What: "a token with the id " + j.id() + " exists already", Do: "give another one, or none", Exit: events.ExitInput}
-			}
-			return refused(err, "", nil)
+		if err := j.create(c.Context(), client); err != nil {
+			return err
+		}
+		if command {
+			s.out.printf("%s", joinCommand(t, j.Token))
+			return s.out.failure()
 		}
 		return s.document(format, j, func() string { return j.Token + "\n" })
 	}
@@ -139,6 +147,18 @@ func (j *joinToken) check(ttl time.Duration) error {
 
 // id is the part of a token that is no secret.
 func (j *joinToken) id() string { return j.Token[:bootstrapapi.BootstrapTokenIDBytes] }
+
+// create makes the Secret that the token is.
+func (j *joinToken) create(ctx context.Context, client kubernetes.Interface) error {
+	_, err := client.CoreV1().Secrets(metav1.NamespaceSystem).Create(ctx, j.secret(), metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		return &events.Error{Code: "E-CLI-EXISTS", What: "a token with the id " + j.id() + " exists already", Do: "give another one, or none", Exit: events.ExitInput}
+	}
+	if err != nil {
+		return refused(err, "", nil)
+	}
+	return nil
+}
 
 // secret is the token as Kubernetes keeps it.
 func (j *joinToken) secret() *corev1.Secret {

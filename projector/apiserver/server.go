@@ -91,7 +91,8 @@ type Server struct {
 	door    *netlimit.Listener
 	link    *link
 	watches watches
-	failed  chan error // why the cluster does not get what every cluster has
+	own     *ownService // nil: the past is served
+	failed  chan error  // why the cluster does not get what every cluster has
 
 	informers informer.Group
 	shared    kubeinformers.SharedInformerFactory // over the tables
@@ -124,6 +125,11 @@ func New(c Config) (*Server, error) {
 	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
 		return nil, fmt.Errorf("make informers over the tables: %w", err)
 	}
+	if c.ReadOnly == "" {
+		if s.own, err = s.newOwnService(s.door.Addr(), defaultServiceRanges()); err != nil {
+			return nil, fmt.Errorf("make the service of the API: %w", err)
+		}
+	}
 	if s.users, err = s.knownUsers(); err != nil {
 		return nil, err
 	}
@@ -147,7 +153,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: DefaultServiceRanges(),
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: defaultServiceRanges(),
 		kubelets: s.config.KubeletClient, start: s.start, past: s.config.ReadOnly, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
@@ -232,6 +238,8 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Handler {
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
+	} else {
+		api = s.own.before(api)
 	}
 	return s.edge(withManager(api), c)
 }

@@ -21,15 +21,15 @@ import (
 	"rollcall/projector/table"
 )
 
-// ServiceRanges are what Services get their addresses and ports of.
-type ServiceRanges struct {
+// serviceRanges are what Services get their addresses and ports of.
+type serviceRanges struct {
 	ClusterIPs net.IPNet
 	NodePorts  utilnet.PortRange
 }
 
-// DefaultServiceRanges are those that kubeadm gives a cluster.
-func DefaultServiceRanges() ServiceRanges {
-	return ServiceRanges{net.IPNet{IP: net.IPv4(10, 96, 0, 0).To4(), Mask: net.CIDRMask(12, 32)}, utilnet.PortRange{Base: 30000, Size: 2768}}
+// defaultServiceRanges are those that kubeadm gives a cluster.
+func defaultServiceRanges() serviceRanges {
+	return serviceRanges{net.IPNet{IP: net.IPv4(10, 96, 0, 0).To4(), Mask: net.CIDRMask(12, 32)}, utilnet.PortRange{Base: 30000, Size: 2768}}
 }
 
 // services puts Services and their Endpoints into the core group.

@@ -111,7 +111,10 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 	if len(controls) == 0 {
 		return nil
 	}
-	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound, "HorizontalPodAutoscaler": unmeasured}
+	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
+	for kind, text := range ofNobody {
+		why[kind] = func(runtime.Object) string { return text }
+	}
 	for _, x := range []struct {
 		kind   events.Kind
 		plural string
@@ -138,9 +141,17 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 	return why
 }
 
-// unmeasured is why nothing is scaled.
-func unmeasured(runtime.Object) string {
-	return "nothing scales by a HorizontalPodAutoscaler here: simulated pods have no metrics"
+// ofNobody is why nobody acts on kinds that something acts on elsewhere. What is
+// there to be read by others, such as a StorageClass, is not among them.
+var ofNobody = map[events.Kind]string{
+	"Ingress":                    "nothing acts on Ingresses here: no traffic comes in through one",
+	"NetworkPolicy":              "nothing acts on NetworkPolicies here: simulated pods have no traffic",
+	"HorizontalPodAutoscaler":    "nothing scales by a HorizontalPodAutoscaler here: simulated pods have no metrics",
+	"ServiceCIDR":                "nothing acts on ServiceCIDRs here: Services have their addresses of one range",
+	"ResourceClaim":              "nothing acts on ResourceClaims here: no devices are allocated",
+	"VolumeAttachment":           "nothing acts on VolumeAttachments here: simulated volumes need not be attached",
+	"FlowSchema":                 "nothing acts on FlowSchemas here: requests are not put into queues",
+	"PriorityLevelConfiguration": "nothing acts on PriorityLevelConfigurations here: requests are not put into queues",
 }
 
 // handMade is why a volume that somebody made is of no use.

@@ -77,6 +77,12 @@ func TestUnattended(t *testing.T) {
 			t.Errorf("%s is warned of though its controller runs", kind)
 		}
 	}
+	if f := unattended(all)["Ingress"]; f == nil || !strings.Contains(f(nil), "nothing acts on Ingresses here") {
+		t.Error("an Ingress is taken without a word")
+	}
+	if unattended(all)["StorageClass"] != nil || unattended(all)["ClusterRole"] != nil {
+		t.Error("warned of what is only read")
+	}
 	if none := unattended(nil); len(none) > 0 {
 		t.Errorf("warned of %v where others act", none)
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 
@@ -75,6 +76,9 @@ func (a Address) loopback() bool { return a.host != "" && net.ParseIP(a.host).Is
 // hosts are the names and addresses that clients reach the server by.
 func (a Address) hosts() ([]string, error) {
 	hosts := []string{"localhost", "127.0.0.1", "::1", "kubernetes.default.svc"}
+	if name, err := os.Hostname(); err == nil && !a.loopback() && events.CheckName(events.Node, name) == "" && !slices.Contains(hosts, name) {
+		hosts = append(hosts, name) // of this machine, by which others may find it
+	}
 	if !a.everywhere() {
 		if ip := net.ParseIP(a.host).String(); !slices.Contains(hosts, ip) {
 			hosts = append(hosts, ip)
