@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	extensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -18,6 +19,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/projector"
+	"rollcall/projector/table"
 	"rollcall/publisher/simkubelet"
 )
 
@@ -79,7 +81,7 @@ func TestOwnerGoes(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := start(t, c.controllers, simkubelet.DefaultOptions())
 				defer s.end()
-				for _, n := range simkubelet.NewNodes(4, 1) {
+				for n := range simkubelet.NewNodes(4, 1) {
 					n.Spec.Taints = nil
 					s.tell(events.Node, events.VerbCreated, n)
 				}
@@ -270,5 +272,55 @@ func TestCollectionIsBounded(t *testing.T) {
 	raw, err := events.Encode(events.Event{Type: events.GCPlanned, Body: c})
 	if err != nil || len(raw) > events.MaxSize {
 		t.Errorf("%d bytes, %v", len(raw), err)
+	}
+}
+
+// An owner of a custom kind is taken for gone when it is, wherever it would have
+// to be, from the definition of its kind on: also when that is gone too. Before, it
+// is nobody's business here.
+func TestCustomOwnersGo(t *testing.T) {
+	for scope, owner := range map[string]*metav1.PartialObjectMetadata{"Namespaced": partial("x", "owner"), "Cluster": partial("", "owner")} {
+		t.Run(scope, func(t *testing.T) {
+			e := newEstate(1)
+			kind := events.CustomKind("example.com", "Gadget")
+			fold := func(k events.Kind, verb string, o metav1.Object) {
+				t.Helper()
+				body, err := events.NewObject(k, o)
+				e.must(err)
+				ev := events.Event{Seq: e.state.Seq() + 1, Type: events.ObjectType(k, verb), Body: body}
+				if verb == events.VerbDeleted {
+					ev.Body = events.Gone(body)
+				}
+				projector.Fold(e.state, ev)
+				e.must(e.state.Check())
+			}
+			collected := func(want bool) {
+				t.Helper()
+				raw, err := e.state.Keyframe()
+				e.must(err)
+				again, err := projector.ReadKeyframe(raw, "", table.New(table.History{}))
+				e.must(err)
+				for _, st := range []*projector.State{e.state, again} {
+					p := controller.PlanGC(st, e.now)
+					if got := p != nil && len(p.Commands) == 1 && p.Commands[0].Do == events.DeleteObject && p.Commands[0].Kind == events.ConfigMap; got != want {
+						t.Errorf("collected %v, want %v: %+v", got, want, p)
+					}
+				}
+			}
+			ref := metav1.OwnerReference{APIVersion: "example.com/v2", Kind: "Gadget", Name: owner.Name, UID: owner.UID}
+			fold(events.ConfigMap, events.VerbCreated, partial("x", "owned", ref))
+			collected(false)
+			definition := &extensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "gadgets.example.com", UID: "d"},
+				Spec: extensionsv1.CustomResourceDefinitionSpec{Group: "example.com", Scope: extensionsv1.ResourceScope(scope),
+					Names: extensionsv1.CustomResourceDefinitionNames{Kind: "Gadget", Plural: "gadgets"}}}
+			fold(events.CustomResourceDefinition, events.VerbCreated, definition)
+			collected(true)
+			fold(kind, events.VerbCreated, owner)
+			collected(false)
+			fold(kind, events.VerbDeleted, owner)
+			collected(true)
+			fold(events.CustomResourceDefinition, events.VerbDeleted, definition)
+			collected(true)
+		})
 	}
 }

@@ -27,7 +27,7 @@ func TestNoLivelockOfNodesThatCannotBe(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := start(t, 1, simkubelet.DefaultOptions())
 			defer s.end()
-			for _, n := range simkubelet.NewNodes(4, 1) {
+			for n := range simkubelet.NewNodes(4, 1) {
 				s.tell(events.Node, events.VerbCreated, n)
 			}
 			s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
@@ -83,7 +83,7 @@ func (s *stack) state() *projector.State {
 func TestCopiesAreNotCarriedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, 1, simkubelet.DefaultOptions())
-		for _, n := range simkubelet.NewNodes(4, 1) {
+		for n := range simkubelet.NewNodes(4, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
 		}
 		s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
@@ -167,7 +167,7 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 					executor.New(subjects, executor.LogWorld{}), simkubelet.New(subjects, simkubelet.DefaultOptions()))
 			})
 			defer s.end()
-			for _, n := range simkubelet.NewNodes(5, 1) {
+			for n := range simkubelet.NewNodes(5, 1) {
 				s.tell(events.Node, events.VerbCreated, n)
 			}
 			ds := daemonSet("agent", "agent:v1", intstr.FromInt32(1))
@@ -203,7 +203,7 @@ func TestMinReadySecondsWithAWrongClock(t *testing.T) {
 func TestVerifyGoesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, 1, simkubelet.DefaultOptions())
-		for _, n := range simkubelet.NewNodes(4, 1) {
+		for n := range simkubelet.NewNodes(4, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
 		}
 		s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))

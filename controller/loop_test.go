@@ -179,7 +179,7 @@ func TestLoop(t *testing.T) {
 				s := start(t, c.controllers, simkubelet.DefaultOptions())
 				defer s.end()
 				s.log.Inject(c.fault)
-				for _, n := range simkubelet.NewNodes(nodes, 1) {
+				for n := range simkubelet.NewNodes(nodes, 1) {
 					n.Spec.Taints = nil
 					s.tell(events.Node, events.VerbCreated, n)
 				}
@@ -205,7 +205,7 @@ func TestStatusIsCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, 1, simkubelet.Options{Start: simkubelet.Exactly(50 * time.Millisecond)})
 		defer s.end()
-		for _, n := range simkubelet.NewNodes(9, 1) {
+		for n := range simkubelet.NewNodes(9, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
 		}
 		s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
@@ -236,7 +236,7 @@ func TestMinReadySeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, 1, simkubelet.Options{Start: simkubelet.Exactly(50 * time.Millisecond)})
 		defer s.end()
-		for _, n := range simkubelet.NewNodes(3, 1) {
+		for n := range simkubelet.NewNodes(3, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
 		}
 		ds := daemonSet("agent", "agent:v1", intstr.FromInt32(1))
@@ -255,7 +255,7 @@ func TestAtRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, 1, simkubelet.DefaultOptions())
 		defer s.end()
-		for _, n := range simkubelet.NewNodes(3, 1) {
+		for n := range simkubelet.NewNodes(3, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
 		}
 		s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
@@ -285,7 +285,7 @@ func TestAtRest(t *testing.T) {
 func TestVerifyFindsADifference(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, 1, simkubelet.DefaultOptions())
-		for _, n := range simkubelet.NewNodes(4, 1) {
+		for n := range simkubelet.NewNodes(4, 1) {
 			s.tell(events.Node, events.VerbCreated, n)
 		}
 		s.tell(events.DaemonSet, events.VerbCreated, daemonSet("agent", "agent:v1", intstr.FromInt32(1)))

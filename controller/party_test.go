@@ -26,7 +26,7 @@ func (s *stack) control(o controller.Options, d drive.Options) {
 
 // populate tells of three nodes and of a DaemonSet.
 func (s *stack) populate(names ...string) {
-	for _, n := range simkubelet.NewNodes(3, 1) {
+	for n := range simkubelet.NewNodes(3, 1) {
 		n.Spec.Taints = nil
 		s.tell(events.Node, events.VerbCreated, n)
 	}

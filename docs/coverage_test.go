@@ -17,6 +17,7 @@ import (
 const (
 	rowsFile = "testdata/spec/rows.txt"
 	upstream = "testdata/spec/upstream.txt"
+	badInput = "testdata/spec/badinput.txt"
 	document = "docs/COVERAGE.md"
 	self     = "docs" // whose tests cite examples
 )
@@ -84,7 +85,11 @@ func generate(root fs.FS) (text []byte, problems []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return b.Bytes(), append(problems, more...), nil
+	bad, err := writeBadInput(&b, root)
+	if err != nil {
+		return nil, nil, err
+	}
+	return b.Bytes(), slices.Concat(problems, more, bad), nil
 }
 
 // writeRules writes every rule with the files that cite it.

@@ -96,6 +96,8 @@ func TestProblems(t *testing.T) {
 		"testdata/reconcile/a.txt":         {Data: []byte("# A01 B77 W03: TestFooBar\nsubtest should-work-well\n")},
 		"controller/simtest/other_test.go": {Data: []byte("// R01\n")},
 		"controller/a_test.go":             {Data: []byte("// A01.\n")},
+		badInput:                           {Data: []byte("# rows\nE1 | one\nE2 | two | ours: later\nE3 | three\n")},
+		"events/stream/d_test.go":          {Data: []byte("\"9.1-E3 x\", // 9.1-E4\n")},
 		"cmd/rollcall/b_test.go":           {Data: []byte("// A03 C77\n")},
 		"testdata/script/c.txt":            {Data: []byte("# A03\n")},
 	}
@@ -108,6 +110,8 @@ func TestProblems(t *testing.T) {
 		"R01 (four): no test cites it, and no reason is given in " + rowsFile,
 		"testdata/reconcile/a.txt cites B77, which is no rule",
 		"TestFoo: no test names it, and no reason is given in " + upstream,
+		"9.1-E1 (one): no test cites it, and no reason is given in " + badInput,
+		"events/stream/d_test.go cites 9.1-E4, which is no row",
 	}
 	if !slices.Equal(problems, want) {
 		t.Errorf("problems %q, want %q", problems, want)
@@ -120,6 +124,9 @@ func TestProblems(t *testing.T) {
 		"| TestFoo | **none** |",
 		"| TestFooBar | testdata/reconcile/a.txt |",
 		"| should work well | testdata/reconcile/a.txt |",
+		"| E1 | one | **none** |",
+		"| E2 | two | done in another way here: later |",
+		"| E3 | three | events/stream/d_test.go |",
 	} {
 		if !strings.Contains(string(text), line+"\n") {
 			t.Errorf("no line %q in\n%s", line, text)

@@ -10,6 +10,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"rollcall/events/wire"
 )
 
 // ownPrefix begins the labels and annotations that rollcall reads.
@@ -21,6 +23,13 @@ const LabelSimulated = ownPrefix + "simulated"
 // LabelSource marks the nodes that a source tells of, with its name. They are as
 // they were last told: that nothing is heard of one says nothing about it.
 const LabelSource = ownPrefix + "source"
+
+// RealNode reports whether a node, as the log has it, is a machine with a kubelet
+// of its own: rollcall does not play it, and no source tells of it.
+func RealNode(node []byte) bool {
+	labels := wire.Field(wire.Field(node, "metadata"), "labels")
+	return string(wire.Text(labels, LabelSimulated)) != "true" && len(wire.Text(labels, LabelSource)) == 0
+}
 
 // Annotations that rollcall reads: of a DaemonSet, and AnnotationFail of a Node.
 const (

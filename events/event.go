@@ -126,6 +126,9 @@ type Event struct {
 	Body                  Body
 
 	Raw []byte // the bytes in the log, set by readers; never modified
+	// Looked is what was read of the body ahead of the fold, on another core; nil:
+	// nothing was. The fold takes it off.
+	Looked any
 	// sound: Decode, which may run on another core than the fold, found nothing
 	// that speaks against the body.
 	sound bool

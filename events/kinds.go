@@ -13,6 +13,7 @@ const (
 	ServiceAccount        Kind = "ServiceAccount"
 	PersistentVolume      Kind = "PersistentVolume"
 	PersistentVolumeClaim Kind = "PersistentVolumeClaim"
+	StorageClass          Kind = "StorageClass"
 	Deployment            Kind = "Deployment"
 	ReplicaSet            Kind = "ReplicaSet"
 	StatefulSet           Kind = "StatefulSet"
@@ -41,6 +42,7 @@ var builtin = []kindsOf{
 		[]Kind{Node, Namespace, PersistentVolume}},
 	{"admissionregistration.k8s.io", nil, []Kind{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
 		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}},
+	{"apiextensions.k8s.io", nil, []Kind{CustomResourceDefinition}},
 	{"apps", []Kind{DaemonSet, ControllerRevision, Deployment, ReplicaSet, StatefulSet}, nil},
 	{"autoscaling", []Kind{"HorizontalPodAutoscaler"}, nil},
 	{"batch", []Kind{Job, CronJob}, nil},
@@ -53,7 +55,7 @@ var builtin = []kindsOf{
 	{"rbac.authorization.k8s.io", []Kind{"Role", "RoleBinding"}, []Kind{"ClusterRole", "ClusterRoleBinding"}},
 	{"resource.k8s.io", []Kind{"ResourceClaim", "ResourceClaimTemplate"}, []Kind{"DeviceClass", "ResourceSlice"}},
 	{"scheduling.k8s.io", nil, []Kind{PriorityClass}},
-	{"storage.k8s.io", []Kind{"CSIStorageCapacity"}, []Kind{"CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"}},
+	{"storage.k8s.io", []Kind{"CSIStorageCapacity"}, []Kind{"CSIDriver", "CSINode", StorageClass, "VolumeAttachment", "VolumeAttributesClass"}},
 }
 
 // anyNames are the kinds whose objects have names that need only be a segment of a
@@ -92,6 +94,15 @@ func Kinds() []Kind { return slices.Sorted(maps.Keys(kinds)) }
 // CustomResourceDefinition of a group defines: "Widget.example.com". It has a
 // dot, which no kind of Kubernetes has, and is never among Kinds.
 func CustomKind(group, kind string) Kind { return Kind(kind + "." + group) }
+
+// KindOf returns the kind under which a log knows the objects of a kind of an API
+// group: a custom one if it holds no other of that name and group.
+func KindOf(group, kind string) Kind {
+	if _, kept := Kept(group, Kind(kind)); kept || group == "" {
+		return Kind(kind)
+	}
+	return CustomKind(group, kind)
+}
 
 // Custom reports whether a CustomResourceDefinition defines the kind.
 func (k Kind) Custom() bool { return strings.IndexByte(string(k), '.') >= 0 }

@@ -3,6 +3,7 @@ package events
 import (
 	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/oklog/ulid/v2"
@@ -34,6 +35,7 @@ type Screen struct {
 	plans      map[Key]Seq        // the last believed plan of each DaemonSet, and under the zero Key of the garbage collector
 	young, old map[idTail]Seq     // where events were that are believed, by id
 	told       toldIDs            // and those that were told
+	times      toldTimes          // and of which times that was
 }
 
 // RecentEvents is among how many of the last events a repeated id is found at
@@ -69,6 +71,7 @@ func (s *Screen) Take(e Event) Event {
 func (s *Screen) believe(e *Event) {
 	if e.Told != nil {
 		s.told.add(e.ID, e.Seq)
+		s.times.add(e)
 		return
 	}
 	if len(s.young) >= RecentEvents {
@@ -108,6 +111,10 @@ func (s *Screen) doubt(e *Event) (code, why string) {
 
 // Told returns where the told event of an id is, among the last maxTold of them.
 func (s *Screen) Told(id ulid.ULID) (Seq, bool) { return s.told.get(id) }
+
+// ToldLast returns the latest time, by its clock but not yet to come, that a source
+// has told of a subject; zero: none, or that is long ago.
+func (s *Screen) ToldLast(source, subject string) time.Time { return s.times.get(source, subject) }
 
 // Check says what is wrong with how told events are found; nil: nothing is.
 func (s *Screen) Check() error { return s.told.check() }

@@ -16,6 +16,9 @@ type KeptScreen struct {
 	Young []byte     `json:"young,omitempty"` // an id's tail and a position, each of eight bytes, by position
 	Old   []byte     `json:"old,omitempty"`
 	Told  []byte     `json:"told,omitempty"` // an id and a position, of sixteen bytes and eight, by position
+	// Times and TimesOld are what sources told of and when: twenty-eight bytes each.
+	Times    []byte `json:"times,omitempty"`
+	TimesOld []byte `json:"timesOld,omitempty"`
 }
 
 // KeptPlan is where the last plan of an owner stands.
@@ -26,7 +29,8 @@ type KeptPlan struct {
 
 // Keep returns what the screen remembers.
 func (s *Screen) Keep() KeptScreen {
-	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: keepTails(s.young), Old: keepTails(s.old), Told: s.told.keep()}
+	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: keepTails(s.young), Old: keepTails(s.old),
+		Told: s.told.keep(), Times: keepTimes(s.times.young), TimesOld: keepTimes(s.times.old)}
 }
 
 // Screen returns the screen that k was kept of.
@@ -41,6 +45,12 @@ func (k *KeptScreen) Screen() (*Screen, error) {
 	}
 	if err == nil {
 		s.told, err = toldOf(k.Told)
+	}
+	if err == nil {
+		s.times.young, err = timesOf(k.Times)
+	}
+	if err == nil {
+		s.times.old, err = timesOf(k.TimesOld)
 	}
 	return s, err
 }

@@ -67,6 +67,11 @@ func (s Subjects) Ingest(source, typ string) string {
 	return "rollcall." + s.cluster + ".from." + source + ".ingest." + typ
 }
 
+// IngestOwn returns the subject on which those outside tell the gate events of types
+// without a name: their account says it. It stands in their accounts only: in that of
+// the log some of it are subjects of the log.
+func (s Subjects) IngestOwn(types string) string { return "rollcall." + s.cluster + ".ingest." + types }
+
 // Rejects returns the subject of what the gate has refused of a source, and
 // RejectsStream the name of the stream that keeps it.
 func (s Subjects) Rejects(source string) string {

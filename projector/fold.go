@@ -31,6 +31,7 @@ func Fold(s *State, e events.Event) events.Event {
 	}
 	s.fold.End()
 	s.objects.Advance(e)
+	e.Looked = nil
 	return e
 }
 

@@ -101,11 +101,26 @@ func (s *State) Keyframe() ([]byte, error) {
 }
 
 func (k *Kept) bytes() ([]byte, error) {
-	raw, err := wire.Marshal(&k.keyframe)
+	raw, err := wire.MarshalSized(&k.keyframe, k.size())
 	if err != nil {
 		return nil, fmt.Errorf("write the state at position %d: %w", k.keyframe.Seq, err)
 	}
 	return raw, nil
+}
+
+// besides is what a keyframe has of an object besides its bytes, at most in a usual
+// state: its name, and what the fold keeps of a pod and its cell.
+const besides = 512
+
+// size returns about how large the bytes are: rather more, since too little has to
+// be moved to twice the room.
+func (k *Kept) size() (n int) {
+	for _, t := range k.keyframe.Tables {
+		for i := range t.Rows {
+			n += len(t.Rows[i].Object) + besides
+		}
+	}
+	return n
 }
 
 // Frame returns the bytes of the state, made at a time, and what they are. At least

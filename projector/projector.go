@@ -75,7 +75,7 @@ func (p *Projector) State() *State { return p.state }
 // E-LOG-REWRITTEN when the log is not what it was; nothing is folded after that.
 func (p *Projector) Run(ctx context.Context, parties ...drive.Party) error {
 	o := p.opt.Drive
-	o.Fold = p
+	o.Fold, o.Look = p, new(Looker).Look
 	err := drive.Drive(ctx, p.log, o, parties...)
 	p.objects.End(err)
 	if errors.Is(err, events.ErrRewritten) {
@@ -183,6 +183,14 @@ func (p *Projector) Told(id ulid.ULID) (events.Seq, bool) {
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.state.Told(id)
+}
+
+// ToldLast returns the latest time that a source has told of a subject; zero: none,
+// or that is long ago.
+func (p *Projector) ToldLast(source, subject string) time.Time {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.state.ToldLast(source, subject)
 }
 
 // Await returns when the event at seq is folded: who appended it and waits

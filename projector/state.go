@@ -73,6 +73,10 @@ func (s *State) Time() time.Time { return s.clock.now }
 // Told returns where the told event of an id is: it was told before.
 func (s *State) Told(id ulid.ULID) (events.Seq, bool) { return s.screen.Told(id) }
 
+// ToldLast returns the latest time that a source has told of a subject, as the
+// Screen remembers it.
+func (s *State) ToldLast(source, subject string) time.Time { return s.screen.ToldLast(source, subject) }
+
 // Check compares all that is kept up to date event by event with what it is made
 // of, and returns the differences.
 func (s *State) Check() error { return errors.Join(s.Sets.Check(), s.screen.Check()) }

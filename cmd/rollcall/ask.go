@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
 	"rollcall/controller/replay"
@@ -70,6 +72,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 		return err
 	}
 	defer a.close()
+	defer allowGarbage()()
 	x := &asked{log: a.counting("reading the log", 0), format: q.format, out: s.out}
 	defer x.log.done()
 	if err := x.open(ctx); err != nil {
@@ -160,7 +163,10 @@ func (x *asked) covered() string {
 // shortKinds are the names under which people know kinds besides their own.
 var shortKinds = map[string]events.Kind{"po": events.Pod, "no": events.Node, "ds": events.DaemonSet, "ns": events.Namespace, "pc": events.PriorityClass,
 	"cm": events.ConfigMap, "sa": events.ServiceAccount, "pv": events.PersistentVolume, "pvc": events.PersistentVolumeClaim, "deploy": events.Deployment,
-	"rs": events.ReplicaSet, "sts": events.StatefulSet, "cj": events.CronJob, "pdb": events.PodDisruptionBudget, "rev": events.ControllerRevision}
+	"rs": events.ReplicaSet, "sts": events.StatefulSet, "cj": events.CronJob, "pdb": events.PodDisruptionBudget, "rev": events.ControllerRevision,
+	"svc": events.Service, "ep": events.Endpoints, "rc": "ReplicationController", "quota": "ResourceQuota", "limits": "LimitRange",
+	"hpa": "HorizontalPodAutoscaler", "ing": "Ingress", "netpol": "NetworkPolicy", "sc": "StorageClass", "vac": "VolumeAttributesClass",
+	"csr": "CertificateSigningRequest"}
 
 // parseKind reads the name of a kind, in the singular, in the plural or short. One
 // with a group behind it is custom: the log says what is meant (asked.kind).
@@ -175,11 +181,8 @@ func parseKind(name string) (events.Kind, error) {
 	var names []string
 	for _, k := range events.Kinds() {
 		one := strings.ToLower(string(k))
-		many := one + "s"
-		if strings.HasSuffix(one, "ss") {
-			many = one + "es"
-		}
-		if low == one || low == many {
+		many, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Kind: string(k)})
+		if low == one || low == many.Resource {
 			return k, nil
 		}
 		names = append(names, one)

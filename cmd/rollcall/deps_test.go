@@ -60,13 +60,14 @@ var layers = map[string]layer{
 	"projector/apiserver/netlimit":  {why: "places for connections; knows neither Kubernetes nor the log"},
 	"projector/apiserver/informer":  {may: []string{"events", "projector/table"}, why: "tables as client-go's informers: for whatever Kubernetes wrote for those"},
 	"projector/apiserver/access":    {why: "who asks the API and what they may do, by Kubernetes' own authenticators and authorizers; sees no log and no table"},
-	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/informer", "projector/apiserver/netlimit", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
+	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/extensions", "projector/apiserver/informer", "projector/apiserver/netlimit", "projector/apiserver/streams", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                    {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
-	"controller/replay":             {pure: true, may: []string{"controller", "controller/condition", "controller/invariant", "events", "events/chain", "events/keyframes", "events/seal", "events/wire", "projector", "projector/sets", "projector/story", "projector/table"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
+	"controller/replay":             {pure: true, may: []string{"controller", "controller/condition", "controller/invariant", "events", "events/ahead", "events/chain", "events/keyframes", "events/seal", "events/wire", "projector", "projector/sets", "projector/story", "projector/table"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
 	"controller/player":             {pure: true, may: []string{"controller/replay", "events", "projector/sets"}, why: "what keys do and what is shown of a replay; keys and time come in, lines go out"},
 	"controller/condition":          {pure: true, may: []string{"events", "events/seal", "events/wire", "projector", "projector/story"}, why: "expressions of people about a log; the one package that knows CEL"},
 	"controller/play":               {pure: true, may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "events/wire", "projector", "projector/sets", "projector/table", "publisher/executor", "publisher/simkubelet"}, why: "the real parties in played time, for recordings and for what would have been"},
 	"controller/invariant":          {pure: true, may: []string{"events", "projector", "projector/sets"}, why: "what must be so at every position of a log; asks no decision"},
+	"projector/apiserver/streams":   {may: []string{"events", "events/wire", "projector/dns", "projector/table", "publisher/simkubelet/shell"}, why: "talking with containers, simulated or real; sees no registry"},
 	"projector/apiserver/workloads": {why: "Kubernetes' own controllers as clients of the API; sees no log and no state"},
 	"controller/simtest":            {may: []string{"controller", "controller/replay", "events", "events/daemonpod", "events/drive", "events/memlog", "projector", "projector/story", "publisher/executor"}, why: "the real controller and executor in played time, and an oracle that asks neither"},
 	"controller/scenario":           {why: "conversations with the core"},
@@ -76,16 +77,18 @@ var layers = map[string]layer{
 	"publisher/executor":            {pure: false, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/table"}, why: "carries commands out; never sees the state of the controller"},
 	"publisher/simkubelet":          {pure: true, shell: []string{"run.go"}, may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "publisher/simkubelet/script"}, why: "a world driven by the log alone"},
 	"publisher/simkubelet/script":   {pure: true, why: "a container's command played in virtual time; knows no pod"},
+	"publisher/simkubelet/shell":    {why: "what answers kubectl exec: commands on files in memory; it imports nothing that reaches the machine, which a test of its own holds it to"},
 	"docs":                          {pure: true, why: "texts that the command prints, in one place"},
 	"publisher/gate":                {may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/story", "projector/table", "publisher", "publisher/envelope", "publisher/schema", "publisher/sources"}, why: "the doors of programs outside; sees what is so, and never why something is decided"},
-	"publisher/reading":             {may: []string{"events", "events/redact", "events/wire", "publisher", "publisher/sources"}, why: "the log for readers outside; sees no state"},
+	"publisher/reading":             {may: []string{"events", "events/seal", "events/wire", "publisher", "publisher/sources"}, why: "the log for readers outside; sees no state"},
 	"publisher/sources":             {pure: true, shell: []string{"file.go"}, may: []string{"events", "events/files"}, why: "who may tell what; the gate and the NATS server ask it"},
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
-	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
+	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "projector/apiserver/extensions", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: []string{"events", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
+	"cmd/rollcall/instance": {may: []string{"events", "events/ahead", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/dns", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
-	"cmd/rollcall": {may: nil, why: "wiring: may import everything"},
+	"projector/apiserver/extensions": {may: []string{"events", "events/wire", "projector/table"}, why: "custom resources by Kubernetes' own server, behind the one of the API; sees definitions, and objects by a storage that it is given"},
+	"cmd/rollcall":                   {may: nil, why: "wiring: may import everything"},
 }
 
 // owners are the only importers of a module outside.
@@ -101,12 +104,12 @@ var owners = map[string][]string{
 	"github.com/santhosh-tekuri/":          {"publisher/schema"},
 	"github.com/google/cel-go/":            {"controller/condition"},
 	"github.com/spf13/cobra":               {"cmd/rollcall"},
-	"github.com/miekg/dns":                 {"projector/dns"},
-	"mvdan.cc/sh/":                         {"publisher/simkubelet/script"},
+	"github.com/miekg/dns":                 {"projector/dns", "projector/apiserver/streams", "publisher/simkubelet/shell"}, // questions and records
+	"mvdan.cc/sh/":                         {"publisher/simkubelet/script", "publisher/simkubelet/shell"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
-	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/workloads"},
-	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/access"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
+	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

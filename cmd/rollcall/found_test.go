@@ -15,7 +15,7 @@ import (
 // once. Each is as the API would have made it: Kubernetes' defaults change
 // nothing of it, and Kubernetes' rules refuse nothing.
 func TestNodesAreAsTheAPIMakesThem(t *testing.T) {
-	for _, n := range simkubelet.NewNodes(60, 7) {
+	for n := range simkubelet.NewNodes(60, 7) {
 		defaulted := n.DeepCopy()
 		legacyscheme.Scheme.Default(defaulted)
 		if !equality.Semantic.DeepEqual(defaulted, n) {

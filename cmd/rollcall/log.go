@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -42,8 +41,8 @@ func (s *session) logCommand() *cobra.Command {
 -f it goes on until it is stopped.
 
 -o jsonl is the log as it is. -o cloudevents are the events as GET /v1/events has them:
-what was told has the type, source, id and data of who told it, and values of Secrets
-are left out.
+what was told has the type, source, id and data of who told it. In both the values of
+Secrets are hashes.
 
 --from and --to take instants, and what is there belongs to the range.
 
@@ -227,16 +226,12 @@ type logWriter struct {
 
 // newLogWriter returns a writer that knows what was before the log begins.
 func (s *session) newLogWriter(ctx context.Context, a *archive, o logOptions, end events.Seq) (*logWriter, error) {
-	encoder, err := readers.NewEncoder(o.cluster, []byte(rand.Text()))
-	if err != nil {
-		return nil, err
-	}
 	begin, err := a.Begin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	w := &logWriter{buf: bufio.NewWriterSize(s.out, 1<<16), format: o.format, filter: o.filter, teller: story.New(), sets: map[events.Key]bool{},
-		encoder: encoder, began: end}
+		encoder: readers.NewEncoder(o.cluster), began: end}
 	return w, w.begin(begin)
 }
 

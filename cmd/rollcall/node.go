@@ -21,8 +21,9 @@ import (
 )
 
 func (s *session) nodeCommand() *cobra.Command {
-	return s.group("node", "Change the simulated world: its nodes", "",
+	return s.group("node", "Add nodes, simulated and real ones, and make simulated ones fail", "",
 		s.nodeAdd(),
+		s.nodeJoin(),
 		s.nodeFail("fail", "Make simulated nodes fail, as if the power went", "failed", "has failed already", "true"),
 		s.nodeFail("recover", "End fail", "recovered", "has not failed", ""))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 )
 
 // TestOutsideServer runs a cluster on a NATS server that is somebody else's,
@@ -38,6 +40,7 @@ func TestOutsideServer(t *testing.T) {
 		go func() {
 			defer cancel()
 			o.findsPrinted(up.text())
+			o.tells()
 			added <- o.run(t.Context(), &stopWriter{}, "node", "fail", "node-0002") + o.kubectl("delete", "node", "node-0003")
 		}()
 	}}
@@ -48,11 +51,49 @@ func TestOutsideServer(t *testing.T) {
 	if !strings.Contains(again, "keeping the 4 nodes of the log") {
 		t.Errorf("it does not keep its nodes:\n%s", again)
 	}
-	if got := o.kubectl("get", "nodes", "-o", "name"); strings.Count(got, "\n") != 3 {
+	if got := o.kubectl("get", "nodes", "-o", "name"); strings.Count(got, "\n") != 4 {
 		t.Errorf("get nodes:\n%s", got)
 	}
 	if got := o.run(t.Context(), &stopWriter{}, "verify"); !strings.Contains(got, "all the same") {
 		t.Errorf("verify: %s", got)
+	}
+}
+
+// tells has a source tell of its node, and of one that is not its, which is kept among
+// the rejects.
+func (o outside) tells() {
+	o.Helper()
+	var made struct {
+		Token    string
+		Subjects []string
+	}
+	given := o.run(o.Context(), &stopWriter{}, "source", "add", "inventory", "--may", "node.*", "--nodes", "edge-*", "-o", "json")
+	if err := json.Unmarshal([]byte(given), &made); err != nil || made.Token == "" || !slices.Equal(made.Subjects, []string{"rollcall.stage.from.inventory.ingest.node.>"}) {
+		o.Errorf("source add prints %s (%v)", given, err)
+	}
+	if got := o.run(o.Context(), &stopWriter{}, "source", "permissions", "inventory"); !strings.Contains(got, `"rollcall.stage.from.inventory.ingest.node.>"`) {
+		o.Errorf("source permissions: %s", got)
+	}
+	nc, err := nats.Connect(o.url)
+	if err != nil {
+		o.Error(err)
+		return
+	}
+	defer nc.Close()
+	for node, want := range map[string]string{"edge-1": `"accepted":true`, "core-1": `"code":"E-TOLD-NODE"`} {
+		m, err := nc.Request("rollcall.stage.from.inventory.ingest.node.observed", []byte(`{"subject":"node/`+node+`","id":"`+node+`"}`), patience)
+		if err != nil || !strings.Contains(string(m.Data), want) {
+			o.Errorf("%s: %v, %v", node, m, err)
+		}
+	}
+	for _, c := range []struct{ args, want string }{{"rejects ls", "E-TOLD-NODE"}, {"rejects show 1", "node/core-1"}, {"rejects retry 1", "1 refused again, now 2: E-TOLD-NODE"},
+		{"rejects drop 2", "2 dropped"}, {"rejects ls", "nothing was refused"}, {"source ls", "node.*"}, {"source remove inventory", "inventory"}} {
+		if got := o.run(o.Context(), &stopWriter{}, strings.Fields(c.args)...); !strings.Contains(got, c.want) {
+			o.Errorf("%s: %s", c.args, got)
+		}
+	}
+	if m, err := nc.Request("rollcall.stage.from.inventory.ingest.node.gone", []byte(`{"subject":"node/edge-1"}`), patience); err != nil || !strings.Contains(string(m.Data), "E-TOLD-SOURCE") {
+		o.Errorf("who was removed: %v, %v", m, err)
 	}
 }
 

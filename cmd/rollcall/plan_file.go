@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"rollcall/controller/play"
@@ -34,8 +35,9 @@ type planFile struct {
 	At      replay.Point  `json:"at"`  // what it was planned from
 	Chain   string        `json:"chain"`
 	Objects []planObject  `json:"objects"`
-	Outcome []*planned    `json:"outcome"` // for people: rollout apply finds it again
-	SHA256  string        `json:"sha256"`  // of the file with this empty
+	Left    []string      `json:"left,omitempty"` // Secrets of the manifests: their values are not written down
+	Outcome []*planned    `json:"outcome"`        // for people: rollout apply finds it again
+	SHA256  string        `json:"sha256"`         // of the file with this empty
 	intents []play.Intent // of Objects
 }
 
@@ -69,6 +71,10 @@ func (s *session) writePlan(ctx context.Context, x *asked, cluster string, r reh
 	p := planFile{Kind: planKind, Format: planFormat, Program: version, Cluster: cluster, Log: info.ID, At: x.at.Point,
 		Chain: fmt.Sprintf("%x", st.Position().Chain), Outcome: all}
 	for _, d := range r.docs {
+		if d.GetKind() == string(events.Secret) {
+			p.Left = append(p.Left, "secret "+d.GetNamespace()+"/"+d.GetName())
+			continue
+		}
 		p.Objects = append(p.Objects, planObject{Change: d.Object, Partial: d.Partial(), Before: d.Before, After: d.After})
 	}
 	if p.SHA256, err = p.sum(); err != nil {
@@ -81,7 +87,15 @@ func (s *session) writePlan(ctx context.Context, x *asked, cluster string, r reh
 	if err != nil {
 		return &events.Error{Code: "E-CLI-FILE", What: "the plan cannot be written", Where: path, Why: files.Reason(err), Exit: events.ExitInput, Err: err}
 	}
+	s.warnLeft(p)
 	return nil
+}
+
+// warnLeft tells of the Secrets that are not in the file of a plan.
+func (s *session) warnLeft(p planFile) {
+	for _, name := range p.Left {
+		s.Warn(name + " is not in the plan, whose file would show its values: apply it with rollcall kubectl apply")
+	}
 }
 
 // readPlan reads a plan that writePlan has written, and nobody else since.
@@ -124,8 +138,8 @@ func readPlan(path string) (*planFile, error) {
 				return nil, bad(err.Error(), again)
 			}
 		}
-		kind, _ := o.After["kind"].(string)
-		intent, err := play.NewIntent(events.Kind(kind), o.Before, o.After)
+		kind := (&unstructured.Unstructured{Object: o.After}).GroupVersionKind()
+		intent, err := play.NewIntent(events.KindOf(kind.Group, kind.Kind), o.Before, o.After)
 		if err != nil {
 			return nil, bad(err.Error(), again)
 		}

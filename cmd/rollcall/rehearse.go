@@ -43,7 +43,7 @@ func (s *session) rehearse(ctx context.Context, t *target, at events.Seq, namesp
 		return r, err
 	}
 	for _, d := range r.docs {
-		i, err := play.NewIntent(events.Kind(d.GetKind()), d.Before, d.After)
+		i, err := play.NewIntent(events.KindOf(d.GroupVersionKind().Group, d.GetKind()), d.Before, d.After)
 		if err != nil {
 			return r, err
 		}

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/events"
+	"rollcall/events/blocks"
+	"rollcall/events/natsd"
 	"rollcall/publisher/gate"
 )
 
@@ -21,11 +23,36 @@ func (s *session) rejectsCommand() *cobra.Command {
 	return s.group("rejects", "See what the gate has refused, and send it again",
 		`What a source has told and the gate has refused is kept: with the reason, the headers
 (never the token) and the bytes as they came, for seven days and at most 64 MiB, the
-oldest out first. The same that is refused again is counted, and gets a new number.`,
+oldest out first. The same that is refused again is counted, and gets a new number.
+
+ls and show also read a data directory on which nothing runs.`,
 		s.rejectsList(), s.rejectsShow(), s.rejectsRetry(), s.rejectsDrop())
 }
 
-// askRejects asks the gate of the target.
+// kept are the rejects of a stopped data directory.
+type kept []blocks.Message
+
+// Get implements gate.ShelfReader.
+func (k kept) Get(_ context.Context, number uint64) (data []byte, ok bool, err error) {
+	i := slices.IndexFunc(k, func(m blocks.Message) bool { return m.Seq == number })
+	if i < 0 {
+		return nil, false, nil
+	}
+	return k[i].Body, true, nil
+}
+
+// Each implements gate.ShelfReader.
+func (k kept) Each(_ context.Context, f func(number uint64, data []byte) bool) error {
+	for _, m := range k {
+		if !f(m.Seq, m.Body) {
+			break
+		}
+	}
+	return nil
+}
+
+// askRejects asks the gate of the target, or reads the files of a data directory if
+// nobody runs on it and nothing is to be done.
 func askRejects(ctx context.Context, t *target, q gate.RejectsRequest) (a gate.RejectsAnswer, err error) {
 	if err := t.resolve(); err != nil {
 		return a, err
@@ -33,6 +60,16 @@ func askRejects(ctx context.Context, t *target, q gate.RejectsRequest) (a gate.R
 	subjects, err := events.NewSubjects(t.cluster)
 	if err != nil {
 		return a, err
+	}
+	if t.natsURL == "" && (q.Do == gate.ListRejects || q.Do == gate.ShowRejects) {
+		if release, err := natsd.Share(t.data); err == nil {
+			defer release()
+			ms, err := blocks.Messages(ctx, t.data, subjects.RejectsStream())
+			if err != nil {
+				return a, err
+			}
+			return gate.ReadRejects(ctx, kept(ms), q)
+		}
 	}
 	nc, err := t.reach()
 	if err != nil {

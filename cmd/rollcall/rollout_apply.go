@@ -21,7 +21,8 @@ API of the instance. Before that it plays the change from the plan's position an
 the end of the log: if it comes to something else now, it writes nothing, exits 4 and
 names the event that makes the difference. What makes none, such as heartbeats, labels
 that nothing selects or other DaemonSets, does not stop it. Nobody can come in between:
-the write is refused if the DaemonSet has changed meanwhile.`,
+the write is refused if the DaemonSet has changed meanwhile. Secrets of the manifests are
+not in a plan: apply them yourself.`,
 		Example: `  rollcall rollout apply plan.json`}
 	q := &question{target: addTarget(c), format: "text"}
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -63,7 +64,9 @@ func (s *session) applyPlan(ctx context.Context, x *asked, cluster string, confi
 			return stale(ctx, x, moved)
 		}
 		x.log.done()
-		err = s.writePlanned(ctx, x, config, p)
+		if err = s.writePlanned(ctx, x, config, p); err == nil {
+			s.warnLeft(*p)
+		}
 		if !apierrors.IsConflict(err) {
 			return err
 		}

@@ -73,6 +73,8 @@ func (t *sourceTarget) place() (string, error) {
 type sourceGiven struct {
 	sources.Source
 	Token string `json:"token,omitempty"` // only when it was made
+	// Subjects are where it may tell over NATS.
+	Subjects []string `json:"subjects,omitempty"`
 }
 
 // text tells of a source whose token was just made.
@@ -87,8 +89,33 @@ func (g sourceGiven) text(done string) string {
 	if g.Read {
 		may += "   and read the log"
 	}
-	return fmt.Sprintf("source/%s %s\n  may tell   %s\n  token      %s   it is not shown again\n  HTTPS      Authorization: Bearer TOKEN\n  NATS       user %s, the token is the password\n",
+	text := fmt.Sprintf("source/%s %s\n  may tell   %s\n  token      %s   it is not shown again\n  HTTPS      Authorization: Bearer TOKEN\n  NATS       user %s, the token is the password\n",
 		g.Name, done, may, g.Token, g.Name)
+	for _, subject := range g.Subjects {
+		text += "             " + subject + "\n"
+	}
+	return text
+}
+
+// subjects are the NATS subjects on which a source may tell events: on rollcall's own
+// server those without its name, as the account says who speaks.
+func (t *sourceTarget) subjects(of sources.Source) (all []string, err error) {
+	s, err := events.NewSubjects(t.cluster)
+	if err != nil {
+		return nil, err
+	}
+	for _, p := range of.May {
+		below, open := strings.CutSuffix(p, "*")
+		if open {
+			below += ">"
+		}
+		if t.natsURL == "" {
+			all = append(all, s.IngestOwn(below))
+		} else {
+			all = append(all, s.Ingest(of.Name, below))
+		}
+	}
+	return all, nil
 }
 
 func (s *session) sourceAdd() *cobra.Command {
@@ -96,8 +123,9 @@ func (s *session) sourceAdd() *cobra.Command {
 	c := &cobra.Command{Use: "add NAME", Short: "Let a program tell events, and print its token once", Args: takes(1, 1),
 		Long: `add writes down what a source may tell, and makes its token. --may takes types: one type,
 all below a prefix ('node.*'), or all ('*'). A source that tells of nodes, or of pods on
-them, may only name those that --nodes has, by name or with * ? [a-z] in it. With --read
-it may read the log, without the values of Secrets.
+them, may only name those that --nodes has, by name or with * ? [a-z] in it; a hold that
+such a source places has to name nodes of its own. With --read it may read the log,
+without the values of Secrets.
 
 Nothing else is allowed: no objects of Kubernetes, and nothing in another's name.`,
 		Example: `  rollcall source add inventory --may 'node.*' --nodes 'edge-*'
@@ -117,7 +145,10 @@ Nothing else is allowed: no objects of Kubernetes, and nothing in another's name
 		if err := refuseSource(dir, of); err != nil {
 			return err
 		}
-		g := sourceGiven{of, rand.Text()}
+		g := sourceGiven{Source: of, Token: rand.Text()}
+		if g.Subjects, err = t.subjects(of); err != nil {
+			return err
+		}
 		err = sources.Change(dir, func(table *sources.Table) (*sources.Table, error) {
 			if _, there := table.ByName(of.Name); there {
 				return nil, &events.Error{Code: "E-SOURCE-NEW", What: fmt.Sprintf("the source %s is there", of.Name),
@@ -212,6 +243,9 @@ func (s *session) sourceToken() *cobra.Command {
 			return table.With(e), nil
 		})
 		if err != nil {
+			return err
+		}
+		if g.Subjects, err = t.subjects(g.Source); err != nil {
 			return err
 		}
 		return s.document(t.format, g, func() string { return g.text("has a new token") })

@@ -25,11 +25,11 @@ var all = []Invariant{
 	{Name: "hold", Says: "a rollout takes no step on what is held from outside", command: notHeld},
 }
 
-func onePod(p *planned, c events.Command) string {
+func onePod(p *planned, c *command) string {
 	if c.Do != events.CreatePod || p.ds == nil || p.ds.Selector == nil {
 		return ""
 	}
-	cell, revisions, pods := p.cell(c), map[string]int{}, 0
+	cell, revisions, pods := c.cell, map[string]int{}, 0
 	count := func(revision string) {
 		revisions[revision]++
 		pods++
@@ -55,35 +55,35 @@ func onePod(p *planned, c events.Command) string {
 	return ""
 }
 
-func onEmptyNode(p *planned, c events.Command) string {
+func onEmptyNode(p *planned, c *command) string {
 	if c.Do != events.CreatePod || p.ds == nil || p.ds.Surge {
 		return ""
 	}
-	if n := len(p.cell(c).Pods); n > 0 {
+	if n := len(c.cell.Pods); n > 0 {
 		return fmt.Sprintf("creates %s on %s, where %d are", c.Name, c.Node, n)
 	}
 	return ""
 }
 
-func wherePodsRun(p *planned, c events.Command) string {
+func wherePodsRun(p *planned, c *command) string {
 	if c.Do != events.CreatePod {
 		return ""
 	}
-	if place := p.cell(c).Place; place != sets.Run {
+	if place := c.cell.Place; place != sets.Run {
 		return fmt.Sprintf("creates %s on %s, whose place is %s", c.Name, c.Node, place)
 	}
 	return ""
 }
 
-func reasonHolds(p *planned, c events.Command) string {
+func reasonHolds(p *planned, c *command) string {
 	if c.Do != events.DeletePod || p.ds == nil {
 		return ""
 	}
-	pod := p.pod(c)
+	pod := c.pod
 	if pod == nil {
 		return "" // S7 says so
 	}
-	cell, deleting := p.cell(c), p.ds.Deleting()
+	cell, deleting := c.cell, p.ds.Deleting()
 	if cell.Leaving(c.UID) {
 		return fmt.Sprintf("deletes %s, which is being deleted", c.Name)
 	}
@@ -110,11 +110,11 @@ func reasonHolds(p *planned, c events.Command) string {
 	return ""
 }
 
-func ownPods(p *planned, c events.Command) string {
+func ownPods(p *planned, c *command) string {
 	if c.Do == events.CreatePod {
 		return ""
 	}
-	pod, owner := p.pod(c), p.Owner.UID
+	pod, owner := c.pod, p.Owner.UID
 	switch {
 	case pod == nil:
 		return fmt.Sprintf("%s names %s, which is not there", c.Do, c.Name)
@@ -127,14 +127,14 @@ func ownPods(p *planned, c events.Command) string {
 	return ""
 }
 
-func notDeleted(p *planned, c events.Command) string {
+func notDeleted(p *planned, c *command) string {
 	if c.Do == events.CreatePod && (p.ds == nil || p.ds.Deleting()) {
 		return fmt.Sprintf("creates %s for a DaemonSet that is deleted", c.Name)
 	}
 	return ""
 }
 
-func nodeIsThere(p *planned, c events.Command) string {
+func nodeIsThere(p *planned, c *command) string {
 	if c.Do != events.CreatePod {
 		return ""
 	}
@@ -144,7 +144,7 @@ func nodeIsThere(p *planned, c events.Command) string {
 	return ""
 }
 
-func madeOnce(p *planned, c events.Command) string {
+func madeOnce(p *planned, c *command) string {
 	if c.Do != events.CreatePod {
 		return ""
 	}
@@ -154,7 +154,7 @@ func madeOnce(p *planned, c events.Command) string {
 	return ""
 }
 
-func oneIsLeft(p *planned, c events.Command) string {
+func oneIsLeft(p *planned, c *command) string {
 	if c.Reason != events.Duplicate {
 		return ""
 	}
@@ -164,7 +164,7 @@ func oneIsLeft(p *planned, c events.Command) string {
 			deleted[other.Key] = true
 		}
 	}
-	cell := p.cell(c)
+	cell := c.cell
 	for _, pod := range cell.Pods {
 		if !pod.Deleting && !pod.Terminal() && !cell.Leaving(pod.UID) && !deleted[pod.Key] {
 			return ""
@@ -180,11 +180,8 @@ func insideBudget(p *planned) string {
 		return ""
 	}
 	taken := 0
-	for _, c := range p.Commands {
-		if c.Reason != events.Rollout {
-			continue
-		}
-		if pod := p.pod(c); pod != nil && p.available(pod) {
+	for i := range p.commands {
+		if c := &p.commands[i]; c.Reason == events.Rollout && c.pod != nil && p.available(c.pod) {
 			taken++
 		}
 	}
@@ -236,7 +233,7 @@ func (p *planned) unavailable() int {
 
 // notHeld asks every hold that stands, and not what the fold keeps of them with
 // DaemonSets and cells.
-func notHeld(p *planned, c events.Command) string {
+func notHeld(p *planned, c *command) string {
 	if p.ds == nil || c.Reason != events.Rollout && c.Reason != events.Surge {
 		return ""
 	}

@@ -21,9 +21,9 @@ type Invariant struct {
 	Name string // "S3", as docs/COVERAGE.md has it, or a word
 	Says string
 
-	plan    func(*planned) string                 // what a plan breaks; "": nothing
-	command func(*planned, events.Command) string // what one of its commands breaks
-	after   bool                                  // judged by the state that knows of the plan
+	plan    func(*planned) string           // what a plan breaks; "": nothing
+	command func(*planned, *command) string // what one of its commands breaks
+	after   bool                            // judged by the state that knows of the plan
 }
 
 // Violation is an invariant that does not hold.
@@ -66,6 +66,7 @@ type Watch struct {
 	surged     map[types.UID]bool         // DaemonSets that have been surging
 	touched    map[events.Key]events.Seq  // when a DaemonSet's decision last changed
 	found      []Violation                // by the event at hand, if that is believed
+	commands   []command                  // memory for those of a plan
 }
 
 // NewWatch returns a watch that has seen nothing yet.
@@ -80,6 +81,15 @@ type planned struct {
 	s   *projector.State
 	ds  *sets.DaemonSet // nil: the log knows none of that uid
 	seq events.Seq
+
+	commands []command // of the plan, looked up once for all invariants
+}
+
+// command is a command with what the state has of it.
+type command struct {
+	*events.Command
+	cell *sets.Cell // one without pods, if its node is not there
+	pod  *sets.Pod  // that it names; nil: there is none, or it is to be made
 }
 
 // Before judges an event by the state right before it. Whether the event is to
@@ -90,7 +100,7 @@ func (w *Watch) Before(s *projector.State, e events.Event) {
 	if !ok || p.Owner == (events.Ref{}) {
 		return
 	}
-	w.judge(&planned{p, w, s, daemonSet(s, p.Owner), e.Seq}, false)
+	w.judge(&planned{Plan: p, w: w, s: s, ds: daemonSet(s, p.Owner), seq: e.Seq}, false)
 }
 
 // After takes the event as it was folded, with the state right after it, and
@@ -106,7 +116,7 @@ func (w *Watch) After(s *projector.State, e events.Event) []Violation {
 	if !ok || p.Owner == (events.Ref{}) {
 		return nil
 	}
-	w.judge(&planned{p, w, s, daemonSet(s, p.Owner), e.Seq}, true)
+	w.judge(&planned{Plan: p, w: w, s: s, ds: daemonSet(s, p.Owner), seq: e.Seq}, true)
 	for i, c := range p.Commands {
 		if c.Do == events.CreatePod {
 			w.made[c.UID] = events.Cause{Seq: e.Seq, Index: i}
@@ -120,6 +130,7 @@ func (w *Watch) judge(p *planned, after bool) {
 		w.Raced++
 		return
 	}
+	w.commands = p.lookUp(w.commands[:0])
 	for _, i := range w.invariants {
 		if i.after != after {
 			continue
@@ -128,8 +139,8 @@ func (w *Watch) judge(p *planned, after bool) {
 			w.note(i, p.seq, i.plan(p))
 			continue
 		}
-		for _, c := range p.Commands {
-			w.note(i, p.seq, i.command(p, c))
+		for n := range p.commands {
+			w.note(i, p.seq, i.command(p, &p.commands[n]))
 		}
 	}
 }
@@ -150,9 +161,19 @@ func daemonSet(s *projector.State, owner events.Ref) *sets.DaemonSet {
 	return nil
 }
 
+// lookUp looks up the commands of the plan, in memory that is handed to it.
+func (p *planned) lookUp(memory []command) []command {
+	for i := range p.Commands {
+		c := &p.Commands[i]
+		memory = append(memory, command{c, p.cell(c), p.pod(c)})
+	}
+	p.commands = memory
+	return memory
+}
+
 // cell returns the cell that a command is about, or one without pods on a node
 // that is not there.
-func (p *planned) cell(c events.Command) *sets.Cell {
+func (p *planned) cell(c *events.Command) *sets.Cell {
 	k := sets.CellKey{Node: c.Node, NodeUID: c.NodeUID}
 	if p.ds != nil {
 		if cell := p.ds.Cell(k); cell != nil {
@@ -163,7 +184,10 @@ func (p *planned) cell(c events.Command) *sets.Cell {
 }
 
 // pod returns the pod that a command names, or nil.
-func (p *planned) pod(c events.Command) *sets.Pod {
+func (p *planned) pod(c *events.Command) *sets.Pod {
+	if c.Do == events.CreatePod {
+		return nil
+	}
 	if pod := p.s.Pod(c.Key); pod != nil && pod.UID == c.UID {
 		return pod
 	}

@@ -42,7 +42,7 @@ func rolledWith(t testing.TB, nodes int, kubelets simkubelet.Options) *play.Clus
 		}
 	}
 	write(events.Namespace, events.VerbCreated, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "x", UID: "n"}, Status: corev1.NamespaceStatus{Phase: corev1.NamespaceActive}})
-	for _, n := range simkubelet.NewNodes(nodes, 1) {
+	for n := range simkubelet.NewNodes(nodes, 1) {
 		write(events.Node, events.VerbCreated, n)
 	}
 	labels, ten, none := map[string]string{"app": "a"}, intstr.FromString("10%"), intstr.FromInt32(0)

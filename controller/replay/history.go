@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
 	"rollcall/events"
+	"rollcall/events/ahead"
 	"rollcall/projector"
 )
 
@@ -193,8 +195,16 @@ func (h *History) pass(ctx context.Context, s *projector.State, to events.Seq, v
 		return nil
 	}
 	s.Unchain()
-	_, err := fold(ctx, h.log.Log, nil, s, to, v)
+	_, err := fold(ctx, looked{h.log.Log}, nil, s, to, v)
 	return err
+}
+
+// looked is a log that is read, and looked at, ahead of who folds it.
+type looked struct{ events.Reader }
+
+// Read implements events.Reader.
+func (l looked) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return ahead.Look(l.Reader.Read(ctx, after), new(projector.Looker).Look)
 }
 
 // fold folds a log from a state up to a position.

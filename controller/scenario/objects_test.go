@@ -110,6 +110,7 @@ func (w *world) doNode(c *command) {
 			setNodeCondition(n, corev1.NodeReady, corev1.ConditionTrue)
 		}
 		w.change(n, c)
+		metav1.SetMetaDataLabel(&n.ObjectMeta, events.LabelSimulated, "true") // pods are bound by "execute" and "kubelet"
 		w.tell(events.Node, verb, n)
 	}
 }

@@ -102,7 +102,7 @@ func (c *cluster) namespaces() {
 // begin makes a cluster of so many nodes with the DaemonSet on all of them.
 func (c *cluster) begin(nodes int, maxUnavailable intstr.IntOrString) {
 	c.namespaces()
-	for _, n := range simkubelet.NewNodes(nodes, 1) {
+	for n := range simkubelet.NewNodes(nodes, 1) {
 		c.create(events.Node, n)
 	}
 	c.run(2 * time.Second)

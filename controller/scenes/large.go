@@ -78,7 +78,7 @@ var largeSets = []struct {
 func (l *large) play(n events.Seq) {
 	l.t.Helper()
 	l.namespaces()
-	for _, node := range simkubelet.NewNodes(largeNodes, 1) {
+	for node := range simkubelet.NewNodes(largeNodes, 1) {
 		l.create(events.Node, node)
 	}
 	l.lapse(5 * time.Second)

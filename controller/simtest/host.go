@@ -167,7 +167,7 @@ func (p *host) act() bool {
 
 // perform goes on with a step until it ends or waits.
 func (p *host) perform(s *step) {
-	if p.crashes || s.until.After(p.h.now) {
+	if p.crashes || s.until.After(p.h.now) || !slices.Contains(p.steps, s) { // of the process before a restart
 		return
 	}
 	s.next()

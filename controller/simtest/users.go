@@ -99,7 +99,7 @@ func (c *users) addNode(h *History, name string) {
 	}
 	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: c.uid("node", name),
 		CreationTimestamp: metav1.NewTime(h.now.Truncate(time.Second)),
-		Labels:            map[string]string{"zone": []string{"x", "y"}[h.whims.IntN(2)]}}}
+		Labels:            map[string]string{"zone": []string{"x", "y"}[h.whims.IntN(2)], events.LabelSimulated: fmt.Sprint(h.whims.IntN(2) == 0)}}}
 	setNodeReady(n, true)
 	h.tell("user", events.Node, events.VerbCreated, n)
 }

@@ -15,8 +15,6 @@ REPEAT = datetime.timedelta(hours=float(os.environ.get("REPEAT_INTERVAL_HOURS", 
 
 def event(client, alert):
     labels, name = alert["labels"], f"hold/{alert['fingerprint']}"
-    if alert["status"] == "resolved":
-        return client.event("hold.lifted", name, {})
     if "daemonset" in labels:
         select = {"daemonSets": [f"{labels['namespace']}/{labels['daemonset']}"]}
     elif "namespace" in labels:
@@ -25,6 +23,8 @@ def event(client, alert):
         select = {"nodes": [labels["node"]]}
     else:
         return None
+    if alert["status"] == "resolved":
+        return client.event("hold.lifted", name, {})
     until = datetime.datetime.now(datetime.timezone.utc) + 2 * REPEAT
     reason = alert.get("annotations", {}).get("summary") or f"alert {labels.get('alertname', '')} fires"
     return client.event("hold.placed", name, {"reason": reason[:1024], "select": select, "until": until.isoformat()})

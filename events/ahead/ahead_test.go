@@ -2,6 +2,8 @@ package ahead_test
 
 import (
 	"context"
+	"errors"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -40,5 +42,46 @@ func TestLoad(t *testing.T) {
 	}
 	if n > 2*ahead.Parts+2 {
 		t.Errorf("%d parts come after the end", n)
+	}
+}
+
+// TestLook: values come in order and looked at, an error where it was, and who stops
+// leaves nothing running.
+func TestLook(t *testing.T) {
+	end, running := errors.New("the end"), false
+	count := func(n int) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			running = true
+			defer func() { running = false }()
+			for i := range n {
+				if !yield(i, nil) {
+					return
+				}
+			}
+			yield(0, end)
+		}
+	}
+	double := func(i *int) { *i *= 2 }
+	for _, n := range []int{0, 1, 127, 128, 129, 5000} {
+		want := 0
+		for i, err := range ahead.Look(count(n), double) {
+			switch {
+			case err != nil && (want != n || err != end):
+				t.Errorf("%v after %d of %d", err, want, n)
+			case err == nil && i != 2*want:
+				t.Fatalf("%d where %d must be", i, 2*want)
+			case err == nil:
+				want++
+			}
+		}
+		if want != n || running {
+			t.Errorf("%d of %d came; still running: %t", want, n, running)
+		}
+	}
+	for range ahead.Look(count(1_000_000), double) {
+		break
+	}
+	if running {
+		t.Error("it is still read when it has ended")
 	}
 }

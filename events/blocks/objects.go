@@ -106,34 +106,43 @@ func objectSubject(subject []byte, bucket string) (kind, rest string) {
 
 // each visits the whole records of a block, and notes the first damage.
 func (o *Objects) each(i int, visit func(*record)) {
-	b, err := o.store.load(i, &buffers{})
+	o.bad = cmp.Or(o.bad, o.store.each(i, func(r *record) {
+		if r.flags != 0 {
+			o.gone[r.seq] = true
+			return
+		}
+		visit(r)
+	}))
+}
+
+// each visits the whole records of a block, also those that say that one was taken
+// away, and returns the first damage.
+func (s *Store) each(i int, visit func(*record)) (bad error) {
+	b, err := s.load(i, &buffers{})
 	if err != nil {
-		o.bad = cmp.Or(o.bad, err)
-		return
+		return err
 	}
 	var r record
-	end := (&scanner{store: o.store}).isEnd(i)
+	end := (&scanner{store: s}).isEnd(i)
 	for off := 0; off < len(b.data); {
 		l, why := measure(b.data[off:])
 		if why != "" {
 			if !end || l.size > 0 && l.size <= len(b.data)-off {
-				o.bad = cmp.Or(o.bad, damaged("a record is damaged", place(b, off), why, ""))
+				bad = cmp.Or(bad, damaged("a record is damaged", place(b, off), why, ""))
 			}
-			return // else it was being written
+			return bad // else it was being written
 		}
 		if why = b.hash.verify(b.data[off:], l, &r); why == "" && l.headers && r.flags == 0 {
 			why = r.cutHeaders(b.data[off:], l)
 		}
-		switch {
-		case why != "":
-			o.bad = cmp.Or(o.bad, damaged("a record is damaged", place(b, off), why, ""))
-		case r.flags != 0:
-			o.gone[r.seq] = true
-		default:
+		if why != "" {
+			bad = cmp.Or(bad, damaged("a record is damaged", place(b, off), why, ""))
+		} else {
 			visit(&r)
 		}
 		off += l.size
 	}
+	return bad
 }
 
 // List implements keyframes.Reader.

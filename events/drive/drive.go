@@ -15,6 +15,9 @@ type Options struct {
 	InFlight int         // steps of one party performed at once; 0 means DefaultInFlight
 	Report   func(error) // told of errors that are tried again; may be nil
 	Fold     Fold        // what the log is read into; nil: parties keep what they need
+	// Look is called with every event by the goroutine that reads ahead, for what
+	// the fold would else read of the event itself; nil: nothing is read ahead.
+	Look func(*events.Event)
 	// Wake has the parties asked again what is due, though the log told nothing:
 	// for one that also hears from elsewhere. nil: nobody does.
 	Wake <-chan struct{}
@@ -129,6 +132,9 @@ func (d *drive) tail(ctx context.Context, after events.Seq) {
 		if err != nil {
 			d.tailErr = err
 			return
+		}
+		if d.options.Look != nil {
+			d.options.Look(&e)
 		}
 		select {
 		case d.events <- e:

@@ -143,6 +143,8 @@ SUB $JS.>                                            -   -   -   -   -   -   -  
 SUB $SYS.>                                           -   -   -   -   -   -   -   -
 `
 
+// 9.1-E35: nobody outside publishes a plan.
+//
 // TestUsersAndSubjects tries every subject as every user, on a real server, and
 // looks at what has reached the gate and the log.
 //

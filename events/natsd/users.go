@@ -61,9 +61,9 @@ func (f Source) types() (all []string) {
 func (f Source) inOwnAccount(s events.Subjects, inbox string) (publish, asks []string) {
 	publish, _ = f.Permissions(s, inbox)
 	for _, types := range f.types() {
-		publish = append(publish, short(s, types))
+		publish = append(publish, s.IngestOwn(types))
 	}
-	asks = []string{s.Ingest(f.Name, ">"), short(s, ">")}
+	asks = []string{s.Ingest(f.Name, ">"), s.IngestOwn(">")}
 	if f.Read {
 		publish = append(publish, aboutConsumers(s)...)
 		asks = slices.Concat(asks, readLog(s), aboutConsumers(s))
@@ -73,15 +73,8 @@ func (f Source) inOwnAccount(s events.Subjects, inbox string) (publish, asks []s
 
 // adminPermissions are those of a user that Options name.
 func adminPermissions(s events.Subjects, user string) (publish []string) {
-	publish = append(askGate(s, user), s.Ingest(events.AdminSource, ">"), short(s, ">"))
+	publish = append(askGate(s, user), s.Ingest(events.AdminSource, ">"), s.IngestOwn(">"))
 	return slices.Concat(publish, readLog(s), aboutConsumers(s))
-}
-
-// short is the subject under which those outside tell events of types, without a
-// name: their account says it. It stands in their accounts only: in that of the log
-// some of it are subjects of the log.
-func short(s events.Subjects, types string) string {
-	return "rollcall." + s.Cluster() + ".ingest." + types
 }
 
 // askGate returns the subjects of a user's requests to the gate and of looking
@@ -149,7 +142,7 @@ func imports(s events.Subjects, e entry) map[string]string {
 			all[subject] = grantedConsumers + "." + e.account + ".>"
 		case consumer:
 			all[subject] = checkedConsumers + "." + e.account + "." + verb + ".>"
-		case subject == short(s, ">"):
+		case subject == s.IngestOwn(">"):
 			all[subject] = s.Ingest(e.source, ">")
 		}
 	}

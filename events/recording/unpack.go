@@ -48,23 +48,26 @@ func (r *Recording) unpack(e *entry, buf *buffers) ([]byte, error) {
 		}
 		return stored, r.checkCRC(e, stored)
 	}
-	buf.data = slices.Grow(buf.data[:0], int(e.size))[:0:e.size]
+	// The buffer keeps all of its room for a larger block; this one has its size.
+	buf.data = slices.Grow(buf.data[:0], int(e.size))
+	data := buf.data[:0:e.size]
 	var err error
 	if e.compression == Zstd {
 		var d *zstd.Decoder
 		if d, err = decoder(); err == nil {
-			buf.data, err = d.DecodeAll(stored, buf.data)
+			data, err = d.DecodeAll(stored, data)
 		}
 	} else {
-		err = buf.deflate(stored, int(e.size))
+		data = data[:e.size]
+		err = buf.deflate(stored, data)
 	}
 	if err != nil {
 		return nil, r.damaged(e.name, e.offset, "it cannot be unpacked: "+err.Error())
 	}
-	if len(buf.data) != int(e.size) {
-		return nil, r.damaged(e.name, e.offset, fmt.Sprintf("it unpacks to %d bytes, and says %d", len(buf.data), e.size))
+	if len(data) != int(e.size) {
+		return nil, r.damaged(e.name, e.offset, fmt.Sprintf("it unpacks to %d bytes, and says %d", len(data), e.size))
 	}
-	return buf.data, r.checkCRC(e, buf.data)
+	return data, r.checkCRC(e, data)
 }
 
 // checkCRC is for what other programs read of the file: nothing else needs it.
@@ -75,20 +78,19 @@ func (r *Recording) checkCRC(e *entry, data []byte) error {
 	return nil
 }
 
-// deflate unpacks a deflated entry into data, which has room for size bytes.
-func (b *buffers) deflate(packed []byte, size int) error {
+// deflate unpacks a deflated entry into data, which it has to fill.
+func (b *buffers) deflate(packed, data []byte) error {
 	in := bytes.NewReader(packed)
 	if b.inflate == nil {
 		b.inflate = flate.NewReader(in)
 	} else if err := b.inflate.(flate.Resetter).Reset(in, nil); err != nil {
 		return err
 	}
-	b.data = b.data[:size]
-	if _, err := io.ReadFull(b.inflate, b.data); err != nil {
+	if _, err := io.ReadFull(b.inflate, data); err != nil {
 		return err
 	}
 	if n, err := b.inflate.Read(make([]byte, 1)); n > 0 || err != io.EOF {
-		return fmt.Errorf("it does not end after %d bytes", size)
+		return fmt.Errorf("it does not end after %d bytes", len(data))
 	}
 	if in.Len() > 0 {
 		return fmt.Errorf("%d bytes follow it", in.Len())

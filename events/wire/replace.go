@@ -80,7 +80,7 @@ func With(b []byte, key string, value []byte) ([]byte, error) {
 	if at == 0 {
 		at = c.off
 	}
-	head, err := encode(func(e *msgpack.Encoder) error { return e.EncodeMapLen(n + 1) })
+	head, err := encode(0, func(e *msgpack.Encoder) error { return e.EncodeMapLen(n + 1) })
 	if err != nil {
 		return nil, err
 	}

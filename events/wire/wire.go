@@ -29,26 +29,26 @@ var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 // one huge object does not stay in memory.
 const keptBufferBytes = 256 << 10
 
-// ownBufferBytes is from where on a buffer is not copied, and whoever has the bytes
-// keeps what it has room for besides: more than any object has, it is a keyframe,
-// which is not kept.
-const ownBufferBytes = 16 << 20
-
-// encode runs put over a pooled encoder and returns what it wrote.
-func encode(put func(*msgpack.Encoder) error) ([]byte, error) {
-	buf := buffers.Get().(*bytes.Buffer)
-	buf.Reset()
+// encode runs put over a pooled encoder and returns what it wrote. For what is said
+// to be about so large there is a buffer of its own, which is not copied.
+func encode(size int, put func(*msgpack.Encoder) error) ([]byte, error) {
+	var buf *bytes.Buffer
+	if size > 0 {
+		buf = bytes.NewBuffer(make([]byte, 0, size))
+	} else {
+		buf = buffers.Get().(*bytes.Buffer)
+		buf.Reset()
+	}
 	e := msgpack.GetEncoder()
 	e.Reset(buf)
 	e.UseCompactInts(true)
 	err := put(e)
 	msgpack.PutEncoder(e)
+	if size > 0 {
+		return buf.Bytes(), err
+	}
 	var b []byte
-	switch {
-	case err != nil:
-	case buf.Len() >= ownBufferBytes:
-		b = buf.Bytes()
-	default:
+	if err == nil {
 		b = bytes.Clone(buf.Bytes())
 	}
 	if buf.Cap() <= keptBufferBytes {
@@ -61,8 +61,12 @@ func encode(put func(*msgpack.Encoder) error) ([]byte, error) {
 // It writes what v holds and adds nothing: apiVersion and kind are written if
 // they are set. v is only read, so that objects which others read at the same
 // time may be given. It returns an error for what JSON cannot hold either.
-func Marshal(v any) ([]byte, error) {
-	return encode(func(e *msgpack.Encoder) error {
+func Marshal(v any) ([]byte, error) { return MarshalSized(v, 0) }
+
+// MarshalSized is Marshal of what is about so large, as a keyframe, which is not kept:
+// its bytes are not moved while they grow, and have the room that was not needed.
+func MarshalSized(v any, size int) ([]byte, error) {
+	return encode(size, func(e *msgpack.Encoder) error {
 		if v == nil {
 			return e.EncodeNil()
 		}

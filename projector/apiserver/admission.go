@@ -2,27 +2,37 @@ package apiserver
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"io"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/initializer"
 	"k8s.io/apiserver/pkg/admission/plugin/namespace/lifecycle"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/client-go/informers"
+	mutatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/mutating"
+	validatingpolicy "k8s.io/apiserver/pkg/admission/plugin/policy/validating"
+	"k8s.io/apiserver/pkg/admission/plugin/resourcequota"
+	webhookinit "k8s.io/apiserver/pkg/admission/plugin/webhook/initializer"
+	mutatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/mutating"
+	validatingwebhook "k8s.io/apiserver/pkg/admission/plugin/webhook/validating"
+	"k8s.io/apiserver/pkg/authorization/authorizer"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/restmapper"
 	"k8s.io/component-base/compatibility"
-	"k8s.io/kubernetes/pkg/api/legacyscheme"
 	api "k8s.io/kubernetes/pkg/apis/core"
+	controlplaneadmission "k8s.io/kubernetes/pkg/controlplane/apiserver/admission"
+	"k8s.io/kubernetes/pkg/kubeapiserver/admission/exclusion"
+	quotainstall "k8s.io/kubernetes/pkg/quota/v1/install"
+	certapproval "k8s.io/kubernetes/plugin/pkg/admission/certificates/approval"
+	certsigning "k8s.io/kubernetes/plugin/pkg/admission/certificates/signing"
+	certsubjectrestriction "k8s.io/kubernetes/plugin/pkg/admission/certificates/subjectrestriction"
 	"k8s.io/kubernetes/plugin/pkg/admission/defaulttolerationseconds"
+	"k8s.io/kubernetes/plugin/pkg/admission/limitranger"
+	"k8s.io/kubernetes/plugin/pkg/admission/network/defaultingressclass"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodedeclaredfeatures"
+	"k8s.io/kubernetes/plugin/pkg/admission/noderestriction"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodetaint"
 	"k8s.io/kubernetes/plugin/pkg/admission/podresize"
 	"k8s.io/kubernetes/plugin/pkg/admission/podtopologylabels"
@@ -31,32 +41,59 @@ import (
 	"k8s.io/kubernetes/plugin/pkg/admission/security/podsecurity"
 	"k8s.io/kubernetes/plugin/pkg/admission/serviceaccount"
 	"k8s.io/kubernetes/plugin/pkg/admission/storage/persistentvolume/resize"
+	"k8s.io/kubernetes/plugin/pkg/admission/storage/storageclass/setdefault"
+	"k8s.io/kubernetes/plugin/pkg/admission/storage/storageobjectinuseprotection"
 
 	"rollcall/events"
-	"rollcall/events/daemonpod"
 	"rollcall/events/wire"
 	"rollcall/projector/table"
 )
 
 // admissionPlugins are those of the plugins which kube-apiserver has on by
-// default that decide about what is served, in its order. docs/API.md names the
-// others, each with the reason why it is left out.
+// default that decide about what is served, and NodeRestriction, which kubeadm
+// adds, in its order. docs/API.md names the
+// others, each with the reason why it is left out. Those that decide by objects
+// of some kinds are made with the first of them.
 var admissionPlugins = []struct {
 	name     string
 	register func(*admission.Plugins)
+	by       []events.Kind
 }{
-	{lifecycle.PluginName, lifecycle.Register},
-	{serviceaccount.PluginName, serviceaccount.Register},
-	{nodetaint.PluginName, nodetaint.Register},
-	{podsecurity.PluginName, podsecurity.Register},
-	{priority.PluginName, priority.Register},
-	{defaulttolerationseconds.PluginName, defaulttolerationseconds.Register},
-	{resize.PluginName, resize.Register},
-	{runtimeclass.PluginName, runtimeclass.Register},
-	{podtopologylabels.PluginName, podtopologylabels.Register},
-	{nodedeclaredfeatures.PluginName, nodedeclaredfeatures.Register},
-	{podresize.PluginName, podresize.Register},
+	{lifecycle.PluginName, lifecycle.Register, nil},
+	{limitranger.PluginName, limitranger.Register, []events.Kind{limitRange}},
+	{serviceaccount.PluginName, serviceaccount.Register, nil},
+	{noderestriction.PluginName, noderestriction.Register, nil},
+	{nodetaint.PluginName, nodetaint.Register, nil},
+	{podsecurity.PluginName, podsecurity.Register, nil},
+	{priority.PluginName, priority.Register, nil},
+	{defaulttolerationseconds.PluginName, defaulttolerationseconds.Register, nil},
+	{setdefault.PluginName, setdefault.Register, []events.Kind{"StorageClass"}},
+	{storageobjectinuseprotection.PluginName, storageobjectinuseprotection.Register, nil},
+	{resize.PluginName, resize.Register, nil},
+	{runtimeclass.PluginName, runtimeclass.Register, nil},
+	{certapproval.PluginName, certapproval.Register, nil},
+	{certsigning.PluginName, certsigning.Register, nil},
+	{certsubjectrestriction.PluginName, certsubjectrestriction.Register, nil},
+	{defaultingressclass.PluginName, defaultingressclass.Register, []events.Kind{"IngressClass"}},
+	{podtopologylabels.PluginName, podtopologylabels.Register, nil},
+	{nodedeclaredfeatures.PluginName, nodedeclaredfeatures.Register, nil},
+	{podresize.PluginName, podresize.Register, nil},
+	{mutatingpolicy.PluginName, mutatingpolicy.Register, []events.Kind{mutatingPolicy, "MutatingAdmissionPolicyBinding"}},
+	{mutatingwebhook.PluginName, mutatingwebhook.Register, []events.Kind{mutatingWebhooks}},
+	{validatingpolicy.PluginName, validatingpolicy.Register, []events.Kind{validatingPolicy, "ValidatingAdmissionPolicyBinding"}},
+	{validatingwebhook.PluginName, validatingwebhook.Register, []events.Kind{validatingWebhooks}},
+	{resourcequota.PluginName, resourcequota.Register, []events.Kind{resourceQuota}},
 }
+
+// Kinds by whose objects admission decides about pods.
+const (
+	limitRange         events.Kind = "LimitRange"
+	resourceQuota      events.Kind = "ResourceQuota"
+	mutatingPolicy     events.Kind = "MutatingAdmissionPolicy"
+	validatingPolicy   events.Kind = "ValidatingAdmissionPolicy"
+	mutatingWebhooks   events.Kind = "MutatingWebhookConfiguration"
+	validatingWebhooks events.Kind = "ValidatingWebhookConfiguration"
+)
 
 // noConfig gives plugins no configuration file.
 type noConfig struct{}
@@ -71,6 +108,7 @@ type Admission struct {
 	admission.Interface
 	objects *table.Tables
 	alike   *alike // of pods beside the API
+	hooked  hooked
 }
 
 var (
@@ -78,26 +116,64 @@ var (
 	_ admission.ValidationInterface = (*Admission)(nil)
 )
 
-// newAdmission returns the admission of the cluster that tables show, with
-// informers over them.
-func newAdmission(objects *table.Tables, read informers.SharedInformerFactory) (*Admission, error) {
-	all := admission.NewPlugins()
-	var names []string
-	for _, p := range admissionPlugins {
-		p.register(all)
-		names = append(names, p.name)
-	}
-	client, err := tableClient(objects)
+// newAdmission returns the admission of a server that is being made.
+func newAdmission(s *Server) (*Admission, error) {
+	client, err := tableClient(s.config.Objects, s.Loopback())
 	if err != nil {
 		return nil, fmt.Errorf("make the client of the admission: %w", err)
 	}
-	start := initializer.New(client, nil, read, nil, featureGate,
-		compatibility.NewEffectiveVersionFromString(Version, "", ""), nil, nil)
-	chain, err := all.NewFromPlugins(names, noConfig{}, start, nil)
+	allowed := authorizer.AuthorizerFunc(func(ctx context.Context, a authorizer.Attributes) (authorizer.Decision, string, error) {
+		return s.generic.Authorizer.Authorize(ctx, a)
+	})
+	version := compatibility.NewEffectiveVersionFromString(Version, "", "")
+	start := initializer.New(client, nil, s.shared, allowed, featureGate, version, s.life.Done(), nil)
+	known, now := admission.NewPlugins(), admission.NewPlugins()
+	var names []string
+	for _, p := range admissionPlugins {
+		p.register(known)
+		names = append(names, p.name)
+		if p.by == nil {
+			p.register(now)
+			continue
+		}
+		later := lazily(s.config.Objects, p.by, func() (admission.Interface, error) {
+			all, err := s.initializers(client, allowed)
+			if err == nil && p.name == mutatingpolicy.PluginName {
+				// It refuses what it has no schema of, and the first takes a while to make.
+				_, err = s.client.Discovery().OpenAPIV3().Paths()
+			}
+			if err != nil {
+				return nil, fmt.Errorf("make what %s needs: %w", p.name, err)
+			}
+			return known.InitPlugin(p.name, nil, all)
+		})
+		now.Register(p.name, func(io.Reader) (admission.Interface, error) { return later, nil })
+	}
+	chain, err := now.NewFromPlugins(names, noConfig{}, start, nil)
 	if err != nil {
 		return nil, fmt.Errorf("make the admission: %w", err)
 	}
-	return &Admission{chain, objects, &alike{known: map[revisionOf]*admittedPod{}}}, nil
+	objects := s.config.Objects
+	return &Admission{chain, objects, &alike{known: map[revisionOf]*admittedPod{}}, hooked{objects: objects}}, nil
+}
+
+// initializers give plugins all that kube-apiserver gives them.
+func (s *Server) initializers(client kubernetes.Interface, allowed authorizer.Authorizer) (admission.PluginInitializers, error) {
+	any, err := dynamic.NewForConfig(s.Loopback())
+	if err != nil {
+		return nil, err
+	}
+	quotas, err := quotainstall.NewQuotaConfigurationForAdmission(s.shared, nil)
+	if err != nil {
+		return nil, err
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(s.client.Discovery()))
+	version := compatibility.NewEffectiveVersionFromString(Version, "", "")
+	return admission.PluginInitializers{
+		initializer.New(client, any, s.shared, allowed, featureGate, version, s.life.Done(), mapper),
+		webhookinit.NewPluginInitializer(nil, serviceResolver{s.shared, s.door.Addr()}),
+		controlplaneadmission.NewPluginInitializer(quotas, exclusion.Excluded()),
+	}, nil
 }
 
 // plannedKey is the key under which a context has the objects of WithPlanned.
@@ -143,110 +219,6 @@ func (a *Admission) Validate(ctx context.Context, x admission.Attributes, o admi
 		return nil
 	}
 	return a.Interface.(admission.ValidationInterface).Validate(ctx, x, o)
-}
-
-// daemonController is who asks for daemon pods in a cluster of Kubernetes.
-var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-system:daemon-set-controller",
-	Groups: []string{"system:serviceaccounts", "system:serviceaccounts:kube-system", user.AllAuthenticated}}
-
-// AdmitPod decides about a pod that is made beside the API, as if the DaemonSet
-// controller of Kubernetes had asked for it, and fills in what admission fills
-// in. An error that is an apierrors.APIStatus refuses the pod; another one says
-// nothing. A refusal is of the cluster as the log has it, not as the tables had it. Pods of
-// one revision share what they have in common: nobody may change it.
-func (s *Server) AdmitPod(ctx context.Context, pod *corev1.Pod) error {
-	a := s.admission
-	if a.admitPod(ctx, pod) == nil {
-		return nil
-	}
-	info, err := s.config.Log.Info(ctx)
-	if err == nil {
-		err = a.objects.Await(ctx, info.Last)
-	}
-	if err != nil {
-		return fmt.Errorf("see whether the cluster has changed: %w", err)
-	}
-	return a.admitPod(ctx, pod)
-}
-
-func (a *Admission) admitPod(ctx context.Context, pod *corev1.Pod) error {
-	rules := rulesOf(a.objects)
-	if a.alike.fill(pod, rules) {
-		return nil
-	}
-	asked := *pod
-	if err := a.ask(ctx, pod); err != nil {
-		return err
-	}
-	a.alike.keep(asked, pod, rules)
-	return nil
-}
-
-// ask has the plugins decide about a pod.
-func (a *Admission) ask(ctx context.Context, pod *corev1.Pod) error {
-	o := new(api.Pod)
-	if err := legacyscheme.Scheme.Convert(pod.DeepCopy(), o, nil); err != nil {
-		return apierrors.NewBadRequest(err.Error())
-	}
-	asked := func() admission.Attributes {
-		return admission.NewAttributesRecord(o, nil, corev1.SchemeGroupVersion.WithKind("Pod"), pod.Namespace, o.Name,
-			corev1.SchemeGroupVersion.WithResource("pods"), "", admission.Create, &metav1.CreateOptions{}, false, daemonController)
-	}
-	// Kubernetes names a pod after it has been filled in, and before it is
-	// validated: refusals differ in it.
-	o.Name, o.UID = "", ""
-	if err := a.Admit(ctx, asked(), nil); err != nil {
-		return err
-	}
-	o.Name, o.UID = pod.Name, pod.UID
-	if err := a.Validate(ctx, asked(), nil); err != nil {
-		return err
-	}
-	admitted := new(corev1.Pod)
-	if err := legacyscheme.Scheme.Convert(o, admitted, nil); err != nil {
-		return apierrors.NewBadRequest(err.Error())
-	}
-	renameToken(pod, admitted)
-	*pod = *admitted
-	return nil
-}
-
-// tokenVolume begins the name of the volume with the token of a pod's account.
-const tokenVolume = serviceaccount.ServiceAccountVolumeName + "-"
-
-// renameToken gives the volume that admission has added a name that follows from
-// the template of the pod: whoever makes this pod again makes the same, and pods
-// of one template have one spec but for their node.
-func renameToken(asked, pod *corev1.Pod) {
-	if len(pod.Spec.Volumes) == len(asked.Spec.Volumes) {
-		return
-	}
-	v := &pod.Spec.Volumes[len(pod.Spec.Volumes)-1]
-	old := v.Name
-	if !strings.HasPrefix(old, tokenVolume) {
-		return
-	}
-	v.Name = tokenVolume + suffixFor(pod)
-	for _, cs := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
-		for i := range cs {
-			for j := range cs[i].VolumeMounts {
-				if m := &cs[i].VolumeMounts[j]; m.Name == old {
-					m.Name = v.Name
-				}
-			}
-		}
-	}
-}
-
-// suffixFor returns five letters and digits, as Kubernetes puts them behind
-// names, that follow from what made a pod and from the revision of its template.
-func suffixFor(pod *corev1.Pod) string {
-	from := pod.UID
-	if c := metav1.GetControllerOfNoCopy(pod); c != nil {
-		from = c.UID + "/" + types.UID(pod.Labels[daemonpod.RevisionLabel])
-	}
-	sum := sha256.Sum256([]byte("token/" + from))
-	return utilrand.SafeEncodeString(fmt.Sprintf("%05d", binary.BigEndian.Uint32(sum[:])%100_000))
 }
 
 func namespacePhase(data []byte) corev1.NamespacePhase {

@@ -39,7 +39,8 @@ type admittedPod struct {
 // change of each kind that plugins read for a pod without a node.
 type rulesAt [len(ruleKinds)]uint64
 
-var ruleKinds = [...]events.Kind{events.Namespace, events.ServiceAccount, events.RuntimeClass, events.PriorityClass}
+var ruleKinds = [...]events.Kind{events.Namespace, events.ServiceAccount, events.RuntimeClass, events.PriorityClass, limitRange,
+	mutatingPolicy, "MutatingAdmissionPolicyBinding", validatingPolicy, "ValidatingAdmissionPolicyBinding", mutatingWebhooks, validatingWebhooks}
 
 func rulesOf(objects *table.Tables) (at rulesAt) {
 	for i, k := range ruleKinds {

@@ -22,9 +22,6 @@ func (g group) agesUntil(at time.Time) error {
 		if _, ok := s.(rest.Lister); !ok {
 			continue
 		}
-		if _, empty := s.(*absentREST); empty {
-			continue
-		}
 		if n, ok := s.(*namespacestore.REST); ok {
 			g[name] = pastNamespaces{n, at}
 			continue

@@ -19,14 +19,23 @@ type codec struct {
 	scheme  *runtime.Scheme
 	stored  schema.GroupVersionKind // v1 as a rule
 	secrets *secrets                // nil: the objects are not Secrets
+	custom  runtime.Codec           // of custom resources, whose types are in no scheme; nil: they are
 }
 
 // kind returns the kind under which the log knows the objects.
-func (c codec) kind() events.Kind { return events.Kind(c.stored.Kind) }
+func (c codec) kind() events.Kind {
+	if c.custom != nil {
+		return events.CustomKind(c.stored.Group, c.stored.Kind)
+	}
+	return events.Kind(c.stored.Kind)
+}
 
 // encode returns o, which is not changed and may be shared, as a log stores
 // it. Equal objects give equal bytes.
 func (c codec) encode(o runtime.Object) (events.Object, error) {
+	if c.custom != nil {
+		return c.encodeCustom(o)
+	}
 	v, err := c.scheme.UnsafeConvertToVersion(o, c.stored.GroupVersion())
 	if err != nil {
 		return events.Object{}, fmt.Errorf("convert %s: %w", c.stored.Kind, err)
@@ -52,6 +61,9 @@ func (c codec) encode(o runtime.Object) (events.Object, error) {
 // in the local zone as those that clients send, because some validations
 // compare both as values.
 func (c codec) decode(data []byte, rev uint64) (runtime.Object, error) {
+	if c.custom != nil {
+		return c.decodeCustom(data, rev)
+	}
 	v, err := c.versioned(data, rev)
 	if err != nil {
 		return nil, err

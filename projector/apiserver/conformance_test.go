@@ -89,7 +89,7 @@ func (b *benches) raw(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	objects := newTables(t, log, &sync.Mutex{})
-	s := &store{codec: codec{exampleScheme, examplev1.SchemeGroupVersion.WithKind("Pod"), nil}, prefix: "/pods/",
+	s := &store{codec: codec{scheme: exampleScheme, stored: examplev1.SchemeGroupVersion.WithKind("Pod")}, prefix: "/pods/",
 		table: objects.Of(events.Pod), backend: &logBackend{&link{log: log, objects: objects}, subjects},
 		newFunc: func() runtime.Object { return &example.Pod{} }, unreadable: &unreadables{}}
 	x := &bench{Interface: s, raw: s, log: log, objects: objects}

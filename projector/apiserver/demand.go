@@ -7,7 +7,9 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 
 	"rollcall/events"
 	"rollcall/events/wire"
@@ -73,14 +75,6 @@ func Deleting(data []byte) bool {
 	return len(wire.Field(wire.Field(data, "metadata"), "deletionTimestamp")) > 0
 }
 
-// foreign reports whether a node is one that rollcall does not play and no source
-// tells of: its kubelet says in time that it is alive.
-func foreign(node []byte) bool {
-	var labels map[string]string
-	_ = wire.Unmarshal(wire.Field(wire.Field(node, "metadata"), "labels"), &labels) // what cannot be read has none
-	return labels[events.LabelSimulated] != "true" && labels[events.LabelSource] == ""
-}
-
 // Evicting reports whether a node has a taint that pods have to leave for.
 func Evicting(node []byte) bool {
 	var taints []corev1.Taint
@@ -104,4 +98,39 @@ func Strays(pod []byte) bool {
 		}
 	}
 	return true
+}
+
+// secretOf reports whether a Secret is of a type.
+func secretOf(t corev1.SecretType) func(data []byte) bool {
+	return func(secret []byte) bool {
+		c := wire.NewCursor(wire.Field(secret, "type"))
+		return c.More() && string(c.Str()) == string(t)
+	}
+}
+
+// ForAccount reports whether a Secret is for the token of a service account.
+var ForAccount = secretOf(corev1.SecretTypeServiceAccountToken)
+
+// ForJoining reports whether a Secret has a token by which nodes join.
+var ForJoining = secretOf(bootstrapapi.SecretTypeBootstrapToken)
+
+// Gathering reports whether a ClusterRole may change what others gather: it is none
+// of Kubernetes', or somebody has changed it since it was made.
+func Gathering(role []byte) bool {
+	var m metav1.ObjectMeta
+	_ = wire.Unmarshal(wire.Field(role, "metadata"), &m) // what cannot be read is not of Kubernetes
+	return m.Labels["kubernetes.io/bootstrapping"] == "" || len(m.ManagedFields) > 1
+}
+
+// Selecting reports whether a Service selects pods.
+func Selecting(service []byte) bool {
+	return len(wire.Field(wire.Field(service, "spec"), "selector")) > 0
+}
+
+// HandMade reports whether Endpoints are to be mirrored as EndpointSlices, which
+// those that a controller makes are not.
+func HandMade(endpoints []byte) bool {
+	var labels map[string]string
+	_ = wire.Unmarshal(wire.Field(wire.Field(endpoints, "metadata"), "labels"), &labels) // what cannot be read has none
+	return labels[discoveryv1.LabelSkipMirror] != "true"
 }

@@ -31,12 +31,12 @@ func NewForeign(objects *table.Tables) *Foreign { return &Foreign{objects} }
 
 // Await returns when there is a foreign node.
 func (f *Foreign) Await(ctx context.Context) error {
-	return AwaitObject(ctx, f.objects, events.Node, foreign)
+	return AwaitObject(ctx, f.objects, events.Node, events.RealNode)
 }
 
 // Nodes lists and watches the foreign nodes.
 func (f *Foreign) Nodes() cache.ListerWatcher {
-	return selectionOf(f.objects, events.Node, foreign)
+	return selectionOf(f.objects, events.Node, events.RealNode)
 }
 
 // Pods lists and watches the pods that are bound to a foreign node, or to a node
@@ -51,7 +51,7 @@ func (f *Foreign) holds(pod []byte) bool {
 		return false
 	}
 	node := f.objects.Of(events.Node).At(string(name.Str()))
-	return node == nil || foreign(node.Data)
+	return node == nil || events.RealNode(node.Data)
 }
 
 // Well returns one of the other nodes that is ready; nil: there is none.
@@ -59,7 +59,7 @@ func (f *Foreign) Well() (well *corev1.Node) {
 	nodes, _ := f.objects.Of(events.Node).Snapshot()
 	nodes.Scan(func(i *table.Item) bool {
 		var n corev1.Node
-		if foreign(i.Data) || wire.UnmarshalIn(i.Data, &n, time.Local) != nil {
+		if events.RealNode(i.Data) || wire.UnmarshalIn(i.Data, &n, time.Local) != nil {
 			return true
 		}
 		for _, c := range n.Status.Conditions {
@@ -84,7 +84,7 @@ type selection struct {
 var _ cache.ListerWatcher = (*selection)(nil)
 
 func selectionOf(objects *table.Tables, kind events.Kind, match func(data []byte) bool) *selection {
-	return &selection{objects.Of(kind), match, codec{legacyscheme.Scheme, resourceFor(kind.Group(), kind, "").gvk(), nil}}
+	return &selection{objects.Of(kind), match, codec{scheme: legacyscheme.Scheme, stored: resourceFor(kind.Group(), kind, "").gvk()}}
 }
 
 // IsWatchListSemanticsUnSupported tells reflectors to list first.

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -15,7 +14,6 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
@@ -30,60 +28,76 @@ import (
 // there is, so that a plugin of admission which asks for one admits nothing.
 func tableInformers(g *informer.Group, objects *table.Tables, opens *secrets) (informers.SharedInformerFactory, error) {
 	f := informers.NewSharedInformerFactory(nil, 0)
-	have := func(gvk schema.GroupVersionKind, t *table.Table) error {
-		o, err := scheme.Scheme.New(gvk)
-		if err != nil {
-			return err
-		}
-		c := codec{legacyscheme.Scheme, gvk, nil}
-		if gvk.Kind == string(events.Secret) {
-			c.secrets = opens
-		}
-		i := g.Over(t, func(i *table.Item) (runtime.Object, error) { return c.versioned(i.Data, i.Rev) })
-		f.InformerFor(o, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer { return i })
-		return nil
-	}
 	for _, kind := range events.Kinds() {
-		if err := have(resourceFor(kind.Group(), kind, "").gvk(), objects.Of(kind)); err != nil {
+		gvk := resourceFor(kind.Group(), kind, "").gvk()
+		o, err := legacyscheme.Scheme.New(gvk)
+		if err != nil {
 			return nil, err
 		}
+		c := codec{scheme: legacyscheme.Scheme, stored: gvk}
+		if kind == events.Secret {
+			c.secrets = opens
+		}
+		i := g.Over(objects.Of(kind), func(i *table.Item) (runtime.Object, error) { return c.versioned(i.Data, i.Rev) })
+		f.InformerFor(o, func(kubernetes.Interface, time.Duration) cache.SharedIndexInformer { return i })
 	}
-	// Not served: there are none.
-	return f, have(storagev1.SchemeGroupVersion.WithKind("StorageClass"), table.NewTable(table.Recent))
+	return f, nil
 }
 
 // tableClient returns a client with which plugins look again for what a lister
 // did not find: they expect listers to be late. These are not, so that it reads
-// the same. It gets single objects and does nothing else.
-func tableClient(objects *table.Tables) (kubernetes.Interface, error) {
-	known := request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
-	get := func(w http.ResponseWriter, r *http.Request) {
-		info, err := known.NewRequestInfo(r)
-		if err != nil {
-			refuse(w, r, apierrors.NewBadRequest(err.Error()))
-			return
-		}
-		gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
-		kept, ok := resourceOf(gr)
-		key := events.Key{Namespace: info.Namespace, Name: info.Name}
-		if kept.kind == events.Namespace {
-			key.Namespace = "" // to the path of a namespace it is its own
-		}
-		var i *table.Item
-		if ok && info.Verb == "get" {
-			i = objects.Of(kept.kind).Get(key)
-		}
-		if i == nil {
-			refuse(w, r, apierrors.NewNotFound(gr, info.Name))
-			return
-		}
-		o, err := codec{legacyscheme.Scheme, kept.gvk(), nil}.versioned(i.Data, i.Rev)
-		if err != nil {
-			refuse(w, r, apierrors.NewInternalError(err))
-			return
-		}
-		responsewriters.WriteObjectNegotiated(legacyscheme.Codecs, negotiation.DefaultEndpointRestrictions, kept.gvk().GroupVersion(), w, r, http.StatusOK, o, false)
+// single objects from the same tables. What else plugins want is done by the
+// server, as itself.
+func tableClient(objects *table.Tables, server *rest.Config) (kubernetes.Interface, error) {
+	c := rest.CopyConfig(server)
+	get := &local{handler: tableReader{objects}, life: context.Background()}
+	c.Transport = tableTransport{localTransport{local: get}, server.Transport}
+	return kubernetes.NewForConfig(c)
+}
+
+// tableTransport is the http.RoundTripper of tableClient.
+type tableTransport struct{ objects, server http.RoundTripper }
+
+var requestInfo = request.RequestInfoFactory{APIPrefixes: sets.NewString("api", "apis"), GrouplessAPIPrefixes: sets.NewString("api")}
+
+// RoundTrip implements http.RoundTripper.
+func (t tableTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	info, err := requestInfo.NewRequestInfo(r)
+	if err != nil {
+		return nil, err
 	}
-	reader := &local{handler: http.HandlerFunc(get), life: context.Background()}
-	return kubernetes.NewForConfig(&rest.Config{Host: "http://tables", Transport: localTransport{local: reader}, QPS: -1})
+	kept, ok := resourceOf(schema.GroupResource{Group: info.APIGroup, Resource: info.Resource})
+	if ok && kept.bucket == "" && kept.kind != events.Secret && info.Verb == "get" && info.Subresource == "" {
+		return t.objects.RoundTrip(r)
+	}
+	return t.server.RoundTrip(r)
+}
+
+// tableReader answers requests for single objects.
+type tableReader struct{ objects *table.Tables }
+
+// ServeHTTP implements http.Handler.
+func (t tableReader) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	info, err := requestInfo.NewRequestInfo(r)
+	if err != nil {
+		refuse(w, r, apierrors.NewBadRequest(err.Error()))
+		return
+	}
+	gr := schema.GroupResource{Group: info.APIGroup, Resource: info.Resource}
+	kept, _ := resourceOf(gr)
+	key := events.Key{Namespace: info.Namespace, Name: info.Name}
+	if kept.kind == events.Namespace {
+		key.Namespace = "" // to the path of a namespace it is its own
+	}
+	i := t.objects.Of(kept.kind).Get(key)
+	if i == nil {
+		refuse(w, r, apierrors.NewNotFound(gr, info.Name))
+		return
+	}
+	o, err := codec{scheme: legacyscheme.Scheme, stored: kept.gvk()}.versioned(i.Data, i.Rev)
+	if err != nil {
+		refuse(w, r, apierrors.NewInternalError(err))
+		return
+	}
+	responsewriters.WriteObjectNegotiated(legacyscheme.Codecs, negotiation.DefaultEndpointRestrictions, kept.gvk().GroupVersion(), w, r, http.StatusOK, o, false)
 }

@@ -27,6 +27,7 @@ import (
 	podrest "k8s.io/kubernetes/pkg/registry/core/pod/rest"
 
 	"rollcall/events"
+	"rollcall/projector/apiserver/streams"
 )
 
 // LogSource returns what a container of a pod has written until now, or what
@@ -34,15 +35,22 @@ import (
 // and those that came since. An error says why there are none, for people.
 type LogSource func(pod *corev1.Pod, container string, previous bool) (events.ContainerLog, error)
 
-// logREST is Kubernetes' registry of the logs of containers, but for where it
-// reads them.
+// logREST is Kubernetes' registry of the logs of containers, which asks kubelets,
+// but for where it reads those of nodes that have none of their own.
 type logREST struct {
 	*podrest.LogREST
 	source LogSource
+	places streams.Places
 }
 
 // Get implements rest.GetterWithOptions.
 func (l *logREST) Get(ctx context.Context, name string, options runtime.Object) (runtime.Object, error) {
+	switch real, err := l.places.Real(ctx, name); {
+	case err != nil:
+		return nil, err
+	case real:
+		return l.LogREST.Get(ctx, name, options)
+	}
 	opts, ok := options.(*api.PodLogOptions)
 	if !ok {
 		return nil, fmt.Errorf("options of a log are %T", options)

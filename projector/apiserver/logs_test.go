@@ -216,7 +216,7 @@ func TestLongRunning(t *testing.T) {
 		err := s.client.CoreV1().RESTClient().(*rest.RESTClient).Post().Namespace("default").Resource("pods").Name("p").SubResource(sub).
 			Param("container", "c").Param("command", "sh").Param("stdout", "true").Do(ctx).Error()
 		cancel()
-		if err == nil || !strings.Contains(err.Error(), "the containers of pod p are simulated: no process runs in them") {
+		if err == nil || !strings.Contains(err.Error(), "pod p does not have a host assigned") {
 			t.Errorf("%s: %v", sub, err)
 		}
 	}

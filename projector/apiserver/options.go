@@ -41,7 +41,7 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 		return generic.RESTOptions{}, fmt.Errorf("resource %s is not served", gr)
 	}
 	gv := r.gvk().GroupVersion()
-	c := codec{legacyscheme.Scheme, r.gvk(), nil}
+	c := codec{scheme: legacyscheme.Scheme, stored: r.gvk()}
 	if r.kind == events.Secret {
 		c.secrets = o.secrets
 	}
@@ -55,17 +55,19 @@ func (o restOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (
 		if r.kind == events.Node {
 			s.quiet = o.renew
 		}
-		l := &lazyCache{store: s, config: cacher.Config{Storage: s, Versioner: versioner, GroupResource: gr,
-			EventsHistoryWindow: cacher.DefaultEventFreshDuration, ResourcePrefix: s.prefix, KeyFunc: keyOf,
-			NewFunc: newFunc, NewListFunc: newList, GetAttrsFunc: attrs, IndexerFuncs: triggers, Indexers: indexers,
-			Codec: config.Codec}}
+		l := newLazyCache(s, cacher.Config{GroupResource: gr, KeyFunc: keyOf, NewListFunc: newList, GetAttrsFunc: attrs,
+			IndexerFuncs: triggers, Indexers: indexers, Codec: config.Codec})
 		if r.bucket == bucketLeases && o.alive != nil {
 			return nodeLeases{l, o.tables["nodes"], o.tables["namespaces"], o.alive, o.now}, l.destroy, nil
 		}
 		return l, l.destroy, nil
 	}
-	return generic.RESTOptions{StorageConfig: config, Decorator: decorate, EnableGarbageCollection: true,
-		DeleteCollectionWorkers: 1, ResourcePrefix: "/" + r.name}, nil
+	return options(config, decorate, "/"+r.name), nil
+}
+
+// options returns what a registry needs of a resource under a prefix.
+func options(config *storagebackend.ConfigForResource, decorate generic.StorageDecorator, prefix string) generic.RESTOptions {
+	return generic.RESTOptions{StorageConfig: config, Decorator: decorate, EnableGarbageCollection: true, DeleteCollectionWorkers: 1, ResourcePrefix: prefix}
 }
 
 // progressing is a checker of features that knows this storage to tell watches
@@ -96,6 +98,14 @@ type lazyCache struct {
 }
 
 var _ storage.Interface = (*lazyCache)(nil)
+
+// newLazyCache returns a store with its cache, of which c says what depends on
+// the registry.
+func newLazyCache(s *store, c cacher.Config) *lazyCache {
+	c.Storage, c.Versioner, c.EventsHistoryWindow = s, versioner, cacher.DefaultEventFreshDuration
+	c.ResourcePrefix, c.NewFunc = s.prefix, s.newFunc
+	return &lazyCache{store: s, config: c}
+}
 
 // cacheStart is how long a read waits for its cache to be filled. After that
 // the cache answers itself: 429, try again.

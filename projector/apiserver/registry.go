@@ -1,28 +1,22 @@
 package apiserver
 
 import (
+	"context"
 	"fmt"
-	"net/http"
 	"time"
 
-	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
-	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
 	"k8s.io/apiserver/pkg/registry/generic"
 	"k8s.io/apiserver/pkg/registry/rest"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
-	"k8s.io/kubernetes/pkg/kubelet/client"
 	revisionstore "k8s.io/kubernetes/pkg/registry/apps/controllerrevision/storage"
 	daemonsetstore "k8s.io/kubernetes/pkg/registry/apps/daemonset/storage"
 	deploymentstore "k8s.io/kubernetes/pkg/registry/apps/deployment/storage"
 	replicasetstore "k8s.io/kubernetes/pkg/registry/apps/replicaset/storage"
 	statefulsetstore "k8s.io/kubernetes/pkg/registry/apps/statefulset/storage"
-	"k8s.io/kubernetes/pkg/registry/authentication/selfsubjectreview"
-	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectaccessreview"
-	"k8s.io/kubernetes/pkg/registry/authorization/selfsubjectrulesreview"
 	scalerstore "k8s.io/kubernetes/pkg/registry/autoscaling/horizontalpodautoscaler/storage"
 	cronjobstore "k8s.io/kubernetes/pkg/registry/batch/cronjob/storage"
 	jobstore "k8s.io/kubernetes/pkg/registry/batch/job/storage"
@@ -31,20 +25,19 @@ import (
 	eventstore "k8s.io/kubernetes/pkg/registry/core/event/storage"
 	limitstore "k8s.io/kubernetes/pkg/registry/core/limitrange/storage"
 	namespacestore "k8s.io/kubernetes/pkg/registry/core/namespace/storage"
-	nodestore "k8s.io/kubernetes/pkg/registry/core/node/storage"
 	volumestore "k8s.io/kubernetes/pkg/registry/core/persistentvolume/storage"
 	claimstore "k8s.io/kubernetes/pkg/registry/core/persistentvolumeclaim/storage"
-	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
 	templatestore "k8s.io/kubernetes/pkg/registry/core/podtemplate/storage"
 	controllerstore "k8s.io/kubernetes/pkg/registry/core/replicationcontroller/storage"
 	quotastore "k8s.io/kubernetes/pkg/registry/core/resourcequota/storage"
 	secretstore "k8s.io/kubernetes/pkg/registry/core/secret/storage"
-	accountstore "k8s.io/kubernetes/pkg/registry/core/serviceaccount/storage"
 	slicestore "k8s.io/kubernetes/pkg/registry/discovery/endpointslice/storage"
 	runtimestore "k8s.io/kubernetes/pkg/registry/node/runtimeclass/storage"
 	budgetstore "k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget/storage"
 	classstore "k8s.io/kubernetes/pkg/registry/scheduling/priorityclass/storage"
 
+	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/streams"
 	"rollcall/projector/table"
 )
 
@@ -58,12 +51,20 @@ type group map[string]rest.Storage
 type installer struct {
 	options generic.RESTOptionsGetter
 	auth    authorizer.Authorizer
+	users   *access.Access
 	client  kubernetes.Interface // of this server
 	logs    LogSource
 	objects *table.Tables
-	ranges  ServiceRanges
-	now     time.Time // of the past that is served, or zero
-	err     error
+
+	connections *streams.Connections // to the kubelets of nodes
+
+	ranges serviceRanges
+	// kubelets is the file of the certificate and the key with which kubelets of real nodes are asked.
+	kubelets string
+	start    func(func(context.Context)) // runs something until the server ends
+	past     string                      // why what is served cannot be written; empty: it can
+	now      time.Time                   // of the past that is served, or zero
+	err      error
 }
 
 // keep keeps the first error of all.
@@ -92,33 +93,23 @@ func (i *installer) core() group {
 	namespaces, status, finalize, err := namespacestore.NewREST(i.options)
 	i.keep(err)
 	g["namespaces"], g["namespaces/status"], g["namespaces/finalize"] = namespaces, status, finalize
-	nodes, err := nodestore.NewStorage(i.options, client.KubeletClientConfig{}, http.DefaultTransport)
-	i.keep(err)
-	pods, err := podstore.NewStorage(i.options, nil, nil, i.client.PolicyV1(), i.auth)
-	i.keep(err)
+	pods := i.nodesAndPods(g)
 	if i.err != nil {
 		return g
 	}
-	g["nodes"], g["nodes/status"] = nodes.Node, nodes.Status
-	g["pods"], g["pods/status"], g["pods/binding"], g["bindings"] = pods.Pod, pods.Status, pods.Binding, pods.LegacyBinding
-	g["pods/eviction"], g["pods/ephemeralcontainers"], g["pods/resize"] = pods.Eviction, pods.EphemeralContainers, pods.Resize
-	g["pods/attach"], g["pods/exec"] = noProcess{pods.Attach}, noProcess{pods.Exec}
-	g["pods/portforward"], g["pods/proxy"] = noProcess{pods.PortForward}, noProcess{pods.Proxy}
-	g["pods/log"] = &logREST{pods.Log, i.logs}
 	pair(i, g, "persistentvolumes", volumestore.NewREST)
 	pair(i, g, "persistentvolumeclaims", claimstore.NewREST)
 	g["secrets"] = single(i, secretstore.NewREST)
 	g["configmaps"] = single(i, configmapstore.NewREST)
-	accounts, err := accountstore.NewREST(i.options, nil, nil, 0, nil, nil, nil, false, 0)
-	i.keep(err)
+	i.accounts(g)
 	told, err := eventstore.NewREST(i.options, eventTTL)
 	i.keep(err)
-	g["serviceaccounts"], g["events"] = accounts, told
+	g["events"] = told
 	g["podtemplates"], g["limitranges"] = single(i, templatestore.NewREST), single(i, limitstore.NewREST)
 	pair(i, g, "resourcequotas", quotastore.NewREST)
 	replicas := single(i, controllerstore.NewStorage)
 	g["replicationcontrollers"], g["replicationcontrollers/status"], g["replicationcontrollers/scale"] = replicas.Controller, replicas.Status, replicas.Scale
-	i.services(g, pods.Pod)
+	i.services(g, pods)
 	return g
 }
 
@@ -145,20 +136,17 @@ func (i *installer) batch() group {
 // groups returns the API groups besides core, in the order of discovery: that of
 // Kubernetes, which decides which of two resources of one name is meant.
 func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
-	budgets, scalers, extensions := group{}, group{}, group{}
+	budgets, scalers := group{}, group{}
 	pair(i, budgets, "poddisruptionbudgets", budgetstore.NewREST)
 	pair(i, scalers, "horizontalpodautoscalers", scalerstore.NewREST)
-	i.putAbsent(apiextensions.GroupName, extensions)
 	all := []struct {
 		name      string
 		resources group
 	}{
 		{"apps", i.apps()},
 		{"events.k8s.io", group{"events": core["events"]}},
-		{"authentication.k8s.io", group{"selfsubjectreviews": selfsubjectreview.NewREST()}},
-		{"authorization.k8s.io", group{
-			"selfsubjectaccessreviews": selfsubjectaccessreview.NewREST(i.auth),
-			"selfsubjectrulesreviews":  selfsubjectrulesreview.NewREST(authorizerfactory.NewAlwaysAllowAuthorizer())}}, // nobody else may ask
+		{"authentication.k8s.io", i.authentication()},
+		{"authorization.k8s.io", i.authorization()},
 		{"autoscaling", scalers},
 		{"batch", i.batch()},
 		{"certificates.k8s.io", i.certificates()},
@@ -167,7 +155,7 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 		{"rbac.authorization.k8s.io", i.rbac()},
 		{"storage.k8s.io", i.storage()},
 		{"admissionregistration.k8s.io", i.admissionRegistration()},
-		{apiextensions.GroupName, extensions},
+		{"apiextensions.k8s.io", i.extensions()},
 		{"scheduling.k8s.io", group{"priorityclasses": single(i, classstore.NewREST)}},
 		{"coordination.k8s.io", group{"leases": single(i, leasestore.NewREST)}},
 		{"node.k8s.io", group{"runtimeclasses": single(i, runtimestore.NewREST)}},

@@ -22,7 +22,7 @@ type Rules struct{ nodes, pods codec }
 // NewRules returns the rules.
 func NewRules() Rules {
 	of := func(k events.Kind) codec {
-		return codec{legacyscheme.Scheme, resourceFor(k.Group(), k, "").gvk(), nil}
+		return codec{scheme: legacyscheme.Scheme, stored: resourceFor(k.Group(), k, "").gvk()}
 	}
 	return Rules{of(events.Node), of(events.Pod)}
 }

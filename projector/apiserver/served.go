@@ -31,7 +31,6 @@ func (r resource) gvk() schema.GroupVersionKind {
 const (
 	bucketLeases = "leases"
 	bucketEvents = "events"
-	bucketNone   = "none" // of absent resources: nothing is ever put
 )
 
 // alsoServed are the versions of groups in which objects are served besides that in
@@ -49,15 +48,11 @@ func versionsOf(group string) []string {
 	return append([]string{preferred}, alsoServed[group]...)
 }
 
-// served are the resources with objects, and those that could have some. Reviews
-// of one's own rights have none.
+// served are the resources with objects. Reviews have none.
 var served = func() []resource {
 	all := []resource{resourceFor("", "Event", bucketEvents), resourceFor("coordination.k8s.io", "Lease", bucketLeases)}
 	for _, k := range events.Kinds() {
 		all = append(all, resourceFor(k.Group(), k, ""))
-	}
-	for _, a := range absents {
-		all = append(all, a.resource)
 	}
 	return all
 }()

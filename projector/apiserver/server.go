@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"crypto"
 	"errors"
 	"fmt"
 	"net"
@@ -26,6 +27,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/seal"
 	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/extensions"
 	"rollcall/projector/apiserver/informer"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
@@ -45,10 +47,15 @@ type Config struct {
 	Leases, Events events.KV  // where they are kept
 	Secrets        *seal.Ring // the keys of Secrets; nil: none is taken, and none opened
 
-	Listener  net.Listener // nil: only clients in this process reach the server
-	Cert, Key []byte       // PEM, of the listener's address
-	CA        []byte       // PEM that clients check Cert against
-	Token     string       // bearer token of access.Admin
+	Listener  net.Listener  // nil: only clients in this process reach the server
+	Cert, Key []byte        // PEM, of the listener's address
+	CA        []byte        // PEM that clients check Cert against, and that signs certificates of clients
+	Token     string        // bearer token of access.Admin
+	Accounts  crypto.Signer // signs tokens of service accounts; nil: a key that ends with the process
+
+	// KubeletClient is the file of the certificate and of the key by which kubelets of
+	// real nodes know this server; empty: it has none, and they refuse it.
+	KubeletClient string
 
 	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
 	Now      time.Time // what tables count ages to; zero: the clock
@@ -76,13 +83,16 @@ type Server struct {
 	config  Config
 	generic *genericapiserver.GenericAPIServer
 	client  kubernetes.Interface
+	users   *access.Access
 	stores  restOptions
+	custom  *extensions.Server
 	ready   chan struct{}
 	local   *local // the way of clients in this process
 	door    *netlimit.Listener
 	link    *link
 	watches watches
-	failed  chan error // why the cluster does not get what every cluster has
+	own     *ownService // nil: the past is served
+	failed  chan error  // why the cluster does not get what every cluster has
 
 	informers informer.Group
 	shared    kubeinformers.SharedInformerFactory // over the tables
@@ -115,7 +125,15 @@ func New(c Config) (*Server, error) {
 	if s.shared, err = tableInformers(&s.informers, c.Objects, s.sealed()); err != nil {
 		return nil, fmt.Errorf("make informers over the tables: %w", err)
 	}
-	if s.admission, err = newAdmission(c.Objects, s.shared); err != nil {
+	if c.ReadOnly == "" {
+		if s.own, err = s.newOwnService(s.door.Addr(), defaultServiceRanges()); err != nil {
+			return nil, fmt.Errorf("make the service of the API: %w", err)
+		}
+	}
+	if s.users, err = s.knownUsers(); err != nil {
+		return nil, err
+	}
+	if s.admission, err = newAdmission(s); err != nil {
 		return nil, err
 	}
 	generic, err := s.genericConfig()
@@ -123,18 +141,24 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	completed := generic.Complete()
-	s.generic, err = completed.New("rollcall", genericapiserver.NewEmptyDelegate())
+	s.custom = extensions.New(c.Objects)
+	s.generic, err = completed.New("rollcall", s.custom.Delegate())
 	if err != nil {
 		return nil, fmt.Errorf("make the API server: %w", err)
 	}
 	s.generic.ShutdownTimeout = stopTime
 	s.serveOpenAPI(completed)
+	if err := s.serveIssuer(s.generic); err != nil {
+		return nil, err
+	}
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, objects: s.config.Objects, ranges: DefaultServiceRanges(), now: s.config.Now}
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: defaultServiceRanges(),
+		kubelets: s.config.KubeletClient, start: s.start, past: s.config.ReadOnly, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
+	s.serveCustom(generic)
 	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.beginBootstrap)
 	return s, nil
 }
@@ -193,11 +217,8 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 	c.SecureServing = serving
 	c.LoopbackClientConfig = s.Loopback()
 	c.ExternalAddress = s.door.Addr().String()
-	users, err := access.New(access.Options{Token: s.config.Token, Local: whoIsLocal})
-	if err != nil {
-		return nil, err
-	}
-	c.Authentication.Authenticator, c.Authorization.Authorizer = users.Authenticator, users.Authorizer
+	c.Authentication.Authenticator, c.Authentication.APIAudiences = s.users.Authenticator, s.users.Audiences
+	c.Authorization.Authorizer, c.RuleResolver, serving.ClientCA = s.users.Authorizer, s.users.Rules, s.users.ClientCA
 	c.LongRunningFunc = longRunning
 	c.LivezChecks, c.ReadyzChecks = s.checks()
 	c.HealthzChecks = c.LivezChecks
@@ -217,8 +238,10 @@ func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err err
 func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Handler {
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
+	} else {
+		api = s.own.before(api)
 	}
-	return s.edge(withManager(refuseAbsent(api)), c)
+	return s.edge(withManager(api), c)
 }
 
 // effectiveVersion is the version of Kubernetes that is served, also for a
@@ -255,8 +278,6 @@ func (s *Server) options() restOptions {
 		case r.bucket == bucketEvents:
 			o.tables[r.name] = table.NewTable(table.Recent)
 			o.backends[r.name] = s.eventsBackend(o.tables[r.name])
-		case r.bucket == bucketNone:
-			o.tables[r.name], o.backends[r.name] = table.NewTable(table.Recent), s.writes()
 		default:
 			o.tables[r.name], o.backends[r.name] = s.config.Objects.Of(r.kind), s.writes()
 		}

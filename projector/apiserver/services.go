@@ -1,16 +1,12 @@
 package apiserver
 
 import (
-	"context"
 	"math/big"
 	"net"
-	"net/http"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/apiserver/pkg/registry/rest"
 	api "k8s.io/kubernetes/pkg/apis/core"
 	endpointstore "k8s.io/kubernetes/pkg/registry/core/endpoint/storage"
 	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
@@ -25,15 +21,15 @@ import (
 	"rollcall/projector/table"
 )
 
-// ServiceRanges are what Services get their addresses and ports of.
-type ServiceRanges struct {
+// serviceRanges are what Services get their addresses and ports of.
+type serviceRanges struct {
 	ClusterIPs net.IPNet
 	NodePorts  utilnet.PortRange
 }
 
-// DefaultServiceRanges are those that kubeadm gives a cluster.
-func DefaultServiceRanges() ServiceRanges {
-	return ServiceRanges{net.IPNet{IP: net.IPv4(10, 96, 0, 0).To4(), Mask: net.CIDRMask(12, 32)}, utilnet.PortRange{Base: 30000, Size: 2768}}
+// defaultServiceRanges are those that kubeadm gives a cluster.
+func defaultServiceRanges() serviceRanges {
+	return serviceRanges{net.IPNet{IP: net.IPv4(10, 96, 0, 0).To4(), Mask: net.CIDRMask(12, 32)}, utilnet.PortRange{Base: 30000, Size: 2768}}
 }
 
 // services puts Services and their Endpoints into the core group.
@@ -65,18 +61,9 @@ func (i *installer) services(g group, pods *podstore.REST) {
 	if i.err != nil {
 		return
 	}
-	services, status, proxy, err := servicestore.NewREST(i.options, ips.IPFamily(), map[api.IPFamily]ipallocator.Interface{ips.IPFamily(): ips}, ports, endpoints, pods, http.DefaultTransport)
+	services, status, proxy, err := servicestore.NewREST(i.options, ips.IPFamily(), map[api.IPFamily]ipallocator.Interface{ips.IPFamily(): ips}, ports, endpoints, pods, i.connections.PodTransport())
 	i.keep(err)
-	g["endpoints"], g["services"], g["services/status"], g["services/proxy"] = endpoints, services, status, nothingBehind{proxy}
-}
-
-// nothingBehind is Kubernetes' registry of a way to the pods of a Service, which
-// refuses: no process runs in them.
-type nothingBehind struct{ connecter }
-
-// Connect implements rest.Connecter: it refuses.
-func (nothingBehind) Connect(_ context.Context, service string, _ runtime.Object, _ rest.Responder) (http.Handler, error) {
-	return nil, notAllowed(http.StatusNotImplemented, "the pods behind service "+service+" are simulated: no process runs in them")
+	g["endpoints"], g["services"], g["services/status"], g["services/proxy"] = endpoints, services, status, proxy
 }
 
 // allocation is what Services have of a range: Kubernetes' bitmap, which is kept

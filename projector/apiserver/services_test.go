@@ -2,6 +2,8 @@ package apiserver
 
 import (
 	"fmt"
+	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -9,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/events"
@@ -45,7 +48,7 @@ func TestServicesAreAllocated(t *testing.T) {
 	nodePort := func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }
 	a := made("a", nodePort)
 	ip, port := a.Spec.ClusterIP, a.Spec.Ports[0].NodePort
-	if r := DefaultServiceRanges(); !strings.HasPrefix(ip, "10.") || !r.NodePorts.Contains(int(port)) || len(a.Spec.ClusterIPs) != 1 ||
+	if r := defaultServiceRanges(); !strings.HasPrefix(ip, "10.") || !r.NodePorts.Contains(int(port)) || len(a.Spec.ClusterIPs) != 1 ||
 		a.Spec.IPFamilies[0] != corev1.IPv4Protocol || *a.Spec.IPFamilyPolicy != corev1.IPFamilyPolicySingleStack {
 		t.Errorf("a is %+v", a.Spec)
 	}
@@ -141,4 +144,92 @@ func TestKindsAreServed(t *testing.T) {
 			t.Errorf("%s can be %q", of, verbs)
 		}
 	}
+}
+
+// `Service kubernetes` is there for who looks for Services, and comes back; a
+// cluster that nobody asks about Services has no event of it.
+func TestOwnService(t *testing.T) {
+	c := newCluster(t)
+	admin, ctx := c.as(t, "kubectl"), t.Context()
+	if _, err := admin.CoreV1().Pods("default").List(ctx, metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if c.objects.Of(events.Service).Get(ownKey) != nil {
+		t.Error("it is there, and nobody has asked for it")
+	}
+	before := c.objects.Position()
+	for range 2 {
+		l, err := admin.CoreV1().Services("default").List(ctx, metav1.ListOptions{})
+		if err != nil || len(l.Items) != 1 || l.Items[0].Spec.ClusterIP != "10.96.0.1" || l.Items[0].Spec.Ports[0].Port != 443 {
+			t.Errorf("services are %+v, %v", l, err)
+		}
+	}
+	if now := c.objects.Position(); now != before+1 {
+		t.Errorf("two lists took the log from %d to %d", before, now)
+	}
+	if err := admin.CoreV1().Services("default").Delete(ctx, "kubernetes", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := admin.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// Where other machines reach the API, its endpoints say so.
+func TestOwnEndpoints(t *testing.T) {
+	c := newCluster(t)
+	own, err := c.server.newOwnService(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6443}, defaultServiceRanges())
+	if err != nil {
+		t.Fatal(err)
+	}
+	own.keep()
+	e, err := c.client.DiscoveryV1().EndpointSlices("default").Get(t.Context(), "kubernetes", metav1.GetOptions{})
+	if err != nil || e.Endpoints[0].Addresses[0] != "192.0.2.7" || *e.Ports[0].Port != 6443 {
+		t.Errorf("the slice is %+v, %v", e, err)
+	}
+	if _, err := c.client.CoreV1().Endpoints("default").Get(t.Context(), "kubernetes", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+}
+
+// docs/API.md has every resource of a kube-apiserver that is not here, and no other.
+func TestMissingResources(t *testing.T) {
+	c := newCluster(t)
+	_, lists, err := c.client.Discovery().ServerGroupsAndResources()
+	if err != nil {
+		t.Fatal(err)
+	}
+	here := map[string]bool{}
+	for _, l := range lists {
+		group := schema.FromAPIVersionAndKind(l.GroupVersion, "").Group
+		for _, r := range l.APIResources {
+			here[schema.GroupResource{Group: group, Resource: r.Name}.String()] = true
+		}
+	}
+	const asked = "$ kubectl api-resources -o name\n"
+	_, golden, _ := strings.Cut(readFile(t, "../../testdata/parity/golden.txt"), asked)
+	golden, _, _ = strings.Cut(golden, "$ ")
+	_, table, _ := strings.Cut(readFile(t, "../../docs/API.md"), "| resource | why it is not here |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	told := map[string]bool{}
+	for row := range strings.Lines(table) {
+		for name := range strings.SplitSeq(strings.Split(row, "|")[1], ",") {
+			told[strings.TrimSpace(name)] = true
+		}
+	}
+	for name := range strings.FieldsSeq(golden) {
+		short, _, _ := strings.Cut(name, ".")
+		if is := told[name] || told[short]; is == here[name] {
+			t.Errorf("%s: here %v, told to be missing %v", name, here[name], is)
+		}
+	}
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

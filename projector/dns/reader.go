@@ -12,12 +12,6 @@ import (
 	"rollcall/projector/table"
 )
 
-// The kinds that names are made of, besides namespaces.
-const (
-	kindService events.Kind = "Service"
-	kindSlice   events.Kind = "EndpointSlice"
-)
-
 // reader reads the objects that names are made of. What cannot be read is not
 // there.
 type reader struct{ objects *table.Tables }
@@ -27,7 +21,7 @@ func (r reader) namespace(name string) bool {
 }
 
 func (r reader) service(namespace, name string) *corev1.Service {
-	return read[corev1.Service](r.objects.Get(kindService, events.Key{Namespace: namespace, Name: name}))
+	return read[corev1.Service](r.objects.Get(events.Service, events.Key{Namespace: namespace, Name: name}))
 }
 
 func read[T any](i *table.Item) *T {
@@ -43,7 +37,7 @@ func read[T any](i *table.Item) *T {
 
 // serviceAt returns the Service that has an address.
 func (r reader) serviceAt(ip netip.Addr) (found *corev1.Service) {
-	each(r.objects.Of(kindService), "", part(ip), func(s *corev1.Service) bool {
+	each(r.objects.Of(events.Service), "", part(ip), func(s *corev1.Service) bool {
 		if has(s.Spec.ClusterIPs, ip) {
 			found = s
 		}
@@ -54,7 +48,7 @@ func (r reader) serviceAt(ip netip.Addr) (found *corev1.Service) {
 
 // slices returns the EndpointSlices of a Service.
 func (r reader) slices(namespace, service string) (all []*discoveryv1.EndpointSlice) {
-	each(r.objects.Of(kindSlice), namespace+"/", []byte(service), func(s *discoveryv1.EndpointSlice) bool {
+	each(r.objects.Of(events.EndpointSlice), namespace+"/", []byte(service), func(s *discoveryv1.EndpointSlice) bool {
 		if serviceOf(s) == service {
 			all = append(all, s)
 		}
@@ -65,7 +59,7 @@ func (r reader) slices(namespace, service string) (all []*discoveryv1.EndpointSl
 
 // slicesWith returns the EndpointSlices that have an address.
 func (r reader) slicesWith(ip netip.Addr) (all []*discoveryv1.EndpointSlice) {
-	each(r.objects.Of(kindSlice), "", part(ip), func(s *discoveryv1.EndpointSlice) bool {
+	each(r.objects.Of(events.EndpointSlice), "", part(ip), func(s *discoveryv1.EndpointSlice) bool {
 		if serviceOf(s) != "" {
 			all = append(all, s)
 		}

@@ -22,9 +22,9 @@ import (
 // Domain is the domain of every cluster.
 const Domain = "cluster.local."
 
-// nameServer is where pods look for a name server, as kubeadm chooses it of the
+// NameServer is where pods look for a name server, as kubeadm chooses it of the
 // range of Services.
-const nameServer = "10.96.0.10"
+const NameServer = "10.96.0.10"
 
 const (
 	ttl        = 5 // seconds, of CoreDNS if nothing else is said
@@ -128,7 +128,7 @@ func (r resolver) forward() *Answer {
 	case r.name == "dns."+Domain:
 		return &Answer{} // the name server's name is below it
 	case r.name == "ns.dns."+Domain:
-		return r.addresses([]target{{ip: nameServer}})
+		return r.addresses([]target{{ip: NameServer}})
 	}
 	ts, ok := r.find(parse(labels))
 	if !ok {
@@ -146,7 +146,7 @@ func (r resolver) apex() *Answer {
 	if r.question.Qtype == dns.TypeNS {
 		ns := "ns.dns." + Domain
 		a.Records = []dns.RR{&dns.NS{Hdr: r.header(dns.TypeNS), Ns: ns}}
-		a.More = []dns.RR{address(ns, nameServer)}
+		a.More = []dns.RR{address(ns, NameServer)}
 	}
 	return a
 }

@@ -11,6 +11,7 @@ import (
 // Check builds the graph of these objects, and tells where it differs from g.
 func (g *Graph) Check(objects []*Object, bad func(string, ...any)) {
 	fresh := New(g.cluster)
+	fresh.defined = g.defined
 	for _, o := range objects {
 		fresh.link(o)
 	}

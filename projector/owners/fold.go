@@ -1,6 +1,11 @@
 package owners
 
-import "rollcall/events"
+import (
+	"maps"
+	"slices"
+
+	"rollcall/events"
+)
 
 // Begin is called first for every event.
 func (g *Graph) Begin() { g.reviewed = g.reviewed[:0] }
@@ -25,6 +30,29 @@ func (g *Graph) Put(o *Object) {
 	}
 	if old == nil || old.Deleting != o.Deleting || old.Orphaning() != o.Orphaning() || old.Waiting() != o.Waiting() {
 		g.ReviewDependents(o.Ref)
+	}
+}
+
+// Define takes over that the log has a definition of a custom kind, and looks
+// again at what says that such an object owns it.
+func (g *Graph) Define(kind events.Kind, namespaced bool) {
+	if was, ok := g.defined[kind]; ok && was == namespaced {
+		return
+	}
+	g.defined[kind] = namespaced
+	for _, o := range slices.SortedFunc(maps.Values(g.objects), compareObjects) {
+		if !slices.ContainsFunc(o.Owners, func(x Owner) bool { return x.Kind == kind }) {
+			continue
+		}
+		g.unlink(o)
+		o.Owners = slices.Clone(o.Owners)
+		for i := range o.Owners {
+			if x := &o.Owners[i]; x.Kind == kind {
+				x.know(true, namespaced, o.Key.Namespace)
+			}
+		}
+		g.link(o)
+		g.list(o)
 	}
 }
 

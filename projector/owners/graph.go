@@ -45,6 +45,10 @@ type Graph struct {
 	cluster    Cluster
 	objects    map[place]*Object
 	dependents map[events.Ref]*dependents
+	// defined are the custom kinds that the log has ever had a definition of, and
+	// whether their objects are in namespaces. One whose definition is gone has no
+	// objects: what such an object owned has lost its owner.
+	defined map[events.Kind]bool
 
 	open     *btree.BTreeG[*Object] // something is to be done, and no command is under way
 	nodeless *btree.BTreeG[*Object] // the same if the node does not come, by since when it is missing
@@ -57,7 +61,7 @@ type Graph struct {
 
 // New returns the graph before the first event of a log.
 func New(c Cluster) *Graph {
-	return &Graph{cluster: c, objects: map[place]*Object{}, dependents: map[events.Ref]*dependents{},
+	return &Graph{cluster: c, objects: map[place]*Object{}, dependents: map[events.Ref]*dependents{}, defined: map[events.Kind]bool{},
 		open: newTree(compareObjects), nodeless: newTree(compareSince),
 		pending: map[events.Cause]events.Ref{}, underway: map[events.Ref]int{}}
 }

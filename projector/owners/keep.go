@@ -12,6 +12,13 @@ import (
 type Kept struct {
 	Objects []KeptObject `json:"objects,omitempty"` // those of which anything is known, by kind and name
 	Pending []KeptCause  `json:"pending,omitempty"` // by cause
+	Defined []KeptKind   `json:"defined,omitempty"` // by kind
+}
+
+// KeptKind is a custom kind that the log has had a definition of.
+type KeptKind struct {
+	Kind       events.Kind `json:"kind"`
+	Namespaced bool        `json:"namespaced,omitempty"`
 }
 
 // KeptObject is what a graph remembers of one object.
@@ -37,11 +44,19 @@ func (g *Graph) Keep() (k Kept) {
 	for _, c := range slices.SortedFunc(maps.Keys(g.pending), events.Cause.Compare) {
 		k.Pending = append(k.Pending, KeptCause{c, g.pending[c]})
 	}
+	for _, kind := range slices.Sorted(maps.Keys(g.defined)) {
+		k.Defined = append(k.Defined, KeptKind{kind, g.defined[kind]})
+	}
 	return k
 }
 
-// Restore fills an empty graph with objects and what was kept.
-func (g *Graph) Restore(objects []*Object, k Kept) {
+// Restore fills an empty graph with what was kept, and the objects of a state
+// that the graph views.
+func (g *Graph) Restore(k Kept, view func() []*Object) {
+	for _, d := range k.Defined {
+		g.defined[d.Kind] = d.Namespaced
+	}
+	objects := view()
 	for _, o := range objects {
 		g.link(o)
 	}

@@ -98,7 +98,7 @@ func compareRefs(a, b events.Ref) int {
 }
 
 // View reads an object.
-func View(ref events.Ref, data []byte) *Object {
+func (g *Graph) View(ref events.Ref, data []byte) *Object {
 	meta := wire.Field(data, "metadata")
 	o := &Object{Ref: ref, Deleting: len(wire.Text(meta, "deletionTimestamp")) > 0}
 	for f := range wire.Items(wire.Field(meta, "finalizers")) {
@@ -106,24 +106,34 @@ func View(ref events.Ref, data []byte) *Object {
 		o.Finalizers = append(o.Finalizers, string(c.Str()))
 	}
 	for r := range wire.Items(wire.Field(meta, "ownerReferences")) {
-		o.Owners = append(o.Owners, viewOwner(r, ref.Key.Namespace))
+		o.Owners = append(o.Owners, g.viewOwner(r, ref.Key.Namespace))
 	}
 	return o
 }
 
 // viewOwner reads one owner reference of an object in a namespace. An owner is
 // in the namespace of what it owns, or in none.
-func viewOwner(r []byte, namespace string) Owner {
-	o := Owner{Ref: events.Ref{Kind: events.Kind(wire.Text(r, "kind")), Key: events.Key{Name: string(wire.Text(r, "name"))}, UID: types.UID(wire.Text(r, "uid"))},
+func (g *Graph) viewOwner(r []byte, namespace string) Owner {
+	o := Owner{Ref: events.Ref{Key: events.Key{Name: string(wire.Text(r, "name"))}, UID: types.UID(wire.Text(r, "uid"))},
 		Controls: wire.True(r, "controller"), Blocks: wire.True(r, "blockOwnerDeletion")}
 	group, _, ok := strings.Cut(string(wire.Text(r, "apiVersion")), "/")
 	if !ok {
 		group = ""
 	}
+	o.Kind = events.KindOf(group, string(wire.Text(r, "kind")))
 	namespaced, known := events.Kept(group, o.Kind)
-	o.Known = known && (!namespaced || namespace != "")
-	if namespaced {
+	if !known {
+		namespaced, known = g.defined[o.Kind]
+	}
+	o.know(known, namespaced, namespace)
+	return o
+}
+
+// know notes whether the log holds all objects of an owner's kind, and where the
+// owner of an object in a namespace would have to be.
+func (o *Owner) know(known, namespaced bool, namespace string) {
+	o.Known, o.Key.Namespace = known && (!namespaced || namespace != ""), ""
+	if known && namespaced {
 		o.Key.Namespace = namespace
 	}
-	return o
 }

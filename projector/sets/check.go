@@ -187,18 +187,18 @@ func (s *Sets) graphObjects() (all []*owners.Object) {
 		}
 		rows, _ := s.objects.Of(k).Snapshot()
 		rows.Scan(func(i *table.Item) bool {
-			all = append(all, owners.View(i.Ref, i.Data))
+			all = append(all, s.owners.View(i.Ref, i.Data))
 			return true
 		})
 	}
 	for n := range s.Nodes() {
-		if o := owners.View(n.Object.Ref, n.Object.Data); len(o.Owners) > 0 || len(o.Finalizers) > 0 {
+		if o := s.owners.View(n.Object.Ref, n.Object.Data); len(o.Owners) > 0 || len(o.Finalizers) > 0 {
 			all = append(all, o)
 		}
 	}
 	for p := range s.Pods() {
 		if p.graphed {
-			all = append(all, owners.View(p.Ref(), p.Object.Data))
+			all = append(all, s.owners.View(p.Ref(), p.Object.Data))
 		}
 	}
 	return all

@@ -7,7 +7,6 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"rollcall/events"
-	"rollcall/projector/owners"
 	"rollcall/projector/table"
 )
 
@@ -37,9 +36,13 @@ func (f Fold) Object(e events.Event, i *table.Item) (err error) {
 		err = s.foldDaemonSet(e, i.Object)
 	case events.ControllerRevision:
 		err = s.foldRevision(e, i.Object)
+	case events.CustomResourceDefinition:
+		if kind, namespaced, ok := table.DefinedBy(i.Data); ok {
+			s.owners.Define(kind, namespaced)
+		}
 	}
 	if err == nil {
-		s.owners.Put(owners.View(i.Ref, i.Data))
+		s.owners.Put(s.owners.View(i.Ref, i.Data))
 	}
 	return err
 }

@@ -22,7 +22,7 @@ func (s *Sets) Terminating(namespace string) bool {
 func (s *Sets) graphPod(p *Pod) {
 	was := p.graphed
 	if p.graphed = !p.plain(); p.graphed {
-		s.owners.Put(owners.View(p.Ref(), p.Object.Data))
+		s.owners.Put(s.owners.View(p.Ref(), p.Object.Data))
 	} else if was {
 		s.owners.Drop(events.Pod, p.Key)
 	}
@@ -37,7 +37,7 @@ func (s *Sets) graphNode(n *Node, fresh bool) {
 	ref := events.Ref{Kind: events.Node, Key: events.Key{Name: n.Name}, UID: n.UID}
 	switch {
 	case n.odd:
-		s.owners.Put(owners.View(ref, n.Object.Data))
+		s.owners.Put(s.owners.View(ref, n.Object.Data))
 	case !s.owners.Drop(ref.Kind, ref.Key) && fresh:
 		s.owners.ReviewDependents(ref)
 	}

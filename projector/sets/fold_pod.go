@@ -13,7 +13,7 @@ import (
 const resetAfter = 10 * time.Minute
 
 func (s *Sets) foldPod(e events.Event, i *table.Item) error {
-	v, err := viewPod(i.Ref, i.Data, &s.words)
+	v, err := s.view(e, i.Object)
 	if err != nil {
 		return err
 	}

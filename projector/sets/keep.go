@@ -268,6 +268,6 @@ func (s *Sets) restoreOwners(k Kept) error {
 	for p := range s.Pods() {
 		p.graphed = !p.plain()
 	}
-	s.owners.Restore(s.graphObjects(), k.Owners)
+	s.owners.Restore(k.Owners, s.graphObjects)
 	return nil
 }

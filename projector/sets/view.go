@@ -3,6 +3,7 @@ package sets
 import (
 	"fmt"
 	"time"
+	"unsafe"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -61,6 +62,31 @@ func stringMap(b []byte) map[string]string {
 		m[k] = string(c.Str())
 	}
 	return m
+}
+
+// looked is the view of a pod that was read ahead of the fold.
+type looked struct {
+	PodView
+	of events.Object
+}
+
+// LookAt reads a pod ahead of the fold of the event that tells of it. It returns
+// what the event is to carry; nil: the fold has to look itself.
+func LookAt(pod events.Object, words *wire.Words) any {
+	v, err := viewPod(pod.Ref, pod.Data, words)
+	if err != nil {
+		return nil
+	}
+	return &looked{v, pod}
+}
+
+// view returns the view of a pod of which an event tells: the one that the event
+// carries, if that is of this pod and of these bytes.
+func (s *Sets) view(e events.Event, pod events.Object) (PodView, error) {
+	if l, ok := e.Looked.(*looked); ok && l.of.Ref == pod.Ref && len(l.of.Data) == len(pod.Data) && unsafe.SliceData(l.of.Data) == unsafe.SliceData(pod.Data) {
+		return l.PodView, nil
+	}
+	return viewPod(pod.Ref, pod.Data, &s.words)
 }
 
 // podCursor reads a pod. Names that pods share are one string each.

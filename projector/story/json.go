@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"rollcall/events"
 	"rollcall/events/seal"
@@ -14,8 +15,8 @@ import (
 // JSON returns an event that a log was read from as one line of JSON: its
 // position and when it was stored, then the fields of its envelope as
 // docs/EVENTS.md has them. An event that is not read, or not believed, says in
-// the field unreadable why; what has no JSON form is there in base64. Values of
-// Secrets are what of them everybody may see.
+// the field unreadable why; what has no JSON form is there as text, or in
+// base64 if it is none. Values of Secrets are what of them everybody may see.
 func JSON(e events.Event) []byte {
 	head := headJSON{Seq: e.Seq, Stored: e.Stored.UTC()}
 	if b, ok := e.Body.(events.Unreadable); ok {
@@ -26,7 +27,11 @@ func JSON(e events.Event) []byte {
 		if head.Unreadable == nil {
 			head.Unreadable = &unreadableJSON{Code: "E-EVT-OBJECT", Why: err.Error()}
 		}
-		head.Unreadable.Raw = e.Raw
+		if utf8.Valid(e.Raw) {
+			head.Unreadable.Text = string(e.Raw)
+		} else {
+			head.Unreadable.Raw = e.Raw
+		}
 	}
 	out, err := json.Marshal(head)
 	if err != nil {
@@ -47,6 +52,7 @@ type headJSON struct {
 type unreadableJSON struct {
 	Code string `json:"code"`
 	Why  string `json:"why"`
+	Text string `json:"text,omitempty"`
 	Raw  []byte `json:"raw,omitempty"`
 }
 

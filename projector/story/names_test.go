@@ -29,6 +29,7 @@ func TestName(t *testing.T) {
 func TestJSONWithoutForm(t *testing.T) {
 	for raw, code := range map[string]string{
 		"":                         "E-EVT-EMPTY",
+		"hello \x1b[2J":            "E-EVT-MSGPACK",
 		"\x81\xa1v\xc1":            "E-EVT-MSGPACK",
 		"\x82\xa1v\x01\xa3seq\x07": "E-EVT-KIND",
 		"\x81\xa1v\x63":            "E-EVT-VERSION",
@@ -43,6 +44,7 @@ func TestJSONWithoutForm(t *testing.T) {
 			Unreadable struct {
 				Code string
 				Raw  []byte
+				Text string
 			}
 		}
 		out := JSON(e)
@@ -52,9 +54,12 @@ func TestJSONWithoutForm(t *testing.T) {
 		if got.Seq != 3 || !got.Stored.Equal(time.Unix(0, 1)) || got.Unreadable.Code != code {
 			t.Errorf("%s, want %s", out, code)
 		}
-		if newer := code == "E-EVT-VERSION"; newer && (got.V != 99 || got.Unreadable.Raw != nil) || !newer && string(got.Unreadable.Raw) != raw {
+		if newer := code == "E-EVT-VERSION"; newer && (got.V != 99 || got.Unreadable.Raw != nil) || !newer && string(got.Unreadable.Raw)+got.Unreadable.Text != raw {
 			t.Errorf("%s: not the bytes, or the fields", out)
 		}
+	}
+	if out := JSON(events.Event{Seq: 3, Raw: []byte("hello"), Body: events.Unreadable{Code: "E-EVT-MSGPACK"}}); !strings.Contains(string(out), `"text":"hello"`) {
+		t.Errorf("text is not told as such: %s", out)
 	}
 	if got := New().Tell(events.Event{Seq: 3}); len(got) != 1 || !strings.HasPrefix(got[0].What, "quarantined: E-EVT-KIND") {
 		t.Errorf("an event without a body is told as %+v", got)

@@ -12,11 +12,11 @@ func (t *Tables) Defined(name string) (kind events.Kind, namespaced, ok bool) {
 	if i == nil {
 		return "", false, false
 	}
-	return definedBy(i.Data)
+	return DefinedBy(i.Data)
 }
 
-// definedBy is Defined of a CustomResourceDefinition as the log has it.
-func definedBy(data []byte) (kind events.Kind, namespaced, ok bool) {
+// DefinedBy is Defined of a CustomResourceDefinition as the log has it.
+func DefinedBy(data []byte) (kind events.Kind, namespaced, ok bool) {
 	spec := wire.Field(data, "spec")
 	kind = events.CustomKind(string(wire.Text(spec, "group")), string(wire.Text(wire.Field(spec, "names"), "kind")))
 	return kind, string(wire.Text(spec, "scope")) == "Namespaced", kind.Name() != "" && kind.Group() != ""

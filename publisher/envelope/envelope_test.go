@@ -134,6 +134,8 @@ func TestRefusals(t *testing.T) {
 		{"a schema that is no URI", message(`{"type":"a.b","dataschema":"x y"}`), "E-TOLD-ATTRIBUTE"},
 		{"a content type that is none", message(`{"type":"a.b","datacontenttype":"/"}`), "E-TOLD-ATTRIBUTE"},
 		{"an id of 257", message(`{"type":"a.b","id":"` + strings.Repeat("x", 257) + `"}`), "E-TOLD-ATTRIBUTE"},
+		{"9.1-E41 10,000 headers", message("{}", append(manyHeaders(10_000), "ce-type: com.example.x")...), "E-TOLD-SIZE"},
+		{"9.1-E41 a header of 64 KiB", message("{}", "ce-type: com.example.x", "ce-big: "+strings.Repeat("x", 64<<10)), "E-TOLD-ATTRIBUTE"},
 		{"33 extensions", message(`{"type":"a.b"` + many(33) + `}`), "E-TOLD-SIZE"},
 		{"null", message(`null`), "E-TOLD-PLAIN"},
 		{"a number", message(`5`), "E-TOLD-PLAIN"},
@@ -274,3 +276,11 @@ func FuzzJSON(f *testing.F) {
 }
 
 func FuzzMsgpack(f *testing.F) { fuzz(f, "application/msgpack") }
+
+// manyHeaders are extension attributes in headers.
+func manyHeaders(n int) (all []string) {
+	for i := range n {
+		all = append(all, fmt.Sprintf("ce-x%d: 1", i))
+	}
+	return all
+}

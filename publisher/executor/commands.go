@@ -28,7 +28,7 @@ type commands struct {
 	objects   table.Reader              // what the commands are about
 	own       *table.Tables             // objects, if no other fold of the process fills them; or nil
 	spoiled   map[events.Key]events.Seq // the last event of a pod's subject, if it is not believed
-	nodes     map[string]types.UID
+	nodes     map[string]nodeFact
 	sets      map[events.Key]*setFact
 	revisions map[events.Key]*revisionFact
 	byHash    map[hashKey]events.Key
@@ -54,6 +54,12 @@ func compareCauses(a, b events.Cause) int {
 	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
 }
 
+// nodeFact is a node as the log last told it.
+type nodeFact struct {
+	uid  types.UID
+	real bool // it has a kubelet of its own
+}
+
 // setFact is a DaemonSet as the log last told it, decoded when a command needs it.
 type setFact struct {
 	object  events.Object
@@ -76,7 +82,7 @@ func newCommands() *commands {
 	c := &commands{
 		objects: own, own: own,
 		pending: map[events.Cause]*order{}, queues: map[events.Ref][]*order{},
-		spoiled: map[events.Key]events.Seq{}, nodes: map[string]types.UID{},
+		spoiled: map[events.Key]events.Seq{}, nodes: map[string]nodeFact{},
 		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
 	}
 	c.ready = *btree.NewBTreeGOptions(func(a, b *order) bool {
@@ -163,7 +169,7 @@ func (c *commands) object(o events.Object) {
 		delete(c.spoiled, o.Key)
 		c.moved(o.Key)
 	case events.Node:
-		c.nodes[o.Key.Name] = o.UID
+		c.nodes[o.Key.Name] = nodeFact{o.UID, events.RealNode(o.Data)}
 	case events.DaemonSet:
 		c.sets[o.Key] = &setFact{object: o}
 	case events.ControllerRevision:

@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
 	"rollcall/events/daemonpod"
@@ -39,7 +38,7 @@ type situation struct {
 	command  events.Command
 	set      *appsv1.DaemonSet       // nil: gone
 	template *corev1.PodTemplateSpec // of a create; nil: not known
-	nodeUID  types.UID               // of the node of the command or, to delete an object, of the pod; empty: gone
+	node     nodeFact                // of the command or, to delete an object, of the pod; the zero one: gone
 	pod      *table.Item             // under the name; nil: none
 }
 
@@ -97,14 +96,18 @@ func (s *situation) create(now time.Time) verdict {
 		return overtaken(reasonDaemonSetGone, "the DaemonSet was deleted")
 	case s.set.DeletionTimestamp != nil:
 		return overtaken(reasonDaemonSetGone, "the DaemonSet is being deleted")
-	case s.nodeUID == "" || s.nodeUID != s.command.NodeUID:
+	case s.node.uid == "" || s.node.uid != s.command.NodeUID:
 		return overtaken(reasonNodeGone, "node "+s.command.Node+" was deleted")
 	case s.template == nil:
 		return overtaken(reasonNoRevision, "revision "+s.command.Revision+" is not there")
 	case s.pod != nil:
 		return failed(reasonAlreadyExists, "pods \""+s.command.Key.Name+"\" already exists")
 	}
-	return verdict{act: actCreate, pod: daemonpod.New(s.set, s.template, s.command, now)}
+	pod := daemonpod.New(s.set, s.template, s.command, now)
+	if s.node.real && len(pod.Spec.SchedulingGates) == 0 {
+		pod.Spec.NodeName = s.command.Node // a kubelet takes no pod but one that is bound to its node
+	}
+	return verdict{act: actCreate, pod: pod}
 }
 
 // existing opens the pod that the command names by uid.
@@ -129,8 +132,8 @@ func (s *situation) delete() verdict {
 		return overtaken(reasonNotOwned, "the pod belongs to "+c.Kind+" "+c.Name)
 	}
 	// A node of the same name is another node, whose kubelet never had the pod.
-	other := s.command.NodeUID != "" && s.command.NodeUID != s.nodeUID
-	gone := pod.Spec.NodeName == s.command.Node && (s.nodeUID == "" || other)
+	other := s.command.NodeUID != "" && s.command.NodeUID != s.node.uid
+	gone := pod.Spec.NodeName == s.command.Node && (s.node.uid == "" || other)
 	if pod.DeletionTimestamp != nil && (!gone || len(pod.Finalizers) > 0) {
 		return overtaken(reasonTerminating, "the pod is already being deleted")
 	}

@@ -82,7 +82,7 @@ func (x *Executor) Due(now time.Time, limit int) []drive.Step {
 // situation gathers what o is decided from.
 func (x *Executor) situation(o *order) situation {
 	c := x.fold
-	s := situation{owner: o.owner, command: o.command, nodeUID: c.nodes[o.command.Node]}
+	s := situation{owner: o.owner, command: o.command, node: c.nodes[o.command.Node]}
 	if o.command.Kind == events.Pod {
 		s.pod = c.objects.Get(events.Pod, o.command.Key)
 	}
@@ -97,7 +97,7 @@ func (x *Executor) situation(o *order) situation {
 			break
 		}
 		if to, err := openTarget(s.pod.Object); err == nil {
-			s.nodeUID = c.nodes[to.pod.Spec.NodeName]
+			s.node = c.nodes[to.pod.Spec.NodeName]
 		}
 	}
 	return s

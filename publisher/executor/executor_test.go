@@ -31,6 +31,36 @@ func TestCreate(t *testing.T) {
 	}
 }
 
+// A kubelet takes what is bound to its node: a daemon pod of a real node is made
+// so, in one event, unless gates hold it back.
+func TestCreateOnARealNode(t *testing.T) {
+	b := newBench(t)
+	real := node("a")
+	real.Labels = nil
+	b.put(events.Node, events.VerbUpdated, real)
+	b.plan(create("agent-1", "a"), create("agent-2", "b"))
+	b.executor(executor.LogWorld{}).rest()
+	b.want("6/0 pod.created", "6/1 pod.created")
+	if on := b.pod(podKey).Spec.NodeName; on != "a" {
+		t.Errorf("the pod of a real node is bound to %q", on)
+	}
+	other := events.Key{Namespace: dsKey.Namespace, Name: "agent-2"}
+	if on := b.pod(other).Spec.NodeName; on != "" {
+		t.Errorf("the pod of a simulated node is bound to %q before its kubelet takes it", on)
+	}
+
+	gated := newBench(t)
+	ds := daemonSet()
+	ds.Spec.Template.Spec.SchedulingGates = []corev1.PodSchedulingGate{{Name: "example.com/gate"}}
+	gated.put(events.ControllerRevision, events.VerbUpdated, revision(t, ds))
+	gated.put(events.Node, events.VerbUpdated, real)
+	gated.plan(create("agent-1", "a"))
+	gated.executor(executor.LogWorld{}).rest()
+	if on := gated.pod(podKey).Spec.NodeName; on != "" {
+		t.Errorf("a pod with a gate is bound to %q", on)
+	}
+}
+
 // A bound pod is given its grace period, and keeps its last state when gone.
 func TestDeleteGivesGrace(t *testing.T) {
 	b := newBench(t)

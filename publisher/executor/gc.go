@@ -101,7 +101,7 @@ func (t *task) deleteObject(ctx context.Context, to *target) (gone bool, v verdi
 	}
 	if to.pod != nil {
 		given := to.pod.DeepCopy()
-		pod, err := t.executor.world.Delete(ctx, Deletion{Pod: given, NodeGone: t.nodeUID == "" || c.Reason == events.NodeGone, At: t.now})
+		pod, err := t.executor.world.Delete(ctx, Deletion{Pod: given, NodeGone: t.node.uid == "" || c.Reason == events.NodeGone, At: t.now})
 		if err != nil || pod == nil {
 			return pod == nil, verdict{}, err
 		}

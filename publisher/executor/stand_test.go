@@ -78,7 +78,7 @@ func revision(t *testing.T, ds *appsv1.DaemonSet) *appsv1.ControllerRevision {
 }
 
 func node(name string) *corev1.Node {
-	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid of node " + name)}}
+	return &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid of node " + name), Labels: map[string]string{events.LabelSimulated: "true"}}}
 }
 
 func uidOf(pod string) types.UID { return types.UID("uid of " + pod) }

@@ -1,54 +1,43 @@
 package gate
 
 import (
-	"crypto/sha256"
 	"fmt"
 	"maps"
 	"sync"
 	"time"
-
-	"github.com/oklog/ulid/v2"
 )
 
 // Rules about the clocks of sources.
 const (
 	clockOff  = time.Minute // from which on a source is told that its clock is off
 	clockSure = 8           // so many events in a row have to be that old: one may just be late
-	// maxSubjects bounds of how many subjects it is remembered when they were last
-	// told; then all are forgotten.
-	maxSubjects = 1 << 16
 )
 
-// clocks remember when sources have told what, by their own clocks.
+// clocks remember which sources have a clock that seems to be off.
 type clocks struct {
-	mu   sync.Mutex
-	last map[[2]string]time.Time // by source and subject: the latest time that was told
-	old  map[string]int          // by source: its last events that were all old
+	mu  sync.Mutex
+	old map[string]int // by source: its last events that were all old
 }
 
-func newClocks() clocks { return clocks{last: map[[2]string]time.Time{}, old: map[string]int{}} }
-
 // timely marks an event that is older than what its source has told of the same
-// thing, and tells the source if its clock is off. It is taken all the same.
-func (g *Gate) timely(t *told) {
+// thing, also earlier in the same batch, and tells the source if its clock is off. It
+// is taken all the same.
+func (g *Gate) timely(t *told, now *overlay) {
 	at := t.event.Time
 	if at.IsZero() {
 		return
 	}
+	last := g.config.State.ToldLast(t.by.Name, t.event.Subject)
+	if of := now.times[t.event.Subject]; of.After(last) {
+		last = of
+	}
+	if t.late = at.Before(last); t.late {
+		t.warn("it is late: " + last.UTC().Format(time.RFC3339Nano) + " was told of the same before; it was taken, and marked")
+	} else {
+		now.times[t.event.Subject] = at
+	}
 	g.clocks.mu.Lock()
 	defer g.clocks.mu.Unlock()
-	key := [2]string{t.by.Name, t.event.Subject}
-	switch last := g.clocks.last[key]; {
-	case at.Before(last):
-		t.late = true
-		t.warn("it is late: " + last.UTC().Format(time.RFC3339Nano) + " was told of the same before; it was taken, and marked")
-		g.counts.add(t.by.Name, "late", 1)
-	default:
-		if len(g.clocks.last) >= maxSubjects {
-			clear(g.clocks.last)
-		}
-		g.clocks.last[key] = at
-	}
 	behind := t.now.Sub(at)
 	if behind <= clockOff {
 		g.clocks.old[t.by.Name] = 0
@@ -61,37 +50,6 @@ func (g *Gate) timely(t *told) {
 	case g.clocks.old[t.by.Name] >= clockSure:
 		t.warn(fmt.Sprintf("the clock of the source seems to be %s behind this one: its last events all were", behind.Round(time.Second)))
 	}
-}
-
-type fingerprint = [sha256.Size]byte
-
-// maxPrints bounds how many events are remembered for what they said; the log has
-// what others said.
-const maxPrints = 1 << 15
-
-// prints remember what the last events said.
-type prints struct {
-	mu         sync.Mutex
-	known, old map[ulid.ULID]fingerprint
-}
-
-func (p *prints) get(id ulid.ULID) (fingerprint, bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if f, ok := p.known[id]; ok {
-		return f, true
-	}
-	f, ok := p.old[id]
-	return f, ok
-}
-
-func (p *prints) put(id ulid.ULID, f fingerprint) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if len(p.known) >= maxPrints {
-		p.old, p.known = p.known, map[ulid.ULID]fingerprint{}
-	}
-	p.known[id] = f
 }
 
 // slow is from which time on an answer counts as slow.

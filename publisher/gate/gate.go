@@ -42,8 +42,12 @@ type State interface {
 	Objects() *table.Tables
 	// Told returns where the told event of an id is.
 	Told(id ulid.ULID) (events.Seq, bool)
-	// Hold returns a hold that has not ended, and where it was placed.
+	// ToldLast returns the latest time that a source has told of a subject; zero: none.
+	ToldLast(source, subject string) time.Time
+	// Hold returns a hold that has not ended, and where it was placed; Holds those of
+	// an owner.
 	Hold(owner, name string) (events.Hold, events.Seq, bool)
+	Holds(owner string) []events.Hold
 }
 
 // Rules are what the Kubernetes API says of an object that it would store: the
@@ -60,7 +64,8 @@ type Config struct {
 	State    State
 	Rules    Rules
 	Sources  func() *sources.Table
-	Shelf    Shelf // of what is refused; nil: it is not kept
+	Prints   *Prints // which follow the log that State is folded of
+	Shelf    Shelf   // of what is refused; nil: it is not kept
 	Limits   envelope.Limits
 	Now      func() time.Time // nil: the machine's clock
 	Report   func(error)      // told of what could not be done for nobody who waits; may be nil
@@ -87,7 +92,6 @@ type Gate struct {
 	config  Config
 	lanes   lanes
 	clocks  clocks
-	prints  prints
 	rejects rejects
 	counts  counts
 
@@ -105,7 +109,7 @@ func New(c Config) *Gate {
 	if c.Report == nil {
 		c.Report = func(error) {}
 	}
-	return &Gate{config: c, lanes: lanes{last: map[string]chan struct{}{}}, clocks: newClocks(), prints: prints{known: map[ulid.ULID]fingerprint{}},
+	return &Gate{config: c, lanes: lanes{last: map[string]chan struct{}{}}, clocks: clocks{old: map[string]int{}},
 		rejects: rejects{shelf: c.Shelf}, queues: map[string]*queue{}}
 }
 

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,8 +15,10 @@ import (
 	"rollcall/publisher"
 )
 
-// holdFor is how long a hold lasts of which no end is told.
-const holdFor = time.Hour
+const (
+	holdFor  = time.Hour // how long a hold lasts of which no end is told
+	maxHolds = 256       // of one source: each is looked at when labels change
+)
 
 // place returns the hold that an event places.
 func place(t *told, o publisher.HoldPlaced) (h events.Hold, p *publisher.Problem) {
@@ -52,9 +55,9 @@ func place(t *told, o publisher.HoldPlaced) (h events.Hold, p *publisher.Problem
 }
 
 // draftHold is what a hold.placed or hold.lifted makes of the holds there are.
-func (g *Gate) draftHold(t *told, now *overlay) (draft, *publisher.Problem) {
+func (g *Gate) draftHold(ctx context.Context, t *told, now *overlay) (draft, *publisher.Problem) {
 	if t.event.Type == publisher.TypeHoldLifted {
-		return g.draftLifted(t, now)
+		return g.draftLifted(ctx, t, now)
 	}
 	var o publisher.HoldPlaced
 	if p := t.data(&o); p != nil {
@@ -64,11 +67,18 @@ func (g *Gate) draftHold(t *told, now *overlay) (draft, *publisher.Problem) {
 	if p != nil {
 		return draft{}, p
 	}
+	if p := mayHold(t, h.Select); p != nil {
+		return draft{}, p
+	}
 	was, seq, there := g.hold(now, h.Owner, h.Name)
+	if !there && g.standing(t, now) >= maxHolds {
+		return draft{}, refusal(http.StatusUnprocessableEntity, "E-TOLD-HOLDS", "too many holds",
+			"source %s has %d holds, and no more may stand at once; lift some, or select more with one", t.by.Name, maxHolds)
+	}
 	return draft{ref: h.Ref(), body: h, kind: events.HoldPlaced, same: there && reflect.DeepEqual(was, h), at: seq}, nil
 }
 
-func (g *Gate) draftLifted(t *told, now *overlay) (draft, *publisher.Problem) {
+func (g *Gate) draftLifted(ctx context.Context, t *told, now *overlay) (draft, *publisher.Problem) {
 	var o publisher.HoldLifted
 	if p := t.data(&o); p != nil {
 		return draft{}, p
@@ -78,7 +88,45 @@ func (g *Gate) draftLifted(t *told, now *overlay) (draft, *publisher.Problem) {
 		return draft{}, refusal(http.StatusForbidden, "E-TOLD-SOURCE", "not a hold of this source", "source %s does not lift a hold of %s; the admin does", t.by.Name, quote(l.Owner))
 	}
 	_, seq, there := g.hold(now, l.Owner, l.Name)
-	return draft{ref: l.Ref(), body: l, kind: events.HoldLifted, same: !there, at: seq}, nil
+	d := draft{ref: l.Ref(), body: l, kind: events.HoldLifted, at: seq}
+	if there {
+		return d, nil
+	}
+	return g.ended(ctx, d, now, g.config.Subjects.Hold(l.Owner, l.Name))
+}
+
+// mayHold says why a source may not hold what a hold selects: one that may tell of
+// some nodes only holds nothing on others.
+func mayHold(t *told, s events.Select) *publisher.Problem {
+	switch {
+	case t.by.OfAllNodes():
+		return nil
+	case len(s.Nodes) == 0:
+		return refusal(http.StatusForbidden, "E-TOLD-NODE", "not only nodes of this source",
+			"source %s may tell of some nodes only, and a hold of its has to name them in select.nodes; another source, without --nodes, may hold the rest", t.by.Name)
+	}
+	for _, name := range s.Nodes {
+		if !t.by.MayNode(name) {
+			return notYours(t, name)
+		}
+	}
+	return nil
+}
+
+// standing counts the holds of a source, with what events of the same batch make of
+// them.
+func (g *Gate) standing(t *told, now *overlay) (n int) {
+	for _, h := range g.config.State.Holds(t.by.Name) {
+		if _, told := now.drafts[h.Ref()]; !told && h.Until.After(t.now) {
+			n++
+		}
+	}
+	for ref, d := range now.drafts {
+		if _, placed := d.body.(events.Hold); placed && ref.Key.Namespace == t.by.Name {
+			n++
+		}
+	}
+	return n
 }
 
 // hold returns a hold as it is, or as events of the same batch will have it.

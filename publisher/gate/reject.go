@@ -16,13 +16,10 @@ import (
 
 // Shelf keeps messages under numbers that rise; the oldest make room for new ones.
 type Shelf interface {
+	ShelfReader
 	Put(ctx context.Context, source string, data []byte) (number uint64, err error)
-	// Get returns a message; ok is false if there is none of the number any more.
-	Get(ctx context.Context, number uint64) (data []byte, ok bool, err error)
 	// Drop takes a message away, and reports whether there was one.
 	Drop(ctx context.Context, number uint64) (bool, error)
-	// Each calls f with what there is, oldest first, until f returns false.
-	Each(ctx context.Context, f func(number uint64, data []byte) bool) error
 	// Held says how many messages there are, of how many bytes, and how many there
 	// ever were.
 	Held(ctx context.Context) (messages, bytes, ever uint64, err error)
@@ -160,7 +157,7 @@ func (s *rejects) look(ctx context.Context) error {
 		return nil
 	}
 	known := map[fingerprint]seen{}
-	if err := s.each(ctx, func(r Reject) bool {
+	if err := each(ctx, s.shelf, func(r Reject) bool {
 		known[r.print()] = seen{r.Number, r.First, r.Count}
 		return true
 	}); err != nil {
@@ -171,8 +168,8 @@ func (s *rejects) look(ctx context.Context) error {
 }
 
 // each calls f with the rejects, oldest first, until it returns false.
-func (s *rejects) each(ctx context.Context, f func(Reject) bool) error {
-	return s.shelf.Each(ctx, func(number uint64, data []byte) bool {
+func each(ctx context.Context, shelf ShelfReader, f func(Reject) bool) error {
+	return shelf.Each(ctx, func(number uint64, data []byte) bool {
 		r, ok := read(number, data)
 		return !ok || f(r)
 	})

@@ -43,6 +43,44 @@ type Retried struct {
 // maxListed bounds one answer.
 const maxListed = 500
 
+// ShelfReader is what of a Shelf a list and a show need.
+type ShelfReader interface {
+	// Get returns a message; ok is false if there is none of the number any more.
+	Get(ctx context.Context, number uint64) (data []byte, ok bool, err error)
+	// Each calls f with what there is, oldest first, until f returns false.
+	Each(ctx context.Context, f func(number uint64, data []byte) bool) error
+}
+
+// ReadRejects answers a list or a show of what is on a shelf.
+func ReadRejects(ctx context.Context, shelf ShelfReader, q RejectsRequest) (a RejectsAnswer, err error) {
+	if q.Do == ListRejects {
+		a.Rejects, a.More, err = listed(ctx, shelf, q.Source)
+		return a, err
+	}
+	for _, n := range q.Numbers {
+		r, err := rejectOf(ctx, shelf, n)
+		if err != nil {
+			return a, err
+		}
+		a.Rejects = append(a.Rejects, r)
+	}
+	return a, nil
+}
+
+// rejectOf returns the reject of a number, which has to be there.
+func rejectOf(ctx context.Context, shelf ShelfReader, n uint64) (Reject, error) {
+	data, ok, err := shelf.Get(ctx, n)
+	if err != nil {
+		return Reject{}, err
+	}
+	r, sound := read(n, data)
+	if !ok || !sound {
+		return r, &events.Error{Code: "E-TOLD-REJECT", What: fmt.Sprintf("there is no reject %d", n), Why: "it was refused again and has another number, was taken or dropped, or had to make room",
+			Do: "list them with rollcall rejects ls", Exit: events.ExitInput}
+	}
+	return r, nil
+}
+
 // Rejects answers a request about what was refused. What is sent again goes the way
 // of every event, as from the source that has sent it.
 func (g *Gate) Rejects(ctx context.Context, q RejectsRequest) (a RejectsAnswer, err error) {
@@ -50,28 +88,22 @@ func (g *Gate) Rejects(ctx context.Context, q RejectsRequest) (a RejectsAnswer, 
 		return a, &events.Error{Code: "E-TOLD-REJECT", What: "what is refused is not kept", Why: "the NATS server does not let this instance make a stream for it",
 			Do: "see docs/OPERATIONS.md for the permissions", Exit: events.ExitInput}
 	}
-	if q.Do == ListRejects || q.All {
-		if a.Rejects, a.More, err = g.listed(ctx, q.Source); err != nil || q.Do == ListRejects {
-			return a, err
-		}
-		for _, r := range a.Rejects {
-			q.Numbers = append(q.Numbers, r.Number)
-		}
-		a.Rejects = nil
+	if q.Do == ListRejects || q.Do == ShowRejects {
+		return ReadRejects(ctx, g.rejects.shelf, q)
 	}
-	for _, n := range q.Numbers {
-		data, ok, err := g.rejects.shelf.Get(ctx, n)
+	if q.All {
+		all, _, err := listed(ctx, g.rejects.shelf, q.Source)
 		if err != nil {
 			return a, err
 		}
-		r, sound := read(n, data)
-		switch {
-		case !ok || !sound:
-			return a, &events.Error{Code: "E-TOLD-REJECT", What: fmt.Sprintf("there is no reject %d", n), Why: "it was refused again and has another number, was taken or dropped, or had to make room",
-				Do: "list them with rollcall rejects ls", Exit: events.ExitInput}
-		case q.Do == ShowRejects:
-			a.Rejects = append(a.Rejects, r)
-			continue
+		for _, r := range all {
+			q.Numbers = append(q.Numbers, r.Number)
+		}
+	}
+	for _, n := range q.Numbers {
+		r, err := rejectOf(ctx, g.rejects.shelf, n)
+		if err != nil {
+			return a, err
 		}
 		done := Retried{Number: n}
 		if q.Do == RetryRejects {
@@ -89,8 +121,8 @@ func (g *Gate) Rejects(ctx context.Context, q RejectsRequest) (a RejectsAnswer, 
 
 // listed returns the newest rejects of a source, or of all, and how many older there
 // are.
-func (g *Gate) listed(ctx context.Context, source string) (found []Reject, more int, err error) {
-	err = g.rejects.each(ctx, func(r Reject) bool {
+func listed(ctx context.Context, shelf ShelfReader, source string) (found []Reject, more int, err error) {
+	err = each(ctx, shelf, func(r Reject) bool {
 		if source == "" || r.Source == source {
 			r.Raw = nil
 			found = append(found, r)

@@ -45,6 +45,17 @@ func (f folded) Hold(owner, name string) (h events.Hold, at events.Seq, ok bool)
 	return h, at, ok
 }
 
+func (f folded) Holds(owner string) (hs []events.Hold) {
+	f.Read(func(s *projector.State) {
+		for _, is := range s.Holds() {
+			if is.Owner == owner {
+				hs = append(hs, is.Hold)
+			}
+		}
+	})
+	return hs
+}
+
 // lax are rules that refuse a label value "refused".
 type lax struct{}
 
@@ -129,7 +140,8 @@ func newRig(t *testing.T) *rig {
 func (r *rig) start(log events.Log) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	p := projector.Open(r.log, projector.Options{History: table.Recent})
+	prints := NewPrints()
+	p := projector.Open(r.log, projector.Options{History: table.Recent, Follow: []func(events.Event){prints.Follow}})
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	r.t.Cleanup(func() {
@@ -138,7 +150,7 @@ func (r *rig) start(log events.Log) {
 	})
 	<-p.Ready()
 	r.state = folded{p}
-	r.gate = New(Config{Log: log, Subjects: r.subject, State: r.state, Rules: lax{}, Shelf: r.shelf, Now: r.clock,
+	r.gate = New(Config{Log: log, Subjects: r.subject, State: r.state, Rules: lax{}, Prints: prints, Shelf: r.shelf, Now: r.clock,
 		Sources: func() *sources.Table { return &sources.Table{} }, Report: func(err error) { r.t.Log(err) }})
 }
 

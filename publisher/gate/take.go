@@ -26,15 +26,18 @@ func (g *Gate) take(ctx context.Context, q *queue, t *told) publisher.Result {
 		return refused(unavailable(err))
 	}
 	defer give()
+	if t.known {
+		defer g.config.Prints.expect(t)()
+	}
 	if r, known := g.before(ctx, t); known {
 		return r
 	}
-	g.timely(t)
+	g.timely(t, newOverlay())
 	warns := len(t.warns)
 	for try := 0; ; try++ {
 		t.warns = t.warns[:warns]
 		g.identify(t, "")
-		d, p := g.draft(t, &overlay{})
+		d, p := g.draft(ctx, t, newOverlay())
 		switch {
 		case p != nil:
 			return refused(p)
@@ -48,8 +51,8 @@ func (g *Gate) take(ctx context.Context, q *queue, t *told) publisher.Result {
 		seq, err := g.submit(ctx, e)
 		switch {
 		case err == nil:
-			g.remember(ctx, seq, t)
-			return accepted(t, seq, false)
+			g.settle(ctx, seq, t)
+			return g.placed(t, seq)
 		case !errors.Is(err, events.ErrConflict) || try == maxTries:
 			return refused(notTaken(err))
 		}
@@ -88,8 +91,7 @@ func (g *Gate) before(ctx context.Context, t *told) (r publisher.Result, known b
 	case err != nil:
 		return refused(unavailable(err)), true
 	case found && !same:
-		return refused(refusal(http.StatusConflict, "E-TOLD-REUSED", "the id is that of another event",
-			"%s was told at #%d with other content; give each event an id of its own", quote(t.sent), seq)), true
+		return refused(reused(t, seq)), true
 	case !found:
 		t.warn("the first of this id is archived: whether it said the same was not looked at")
 	}
@@ -125,15 +127,39 @@ func (g *Gate) catchUp(ctx context.Context, subject string) error {
 	return g.config.State.Objects().Await(ctx, last.Seq)
 }
 
-// remember waits until what was appended is folded: who tells something and then
+// settle waits until what was appended is folded: who tells something and then
 // asks, reads what was told.
-func (g *Gate) remember(ctx context.Context, seq events.Seq, ts ...*told) {
+func (g *Gate) settle(ctx context.Context, seq events.Seq, ts ...*told) {
+	err := g.config.State.Objects().Await(ctx, seq)
 	for _, t := range ts {
-		g.prints.put(t.id, t.print())
+		if err == nil {
+			err = g.config.Prints.await(ctx, t.id)
+		}
 	}
-	if err := g.config.State.Objects().Await(ctx, seq); err != nil {
+	if err != nil {
 		g.config.Report(err) // it is in the log all the same
 	}
+}
+
+// placed answers an event that was appended at seq, unless another instance has taken
+// one of its id a moment before, of which the log knew: then the fold says where that
+// is, and the prints what it was.
+func (g *Gate) placed(t *told, seq events.Seq) publisher.Result {
+	if where, ok := g.config.State.Told(t.id); ok {
+		seq = where
+	}
+	if was, ok := g.config.Prints.get(t.id); ok && was != t.print() {
+		return refused(reused(t, seq))
+	}
+	if t.late {
+		g.counts.add(t.by.Name, "late", 1)
+	}
+	return accepted(t, seq, false)
+}
+
+func reused(t *told, seq events.Seq) *publisher.Problem {
+	return refusal(http.StatusConflict, "E-TOLD-REUSED", "the id is that of another event",
+		"%s was told at #%d with other content; give each event an id of its own", quote(t.sent), seq)
 }
 
 // notTaken says why the log did not take an event.
@@ -170,6 +196,13 @@ func (g *Gate) together(ctx context.Context, q *queue, ts []*told) func() []publ
 			return allOf(ts, unavailable(err))
 		}
 		defer give()
+		var known []*told
+		for _, t := range ts {
+			if t.known {
+				known = append(known, t)
+			}
+		}
+		defer g.config.Prints.expect(known...)()
 		return g.takeAll(ctx, ts)
 	}
 }
@@ -204,7 +237,15 @@ func (g *Gate) takeAll(ctx context.Context, ts []*told) []publisher.Result {
 		seq, err := g.submit(ctx, entries...)
 		switch {
 		case err == nil:
-			return g.placed(ctx, seq, ts, fresh, results)
+			var taken []*told
+			for _, i := range fresh {
+				taken = append(taken, ts[i])
+			}
+			g.settle(ctx, seq, taken...)
+			for n, i := range fresh {
+				results[i] = g.placed(ts[i], seq-events.Seq(len(fresh)-1-n))
+			}
+			return results
 		case !errors.Is(err, events.ErrConflict) || try == maxTries:
 			return allOf(ts, notTaken(err))
 		}
@@ -223,7 +264,7 @@ func (g *Gate) takeAll(ctx context.Context, ts []*told) []publisher.Result {
 // was told before gets its answer and is left out; lost says that one is refused.
 // fresh are the indices of those that have an entry.
 func (g *Gate) bundle(ctx context.Context, ts []*told, results []publisher.Result) (entries []events.Entry, fresh []int, lost bool) {
-	now, ids := &overlay{drafts: map[events.Ref]draft{}}, map[string]int{}
+	now, ids := newOverlay(), map[string]int{}
 	for i, t := range ts {
 		r, known := g.before(ctx, t)
 		if first, twice := ids[t.sent+" "+t.from]; twice && t.known && !known {
@@ -235,9 +276,9 @@ func (g *Gate) bundle(ctx context.Context, ts []*told, results []publisher.Resul
 			continue
 		}
 		ids[t.sent+" "+t.from] = i
-		g.timely(t)
+		g.timely(t, now)
 		g.identify(t, " "+strconv.Itoa(i))
-		d, p := g.draft(t, now)
+		d, p := g.draft(ctx, t, now)
 		switch {
 		case p != nil:
 			results[i], lost = refused(p), true
@@ -261,22 +302,4 @@ func (g *Gate) bundle(ctx context.Context, ts []*told, results []publisher.Resul
 		entries, fresh = append(entries, e), append(fresh, i)
 	}
 	return entries, fresh, lost
-}
-
-// placed answers the events of a batch that was appended, of which the last is at
-// seq. Where one is that another instance has taken meanwhile, the fold says.
-func (g *Gate) placed(ctx context.Context, seq events.Seq, ts []*told, fresh []int, results []publisher.Result) []publisher.Result {
-	var taken []*told
-	for _, i := range fresh {
-		taken = append(taken, ts[i])
-	}
-	g.remember(ctx, seq, taken...)
-	for n, i := range fresh {
-		at := seq - events.Seq(len(fresh)-1-n)
-		if where, ok := g.config.State.Told(ts[i].id); ok {
-			at = where
-		}
-		results[i] = accepted(ts[i], at, false)
-	}
-	return results
 }

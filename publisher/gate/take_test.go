@@ -15,10 +15,11 @@ import (
 	"rollcall/events/drive"
 	"rollcall/publisher"
 	"rollcall/publisher/envelope"
+	"rollcall/publisher/sources"
 )
 
 // The same event again is answered with the first position, also of another run; the
-// same id with other content is refused, and the first stays.
+// same id with other content is refused, and the first stays: 9.1-E20.
 func TestToldOnce(t *testing.T) {
 	r := newRig(t)
 	first := r.take(admin, observed("1", "edge-1", `{"zone":"a"}`))
@@ -128,8 +129,12 @@ func TestStateComesBack(t *testing.T) {
 	if r.node("edge-1") != nil {
 		t.Error("the node is there")
 	}
-	if a := r.take(admin, `{"type":"node.gone","subject":"node/edge-1"}`); !a.Duplicate {
-		t.Errorf("%+v", a)
+	end := r.told()[len(r.told())-1].Seq
+	if a := r.take(admin, `{"type":"node.gone","subject":"node/edge-1"}`); !a.Duplicate || a.Seq != uint64(end) {
+		t.Errorf("%+v, want #%d", a, end)
+	}
+	for _, id := range []string{``, `"id":"never",`} {
+		r.refused(admin, `{"type":"node.gone",`+id+`"subject":"node/edge-9"}`, "E-TOLD-ABSENT")
 	}
 	r.refused(admin, `{"type":"node.condition","subject":"node/edge-1","data":{"type":"Ready","status":"True"}}`, "E-TOLD-ABSENT")
 	was := r.told()[0].Body.(events.Object).UID
@@ -239,6 +244,7 @@ func TestAuthority(t *testing.T) {
 // has one.
 func TestHolds(t *testing.T) {
 	r := newRig(t)
+	inventory := Sender{Source: sources.Source{Name: "inventory", May: []string{"hold.*"}}, Door: "http"}
 	place := `{"type":"hold.placed","subject":"hold/freeze","data":{"reason":"change freeze","select":{"daemonSets":["logging/agent"]}%s}}`
 	a := r.take(inventory, fmt.Sprintf(place, ""))
 	has(t, strings.Join(a.Warnings, " "), "ends in an hour")
@@ -254,13 +260,44 @@ func TestHolds(t *testing.T) {
 	for _, bad := range []string{`,"until":"2020-01-01T00:00:00Z"`, `,"until":"` + time.Now().Add(31*24*time.Hour).UTC().Format(time.RFC3339) + `"`} {
 		r.refused(inventory, fmt.Sprintf(place, bad), "E-TOLD-DATA")
 	}
-	if a := r.take(admin, `{"type":"hold.lifted","subject":"hold/freeze"}`); !a.Duplicate {
-		t.Errorf("admin has no such hold: %+v", a)
-	}
-	r.take(admin, `{"type":"hold.lifted","subject":"hold/freeze","data":{"owner":"inventory"}}`)
+	r.refused(admin, `{"type":"hold.lifted","subject":"hold/freeze"}`, "E-TOLD-ABSENT") // it is the other's
+	lifted := r.take(admin, `{"type":"hold.lifted","subject":"hold/freeze","data":{"owner":"inventory"}}`)
 	if _, _, ok := r.state.Hold("inventory", "freeze"); ok {
 		t.Error("the hold is there")
 	}
+	if a := r.take(inventory, `{"type":"hold.lifted","subject":"hold/freeze"}`); !a.Duplicate || a.Seq != lifted.Seq {
+		t.Errorf("%+v, want #%d", a, lifted.Seq)
+	}
+}
+
+// A source that may tell of some nodes holds those and no others, and has so many
+// holds at once and no more, also in one message.
+func TestHoldsAreBounded(t *testing.T) {
+	r := newRig(t)
+	place := func(n int, selects string) string {
+		return fmt.Sprintf(`{"type":"hold.placed","id":"%d","subject":"hold/h-%d","data":{"reason":"r","select":{%s}}}`, n, n, selects)
+	}
+	for _, selects := range []string{`"namespaces":["shop"]`, `"daemonSets":["shop/agent"]`, `"nodeLabels":"zone=a"`, `"nodes":["edge-1","core-1"]`} {
+		r.refused(inventory, place(1, selects), "E-TOLD-NODE")
+	}
+	r.take(inventory, place(1, `"nodes":["edge-1"],"nodeLabels":"zone=a","namespaces":["shop"]`))
+	var many []string
+	for n := range maxHolds {
+		many = append(many, place(n+2, `"nodes":["edge-1"]`))
+	}
+	for _, atomic := range []bool{true, false} {
+		reply := r.gate.Deliver(t.Context(), inventory, envelope.Message{Body: []byte("[" + strings.Join(many, ",") + "]")}, atomic)
+		_, text := show(t, reply)
+		if got, want := strings.Count(text, "E-TOLD-HOLDS"), 1; got != want {
+			t.Errorf("atomic %v: %d holds are too many: %.300s", atomic, got, text)
+		}
+	}
+	if n := len(r.state.Holds("inventory")); n != maxHolds {
+		t.Errorf("%d holds stand", n)
+	}
+	r.take(inventory, `{"type":"hold.placed","subject":"hold/h-1","data":{"reason":"another","select":{"nodes":["edge-2"]}}}`) // in its own place
+	r.take(inventory, `{"type":"hold.lifted","subject":"hold/h-1"}`)
+	r.take(inventory, place(9999, `"nodes":["edge-1"]`))
 }
 
 // All events of an atomic message are in the log, one after another, or none.
@@ -295,23 +332,62 @@ func TestAtomic(t *testing.T) {
 // Late events are taken and marked, and who has a wrong clock is told.
 func TestTimes(t *testing.T) {
 	r := newRig(t)
-	r.now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	r.now = time.Now().UTC()
 	at := func(id string, d time.Duration) string {
 		return fmt.Sprintf(`{"type":"com.example.x","id":%q,"subject":"node/n","time":%q,"data":{}}`, id, r.now.Add(d).Format(time.RFC3339Nano))
 	}
 	if a := r.take(admin, at("1", -30*time.Second)); len(a.Warnings) > 0 {
 		t.Errorf("%v", a.Warnings)
 	}
-	has(t, strings.Join(r.take(admin, at("2", -40*time.Second)).Warnings, " "), "late", "03:03:35")
+	r.start(r.log) // a restart
+	has(t, strings.Join(r.take(admin, at("2", -40*time.Second)).Warnings, " "), "late", r.now.Add(-30*time.Second).Format(time.RFC3339Nano))
 	has(t, strings.Join(r.take(admin, at("3", 2*time.Minute)).Warnings, " "), "2m0s ahead")
 	if es := r.told(); len(es) != 3 || es[0].Told.Late || !es[1].Told.Late || es[2].Told.Late {
 		t.Errorf("%d events", len(es))
+	}
+	if a := r.take(admin, at("4", 30*time.Second)); strings.Contains(strings.Join(a.Warnings, " "), "late") {
+		t.Errorf("a clock that was ahead once makes all late that comes after: %v", a.Warnings)
+	}
+	status, text := r.sendAtomic(admin, `[`+at("5", 50*time.Second)+`,`+at("6", 40*time.Second)+`]`)
+	if status != 200 || strings.Count(text, "it is late") != 1 {
+		t.Errorf("%d %s", status, text)
 	}
 	for i := range clockSure + 1 {
 		a := r.take(inventory, at(fmt.Sprint("b", i), -time.Hour+time.Duration(i)*time.Second))
 		if told := strings.Contains(strings.Join(a.Warnings, " "), "behind"); told != (i+1 >= clockSure) {
 			t.Errorf("event %d: %v", i, a.Warnings)
 		}
+	}
+}
+
+// One id told to two instances at once is one event, and who said something else is
+// told so.
+func TestToldToTwo(t *testing.T) {
+	r := newRig(t)
+	slow := &slowLog{Log: r.log, source: "admin", wait: make(chan struct{})}
+	first := &rig{t: t, subject: r.subject, log: r.log, shelf: r.shelf}
+	first.start(slow)
+	for id, same := range map[string]bool{"same": true, "other": false} {
+		answer := make(chan Reply, 1)
+		go func() {
+			answer <- first.gate.Deliver(t.Context(), admin, envelope.Message{Body: []byte(observed(id, "edge-1", `{"id":"`+id+`"}`))}, false)
+		}()
+		content := id
+		if !same {
+			content = "else"
+		}
+		for first.gate.Figures().Open["admin"] == 0 { // it has come
+			time.Sleep(time.Millisecond)
+		}
+		a := r.take(admin, observed(id, "edge-1", `{"id":"`+content+`"}`))
+		slow.wait <- struct{}{}
+		status, text := show(t, <-answer)
+		if same && (status != 200 || !strings.Contains(text, fmt.Sprintf(`"seq":%d,`, a.Seq))) || !same && (status != 409 || !strings.Contains(text, "E-TOLD-REUSED")) {
+			t.Errorf("%s: %d %s after %+v", id, status, text, a)
+		}
+	}
+	if es := r.told(); len(es) != 2 {
+		t.Errorf("%d events", len(es))
 	}
 }
 

@@ -116,20 +116,30 @@ func (t *told) derive(more string) {
 }
 
 // print is the fingerprint of what an event tells.
-func (t *told) print(more ...string) [sha256.Size]byte {
+func (t *told) print(more ...string) fingerprint {
+	return printed(append([]string{t.event.Type, t.event.Subject, string(t.bytes)}, more...))
+}
+
+// printOf is the fingerprint of what an event of the log told.
+func printOf(t *events.Told) fingerprint { return printed([]string{t.Type, t.Subject, string(t.Data)}) }
+
+func printed(texts []string) fingerprint {
 	h := sha256.New()
-	for _, s := range append([]string{t.event.Type, t.event.Subject, string(t.bytes)}, more...) {
+	for _, s := range texts {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
 	}
-	return [sha256.Size]byte(h.Sum(nil))
+	return fingerprint(h.Sum(nil))
 }
 
 // lanes returns what the event may not overtake: events about the same thing, and
-// the same event.
+// the same event. The holds of a source are one thing: they are counted.
 func (t *told) lanes() []string {
 	keys := []string{"about " + t.event.Subject}
-	if strings.HasPrefix(t.event.Subject, "hold/") || !state(t.event.Type) {
+	switch {
+	case !state(t.event.Type):
 		keys[0] = "about " + t.by.Name + " " + t.event.Subject
+	case strings.HasPrefix(t.event.Subject, "hold/"):
+		keys[0] = "holds of " + t.by.Name
 	}
 	if t.known {
 		keys = append(keys, "id "+t.id.String())
@@ -149,8 +159,16 @@ type draft struct {
 	change string
 }
 
-// overlay is what events of the same batch have made before.
-type overlay struct{ drafts map[events.Ref]draft }
+// overlay is what events of the same batch have made before, and of which times
+// those were, by subject.
+type overlay struct {
+	drafts map[events.Ref]draft
+	times  map[string]time.Time
+}
+
+func newOverlay() *overlay {
+	return &overlay{drafts: map[events.Ref]draft{}, times: map[string]time.Time{}}
+}
 
 // latest returns an object as it is, or as events of the same batch will have it.
 func (g *Gate) latest(now *overlay, kind events.Kind, key events.Key) (o events.Object, seq events.Seq) {
@@ -165,19 +183,19 @@ func (g *Gate) latest(now *overlay, kind events.Kind, key events.Key) (o events.
 }
 
 // draft decides what an event comes to.
-func (g *Gate) draft(t *told, now *overlay) (draft, *publisher.Problem) {
+func (g *Gate) draft(ctx context.Context, t *told, now *overlay) (draft, *publisher.Problem) {
 	switch t.event.Type {
 	case publisher.TypeNodeObserved, publisher.TypeNodeCondition, publisher.TypeNodeGone:
-		return g.draftNode(t, now)
+		return g.draftNode(ctx, t, now)
 	case publisher.TypePodStatus:
 		return g.draftPod(t, now)
 	case publisher.TypeHoldPlaced, publisher.TypeHoldLifted:
-		return g.draftHold(t, now)
+		return g.draftHold(ctx, t, now)
 	}
 	return g.draftNote(t)
 }
 
-func (g *Gate) draftNode(t *told, now *overlay) (draft, *publisher.Problem) {
+func (g *Gate) draftNode(ctx context.Context, t *told, now *overlay) (draft, *publisher.Problem) {
 	name := t.name()
 	if !t.by.MayNode(name) {
 		return draft{}, notYours(t, name)
@@ -185,8 +203,11 @@ func (g *Gate) draftNode(t *told, now *overlay) (draft, *publisher.Problem) {
 	was, seq := g.latest(now, events.Node, events.Key{Name: name})
 	d := draft{ref: events.Ref{Kind: events.Node, Key: events.Key{Name: name}}, at: seq, fenced: true}
 	if t.event.Type == publisher.TypeNodeGone {
-		d.kind, d.body, d.same = events.ObjectType(events.Node, events.VerbDeleted), events.Gone(was), was.Data == nil
-		return d, nil
+		d.kind, d.body = events.ObjectType(events.Node, events.VerbDeleted), events.Gone(was)
+		if was.Data != nil {
+			return d, nil
+		}
+		return g.ended(ctx, d, now, g.config.Subjects.Object(events.Node, d.ref.Key))
 	}
 	n := new(corev1.Node)
 	switch {
@@ -244,6 +265,24 @@ func (g *Gate) fact(d *draft, was events.Object, now metav1.Object, rule func(wa
 		d.change = story.Change(was, o)
 	}
 	return nil
+}
+
+// ended makes d what changes nothing, since what is to end is not there: it has ended
+// where the log has last said something of it. What never was cannot end.
+func (g *Gate) ended(ctx context.Context, d draft, now *overlay, subject string) (draft, *publisher.Problem) {
+	d.same = true
+	if _, here := now.drafts[d.ref]; here {
+		return d, nil
+	}
+	last, ok, err := g.config.Log.Latest(ctx, subject)
+	switch {
+	case err != nil:
+		return d, unavailable(err)
+	case !ok:
+		return d, absent(strings.ToLower(string(d.ref.Kind))+" "+d.ref.Key.String(), "nothing of that name was ever told of, as far as the log goes back: look at the name")
+	}
+	d.at = last.Seq
+	return d, nil
 }
 
 func (g *Gate) draftPod(t *told, now *overlay) (draft, *publisher.Problem) {
@@ -332,16 +371,16 @@ func doubt(e *events.Event) *publisher.Problem {
 
 // content tells whether the event at a position is the one that was sent now.
 func (g *Gate) content(ctx context.Context, t *told, seq events.Seq) (same, found bool, err error) {
-	if was, ok := g.prints.get(t.id); ok {
+	if was, ok := g.config.Prints.get(t.id); ok {
 		return was == t.print(), true, nil
 	}
 	for e, err := range g.config.Log.Read(ctx, seq-1) {
 		if err != nil || e.Told == nil || e.ID != t.id {
 			return false, false, err
 		}
-		was := told{event: publisher.Event{Type: e.Told.Type, Subject: e.Told.Subject}, bytes: e.Told.Data}
-		g.prints.put(t.id, was.print())
-		return was.print() == t.print(), true, nil
+		was := printOf(e.Told)
+		g.config.Prints.put(t.id, was)
+		return was == t.print(), true, nil
 	}
 	return false, false, nil
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"rollcall/events"
-	"rollcall/events/redact"
+	"rollcall/events/seal"
 	"rollcall/events/wire"
 	"rollcall/publisher"
 )
@@ -18,17 +18,10 @@ import (
 const typePrefix = "io.rollcall."
 
 // Encoder writes events of a log as CloudEvents.
-type Encoder struct {
-	cluster string
-	secrets *redact.Redactor
-}
+type Encoder struct{ cluster string }
 
-// NewEncoder returns an encoder for the log of a cluster. What values of Secrets
-// are shown as depends on the key, which nobody else is to know.
-func NewEncoder(cluster string, key []byte) (Encoder, error) {
-	r, err := redact.New(key)
-	return Encoder{cluster, r}, err
-}
+// NewEncoder returns an encoder for the log of a cluster.
+func NewEncoder(cluster string) Encoder { return Encoder{cluster} }
 
 // Event returns the attributes of an event, which have a form in JSON and in
 // msgpack alike. One that was told has the type, source, id, time and data that its
@@ -48,7 +41,7 @@ func (c Encoder) Event(e events.Event, replay bool) map[string]any {
 		m["id"], m["type"] = fmt.Sprint(e.Seq), typePrefix+"unreadable"
 		m["data"] = map[string]any{"code": b.Code, "why": b.Why}
 	} else {
-		m["data"] = c.data(e)
+		m["data"] = data(e)
 	}
 	if !when.IsZero() {
 		m["time"] = when.UTC().Format(time.RFC3339Nano)
@@ -96,14 +89,11 @@ func told(m map[string]any, t *events.Told, when time.Time) time.Time {
 // attributes of an envelope that a CloudEvent has in its own.
 var attributes = []string{"v", "id", "type", "source", "at", "cause"}
 
-// data returns the other fields of an envelope.
-func (c Encoder) data(e events.Event) any {
-	raw := e.Raw
-	if events.RefOf(e).Kind == events.Secret {
-		raw = c.secrets.Event(raw)
-	}
+// data returns the other fields of an envelope, of a Secret as everybody may see it.
+func data(e events.Event) any {
+	raw, err := seal.HiddenEvent(e.Raw)
 	var m map[string]any
-	if wire.Unmarshal(raw, &m) != nil {
+	if err != nil || wire.Unmarshal(raw, &m) != nil {
 		return map[string]any{}
 	}
 	for _, name := range attributes {

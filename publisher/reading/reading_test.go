@@ -40,11 +40,7 @@ func newPlace(t *testing.T) *place {
 		t.Fatal(err)
 	}
 	p := &place{t: t, log: memlog.New(subjects, time.Now), hub: reading.NewHub()}
-	c, err := reading.NewEncoder("local", []byte("key"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := reading.Handler(reading.Options{Log: p.log, Hub: p.hub, Encoder: c, By: func(r *http.Request) sources.Source {
+	h := reading.Handler(reading.Options{Log: p.log, Hub: p.hub, Encoder: reading.NewEncoder("local"), By: func(r *http.Request) sources.Source {
 		return sources.Source{Name: "s", Read: r.Header.Get("Authorization") == ""}
 	}})
 	s := httptest.NewServer(h)
@@ -88,7 +84,7 @@ func (p *place) object(k events.Kind, o metav1.Object) events.Seq {
 	}
 	change := ""
 	if k == events.Secret {
-		change = "k hidden→hidden"
+		change = "data k changed"
 	}
 	return p.append(events.Event{Type: events.ObjectType(k, events.VerbCreated), Cause: events.Cause{Seq: 1, Index: 2}, Change: change, Body: body})
 }
@@ -139,7 +135,7 @@ func some(t *testing.T) *place {
 	p := newPlace(t)
 	p.object(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", UID: "u", Labels: map[string]string{"a": "<b>"}}})
 	p.object(events.Secret, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "s", Namespace: "default", UID: "u",
-		Annotations: map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "hidden"}}, Data: map[string][]byte{"k": []byte("hidden")}})
+		Annotations: map[string]string{"kubectl.kubernetes.io/last-applied-configuration": "hidden"}}, Data: map[string][]byte{"k": []byte("hidden"), "s": []byte("sealed:0123456789abcdef")}})
 	data, err := wire.Marshal(map[string]any{"status": "True", "extra": 1})
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +185,7 @@ func TestForms(t *testing.T) {
 	if data := all[2]["data"].(map[string]any); data["status"] != "True" || data["extra"] != 1.0 {
 		t.Errorf("what was told is %v", data)
 	}
-	if !strings.Contains(text, `"a":"<b>"`) || !strings.Contains(text, "sealed:") {
+	if !strings.Contains(text, `"a":"<b>"`) || !strings.Contains(text, "sealed:0123456789abcdef") {
 		t.Errorf("the events are\n%s", text)
 	}
 	stream := body(t, p.get(t.Context(), "?follow=false", "Accept", "text/event-stream"))
@@ -372,11 +368,7 @@ func (s *slow) Write(b []byte) (int, error) {
 func TestSlowReader(t *testing.T) {
 	p := newPlace(t)
 	p.node("first")
-	c, err := reading.NewEncoder("local", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := reading.Handler(reading.Options{Log: p.log, Hub: p.hub, Encoder: c, By: func(*http.Request) sources.Source { return sources.Admin }})
+	h := reading.Handler(reading.Options{Log: p.log, Hub: p.hub, Encoder: reading.NewEncoder("local"), By: func(*http.Request) sources.Source { return sources.Admin }})
 	w := &slow{httptest.NewRecorder(), make(chan struct{}), make(chan struct{})}
 	r := httptest.NewRequest(http.MethodGet, "/v1/events?after=now", nil)
 	r.Header.Set("Accept", "text/event-stream")

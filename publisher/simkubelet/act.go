@@ -79,7 +79,7 @@ func (w *World) act(p *corev1.Pod, c *corev1.Container, r role) act {
 	if a.after != script.Forever {
 		a.after += a.ready
 	}
-	if args := arguments(p, c); script.Understood(args) {
+	if args := arguments(p, c); script.Understood(args) && !attended(c, r) {
 		a.after, a.code = w.outcome(script.Program{Args: args, Env: environment(p, c), Work: work(p, c, r, w.options.Run)})
 	}
 	return a
@@ -88,6 +88,8 @@ func (w *World) act(p *corev1.Pod, c *corev1.Container, r role) act {
 // work returns how long a container runs whose command is not understood.
 func work(p *corev1.Pod, c *corev1.Container, r role, run time.Duration) time.Duration {
 	switch {
+	case attended(c, r):
+		return script.Forever
 	case r == setsUp:
 		return 0
 	case r != works || policy(p, c, r) == corev1.RestartPolicyAlways:
@@ -95,6 +97,10 @@ func work(p *corev1.Pod, c *corev1.Container, r role, run time.Duration) time.Du
 	}
 	return run
 }
+
+// attended reports whether a container does what somebody types who is attached
+// to it, and ends with that: whoever serves the attachment says so in its status.
+func attended(c *corev1.Container, r role) bool { return r == works && c.Stdin && c.StdinOnce }
 
 // policy is the restart policy of a container, rules aside.
 func policy(p *corev1.Pod, c *corev1.Container, r role) corev1.RestartPolicy {

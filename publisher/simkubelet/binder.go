@@ -19,7 +19,7 @@ import (
 // hosts that changed: a change costs a look at each pod that waits, and a try
 // one at each such host, however many hosts there are.
 type binder struct {
-	hosts *btree.BTreeG[*host] // that are simulated, least loaded first; nil until it is first asked for
+	hosts *btree.BTreeG[*host] // that take pods, least loaded first; nil until it is first asked for
 	stuck *btree.BTreeG[*pod]  // pods that fit on no host but, perhaps, on those of their offers, by key
 }
 
@@ -67,19 +67,23 @@ func (w *World) account(p *pod, now time.Time) {
 // rank puts a host where it belongs in the binder's list.
 func (w *World) rank(h *host) {
 	hosts := w.binder.hosts
-	if hosts == nil || h.ranked == h.simulated() && h.load == h.used.of(corev1.ResourcePods) {
+	if hosts == nil || h.ranked == h.takes() && h.load == h.used.of(corev1.ResourcePods) {
 		return
 	}
 	if h.ranked {
 		hosts.Delete(h)
 	}
-	h.ranked, h.load = h.simulated(), h.used.of(corev1.ResourcePods)
+	h.ranked, h.load = h.takes(), h.used.of(corev1.ResourcePods)
 	if h.ranked {
 		hosts.Set(h)
 	}
 }
 
-// ranked returns the simulated hosts, least loaded first. A world in which all
+// takes reports whether the binder may give pods to a host: those that a source
+// tells of run what their own scheduler has bound.
+func (h *host) takes() bool { return h.simulated() || h.real() }
+
+// ranked returns the hosts that take pods, least loaded first. A world in which all
 // pods are pinned never asks, and so never sorts them.
 func (w *World) ranked() *btree.BTreeG[*host] {
 	if w.binder.hosts == nil {
@@ -126,7 +130,7 @@ func (w *World) schedule(p *pod, now time.Time) *Step {
 		c.unfit(w.nowhere(p, why))
 	} else {
 		w.move(p, h, now)
-		w.accept(&c, p, h)
+		w.bind(&c, p, h)
 	}
 	return w.changeStep(p, o, h != nil, now)
 }
@@ -143,7 +147,7 @@ func (w *World) pick(p *pod) (best *host) {
 	if p.stuck {
 		for _, name := range p.offers {
 			h := w.hosts[name]
-			if h != nil && h.simulated() && w.fits(p, h) &&
+			if h != nil && h.takes() && w.fits(p, h) &&
 				(best == nil || cmp.Or(cmp.Compare(h.used.of(corev1.ResourcePods), best.used.of(corev1.ResourcePods)), strings.Compare(name, best.ref.Key.Name)) < 0) {
 				best = h
 			}
@@ -168,7 +172,7 @@ func (w *World) nowhere(p *pod, own string) string {
 	case own != "":
 		return unavailable(w.nodes, own)
 	}
-	counts := map[string]int{"node(s) were not simulated": w.nodes - w.ranked().Len()}
+	counts := map[string]int{"node(s) were told by a source": w.nodes - w.ranked().Len()}
 	w.ranked().Scan(func(h *host) bool {
 		why := w.misfit(p, h)
 		if why == nil {
@@ -209,7 +213,7 @@ func (w *World) unstick(p *pod) {
 
 // offer has the pods that wait for a host tried on one that changed.
 func (w *World) offer(h *host, now time.Time) {
-	if w.binder.stuck == nil || w.binder.stuck.Len() == 0 || !h.simulated() {
+	if w.binder.stuck == nil || w.binder.stuck.Len() == 0 || !h.takes() {
 		return
 	}
 	w.binder.stuck.Scan(func(p *pod) bool {

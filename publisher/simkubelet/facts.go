@@ -19,6 +19,7 @@ type nodeFacts struct {
 	data          []byte            // of the node, in the log
 	labels        map[string]string // nil until a selector asks for them
 	simulated     bool
+	real          bool // it has a kubelet of its own, and pods are bound to it
 	foreign       bool // the kubelet on it is of Options.Everywhere: it leaves the node as it is
 	taints        []corev1.Taint
 	unschedulable bool
@@ -37,6 +38,7 @@ func (w *World) factsOf(n *corev1.Node, data []byte) *nodeFacts {
 	if w.options.Everywhere && !f.simulated {
 		f.simulated, f.foreign, f.lost = true, true, f.ready != corev1.ConditionTrue
 	}
+	f.real = !f.simulated && events.RealNode(data)
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && f.address == "" {
 			f.address = a.Address

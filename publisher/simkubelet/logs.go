@@ -39,7 +39,7 @@ func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) (even
 		return events.ContainerLog{}, apierrors.NewBadRequest(fmt.Sprintf(why, container, pod.Name))
 	}
 	log := events.ContainerLog{Life: s.c.Name + "/" + strconv.Itoa(int(l.start)), Ended: l.end != nil}
-	if args := arguments(pod, s.c); !readTag(s.s.Image).says && script.Understood(args) {
+	if args := arguments(pod, s.c); !readTag(s.s.Image).says && script.Understood(args) && !attended(s.c, s.role) {
 		l.told(&log, script.Program{Args: args, Env: environment(pod, s.c), Work: work(pod, s.c, s.role, DefaultOptions().Run)}, now)
 		return log, nil
 	}

@@ -3,6 +3,7 @@ package simkubelet
 import (
 	"crypto/sha256"
 	"fmt"
+	"iter"
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
@@ -26,22 +27,24 @@ var machines = []struct{ kind, cpu, memory string }{
 	{"m5.2xlarge", "8", "32Gi"},
 }
 
-// NewNodes returns n simulated nodes that are about to join: node-0001 and so
+// NewNodes yields n simulated nodes that are about to join: node-0001 and so
 // on, the same for the same n and seed, and the same node under a number
 // whatever n is while the names are equally long. The first is the control
 // plane; the others are spread over three zones. Their kubelets make them Ready.
-func NewNodes(n int, seed int64) []*corev1.Node {
+func NewNodes(n int, seed int64) iter.Seq[*corev1.Node] {
 	digits := max(len(strconv.Itoa(n)), 4)
-	nodes := make([]*corev1.Node, 0, n)
-	for i := range n {
-		node := NewNode(fmt.Sprintf("node-%0*d", digits, i+1), i, seed)
-		if i == 0 {
-			node.Labels[controlPlaneLabel] = ""
-			node.Spec.Taints = append([]corev1.Taint{{Key: controlPlaneLabel, Effect: corev1.TaintEffectNoSchedule}}, node.Spec.Taints...)
+	return func(yield func(*corev1.Node) bool) {
+		for i := range n {
+			node := NewNode(fmt.Sprintf("node-%0*d", digits, i+1), i, seed)
+			if i == 0 {
+				node.Labels[controlPlaneLabel] = ""
+				node.Spec.Taints = append([]corev1.Taint{{Key: controlPlaneLabel, Effect: corev1.TaintEffectNoSchedule}}, node.Spec.Taints...)
+			}
+			if !yield(node) {
+				return
+			}
 		}
-		nodes = append(nodes, node)
 	}
-	return nodes
 }
 
 // NewNode returns a simulated node that is about to join, with the labels that

@@ -19,14 +19,14 @@ import (
 )
 
 func TestNewNodes(t *testing.T) {
-	nodes := NewNodes(30, 1)
-	if !reflect.DeepEqual(nodes, NewNodes(30, 1)) {
+	nodes := slices.Collect(NewNodes(30, 1))
+	if !reflect.DeepEqual(nodes, slices.Collect(NewNodes(30, 1))) {
 		t.Error("the same seed gives other nodes")
 	}
-	if reflect.DeepEqual(nodes[3].UID, NewNodes(30, 2)[3].UID) {
+	if reflect.DeepEqual(nodes[3].UID, slices.Collect(NewNodes(30, 2))[3].UID) {
 		t.Error("another seed gives the same uids")
 	}
-	if !reflect.DeepEqual(nodes, NewNodes(40, 1)[:30]) {
+	if !reflect.DeepEqual(nodes, slices.Collect(NewNodes(40, 1))[:30]) {
 		t.Error("a node depends on how many there are")
 	}
 	zones, sizes := map[string]int{}, map[string]int{}
@@ -52,7 +52,7 @@ func TestNewNodes(t *testing.T) {
 			}
 		}
 	}
-	if nodes[0].Name != "node-0001" || nodes[29].Name != "node-0030" || NewNodes(10000, 1)[0].Name != "node-00001" {
+	if nodes[0].Name != "node-0001" || nodes[29].Name != "node-0030" || slices.Collect(NewNodes(10000, 1))[0].Name != "node-00001" {
 		t.Errorf("names %s to %s", nodes[0].Name, nodes[29].Name)
 	}
 	if len(zones) != 3 || len(sizes) != 3 {
@@ -83,7 +83,7 @@ func TestBareNodeJoins(t *testing.T) {
 func TestLabels(t *testing.T) {
 	want := []string{"beta.kubernetes.io/arch", "beta.kubernetes.io/os", "kubernetes.io/arch", "kubernetes.io/hostname", "kubernetes.io/os",
 		"node.kubernetes.io/instance-type", "rollcall/simulated", "topology.kubernetes.io/region", "topology.kubernetes.io/zone"}
-	for i, n := range NewNodes(9, 1) {
+	for i, n := range slices.Collect(NewNodes(9, 1)) {
 		got := slices.Sorted(maps.Keys(n.Labels))
 		got = slices.DeleteFunc(got, func(k string) bool { return i == 0 && k == controlPlaneLabel })
 		if !slices.Equal(got, want) {

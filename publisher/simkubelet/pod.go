@@ -12,7 +12,7 @@ import (
 
 // The stages of a pod.
 const (
-	podAway       stage = "away"       // it targets no simulated node, and no scheduler here has it
+	podAway       stage = "away"       // nobody of this world has it
 	podGated      stage = "gated"      // its scheduling gates are shut
 	podQueued     stage = "queued"     // given a node or marked unschedulable next
 	podStuck      stage = "stuck"      // marked; no node has room
@@ -56,7 +56,7 @@ func atRest(s stage) due { return due{stage: s} }
 func (w *World) podStage(p *pod) due {
 	o := p.object()
 	switch {
-	case p.host != nil && !p.host.simulated():
+	case p.host != nil && (!p.host.takes() || p.host.real() && o.Spec.NodeName != ""):
 		return atRest(podAway)
 	case o.DeletionTimestamp != nil && o.Spec.NodeName == "" && (p.free || p.host != nil):
 		return w.unboundEnd(p)
@@ -68,6 +68,8 @@ func (w *World) podStage(p *pod) due {
 		return w.deletedStage(p)
 	case ended(o):
 		return atRest(podEnded)
+	case p.host.real():
+		return w.unboundStage(p)
 	case p.host.silent() && isTrue(o, corev1.PodReady):
 		return after(podLosing, 0)
 	case p.host.silent():
@@ -177,7 +179,7 @@ func (w *World) podStep(p *pod, now time.Time) *Step {
 		w.accept(&c, p, p.host)
 	case podBinding:
 		binds = true
-		w.accept(&c, p, p.host)
+		w.bind(&c, p, p.host)
 	case podLosing:
 		c.set(corev1.PodReady, corev1.ConditionFalse, "NodeNotReady", "node "+p.host.ref.Key.Name+" does not answer")
 	case podCondemned:
@@ -231,6 +233,16 @@ func (w *World) goneStep(p *pod, now time.Time) *Step {
 	s := w.newStep(&p.item, events.VerbDeleted, events.Gone{Ref: p.ref, Data: p.data}, now)
 	s.of = p
 	return s
+}
+
+// bind gives a pod to a host. A simulated kubelet takes it with the same event.
+func (w *World) bind(c *change, p *pod, h *host) {
+	if !h.real() {
+		w.accept(c, p, h)
+		return
+	}
+	c.pod.Spec.NodeName = h.ref.Key.Name
+	c.set(corev1.PodScheduled, corev1.ConditionTrue, "", "")
 }
 
 // accept binds a pod, unless it is, and has its kubelet take it.

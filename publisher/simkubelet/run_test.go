@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,7 +42,7 @@ func newCluster(t testing.TB, nodes int) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, s: s, log: memlog.New(s, time.Now), nodes: simkubelet.NewNodes(nodes, 7)}
+	c := &cluster{t: t, s: s, log: memlog.New(s, time.Now), nodes: slices.Collect(simkubelet.NewNodes(nodes, 7))}
 	c.ds = &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "x", UID: "ds-1"}}
 	c.ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "agent"}}
 	c.ds.Spec.Template.Labels = map[string]string{"app": "agent"}

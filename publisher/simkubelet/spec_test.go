@@ -108,6 +108,8 @@ func restarts(o *corev1.Pod) (n int32) {
 func (st *stand) alterNode(n *corev1.Node, d *datadriven.TestData) {
 	for _, a := range d.CmdArgs[1:] {
 		switch a.Key {
+		case "source":
+			n.Labels[events.LabelSource] = a.Vals[0]
 		case "fail":
 			n.Annotations = map[string]string{events.AnnotationFail: a.Vals[0]}
 		case "cordon":

@@ -4,9 +4,10 @@
 //
 // It is a fold of the log and keeps nothing else: a new World that reads the
 // log goes on where another was killed. It simulates the nodes with the label
-// rollcall/simulated: "true" and leaves others alone. Heartbeats are not part
-// of it, Heartbeat tells when they would have been: a world in which nothing
-// changes appends nothing.
+// rollcall/simulated: "true". To real nodes its scheduler binds pods, which their
+// own kubelets then have; all else there it leaves alone. Heartbeats are not
+// part of it, Heartbeat tells when they would have been: a world in which
+// nothing changes appends nothing.
 //
 // The package is pure but for run.go.
 package simkubelet
@@ -39,6 +40,7 @@ type World struct {
 	claims   map[events.Key]*claim
 	users    map[events.Key][]*pod // of claims, by key
 	volumes  map[string]*volume
+	classes  map[string]class               // StorageClasses
 	nodes    int                            // that are there, simulated or not
 	things   map[thing][]string             // ConfigMaps and Secrets, and their keys
 	blocked  map[thing][]*pod               // that wait for one, by key
@@ -54,7 +56,7 @@ type World struct {
 // New returns the world before the first event.
 func New(s events.Subjects, o Options) *World {
 	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{},
-		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{},
+		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, classes: map[string]class{}, ips: addresses{},
 		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}, lists: map[string]corev1.ResourceList{},
 		specs: &specs{known: map[string]*spec{}}}
 	w.timers = *btree.NewBTreeGOptions(func(a, b *item) bool {
@@ -94,6 +96,9 @@ type host struct {
 func (h *host) simulated() bool {
 	return h.node != nil && h.node.simulated
 }
+
+// real reports whether a kubelet of its own has the pods that are bound to the node.
+func (h *host) real() bool { return h.node != nil && h.node.real }
 
 // lost reports whether the node does not answer.
 func (h *host) lost() bool {
@@ -166,6 +171,8 @@ func (w *World) Observe(e events.Event, _ time.Time) {
 			w.claimIs(e, b)
 		case events.PersistentVolume:
 			w.volumeIs(e, b)
+		case events.StorageClass:
+			w.classIs(e, b)
 		}
 	case events.Gone:
 		switch b.Kind {
@@ -179,6 +186,8 @@ func (w *World) Observe(e events.Event, _ time.Time) {
 			w.claimGone(e, b.Ref)
 		case events.PersistentVolume:
 			w.volumeGone(e, b.Ref)
+		case events.StorageClass:
+			w.classGone(e, b.Ref)
 		}
 	}
 }

@@ -58,6 +58,10 @@ func (s Source) MayNode(name string) bool {
 // NATS users of rollcall's own.
 var reserved = []string{events.AdminSource, "rollcall", "cli"}
 
+// OfAllNodes reports whether the source is not limited to some nodes. One without
+// patterns tells of none, and what else it tells is about the cluster.
+func (s Source) OfAllNodes() bool { return len(s.Nodes) == 0 || slices.Contains(s.Nodes, "*") }
+
 // Check returns what is wrong with a source, field by field, or nothing.
 func (s Source) Check() []Mistake {
 	var all []Mistake

@@ -26,9 +26,7 @@ func TestClients(t *testing.T) {
 	i := start(t)
 	for _, c := range clients {
 		t.Run(c.name, func(t *testing.T) {
-			if _, err := exec.LookPath(c.command[0]); err != nil {
-				t.Skipf("%s is not installed here, so its client was not tried", c.command[0])
-			}
+			needs(t, c.command[0])
 			first := i.tell(t, c.name, c.command, told/3)
 			again := i.tell(t, c.name, c.command, -1)
 			for n := range told {

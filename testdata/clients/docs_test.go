@@ -31,7 +31,7 @@ func TestPublishing(t *testing.T) {
 	i := start(t)
 	env := append(i.environment(t), "PATH="+tools(t)+string(os.PathListSeparator)+os.Getenv("PATH"))
 	blocks := block.FindAllStringSubmatch(string(text), -1)
-	if len(blocks) < 8 {
+	if len(blocks) < 9 {
 		t.Fatalf("only %d blocks are marked to be run", len(blocks))
 	}
 	for _, b := range blocks {
@@ -41,6 +41,7 @@ func TestPublishing(t *testing.T) {
 			cmd = exec.CommandContext(t.Context(), "sh", "-euc", b[2])
 			cmd.Dir = root
 		case "python":
+			needs(t, "python3")
 			cmd = exec.CommandContext(t.Context(), "python3", "-c", b[2])
 			cmd.Dir = beside(t, "rollcall.py", "", "")
 		case "go":
@@ -50,21 +51,20 @@ func TestPublishing(t *testing.T) {
 			}
 			cmd = exec.CommandContext(t.Context(), "go", "run", ".")
 			cmd.Dir = program(t, "rollcall", at, b[2])
-		case "node":
-			dir := beside(t, "rollcall.mjs", "main.mjs", b[2])
+		case "node", "nats":
+			needs(t, "node")
 			cmd = exec.CommandContext(t.Context(), "node", "main.mjs")
-			cmd.Dir = dir
-		}
-		if _, err := exec.LookPath(cmd.Path); err != nil {
-			t.Logf("%s is not installed here: its lines were not run", cmd.Path)
-			continue
+			cmd.Dir = beside(t, "rollcall.mjs", "main.mjs", b[2])
+			if b[1] == "nats" {
+				npm(t, cmd.Dir, natsOfNode)
+			}
 		}
 		cmd.Env = append(append(os.Environ(), env...), "GOFLAGS=-mod=mod", "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s\n%s", err, b[2], out)
 		}
 	}
-	i.tells(t, `node.created +node/edge-1 `, `node.created +node/edge-2 `, `hold.placed .*freeze`, `com.example.deploy.started about ds/shop/agent`, `node.created +node/edge-4 `, `node.created +node/edge-5 `)
+	i.tells(t, `node.created +node/edge-1 `, `node.created +node/edge-2 `, `hold.placed .*freeze`, `com.example.deploy.started about ds/shop/agent`, `node.created +node/edge-4 `, `node.created +node/edge-5 `, `node.created +node/edge-6 `)
 	if rejects := i.rollcall(t, "rejects", "ls"); !strings.Contains(rejects, `"4 cores"`) {
 		t.Errorf("four cores are no quantity, and the rejects are\n%s", rejects)
 	}
@@ -153,6 +153,21 @@ func beside(t *testing.T, client, name, program string) string {
 // post sends a body to the gate as the admin, and returns what is answered.
 func (i *instance) post(t *testing.T, media, body string) (status int, answer string) {
 	t.Helper()
+	return i.ask(t, http.MethodPost, "/v1/events", media, body)
+}
+
+// get reads what is at a path, which has to be there.
+func (i *instance) get(t *testing.T, path string) string {
+	t.Helper()
+	status, body := i.ask(t, http.MethodGet, path, "", "")
+	if status != http.StatusOK {
+		t.Fatalf("GET %s: %d %s", path, status, body)
+	}
+	return body
+}
+
+func (i *instance) ask(t *testing.T, method, path, media, body string) (status int, answer string) {
+	t.Helper()
 	of := map[string]string{}
 	for _, v := range i.environment(t) {
 		name, value, _ := strings.Cut(v, "=")
@@ -164,7 +179,7 @@ func (i *instance) post(t *testing.T, media, body string) (status int, answer st
 	}
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(ca)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, of["ROLLCALL_URL"]+"/v1/events", strings.NewReader(body))
+	r, err := http.NewRequestWithContext(t.Context(), method, of["ROLLCALL_URL"]+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

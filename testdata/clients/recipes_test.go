@@ -28,7 +28,8 @@ const (
 // TestCollectors sends what fluent-bit and Vector send.
 func TestCollectors(t *testing.T) {
 	i := start(t)
-	for media, body := range map[string]string{"application/json": fluentBit, "application/x-ndjson": vector} {
+	for _, sent := range []struct{ media, body string }{{"application/json", fluentBit}, {"application/x-ndjson", vector}, {"application/x-ndjson", strings.TrimSpace(vector)}} {
+		media, body := sent.media, sent.body
 		if status, answer := i.post(t, media, body); status != http.StatusOK || strings.Count(answer, `"accepted":true`) != 2 {
 			t.Errorf("%s: %d %s", media, status, answer)
 		}
@@ -38,6 +39,7 @@ func TestCollectors(t *testing.T) {
 
 // TestAlertmanager makes a hold of an alert, and ends it with the alert.
 func TestAlertmanager(t *testing.T) {
+	needs(t, "python3")
 	i := start(t)
 	cmd := exec.CommandContext(t.Context(), "python3", filepath.Join(root, "docs", "recipes", "alertmanager.py"))
 	cmd.Env, cmd.Stderr = append(append(os.Environ(), i.environment(t)...), "PORT=0"), os.Stderr
@@ -57,14 +59,18 @@ func TestAlertmanager(t *testing.T) {
 		t.Fatal(err)
 	}
 	url := regexp.MustCompile(`http://\S+`).FindString(line)
-	for _, status := range []string{"firing", "firing", "resolved"} {
-		resp, err := http.Post(url, "application/json", strings.NewReader(strings.ReplaceAll(alert, "STATUS", status)))
+	about := strings.NewReplacer(`"namespace":"kube-system",`, "", `"daemonset":"fluentd"`, `"team":"logs"`, "c84dd1c5f0a1e2b3", "0000000000000001").Replace(alert)
+	for _, text := range []string{
+		strings.ReplaceAll(alert, "STATUS", "firing"), strings.ReplaceAll(alert, "STATUS", "firing"), strings.ReplaceAll(alert, "STATUS", "resolved"),
+		strings.ReplaceAll(about, "STATUS", "firing"), strings.ReplaceAll(about, "STATUS", "resolved"), // holds nothing
+	} {
+		resp, err := http.Post(url, "application/json", strings.NewReader(text))
 		if err != nil {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s", status, resp.Status)
+			t.Errorf("%s: %s", text, resp.Status)
 		}
 	}
 	i.tells(t, `hold.placed .*ds/kube-system/fluentd .*half of the agents are down`, `hold.lifted .*c84dd1c5f0a1e2b3`)
@@ -72,6 +78,7 @@ func TestAlertmanager(t *testing.T) {
 
 // TestInventory keeps nodes true to a list of hosts, and a DaemonSet follows.
 func TestInventory(t *testing.T) {
+	needs(t, "python3")
 	i := start(t)
 	i.rollcall(t, "kubectl", "apply", "-f", filepath.Join(root, "testdata", "manifests", "fluentd.yaml"))
 	hosts := filepath.Join(t.TempDir(), "hosts.json")
@@ -106,6 +113,33 @@ func TestInventory(t *testing.T) {
 	i.tells(t, `node.deleted +node/edge-3`)
 }
 
+// TestCron runs the line of the crontab, with its files elsewhere.
+func TestCron(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs", "PUBLISHING.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line := regexp.MustCompile("\\| cron \\| `\\S+ \\S+ \\S+ \\S+ \\S+ (.*)` \\|").FindSubmatch(text)
+	if line == nil {
+		t.Fatal("docs/PUBLISHING.md has no line for cron")
+	}
+	i := start(t)
+	at, err := filepath.Abs(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := filepath.Join(t.TempDir(), "env")
+	if err := os.WriteFile(env, []byte(strings.Join(i.environment(t), "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", strings.NewReplacer("/etc/rollcall/env", env, "/opt/rollcall", at).Replace(string(line[1])))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH")} // what cron gives, about
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	i.tells(t, `com.example.backup.done about node/`)
+}
+
 // TestService: the unit of the recipe starts a program that is there.
 func TestService(t *testing.T) {
 	unit, err := os.ReadFile(filepath.Join(root, "docs", "recipes", "rollcall-inventory.service"))
@@ -118,5 +152,12 @@ func TestService(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(root, string(program[1]))); err != nil {
 		t.Error(err)
+	}
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Log("systemd-analyze is not installed here: the unit was not verified")
+		return
+	}
+	if out, err := exec.CommandContext(t.Context(), "systemd-analyze", "verify", filepath.Join(root, "docs", "recipes", "rollcall-inventory.service")).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -24,14 +24,17 @@ type API struct {
 
 // Served is a Kubernetes API that answers.
 type Served struct {
-	URL        string // empty: the API has no port
-	also       string // the other addresses, for the banner
-	token      string // the file of the admin's token
-	exposed    string // the file of the token that keeps other machines off; empty: they cannot reach the API
-	context    string // in kubeconfigs
-	Kubeconfig string // the file to use; empty: the API has no port
-	merged     string // the kubeconfig that the context was merged into; empty: none
-	Server     *apiserver.Server
+	URL         string // empty: the API has no port
+	also        string // the other addresses, for the banner
+	token       string // the file of the admin's token
+	exposed     string // the file of the token that keeps other machines off; empty: they cannot reach the API
+	context     string // in kubeconfigs
+	Kubeconfig  string // the file to use; empty: the API has no port
+	merged      string // the kubeconfig that the context was merged into; empty: none
+	ca          string // the file of the CA with its key; empty: the API has no port
+	rootCA      []byte // its certificate
+	clusterInfo string // kubeconfig without a user, for nodes that join
+	Server      *apiserver.Server
 }
 
 // Open takes the address, makes the credentials in dir and writes the
@@ -79,6 +82,10 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 	if a.token, err = filepath.Abs(filepath.Join(dir, tokenFile)); err != nil {
 		return err
 	}
+	a.ca, a.rootCA = filepath.Join(dir, caFile), cred.ca
+	if a.clusterInfo, err = clusterInfo(o.Address.outsideURL(l.Addr().(*net.TCPAddr)), cred.ca); err != nil {
+		return err
+	}
 	if !o.Address.loopback() {
 		a.exposed = filepath.Join(dir, tokenFile)
 	}
@@ -87,6 +94,7 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 		_ = l.Close() // nothing came through it
 		return err
 	}
+	c.KubeletClient, c.Accounts = cred.kubelet, cred.account
 	c.Listener, c.Cert, c.Key, c.CA, c.Token, c.Connections = l, cred.serving, cred.serving, cred.ca, cred.token, netlimit.ForFiles(openFiles())
 	return nil
 }

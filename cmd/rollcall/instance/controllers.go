@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"rollcall/events"
@@ -70,7 +69,8 @@ func (in *Instance) control() {
 	if len(names) == 0 {
 		return
 	}
-	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign()}
+	o := workloads.Options{Names: names, Await: in.await, Foreign: in.foreign(), CA: in.Served.ca, RootCA: in.Served.rootCA,
+		Tokens: in.Served.Server.LastingTokens(), ClusterInfo: in.Served.clusterInfo}
 	in.launch(func(ctx context.Context) error { return workloads.Run(ctx, in.Served.Server.Loopback(), o) })
 }
 
@@ -83,6 +83,10 @@ func (in *Instance) await(ctx context.Context, w workloads.Want) error {
 	switch w {
 	case workloads.Endings:
 		return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
+	case workloads.Selectors:
+		return apiserver.AwaitObject(ctx, objects, events.Service, apiserver.Selecting)
+	case workloads.HandMade:
+		return apiserver.AwaitObject(ctx, objects, events.Endpoints, apiserver.HandMade)
 	case workloads.ForeignNodes:
 		return in.foreign().Await(ctx)
 	case workloads.Evictions:
@@ -90,6 +94,12 @@ func (in *Instance) await(ctx context.Context, w workloads.Want) error {
 			return err
 		}
 		return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
+	case workloads.Aggregations:
+		return apiserver.AwaitObject(ctx, objects, "ClusterRole", apiserver.Gathering)
+	case workloads.AccountTokens:
+		return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForAccount)
+	case workloads.JoinTokens:
+		return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForJoining)
 	}
 	return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 }
@@ -100,7 +110,10 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 	if len(controls) == 0 {
 		return nil
 	}
-	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
+	why := map[events.Kind]apiserver.Unattended{}
+	for kind, text := range ofNobody {
+		why[kind] = func(runtime.Object) string { return text }
+	}
 	for _, x := range []struct {
 		kind   events.Kind
 		plural string
@@ -113,6 +126,8 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 		{events.Job, "Jobs", []string{"job"}},
 		{events.CronJob, "CronJobs", []string{"cronjob", "job"}},
 		{events.PodDisruptionBudget, "PodDisruptionBudgets", []string{"disruption"}},
+		{events.Service, "Services", []string{"endpoints", "endpointslice"}},
+		{"ReplicationController", "ReplicationControllers", []string{"replicationcontroller"}},
 	} {
 		for _, name := range x.needs {
 			if !slices.Contains(controls, name) {
@@ -125,21 +140,15 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 	return why
 }
 
-// handMade is why a volume that somebody made is of no use.
-func handMade(runtime.Object) string {
-	return "nothing binds a PersistentVolume that is made by hand: every claim gets a simulated volume of its own"
-}
-
-// unbound says of the claims that get no volume why not.
-func unbound(o runtime.Object) string {
-	c, ok := o.(*corev1.PersistentVolumeClaim)
-	switch {
-	case !ok:
-		return ""
-	case c.Spec.VolumeName != "":
-		return "nothing binds a claim to a volume that it names: it stays Pending"
-	case c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == "":
-		return "nothing binds a claim of the empty storage class: it stays Pending"
-	}
-	return ""
+// ofNobody is why nobody acts on kinds that something acts on elsewhere. What is
+// there to be read by others, such as a StorageClass, is not among them.
+var ofNobody = map[events.Kind]string{
+	"Ingress":                    "nothing acts on Ingresses here: no traffic comes in through one",
+	"NetworkPolicy":              "nothing acts on NetworkPolicies here: simulated pods have no traffic",
+	"HorizontalPodAutoscaler":    "nothing scales by a HorizontalPodAutoscaler here: simulated pods have no metrics",
+	"ServiceCIDR":                "nothing acts on ServiceCIDRs here: Services have their addresses of one range",
+	"ResourceClaim":              "nothing acts on ResourceClaims here: no devices are allocated",
+	"VolumeAttachment":           "nothing acts on VolumeAttachments here: simulated volumes need not be attached",
+	"FlowSchema":                 "nothing acts on FlowSchemas here: requests are not put into queues",
+	"PriorityLevelConfiguration": "nothing acts on PriorityLevelConfigurations here: requests are not put into queues",
 }

@@ -1,9 +1,11 @@
 package instance
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -30,6 +32,7 @@ const (
 	tokenFile   = "token"
 	caFile      = "ca.pem"
 	servingFile = "serving.pem"
+	accountFile = "accounts.pem" // key of the tokens of service accounts
 )
 
 // How long certificates are valid, and how long before their end they are made
@@ -44,8 +47,10 @@ const (
 // credentials are those of the Kubernetes API.
 type credentials struct {
 	token   string
-	ca      []byte // PEM of the certificate that clients verify with
-	serving []byte // PEM of the serving certificate and of its key
+	ca      []byte        // PEM of the certificate that clients verify with
+	serving []byte        // PEM of the serving certificate and of its key
+	account crypto.Signer // of tokens of service accounts
+	kubelet string        // the file by which kubelets know the server
 }
 
 // ensureCredentials returns those of a data directory for a server of the given
@@ -68,7 +73,47 @@ func ensureCredentials(dir string, hosts []string, now time.Time) (credentials, 
 	if err != nil {
 		return credentials{}, err
 	}
-	return credentials{token: token, ca: certificatePEM(ca.Certificate.Certificate[0]), serving: serving.file}, nil
+	account, err := ensureAccountKey(filepath.Join(dir, accountFile))
+	if err != nil {
+		return credentials{}, err
+	}
+	kubelet, err := ensureKubeletClient(dir, ca, now)
+	if err != nil {
+		return credentials{}, err
+	}
+	return credentials{token, certificatePEM(ca.Certificate.Certificate[0]), serving.file, account, kubelet}, nil
+}
+
+// ensureAccountKey returns the key by which tokens of service accounts are signed.
+// With another key those that were given out are refused.
+func ensureAccountKey(path string) (crypto.Signer, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		if b, err = keyPEM(key); err != nil {
+			return nil, err
+		}
+		return key, files.Replace(path, b)
+	}
+	if err != nil {
+		return nil, damagedSecret(path, files.Reason(err))
+	}
+	block, _ := pem.Decode(b)
+	if block == nil {
+		return nil, damagedSecret(path, "it holds no key")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, damagedSecret(path, "it holds no key") // the error of a parser may quote what it has read
+	}
+	switch key.(type) {
+	case *ecdsa.PrivateKey, *rsa.PrivateKey:
+		return key.(crypto.Signer), nil
+	}
+	return nil, damagedSecret(path, "its key is neither of ECDSA nor of RSA")
 }
 
 func ensureToken(path string) (string, error) {
@@ -173,11 +218,13 @@ func issue(by pair, c *x509.Certificate, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	return append(certificatePEM(der), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})...), nil
+	private, err := keyPEM(key)
+	return append(certificatePEM(der), private...), err
+}
+
+func keyPEM(key crypto.Signer) ([]byte, error) {
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
 }
 
 func certificatePEM(der []byte) []byte {

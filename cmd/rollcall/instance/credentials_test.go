@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -20,8 +21,8 @@ func TestCredentials(t *testing.T) {
 	local := []string{"localhost", "127.0.0.1"}
 	first := verified(t, dir, local, now)
 	entries, err := os.ReadDir(dir)
-	if err != nil || len(entries) != 3 {
-		t.Errorf("%d files, want 3; %v", len(entries), err)
+	if err != nil || len(entries) != 5 {
+		t.Errorf("%d files, want 5; %v", len(entries), err)
 	}
 	for _, e := range entries {
 		if i, err := e.Info(); err != nil || i.Mode().Perm() != 0o600 {
@@ -51,6 +52,9 @@ func TestCredentials(t *testing.T) {
 		}
 		if next.token != first.token || len(next.token) < 26 {
 			t.Errorf("%s: token %q, was %q", c.why, next.token, first.token)
+		}
+		if !reflect.DeepEqual(next.account, first.account) {
+			t.Errorf("%s: tokens of accounts are signed with another key", c.why)
 		}
 		first = next
 	}

@@ -28,6 +28,7 @@ func (in *Instance) resolve() error {
 	if err != nil {
 		return in.DNS.refuses(err)
 	}
+	in.Served.Server.KeepOwnService() // the API has a name too
 	in.names = s.Address()
 	in.launch(s.Run)
 	return nil

@@ -2,7 +2,6 @@ package instance
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"strings"
@@ -31,16 +30,34 @@ func (s gateState) Hold(owner, name string) (h events.Hold, at events.Seq, ok bo
 	return h, at, ok
 }
 
+// Holds implements gate.State.
+func (s gateState) Holds(owner string) (hs []events.Hold) {
+	s.Read(func(st *projector.State) {
+		for _, is := range st.Holds() {
+			if is.Owner == owner {
+				hs = append(hs, is.Hold)
+			}
+		}
+	})
+	return hs
+}
+
 // openGate makes the gate through which others tell what they know. What it
 // refuses is kept, if the server lets us.
 func (in *Instance) openGate(ctx context.Context) error {
-	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Report: in.engine.report}
+	c := gate.Config{Log: in.Log, Subjects: in.Subjects, State: gateState{in.State}, Rules: apiserver.NewRules(), Sources: in.table, Prints: in.prints, Report: in.engine.report}
 	c.Limits.Bytes = in.EventBytes
 	o := stream.ShelfOptions{MemoryStorage: in.Memory, Replicas: in.Log.Replicas()}
 	if in.Server != nil && !in.Memory {
 		o.Room = in.Server.Room
 	}
-	shelf, err := stream.OpenShelf(ctx, in.NC, in.Subjects, o)
+	opening := ctx
+	if in.Server != nil { // one of somebody else answers at once, or does not let us
+		var cancel context.CancelFunc
+		opening, cancel = context.WithTimeout(ctx, shelfOpens)
+		defer cancel()
+	}
+	shelf, err := stream.OpenShelf(opening, in.NC, in.Subjects, o)
 	switch {
 	case err == nil:
 		c.Shelf, in.shelf = shelf, shelf
@@ -50,10 +67,9 @@ func (in *Instance) openGate(ctx context.Context) error {
 		in.Console.Warn(fmt.Sprintf("what the gate refuses is not kept: %v", err))
 	}
 	in.Gate = gate.New(c)
-	e, err := reading.NewEncoder(in.Cluster, []byte(rand.Text()))
-	in.reads = reading.Handler(reading.Options{Log: in.Log, Hub: in.readers, Encoder: e,
+	in.reads = reading.Handler(reading.Options{Log: in.Log, Hub: in.readers, Encoder: reading.NewEncoder(in.Cluster),
 		By: func(r *http.Request) sources.Source { return gate.SourceOf(r.Context()) }})
-	return err
+	return nil
 }
 
 // listen opens the gate's doors on NATS. That on HTTP is the API's.
@@ -69,6 +85,12 @@ func (in *Instance) listen(ctx context.Context) error {
 	}
 	in.stops = append(in.stops, stop)
 	return nil
+}
+
+// about is what the gate says of the instance.
+func (in *Instance) about(ctx context.Context) (gate.Info, error) {
+	end, err := in.Log.Info(ctx)
+	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
 }
 
 // beside answers what is asked beside the Kubernetes API, by its admin and by
@@ -121,11 +143,9 @@ func (in *Instance) figures(name string, tell func(v float64, labels ...string))
 	}
 }
 
+// shelfOpens bounds how long an instance waits for its own server to open the stream
+// of the rejects.
+const shelfOpens = time.Minute
+
 // shelfTime bounds how long /metrics waits for the figures of the rejects.
 const shelfTime = 2 * time.Second
-
-// about is what the gate says of the instance.
-func (in *Instance) about(ctx context.Context) (gate.Info, error) {
-	end, err := in.Log.Info(ctx)
-	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
-}

@@ -2,8 +2,8 @@ package instance
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -11,6 +11,7 @@ import (
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
+	"rollcall/events/ahead"
 	"rollcall/events/drive"
 	"rollcall/projector"
 	"rollcall/publisher/simkubelet"
@@ -68,39 +69,61 @@ func (in *Instance) nodeCount() (n int) {
 	return n
 }
 
-// addNodes appends those nodes of a founding that the log does not hold.
+// addNodes appends those nodes of a founding that the log does not hold. They are
+// made while those before them are appended.
 func (in *Instance) addNodes(ctx context.Context, f datadir.Founding) error {
-	var missing []events.Entry
-	now := time.Now()
-	var err error
+	has := map[string]bool{}
 	in.State.Read(func(st *projector.State) {
-		for _, n := range simkubelet.NewNodes(f.Nodes, f.Seed) {
-			if st.Node(n.Name) != nil {
-				continue
-			}
-			n.CreationTimestamp = metav1.NewTime(now.UTC().Truncate(time.Second))
-			o, bad := events.NewObject(events.Node, n)
-			err = errors.Join(err, bad)
-			missing = append(missing, events.Entry{Event: events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
-				Source: upSource, Actor: in.User, Body: o}})
+		for n := range st.Nodes() {
+			has[n.Name] = true
 		}
 	})
-	if err != nil || len(missing) == 0 {
+	var last events.Seq
+	var part []events.Entry
+	submit := func() (err error) {
+		if len(part) > 0 {
+			last, err = drive.Submit(ctx, in.Log, part...)
+			part = nil
+		}
 		return err
 	}
-	var last events.Seq
-	for len(missing) > 0 {
-		part := missing[:min(len(missing), maxAppend)]
-		if last, err = drive.Submit(ctx, in.Log, part...); err != nil {
+	for e, err := range ahead.Look(in.newNodes(f, has), func(*events.Entry) {}) {
+		if err != nil {
 			return err
 		}
-		missing = missing[len(part):]
+		if part = append(part, e); len(part) < maxAppend {
+			continue
+		}
+		if err := submit(); err != nil {
+			return err
+		}
+	}
+	if err := submit(); err != nil || last == 0 {
+		return err
 	}
 	in.Console.Print(countNodes(f.Nodes) + " added")
 	if err := in.State.Await(ctx, last); err != nil {
 		return err
 	}
 	return in.awaitNodes(ctx)
+}
+
+// newNodes yields the nodes of a founding but for those that are there.
+func (in *Instance) newNodes(f datadir.Founding, has map[string]bool) iter.Seq2[events.Entry, error] {
+	now := metav1.NewTime(time.Now().UTC().Truncate(time.Second))
+	return func(yield func(events.Entry, error) bool) {
+		for n := range simkubelet.NewNodes(f.Nodes, f.Seed) {
+			if has[n.Name] {
+				continue
+			}
+			n.CreationTimestamp = now
+			o, err := events.NewObject(events.Node, n)
+			if !yield(events.Entry{Event: events.Event{ID: ulid.Make(), Type: events.ObjectType(events.Node, events.VerbCreated),
+				Source: upSource, Actor: in.User, Body: o}}, err) {
+				return
+			}
+		}
+	}
 }
 
 // joinWait bounds the wait for new nodes: what is applied then does not need them.

@@ -125,11 +125,13 @@ type Instance struct {
 	names   string           // the address of answers about names, or empty
 	keeping *datadir.Keeper  // nil: the log is in no data directory
 	frames  *keyframes.Store // nil: none are kept
+	early   *early           // nil: nothing was read before the server had started
 	framer  *framer          // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
 	shelf   *stream.Shelf                // of what the gate refuses; nil: it is not kept
 	sources atomic.Pointer[sources.Live] // who may tell what; nil: not read yet
+	prints  *gate.Prints                 // of what was told last
 	readers *reading.Hub                 // who reads the log over HTTP
 	reads   http.Handler                 // answers them
 	engine  engine
@@ -158,7 +160,7 @@ func (in *Instance) AwaitEnd(ctx context.Context) error {
 // before it are stopped.
 func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	o.complete()
-	in := &Instance{Options: o, failure: make(chan error, 1), opened: make(chan struct{}), readers: reading.NewHub()}
+	in := &Instance{Options: o, failure: make(chan error, 1), opened: make(chan struct{}), readers: reading.NewHub(), prints: gate.NewPrints()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, in.Stop())
@@ -223,7 +225,7 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	}
 	executor := executor.New(in.Subjects, executor.LogWorld{Admit: in.admit})
 	executor.ReadFrom(in.State.Objects())
-	all = append(all, executor, simkubelet.New(in.Subjects, in.Delays))
+	all = append(all, executor, in.world(from))
 	var err error
 	if from != nil {
 		err = from.resume(all)
@@ -269,7 +271,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		if o.Data != "" {
 			in.keeping = datadir.NewKeeper(datadir.Options{Dir: o.Data, Subjects: in.Subjects, Relaxed: o.Durability == natsd.Relaxed,
 				Warn: o.Console.Warn, Progress: o.Console.Progress})
-			no.Check = in.keeping.Check
+			no.Check = in.check
 			in.stops = append(in.stops, in.keeping.End)
 		}
 		if in.Server, err = natsd.Start(ctx, no); err != nil {
@@ -297,7 +299,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
 	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
-		Follow: []func(events.Event){in.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
+		Follow: []func(events.Event){in.Follow, in.prints.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {

@@ -190,6 +190,18 @@ func saveKubeconfig(path string, c *api.Config) error {
 	return nil
 }
 
+// clusterInfo is a kubeconfig without a user, by which whoever joins a cluster
+// knows it.
+func clusterInfo(url string, ca []byte) (string, error) {
+	c := api.NewConfig()
+	c.Clusters[""] = &api.Cluster{Server: url, CertificateAuthorityData: ca}
+	b, err := clientcmd.Write(*c)
+	if err != nil {
+		return "", fmt.Errorf("write a kubeconfig: %w", err)
+	}
+	return string(b), nil
+}
+
 // ExportLine is the line that points a shell's kubectl at a kubeconfig.
 func ExportLine(path string) string {
 	return "export " + clientcmd.RecommendedConfigPathEnvVar + "=" + QuoteShell(path)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"strconv"
 
@@ -75,22 +76,31 @@ func (a Address) loopback() bool { return a.host != "" && net.ParseIP(a.host).Is
 // hosts are the names and addresses that clients reach the server by.
 func (a Address) hosts() ([]string, error) {
 	hosts := []string{"localhost", "127.0.0.1", "::1", "kubernetes.default.svc"}
+	if name, err := os.Hostname(); err == nil && !a.loopback() && events.CheckName(events.Node, name) == "" && !slices.Contains(hosts, name) {
+		hosts = append(hosts, name) // of this machine, by which others may find it
+	}
 	if !a.everywhere() {
 		if ip := net.ParseIP(a.host).String(); !slices.Contains(hosts, ip) {
 			hosts = append(hosts, ip)
 		}
 		return hosts, nil
 	}
+	own, err := outsideAddresses()
+	return append(hosts, own...), err
+}
+
+// outsideAddresses are those of this machine that others may reach.
+func outsideAddresses() (addresses []string, err error) {
 	own, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
 	}
 	for _, n := range own {
 		if ip, ok := n.(*net.IPNet); ok && !ip.IP.IsLoopback() && ip.IP.IsGlobalUnicast() {
-			hosts = append(hosts, ip.IP.String())
+			addresses = append(addresses, ip.IP.String())
 		}
 	}
-	return hosts, nil
+	return addresses, nil
 }
 
 // listen opens the address.
@@ -131,4 +141,15 @@ func (a Address) serverURL(at *net.TCPAddr) string {
 		host = "127.0.0.1"
 	}
 	return "https://" + net.JoinHostPort(host, strconv.Itoa(at.Port))
+}
+
+// outsideURL is the address that other machines reach a listener at by, if they
+// can: of every address of this machine it is the first.
+func (a Address) outsideURL(at *net.TCPAddr) string {
+	if a.everywhere() {
+		if own, err := outsideAddresses(); err == nil && len(own) > 0 {
+			return "https://" + net.JoinHostPort(own[0], strconv.Itoa(at.Port))
+		}
+	}
+	return a.serverURL(at)
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	extensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/apiserver/extensions"
 )
 
 // Manager owns the fields that the program sets through the API.
@@ -36,6 +38,7 @@ type Applier struct {
 	namespace string              // of objects that name none
 	warn      func(text string)
 	docs      []*Document
+	defined   map[schema.GroupKind]definition // by docs, as far as they are rehearsed
 	entries   []*entry
 }
 
@@ -68,7 +71,7 @@ func NewApplier(config *rest.Config, namespace string, docs []*Document, warn fu
 	if err != nil {
 		return nil, fmt.Errorf("find out what is served: %w", err)
 	}
-	a := &Applier{mapper: restmapper.NewDiscoveryRESTMapper(groups), kinds: map[string][]string{}, namespace: namespace, warn: warn}
+	a := &Applier{mapper: restmapper.NewDiscoveryRESTMapper(groups), kinds: map[string][]string{}, defined: map[schema.GroupKind]definition{}, namespace: namespace, warn: warn}
 	for _, g := range groups {
 		for version, resources := range g.VersionedResources {
 			for _, r := range resources {
@@ -89,10 +92,10 @@ func NewApplier(config *rest.Config, namespace string, docs []*Document, warn fu
 // rank orders objects by what others need: the namespace that they are in, what
 // says how their pods are treated, and what pods read.
 func rank(d *Document) int {
-	switch events.Kind(d.GetKind()) {
+	switch d.kind() {
 	case events.Namespace:
 		return 0
-	case definitionKind:
+	case events.CustomResourceDefinition:
 		return 1
 	case events.PriorityClass, events.RuntimeClass:
 		return 2
@@ -102,27 +105,34 @@ func rank(d *Document) int {
 	return 4
 }
 
-const definitionKind = "CustomResourceDefinition"
+// kind returns the kind under which a log has the object.
+func (d *Document) kind() events.Kind {
+	return events.KindOf(d.GroupVersionKind().Group, d.GetKind())
+}
+
+// defines reports whether the object defines a kind.
+func (d *Document) defines() bool { return d.kind() == events.CustomResourceDefinition }
 
 // Rehearse asks the server for a dry run of every object. If one is refused,
 // nothing may be applied. What other objects of the manifests need counts as
 // there.
 func (a *Applier) Rehearse(ctx context.Context) error {
-	planned, custom := a.planned()
+	planned := a.planned()
 	ctx = apiserver.WithPlanned(ctx, planned)
 	for _, d := range a.docs {
 		e, err := a.entry(d)
-		if meta.IsNoMatchError(err) && custom[d.GroupVersionKind().GroupKind()] {
-			a.leaveOut(d, fmt.Sprintf("rollcall keeps no objects of kind %s: nothing in it would act on them", d.GetKind()))
-			continue
-		}
 		if meta.IsNoMatchError(err) {
 			return a.unknown(d)
 		}
 		if err != nil {
 			return err
 		}
-		is, err := e.patch(ctx, metav1.DryRunAll)
+		var is *unstructured.Unstructured
+		if of := a.defined[d.GroupVersionKind().GroupKind()]; of.fresh {
+			is, err = a.try(ctx, e, of, planned)
+		} else {
+			is, err = e.patch(ctx, metav1.DryRunAll)
+		}
 		if apierrors.IsMethodNotSupported(err) || codeOf(err) == http.StatusMethodNotAllowed {
 			a.leaveOut(d, err.Error())
 			continue
@@ -132,6 +142,11 @@ func (a *Applier) Rehearse(ctx context.Context) error {
 		}
 		e.before, e.dry = is.GetResourceVersion(), is
 		a.entries = append(a.entries, e)
+		if d.defines() {
+			if err := a.define(ctx, e); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
@@ -168,42 +183,47 @@ func (a *Applier) Apply(ctx context.Context, tell func(text string)) error {
 			what = "unchanged"
 		}
 		tell(e.is + " " + what)
+		if e.defines() {
+			if err := e.establish(ctx); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// planned returns the objects of the manifests that others may need, and the
-// kinds that they define.
-func (a *Applier) planned() (map[events.Ref]bool, map[schema.GroupKind]bool) {
-	objects, kinds := map[events.Ref]bool{}, map[schema.GroupKind]bool{}
+// planned returns the objects of the manifests that others may need.
+func (a *Applier) planned() map[events.Ref]bool {
+	objects := map[events.Ref]bool{}
 	for _, d := range a.docs {
-		if d.GetKind() == definitionKind {
-			group, _, _ := unstructured.NestedString(d.Object, "spec", "group")
-			kind, _, _ := unstructured.NestedString(d.Object, "spec", "names", "kind")
-			kinds[schema.GroupKind{Group: group, Kind: kind}] = true
-			continue
-		}
 		if e, err := a.entry(d); err == nil {
-			objects[events.Ref{Kind: events.Kind(d.GetKind()), Key: events.Key{Namespace: e.GetNamespace(), Name: d.GetName()}}] = true
+			objects[events.Ref{Kind: d.kind(), Key: events.Key{Namespace: e.GetNamespace(), Name: d.GetName()}}] = true
 		}
 	}
-	return objects, kinds
+	return objects
 }
 
 // entry finds out where an object goes.
 func (a *Applier) entry(d *Document) (*entry, error) {
 	gvk := d.GroupVersionKind()
-	m, err := a.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	if err != nil {
-		return nil, err
+	var resource schema.GroupVersionResource
+	namespaced := false
+	if of := a.defined[gvk.GroupKind()]; of.fresh {
+		resource, namespaced = extensions.ResourceOf(of.CustomResourceDefinition, gvk.Version), of.Spec.Scope == extensionsv1.NamespaceScoped
+	} else {
+		m, err := a.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		if err != nil {
+			return nil, err
+		}
+		resource, namespaced = m.Resource, m.Scope.Name() == meta.RESTScopeNameNamespace
 	}
-	namespace := d.namespaceOf(m.Scope.Name() == meta.RESTScopeNameNamespace, a.namespace)
+	namespace := d.namespaceOf(namespaced, a.namespace)
 	d.SetNamespace(namespace)
 	is := strings.ToLower(gvk.Kind)
 	if gvk.Group != "" {
 		is += "." + gvk.Group
 	}
-	return &entry{Document: d, to: a.client.Resource(m.Resource).Namespace(namespace), is: is + "/" + d.GetName()}, nil
+	return &entry{Document: d, to: a.client.Resource(resource).Namespace(namespace), is: is + "/" + d.GetName()}, nil
 }
 
 // patch applies the object on the server's side. Fields that somebody else has

@@ -150,12 +150,22 @@ value: 1000
 ---
 apiVersion: example.com/v1
 kind: Widget
-metadata: {name: w}
+metadata: {name: w, namespace: logging}
+spec: {size: 3}
 ---
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: widgets.example.com}
-spec: {group: example.com, names: {kind: Widget, plural: widgets}}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {kind: Widget, plural: widgets}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema:
+      openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer, maximum: 5}, color: {type: string, default: red}}}}}
 ---
 apiVersion: v1
 kind: Service
@@ -168,26 +178,37 @@ metadata: {name: logging}
 `
 
 // What the objects of the same manifests need counts as there in the dry run, and
-// is made before them; what nothing would act on is left out and told.
+// is made before them: also the definition of a kind, by whose schema its objects
+// are tried before anything is made.
 func TestObjectsThatNeedEachOther(t *testing.T) {
 	c := newCluster(t)
+	before := c.end(t)
+	for old, want := range map[string]string{"size: 3": "E-MAN-FIELD: Invalid value: 7: spec.size in body should be less than or equal to 5 (standard input: document 7 of 10: line 41: spec.size)", "spec: {size": "E-MAN-FIELD: unknown field (standard input: document 7 of 10: line 41: spec.weight)"} {
+		new := map[string]string{"size: 3": "size: 7", "spec: {size": "spec: {weight"}[old]
+		if _, _, err := c.apply(t, strings.Replace(needEachOther, old, new, 1)); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", new, err, want)
+		}
+	}
+	if after := c.end(t); after != before {
+		t.Errorf("the log went from %d to %d", before, after)
+	}
 	told, warned, err := c.apply(t, needEachOther)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "namespace/logging created, priorityclass.scheduling.k8s.io/high created, serviceaccount/agent created, serviceaccount/other created, " +
-		"service/agent created, daemonset.apps/agent created, pod/alone created, pod/here created"
+	want := "namespace/logging created, customresourcedefinition.apiextensions.k8s.io/widgets.example.com created, priorityclass.scheduling.k8s.io/high created, serviceaccount/agent created, serviceaccount/other created, " +
+		"daemonset.apps/agent created, pod/alone created, pod/here created, widget.example.com/w created, service/agent created"
 	if got := strings.Join(told, ", "); got != want {
 		t.Errorf("told %s\nwant %s", got, want)
 	}
-	text := strings.Join(warned, "\n")
-	for _, want := range []string{`CustomResourceDefinition "widgets.example.com" is left out`, `Widget "w" is left out`} {
-		if !strings.Contains(text, want) {
-			t.Errorf("no warning has %s:\n%s", want, text)
-		}
+	if len(warned) != 0 {
+		t.Errorf("warned of %s", warned)
 	}
-	if len(warned) != 2 {
-		t.Errorf("%d warnings", len(warned))
+	if told, _, err = c.apply(t, needEachOther); err != nil || strings.Contains(strings.Join(told, ", "), "created") {
+		t.Errorf("applied again: %s, %v", told, err)
+	}
+	if told, _, err = c.apply(t, strings.NewReplacer("maximum: 5", "maximum: 9", "size: 3", "size: 7").Replace(needEachOther)); err != nil || !strings.Contains(strings.Join(told, ", "), "widget.example.com/w configured") {
+		t.Errorf("applied with another schema: %s, %v", told, err)
 	}
 }
 

@@ -24,6 +24,8 @@ def sync(client, hosts, told):
                 del told[name]
         except Refused as e:
             print(f"{name}: {e}", file=sys.stderr, flush=True)
+            if e.problem.get("code") == "E-TOLD-ABSENT":
+                told.pop(name)  # rollcall does not know it either
 
 
 path, client, seen = pathlib.Path(sys.argv[1]), Client(), None

@@ -9,6 +9,7 @@ import (
 	"k8s.io/client-go/informers/apps"
 	"k8s.io/client-go/informers/batch"
 	"k8s.io/client-go/informers/core"
+	"k8s.io/client-go/informers/discovery"
 	"k8s.io/client-go/informers/internalinterfaces"
 	"k8s.io/client-go/informers/policy"
 	"k8s.io/client-go/tools/cache"
@@ -24,10 +25,11 @@ type gate struct {
 	life context.Context // of the controller: if it is not built, nobody opens
 }
 
-func (g *gate) core() core.Interface     { return core.New(g, "", nil) }
-func (g *gate) apps() apps.Interface     { return apps.New(g, "", nil) }
-func (g *gate) batch() batch.Interface   { return batch.New(g, "", nil) }
-func (g *gate) policy() policy.Interface { return policy.New(g, "", nil) }
+func (g *gate) core() core.Interface           { return core.New(g, "", nil) }
+func (g *gate) apps() apps.Interface           { return apps.New(g, "", nil) }
+func (g *gate) batch() batch.Interface         { return batch.New(g, "", nil) }
+func (g *gate) policy() policy.Interface       { return policy.New(g, "", nil) }
+func (g *gate) discovery() discovery.Interface { return discovery.New(g, "", nil) }
 
 // InformerFor implements internalinterfaces.SharedInformerFactory.
 func (g *gate) InformerFor(o runtime.Object, make internalinterfaces.NewInformerFunc) cache.SharedIndexInformer {

@@ -56,6 +56,12 @@ func (s *stand) options(objects *table.Tables) workloads.Options {
 				return err
 			}
 			return apiserver.AwaitObject(ctx, objects, events.Pod, apiserver.Strays)
+		case workloads.Aggregations:
+			return apiserver.AwaitObject(ctx, objects, "ClusterRole", apiserver.Gathering)
+		case workloads.AccountTokens:
+			return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForAccount)
+		case workloads.JoinTokens:
+			return apiserver.AwaitObject(ctx, objects, events.Secret, apiserver.ForJoining)
 		}
 		return apiserver.AwaitObject(ctx, objects, events.Kind(w), nil)
 	}
@@ -85,7 +91,7 @@ func newStand(t *testing.T) *stand {
 		t.Fatal(err)
 	}
 	s := &stand{log: memlog.New(subjects, time.Now)}
-	for _, n := range simkubelet.NewNodes(3, 1) {
+	for n := range simkubelet.NewNodes(3, 1) {
 		body, err := events.NewObject(events.Node, n)
 		if err != nil {
 			t.Fatal(err)

@@ -31,6 +31,7 @@ import (
 	"k8s.io/kubernetes/pkg/controller/statefulset"
 	"k8s.io/kubernetes/pkg/controller/tainteviction"
 	"k8s.io/kubernetes/pkg/controller/ttlafterfinished"
+	"k8s.io/kubernetes/pkg/serviceaccount"
 )
 
 // workers is how many objects a controller works on at once, as in Kubernetes.
@@ -39,17 +40,27 @@ const workers = 5
 // Want is what there has to be for a controller to have anything to do.
 type Want string
 
-// What controllers wait for. The first six are kinds.
+// What controllers wait for. The first eight are kinds.
 const (
-	Deployments  Want = "Deployment"
-	ReplicaSets  Want = "ReplicaSet"
-	StatefulSets Want = "StatefulSet"
-	Jobs         Want = "Job"
-	CronJobs     Want = "CronJob"
-	Budgets      Want = "PodDisruptionBudget"
-	Evictions    Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
-	ForeignNodes Want = "ForeignNode" // a node that is not simulated
-	Endings      Want = "Ending"      // a namespace that is being deleted
+	Deployments   Want = "Deployment"
+	ReplicaSets   Want = "ReplicaSet"
+	StatefulSets  Want = "StatefulSet"
+	Jobs          Want = "Job"
+	CronJobs      Want = "CronJob"
+	Budgets       Want = "PodDisruptionBudget"
+	Quotas        Want = "ResourceQuota"
+	VolumeClasses Want = "VolumeAttributesClass"
+	Evictions     Want = "Eviction"    // a pod that is none of a DaemonSet, and a taint that pods have to leave for
+	ForeignNodes  Want = "ForeignNode" // a node that is not simulated
+	Endings       Want = "Ending"      // a namespace that is being deleted
+	Selectors     Want = "Selector"    // a Service that selects pods
+	HandMade      Want = "HandMade"    // Endpoints that somebody has made
+	Replications  Want = "ReplicationController"
+
+	Requests      Want = "CertificateSigningRequest"
+	Aggregations  Want = "Aggregation"  // a ClusterRole that is not Kubernetes' as it was made
+	AccountTokens Want = "AccountToken" // a Secret for the token of a service account
+	JoinTokens    Want = "JoinToken"    // a Secret with the token of a node that joins
 )
 
 // members are the controllers, by the names that kube-controller-manager gives
@@ -69,6 +80,19 @@ var members = []struct {
 	{"taint-eviction", Evictions, evictions},
 	{"node-lifecycle", ForeignNodes, nodeLifecycle},
 	{"namespace", Endings, namespaces},
+	{"endpoints", Selectors, endpoints},
+	{"endpointslice", Selectors, endpointSlices},
+	{"endpointslice-mirroring", HandMade, mirrors},
+	{"replicationcontroller", Replications, replications},
+	{"resourcequota", Quotas, quotas},
+	{"volumeattributesclass-protection", VolumeClasses, classProtection},
+	{"certificatesigningrequest-approving", Requests, approvals},
+	{"certificatesigningrequest-signing", Requests, signatures},
+	{"certificatesigningrequest-cleaner", Requests, oldRequests},
+	{"clusterrole-aggregation", Aggregations, aggregations},
+	{"serviceaccount-token", AccountTokens, accountTokens},
+	{"token-cleaner", JoinTokens, oldTokens},
+	{"bootstrap-signer", JoinTokens, clusterInfo},
 }
 
 // Names are the names of all controllers.
@@ -90,6 +114,11 @@ type Options struct {
 
 	// Foreign are the nodes that node-lifecycle looks after.
 	Foreign Foreign
+
+	CA          string                        // file of the certificate and the key that requests are signed with; empty: none is signed
+	RootCA      []byte                        // PEM of the certificate that clients check the API with
+	Tokens      serviceaccount.TokenGenerator // signs tokens of service accounts that are kept in Secrets
+	ClusterInfo string                        // kubeconfig by which nodes find the API, without a user; empty: none does
 }
 
 // Foreign are the nodes whose health nobody else looks after. They and their
@@ -196,9 +225,30 @@ func (w *controllers) pool(run func(context.Context, int)) {
 	w.add(func(ctx context.Context) { run(ctx, workers) })
 }
 
+// accountOf is the service account of a controller.
+func accountOf(member string) string {
+	switch member {
+	case "node-lifecycle":
+		return "node-controller"
+	case "endpoints":
+		return "endpoint-controller"
+	case "endpointslice-mirroring":
+		return "endpointslicemirroring-controller"
+	case "replicationcontroller":
+		return "replication-controller"
+	case "certificatesigningrequest-approving", "certificatesigningrequest-signing", "certificatesigningrequest-cleaner":
+		return "certificate-controller"
+	case "serviceaccount-token":
+		return "tokens-controller"
+	case "token-cleaner", "bootstrap-signer":
+		return member
+	}
+	return member + "-controller"
+}
+
 // as returns a configuration for clients that act for a controller.
 func (w *controllers) as(member string) *rest.Config {
-	name := strings.TrimSuffix(member, "-lifecycle") + "-controller" // its service account
+	name := accountOf(member)
 	c := rest.CopyConfig(w.config)
 	c.UserAgent = name
 	c.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:kube-system:" + name,

@@ -39,7 +39,7 @@ func TestWorkloads(t *testing.T) {
 	}{
 		{"deployment", walkDeployment}, {"statefulset", walkStatefulSet}, {"job", walkJob},
 		{"failing", walkFailingJob}, {"cronjob", walkCronJob}, {"taint", walkTaint}, {"budget", walkBudget},
-		{"namespace", walkNamespace}, {"foreign", walkForeignNode},
+		{"replication", walkReplication}, {"namespace", walkNamespace}, {"foreign", walkForeignNode},
 	} {
 		t.Run(walk.name, func(t *testing.T) {
 			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: walk.name}}
@@ -243,6 +243,24 @@ func walkBudget(t *testing.T, s *stand, ns string) {
 	awaitGone(t, s.CoreV1().Pods(ns), name)
 }
 
+// walkReplication takes a ReplicationController up and down.
+func walkReplication(t *testing.T, s *stand, ns string) {
+	controllers := s.CoreV1().ReplicationControllers(ns)
+	pod := template("web:1", corev1.RestartPolicyAlways)
+	rc := &corev1.ReplicationController{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: corev1.ReplicationControllerSpec{Replicas: ptr.To[int32](2), Selector: pod.Labels, Template: &pod}}
+	if _, err := controllers.Create(t.Context(), rc, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	ready := func(n int32) func(*corev1.ReplicationController) bool {
+		return func(c *corev1.ReplicationController) bool {
+			return c.Status.ReadyReplicas == n && c.Status.Replicas == n
+		}
+	}
+	await(t, controllers, "web", "has two pods", ready(2))
+	patch(t, controllers.Patch, "web", `{"spec":{"replicas":1}}`)
+	await(t, controllers, "web", "has one pod", ready(1))
+}
+
 // checkActors reads what the log says of all the walks: who has written what
 // through what, and nothing twice.
 func checkActors(t *testing.T, s *stand) {
@@ -277,7 +295,7 @@ func checkActors(t *testing.T, s *stand) {
 		"job-controller pod.created", "job-controller job.updated", "ttl-after-finished-controller job.updated",
 		"cronjob-controller job.created", "taint-eviction-controller pod.updated", "disruption-controller poddisruptionbudget.updated",
 		"namespace-controller namespace.updated", "namespace-controller namespace.deleted", "namespace-controller configmap.deleted",
-		"node-controller node.updated"} {
+		"node-controller node.updated", "replication-controller pod.created", "replication-controller replicationcontroller.updated"} {
 		if wrote[want] == 0 {
 			t.Errorf("the log knows of no %s, but of %v", want, slices.Sorted(maps.Keys(wrote)))
 		}

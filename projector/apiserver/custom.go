@@ -1,0 +1,98 @@
+package apiserver
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
+	"k8s.io/apiextensions-apiserver/pkg/registry/customresourcedefinition"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apiserver/pkg/registry/generic"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/storage"
+	"k8s.io/apiserver/pkg/storage/cacher"
+	"k8s.io/apiserver/pkg/storage/storagebackend"
+	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+
+	"rollcall/events"
+	"rollcall/projector/apiserver/extensions"
+	"rollcall/projector/table"
+)
+
+func init() { install.Install(legacyscheme.Scheme) }
+
+func (i *installer) extensions() group {
+	definitions, err := customresourcedefinition.NewREST(legacyscheme.Scheme, i.options)
+	i.keep(err)
+	if err != nil {
+		return nil
+	}
+	return group{"customresourcedefinitions": definitions,
+		"customresourcedefinitions/status": customresourcedefinition.NewStatusREST(legacyscheme.Scheme, definitions)}
+}
+
+// serveCustom has custom resources served from the first CustomResourceDefinition on.
+func (s *Server) serveCustom(front *genericapiserver.RecommendedConfig) {
+	s.start(func(ctx context.Context) {
+		if AwaitObject(ctx, s.config.Objects, events.CustomResourceDefinition, nil) != nil {
+			return
+		}
+		err := s.custom.Run(ctx, extensions.Config{Front: front, Server: s.generic, Options: s.stores, Custom: customOptions{s.config.Objects, s.writes()}})
+		if err != nil {
+			s.failed <- err
+		}
+	})
+}
+
+// customOptions give the registries of custom resources stores over the log.
+type customOptions struct {
+	objects *table.Tables
+	backend backend
+}
+
+// GetRESTOptions implements generic.RESTOptionsGetter. Kubernetes puts the codec
+// of the definition's versions before the one that is given here.
+func (o customOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object) (generic.RESTOptions, error) {
+	kind, _, ok := o.objects.Defined(gr.String())
+	if !ok {
+		return generic.RESTOptions{}, fmt.Errorf("resource %s is not defined", gr)
+	}
+	config := &storagebackend.ConfigForResource{GroupResource: gr}
+	config.Codec = extensions.Codec
+	prefix := "/" + gr.Group + "/" + gr.Resource
+	decorate := func(c *storagebackend.ConfigForResource, _ string, keyOf func(runtime.Object) (string, error),
+		newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
+	) (storage.Interface, factory.DestroyFunc, error) {
+		s := &store{codec: codec{stored: schema.GroupVersionKind{Group: gr.Group, Kind: kind.Name()}, custom: c.Codec}, prefix: prefix + "/",
+			table: o.objects.Of(kind), backend: o.backend, newFunc: newFunc, unreadable: &unreadables{}}
+		l := newLazyCache(s, cacher.Config{GroupResource: gr, KeyFunc: keyOf, NewListFunc: newList, GetAttrsFunc: attrs,
+			IndexerFuncs: triggers, Indexers: indexers, Codec: c.Codec})
+		return l, l.destroy, nil
+	}
+	return options(config, decorate, prefix), nil
+}
+
+func (c codec) encodeCustom(o runtime.Object) (events.Object, error) {
+	u, ok := o.(*unstructured.Unstructured)
+	if !ok {
+		return events.Object{}, fmt.Errorf("encode %T: it is no custom object", o)
+	}
+	var b bytes.Buffer
+	if err := c.custom.Encode(extensions.Bare(u), &b); err != nil {
+		return events.Object{}, fmt.Errorf("encode %s: %w", c.stored.Kind, err)
+	}
+	return events.Object{Ref: events.RefFor(c.kind(), u), Data: b.Bytes()}, nil
+}
+
+func (c codec) decodeCustom(data []byte, rev uint64) (runtime.Object, error) {
+	o, _, err := c.custom.Decode(data, nil, nil)
+	if err != nil {
+		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
+	}
+	return o, versioner.UpdateObject(o, rev)
+}
