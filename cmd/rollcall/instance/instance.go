@@ -125,6 +125,7 @@ type Instance struct {
 	names   string           // the address of answers about names, or empty
 	keeping *datadir.Keeper  // nil: the log is in no data directory
 	frames  *keyframes.Store // nil: none are kept
+	early   *early           // nil: nothing was read before the server had started
 	framer  *framer          // nil: none are kept
 	passed  string           // what was said of the last keyframe that was not good
 	tally   *apiserver.Tally
@@ -224,7 +225,7 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	}
 	executor := executor.New(in.Subjects, executor.LogWorld{Admit: in.admit})
 	executor.ReadFrom(in.State.Objects())
-	all = append(all, executor, simkubelet.New(in.Subjects, in.Delays))
+	all = append(all, executor, in.world(from))
 	var err error
 	if from != nil {
 		err = from.resume(all)
@@ -270,7 +271,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		if o.Data != "" {
 			in.keeping = datadir.NewKeeper(datadir.Options{Dir: o.Data, Subjects: in.Subjects, Relaxed: o.Durability == natsd.Relaxed,
 				Warn: o.Console.Warn, Progress: o.Console.Progress})
-			no.Check = in.keeping.Check
+			no.Check = in.check
 			in.stops = append(in.stops, in.keeping.End)
 		}
 		if in.Server, err = natsd.Start(ctx, no); err != nil {

@@ -39,7 +39,8 @@ type resumed struct {
 	frame   keyframes.Frame
 	parties []byte // what the parties keep
 	state   *projector.State
-	took    time.Duration // to read it, about as long as to make one
+	took    time.Duration     // to read it, about as long as to make one
+	world   *simkubelet.World // that has observed it already; nil: none has
 }
 
 // newest returns what to go on from at or before a position: the newest keyframe
@@ -48,26 +49,40 @@ func (in *Instance) newest(ctx context.Context, at events.Seq) (*resumed, error)
 	if in.frames == nil {
 		return nil, nil
 	}
-	return newestOf(ctx, shelf{in.Log.Log, in.Subjects, in.frames, func(f keyframes.Frame, why error) { in.passOver(ctx, f, why) }}, at)
+	s := shelf{in.Log.Log, in.Subjects, in.frames, func(f keyframes.Frame, why error) { in.passOver(ctx, f, why) }}
+	if from := in.early.take(); from != nil && s.isNewest(ctx, from.frame, at) {
+		return from, nil
+	}
+	return newestOf(ctx, s, at)
 }
 
 // newestOf returns the newest keyframe at or before a position that is good, or
 // nil.
 func newestOf(ctx context.Context, s shelf, at events.Seq) (from *resumed, err error) {
 	began := time.Now()
-	of := keyframes.Log{Event: keyframes.EventAt(s.log), Format: projector.KeyframeFormat, Passed: s.passed}
-	_, err = s.store.Newest(ctx, 0, at, of, func(f keyframes.Frame, k keyframes.Kept) error {
-		st, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
-		if err == nil {
-			err = executor.New(s.subjects, nil).Resume(k.Parties, st.UnderWay())
-		}
-		if err == nil {
-			// The bytes of the state are one piece with them, and are let go.
-			from = &resumed{f, bytes.Clone(k.Parties), st, time.Since(began)}
-		}
+	_, err = s.store.Newest(ctx, 0, at, s.of(), func(f keyframes.Frame, k keyframes.Kept) (err error) {
+		from, err = readResumed(s.subjects, f, k, began)
 		return err
 	})
 	return from, err
+}
+
+// of is what keyframes are held against.
+func (s shelf) of() keyframes.Log {
+	return keyframes.Log{Event: keyframes.EventAt(s.log), Format: projector.KeyframeFormat, Passed: s.passed}
+}
+
+// readResumed reads a keyframe, which somebody has begun to look for at a time.
+func readResumed(subjects events.Subjects, f keyframes.Frame, k keyframes.Kept, began time.Time) (*resumed, error) {
+	st, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
+	if err == nil {
+		err = executor.New(subjects, nil).Resume(k.Parties, st.UnderWay())
+	}
+	if err != nil {
+		return nil, err
+	}
+	// The bytes of the state are one piece with those of the parties, and are let go.
+	return &resumed{frame: f, parties: bytes.Clone(k.Parties), state: st, took: time.Since(began)}, nil
 }
 
 // endTime bounds how long a keyframe takes that is made at the end.
@@ -132,6 +147,9 @@ func (s *resumed) resume(parties []drive.Party) error {
 				return err
 			}
 		case *simkubelet.World:
+			if p == s.world {
+				continue
+			}
 			each(objects, func(e events.Event) { p.Observe(e, time.Now()) })
 		default: // they read the state
 			p.Observe(events.Event{Seq: s.state.Seq(), Stored: objects.Time()}, time.Now())
