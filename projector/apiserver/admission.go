@@ -32,6 +32,7 @@ import (
 	"k8s.io/kubernetes/plugin/pkg/admission/limitranger"
 	"k8s.io/kubernetes/plugin/pkg/admission/network/defaultingressclass"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodedeclaredfeatures"
+	"k8s.io/kubernetes/plugin/pkg/admission/noderestriction"
 	"k8s.io/kubernetes/plugin/pkg/admission/nodetaint"
 	"k8s.io/kubernetes/plugin/pkg/admission/podresize"
 	"k8s.io/kubernetes/plugin/pkg/admission/podtopologylabels"
@@ -49,7 +50,8 @@ import (
 )
 
 // admissionPlugins are those of the plugins which kube-apiserver has on by
-// default that decide about what is served, in its order. docs/API.md names the
+// default that decide about what is served, and NodeRestriction, which kubeadm
+// adds, in its order. docs/API.md names the
 // others, each with the reason why it is left out. Those that decide by objects
 // of some kinds are made with the first of them.
 var admissionPlugins = []struct {
@@ -60,6 +62,7 @@ var admissionPlugins = []struct {
 	{lifecycle.PluginName, lifecycle.Register, nil},
 	{limitranger.PluginName, limitranger.Register, []events.Kind{limitRange}},
 	{serviceaccount.PluginName, serviceaccount.Register, nil},
+	{noderestriction.PluginName, noderestriction.Register, nil},
 	{nodetaint.PluginName, nodetaint.Register, nil},
 	{podsecurity.PluginName, podsecurity.Register, nil},
 	{priority.PluginName, priority.Register, nil},

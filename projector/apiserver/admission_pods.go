@@ -33,8 +33,6 @@ var daemonController = &user.DefaultInfo{Name: "system:serviceaccount:kube-syste
 // nothing. A refusal is of the cluster as the log has it, not as the tables had it. Pods of
 // one revision share what they have in common: nobody may change it.
 func (s *Server) AdmitPod(ctx context.Context, pod *corev1.Pod) error {
-	ctx, cancel := context.WithTimeout(ctx, requestTime)
-	defer cancel()
 	a := s.admission
 	rules := rulesOf(a.objects)
 	refused := a.admitPod(ctx, pod, rules)
@@ -60,6 +58,8 @@ func (s *Server) AdmitPod(ctx context.Context, pod *corev1.Pod) error {
 const requestTime = 34 * time.Second
 
 func (a *Admission) admitPod(ctx context.Context, pod *corev1.Pod, rules rulesAt) error {
+	ctx, cancel := context.WithTimeout(ctx, requestTime)
+	defer cancel()
 	each := a.hooked.pods(pod.Namespace)
 	if !each && a.alike.fill(pod, rules) {
 		return nil

@@ -262,6 +262,22 @@ func TestPodsOfOneRevision(t *testing.T) {
 		check("another "+kind, "e", false, nil)
 		check("another "+kind+", the second", "f", true, nil)
 	}
+	h := newWebhook(t, allow)
+	c.validate(t, h.validating("each", nil))
+	check("a webhook", "i", false, nil)
+	check("a webhook, the second", "j", false, nil)
+	if err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), "each", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	check("no webhook", "k", false, nil)
+	check("no webhook, the second", "l", true, nil)
+	quotas := c.client.CoreV1().ResourceQuotas("default")
+	if _, err := quotas.Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "q"}}, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if !a.hooked.pods("default") || a.hooked.pods("kube-system") {
+		t.Error("a quota counts in its namespace alone")
+	}
 	if _, err := c.client.CoreV1().Namespaces().Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
@@ -324,6 +340,7 @@ func TestDefaultPlugins(t *testing.T) {
 		}
 		delete(here, name)
 	}
+	delete(here, "NodeRestriction") // as by kubeadm
 	for name := range here {
 		t.Errorf("%s is not on by default", name)
 	}

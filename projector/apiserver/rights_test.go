@@ -14,6 +14,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -309,5 +310,27 @@ func TestReviews(t *testing.T) {
 	}
 	if fmt.Sprint(pods) != "[get list watch]" {
 		t.Errorf("jane's rules of pods are %v", pods)
+	}
+}
+
+// A kubelet changes its own node and nothing of others, and takes no label that
+// says where sensitive pods go.
+func TestNodesChangeTheirOwn(t *testing.T) {
+	c := newUsersCluster(t)
+	for _, name := range []string{"real", "other"} {
+		if _, err := c.client.CoreV1().Nodes().Create(t.Context(), &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	node := c.withCert(t, c.ca, userOf("system:node:real", time.Now().Add(time.Hour), "system:nodes"))
+	for _, x := range []struct {
+		name, label string
+		ok          bool
+	}{{"real", "rack", true}, {"other", "rack", false}, {"real", "node-restriction.kubernetes.io/secure", false}} {
+		patch := fmt.Sprintf(`{"metadata":{"labels":{%q:"x"}}}`, x.label)
+		_, err := node.CoreV1().Nodes().Patch(t.Context(), x.name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{})
+		if (err == nil) != x.ok || err != nil && !apierrors.IsForbidden(err) {
+			t.Errorf("node real sets label %s of %s: %v", x.label, x.name, err)
+		}
 	}
 }
