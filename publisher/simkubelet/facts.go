@@ -38,7 +38,7 @@ func (w *World) factsOf(n *corev1.Node, data []byte) *nodeFacts {
 	if w.options.Everywhere && !f.simulated {
 		f.simulated, f.foreign, f.lost = true, true, f.ready != corev1.ConditionTrue
 	}
-	f.real = !f.simulated && events.RealNode(data)
+	f.real = !f.simulated && !w.options.Unscheduled && events.RealNode(data)
 	for _, a := range n.Status.Addresses {
 		if a.Type == corev1.NodeInternalIP && f.address == "" {
 			f.address = a.Address

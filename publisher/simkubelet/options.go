@@ -21,6 +21,10 @@ type Options struct {
 	// told what would become of them. One of them that is not Ready stays so.
 	Everywhere bool
 
+	// Unscheduled has nobody give pods to real nodes: who has made one says himself
+	// what runs on it.
+	Unscheduled bool
+
 	// Took is asked how long a pod takes to "bind", "start" or "stop", as it is
 	// asked for; what it does not know is drawn. nil: all is drawn.
 	Took func(what string, p *corev1.Pod) (time.Duration, bool)

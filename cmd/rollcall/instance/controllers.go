@@ -28,7 +28,7 @@ func helpers() []string {
 // ControllersUsage explains --controllers.
 func ControllersUsage() string {
 	return "controllers to run: * or all, names to run only those, -NAME to leave one out, of " + strings.Join(KnownControllers, ", ") +
-		"; -NAME too of " + strings.Join(helpers(), ", ") + ", which run beside any other; empty: none, and nothing is collected"
+		"; -NAME too of " + strings.Join(helpers(), ", ") + ", which run beside any other; empty: none, nothing is collected, and real nodes get no pods"
 }
 
 // ResolveControllers returns the names of the controllers that run, as

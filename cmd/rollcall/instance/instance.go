@@ -104,6 +104,7 @@ func (o *Options) complete() {
 	if o.Follow == nil {
 		o.Follow = func(events.Event) {}
 	}
+	o.Delays.Unscheduled = len(o.Controllers) == 0
 }
 
 // Instance is a cluster that runs. Its fields are for reading.
