@@ -13,6 +13,7 @@ const (
 	ServiceAccount        Kind = "ServiceAccount"
 	PersistentVolume      Kind = "PersistentVolume"
 	PersistentVolumeClaim Kind = "PersistentVolumeClaim"
+	StorageClass          Kind = "StorageClass"
 	Deployment            Kind = "Deployment"
 	ReplicaSet            Kind = "ReplicaSet"
 	StatefulSet           Kind = "StatefulSet"
@@ -54,7 +55,7 @@ var builtin = []kindsOf{
 	{"rbac.authorization.k8s.io", []Kind{"Role", "RoleBinding"}, []Kind{"ClusterRole", "ClusterRoleBinding"}},
 	{"resource.k8s.io", []Kind{"ResourceClaim", "ResourceClaimTemplate"}, []Kind{"DeviceClass", "ResourceSlice"}},
 	{"scheduling.k8s.io", nil, []Kind{PriorityClass}},
-	{"storage.k8s.io", []Kind{"CSIStorageCapacity"}, []Kind{"CSIDriver", "CSINode", "StorageClass", "VolumeAttachment", "VolumeAttributesClass"}},
+	{"storage.k8s.io", []Kind{"CSIStorageCapacity"}, []Kind{"CSIDriver", "CSINode", StorageClass, "VolumeAttachment", "VolumeAttributesClass"}},
 }
 
 // anyNames are the kinds whose objects have names that need only be a segment of a

@@ -75,7 +75,7 @@ func NewForesight(ctx context.Context, h *replay.History, s events.Subjects, at 
 
 // observed are the kinds of which a kubelet or an executor remembers objects, in
 // the order in which these need each other.
-var observed = []events.Kind{events.Node, events.PersistentVolume, events.PersistentVolumeClaim, events.ConfigMap, events.Secret,
+var observed = []events.Kind{events.Node, events.StorageClass, events.PersistentVolume, events.PersistentVolumeClaim, events.ConfigMap, events.Secret,
 	events.DaemonSet, events.ControllerRevision, events.Pod}
 
 // cluster returns the cluster, with parties that know what is there. What a

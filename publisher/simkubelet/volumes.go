@@ -43,7 +43,10 @@ const (
 	volumeDropping  stage = "dropping"  // its claim is gone; gone next
 	volumeReleasing stage = "releasing" // its claim is gone; Released next
 	volumeReleased  stage = "released"
-	volumeEnding    stage = "ending" // deleted, and no claim has it; its protection is taken off next
+	volumeOffered   stage = "offered"   // somebody has made it; Available next
+	volumeAvailable stage = "available" // somebody has made it
+	volumeTaken     stage = "taken"     // somebody has made it; a claim gets it next
+	volumeEnding    stage = "ending"    // deleted, and no claim has it; its protection is taken off next
 )
 
 // claim is a PersistentVolumeClaim.
@@ -51,6 +54,7 @@ type claim struct {
 	item
 	object *corev1.PersistentVolumeClaim // never modified
 	data   []byte
+	takes  *volume // that somebody has made; nil: none
 }
 
 // volume is a name under which the volume of a claim comes and goes.
@@ -59,6 +63,7 @@ type volume struct {
 	object *corev1.PersistentVolume // nil: there is none. Never modified
 	data   []byte
 	claim  *claim // nil: it is gone
+	taker  *claim // of a volume that somebody has made; nil: none
 }
 
 func volumeName(c types.UID) string { return "pvc-" + string(c) }
@@ -109,6 +114,12 @@ func (w *World) claimGone(e events.Event, r events.Ref) {
 func (w *World) forgetClaim(c *claim, now time.Time) {
 	delete(w.claims, c.ref.Key)
 	w.retire(&c.item)
+	if v := c.takes; v != nil {
+		v.taker, c.takes = nil, nil
+		w.armVolume(v, now)
+	} else if c.object != nil && w.volumes[c.object.Spec.VolumeName] != nil {
+		w.armVolume(w.volumes[c.object.Spec.VolumeName], now)
+	}
 	if v := w.volumes[volumeName(c.ref.UID)]; v != nil {
 		v.claim = nil
 		w.armVolume(v, now)
@@ -122,8 +133,20 @@ func (w *World) volumeIs(e events.Event, o events.Object) {
 	if object == nil {
 		return
 	}
+	fresh := v.object == nil
 	v.object, v.data, v.ref.UID, v.seq = object, o.Data, o.UID, e.Seq
+	if r := object.Spec.ClaimRef; v.handMade() && r != nil && v.taker == nil {
+		if c := w.claims[events.Key{Namespace: r.Namespace, Name: r.Name}]; c != nil && c.ref.UID == r.UID && c.takes == nil {
+			v.taker, c.takes = c, v
+		}
+	}
 	w.armVolume(v, clock(e))
+	if c := v.taker; c != nil {
+		w.armClaim(c, clock(e))
+	}
+	if fresh && v.handMade() {
+		w.armAllClaims(clock(e))
+	}
 	if v.claim != nil {
 		w.armClaim(v.claim, clock(e))
 	}
@@ -132,6 +155,10 @@ func (w *World) volumeIs(e events.Event, o events.Object) {
 func (w *World) volumeGone(e events.Event, r events.Ref) {
 	v := w.volume(r.Key.Name)
 	v.object, v.data, v.under, v.seq = nil, nil, nil, e.Seq
+	if c := v.taker; c != nil {
+		v.taker, c.takes = nil, nil
+		w.armClaim(c, clock(e))
+	}
 	w.armVolume(v, clock(e))
 	if v.claim != nil {
 		w.armClaim(v.claim, clock(e))
@@ -141,7 +168,7 @@ func (w *World) volumeGone(e events.Event, r events.Ref) {
 
 // dropVolume forgets a volume that is not there and that no claim asks for.
 func (w *World) dropVolume(v *volume) {
-	if v.object == nil && v.claim == nil {
+	if v.object == nil && v.claim == nil && v.taker == nil {
 		w.retire(&v.item)
 		delete(w.volumes, v.ref.Key.Name)
 	}
@@ -208,14 +235,18 @@ func (w *World) armClaim(c *claim, now time.Time) {
 	if c.object == nil {
 		return
 	}
+	w.choose(c, now)
 	w.enter(&c.item, w.claimStage(c), now)
+	if v := w.volumes[volumeName(c.ref.UID)]; v != nil && v.object == nil {
+		w.armVolume(v, now)
+	}
 }
 
 func (w *World) armVolume(v *volume, now time.Time) { w.enter(&v.item, w.volumeStage(v), now) }
 
 // claimStage returns what a claim does now, and whether its step is due.
 func (w *World) claimStage(c *claim) due {
-	o, v := c.object, w.volumes[volumeName(c.ref.UID)]
+	o := c.object
 	switch {
 	case o.DeletionTimestamp != nil && !slices.Contains(o.Finalizers, claimProtection):
 		return atRest(claimAway)
@@ -227,21 +258,15 @@ func (w *World) claimStage(c *claim) due {
 		return atRest(claimBound)
 	case !pending(o):
 		return atRest(claimAway)
-	case v == nil || v.object == nil || v.object.Spec.ClaimRef == nil || v.object.Spec.ClaimRef.UID != c.ref.UID:
+	case !w.volumeOf(c).boundTo(c):
 		return atRest(claimWaiting)
 	}
 	return after(claimBinding, 0)
 }
 
-// pending reports whether a claim is to get a volume made for it: not if it
-// names another, nor if it wants one that is there already, which is what an
-// empty class says.
+// pending reports whether a claim is to get a volume.
 func pending(o *corev1.PersistentVolumeClaim) bool {
-	if c := classOf(o); c != nil && *c == "" {
-		return false
-	}
-	return (o.Status.Phase == "" || o.Status.Phase == corev1.ClaimPending) &&
-		(o.Spec.VolumeName == "" || o.Spec.VolumeName == volumeName(o.UID))
+	return o.Status.Phase == "" || o.Status.Phase == corev1.ClaimPending
 }
 
 // classOf returns the storage class of a claim, nil for the default one. The
@@ -257,10 +282,12 @@ func classOf(o *corev1.PersistentVolumeClaim) *string {
 func (w *World) volumeStage(v *volume) due {
 	o, c := v.object, v.claim
 	switch {
-	case o == nil && c != nil && c.object.DeletionTimestamp == nil && pending(c.object):
+	case o == nil && c != nil && c.object.DeletionTimestamp == nil && w.provisioned(c):
 		return after(volumeMaking, w.delay(w.options.Bind, &c.item, "provision"))
 	case o != nil && o.DeletionTimestamp != nil && o.Status.Phase != corev1.VolumeBound && slices.Contains(o.Finalizers, volumeProtection):
 		return after(volumeEnding, 0)
+	case v.handMade():
+		return w.handMadeStage(v)
 	case o == nil || o.Annotations[provisionedBy] != provisioner:
 		return atRest(volumeAway)
 	case c != nil:
@@ -283,7 +310,7 @@ func (w *World) claimStep(c *claim, now time.Time) *Step {
 			return w.newStep(&c.item, events.VerbDeleted, events.Gone{Ref: c.ref, Data: c.data}, now)
 		}
 	} else {
-		v := w.volumes[volumeName(c.ref.UID)].object
+		v := w.volumeOf(c).object
 		metav1.SetMetaDataAnnotation(&o.ObjectMeta, bindCompleted, "yes")
 		metav1.SetMetaDataAnnotation(&o.ObjectMeta, boundByUs, "yes")
 		o.Spec.VolumeName = v.Name
@@ -301,6 +328,14 @@ func (w *World) volumeStep(v *volume, now time.Time) *Step {
 		return w.newStep(&v.item, events.VerbDeleted, events.Gone{Ref: v.ref, Data: v.data}, now)
 	case volumeMaking:
 		verb, o = events.VerbCreated, newVolume(v.claim.object, stamp(now))
+		if is, there := w.classes[o.Spec.StorageClassName]; there {
+			o.Spec.PersistentVolumeReclaimPolicy = is.reclaim
+		}
+	case volumeTaken:
+		o = take(v, stamp(now))
+	case volumeOffered:
+		o = v.object.DeepCopy()
+		o.Status.Phase, o.Status.LastPhaseTransitionTime = corev1.VolumeAvailable, ptr.To(stamp(now))
 	case volumeEnding:
 		o = v.object.DeepCopy()
 		o.Finalizers = slices.DeleteFunc(o.Finalizers, func(f string) bool { return f == volumeProtection })

@@ -8,6 +8,7 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -159,5 +160,116 @@ func TestClassByAnnotation(t *testing.T) {
 	}
 	if v := st.w.volumes["pvc-uid-static"].object; v != nil {
 		t.Errorf("a claim without a class got %s", v.Name)
+	}
+}
+
+// claimOf is a claim as the world knows it.
+func (st *stand) claimOf(name string) *corev1.PersistentVolumeClaim {
+	return st.w.claims[events.Key{Namespace: "x", Name: name}].object
+}
+
+// handMade puts a volume that somebody made.
+func (st *stand) handMade(name, class, size string, alter func(*corev1.PersistentVolume)) {
+	v := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("uid-" + name)}}
+	v.Spec.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse(size)}
+	v.Spec.AccessModes = []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
+	v.Spec.StorageClassName, v.Spec.PersistentVolumeReclaimPolicy = class, corev1.PersistentVolumeReclaimRetain
+	if alter != nil {
+		alter(v)
+	}
+	st.put(events.PersistentVolume, events.VerbCreated, v)
+}
+
+// A volume that somebody made is bound as Kubernetes binds it: the smallest that
+// fits, to the claim that it names, by class, selector and mode. Released, it is
+// left alone.
+func TestHandMadeVolume(t *testing.T) {
+	st := newStand(t, Options{})
+	st.handMade("big", "manual", "10Gi", nil)
+	st.handMade("small", "manual", "2Gi", nil)
+	st.handMade("tiny", "manual", "100Mi", nil)
+	st.handMade("other", "gold", "2Gi", nil)
+	st.handMade("for-named", "manual", "1Gi", func(v *corev1.PersistentVolume) {
+		v.Spec.ClaimRef = &corev1.ObjectReference{Namespace: "x", Name: "named"}
+	})
+	st.run(time.Second)
+	if p := st.w.volumes["big"].object.Status.Phase; p != corev1.VolumeAvailable {
+		t.Errorf("a volume without a claim is %s", p)
+	}
+	for name, alter := range map[string]func(*corev1.PersistentVolumeClaim){
+		"task": func(*corev1.PersistentVolumeClaim) {}, "named": func(*corev1.PersistentVolumeClaim) {},
+		"names": func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "big" },
+		"selects": func(c *corev1.PersistentVolumeClaim) {
+			c.Spec.Selector = metav1.SetAsLabelSelector(map[string]string{"a": "b"})
+		},
+	} {
+		c := newClaim(name, "u-"+name)
+		c.Spec.StorageClassName = ptr.To("manual")
+		alter(c)
+		st.put(events.StorageClass, events.VerbCreated, newClass("manual", noProvisioner, false))
+		st.put(events.PersistentVolumeClaim, events.VerbCreated, c)
+	}
+	st.run(time.Second)
+	for name, want := range map[string]string{"task": "small", "named": "for-named", "names": "big", "selects": ""} {
+		if c := st.claimOf(name); c.Spec.VolumeName != want || (c.Status.Phase == corev1.ClaimBound) != (want != "") {
+			t.Errorf("claim %s is %s, bound to %q, want %q", name, c.Status.Phase, c.Spec.VolumeName, want)
+		}
+	}
+	if v := st.w.volumes["small"].object; v.Status.Phase != corev1.VolumeBound || v.Spec.ClaimRef == nil || v.Spec.ClaimRef.UID != "u-task" || v.Annotations[boundByUs] != "yes" {
+		t.Errorf("volume %+v", v)
+	}
+	st.append("persistentvolumeclaim.deleted", events.Gone{Ref: st.w.claims[events.Key{Namespace: "x", Name: "task"}].ref})
+	st.run(time.Second)
+	if v := st.w.volumes["small"].object; v == nil || v.Status.Phase != corev1.VolumeReleased {
+		t.Errorf("after its claim is gone the volume is %+v", v)
+	}
+	again := newClaim("task", "u-again")
+	again.Spec.StorageClassName = ptr.To("manual")
+	st.put(events.PersistentVolumeClaim, events.VerbCreated, again)
+	if st.run(time.Second); st.claimOf("task").Status.Phase != corev1.ClaimPending {
+		t.Error("a released volume was bound again")
+	}
+}
+
+func newClass(name, by string, waits bool) *storagev1.StorageClass {
+	c := &storagev1.StorageClass{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID("class-" + name)}, Provisioner: by, ReclaimPolicy: ptr.To(corev1.PersistentVolumeReclaimRetain)}
+	if waits {
+		c.VolumeBindingMode = ptr.To(storagev1.VolumeBindingWaitForFirstConsumer)
+	}
+	return c
+}
+
+// A class says whether volumes are made, when, and what becomes of them; a claim of
+// one that is not there waits for it, once there are classes at all.
+func TestStorageClasses(t *testing.T) {
+	st := newStand(t, Options{})
+	st.put(events.StorageClass, events.VerbCreated, newClass("fast", "csi.example", false))
+	st.put(events.StorageClass, events.VerbCreated, newClass("late", "csi.example", true))
+	st.put(events.StorageClass, events.VerbCreated, newClass("none", noProvisioner, false))
+	for _, class := range []string{"fast", "late", "none", "gone"} {
+		c := newClaim(class, "u-"+class)
+		c.Spec.StorageClassName = ptr.To(class)
+		st.put(events.PersistentVolumeClaim, events.VerbCreated, c)
+	}
+	phases := func() (text string) {
+		for _, class := range []string{"fast", "late", "none", "gone"} {
+			text += string(st.claimOf(class).Status.Phase) + " "
+		}
+		return strings.TrimSpace(text)
+	}
+	st.run(time.Second)
+	if got := phases(); got != "Bound Pending Pending Pending" {
+		t.Errorf("at first %s", got)
+	}
+	if p := st.w.volumes["pvc-u-fast"].object.Spec.PersistentVolumeReclaimPolicy; p != corev1.PersistentVolumeReclaimRetain {
+		t.Errorf("its class says Retain, the volume %s", p)
+	}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: "p", UID: "p"}}
+	pod.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "late"}}}}
+	st.put(events.Pod, events.VerbCreated, pod)
+	st.put(events.StorageClass, events.VerbCreated, newClass("gone", "csi.example", false))
+	st.run(time.Second)
+	if got := phases(); got != "Bound Bound Pending Bound" {
+		t.Errorf("with a pod and the class %s", got)
 	}
 }

@@ -40,6 +40,7 @@ type World struct {
 	claims   map[events.Key]*claim
 	users    map[events.Key][]*pod // of claims, by key
 	volumes  map[string]*volume
+	classes  map[string]class               // StorageClasses
 	nodes    int                            // that are there, simulated or not
 	things   map[thing][]string             // ConfigMaps and Secrets, and their keys
 	blocked  map[thing][]*pod               // that wait for one, by key
@@ -55,7 +56,7 @@ type World struct {
 // New returns the world before the first event.
 func New(s events.Subjects, o Options) *World {
 	w := &World{subjects: s, options: o, hosts: map[string]*host{}, pods: map[events.Key]*pod{},
-		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, ips: addresses{},
+		claims: map[events.Key]*claim{}, users: map[events.Key][]*pod{}, volumes: map[string]*volume{}, classes: map[string]class{}, ips: addresses{},
 		things: map[thing][]string{}, blocked: map[thing][]*pod{}, outcomes: map[string]outcome{}, images: map[string]string{}, lists: map[string]corev1.ResourceList{},
 		specs: &specs{known: map[string]*spec{}}}
 	w.timers = *btree.NewBTreeGOptions(func(a, b *item) bool {
@@ -170,6 +171,8 @@ func (w *World) Observe(e events.Event, _ time.Time) {
 			w.claimIs(e, b)
 		case events.PersistentVolume:
 			w.volumeIs(e, b)
+		case events.StorageClass:
+			w.classIs(e, b)
 		}
 	case events.Gone:
 		switch b.Kind {
@@ -183,6 +186,8 @@ func (w *World) Observe(e events.Event, _ time.Time) {
 			w.claimGone(e, b.Ref)
 		case events.PersistentVolume:
 			w.volumeGone(e, b.Ref)
+		case events.StorageClass:
+			w.classGone(e, b.Ref)
 		}
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"rollcall/events"
@@ -111,7 +110,7 @@ func unattended(controls []string) map[events.Kind]apiserver.Unattended {
 	if len(controls) == 0 {
 		return nil
 	}
-	why := map[events.Kind]apiserver.Unattended{events.PersistentVolume: handMade, events.PersistentVolumeClaim: unbound}
+	why := map[events.Kind]apiserver.Unattended{}
 	for kind, text := range ofNobody {
 		why[kind] = func(runtime.Object) string { return text }
 	}
@@ -152,23 +151,4 @@ var ofNobody = map[events.Kind]string{
 	"VolumeAttachment":           "nothing acts on VolumeAttachments here: simulated volumes need not be attached",
 	"FlowSchema":                 "nothing acts on FlowSchemas here: requests are not put into queues",
 	"PriorityLevelConfiguration": "nothing acts on PriorityLevelConfigurations here: requests are not put into queues",
-}
-
-// handMade is why a volume that somebody made is of no use.
-func handMade(runtime.Object) string {
-	return "nothing binds a PersistentVolume that is made by hand: every claim gets a simulated volume of its own"
-}
-
-// unbound says of the claims that get no volume why not.
-func unbound(o runtime.Object) string {
-	c, ok := o.(*corev1.PersistentVolumeClaim)
-	switch {
-	case !ok:
-		return ""
-	case c.Spec.VolumeName != "":
-		return "nothing binds a claim to a volume that it names: it stays Pending"
-	case c.Spec.StorageClassName != nil && *c.Spec.StorageClassName == "":
-		return "nothing binds a claim of the empty storage class: it stays Pending"
-	}
-	return ""
 }

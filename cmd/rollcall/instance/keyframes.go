@@ -161,7 +161,7 @@ func (s *resumed) resume(parties []drive.Party) error {
 // each tells of every object as of the event that has said it last: nodes first,
 // and what pods need before pods.
 func each(objects *table.Tables, f func(events.Event)) {
-	first := []events.Kind{events.Node, events.ConfigMap, events.Secret, events.PersistentVolume, events.PersistentVolumeClaim, events.DaemonSet, events.ControllerRevision, events.Pod}
+	first := []events.Kind{events.Node, events.ConfigMap, events.Secret, events.StorageClass, events.PersistentVolume, events.PersistentVolumeClaim, events.DaemonSet, events.ControllerRevision, events.Pod}
 	for _, kind := range first {
 		rows, _ := objects.Of(kind).Snapshot()
 		rows.Scan(func(i *table.Item) bool {
