@@ -71,12 +71,12 @@ func (o *ownService) keep() {
 }
 
 // before has the service kept before a request that could find it is answered,
-// but for those of the server itself.
+// but for those of the server itself and for dry runs, which write nothing.
 func (o *ownService) before(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, ok := request.RequestInfoFrom(r.Context())
 		who, known := request.UserFrom(r.Context())
-		if ok && known && who.GetName() != user.APIServerUser && who.GetName() != user.Anonymous && ofServices(info) {
+		if ok && known && who.GetName() != user.APIServerUser && who.GetName() != user.Anonymous && ofServices(info) && !r.URL.Query().Has("dryRun") {
 			o.keep()
 		}
 		next.ServeHTTP(w, r)

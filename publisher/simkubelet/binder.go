@@ -172,7 +172,11 @@ func (w *World) nowhere(p *pod, own string) string {
 	case own != "":
 		return unavailable(w.nodes, own)
 	}
-	counts := map[string]int{"node(s) were told by a source": w.nodes - w.ranked().Len()}
+	others := "node(s) were told by a source"
+	if w.options.Unscheduled {
+		others = "node(s) were not simulated"
+	}
+	counts := map[string]int{others: w.nodes - w.ranked().Len()}
 	w.ranked().Scan(func(h *host) bool {
 		why := w.misfit(p, h)
 		if why == nil {
