@@ -114,12 +114,12 @@ func (v *volume) size() int64 {
 
 // handMade reports whether somebody has made the volume, who wants it bound.
 func (v *volume) handMade() bool {
-	return v.object != nil && v.object.Annotations[provisionedBy] == "" && v.object.DeletionTimestamp == nil
+	return v.object != nil && v.object.Annotations[provisionedBy] == ""
 }
 
 // fits reports whether a claim can have a volume, as Kubernetes matches them.
 func (v *volume) fits(c *corev1.PersistentVolumeClaim) bool {
-	if !v.handMade() {
+	if !v.handMade() || v.object.DeletionTimestamp != nil {
 		return false
 	}
 	o := v.object
@@ -164,6 +164,8 @@ func (w *World) handMadeStage(v *volume) due {
 		return atRest(volumeReleased)
 	case r != nil && r.UID != "":
 		return after(volumeReleasing, 0) // whatever its policy says: nobody here can delete what is in it
+	case o.DeletionTimestamp != nil:
+		return atRest(volumeAway)
 	case v.taker != nil:
 		return after(volumeTaken, w.delay(w.options.Bind, &v.item, "bind"))
 	case o.Status.Phase == "" || o.Status.Phase == corev1.VolumePending:
