@@ -60,7 +60,7 @@ func TestInstalls(t *testing.T) {
 			c.kubectl(t, append(apply, fileFlags(objects)...)...)
 			c.setsRolledOut(t)
 			c.kubectl(t, append(apply, fileFlags(slices.Concat(all, objects))...)...) // as people do when they are not sure
-			remove := []string{"delete", "--timeout=60s", "--ignore-not-found"} // what its namespace took with it is gone
+			remove := []string{"delete", "--timeout=60s", "--ignore-not-found"}       // what its namespace took with it is gone
 			c.kubectl(t, append(remove, fileFlags(objects)...)...)
 			c.kubectl(t, append(remove, fileFlags(all)...)...)
 			c.asBefore(t, before)

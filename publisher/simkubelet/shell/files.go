@@ -1,7 +1,6 @@
 package shell
 
 import (
-	"errors"
 	"io/fs"
 	"maps"
 	"slices"
@@ -10,13 +9,20 @@ import (
 	"time"
 )
 
+// words is an error as every system words it: with a capital, behind the name of
+// a command.
+type words string
+
+// Error implements error.
+func (w words) Error() string { return string(w) }
+
 // What commands say of files that they cannot have.
-var (
-	errNotThere  = errors.New("No such file or directory") //nolint:staticcheck // the words of every system
-	errDirectory = errors.New("Is a directory")            //nolint:staticcheck // as above
-	errNoDir     = errors.New("Not a directory")           //nolint:staticcheck // as above
-	errWriteable = errors.New("Read-only file system")     //nolint:staticcheck // as above
-	errFull      = errors.New("No space left on device")   //nolint:staticcheck // as above
+const (
+	errNotThere  = words("No such file or directory")
+	errDirectory = words("Is a directory")
+	errNoDir     = words("Not a directory")
+	errWriteable = words("Read-only file system")
+	errFull      = words("No space left on device")
 )
 
 // Bounds of a tree.
@@ -229,7 +235,7 @@ func (f *Files) Mkdir(path string, all bool) error {
 		if all && i.IsDir() {
 			return nil
 		}
-		return errors.New("File exists") //nolint:staticcheck // as above
+		return words("File exists")
 	}
 	if _, err := f.Stat(parent(path)); err != nil && !all {
 		return err

@@ -2,7 +2,6 @@ package shell
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -37,9 +36,9 @@ type Page struct {
 }
 
 // Errors of Get.
-var (
-	ErrRefused = errors.New("Connection refused")                                                                          //nolint:staticcheck // the words of every system
-	ErrNoRoute = errors.New("Host is unreachable: it is not in the simulated cluster, and nothing outside of it is asked") //nolint:staticcheck // as above
+const (
+	ErrRefused = words("Connection refused")
+	ErrNoRoute = words("Host is unreachable: it is not in the simulated cluster, and nothing outside of it is asked")
 )
 
 // enoughDots is how many dots a name has that is looked for as it is first.
