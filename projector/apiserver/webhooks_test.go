@@ -14,7 +14,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	regv1 "k8s.io/api/admissionregistration/v1"
@@ -162,8 +161,10 @@ func TestWebhooksRefuse(t *testing.T) {
 	no := newWebhook(t, func(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 		return &admissionv1.AdmissionResponse{Result: &metav1.Status{Message: "not on my watch"}, Warnings: []string{"a warning"}}
 	})
+	enough := make(chan struct{})
+	defer close(enough) // before the webhook waits for its handlers
 	slow := newWebhook(t, func(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-		time.Sleep(1500 * time.Millisecond)
+		<-enough
 		return allow(nil)
 	})
 	down := newWebhook(t, allow)

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/pem"
 	"net/http"
@@ -18,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
 
@@ -125,21 +127,26 @@ func (r *ruled) daemonSet(namespace, name string) {
 // await waits until something is so of the DaemonSet and its pods.
 func (r *ruled) await(what, namespace, name string, ok func(*appsv1.DaemonSetStatus, []corev1.Pod) bool) {
 	r.t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		ds, err := r.client.AppsV1().DaemonSets(namespace).Get(r.t.Context(), name, metav1.GetOptions{})
+	r.soon(what, func(ctx context.Context) bool {
+		ds, err := r.client.AppsV1().DaemonSets(namespace).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		pods, err := r.client.CoreV1().Pods(namespace).List(r.t.Context(), metav1.ListOptions{LabelSelector: "app=" + name})
+		pods, err := r.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if ds.Status.ObservedGeneration == ds.Generation && ok(&ds.Status, pods.Items) {
-			return
-		}
-		if time.Now().After(end) {
-			r.t.Fatalf("%s: not within a minute: %d pods, status %+v", what, len(pods.Items), ds.Status)
-		}
+		return ds.Status.ObservedGeneration == ds.Generation && ok(&ds.Status, pods.Items)
+	})
+}
+
+// soon waits until the API shows something: informers of controllers and admission
+// are behind the log.
+func (r *ruled) soon(what string, so func(context.Context) bool) {
+	r.t.Helper()
+	err := wait.PollUntilContextTimeout(r.t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) { return so(ctx), nil })
+	if err != nil {
+		r.t.Fatalf("%s: %v", what, err)
 	}
 }
 
@@ -259,16 +266,11 @@ func TestQuotaOfDaemonPods(t *testing.T) {
 // counted waits until the quota has counted so many pods.
 func (r *ruled) counted(n string) {
 	r.t.Helper()
-	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
-		q, err := r.client.CoreV1().ResourceQuotas("default").Get(r.t.Context(), "few", metav1.GetOptions{})
+	r.soon(n+" pods used", func(ctx context.Context) bool {
+		q, err := r.client.CoreV1().ResourceQuotas("default").Get(ctx, "few", metav1.GetOptions{})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if len(q.Status.Hard) > 0 && q.Status.Used.Pods().String() == n {
-			return
-		}
-		if time.Now().After(end) {
-			r.t.Fatalf("used %v, want %s pods", q.Status.Used, n)
-		}
-	}
+		return len(q.Status.Hard) > 0 && q.Status.Used.Pods().String() == n
+	})
 }

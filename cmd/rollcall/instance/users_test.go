@@ -85,16 +85,10 @@ func TestNodesJoinWithTokens(t *testing.T) {
 		t.Errorf("a certificate of system:masters can be asked for: %v", err)
 	}
 	anonymous := as(func(*rest.Config) {})
-	for {
+	await(ctx, t, in, "signature of where the cluster is", func() bool {
 		info, err := anonymous.CoreV1().ConfigMaps("kube-public").Get(ctx, "cluster-info", metav1.GetOptions{})
-		if err == nil && info.Data["jws-kubeconfig-abcdef"] != "" {
-			break
-		}
-		if ctx.Err() != nil {
-			t.Fatalf("where the cluster is, is not signed: %v", err)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+		return err == nil && info.Data["jws-kubeconfig-abcdef"] != ""
+	})
 	for e, err := range in.Log.Read(ctx, 0) {
 		if err != nil {
 			t.Fatal(err)
