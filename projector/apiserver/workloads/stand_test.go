@@ -49,6 +49,10 @@ func (s *stand) options(objects *table.Tables) workloads.Options {
 		switch w {
 		case workloads.Endings:
 			return apiserver.AwaitObject(ctx, objects, events.Namespace, apiserver.Deleting)
+		case workloads.Selectors:
+			return apiserver.AwaitObject(ctx, objects, events.Service, apiserver.Selecting)
+		case workloads.HandMade:
+			return apiserver.AwaitObject(ctx, objects, events.Endpoints, apiserver.HandMade)
 		case workloads.ForeignNodes:
 			return foreign.Await(ctx)
 		case workloads.Evictions:
