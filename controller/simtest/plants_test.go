@@ -16,7 +16,7 @@ import (
 
 var (
 	plants          = flag.String("plants", "", "plant only the bugs whose file name contains this")
-	everyPlant      = flag.Bool("every-plant", false, "plant also the bugs that are planted on one day of four")
+	everyPlant      = flag.Bool("every-plant", false, "plant also the bugs that are planted on one day of eight")
 	plantHistories  = flag.Int("planthistories", 600, "how many histories may look for a planted bug")
 	foundInvariant  = regexp.MustCompile(`seed (\d+): (\S+) at #\d+: (.*)`)
 	didNotCompileAt = regexp.MustCompile(`(?m)^\S+\.go:\d+:\d+: .*$`)
@@ -28,7 +28,7 @@ var (
 //
 // Plants run side by side: most of the time of one is a compiler, a linker and a
 // test that each keep one core busy. Those whose tests are linked with the whole
-// Kubernetes API take the most, and each has its day of four.
+// Kubernetes API take the most, and each has its day of eight.
 func TestPlants(t *testing.T) {
 	root := moduleRoot(t)
 	for i, file := range plantFiles(t, root) {
@@ -38,8 +38,8 @@ func TestPlants(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if day := time.Now().YearDay() % 4; !*everyPlant && *plants == "" && i%4 != day && withKubernetes(t, file) {
-				t.Skipf("it is linked with all of Kubernetes, and planted on one day of four: go test -every-plant, or -plants %s", name)
+			if day := time.Now().YearDay() % 8; !*everyPlant && *plants == "" && i%8 != day && withKubernetes(t, file) {
+				t.Skipf("it is linked with all of Kubernetes, and planted on one day of eight: go test -every-plant, or -plants %s", name)
 			}
 			plant(t, root, file)
 		})
