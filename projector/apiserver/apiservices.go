@@ -29,7 +29,7 @@ func (s *Server) aggregate(front *genericapiserver.RecommendedConfig) {
 		if s.awaitAggregation(ctx) != nil {
 			return
 		}
-		err := s.others.Run(ctx, aggregation.Config{Front: front, Server: s.generic, Options: s.stores, Shared: s.shared, Services: serviceResolver{s.shared, s.door.Addr()}})
+		err := s.others.Run(ctx, aggregation.Config{Front: front, Server: s.generic, Options: s.stores, Shared: s.shared, Services: s.resolver()})
 		if err != nil {
 			s.failed <- err
 		}

@@ -42,7 +42,8 @@ func (s *Server) serveCustom(front *genericapiserver.RecommendedConfig) {
 		if AwaitObject(ctx, s.config.Objects, events.CustomResourceDefinition, nil) != nil {
 			return
 		}
-		err := s.custom.Run(ctx, extensions.Config{Front: front, Server: s.generic, Options: s.stores, Custom: customOptions{s.config.Objects, s.writes()}})
+		err := s.custom.Run(ctx, extensions.Config{Front: front, Server: s.generic, Options: s.stores, Custom: customOptions{s.config.Objects, s.writes()},
+			Services: s.resolver()})
 		if err != nil {
 			s.failed <- err
 		}

@@ -153,13 +153,13 @@ func (c Config) aggregator() (*apiserver.APIAggregator, error) {
 	front.MergedResourceConfig = apiserver.DefaultAPIResourceConfigSource()
 	front.AggregatedDiscoveryGroupManager = c.Server.AggregatedDiscoveryGroupManager
 	front.OpenAPIConfig, front.SkipOpenAPIInstallation = nil, true
-	front.EnableIndex, front.EnableMetrics = false, false
+	front.EnableMetrics = false
 	front.BuildHandlerChainFunc = func(h http.Handler, _ *genericapiserver.Config) http.Handler { return h }
 	front.HealthzChecks, front.LivezChecks, front.ReadyzChecks = nil, nil, nil
 	front.PostStartHooks = map[string]genericapiserver.PostStartHookConfigEntry{}
 	front.DisabledPostStartHooks = frontHooks
 	config := apiserver.Config{GenericConfig: &front, ExtraConfig: apiserver.ExtraConfig{ServiceResolver: c.Services}}
-	inner, err := config.Complete().NewWithDelegate(behind{genericapiserver.NewEmptyDelegate(), c.Server.UnprotectedHandler()})
+	inner, err := config.Complete().NewWithDelegate(behind{genericapiserver.NewEmptyDelegate(), c.Server})
 	if err != nil {
 		return nil, err
 	}
@@ -175,11 +175,14 @@ func (c Config) aggregator() (*apiserver.APIAggregator, error) {
 // and its checks are its own.
 type behind struct {
 	genericapiserver.DelegationTarget
-	handler http.Handler
+	server *genericapiserver.GenericAPIServer
 }
 
 // UnprotectedHandler implements genericapiserver.DelegationTarget.
-func (b behind) UnprotectedHandler() http.Handler { return b.handler }
+func (b behind) UnprotectedHandler() http.Handler { return b.server.UnprotectedHandler() }
+
+// ListedPaths implements genericapiserver.DelegationTarget.
+func (b behind) ListedPaths() []string { return b.server.ListedPaths() }
 
 // available returns when all of the APIServices are there and available, and
 // reports whether they are.
