@@ -200,7 +200,9 @@ func (s *Server) available(ctx context.Context, all []*v1.APIService) bool {
 }
 
 // definitions inform of CustomResourceDefinitions.
-type definitions struct{ informers.SharedInformerFactory }
+type definitions struct {
+	informers.SharedInformerFactory
+}
 
 // Informer implements Kubernetes' interface of informers of definitions.
 func (d definitions) Informer() cache.SharedIndexInformer {
