@@ -259,3 +259,37 @@ func TestLogOfWhichContainer(t *testing.T) {
 		t.Errorf("%q, %v", name, err)
 	}
 }
+
+// What a container writes may be what is in its environment, also what comes from a
+// ConfigMap: the source of a log is told the values, and a $ in one is no reference.
+func TestLogsKnowTheEnvironment(t *testing.T) {
+	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
+	c.log = memlog.New(c.subjects, time.Now)
+	c.objects = newTables(t, c.log, c.held)
+	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, Logs: func(pod *corev1.Pod, _ string, _ bool) (events.ContainerLog, error) {
+		var text []string
+		for _, e := range pod.Spec.Containers[0].Env {
+			text = append(text, e.Name+"="+e.Value)
+		}
+		return events.ContainerLog{Lines: lines(text...), Ended: true}, nil
+	}})
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "m"}, Data: map[string]string{"colour": "red", "price": "$(5)"}}
+	if _, err := c.server.client.CoreV1().ConfigMaps("default").Create(t.Context(), m, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	from := corev1.LocalObjectReference{Name: "m"}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i",
+		EnvFrom: []corev1.EnvFromSource{{Prefix: "A_", ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: from}}},
+		Env: []corev1.EnvVar{
+			{Name: "B", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: from, Key: "colour"}}},
+			{Name: "C", Value: "is $(B)"},
+			{Name: "D", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
+		}}}}}
+	if _, err := c.server.client.CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.server.client.CoreV1().Pods("default").GetLogs("p", &corev1.PodLogOptions{}).DoRaw(t.Context())
+	if want := "A_colour=red\nA_price=$$(5)\nB=red\nC=is red\nD=p\nHOSTNAME=p\n"; err != nil || string(got) != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}

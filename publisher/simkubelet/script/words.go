@@ -14,7 +14,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-func keys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // environ lets a shell see and set the variables of a run.
 type environ struct{ r *run }
@@ -70,8 +70,15 @@ func (r *run) assign(a *syntax.Assign) {
 }
 
 func (r *run) call(c *syntax.CallExpr) {
+	if len(c.Assigns) > 0 && len(c.Args) > 0 { // they are of this command alone
+		vars, exported := maps.Clone(r.vars), maps.Clone(r.exported)
+		defer func() { r.vars, r.exported = vars, exported }()
+	}
 	for _, a := range c.Assigns {
 		r.assign(a)
+		if a.Name != nil && len(c.Args) > 0 {
+			r.exported[a.Name.Value] = true
+		}
 	}
 	if len(c.Args) == 0 {
 		r.code = 0
@@ -95,7 +102,7 @@ func init() {
 	maps.Copy(words, map[string]func(r *run, args []string){
 		"true": succeed, ":": succeed, "false": fail, "read": fail, // there is no input
 		"sleep": sleep, "echo": echo, "printf": printf, "exit": exit, "return": exit,
-		"break": leave, "continue": leave, "exec": execute, "env": execute, "nohup": execute,
+		"break": leave, "continue": leave, "exec": execute, "env": execute, "nohup": execute, "printenv": printEnv,
 		"sh": runShell, "bash": runShell, "ash": runShell, "dash": runShell,
 		"test": test, "[": test, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes,
 		"hostname": says(func(r *run) string { return r.program.Env["HOSTNAME"] }),
@@ -196,11 +203,37 @@ func execute(r *run, args []string) {
 		if !ok {
 			break
 		}
-		r.vars[k], args = v, args[1:]
+		r.vars[k], r.exported[k], args = v, true, args[1:]
+	}
+	if name == "env" && len(args) == 0 {
+		printEnv(r, args)
+		return
 	}
 	r.command(args)
 	if name == "exec" && len(args) > 0 && r.flow == on {
 		r.flow = ended
+	}
+}
+
+// printEnv writes what commands are given, or the one variable that is named.
+func printEnv(r *run, args []string) {
+	if len(args) > 1 {
+		v := environ{r}.Get(args[1])
+		if r.code = truth(v.Set); v.Set {
+			r.write(v.Str + "\n")
+		}
+		return
+	}
+	r.code = 0
+	names := keys(r.program.Env)
+	for _, k := range keys(r.exported) {
+		if _, there := r.program.Env[k]; !there {
+			names = append(names, k)
+		}
+	}
+	slices.Sort(names)
+	for _, k := range names {
+		r.write(k + "=" + environ{r}.Get(k).Str + "\n")
 	}
 }
 

@@ -1,6 +1,7 @@
 package wide
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -65,6 +66,8 @@ func tests() []test {
 			ts = append(ts, t)
 		}
 	}
+	// The tree shuffles what it has.
+	slices.SortFunc(ts, func(a, b test) int { return cmp.Or(strings.Compare(a.dir, b.dir), strings.Compare(a.name, b.name)) })
 	return ts
 }
 

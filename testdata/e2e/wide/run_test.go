@@ -25,6 +25,7 @@ type run struct {
 	kubeconfig string
 	kubectl    string
 	server     *exec.Cmd
+	ended      chan struct{} // closed when the server is no more
 }
 
 // start begins the server: four simulated nodes, one of them a tainted control
@@ -59,18 +60,24 @@ func (r *run) start() error {
 	if err := r.server.Start(); err != nil {
 		return err
 	}
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		if strings.Contains(lines.Text(), "export KUBECONFIG=") {
-			go func() {
-				for lines.Scan() { // a full pipe would stop the server
-				}
-			}()
-			return r.prepare()
+	r.ended = make(chan struct{})
+	serves := make(chan struct{})
+	go func() {
+		defer close(r.ended)
+		lines := bufio.NewScanner(stdout)
+		for lines.Scan() { // to the end: a full pipe would stop the server
+			if strings.Contains(lines.Text(), "export KUBECONFIG=") {
+				close(serves)
+			}
 		}
+	}()
+	select {
+	case <-serves:
+		return r.prepare()
+	case <-r.ended:
+		r.stop()
+		return fmt.Errorf("%s up ended before it served", binary)
 	}
-	r.stop()
-	return fmt.Errorf("%s up ended before it served", binary)
 }
 
 // class is the default class that kind, minikube and the clouds come with;
@@ -131,6 +138,11 @@ func (r *run) all(ts []test) []Verdict {
 
 // one runs a spec in a process, whose output is kept.
 func (r *run) one(i int, t test) Verdict {
+	select {
+	case <-r.ended:
+		return Verdict{Spec: t.name, State: "not run", Reason: "the server has ended: server.log has why"}
+	default:
+	}
 	file := filepath.Join(r.dir, fmt.Sprintf("%03d.json", i))
 	os.Remove(file)
 	out, err := os.Create(filepath.Join(r.dir, fmt.Sprintf("%03d.log", i)))
