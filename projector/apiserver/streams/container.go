@@ -172,10 +172,21 @@ func (c *Connections) value(ctx context.Context, pod *corev1.Pod, spec *corev1.C
 	case from.FieldRef != nil:
 		return field(pod, from.FieldRef.FieldPath)
 	case from.ResourceFieldRef != nil:
-		v, _ := resourcehelper.ExtractContainerResourceValue(from.ResourceFieldRef, spec) // nothing is asked for: none
-		return v
+		return c.resource(pod, spec, from.ResourceFieldRef)
 	}
 	return ""
+}
+
+// resource is what a container asks for of a resource. What has no limit may have all
+// that its node has.
+func (c *Connections) resource(pod *corev1.Pod, spec *corev1.Container, of *corev1.ResourceFieldSelector) string {
+	node := &corev1.Node{}
+	if i := c.options.Places.Nodes.At(pod.Spec.NodeName); i != nil && wire.Unmarshal(i.Data, node) == nil {
+		spec = spec.DeepCopy()
+		resourcehelper.MergeContainerResourceLimits(spec, node.Status.Allocatable)
+	}
+	v, _ := resourcehelper.ExtractContainerResourceValue(of, spec) // nothing is asked for: none
+	return v
 }
 
 // field is a field of a pod, as its containers see it.

@@ -104,7 +104,7 @@ func init() {
 		"sleep": sleep, "echo": echo, "printf": printf, "exit": exit, "return": exit,
 		"break": leave, "continue": leave, "exec": execute, "env": execute, "nohup": execute, "printenv": printEnv,
 		"sh": runShell, "bash": runShell, "ash": runShell, "dash": runShell,
-		"test": test, "[": test, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes,
+		"test": test, "[": test, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes, "pause": pause,
 		"hostname": says(func(r *run) string { return r.program.Env["HOSTNAME"] }),
 		"pwd":      says(func(*run) string { return "/" }),
 		"whoami":   says(func(*run) string { return "root" }),
@@ -312,6 +312,9 @@ func cat(r *run, args []string) {
 }
 
 func yes(r *run, _ []string) { r.wait(Forever) }
+
+// pause does nothing until it is told to stop: what it is for.
+func pause(r *run, _ []string) { r.wait(Forever) }
 
 // clockFormats are what of strftime date knows.
 var clockFormats = strings.NewReplacer("%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04", "%S", "05", "%F", "2006-01-02",

@@ -1,8 +1,8 @@
 // Package wide runs those of Kubernetes' own end-to-end specs that need no
 // machine, each in a process of its own, against a running rollcall:
 //
-//	go test . -timeout 0 -v -rollcall ../../../bin/rollcall
-//	go test . -timeout 0 -v -rollcall ../../../bin/rollcall -only 'StatefulSet'
+//	task e2e:wide
+//	task e2e:wide -- -only StatefulSet -results /tmp/wide
 //
 // rule_test.go has which. expected.txt has those that are known not to pass,
 // each under its reason: the run fails on a spec that does not pass and is not
