@@ -104,7 +104,7 @@ func init() {
 		"sleep": sleep, "echo": echo, "printf": printf, "exit": exit, "return": exit,
 		"break": leave, "continue": leave, "exec": execute, "env": execute, "nohup": execute, "printenv": printEnv,
 		"sh": runShell, "bash": runShell, "ash": runShell, "dash": runShell,
-		"test": test, "[": test, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes, "pause": pause,
+		"test": test, "[": test, "expr": expr, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes, "pause": pause,
 		"hostname": says(func(r *run) string { return r.program.Env["HOSTNAME"] }),
 		"pwd":      says(func(*run) string { return "/" }),
 		"whoami":   says(func(*run) string { return "root" }),
@@ -195,48 +195,6 @@ func leave(r *run, args []string) {
 	}
 }
 
-// execute runs a command in place of the shell, or with more variables.
-func execute(r *run, args []string) {
-	name, args := args[0], args[1:]
-	for name == "env" && len(args) > 0 {
-		k, v, ok := strings.Cut(args[0], "=")
-		if !ok {
-			break
-		}
-		r.vars[k], r.exported[k], args = v, true, args[1:]
-	}
-	if name == "env" && len(args) == 0 {
-		printEnv(r, args)
-		return
-	}
-	r.command(args)
-	if name == "exec" && len(args) > 0 && r.flow == on {
-		r.flow = ended
-	}
-}
-
-// printEnv writes what commands are given, or the one variable that is named.
-func printEnv(r *run, args []string) {
-	if len(args) > 1 {
-		v := environ{r}.Get(args[1])
-		if r.code = truth(v.Set); v.Set {
-			r.write(v.Str + "\n")
-		}
-		return
-	}
-	r.code = 0
-	names := keys(r.program.Env)
-	for _, k := range keys(r.exported) {
-		if _, there := r.program.Env[k]; !there {
-			names = append(names, k)
-		}
-	}
-	slices.Sort(names)
-	for _, k := range names {
-		r.write(k + "=" + environ{r}.Get(k).Str + "\n")
-	}
-}
-
 // runShell is a shell with -c; one that is to read from nobody waits for ever.
 func runShell(r *run, args []string) {
 	was := r.strict
@@ -269,31 +227,6 @@ func set(r *run, args []string) {
 			r.strict = false
 		}
 	}
-}
-
-func seq(r *run, args []string) {
-	var n []int
-	for _, a := range args[1:] {
-		if i, err := strconv.Atoi(a); err == nil {
-			n = append(n, i)
-		}
-	}
-	from, by, to := 1, 1, 0
-	switch len(n) {
-	case 1:
-		to = n[0]
-	case 2:
-		from, to = n[0], n[1]
-	case 3:
-		from, by, to = n[0], n[1], n[2]
-	}
-	for i := from; by > 0 && i <= to || by < 0 && i >= to; i += by {
-		if !r.step() {
-			return
-		}
-		r.write(strconv.Itoa(i) + "\n")
-	}
-	r.code = 0
 }
 
 // tail follows for ever, and is done at once otherwise.
