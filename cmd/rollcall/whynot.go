@@ -36,7 +36,7 @@ A name without a kind is that of a node, or else of a pod.
 		if bare {
 			name = "node/" + name
 		}
-		about, err := parseSubject(name, namespace)
+		about, err := replay.ParseSubject(name, namespace)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ A name without a kind is that of a node, or else of a pod.
 				if !bare {
 					return about, nil
 				}
-				return parseSubject("pod/"+args[0], namespace)
+				return replay.ParseSubject("pod/"+args[0], namespace)
 			})
 		})
 	}
@@ -71,13 +71,9 @@ func (s *session) whyNot(ctx context.Context, x *asked, about replay.Subject, ot
 			return unknownObject(err, cs, about)
 		}
 	}
-	all := []*replay.WhyNot{}
-	for _, ref := range of {
-		why, err := x.WhyNot(ctx, cs, x.at, ref, node)
-		if err != nil {
-			return err
-		}
-		all = append(all, why)
+	all, err := x.WhyNots(ctx, cs, x.at, of, node)
+	if err != nil {
+		return err
 	}
 	return x.give("WhyNot", all, func() string {
 		var b strings.Builder

@@ -166,6 +166,19 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 	return x, nil
 }
 
+// WhyNots is WhyNot of some DaemonSets, one after the other.
+func (h *History) WhyNots(ctx context.Context, cs *Causes, at Moment, of []events.Ref, node string) ([]*WhyNot, error) {
+	all := []*WhyNot{}
+	for _, ref := range of {
+		why, err := h.WhyNot(ctx, cs, at, ref, node)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, why)
+	}
+	return all, nil
+}
+
 // account fills in the steps of a blocker.
 func (h *History) account(ctx context.Context, cs *Causes, b *Blocker, begun map[mark]events.Seq) (err error) {
 	seq := begun[b.mark()]
