@@ -64,6 +64,12 @@ func (as decider) reconcile(key events.Key) Result {
 		d.block(nil, Blocker{Rule: RuleScope})
 		return d.out
 	}
+	return d.decide()
+}
+
+// decide is reconcile of a DaemonSet that stands, and claims pods.
+func (d *decider) decide() Result {
+	ds := d.ds
 	d.ripen()
 	d.move()
 	switch {
