@@ -18,7 +18,7 @@ func (d *decider) evict(c *sets.Cell) {
 		why = events.Suspended
 	}
 	for _, p := range c.Pods {
-		if d.ds.Remains(c, p) && !d.mayStay(c, p) {
+		if d.ds.Remains(c, p) && !d.mayStay(c, p) && !d.mayCome(p) {
 			d.delete(c, p, why)
 		}
 	}
@@ -28,4 +28,15 @@ func (d *decider) evict(c *sets.Cell) {
 // that is bound to a node that the log never told of, which may yet come.
 func (d *decider) mayStay(c *sets.Cell, p *sets.Pod) bool {
 	return c.Place == sets.Gone && c.NodeUID == "" && p.Bound && !d.ds.Deleting()
+}
+
+// mayCome reports whether a pod waits for a node that the log may yet tell of: where
+// the cluster collects, the order in which pods and nodes are told says nothing.
+func (d *decider) mayCome(p *sets.Pod) bool {
+	until := p.Astray.Add(lostAfter)
+	if p.Astray.IsZero() || !d.now.Before(until) {
+		return false
+	}
+	d.requeueBy(until)
+	return true
 }

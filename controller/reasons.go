@@ -1,9 +1,9 @@
 package controller
 
 import (
+	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -86,8 +86,17 @@ func (r *Reasons) OfCell(s *projector.State, c *sets.Cell, calls []Call) []Call 
 	case d.ds.Selector != nil:
 		calls = d.callsOf(c, calls)
 	}
+	return d.permitted(calls)
+}
+
+// permitted appends what the charter permits of the commands at hand to calls, and
+// takes what it does not off them.
+func (d *decider) permitted(calls []Call) []Call {
 	for _, cmd := range d.cmds {
 		calls = append(calls, CallOf(cmd))
+	}
+	if c := d.s.Charter(); c != nil {
+		calls = slices.DeleteFunc(calls, func(x Call) bool { return !May(c, events.Command{Do: x.Do, Reason: x.Reason}) })
 	}
 	return calls
 }
@@ -107,7 +116,7 @@ func (d *decider) callsOf(c *sets.Cell, calls []Call) []Call {
 		calls = append(calls, Call{Do: events.CreatePod, Reason: events.Missing})
 	}
 	switch {
-	case d.ds.Spec.UpdateStrategy.Type != appsv1.RollingUpdateDaemonSetStrategyType || !c.Old():
+	case d.rolling() == nil || !c.Old():
 	case d.ds.Surge && c.OldAt(d.now) != sets.OldKept:
 		calls = append(calls, Call{Do: events.CreatePod, Reason: events.Surge})
 	default:
@@ -129,15 +138,13 @@ func (d *decider) deleteAllTerminal(c *sets.Cell) {
 func (r *Reasons) OfReleases(s *projector.State, ds *sets.DaemonSet, calls []Call) []Call {
 	d := r.begin(s, ds)
 	switch {
+	case ds.Deleting() && !s.Collects():
 	case ds.Orphaning():
 		d.release(events.OwnerGone)
 	case !ds.Deleting():
 		d.release(events.NotSelected)
 	}
-	for _, cmd := range d.cmds {
-		calls = append(calls, CallOf(cmd))
-	}
-	return calls
+	return d.permitted(calls)
 }
 
 // OfRevisions returns the revisions that are to be written for a DaemonSet, and
@@ -145,6 +152,7 @@ func (r *Reasons) OfReleases(s *projector.State, ds *sets.DaemonSet, calls []Cal
 func (r *Reasons) OfRevisions(s *projector.State, ds *sets.DaemonSet) []Write {
 	d := r.begin(s, ds)
 	switch {
+	case ds.Deleting() && !s.Collects():
 	case ds.Deleting():
 		d.endCascade()
 	case ds.Selector == nil:

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-
 	"rollcall/events"
 	"rollcall/events/daemonpod"
 	"rollcall/projector"
@@ -36,7 +34,7 @@ func (as decider) reconcile(key events.Key) Result {
 		return as.watch(key)
 	}
 	var writes []Write
-	for _, old := range s.DeletedSets(key) {
+	for _, old := range as.ghosts(key) {
 		d := &decider{s: s, ds: old, now: now}
 		out := d.cascade()
 		writes = append(writes, out.Writes...)
@@ -55,20 +53,38 @@ func (as decider) reconcile(key events.Key) Result {
 		return d.out
 	case ds.Deleting():
 		d.block(nil, Blocker{Rule: RuleDeleted})
+		if !s.Collects() {
+			return d.out
+		}
 		return d.cascade()
 	case ds.Selector == nil:
 		d.block(nil, Blocker{Rule: RuleSelector})
 		return d.finish() // selects every pod, or none: claims nothing (E15)
+	case !d.inScope():
+		d.block(nil, Blocker{Rule: RuleScope})
+		return d.out
 	}
+	return d.decide()
+}
+
+// decide is reconcile of a DaemonSet that stands, and claims pods.
+func (d *decider) decide() Result {
+	ds := d.ds
 	d.ripen()
 	d.move()
+	switch {
+	case ds.Unknown != "":
+		return d.holdSkew()
+	case d.mode() == events.Rollouts:
+		return d.rolloutOnly()
+	}
 	if !d.revise() {
 		d.block(nil, Blocker{Rule: RuleRevision})
 		return d.finish()
 	}
 	d.blockNodes()
 	d.manage()
-	if ds.Spec.UpdateStrategy.Type == appsv1.RollingUpdateDaemonSetStrategyType {
+	if d.rolling() != nil {
 		d.roll()
 	} else {
 		d.blockStrategy()
@@ -252,7 +268,10 @@ func (d *decider) handOver(c *sets.Cell) {
 // than the DaemonSet's own rate.
 func (d *decider) limitCreates() {
 	ds := d.ds
-	d.creates = events.MaxCommands
+	d.creates, d.createsHeld = events.MaxCommands, events.HeldLimit
+	if d.guardCreates() {
+		return
+	}
 	if until := refusedUntil(ds); d.now.Before(until) {
 		d.creates, d.createsFrom = 0, until
 		return
@@ -300,7 +319,7 @@ func (d *decider) create(c *sets.Cell, why events.Reason) bool {
 		return false
 	}
 	if d.creates == 0 {
-		d.hold(c, events.HeldLimit, d.createsFrom)
+		d.hold(c, d.createsHeld, d.createsFrom)
 		if !d.createsFrom.IsZero() {
 			d.requeueBy(d.createsFrom)
 		}

@@ -49,6 +49,7 @@ type decider struct {
 	held        [len(heldOrder)]int // how many nodes wait, by cause
 	creates     int                 // how many more pods the plan may create
 	createsFrom time.Time           // when creates goes up again; zero: with an event
+	createsHeld events.Held         // what limits creates
 	rollout     events.Budget
 	whole       bool                         // no pass was left out: held is complete
 	due         []*sets.Cell                 // cells that became available since the last event, by the passing of time
@@ -62,8 +63,8 @@ type decider struct {
 }
 
 // heldOrder is the order in which causes of waiting are listed.
-var heldOrder = [...]events.Held{events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldHold, events.HeldLimit,
-	events.HeldNamespace, events.HeldPartition, events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldTerminating}
+var heldOrder = [...]events.Held{events.HeldAltered, events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldHold, events.HeldLimit, events.HeldLoop,
+	events.HeldNamespace, events.HeldPartition, events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldSkew, events.HeldTerminating}
 
 // requeueBy asks to be called again at t at the latest.
 func (d *decider) requeueBy(t time.Time) {
@@ -117,6 +118,9 @@ func (d *decider) delete(c *sets.Cell, p *sets.Pod, why events.Reason) {
 
 // finish makes the plan and lists what waits.
 func (d *decider) finish() Result {
+	if c := d.s.Charter(); c != nil {
+		d.cmds = slices.DeleteFunc(d.cmds, func(cmd events.Command) bool { return !May(d.permits(c), cmd) })
+	}
 	slices.SortStableFunc(d.out.Waiting, func(a, b events.Wait) int { return strings.Compare(a.Node, b.Node) })
 	if len(d.out.Waiting) > events.MaxWaits {
 		d.out.Waiting = d.out.Waiting[:events.MaxWaits]

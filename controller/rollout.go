@@ -38,7 +38,7 @@ func (d *decider) roll() {
 	ds := d.ds
 	available, _ := d.available()
 	old := d.old(sets.OldBroken, sets.OldYoung, sets.OldReady)
-	maxUnavailable, maxSurge, err := resolve(ds.Spec.UpdateStrategy.RollingUpdate, ds.Counts.Desired)
+	maxUnavailable, maxSurge, err := resolve(d.rolling(), ds.Counts.Desired)
 	if err != nil {
 		return // validation refuses it; a log from elsewhere may hold it
 	}
@@ -84,6 +84,9 @@ func (d *decider) roll() {
 // replaced: not ready, then ready but young, then available; within each the
 // oldest revision first, then by node (R16).
 type victims struct{ broken, young, available []*sets.Cell }
+
+// available is the place of available pods among the kinds of victims.
+const available = 2
 
 func (v *victims) kinds() [3][]*sets.Cell { return [3][]*sets.Cell{v.broken, v.young, v.available} }
 
@@ -159,12 +162,18 @@ func (d *decider) rollInPlace(allowed int) {
 	free := budget - used
 	v := d.victims(room, free)
 	d.slots(&v, free, min(allowed, room))
-	for _, kind := range v.kinds() {
+	taken := 0
+	for i, kind := range v.kinds() {
 		for _, c := range kind {
-			d.deleteOld(c)
+			if !d.deleteOld(c) {
+				continue
+			}
+			if i == available {
+				taken++
+			}
 		}
 	}
-	d.rollout.Taken = len(v.available)
+	d.rollout.Taken = taken
 	// What is left of the budget goes to nodes that keep an old pod but get no new one (C12).
 	left := budget - d.rollout.Unavailable + lost - d.rollout.Taken
 	d.each(sets.OldKept, func(c *sets.Cell) {
@@ -183,11 +192,20 @@ func (d *decider) rollInPlace(allowed int) {
 	d.holdOld(&v, allowed)
 }
 
-// deleteOld deletes the one pod of an old revision in a cell, for the rollout.
-func (d *decider) deleteOld(c *sets.Cell) {
+// deleteOld deletes the one pod of an old revision in a cell, for the rollout, unless
+// that was done too often, and reports whether it did not hold it back.
+func (d *decider) deleteOld(c *sets.Cell) bool {
+	if cur := d.ds.CurrentRevision(); cur != nil {
+		if until := c.LoopUntil(cur.Hash); d.now.Before(until) {
+			d.hold(c, events.HeldLoop, until)
+			d.requeueBy(until)
+			return false
+		}
+	}
 	if p := d.ds.Survey(c, &d.survey).Old[0]; p.OwnerUID == d.ds.UID {
 		d.delete(c, p, events.Rollout)
 	}
+	return true
 }
 
 // holdOld counts, and names the first of, the old pods that the budget holds

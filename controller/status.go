@@ -92,7 +92,10 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	}
 	deadline := progress.Add(ds.Settings.Deadline)
 	stalled := !done && !ds.Settings.Paused && !held && !d.now.Before(deadline)
+	stuck, guarded := d.stuck()
 	switch {
+	case stuck != "":
+		d.condition(st, ConditionProgressing, false, "", stuck, listed(guarded, causes))
 	case stalled:
 		d.condition(st, ConditionProgressing, false, "", "ProgressDeadlineExceeded",
 			listed(fmt.Sprintf("no progress for %s", ds.Settings.Deadline), causes))
@@ -113,7 +116,11 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	if stalled {
 		message = listed(d.stalledOn(), causes)
 	}
-	d.condition(st, ConditionStalled, stalled, "ProgressDeadlineExceeded", "Progressing", message)
+	why := "ProgressDeadlineExceeded"
+	if stuck != "" {
+		why, message = stuck, listed(guarded, causes)
+	}
+	d.condition(st, ConditionStalled, stalled || stuck != "", why, "Progressing", message)
 	d.heldCondition(st)
 }
 

@@ -22,7 +22,8 @@ type Rule string
 // goes on.
 const (
 	RuleNotThere  Rule = "notThere"  // there is no DaemonSet of that name
-	RuleMode      Rule = "mode"      // the charter lets nothing be planned
+	RuleMode      Rule = "mode"      // the charter lets nothing be planned for it
+	RuleScope     Rule = "scope"     // the DaemonSet is not in the scope of the charter
 	RuleDeleted   Rule = "deleted"   // the DaemonSet is being deleted
 	RuleSelector  Rule = "selector"  // the DaemonSet's selector claims no pod
 	RuleRevision  Rule = "revision"  // the present template has no revision yet
@@ -183,6 +184,8 @@ func (d *decider) blockHeld(c *sets.Cell, why events.Held, until time.Time) {
 		b.Used = c.Failures
 	case events.HeldLimit:
 		b.Says = d.limitText()
+	case events.HeldAltered:
+		b.Says = d.ds.Guard.Altered
 	case events.HeldPredecessor:
 		for _, g := range d.s.DeletedSets(d.ds.Key) {
 			if old := g.Cell(c.CellKey); old != nil {

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -41,6 +42,7 @@ const (
 	AnnotationCanary      = ownPrefix + "canary-selector"           // only nodes with these labels get the new revision
 	AnnotationUnreachable = ownPrefix + "ignore-unreachable"        // so many nodes that are not ready do not use up the budget
 	AnnotationRate        = ownPrefix + "max-creates-per-second"    // of log time; 0: no limit
+	AnnotationRollout     = ownPrefix + "rollout"                   // of an OnDelete DaemonSet: its old pods are replaced, so many at once
 	AnnotationFail        = ownPrefix + "fail"                      // the simulated node is lost
 )
 
@@ -62,8 +64,9 @@ type Settings struct {
 	Partition *intstr.IntOrString
 	Deadline  time.Duration
 	Rate      int
-	Canary    string // a label selector; empty: every node
-	Lost      int    // how many nodes that are not ready do not count
+	Canary    string              // a label selector; empty: every node
+	Lost      int                 // how many nodes that are not ready do not count
+	Rollout   *intstr.IntOrString // maxUnavailable of AnnotationRollout; nil: it is not there
 }
 
 // defaultDeadline is after how long without progress a rollout is stalled, as
@@ -89,6 +92,7 @@ var annotations = map[Kind][]annotation{
 		{AnnotationDeadline, "a whole number of seconds above 0, such as 600", setDeadline},
 		{AnnotationRate, "a whole number of 0 or more, such as 10", setNumber(func(s *Settings) *int { return &s.Rate })},
 		{AnnotationUnreachable, "a whole number of 0 or more, such as 1", setNumber(func(s *Settings) *int { return &s.Lost })},
+		{AnnotationRollout, `what maxUnavailable is, such as {"maxUnavailable":"10%"}`, setRollout},
 		{AnnotationCanary, "a label selector, such as canary=true", setCanary},
 	},
 	Node: {
@@ -96,10 +100,10 @@ var annotations = map[Kind][]annotation{
 	},
 }
 
-// ReadSettings returns what the annotations of a DaemonSet say. A value that an
-// annotation does not take says nothing.
-func ReadSettings(has map[string]string) Settings {
-	s := Settings{Budget: BudgetDefault, Deadline: defaultDeadline}
+// ReadSettings returns what the annotations of a DaemonSet say, which has a budget
+// if it names none. A value that an annotation does not take says nothing.
+func ReadSettings(has map[string]string, budget BudgetMode) Settings {
+	s := Settings{Budget: budget, Deadline: defaultDeadline}
 	for _, a := range annotations[DaemonSet] {
 		if v, ok := has[a.key]; ok {
 			a.set(&s, v)
@@ -199,6 +203,24 @@ func setPartition(s *Settings, v string) bool {
 	}
 	p := intstr.Parse(v)
 	s.Partition = &p
+	return true
+}
+
+func setRollout(s *Settings, v string) bool {
+	var r struct {
+		MaxUnavailable *intstr.IntOrString `json:"maxUnavailable"`
+	}
+	d := json.NewDecoder(strings.NewReader(v))
+	d.DisallowUnknownFields()
+	if d.Decode(&r) != nil || d.More() || r.MaxUnavailable == nil {
+		return false
+	}
+	number, percent := strings.CutSuffix(r.MaxUnavailable.String(), "%")
+	n, ok := wholeNumber(number)
+	if !ok || n == 0 || percent && n > 100 || !percent && r.MaxUnavailable.Type == intstr.String {
+		return false
+	}
+	s.Rollout = r.MaxUnavailable
 	return true
 }
 

@@ -21,7 +21,7 @@ func TestNearest(t *testing.T) {
 // What an annotation takes is read, and what it does not take says nothing and
 // is refused.
 func TestAnnotations(t *testing.T) {
-	base := events.ReadSettings(nil)
+	base := events.ReadSettings(nil, events.BudgetDefault)
 	if base.Budget != events.BudgetDefault || base.Deadline != 10*time.Minute || base.Paused || base.Partition != nil {
 		t.Errorf("without annotations: %+v", base)
 	}
@@ -43,7 +43,7 @@ func TestAnnotations(t *testing.T) {
 			if bad := events.CheckAnnotations(events.DaemonSet, nil, has); bad != nil {
 				t.Errorf("%s=%s is refused: %v", key, v, bad)
 			}
-			if fmt.Sprint(events.ReadSettings(has)) == fmt.Sprint(base) {
+			if fmt.Sprint(events.ReadSettings(has, events.BudgetDefault)) == fmt.Sprint(base) {
 				t.Errorf("%s=%s says nothing", key, v)
 			}
 		}
@@ -53,7 +53,7 @@ func TestAnnotations(t *testing.T) {
 			if len(bad) != 1 || bad[0].Key != key || bad[0].Value != v || bad[0].Unknown || !strings.Contains(bad[0].Why, c.takes) {
 				t.Errorf("%s=%s: %+v, want it to say %q", key, v, bad, c.takes)
 			}
-			if fmt.Sprint(events.ReadSettings(has)) != fmt.Sprint(base) {
+			if fmt.Sprint(events.ReadSettings(has, events.BudgetDefault)) != fmt.Sprint(base) {
 				t.Errorf("%s=%s says something", key, v)
 			}
 		}

@@ -103,7 +103,7 @@ const (
 
 // Command is one thing to do to one incarnation of an object. Carrying it out
 // twice has the effect of once: name and uid of a pod to create are derived from
-// DaemonSet, node, revision and attempt. A command of the garbage collector is
+// DaemonSet, node, revision and attempt; in a real cluster the uid is a wish. A command of the garbage collector is
 // overtaken by any fact about its object that is later than the basis.
 type Command struct {
 	Do        Verb `json:"do"`
@@ -148,6 +148,9 @@ const (
 	HeldPredecessor Held = "predecessor" // a pod of a deleted DaemonSet of this name is not gone yet
 	HeldNamespace   Held = "namespace"   // the namespace is being deleted
 	HeldLimit       Held = "limit"       // MaxCommands, or slow start after a failure
+	HeldSkew        Held = "skew"        // the template has a field that this version does not know
+	HeldAltered     Held = "altered"     // a pod came back from the cluster other than it was made
+	HeldLoop        Held = "loop"        // pods are made and replaced again and again
 )
 
 // Lasts reports whether what is held back by h may stay so for long: somebody
@@ -156,7 +159,7 @@ const (
 // nothing to do.
 func (h Held) Lasts() bool {
 	switch h {
-	case HeldPaused, HeldCanary, HeldHold, HeldPartition, HeldBudget:
+	case HeldPaused, HeldCanary, HeldHold, HeldPartition, HeldBudget, HeldSkew, HeldAltered, HeldLoop:
 		return true
 	}
 	return false

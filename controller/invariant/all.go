@@ -100,7 +100,7 @@ func reasonHolds(p *planned, c *command) string {
 	case events.FailedPod, events.Succeeded:
 		holds = string(pod.Phase) == string(c.Reason)
 	case events.Rollout, events.SurgeDone:
-		holds = !p.ds.Current(pod.Revision) && cell.Place >= sets.Keep
+		holds = !p.ds.IsNew(&pod.PodView) && cell.Place >= sets.Keep
 	case events.Duplicate:
 		holds = len(cell.Pods) > 1
 	}

@@ -184,9 +184,9 @@ func glyph(d *sets.DaemonSet, c *sets.Cell) byte {
 			if g == '_' {
 				g = '-'
 			}
-		case d.Current(pod.Revision) && pod.Ready:
+		case d.IsNew(&pod.PodView) && pod.Ready:
 			return '#'
-		case d.Current(pod.Revision):
+		case d.IsNew(&pod.PodView):
 			g = '+'
 		case pod.Ready:
 			return 'o'

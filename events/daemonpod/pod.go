@@ -28,7 +28,7 @@ import (
 // Labels and annotations that daemon pods and DaemonSets carry.
 const (
 	RevisionLabel        = "controller-revision-hash"
-	generationLabel      = "pod-template-generation"
+	GenerationLabel      = "pod-template-generation"
 	GenerationAnnotation = "deprecated.daemonset.template.generation"
 )
 
@@ -86,7 +86,7 @@ func podLabels(ds *appsv1.DaemonSet, t *corev1.PodTemplateSpec, revision string)
 		labels = make(map[string]string, 2)
 	}
 	if g, err := strconv.ParseInt(ds.Annotations[GenerationAnnotation], 10, 64); err == nil {
-		labels[generationLabel] = strconv.FormatInt(g, 10)
+		labels[GenerationLabel] = strconv.FormatInt(g, 10)
 	}
 	if revision != "" {
 		labels[RevisionLabel] = revision

@@ -186,6 +186,9 @@ func (s *structCodec) take(d *decoder, v reflect.Value) {
 		if i == len(s.fields) {
 			j, ok := s.byName[string(key)]
 			if !ok {
+				if d.unknown != nil {
+					d.unknown.add(key)
+				}
 				d.Skip()
 				continue
 			}
@@ -193,6 +196,12 @@ func (s *structCodec) take(d *decoder, v reflect.Value) {
 		}
 		next = i + 1
 		f := &s.fields[i]
+		if u := d.unknown; u != nil {
+			u.at = append(u.at, f.name)
+			f.take(d, f.in(v))
+			u.at = u.at[:len(u.at)-1]
+			continue
+		}
 		f.take(d, f.in(v))
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,6 +87,27 @@ func MarshalSized(v any, size int) ([]byte, error) {
 // declares, and so is the depth that it follows.
 func Unmarshal(b []byte, v any) error { return UnmarshalIn(b, v, time.UTC) }
 
+// Unknown returns the fields of one msgpack value that the type of v, a pointer to a
+// zero value, does not have and Unmarshal passes over, as paths and as they come.
+func Unknown(b []byte, v any) ([]string, error) {
+	u := unknown{}
+	c := NewCursor(b)
+	c.read(v, decoder{zone: time.UTC, unknown: &u})
+	return u.paths, c.err
+}
+
+// unknown collects the paths of fields that a type does not have.
+type unknown struct{ at, paths []string }
+
+func (u *unknown) add(name []byte) {
+	if len(u.paths) < maxUnknown {
+		u.paths = append(u.paths, strings.Join(append(u.at, string(name)), "."))
+	}
+}
+
+// maxUnknown bounds how many fields are named.
+const maxUnknown = 20
+
 // UnmarshalIn is Unmarshal with times in another zone.
 func UnmarshalIn(b []byte, v any, zone *time.Location) error { return unmarshal(b, v, zone, false) }
 
@@ -95,7 +117,7 @@ func UnmarshalShared(b []byte, v any) error { return unmarshal(b, v, time.UTC, t
 
 func unmarshal(b []byte, v any, zone *time.Location, share bool) error {
 	c := NewCursor(b)
-	c.read(v, zone, share)
+	c.read(v, decoder{zone: zone, share: share})
 	if c.err == nil && c.off < len(b) {
 		c.fail("another value follows")
 	}
@@ -103,16 +125,16 @@ func unmarshal(b []byte, v any, zone *time.Location, share bool) error {
 }
 
 // Read reads the next value into v as Unmarshal does.
-func (c *Cursor) Read(v any) { c.read(v, time.UTC, false) }
+func (c *Cursor) Read(v any) { c.read(v, decoder{zone: time.UTC}) }
 
-func (c *Cursor) read(v any, zone *time.Location, share bool) {
+func (c *Cursor) read(v any, as decoder) {
 	rv := reflect.ValueOf(v)
 	if rv.Kind() != reflect.Pointer || rv.IsNil() {
 		c.fail(fmt.Sprintf("read into %T, which is no pointer to a value,", v))
 		return
 	}
 	d := decoders.Get().(*decoder)
-	d.Cursor, d.left, d.zone, d.share = *c, budgetFloor+budgetRatio*(len(c.b)-c.off), zone, share
+	d.Cursor, d.left, d.zone, d.share, d.unknown = *c, budgetFloor+budgetRatio*(len(c.b)-c.off), as.zone, as.share, as.unknown
 	codecOf(rv.Type().Elem()).take(d, rv.Elem())
 	*c = d.Cursor
 	d.Cursor = Cursor{} // so that the input is not kept
@@ -132,10 +154,11 @@ const (
 // decoder is a cursor with a bound on what is allocated for its input.
 type decoder struct {
 	Cursor
-	left  int
-	zone  *time.Location // of times
-	share bool           // values of Raw are parts of the input
-	words Words
+	left    int
+	zone    *time.Location // of times
+	share   bool           // values of Raw are parts of the input
+	unknown *unknown       // nil: nobody asks
+	words   Words
 }
 
 // string returns b as a string. Uids, which have 36 bytes, and what is longer

@@ -17,6 +17,7 @@ type Pod struct {
 	*table.Item
 	ReadySince time.Time // log time; zero: not ready
 	NodeUID    types.UID // of the node it was made for; empty: that node is not known
+	Astray     time.Time // since when that node is not known, in log time, where the cluster collects; else zero
 	Denials    int       // commands about it, as it is now, that did nothing
 	DeniedAt   time.Time // when the last of them did
 
@@ -63,6 +64,8 @@ type Cell struct {
 	Attempts int       // creates planned so far
 	Failures int       // failures in a row
 	FailedAt time.Time // when the last of them was acted upon
+
+	Rolled Rolled // in a real cluster
 
 	owner    *DaemonSet
 	class    class
@@ -188,7 +191,7 @@ func (d *DaemonSet) Survey(c *Cell, into *Survey) *Survey {
 			s.Leaving++
 		case p.Terminal():
 			s.Dead = append(s.Dead, p)
-		case d.Current(p.Revision):
+		case d.IsNew(&p.PodView):
 			s.New = append(s.New, p)
 		default:
 			s.Old = append(s.Old, p)
@@ -260,11 +263,16 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 // Remains reports whether a pod of d is on a node that is to have none, and its
 // deletion is not under way. On a node that is gone no kubelet ends a deletion:
 // there a terminating pod remains until it is deleted without a grace period,
-// unless finalizers hold it.
+// unless finalizers hold it. Where the cluster collects what is left behind, that is
+// its business, but for a pod which nobody has bound to a node.
 func (d *DaemonSet) Remains(c *Cell, p *Pod) bool {
 	switch {
 	case p.OwnerUID != d.UID || c.Leaving(p.UID):
 		return false
+	case !d.collects && d.Deleting():
+		return false
+	case !d.collects && c.Place == Gone:
+		return !p.Bound && !p.Deleting
 	case c.Place == Gone:
 		return !p.Deleting || !p.Forced && !p.Held
 	}
@@ -282,7 +290,7 @@ func (d *DaemonSet) classifyLive(c *Cell, s *Survey, k *class) {
 	if rep == nil && len(c.Pods) > 0 {
 		rep = c.Pods[0]
 	}
-	k.updated = k.desired && rep != nil && d.Current(rep.Revision)
+	k.updated = k.desired && rep != nil && d.IsNew(&rep.PodView)
 	for _, live := range [2][]*Pod{s.New, s.Old} {
 		for _, p := range live {
 			from := d.AvailableFrom(p)

@@ -51,7 +51,11 @@ func (s *Sets) countAt(c *Cell, at time.Time) {
 		d.count(c, class{}, s.now)
 		delete(d.cells, c.CellKey)
 	} else {
-		d.count(c, d.classify(c, s.now), s.now)
+		k := d.classify(c, s.now)
+		if k.updated && k.ready && !(c.class.updated && c.class.ready) {
+			d.Guard.Made = 0
+		}
+		d.count(c, k, s.now)
 		if from := c.class.availableFrom; from.After(s.now) && (s.ripe.IsZero() || from.Before(s.ripe)) {
 			s.ripe = from
 		}

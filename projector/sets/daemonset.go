@@ -39,8 +39,10 @@ type DaemonSet struct {
 	SlowStart int            // at most so many creates under way; 0: no limit
 	Progress  time.Time      // log time of the last progress of its rollout
 	Paused    Pause          // zero: it is not
-	Held      []events.Held  // what its last plan said holds it, of what does not pass by itself
-	RateFrom  time.Time      // when the present second of creates began
+	Unknown   string         // the first field of the template that this version does not know, in a real cluster
+	Guard     Guard
+	Held      []events.Held // what its last plan said holds it, of what does not pass by itself
+	RateFrom  time.Time     // when the present second of creates began
 	RateUsed  int
 
 	cells     map[CellKey]*Cell
@@ -55,6 +57,10 @@ type DaemonSet struct {
 	current   map[string]bool
 	ranks     map[string]int64
 	placement *Placement
+	chartered bool              // the log is about a real cluster
+	budget    events.BudgetMode // of one that names none
+	collects  bool              // what owners and nodes leave behind is looked after here
+	template  int64             // generation of the template; 0: it is not said
 	matched   match
 	canary    labels.Selector // nil: every node
 	raw       parts           // the bytes of Object
@@ -146,11 +152,12 @@ func tree[T any](less func(a, b T) bool) *btree.BTreeG[T] {
 // load takes over a new version of the object and reports whether what its
 // cells depend on has changed, and whether where its pods may run has.
 func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, raw parts) (cells, places bool) {
-	settings := events.ReadSettings(ds.Annotations)
+	settings := events.ReadSettings(ds.Annotations, d.budget)
 	first := d.Object == nil
+	template := templateGeneration(ds.Annotations[daemonpod.GenerationAnnotation])
 	sameSpec := !first && string(raw.spec) == string(d.raw.spec)
 	cells = first || !sameSpec || settings != d.Settings && !sameSettings(settings, d.Settings) ||
-		(ds.DeletionTimestamp != nil) != (d.Object.DeletionTimestamp != nil)
+		(ds.DeletionTimestamp != nil) != (d.Object.DeletionTimestamp != nil) || d.chartered && template != d.template
 	places = first || settings.Suspended != d.Settings.Suspended || !sameSpec && !placedAlike(&d.Spec.Template.Spec, &ds.Spec.Template.Spec)
 	if first || settings.Canary != d.Settings.Canary || settings.Lost != d.Settings.Lost {
 		places = true
@@ -159,20 +166,23 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, raw parts) (cells
 			d.canary, _ = labels.Parse(settings.Canary) // was parsed when it was read
 		}
 	}
-	d.Object, d.Spec, d.raw, d.Seq, d.Settings = ds, &ds.Spec, raw, seq, settings
+	d.Object, d.Spec, d.raw, d.Seq, d.Settings, d.template = ds, &ds.Spec, raw, seq, settings, template
 	if sameSpec {
 		return cells, places
 	}
-	d.Digest = daemonpod.Digest(&ds.Spec.Template)
+	d.Digest, d.Unknown = daemonpod.Digest(&ds.Spec.Template), d.unknown()
 	d.Selector, d.Surge, d.matched = selectorOf(&ds.Spec), surges(&ds.Spec), match{}
 	d.placement = NewPlacement(&ds.Spec.Template.Spec)
 	return cells, places
 }
 
 func sameSettings(a, b events.Settings) bool {
-	pa, pb := a.Partition, b.Partition
-	a.Partition, b.Partition = nil, nil
-	return a == b && (pa == nil) == (pb == nil) && (pa == nil || *pa == *pb)
+	same := func(a, b **intstr.IntOrString) bool {
+		x, y := *a, *b
+		*a, *b = nil, nil
+		return (x == nil) == (y == nil) && (x == nil || *x == *y)
+	}
+	return same(&a.Partition, &b.Partition) && same(&a.Rollout, &b.Rollout) && a == b
 }
 
 // selectorOf returns nil for a selector that is missing, empty or malformed,

@@ -43,7 +43,7 @@ func (s *Sets) foldDaemonSet(e events.Event, o events.Object) error {
 		d = nil
 	}
 	if d == nil {
-		d = newDaemonSet(o.Key, o.UID)
+		d = s.newDaemonSet(o.Key, o.UID)
 		s.addDaemonSet(d, ds, e.Seq, raw)
 		d.pause(e, s.now)
 		return nil
@@ -174,7 +174,7 @@ func (s *Sets) forgetSet(d *DaemonSet) {
 		return
 	}
 	delete(s.byUID, d.UID)
-	stone := newDaemonSet(d.Key, d.UID)
+	stone := s.newDaemonSet(d.Key, d.UID)
 	stone.load(d.Object, d.Seq, d.raw)
 	stone.Deleted = true
 	s.tombstones[d.UID] = stone
@@ -197,6 +197,7 @@ func (s *Sets) owner(uid types.UID, k events.Key) *DaemonSet {
 		return nil
 	}
 	delete(s.tombstones, uid)
+	s.adviseOf(d)
 	s.byUID[uid] = d
 	s.deletedSets[d.Key] = append(s.deletedSets[d.Key], d)
 	s.mark(d)

@@ -26,6 +26,9 @@ func (s *Sets) foldPlan(p *events.Plan) {
 		case c.Do == events.CreatePod:
 			cell.Attempts = max(cell.Attempts, c.Attempt+1)
 			creates++
+			d.makes(cell, c.Revision, p.Basis.Now)
+		case c.Reason == events.Rollout:
+			d.rolls(cell, p)
 		case cell != nil && (c.Reason == events.FailedPod || c.Reason == events.Succeeded) && !failed[cell]:
 			failed[cell] = true
 			cell.fail(p.Basis.Now)

@@ -46,11 +46,12 @@ func (s *Sets) foldPod(e events.Event, i *table.Item) error {
 	}
 	p.ReadySince = s.readySince(p, &v, e, fresh)
 	if !fresh && p.Node != v.Node {
-		p.NodeUID = ""
+		p.NodeUID, p.Astray = "", time.Time{}
 	}
 	p.PodView, p.Item, p.Denials = v, i, 0
-	if ref, ok := s.pending[e.Cause]; ok && ref.do == events.CreatePod && ref.uid == v.UID {
+	if ref, ok := s.pending[e.Cause]; ok && ref.do == events.CreatePod { // the uid is the cluster's to choose
 		p.NodeUID = ref.cell.NodeUID
+		s.compare(p, ref)
 	}
 	if !found {
 		s.index(p)
@@ -186,9 +187,13 @@ func (s *Sets) claimant(p *Pod) (d *DaemonSet, release bool) {
 func (s *Sets) claim(p *Pod) {
 	s.own(p)
 	// Whoever claims it, and whenever: a later node of that name is another.
-	if n := s.nodes[p.Node]; n != nil && p.NodeUID == "" {
+	switch n := s.nodes[p.Node]; {
+	case n != nil && (p.NodeUID == "" || !s.Collects()):
 		p.NodeUID = n.UID
+	case n == nil && !s.Collects():
+		p.NodeUID = "" // a node that comes back under that name has it still
 	}
+	s.stray(p)
 	if p.graphed {
 		s.owners.Review(events.Pod, p.Key)
 	}

@@ -32,6 +32,7 @@ type Kept struct {
 type KeptPod struct {
 	ReadySince time.Time `json:"readySince,omitzero"`
 	NodeUID    types.UID `json:"nodeUID,omitempty"`
+	Astray     time.Time `json:"astray,omitzero"`
 	Denials    int       `json:"denials,omitempty"`
 	DeniedAt   time.Time `json:"deniedAt,omitzero"`
 }
@@ -62,6 +63,7 @@ type KeptSet struct {
 	Held       []events.Held `json:"held,omitempty"`
 	RateFrom   time.Time     `json:"rateFrom,omitzero"`
 	RateUsed   int           `json:"rateUsed,omitempty"`
+	Guard      Guard         `json:"guard,omitzero"`
 	Cells      []KeptCell    `json:"cells,omitempty"` // by node
 }
 
@@ -75,6 +77,7 @@ type KeptCell struct {
 	Attempts int       `json:"attempts,omitempty"`
 	Failures int       `json:"failures,omitempty"`
 	FailedAt time.Time `json:"failedAt,omitzero"`
+	Rolled   Rolled    `json:"rolled,omitzero"`
 }
 
 // KeptPending is a command without an answer.
@@ -94,7 +97,7 @@ type KeptPending struct {
 func (s *Sets) Keep() Kept {
 	k := Kept{Plans: events.KeepPlans(s.plans), Fences: events.KeepPlans(s.revFence), Owners: s.owners.Keep(), Holds: s.keepHolds()}
 	for p := range s.Pods() {
-		k.Pods = append(k.Pods, KeptPod{p.ReadySince, p.NodeUID, p.Denials, p.DeniedAt})
+		k.Pods = append(k.Pods, KeptPod{p.ReadySince, p.NodeUID, p.Astray, p.Denials, p.DeniedAt})
 	}
 	for _, key := range sortedKeys(s.revisions, events.Key.Compare) {
 		k.Revisions = append(k.Revisions, events.KeptPlan{Key: key, Seq: s.revisions[key].Seq})
@@ -123,12 +126,12 @@ func (s *Sets) Keep() Kept {
 
 func (d *DaemonSet) keep(at stage) KeptSet {
 	k := KeptSet{Key: d.Key, UID: d.UID, Stage: at, Seq: d.Seq, Refusals: d.Refusals, RefusedAt: d.RefusedAt, Refused: d.refused,
-		SlowStart: d.SlowStart, Progress: d.Progress, PausedAt: d.Paused.At, PausedBy: d.Paused.By, Held: slices.Clone(d.Held), RateFrom: d.RateFrom, RateUsed: d.RateUsed}
+		SlowStart: d.SlowStart, Progress: d.Progress, PausedAt: d.Paused.At, PausedBy: d.Paused.By, Held: slices.Clone(d.Held), RateFrom: d.RateFrom, RateUsed: d.RateUsed, Guard: d.Guard}
 	if at != live {
 		k.Last = d.raw.whole
 	}
 	for _, c := range d.AllCells() {
-		k.Cells = append(k.Cells, KeptCell{c.Node, c.NodeUID, c.Place, c.Lost, c.Withheld, c.Attempts, c.Failures, c.FailedAt})
+		k.Cells = append(k.Cells, KeptCell{c.Node, c.NodeUID, c.Place, c.Lost, c.Withheld, c.Attempts, c.Failures, c.FailedAt, c.Rolled})
 	}
 	return k
 }
@@ -156,7 +159,7 @@ func Restore(objects *table.Tables, k Kept, at At) (*Sets, Fold, error) {
 	s.countChanged()
 	for _, x := range k.Sets { // after the count, which would take it for progress
 		if d := s.known(x.UID); d != nil {
-			d.Progress = x.Progress
+			d.Progress, d.Guard = x.Progress, x.Guard
 			s.mark(d)
 		}
 	}
@@ -208,7 +211,7 @@ func (s *Sets) restoreSets(k Kept) error {
 		if err != nil {
 			return err
 		}
-		d := newDaemonSet(x.Key, x.UID)
+		d := s.newDaemonSet(x.Key, x.UID)
 		d.load(ds, x.Seq, raw)
 		d.restore(x)
 		for _, c := range d.AllCells() {
@@ -237,6 +240,7 @@ func (d *DaemonSet) restore(x KeptSet) {
 		cell := d.addCell(CellKey{c.Node, c.NodeUID})
 		cell.Place, cell.Lost, cell.Withheld = c.Place, c.Lost, c.Withheld
 		cell.Attempts, cell.Failures, cell.FailedAt = c.Attempts, c.Failures, c.FailedAt
+		cell.Rolled = c.Rolled
 	}
 }
 
@@ -260,7 +264,7 @@ func (s *Sets) restorePods(k Kept) error {
 		}
 		x := rest[0]
 		rest = rest[1:]
-		p := &Pod{PodView: v, Item: i, ReadySince: x.ReadySince, NodeUID: x.NodeUID, Denials: x.Denials, DeniedAt: x.DeniedAt}
+		p := &Pod{PodView: v, Item: i, ReadySince: x.ReadySince, NodeUID: x.NodeUID, Astray: x.Astray, Denials: x.Denials, DeniedAt: x.DeniedAt}
 		s.pods[i.Key] = p
 		s.index(p)
 		s.claim(p)

@@ -25,6 +25,7 @@ type PodView struct {
 	Node      string
 	Bound     bool // Node is spec.nodeName and not only a pin
 	Revision  string
+	Template  int64 // generation of the DaemonSet's template that it was made from; 0: it does not say
 	Phase     corev1.PodPhase
 	Ready     bool
 	ReadyFrom time.Time // lastTransitionTime of the Ready condition, by the kubelet's clock
@@ -129,6 +130,7 @@ func (v *PodView) readMeta(c *podCursor) {
 		case "labels":
 			v.labels = c.Value()
 			v.Revision = c.words.String(wire.Text(v.labels, daemonpod.RevisionLabel))
+			v.Template = templateGeneration(string(wire.Text(v.labels, daemonpod.GenerationLabel)))
 		case "creationTimestamp":
 			v.Created = parseTime(c.Str())
 		case "deletionTimestamp":
