@@ -296,6 +296,8 @@ func (t *tracker) note(e events.Event) {
 	case events.Gone:
 		t.fact(e, b.Ref, true)
 		delete(t.out.ending, b.UID)
+	case events.Charter:
+		t.fact(e, b.Ref(), false)
 	case events.Unreadable:
 		t.out.passed[e.Seq] = b
 	case events.Note:
