@@ -12,6 +12,7 @@ type Cursors struct {
 	Log   string            `json:"log"` // ID of the log
 	Seq   events.Seq        `json:"seq"` // the log had at least so much
 	Epoch int               `json:"epoch"`
+	Since events.Seq        `json:"since"` // where the epoch began
 	Scope events.Scope      `json:"scope"`
 	Pods  bool              `json:"pods"` // all of them
 	Heard map[string]uint64 `json:"heard"`
@@ -28,7 +29,7 @@ func (c Cursors) encode() []byte {
 
 // readCursors reads what was kept; ok is false if it is none of this log and scope.
 func readCursors(raw []byte, of Cursors) (c Cursors, ok bool) {
-	if json.Unmarshal(raw, &c) != nil || c.Log != of.Log || c.Seq > of.Seq || c.Epoch != of.Epoch || c.Pods != of.Pods {
+	if json.Unmarshal(raw, &c) != nil || c.Log != of.Log || c.Seq > of.Seq || c.Epoch != of.Epoch || c.Since != of.Since || c.Pods != of.Pods {
 		return Cursors{}, false
 	}
 	return c, sameScope(c.Scope, of.Scope)

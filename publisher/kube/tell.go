@@ -48,7 +48,7 @@ func (r *Recorder) tellListed(ctx context.Context, h heard, x listed) error {
 			}
 		}
 	}
-	if x.from == 0 {
+	if x.first {
 		return nil
 	}
 	gap, err := note(NoteRelisted, fmt.Sprintf("%s/%s/%d-%d", r.Cluster.UID, h.plural, x.from, h.rv), h.plural, time.Time{},
@@ -239,7 +239,7 @@ func aboutOf(ref events.Ref) []events.Ref {
 
 // load reads how far the cluster was heard for this log.
 func (r *Recorder) load(ctx context.Context, info events.Info) (Cursors, error) {
-	of := Cursors{Log: info.ID, Seq: info.Last, Epoch: r.Epoch, Scope: r.Scope, Pods: r.AllPods}
+	of := Cursors{Log: info.ID, Seq: info.Last, Epoch: r.Epoch, Since: r.Since, Scope: r.Scope, Pods: r.AllPods}
 	reading, cancel := context.WithCancel(ctx)
 	defer cancel()
 	for e, err := range r.Cursors.Watch(reading) {
@@ -266,7 +266,7 @@ func (r *Recorder) save(ctx context.Context) error {
 		r.Report(err)
 		return nil
 	}
-	c := Cursors{Log: info.ID, Epoch: r.Epoch, Scope: r.Scope, Pods: r.AllPods, Heard: map[string]uint64{}}
+	c := Cursors{Log: info.ID, Epoch: r.Epoch, Since: r.Since, Scope: r.Scope, Pods: r.AllPods, Heard: map[string]uint64{}}
 	for _, res := range resources {
 		if rv := r.at[res.plural]; rv > 0 {
 			c.Heard[res.plural] = rv

@@ -28,9 +28,10 @@ type caught struct{}
 
 // listed ends what a list has said.
 type listed struct {
-	keys map[events.Key]bool
-	from uint64 // what was heard last before; 0: nothing
-	why  string
+	keys  map[events.Key]bool
+	from  uint64 // what was heard last before; 0: nobody knows
+	why   string
+	first bool // nothing was
 }
 
 // watcher says what a cluster says of one resource, in its order.
@@ -150,7 +151,7 @@ func (w *watcher) lists(ctx context.Context) error {
 	if w.rv > 0 {
 		o.ResourceVersion, o.ResourceVersionMatch = fmt.Sprint(w.rv), metav1.ResourceVersionMatchNotOlderThan
 	}
-	end := listed{keys: map[events.Key]bool{}, from: w.rv, why: w.list}
+	end := listed{keys: map[events.Key]bool{}, from: w.rv, why: w.list, first: w.first}
 	for {
 		list, items, err := w.cluster.page(ctx, w.resource, "", o)
 		if err != nil {
