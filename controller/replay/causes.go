@@ -308,7 +308,6 @@ func (t *tracker) note(e events.Event) {
 	case events.Lifted:
 		t.out.hears(e.Seq, append(t.named[b.Ref().Key], b.Ref()))
 		delete(t.named, b.Ref().Key)
-	case *events.Plan, events.Outcome, events.Unchanged:
 	}
 }
 
