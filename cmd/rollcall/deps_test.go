@@ -80,6 +80,7 @@ var layers = map[string]layer{
 	"publisher/simkubelet/shell":    {why: "what answers kubectl exec: commands on files in memory; it imports nothing that reaches the machine, which a test of its own holds it to"},
 	"docs":                          {pure: true, why: "texts that the command prints, in one place"},
 	"publisher/gate":                {may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/story", "projector/table", "publisher", "publisher/envelope", "publisher/schema", "publisher/sources"}, why: "the doors of programs outside; sees what is so, and never why something is decided"},
+	"publisher/kube":                {may: []string{"events", "events/drive", "events/wire", "projector/table"}, why: "a real cluster's API read into a log: the one package that watches one for facts"},
 	"publisher/reading":             {may: []string{"events", "events/seal", "events/wire", "publisher", "publisher/sources"}, why: "the log for readers outside; sees no state"},
 	"publisher/sources":             {pure: true, shell: []string{"file.go"}, may: []string{"events", "events/files"}, why: "who may tell what; the gate and the NATS server ask it"},
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
@@ -109,7 +110,7 @@ var owners = map[string][]string{
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"publisher/kube", "projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 
