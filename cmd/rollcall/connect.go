@@ -49,13 +49,13 @@ made it. It writes nothing to the cluster; get, list and watch are all that it n
 (deploy/rbac-shadow.yaml).
 
 Every command that reads a log reads this one, while it is recorded and later: log,
-why, state, diff, open --at, kubectl --at, diverge. Started again on the same directory
+why, state, diff, open --at, kubectl --at. Started again on the same directory
 it goes on where it stopped; what the cluster has forgotten by then is listed again.
 
 The record is served as a Kubernetes API too, to be read only. Without --kubeconfig
 the cluster is that in one of whose pods it runs.`,
-		Example: `  rollcall connect --shadow --kubeconfig ~/.kube/config --data ./record
-  rollcall connect --shadow --kubeconfig admin.conf -n kube-system --once --data ./record`,
+		Example: `  rollcall connect --shadow --kubeconfig admin.conf --data ./record
+  rollcall connect --shadow --kubeconfig admin.conf -n kube-system --once`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c.Flags().Changed); err != nil {
 				return err

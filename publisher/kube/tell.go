@@ -16,6 +16,7 @@ func (r *Recorder) tell(ctx context.Context, h heard) (err error) {
 		if delete(r.behind, h.plural); len(r.behind) == 0 && !r.isSynced {
 			r.isSynced = true
 			if err = r.flush(ctx); err == nil {
+				err = r.save(ctx)
 				close(r.synced)
 			}
 		}
