@@ -14,7 +14,7 @@ const WireVersion = 1
 
 // envelope is an event as a log holds it. Of the last nine fields it has one.
 // Decode reads the envelope by hand, because every fold does so for every event;
-// plans and outcomes are read as they are written, from their tags.
+// and the commands of plans; all else is read as it is written, from its tags.
 type envelope struct {
 	Version int       `json:"v"`
 	ID      string    `json:"id,omitempty"`

@@ -324,10 +324,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"cause", "E-EVT-MSGPACK", "not a map", bytesOf(t, pairs{"v", 1, "cause", []any{1, 2}, "ref", node, "object", fields{}})},
 		{"negative cause", "E-EVT-MSGPACK", "-1 is negative", bytesOf(t, pairs{"v", 1, "cause", fields{"seq": -1}, "ref", node, "object", fields{}})},
 		{"at", "E-EVT-MSGPACK", "cannot parse", bytesOf(t, pairs{"v", 1, "at", "noon", "ref", node, "object", fields{}})},
-		{"basis", "E-EVT-MSGPACK", "number is negative", bytesOf(t, pairs{"v", 1, "ref", node, "plan", fields{"basis": fields{"seq": -1}}})},
+		{"basis", "E-EVT-MSGPACK", "-1 is negative", bytesOf(t, pairs{"v", 1, "ref", node, "plan", fields{"basis": fields{"seq": -1}}})},
 		{"plan", "E-EVT-MSGPACK", "not an array", bytesOf(t, pairs{"v", 1, "plan", fields{"commands": 7}})},
 		{"lengths that lie", "E-EVT-MSGPACK", "exceeds the", []byte("\x82\xa1v\x01\xa4plan\x81\xa8commands\xdd\xff\xff\xff\xff")},
-		{"more than it can mean", "E-EVT-MSGPACK", "more than an input of this size can mean",
+		{"more than it can mean", "E-EVT-MSGPACK", "at most 500 are one plan",
 			append([]byte("\x82\xa1v\x01\xa4plan\x81\xa8commands\xdc\xff\xff"), bytes.Repeat([]byte{0x80}, 0xffff)...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -162,8 +162,7 @@ func (d *decoder) event() (e Event) {
 			}
 			d.tells(goneObject)
 		case "plan":
-			d.plan = new(Plan)
-			d.Read(d.plan)
+			d.plan = d.readPlan()
 			d.tells(aPlan)
 		case "outcome":
 			d.outcome = new(Outcome)
