@@ -138,7 +138,7 @@ func core(c kubernetes.Interface) rest.Interface       { return c.CoreV1().RESTC
 func apps(c kubernetes.Interface) rest.Interface       { return c.AppsV1().RESTClient() }
 func scheduling(c kubernetes.Interface) rest.Interface { return c.SchedulingV1().RESTClient() }
 
-// resources are those of Kinds, in their order, and core Events about DaemonSets,
+// resources are those of recordedKinds, in their order, and core Events about DaemonSets,
 // which say who has deleted a pod.
 var resources = []resource{
 	{events.PriorityClass, "priorityclasses", scheduling, ""},

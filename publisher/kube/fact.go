@@ -20,13 +20,13 @@ import (
 
 // Sources of the events that a record has.
 const (
-	Source        = "kube"        // heard in a watch or a list
+	source        = "kube"        // heard in a watch or a list
 	SourceMissing = "kube/relist" // known, and not in a list any more
 )
 
-// Kinds are those whose objects are recorded, in the order in which they are listed:
+// recordedKinds are those whose objects are recorded, in the order in which they are listed:
 // what says which of the next are looked at comes first.
-var Kinds = []events.Kind{events.PriorityClass, events.Namespace, events.Node, events.DaemonSet, events.ControllerRevision, events.Pod}
+var recordedKinds = []events.Kind{events.PriorityClass, events.Namespace, events.Node, events.DaemonSet, events.ControllerRevision, events.Pod}
 
 // Seen is what a cluster has said of one object at one revision of its own.
 type Seen struct {
@@ -56,9 +56,9 @@ const (
 	wroteStatus
 )
 
-// Read takes o, which a cluster has said at a revision, apart and encodes it. o is
+// read takes o, which a cluster has said at a revision, apart and encodes it. o is
 // changed: what is not recorded is taken out.
-func Read(kind events.Kind, o metav1.Object, gone bool) (*Seen, error) {
+func read(kind events.Kind, o metav1.Object, gone bool) (*Seen, error) {
 	rv, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: resourceVersion %q is no number", kind, events.Key{Namespace: o.GetNamespace(), Name: o.GetName()}, o.GetResourceVersion())
@@ -145,14 +145,14 @@ func factID(epoch int, s *Seen, typ events.Type) ulid.ULID {
 
 // Types of the notes that a record has.
 const (
-	NoteEvent    = "io.k8s.event"          // an Event of the cluster about a DaemonSet
+	noteEvent    = "io.k8s.event"          // an Event of the cluster about a DaemonSet
 	NoteRelisted = "io.k8s.relisted"       // states between two lists may be missing
-	NoteLarge    = "io.k8s.object.large"   // an object is larger than the log takes
-	NoteStrange  = "io.k8s.object.strange" // an object that a log cannot hold
+	noteLarge    = "io.k8s.object.large"   // an object is larger than the log takes
+	noteStrange  = "io.k8s.object.strange" // an object that a log cannot hold
 )
 
-// Happening is a core Event of a cluster, as a note of it is kept.
-type Happening struct {
+// happening is a core Event of a cluster, as a note of it is kept.
+type happening struct {
 	Type      string `json:"type"`
 	Reason    string `json:"reason"`
 	Message   string `json:"message"`
@@ -167,14 +167,14 @@ func note(typ, id, subject string, at time.Time, data any, about ...events.Ref) 
 	if err != nil {
 		return events.Entry{}, fmt.Errorf("note %s %s: %w", typ, id, err)
 	}
-	told := &events.Told{Source: Source, ID: id, Type: typ, Subject: subject, Time: at, Data: raw}
-	return events.Entry{Event: events.Event{ID: events.ToldID(told.Source, told.From, told.ID), Type: events.NoteTold, Source: Source, Told: told,
+	told := &events.Told{Source: source, ID: id, Type: typ, Subject: subject, Time: at, Data: raw}
+	return events.Entry{Event: events.Event{ID: events.ToldID(told.Source, told.From, told.ID), Type: events.NoteTold, Source: source, Told: told,
 		Body: events.Note{Objects: about}}}, nil
 }
 
-// Heard makes the note of a core Event about a DaemonSet. ok is false for one that is
+// noted makes the note of a core Event about a DaemonSet. ok is false for one that is
 // about something else, or that no log takes.
-func Heard(e *corev1.Event) (_ events.Entry, ok bool) {
+func noted(e *corev1.Event) (_ events.Entry, ok bool) {
 	about := e.InvolvedObject
 	ref := events.Ref{Kind: events.Kind(about.Kind), Key: events.Key{Namespace: about.Namespace, Name: about.Name}, UID: about.UID}
 	if ref.Kind != events.DaemonSet || events.CheckObjectName(ref.Kind, ref.Key) != "" {
@@ -184,8 +184,8 @@ func Heard(e *corev1.Event) (_ events.Entry, ok bool) {
 	if e.EventTime.After(at) {
 		at = e.EventTime.Time
 	}
-	h := Happening{Type: e.Type, Reason: e.Reason, Message: e.Message, Component: cmp.Or(e.Source.Component, e.ReportingController), Count: e.Count}
-	n, err := note(NoteEvent, idOf(e.UID, e.ResourceVersion), ref.Key.String(), at.UTC(), h, ref)
+	h := happening{Type: e.Type, Reason: e.Reason, Message: e.Message, Component: cmp.Or(e.Source.Component, e.ReportingController), Count: e.Count}
+	n, err := note(noteEvent, idOf(e.UID, e.ResourceVersion), ref.Key.String(), at.UTC(), h, ref)
 	return n, err == nil
 }
 

@@ -71,7 +71,7 @@ func (l *Lanes) known(was *table.Item) uint64 {
 // entry is the event that s is what a verb says, behind what the log has.
 func (l *Lanes) entry(s *Seen, verb string, was *table.Item) events.Entry {
 	typ := events.ObjectType(s.Kind, verb)
-	e := events.Entry{Event: events.Event{ID: factID(l.Epoch, s, typ), Type: typ, Source: Source, Body: s.Object}, Bound: true}
+	e := events.Entry{Event: events.Event{ID: factID(l.Epoch, s, typ), Type: typ, Source: source, Body: s.Object}, Bound: true}
 	var before []byte
 	e.Expect.Subject = l.Subjects.Object(s.Kind, s.Key)
 	if was != nil {
@@ -189,6 +189,6 @@ func (l *Lanes) Rewound(s *Seen) bool {
 
 // Charter makes the entry of a charter, behind the last one.
 func Charter(subjects events.Subjects, id ulid.ULID, c events.Charter, last events.Seq) events.Entry {
-	return events.Entry{Event: events.Event{ID: id, Type: events.Chartered, Source: Source, Body: c},
+	return events.Entry{Event: events.Event{ID: id, Type: events.Chartered, Source: source, Body: c},
 		Expect: events.Expect{Subject: subjects.Charter(), Last: last}}
 }

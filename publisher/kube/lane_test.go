@@ -33,7 +33,7 @@ func newRig(t *testing.T) *rig {
 // hear tells of an object, and says which types of events the log got.
 func (r *rig) hear(kind events.Kind, o metav1.Object, gone bool) []events.Type {
 	r.t.Helper()
-	s, err := Read(kind, o, gone)
+	s, err := read(kind, o, gone)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -125,11 +125,11 @@ func TestStale(t *testing.T) {
 	wants(t, "gone again", r.hear(events.Pod, p.DeepCopy(), true))
 
 	last := events.Event{Seq: r.seq, Body: events.Gone{Ref: events.Ref{Kind: events.Pod}, Data: mustData(t, p)}}
-	s, _ := Read(events.Pod, daemonPod("agent-1", "a", "10"), false)
+	s, _ := read(events.Pod, daemonPod("agent-1", "a", "10"), false)
 	if !r.Over(s, &last) {
 		t.Error("a pod is told of that was gone later")
 	}
-	s, _ = Read(events.Pod, daemonPod("agent-1", "b", "15"), false)
+	s, _ = read(events.Pod, daemonPod("agent-1", "b", "15"), false)
 	if r.Over(s, &last) {
 		t.Error("a pod that was made again is taken for the one before")
 	}
@@ -168,7 +168,7 @@ func TestMissing(t *testing.T) {
 func TestRewound(t *testing.T) {
 	r := newRig(t)
 	r.hear(events.Pod, daemonPod("agent-1", "a", "100"), false)
-	s, _ := Read(events.Pod, daemonPod("agent-1", "a", "50"), false)
+	s, _ := read(events.Pod, daemonPod("agent-1", "a", "50"), false)
 	s.Listed = true
 	if !r.Lanes.Rewound(s) {
 		t.Error("a list that is older than what was heard is not seen to be")
@@ -221,7 +221,7 @@ func TestManager(t *testing.T) {
 	manager := func(change func()) string {
 		change()
 		p.ManagedFields = fields
-		s, err := Read(events.Pod, p.DeepCopy(), false)
+		s, err := read(events.Pod, p.DeepCopy(), false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,13 +6,13 @@ import (
 	"time"
 )
 
-// Hold is how long a thing that was heard waits for what another watch may say of
+// holdBack is how long a thing that was heard waits for what another watch may say of
 // before. A cluster promises an order within one kind only: nothing depends on that
 // of different ones, which reads better in the order in which things were.
-const Hold = 100 * time.Millisecond
+const holdBack = 100 * time.Millisecond
 
 // Merge puts what several watches say into the order of the cluster's revisions, as
-// far as it is heard within Hold. Of one kind the order stays that in which it was
+// far as it is heard within holdBack. Of one kind the order stays that in which it was
 // taken. The zero Merge has nothing.
 type Merge[T any] struct{ waiting []waiting[T] }
 
@@ -38,7 +38,7 @@ func (m *Merge[T]) Take(rv uint64, at time.Time, what T) {
 func (m *Merge[T]) Due(now time.Time) (due []T) {
 	last := -1
 	for i, w := range m.waiting {
-		if !w.at.Add(Hold).After(now) {
+		if !w.at.Add(holdBack).After(now) {
 			last = i
 		}
 	}
@@ -62,5 +62,5 @@ func (m *Merge[T]) Next() (at time.Time, ok bool) {
 		return at, false
 	}
 	first := slices.MinFunc(m.waiting, func(a, b waiting[T]) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
-	return first.at.Add(Hold), true
+	return first.at.Add(holdBack), true
 }

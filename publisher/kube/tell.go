@@ -39,7 +39,7 @@ func (r *Recorder) tellListed(ctx context.Context, h heard, x listed) error {
 	if err := r.flush(ctx); err != nil {
 		return err
 	}
-	for _, kind := range Kinds {
+	for _, kind := range recordedKinds {
 		if pluralOf(kind) != h.plural {
 			continue
 		}
@@ -214,9 +214,9 @@ func (r *Recorder) refused(ctx context.Context, p pending, why error) error {
 		r.Warn(fmt.Sprintf("a note is not recorded: %v", why))
 		return nil
 	}
-	code, typ := "E-KUBE-STRANGE", NoteStrange
+	code, typ := "E-KUBE-STRANGE", noteStrange
 	if errors.Is(why, events.ErrTooLarge) {
-		code, typ = "E-KUBE-LARGE", NoteLarge
+		code, typ = "E-KUBE-LARGE", noteLarge
 	}
 	s := p.seen
 	r.Warn(fmt.Sprintf("%s: %s is not recorded as it is at revision %d: %v", code, s.Ref, s.RV, why))

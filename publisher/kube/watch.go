@@ -232,7 +232,7 @@ func (w *watcher) read(o runtime.Object, gone bool) (*Seen, error) {
 	if !ok {
 		return nil, fmt.Errorf("%s: an answer has a %T", w.plural, o)
 	}
-	return Read(w.kind, m, gone)
+	return read(w.kind, m, gone)
 }
 
 // watches says what changes, until the server ends the watch.
@@ -276,7 +276,7 @@ func (w *watcher) change(ctx context.Context, e watch.Event) (err error) {
 	var what any
 	switch x := e.Object.(type) {
 	case *corev1.Event:
-		if n, ok := Heard(x); ok && e.Type != watch.Deleted && e.Type != watch.Bookmark {
+		if n, ok := noted(x); ok && e.Type != watch.Deleted && e.Type != watch.Bookmark {
 			what = n
 		}
 	default:

@@ -148,15 +148,6 @@ func (in *Instance) Failed() <-chan error { return in.failure }
 // act for a user, who may do everything.
 func (in *Instance) LoopbackAs(user string) *rest.Config { return in.Served.Server.LoopbackAs(user) }
 
-// AwaitEnd returns when State has what is in the log now.
-func (in *Instance) AwaitEnd(ctx context.Context) error {
-	end, err := in.Log.Info(ctx)
-	if err != nil {
-		return err
-	}
-	return in.State.Await(ctx, end.Last)
-}
-
 // Start starts all parts, each on what those before it made, and
 // returns when the log has been read to its end. If one cannot start, those
 // before it are stopped.
