@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -116,4 +117,11 @@ func (s Scope) Match() func(Key, map[string]string) bool {
 	return func(ds Key, has map[string]string) bool {
 		return err == nil && oneOf(s.Namespaces, ds.Namespace) && selector.Matches(labels.Set(has))
 	}
+}
+
+// Same reports whether two charters say the same.
+func (c Charter) Same(o Charter) bool {
+	same := slices.Equal(c.Scope.Namespaces, o.Scope.Namespaces)
+	c.Scope.Namespaces, o.Scope.Namespaces = nil, nil
+	return same && reflect.DeepEqual(c, o)
 }

@@ -10,6 +10,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events/wire"
 )
 
 // quietFields are the names of the fields of nodes and pods, by the form that
@@ -22,7 +24,8 @@ var quietFields = map[Kind][]string{
 
 // Worth reports whether the change of an object from before to now is worth a
 // fact. Whoever appends what another said asks Worth first: a heartbeat is not
-// worth one, and neither is when or by whom a field was written that is not.
+// worth one, and neither is when or by whom a field was written that is not, nor the
+// number that another cluster has given to a change.
 // Every other difference is, but for two spellings of one value.
 func Worth(before, now Object) bool {
 	switch {
@@ -33,7 +36,23 @@ func Worth(before, now Object) bool {
 	case now.Kind == Pod:
 		return differ(before, now, quietPod)
 	}
-	return true
+	return !bytes.Equal(unnumbered(before.Data), unnumbered(now.Data))
+}
+
+// unnumbered returns an object without the revision that another cluster gave it.
+func unnumbered(object []byte) []byte {
+	meta := wire.Field(object, "metadata")
+	if len(wire.Text(meta, "resourceVersion")) == 0 {
+		return object
+	}
+	rest, err := wire.With(meta, "resourceVersion", []byte{0xa0}) // an empty string
+	if err == nil {
+		rest, err = wire.With(object, "metadata", rest)
+	}
+	if err != nil {
+		return object
+	}
+	return rest
 }
 
 // differ reports whether two objects differ after quiet has taken out what is
@@ -49,6 +68,7 @@ func differ[T any](before, now Object, quiet func(*T)) bool {
 }
 
 func quietNode(n *corev1.Node) {
+	n.ResourceVersion = ""
 	n.ManagedFields = quietManagers(n.ManagedFields, quietFields[Node])
 	n.Status.Images = nil
 	for i := range n.Status.Conditions {
@@ -57,6 +77,7 @@ func quietNode(n *corev1.Node) {
 }
 
 func quietPod(p *corev1.Pod) {
+	p.ResourceVersion = ""
 	p.ManagedFields = quietManagers(p.ManagedFields, quietFields[Pod])
 	for i := range p.Status.Conditions {
 		p.Status.Conditions[i].LastProbeTime = metav1.Time{}

@@ -82,12 +82,13 @@ var layers = map[string]layer{
 	"publisher/simkubelet/shell":    {why: "what answers kubectl exec: commands on files in memory; it imports nothing that reaches the machine, which a test of its own holds it to"},
 	"docs":                          {pure: true, why: "texts that the command prints, in one place"},
 	"publisher/gate":                {may: []string{"events", "events/daemonpod", "events/drive", "events/wire", "projector/story", "projector/table", "publisher", "publisher/envelope", "publisher/schema", "publisher/sources"}, why: "the doors of programs outside; sees what is so, and never why something is decided"},
+	"publisher/kube":                {may: []string{"events", "events/drive", "events/wire", "projector/table"}, why: "a real cluster's API read into a log: the one package that watches one for facts"},
 	"publisher/reading":             {may: []string{"events", "events/seal", "events/wire", "publisher", "publisher/sources"}, why: "the log for readers outside; sees no state"},
 	"publisher/sources":             {pure: true, shell: []string{"file.go"}, may: []string{"events", "events/files"}, why: "who may tell what; the gate and the NATS server ask it"},
 	"testdata/manifests":            {pure: true, why: "the manifests of tests and of first examples: one copy, in the program"},
 	"cmd/rollcall/manifest":         {may: []string{"events", "events/files", "projector/apiserver", "projector/apiserver/extensions", "testdata/manifests"}, why: "manifests of users read, and applied as a client of the API"},
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
-	"cmd/rollcall/instance": {may: []string{"events", "events/ahead", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
+	"cmd/rollcall/instance": {may: []string{"events", "events/ahead", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/memlog", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/dns", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
 	"projector/apiserver/aggregation": {may: []string{"events", "events/wire", "projector/table"}, why: "APIs of others by Kubernetes' own aggregator, before the server of the API; sees APIServices alone"},
 	"projector/apiserver/extensions":  {may: []string{"events", "events/wire", "projector/table"}, why: "custom resources by Kubernetes' own server, behind the one of the API; sees definitions, and objects by a storage that it is given"},
@@ -112,7 +113,7 @@ var owners = map[string][]string{
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
 	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/aggregation", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
 	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/aggregation", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/aggregation", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/client-go/":                    {"publisher/kube", "projector/apiserver", "projector/apiserver/aggregation", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

@@ -59,6 +59,7 @@ type Config struct {
 	KubeletClient string
 
 	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
+	Version  string    // of the cluster that is shown; empty: Version, which this is
 	Now      time.Time // what tables count ages to; zero: the clock
 	Logs     LogSource
 	Notices  PodNotices // nil: there are no Events about pods
@@ -210,7 +211,7 @@ func (s *Server) beginBootstrap(hook genericapiserver.PostStartHookContext) erro
 
 func (s *Server) genericConfig() (_ *genericapiserver.RecommendedConfig, err error) {
 	c := genericapiserver.NewRecommendedConfig(legacyscheme.Codecs)
-	c.EffectiveVersion = effectiveVersion{compatibility.NewEffectiveVersionFromString(Version, "", "")}
+	c.EffectiveVersion = effectiveVersion{compatibility.NewEffectiveVersionFromString(Version, "", ""), s.config.Version}
 	serving := &genericapiserver.SecureServingInfo{Listener: s.door}
 	if s.config.Listener != nil {
 		if serving.Cert, err = dynamiccertificates.NewStaticCertKeyContent("serving-cert", s.config.Cert, s.config.Key); err != nil {
@@ -251,14 +252,18 @@ func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Han
 // binary that was linked without its stamps.
 type effectiveVersion struct {
 	compatibility.MutableEffectiveVersion
+	shown string // empty: that of this server
 }
 
 // Info implements compatibility.EffectiveVersion.
 func (v effectiveVersion) Info() *apiversion.Info {
 	info := *v.MutableEffectiveVersion.Info()
-	parsed := version.MustParseSemantic(Version)
-	info.Major, info.Minor = strconv.Itoa(int(parsed.Major())), strconv.Itoa(int(parsed.Minor()))
 	info.GitVersion = Version + "+rollcall"
+	parsed := version.MustParseSemantic(Version)
+	if other, err := version.ParseGeneric(v.shown); err == nil {
+		parsed, info.GitVersion = other, v.shown
+	}
+	info.Major, info.Minor = strconv.Itoa(int(parsed.Major())), strconv.Itoa(int(parsed.Minor()))
 	return &info
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"time"
@@ -35,6 +36,7 @@ type Served struct {
 	rootCA      []byte // its certificate
 	clusterInfo string // kubeconfig without a user, for nodes that join
 	Server      *apiserver.Server
+	reads       bool // its events can be read and not be told
 }
 
 // Open takes the address, makes the credentials in dir and writes the
@@ -105,7 +107,11 @@ func (a *Served) Lines() string {
 		return ""
 	}
 	text := fmt.Sprintf("  API      %s%s  kubeconfig in %s\n", a.URL, a.also, a.Kubeconfig)
-	text += fmt.Sprintf("  Events   POST %s%s  token in %s\n", a.URL, gate.EventsPath, a.token)
+	method := http.MethodPost
+	if a.reads {
+		method = http.MethodGet
+	}
+	text += fmt.Sprintf("  Events   %s %s%s  token in %s\n", method, a.URL, gate.EventsPath, a.token)
 	if a.exposed != "" {
 		text += fmt.Sprintf("  Warning  other machines can reach the API: whoever has the token in %s may do everything\n", a.exposed)
 	}
@@ -133,6 +139,7 @@ func (in *Instance) serve(ctx context.Context) (err error) {
 	if in.Served, err = o.API.Open(in.dir, o.Cluster, c); err != nil {
 		return err
 	}
+	in.Served.reads = in.Record != nil
 	close(in.opened)
 	Reached("API made")
 	in.launch(in.Served.Server.Run)

@@ -79,6 +79,9 @@ func (in *Instance) listen(ctx context.Context) error {
 		return err
 	}
 	in.stops = append(in.stops, in.readers.Close, in.Gate.Close, service.Stop)
+	if in.Record != nil { // nobody tells a record what it is about
+		return nil
+	}
 	stop, err := in.Gate.Listen(ctx, in.NC)
 	if err != nil {
 		return fmt.Errorf("open the gate: %w", err)
@@ -97,9 +100,13 @@ func (in *Instance) about(ctx context.Context) (gate.Info, error) {
 // sources.
 func (in *Instance) beside(s *apiserver.Server) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("POST "+gate.EventsPath, in.Gate)
 	mux.Handle("GET "+gate.EventsPath, in.reads)
-	mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodGet, http.MethodPost))
+	if in.Record == nil {
+		mux.Handle("POST "+gate.EventsPath, in.Gate)
+		mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodGet, http.MethodPost))
+	} else { // nobody tells a record what it is about
+		mux.Handle(gate.EventsPath, gate.NotAllowed(http.MethodGet))
+	}
 	mux.Handle(schema.Path, schema.Handler())
 	mux.Handle(schema.Path+"/", schema.Handler())
 	mux.Handle(schema.AsyncAPIPath, schema.Handler())

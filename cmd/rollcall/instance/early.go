@@ -47,7 +47,7 @@ func (in *Instance) readEarly(dir string) {
 	go func() {
 		defer close(e.done)
 		e.from = earliest(ctx, dir, in.Subjects)
-		if e.from != nil {
+		if e.from != nil && in.Record == nil {
 			e.from.world = simkubelet.New(in.Subjects, in.Delays)
 			each(e.from.state.Objects(), func(x events.Event) { e.from.world.Observe(x, time.Now()) })
 		}

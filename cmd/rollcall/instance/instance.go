@@ -67,6 +67,7 @@ type Options struct {
 	EventBytes  int           // of a message to the gate; 0: envelope.Default
 	Patience    time.Duration // after which nodes that have not joined are not waited for
 	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
+	Record      *Record       // nil: the log is the cluster
 
 	Console Console               // nil: nobody is told anything
 	Begun   func(last events.Seq) // called with the end of the log, before it is read
@@ -147,15 +148,6 @@ func (in *Instance) Failed() <-chan error { return in.failure }
 // act for a user, who may do everything.
 func (in *Instance) LoopbackAs(user string) *rest.Config { return in.Served.Server.LoopbackAs(user) }
 
-// AwaitEnd returns when State has what is in the log now.
-func (in *Instance) AwaitEnd(ctx context.Context) error {
-	end, err := in.Log.Info(ctx)
-	if err != nil {
-		return err
-	}
-	return in.State.Await(ctx, end.Last)
-}
-
 // Start starts all parts, each on what those before it made, and
 // returns when the log has been read to its end. If one cannot start, those
 // before it are stopped.
@@ -198,6 +190,9 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 		return nil, err
 	}
 	Reached("log read")
+	if err := in.checkRecord(); err != nil {
+		return nil, err
+	}
 	if err := in.openGate(ctx); err != nil {
 		return nil, err
 	}
@@ -226,7 +221,9 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	}
 	executor := executor.New(in.Subjects, executor.LogWorld{Admit: in.admit})
 	executor.ReadFrom(in.State.Objects())
-	all = append(all, executor, in.world(from))
+	if all = append(all, executor); in.Record == nil {
+		all = append(all, in.world(from))
+	}
 	var err error
 	if from != nil {
 		err = from.resume(all)

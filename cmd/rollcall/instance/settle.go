@@ -152,3 +152,12 @@ func (in *Instance) LastSeq() (at events.Seq) {
 	in.State.Read(func(s *projector.State) { at = s.Seq() })
 	return at
 }
+
+// AwaitEnd returns when State has what is in the log now.
+func (in *Instance) AwaitEnd(ctx context.Context) error {
+	end, err := in.Log.Info(ctx)
+	if err != nil {
+		return err
+	}
+	return in.State.Await(ctx, end.Last)
+}

@@ -18,6 +18,9 @@ const eventsKept = time.Hour
 
 // apiConfig is what an instance serves: its log, and what is beside the log.
 func (in *Instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
+	if in.Record != nil {
+		return in.recordConfig(), nil
+	}
 	keys, err := in.keys()
 	if err != nil {
 		return apiserver.Config{}, err

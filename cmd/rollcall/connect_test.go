@@ -1,0 +1,252 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"rollcall/cmd/rollcall/datadir"
+	"rollcall/events"
+	"rollcall/events/blocks"
+	"rollcall/publisher/kube"
+)
+
+// recorded is a cluster and its record, each a process of its own.
+type recorded struct {
+	t            *testing.T
+	dir          string
+	env          []string
+	cluster, rec string // data directories
+	client       kubernetes.Interface
+}
+
+// up starts the cluster.
+func (r *recorded) up() *process {
+	r.t.Helper()
+	p, err := startProcess(r.dir, r.env, "up", "--nodes", "4", "--data", r.cluster, "-f", filepath.Join(r.dir, "agent.yaml"), "--pod-start", "0s", "--pod-stop", "0s")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(p.kill)
+	if err := p.sees("export KUBECONFIG"); err != nil {
+		r.t.Fatal(err)
+	}
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(r.cluster, "kubeconfig"))
+	if err == nil {
+		r.client, err = kubernetes.NewForConfig(config)
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return p
+}
+
+// connect starts to record.
+func (r *recorded) connect(args ...string) *process {
+	r.t.Helper()
+	p, err := startProcess(r.dir, r.env, append([]string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--data", r.rec}, args...)...)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(p.kill)
+	return p
+}
+
+// once records what has happened since.
+func (r *recorded) once(args ...string) {
+	r.t.Helper()
+	p := r.connect(append(args, "--once")...)
+	if code, err := p.end(0); err != nil || code != 0 {
+		r.t.Fatalf("exit code %d, %v:\n%s", code, err, p.output())
+	}
+}
+
+// rest waits until the DaemonSet is rolled out and none of its pods is being deleted,
+// and returns the uids of what the cluster has.
+func (r *recorded) rest() (all []string) {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	for {
+		ds, err := r.client.AppsV1().DaemonSets("default").Get(ctx, "agent", metav1.GetOptions{})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		pods, err := r.client.CoreV1().Pods("default").List(ctx, metav1.ListOptions{})
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		st := ds.Status
+		if st.ObservedGeneration == ds.Generation && st.NumberAvailable == st.DesiredNumberScheduled && st.UpdatedNumberScheduled == st.DesiredNumberScheduled && len(pods.Items) == int(st.DesiredNumberScheduled) {
+			all = append(all, "DaemonSet "+string(ds.UID))
+			for _, p := range pods.Items {
+				all = append(all, "Pod "+string(p.UID))
+			}
+			break
+		}
+		select {
+		case <-ctx.Done():
+			r.t.Fatalf("no rest: %+v", st)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+	nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, n := range nodes.Items {
+		all = append(all, "Node "+string(n.UID))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// check holds the record against the cluster: it has what there is, nothing twice, and
+// nothing that nobody believes. It returns the types of its notes, and what was told
+// to be missing in a list.
+func (r *recorded) check(want []string) (notes, missing []string) {
+	r.t.Helper()
+	subjects, err := events.NewSubjects(datadir.DefaultCluster)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	log, err := blocks.Open(r.rec, subjects)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	is, told, screen := map[events.Ref]bool{}, map[string]events.Seq{}, events.NewScreen()
+	alive := map[types.UID]bool{}
+	for e, err := range log.Read(r.t.Context(), 0) {
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		e = screen.Take(e)
+		switch b := e.Body.(type) {
+		case events.Object:
+			id := fmt.Sprintf("%s at %d", b.Ref, kube.RVOf(b.Data))
+			if at, twice := told[id]; twice {
+				r.t.Errorf("#%d tells of %s, as #%d has", e.Seq, id, at)
+			}
+			told[id] = e.Seq
+			if made := strings.HasSuffix(string(e.Type), events.VerbCreated); made == alive[b.UID] {
+				r.t.Errorf("#%d %s: it was there before: %v", e.Seq, e.Type, alive[b.UID])
+			}
+			alive[b.UID], is[b.Ref] = true, true
+		case events.Gone:
+			if !alive[b.UID] {
+				r.t.Errorf("#%d %s: it was not there", e.Seq, e.Type)
+			}
+			delete(is, b.Ref)
+			delete(alive, b.UID)
+			if e.Source == kube.SourceMissing {
+				missing = append(missing, b.Ref.String())
+			}
+		case events.Note:
+			notes = append(notes, e.Told.Type)
+		case *events.Plan, events.Outcome, events.Unreadable:
+			r.t.Errorf("#%d %s is in a record: %+v", e.Seq, e.Type, b)
+		}
+	}
+	var got []string
+	for ref := range is {
+		if ref.Kind == events.DaemonSet || ref.Kind == events.Pod || ref.Kind == events.Node {
+			got = append(got, string(ref.Kind)+" "+string(ref.UID))
+		}
+	}
+	if slices.Sort(got); !slices.Equal(got, want) {
+		r.t.Errorf("the record has\n%v\nand the cluster\n%v", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	return notes, missing
+}
+
+// A record has all that was in the cluster, once and in order, whatever happened while
+// nobody recorded: it is killed in the middle of a rollout and goes on where it was.
+// Where it has to list again, it says so, and what is missing now.
+func TestConnect(t *testing.T) {
+	r := &recorded{t: t, dir: t.TempDir()}
+	r.cluster, r.rec, r.env = filepath.Join(r.dir, "cluster"), filepath.Join(r.dir, "record"), append(os.Environ(), "XDG_RUNTIME_DIR="+r.dir)
+	manifest := strings.Replace(killManifest(1), "terminationGracePeriodSeconds: 1", "terminationGracePeriodSeconds: 0", 1)
+	if err := os.WriteFile(filepath.Join(r.dir, "agent.yaml"), []byte(manifest), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	up := r.up()
+	r.rest()
+	rec := r.connect()
+	if err := rec.sees("the log has what the cluster has"); err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	r.setImage("agent:2")
+	awaitEvents(t, r.rec, 3) // it hears of the rollout
+	if code, err := rec.end(syscall.SIGKILL); err != nil || code != -1 {
+		t.Fatalf("exit code %d, %v", code, err)
+	}
+	if err := r.client.CoreV1().Nodes().Delete(ctx, "node-0003", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	r.setImage("agent:3")
+	want := r.rest()
+	r.once()
+	if _, missing := r.check(want); len(missing) > 0 {
+		t.Errorf("told from a list: %v; the watch could go on", missing)
+	}
+
+	if code, err := up.end(syscall.SIGTERM); err != nil || code != 0 {
+		t.Fatalf("exit code %d, %v:\n%s", code, err, up.output())
+	}
+	r.up()
+	if err := r.client.CoreV1().Nodes().Delete(ctx, "node-0004", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	want = r.rest()
+	r.once("--pods", "all") // which was not heard before
+	notes, missing := r.check(want)
+	if !slices.Contains(notes, kube.NoteRelisted) || !slices.ContainsFunc(missing, func(ref string) bool { return ref == "Node node-0004" }) {
+		t.Errorf("notes %v, told from a list: %v", notes, missing)
+	}
+	r.refuses()
+}
+
+func (r *recorded) setImage(image string) {
+	r.t.Helper()
+	patch := fmt.Sprintf(`{"spec":{"template":{"spec":{"containers":[{"name":"main","image":%q}]}}}}`, image)
+	if _, err := r.client.AppsV1().DaemonSets("default").Patch(r.t.Context(), "agent", types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+// refuses sees what cannot be recorded be refused: a log of another cluster, one that
+// is a cluster, and a cluster made of a record.
+func (r *recorded) refuses() {
+	r.t.Helper()
+	for _, c := range []struct {
+		says string
+		args []string
+	}{
+		{"E-KUBE-CLUSTER", []string{"up", "--data", r.rec, "--once"}},
+		{"E-CLI-FLAG", []string{"connect", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
+		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.dir, "none")}},
+		{"E-KUBE-CONFIG", []string{"connect", "--shadow"}},
+		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--context", "other"}},
+	} {
+		p, err := startProcess(r.dir, r.env, c.args...)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		r.t.Cleanup(p.kill)
+		if code, err := p.end(0); err != nil || code != events.ExitInput || !strings.Contains(p.output(), c.says) {
+			r.t.Errorf("%v: exit code %d, %v:\n%s", c.args, code, err, p.output())
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package instance
+
+import (
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/projector"
+	"rollcall/projector/apiserver"
+)
+
+// Record makes an instance keep the log of a cluster elsewhere: nobody acts upon it,
+// no door is open through which others would tell it anything, and its API is read
+// only.
+type Record struct {
+	Cluster  string // uid of the namespace kube-system
+	Version  string // of the cluster's server, which the API says it is of
+	ReadOnly string // what is answered to who writes
+}
+
+// checkRecord refuses a log that is about something else than what the instance is for.
+func (in *Instance) checkRecord() error {
+	var c *events.Charter
+	var seq events.Seq
+	in.State.Read(func(st *projector.State) { c, seq = st.Charter(), st.Seq() })
+	e := &events.Error{Code: "E-KUBE-CLUSTER", Where: in.Data, Exit: events.ExitInput}
+	switch r := in.Record; {
+	case r == nil && c != nil:
+		e.What, e.Do = "the log is the record of another cluster, "+c.Cluster, "go on with it by rollcall connect, or read it with rollcall open"
+	case r == nil || c == nil && seq == 0 || c != nil && c.Cluster == r.Cluster:
+		return nil
+	case c == nil:
+		e.What, e.Why, e.Do = "the log is no record of a cluster", "it is a cluster by itself, of rollcall up", "give the record a data directory of its own"
+	default:
+		e.What, e.Why, e.Do = "the log is the record of another cluster", fmt.Sprintf("it is about %s, and the cluster that is reached is %s", c.Cluster, r.Cluster), "give each cluster a data directory of its own"
+	}
+	return e
+}
+
+// recordConfig is what the API of a record serves: what the log says, and nothing of
+// what is simulated.
+func (in *Instance) recordConfig() apiserver.Config {
+	return apiserver.Config{Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Tally: in.tally, Leases: memlog.NewKV(), Events: memlog.NewKV(),
+		Health: in.Log.Health, Quarantined: in.quarantined, Checks: []apiserver.Check{{Name: "engine", State: in.engine.alive}, {Name: "keyframes", State: in.keyframesText}},
+		Beside: in.beside, Figures: in.figures, ReadOnly: in.Record.ReadOnly, Version: in.Record.Version, Logs: noLogs}
+}
+
+// noLogs is where the lines of containers are not: they are not recorded.
+func noLogs(*corev1.Pod, string, bool) (events.ContainerLog, error) {
+	return events.ContainerLog{}, errors.New("logs of containers are not recorded: ask the cluster itself with its own kubeconfig")
+}

@@ -1,0 +1,77 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/rest"
+
+	"rollcall/events"
+)
+
+const (
+	known     = `{"gitVersion":"v1.36.3"}`
+	forbidden = `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"pods is forbidden","reason":"Forbidden","code":403}`
+	system    = `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"kube-system","uid":"u"}}`
+)
+
+// What does not answer as a cluster that may be recorded is refused in one line that
+// says why, after nothing but questions.
+func TestDialRefuses(t *testing.T) {
+	for _, c := range []struct {
+		name, code, says string
+		exit             int
+		answer           func(w http.ResponseWriter, path string)
+	}{
+		{"HTML", "E-KUBE-ANSWER", "login", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte("<html>login</html>")) }},
+		{"expired token", "E-KUBE-USER", "expired", events.ExitInput, func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusUnauthorized) }},
+		{"older", "E-KUBE-VERSION", "v1.29.1", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.29.1"}`)) }},
+		{"newer", "E-KUBE-VERSION", "v1.40.0", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.40.0"}`)) }},
+		{"broken", "E-KUBE-ANSWER", "500", events.ExitHalt, func(w http.ResponseWriter, _ string) { http.Error(w, "500 broken", http.StatusInternalServerError) }},
+		{"no right to list pods", "E-KUBE-FORBIDDEN", "rbac-shadow", events.ExitInput, func(w http.ResponseWriter, path string) {
+			w.Header().Set("Content-Type", "application/json")
+			list, found := map[string]string{"/version": known, "/api/v1/namespaces/kube-system": system, "/apis/scheduling.k8s.io/v1/priorityclasses": "scheduling.k8s.io/v1 PriorityClassList",
+				"/api/v1/namespaces": "v1 NamespaceList", "/api/v1/nodes": "v1 NodeList", "/apis/apps/v1/daemonsets": "apps/v1 DaemonSetList", "/apis/apps/v1/controllerrevisions": "apps/v1 ControllerRevisionList"}[path]
+			group, kind, is := strings.Cut(list, " ")
+			switch {
+			case !found:
+				w.WriteHeader(http.StatusForbidden)
+				_, _ = w.Write([]byte(forbidden))
+			case is:
+				_, _ = w.Write([]byte(`{"kind":"` + kind + `","apiVersion":"` + group + `","metadata":{"resourceVersion":"1"},"items":[]}`))
+			default:
+				_, _ = w.Write([]byte(list))
+			}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet {
+					t.Errorf("%s %s", r.Method, r.URL)
+				}
+				c.answer(w, r.URL.Path)
+			}))
+			defer s.Close()
+			_, err := Dial(t.Context(), &rest.Config{Host: s.URL}, false)
+			var e *events.Error
+			if !errors.As(err, &e) || e.Code != c.code || e.Exit != c.exit || !strings.Contains(e.Error(), c.says) || strings.Contains(e.Error(), "\n") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+// A server that nobody answers for is told as that.
+func TestDialUnreachable(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	s.Close()
+	_, err := Dial(context.Background(), &rest.Config{Host: s.URL}, false)
+	var e *events.Error
+	if !errors.As(err, &e) || e.Code != "E-KUBE-UNREACHABLE" || e.Exit != events.ExitHalt {
+		t.Errorf("%v", err)
+	}
+}

@@ -1,0 +1,192 @@
+package kube
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"rollcall/events"
+	"rollcall/events/wire"
+)
+
+// Sources of the events that a record has.
+const (
+	source        = "kube"        // heard in a watch or a list
+	SourceMissing = "kube/relist" // known, and not in a list any more
+)
+
+// recordedKinds are those whose objects are recorded, in the order in which they are listed:
+// what says which of the next are looked at comes first.
+var recordedKinds = []events.Kind{events.PriorityClass, events.Namespace, events.Node, events.DaemonSet, events.ControllerRevision, events.Pod}
+
+// Seen is what a cluster has said of one object at one revision of its own.
+type Seen struct {
+	events.Object
+	RV      uint64
+	Gone    bool
+	Missing bool // Gone, because a list at RV does not have the object
+	Listed  bool // heard in a list of all
+	First   bool // Listed, and the log has nothing of the kind yet
+
+	owner  *metav1.OwnerReference // the controller; nil: it has none
+	labels map[string]string
+	made   time.Time
+	ending bool    // it is being deleted
+	hands  [2]hand // who wrote last: the object, and its status
+}
+
+// hand is who wrote of an object, by its managedFields.
+type hand struct {
+	manager, verb string
+	at            time.Time
+}
+
+// Places in Seen.hands.
+const (
+	wroteObject = iota
+	wroteStatus
+)
+
+// read takes o, which a cluster has said at a revision, apart and encodes it. o is
+// changed: what is not recorded is taken out.
+func read(kind events.Kind, o metav1.Object, gone bool) (*Seen, error) {
+	rv, err := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: resourceVersion %q is no number", kind, events.Key{Namespace: o.GetNamespace(), Name: o.GetName()}, o.GetResourceVersion())
+	}
+	s := &Seen{RV: rv, Gone: gone, owner: metav1.GetControllerOf(o), labels: o.GetLabels(), made: o.GetCreationTimestamp().Time,
+		ending: o.GetDeletionTimestamp() != nil, hands: handsOf(o.GetManagedFields())}
+	o.SetManagedFields(nil)
+	if n, ok := o.(*corev1.Node); ok {
+		n.Status.Images = nil
+	}
+	s.Object, err = events.NewObject(kind, o)
+	return s, err
+}
+
+// handsOf returns who wrote an object and its status last.
+func handsOf(fields []metav1.ManagedFieldsEntry) (hands [2]hand) {
+	for _, f := range fields {
+		i, verb := wroteObject, strings.ToLower(string(f.Operation))
+		if f.Subresource != "" {
+			i, verb = wroteStatus, verb+" "+f.Subresource
+		}
+		h := hand{manager: f.Manager, verb: verb}
+		if f.Time != nil {
+			h.at = f.Time.Time
+		}
+		if hands[i].manager == "" || h.at.After(hands[i].at) {
+			hands[i] = h
+		}
+	}
+	return hands
+}
+
+// by says who has made s of what was known before; nothing if nobody can tell: that
+// an object is being deleted is in no managedFields.
+func (s *Seen) by(before []byte) hand {
+	object, status := s.hands[wroteObject], s.hands[wroteStatus]
+	switch {
+	case before == nil:
+		return object
+	case s.ending && !terminating(before):
+		return hand{}
+	case string(wire.Field(before, "status")) == string(wire.Field(s.Data, "status")):
+		return object
+	case status.manager == "" || object.at.After(status.at):
+		return object
+	}
+	return status
+}
+
+// terminating reports whether an object is being deleted.
+func terminating(object []byte) bool {
+	return len(wire.Text(wire.Field(object, "metadata"), "deletionTimestamp")) > 0
+}
+
+// RVOf returns the revision that a cluster had given an object when it was recorded;
+// 0: it has none.
+func RVOf(object []byte) uint64 {
+	rv, err := strconv.ParseUint(string(wire.Text(wire.Field(object, "metadata"), "resourceVersion")), 10, 64)
+	if err != nil {
+		return 0
+	}
+	return rv
+}
+
+// factID is the id of the fact that an object was so at a revision: the same from
+// whoever records it, and whenever.
+func factID(epoch int, s *Seen, typ events.Type) ulid.ULID {
+	h := sha256.New()
+	for _, part := range []string{string(s.Kind), string(s.UID), string(typ)} {
+		h.Write([]byte(part))
+		h.Write([]byte{0})
+	}
+	var n [16]byte
+	binary.BigEndian.PutUint64(n[:8], s.RV)
+	binary.BigEndian.PutUint64(n[8:], uint64(epoch))
+	h.Write(n[:])
+	var id ulid.ULID
+	copy(id[6:], h.Sum(nil))
+	if ms := s.made.UnixMilli(); ms > 0 {
+		_ = id.SetTime(min(uint64(ms), ulid.MaxTime())) // which cannot fail
+	}
+	return id
+}
+
+// Types of the notes that a record has.
+const (
+	noteEvent    = "io.k8s.event"          // an Event of the cluster about a DaemonSet
+	NoteRelisted = "io.k8s.relisted"       // states between two lists may be missing
+	noteLarge    = "io.k8s.object.large"   // an object is larger than the log takes
+	noteStrange  = "io.k8s.object.strange" // an object that a log cannot hold
+)
+
+// happening is a core Event of a cluster, as a note of it is kept.
+type happening struct {
+	Type      string `json:"type"`
+	Reason    string `json:"reason"`
+	Message   string `json:"message"`
+	Component string `json:"component"`
+	Count     int32  `json:"count,omitempty"`
+}
+
+// note makes an entry of what a cluster has told besides its objects. id tells it
+// from others.
+func note(typ, id, subject string, at time.Time, data any, about ...events.Ref) (events.Entry, error) {
+	raw, err := wire.Marshal(data)
+	if err != nil {
+		return events.Entry{}, fmt.Errorf("note %s %s: %w", typ, id, err)
+	}
+	told := &events.Told{Source: source, ID: id, Type: typ, Subject: subject, Time: at, Data: raw}
+	return events.Entry{Event: events.Event{ID: events.ToldID(told.Source, told.From, told.ID), Type: events.NoteTold, Source: source, Told: told,
+		Body: events.Note{Objects: about}}}, nil
+}
+
+// noted makes the note of a core Event about a DaemonSet. ok is false for one that is
+// about something else, or that no log takes.
+func noted(e *corev1.Event) (_ events.Entry, ok bool) {
+	about := e.InvolvedObject
+	ref := events.Ref{Kind: events.Kind(about.Kind), Key: events.Key{Namespace: about.Namespace, Name: about.Name}, UID: about.UID}
+	if ref.Kind != events.DaemonSet || events.CheckObjectName(ref.Kind, ref.Key) != "" {
+		return events.Entry{}, false
+	}
+	at := e.LastTimestamp.Time
+	if e.EventTime.After(at) {
+		at = e.EventTime.Time
+	}
+	h := happening{Type: e.Type, Reason: e.Reason, Message: e.Message, Component: cmp.Or(e.Source.Component, e.ReportingController), Count: e.Count}
+	n, err := note(noteEvent, idOf(e.UID, e.ResourceVersion), ref.Key.String(), at.UTC(), h, ref)
+	return n, err == nil
+}
+
+func idOf(uid types.UID, rv string) string { return string(uid) + "/" + rv }

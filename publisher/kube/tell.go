@@ -1,0 +1,304 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"rollcall/events"
+)
+
+// tell has the log told of one thing, with what is before it.
+func (r *Recorder) tell(ctx context.Context, h heard) (err error) {
+	switch x := h.what.(type) {
+	case caught:
+		if delete(r.behind, h.plural); len(r.behind) == 0 && !r.isSynced {
+			r.isSynced = true
+			if err = r.flush(ctx); err == nil {
+				err = r.save(ctx)
+				close(r.synced)
+			}
+		}
+	case listed:
+		err = r.tellListed(ctx, h, x)
+	case *Seen:
+		err = r.tellSeen(ctx, x, false)
+	case events.Entry:
+		err = r.add(ctx, pending{Entry: x})
+	}
+	if err == nil {
+		r.at[h.plural] = max(r.at[h.plural], h.rv)
+	}
+	return err
+}
+
+// tellListed tells what a list does not have any more, and that states of before it
+// may be missing.
+func (r *Recorder) tellListed(ctx context.Context, h heard, x listed) error {
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	for _, kind := range recordedKinds {
+		if pluralOf(kind) != h.plural {
+			continue
+		}
+		for _, s := range r.lanes.Missing(kind, h.rv, x.keys) {
+			if err := r.tellSeen(ctx, s, false); err != nil {
+				return err
+			}
+		}
+	}
+	if x.first {
+		return nil
+	}
+	gap, err := note(NoteRelisted, fmt.Sprintf("%s/%s/%d-%d", r.Cluster.UID, h.plural, x.from, h.rv), h.plural, time.Time{},
+		map[string]any{"resource": h.plural, "from": x.from, "to": h.rv, "why": x.why})
+	if err != nil {
+		return err
+	}
+	return r.add(ctx, pending{Entry: gap})
+}
+
+func pluralOf(kind events.Kind) string {
+	for _, r := range resources {
+		if r.kind == kind {
+			return r.plural
+		}
+	}
+	return ""
+}
+
+// tellSeen tells what an object is. careful: what the log has of it is looked up and
+// not believed to be what was folded.
+func (r *Recorder) tellSeen(ctx context.Context, s *Seen, careful bool) error {
+	for again := true; again; {
+		if r.wrote[r.Subjects.Object(s.Kind, s.Key)] { // the lane has to know of it
+			if err := r.flush(ctx); err != nil {
+				return err
+			}
+		}
+		var e events.Entry
+		var ok bool
+		if e, ok, again = r.lanes.Tell(s); !ok {
+			return nil
+		}
+		if careful || e.Expect.Last == 0 && !s.First {
+			last, found, err := r.latest(ctx, e.Expect.Subject)
+			switch {
+			case err != nil:
+				return err
+			case found && e.Expect.Last == 0 && r.lanes.Over(s, &last):
+				return nil
+			case found:
+				e.Expect.Last = last.Seq
+			}
+		}
+		if err := r.add(ctx, pending{e, s, len(s.Data)}); err != nil {
+			return err
+		}
+		if err := r.adopt(ctx, s, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// adopt has it looked for what a DaemonSet may adopt that has come.
+func (r *Recorder) adopt(ctx context.Context, s *Seen, e events.Entry) error {
+	if s.Kind != events.DaemonSet || s.First || e.Type != events.ObjectType(s.Kind, events.VerbCreated) {
+		return nil
+	}
+	selector := selectorOf(s.Object)
+	if selector == nil {
+		return nil
+	}
+	for _, w := range r.adopts {
+		r.group.Go(func() { w.look(ctx, s.Key.Namespace, selector.String()) })
+	}
+	return r.flush(ctx)
+}
+
+// latest is Log.Latest until the log answers.
+func (r *Recorder) latest(ctx context.Context, subject string) (e events.Event, ok bool, err error) {
+	for {
+		e, ok, err = r.Log.Latest(ctx, subject)
+		if err == nil || ctx.Err() != nil {
+			return e, ok, err
+		}
+		r.Report(fmt.Errorf("latest event of %s: %w", subject, err))
+		select {
+		case <-time.After(firstPause):
+		case <-ctx.Done():
+			return e, false, ctx.Err()
+		}
+	}
+}
+
+// add puts an entry into the batch.
+func (r *Recorder) add(ctx context.Context, p pending) error {
+	if p.Expect.Subject != "" {
+		r.wrote[p.Expect.Subject] = true
+	}
+	r.batch = append(r.batch, p)
+	if r.bytes += p.size; len(r.batch) < batchEvents && r.bytes < batchBytes {
+		return nil
+	}
+	return r.flush(ctx)
+}
+
+// flush appends the batch, and waits until the lanes know it.
+func (r *Recorder) flush(ctx context.Context) error {
+	batch := r.batch
+	r.batch, r.bytes = nil, 0
+	clear(r.wrote)
+	if len(batch) == 0 {
+		return nil
+	}
+	return r.append(ctx, batch)
+}
+
+func (r *Recorder) append(ctx context.Context, batch []pending) error {
+	es := make([]events.Entry, len(batch))
+	for i, p := range batch {
+		es[i] = p.Entry
+	}
+	seq, err := r.log.Submit(ctx, es...)
+	switch {
+	case err == nil:
+		r.mu.Lock()
+		r.facts += len(batch)
+		r.mu.Unlock()
+		return r.Objects.Await(ctx, seq)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, events.ErrConflict):
+		return r.retell(ctx, batch)
+	case len(batch) > 1: // one of them is why
+		for _, p := range batch {
+			if err := r.append(ctx, []pending{p}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	return r.refused(ctx, batch[0], err)
+}
+
+// retell tells again what could not be appended, because somebody else has appended.
+func (r *Recorder) retell(ctx context.Context, batch []pending) error {
+	info, err := r.Log.Info(ctx)
+	if err == nil {
+		err = r.Objects.Await(ctx, info.Last)
+	}
+	for _, p := range batch {
+		if err != nil {
+			return err
+		}
+		if p.seen == nil {
+			err = r.add(ctx, p)
+		} else {
+			err = r.tellSeen(ctx, p.seen, true)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.flush(ctx)
+}
+
+// refused tells of an object that the log does not take, by its name: what the log has
+// of it is old from there on.
+func (r *Recorder) refused(ctx context.Context, p pending, why error) error {
+	if p.seen == nil {
+		r.Warn(fmt.Sprintf("a note is not recorded: %v", why))
+		return nil
+	}
+	code, typ := "E-KUBE-STRANGE", noteStrange
+	if errors.Is(why, events.ErrTooLarge) {
+		code, typ = "E-KUBE-LARGE", noteLarge
+	}
+	s := p.seen
+	r.Warn(fmt.Sprintf("%s: %s is not recorded as it is at revision %d: %v", code, s.Ref, s.RV, why))
+	n, err := note(typ, fmt.Sprintf("%s/%d", s.UID, s.RV), s.Key.String(), time.Time{},
+		map[string]any{"code": code, "kind": string(s.Kind), "bytes": len(s.Data), "revision": s.RV}, s.Ref)
+	if err != nil {
+		return err
+	}
+	n.Body = events.Note{Objects: aboutOf(s.Ref)}
+	_, err = r.log.Submit(ctx, n)
+	return err
+}
+
+// aboutOf is what a note can name of an object.
+func aboutOf(ref events.Ref) []events.Ref {
+	if events.CheckObjectName(ref.Kind, ref.Key) != "" {
+		return nil
+	}
+	return []events.Ref{ref}
+}
+
+// load reads how far the cluster was heard for this log.
+func (r *Recorder) load(ctx context.Context, info events.Info) (Cursors, error) {
+	of := Cursors{Log: info.ID, Seq: info.Last, Epoch: r.Epoch, Since: r.Since, Scope: r.Scope, Pods: r.AllPods}
+	reading, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for e, err := range r.Cursors.Watch(reading) {
+		if err != nil {
+			return Cursors{}, fmt.Errorf("read how far the cluster was heard: %w", err)
+		}
+		if e.Key == "" {
+			break
+		}
+		if e.Key == cursorKey {
+			r.kept = e.Rev
+			if c, ok := readCursors(e.Value, of); ok {
+				return c, nil
+			}
+		}
+	}
+	return Cursors{}, nil
+}
+
+// save keeps how far the cluster was heard. The batch is empty.
+func (r *Recorder) save(ctx context.Context) error {
+	info, err := r.Log.Info(ctx)
+	if err != nil {
+		r.Report(err)
+		return nil
+	}
+	c := Cursors{Log: info.ID, Epoch: r.Epoch, Since: r.Since, Scope: r.Scope, Pods: r.AllPods, Heard: map[string]uint64{}}
+	for _, res := range resources {
+		if rv := r.at[res.plural]; rv > 0 {
+			c.Heard[res.plural] = rv
+		}
+	}
+	if is := string(c.encode()); is == r.saved {
+		return nil
+	} else {
+		r.saved = is
+	}
+	c.Seq = r.Objects.Position()
+	rev, err := r.Cursors.Put(ctx, cursorKey, c.encode(), r.kept)
+	if err != nil {
+		r.saved = ""
+		r.Report(fmt.Errorf("keep how far the cluster was heard: %w", err))
+		return nil
+	}
+	r.kept = rev
+	return nil
+}
+
+// explain says in one line why a recorder has ended by itself.
+func (r *Recorder) explain(err error) error {
+	var back errRewound
+	switch {
+	case errors.As(err, &back):
+		return &events.Error{Code: "E-KUBE-REWOUND", What: "the cluster has gone back", Where: r.Cluster.Host, Why: back.Error() + ": its etcd was restored",
+			Do: "give --accept-rewind: the log goes on with what the cluster is now, and says so", Exit: events.ExitHalt, Err: err}
+	case errors.Is(err, errOther):
+		return &events.Error{Code: "E-KUBE-CLUSTER", What: "another cluster answers at the address", Where: r.Cluster.Host,
+			Why: fmt.Sprintf("the uid of its namespace kube-system is not %s any more", r.Cluster.UID), Do: "record it with a data directory of its own", Exit: events.ExitHalt, Err: err}
+	}
+	return err
+}

@@ -1,0 +1,135 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+
+	"rollcall/events"
+)
+
+// standIn answers for a cluster with namespaces only: it is at a revision, and has
+// forgotten what was before another one.
+type standIn struct {
+	now, oldest atomic.Int64
+	lists       atomic.Int64 // of all objects
+	watches     atomic.Int64
+}
+
+func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	q := r.URL.Query()
+	var from int64
+	_, _ = fmt.Sscan(q.Get("resourceVersion"), &from)
+	ns := func(name string, rv int64) string {
+		return fmt.Sprintf(`{"kind":"Namespace","apiVersion":"v1","metadata":{"name":%q,"uid":"u-%s","resourceVersion":"%d"}}`, name, name, rv)
+	}
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/kube-system"):
+		fmt.Fprint(w, ns("kube-system", 1))
+	case q.Get("watch") == "" && q.Get("limit") == "1":
+		fmt.Fprintf(w, `{"kind":"NamespaceList","apiVersion":"v1","metadata":{"resourceVersion":"%d"},"items":[]}`, s.now.Load())
+	case q.Get("watch") == "":
+		s.lists.Add(1)
+		fmt.Fprintf(w, `{"kind":"NamespaceList","apiVersion":"v1","metadata":{"resourceVersion":"%d"},"items":[%s]}`, s.now.Load(), ns("a", 3))
+	case from < s.oldest.Load():
+		fmt.Fprint(w, `{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}}`)
+	default:
+		s.watches.Add(1)
+		fmt.Fprintf(w, `{"type":"ADDED","object":%s}`, ns("b", from+1))
+	}
+}
+
+// watched runs a watcher of a stand-in from a revision until f has heard enough, and
+// returns why it has ended.
+func watched(t *testing.T, s *standIn, from uint64, f func(heard) bool) error {
+	t.Helper()
+	server := httptest.NewServer(s)
+	defer server.Close()
+	client, err := kubernetes.NewForConfig(&rest.Config{Host: server.URL, QPS: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	out := make(chan heard)
+	w := &watcher{cluster: &Cluster{Host: server.URL, UID: "u-kube-system", client: client}, resource: resources[1], out: out, report: func(err error) { t.Log(err) }, rv: from}
+	ended := make(chan error, 1)
+	go func() { ended <- w.run(ctx) }()
+	for {
+		select {
+		case h := <-out:
+			if f(h) {
+				cancel()
+				return <-ended
+			}
+		case err := <-ended:
+			return err
+		}
+	}
+}
+
+// What a cluster has forgotten is listed, with the revision from which on it is not
+// known; the watch then goes on from the list.
+func TestExpired(t *testing.T) {
+	s := &standIn{}
+	s.now.Store(100)
+	s.oldest.Store(50)
+	var end listed
+	err := watched(t, s, 10, func(h heard) bool {
+		switch x := h.what.(type) {
+		case listed:
+			end = x
+		case *Seen:
+			return x.Key.Name == "b" && x.RV == 101
+		}
+		return false
+	})
+	if !errors.Is(err, context.Canceled) || s.lists.Load() != 1 || end.from != 10 || !end.keys[events.Key{Name: "a"}] {
+		t.Errorf("%d lists, %+v, %v", s.lists.Load(), end, err)
+	}
+}
+
+// A watch that can go on lists nothing.
+func TestResume(t *testing.T) {
+	s := &standIn{}
+	s.now.Store(100)
+	seen := 0
+	_ = watched(t, s, 60, func(h heard) bool {
+		if _, ok := h.what.(*Seen); ok {
+			seen++
+		}
+		return seen == 2 // the server ends each watch after one
+	})
+	if s.lists.Load() != 0 || s.watches.Load() < 2 {
+		t.Errorf("%d lists, %d watches", s.lists.Load(), s.watches.Load())
+	}
+}
+
+// A cluster whose store is older than what was heard of it is not gone on with: nothing
+// of what it says would be later than what is known. So is another cluster.
+func TestWentBack(t *testing.T) {
+	s := &standIn{}
+	s.now.Store(40)
+	var rewound errRewound
+	err := watched(t, s, 60, func(h heard) bool { return true })
+	if !errors.As(err, &rewound) || rewound.now != 40 || rewound.was != 60 {
+		t.Errorf("%v", err)
+	}
+	r := &Recorder{Config: Config{Cluster: &Cluster{Host: "h", UID: "u"}}}
+	for code, err := range map[string]error{"E-KUBE-REWOUND": err, "E-KUBE-CLUSTER": errOther} {
+		var e *events.Error
+		if !errors.As(r.explain(err), &e) || e.Code != code || e.Exit != events.ExitHalt {
+			t.Errorf("%v", r.explain(err))
+		}
+	}
+}
