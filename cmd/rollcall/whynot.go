@@ -57,22 +57,18 @@ func (s *session) whyNot(ctx context.Context, x *asked, about replay.Subject, ot
 	if err != nil {
 		return err
 	}
-	cs, err := x.Causes(ctx, x.at.Seq)
-	if err != nil {
-		return err
-	}
 	of, node, err := replay.Asked(st, about)
 	if err != nil {
 		if about, err = other(); err != nil {
 			return err
 		}
 		if of, node, err = replay.Asked(st, about); err != nil {
-			return unknownObject(err, cs, about)
+			return x.unknownObject(ctx, err, about)
 		}
 	}
 	all := []*replay.WhyNot{}
 	for _, ref := range of {
-		why, err := x.WhyNot(ctx, cs, x.at, ref, node)
+		why, err := x.WhyNot(ctx, x.at, ref, node)
 		if err != nil {
 			return err
 		}

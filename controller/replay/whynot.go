@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -123,7 +124,7 @@ func (b blocking) marks(s *projector.State) (map[mark]bool, time.Time) {
 
 // WhyNot says what holds back a DaemonSet at a moment, on one node or, if that is
 // empty, on all.
-func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.Ref, node string) (*WhyNot, error) {
+func (h *History) WhyNot(ctx context.Context, at Moment, of events.Ref, node string) (*WhyNot, error) {
 	s, err := h.At(ctx, at.Seq)
 	if err != nil {
 		return nil, err
@@ -146,6 +147,10 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 	if err != nil {
 		return nil, err
 	}
+	cs, err := h.behind(ctx, x.Blockers, begun)
+	if err != nil {
+		return nil, err
+	}
 	if x.Since, err = h.stepAt(ctx, cs, begun[mark{}]); err != nil {
 		return nil, err
 	}
@@ -155,6 +160,22 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 		}
 	}
 	return x, nil
+}
+
+// behind returns the causes that tell of all that holds back, and since when.
+func (h *History) behind(ctx context.Context, bs []Blocker, begun map[mark]events.Seq) (*Causes, error) {
+	chains := slices.Collect(maps.Values(begun)) // in no order: all of them have to be known
+	seqs := slices.Clone(chains)
+	for _, b := range bs {
+		seqs = append(seqs, b.placed)
+		for _, x := range b.Holders {
+			seqs = append(seqs, x.seq)
+		}
+	}
+	if seqs = slices.DeleteFunc(seqs, func(seq events.Seq) bool { return seq == 0 }); len(seqs) == 0 {
+		return nil, nil
+	}
+	return h.reach(ctx, slices.Min(seqs), slices.Max(seqs), chains...)
 }
 
 // account fills in the steps of a blocker.
