@@ -142,9 +142,16 @@ func (h *History) Keys(ctx context.Context, kind events.Kind, to events.Seq) ([]
 	if err != nil {
 		return nil, err
 	}
+	var keys []events.Key
 	seen := map[events.Key]bool{}
+	take := func(k events.Key) {
+		if !seen[k] {
+			seen[k] = true
+			keys = append(keys, k)
+		}
+	}
 	for _, o := range s.List(kind, "") {
-		seen[o.Key] = true
+		take(o.Key)
 	}
 	under := "." + strings.ReplaceAll(strings.ToLower(string(kind)), ".", "_") + "."
 	for e, err := range h.bare(ctx) {
@@ -156,13 +163,9 @@ func (h *History) Keys(ctx context.Context, kind events.Kind, to events.Seq) ([]
 		}
 		if strings.Contains(e.Subject, under) {
 			if of, key := events.Under(e.Subject); of == strings.ToLower(string(kind)) {
-				seen[key] = true
+				take(key)
 			}
 		}
-	}
-	keys := make([]events.Key, 0, len(seen))
-	for k := range seen {
-		keys = append(keys, k)
 	}
 	slices.SortFunc(keys, events.Key.Compare)
 	return keys, nil
