@@ -171,6 +171,8 @@ func stands(e *Event) bool {
 		return what == "outcome" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case Hold, Lifted:
 		return what == "hold" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
+	case Charter:
+		return what == "charter" && isToken(namespace, "") && isToken(name, r.Key.Name)
 	case Note:
 		return what == "note" && namespace == "_" && isToken(name, e.Told.Source)
 	case Unchanged:

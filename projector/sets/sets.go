@@ -32,8 +32,9 @@ type Node struct {
 
 // Sets are the DaemonSets of a log at one position, and what they are made of.
 type Sets struct {
-	seq     events.Seq // of the last event
-	now     time.Time  // log time
+	seq     events.Seq      // of the last event
+	now     time.Time       // log time
+	charter *events.Charter // nil: there is none
 	objects *table.Tables
 	owners  *owners.Graph
 	words   wire.Words // names that pods share
