@@ -26,7 +26,8 @@ rules that the controller decides by; none is guessed.
 
 A pod is explained by its end, by the deletion that is under way, or else by its
 creation; another object by the last change that the controller did not write; a field
-by its last change.
+by its last change. An element of a list is in brackets, by its name, its place or a
+field of it: containers[main], containers[0], containers[name=main].
 
 ` + replay.InstantForms,
 		Example: `  rollcall why ds/nginx-daemonset
