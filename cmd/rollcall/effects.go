@@ -36,7 +36,7 @@ EVENT is an instant.
 }
 
 func (s *session) effects(ctx context.Context, x *asked) error {
-	cs, err := x.Causes(ctx, x.Span().Last)
+	cs, err := x.CausesSince(ctx, x.at.Seq-1, x.Span().Last)
 	if err != nil {
 		return err
 	}

@@ -65,11 +65,7 @@ func (d desk) Why(ctx context.Context, of replay.Step) ([]string, error) {
 	if about, err = d.x.Subject(ctx, d.x.at.Seq, about); err != nil {
 		return nil, err
 	}
-	cs, err := d.x.Causes(ctx, of.Seq)
-	if err != nil {
-		return nil, err
-	}
-	why, err := d.x.Why(ctx, cs, about)
+	why, err := d.x.WhyAt(ctx, of.Seq, about)
 	if err != nil {
 		return nil, err
 	}

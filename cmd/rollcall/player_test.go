@@ -111,6 +111,36 @@ func TestPlayerOnTerminal(t *testing.T) {
 	}
 }
 
+// TestPlayerUntil: with --until the player begins where the expression is true.
+func TestPlayerUntil(t *testing.T) {
+	t.Setenv("TERM", "xterm")
+	rec := filepath.Join("..", "..", "testdata", "recordings", "stuck-node.rollcall")
+	for _, c := range []struct {
+		until, shows, press string
+		code                int
+	}{
+		{"event.seq >= 190", "#190 of #1 to #438", "q", 0},
+		{"event.seq > 9999", "0 events replayed", "", 1},
+	} {
+		user, program := pty(t)
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(context.Background(), []string{"replay", "--rec", rec, "--until", c.until}, program, program, io.Discard)
+		}()
+		awaits(t, user, c.shows)
+		if _, err := user.WriteString(c.press); err != nil {
+			t.Fatal(err)
+		}
+		drained := make(chan struct{})
+		go func() { defer close(drained); _, _ = io.Copy(io.Discard, user) }()
+		if code := <-ended; code != c.code {
+			t.Errorf("%s: exit code %d", c.until, code)
+		}
+		_ = program.Close()
+		<-drained
+	}
+}
+
 // TestReplayOnDumbTerminal: a terminal that cannot be drawn on gets lines.
 func TestReplayOnDumbTerminal(t *testing.T) {
 	t.Setenv("TERM", "dumb")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -37,11 +38,13 @@ of its object and of the counters of DaemonSets, and the plans that were decided
 those whose basis it is.
 
 On a terminal it is a player that begins paused: space plays, arrows and brackets step,
-? shows all keys. Elsewhere, with another -o or with --until, it prints one line an event. --step plan prints those on which something was decided,
+? shows all keys. Elsewhere, and with another -o, it prints one line an event. --step
+plan prints those on which something was decided,
 --step wave those on which a rollout put its template on more nodes. It goes as fast as
 it can; --speed 1x waits between events as it was recorded, 4x a quarter of that, and
 never longer than 2 s. --until ends it after the first event at which an expression in
-CEL is true, and exits 1 if there is none; docs/DEBUGGING.md tells what it can name.
+CEL is true, and the player begins there; it exits 1 if there is none. docs/DEBUGGING.md
+tells what it can name.
 
 ` + replay.InstantForms,
 		Example: `  rollcall replay --from 3 --to 20
@@ -99,13 +102,8 @@ func (s *session) replay(ctx context.Context, x *asked, o *replaying) error {
 	if err != nil {
 		return err
 	}
-	if keys, ok := s.keyboard(); ok && x.format == "text" && o.end == nil {
-		x.log.done()
-		p, err := player.New(ctx, reel, desk{x}, from, x.at.Seq, player.Step(o.step), o.times)
-		if err != nil {
-			return err
-		}
-		return s.play(ctx, p, keys)
+	if keys, ok := s.keyboard(); ok && x.format == "text" {
+		return s.replayTo(ctx, x, o, reel, from, keys)
 	}
 	only, err := o.only(ctx, reel)
 	if err != nil {
@@ -128,6 +126,35 @@ func (s *session) replay(ctx context.Context, x *asked, o *replaying) error {
 		return errNothing
 	}
 	return err
+}
+
+// replayTo plays on a terminal, from where an expression is true if there is one.
+func (s *session) replayTo(ctx context.Context, x *asked, o *replaying, reel *replay.Reel, from events.Seq, keys *os.File) error {
+	at := from
+	if o.end != nil {
+		met, err := reel.Play(ctx, from, x.at.Seq, o.end, func(f *replay.Frame) error {
+			at = f.Seq
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if !met {
+			if err := (&printedReplay{x: x}).end(); err != nil {
+				return err
+			}
+			return errNothing
+		}
+	}
+	x.log.done()
+	p, err := player.New(ctx, reel, desk{x}, from, x.at.Seq, player.Step(o.step), o.times)
+	if err == nil {
+		err = p.Seek(ctx, at)
+	}
+	if err != nil {
+		return err
+	}
+	return s.play(ctx, p, keys)
 }
 
 // only returns the events that are shown, in their order; nil: all.

@@ -39,8 +39,9 @@ it with --field, or in what rollcall log prints.
 
 --field finds the events that change a field of their object, or one below it, compared
 with the fact about it before; with =VALUE, those that change it to that, and with = at
-the end those that take it away. PATH is as kubectl get -o yaml has it, with what names
-an element of a list, and a key with dots, in brackets.
+the end those that take it away. PATH is as kubectl get -o yaml has it. In brackets
+stand a key with dots, and of an element of a list its name, its place or a field of it:
+containers[main], containers[0], containers[name=main].
 
 --expr finds the events at which an expression in CEL is true; if it names nothing but
 state, those at which it turns true. docs/DEBUGGING.md tells what it can name. Every
@@ -119,7 +120,19 @@ func (o *searching) read(q *question, field bool, args []string) (err error) {
 
 // fieldChange reads PATH or PATH=VALUE.
 func fieldChange(text string) (*replay.FieldChange, error) {
-	path, value, is := strings.Cut(text, "=")
+	path, value, is := text, "", false
+	for i, depth := 0, 0; i < len(text) && !is; i++ {
+		switch text[i] {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		case '=':
+			if is = depth == 0; is {
+				path, value = text[:i], text[i+1:]
+			}
+		}
+	}
 	if strings.Trim(path, ".[]") == "" {
 		return nil, usageError("E-CLI-FLAG", fmt.Sprintf("--field: %q names no field", text), "write it as kubectl get -o yaml has it, such as status.phase or status.phase=Failed")
 	}

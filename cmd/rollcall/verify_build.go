@@ -95,15 +95,10 @@ func firstState(ctx context.Context, h *replay.History, b build, rec string, sam
 // stateParts tells in what the states after an event part.
 func stateParts(ctx context.Context, h *replay.History, b build, rec string, at events.Seq) (*stateParting, error) {
 	p := &stateParting{}
-	cs, err := h.Causes(ctx, at)
-	if err != nil {
+	var err error
+	if p.Event, err = h.Step(ctx, at); err != nil {
 		return nil, err
 	}
-	x, err := h.Effects(ctx, cs, at, 0)
-	if err != nil {
-		return nil, err
-	}
-	p.Event = x.Of
 	other, _, err := b.picture(ctx, rec, at)
 	if err != nil {
 		return nil, err

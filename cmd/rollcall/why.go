@@ -26,7 +26,8 @@ rules that the controller decides by; none is guessed.
 
 A pod is explained by its end, by the deletion that is under way, or else by its
 creation; another object by the last change that the controller did not write; a field
-by its last change.
+by its last change. An element of a list is in brackets, by its name, its place or a
+field of it: containers[main], containers[0], containers[name=main].
 
 ` + replay.InstantForms,
 		Example: `  rollcall why ds/nginx-daemonset
@@ -50,30 +51,30 @@ func (s *session) why(ctx context.Context, x *asked, about replay.Subject) error
 	if err != nil {
 		return err
 	}
-	cs, err := x.Causes(ctx, x.at.Seq)
+	why, err := x.WhyAt(ctx, x.at.Seq, about)
 	if err != nil {
-		return err
-	}
-	why, err := x.Why(ctx, cs, about)
-	if err != nil {
-		return unknownObject(err, cs, about)
+		return x.unknownObject(ctx, err, about)
 	}
 	return x.give("Why", []*replay.Explanation{why}, func() string { return whyText(why) })
 }
 
 // unknownObject adds to an error that the log does not tell of an object what to
 // do about that.
-func unknownObject(err error, cs *replay.Causes, about replay.Subject) error {
+func (x *asked) unknownObject(ctx context.Context, err error, about replay.Subject) error {
 	if e := new(events.Error); errors.As(err, &e) && e.Code == "E-REPLAY-OBJECT" && e.Do == "" {
-		e.Do = suggestObject(cs, about)
+		names, err := x.Keys(ctx, about.Kind, x.at.Seq)
+		if err != nil {
+			return err
+		}
+		e.Do = suggestObject(names, about)
 	}
 	return err
 }
 
 // suggestObject says what to do about a name that the log does not tell of.
-func suggestObject(cs *replay.Causes, about replay.Subject) string {
+func suggestObject(of []events.Key, about replay.Subject) string {
 	var names []string
-	for _, k := range cs.Keys(about.Kind) {
+	for _, k := range of {
 		if k.Name == about.Key.Name {
 			return "did you mean -n " + k.Namespace + "?"
 		}

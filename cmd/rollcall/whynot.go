@@ -58,20 +58,16 @@ func (s *session) whyNot(ctx context.Context, x *asked, about replay.Subject, ot
 	if err != nil {
 		return err
 	}
-	cs, err := x.Causes(ctx, x.at.Seq)
-	if err != nil {
-		return err
-	}
 	of, node, err := replay.Asked(st, about)
 	if err != nil {
 		if about, err = other(); err != nil {
 			return err
 		}
 		if of, node, err = replay.Asked(st, about); err != nil {
-			return unknownObject(err, cs, about)
+			return x.unknownObject(ctx, err, about)
 		}
 	}
-	all, err := x.WhyNots(ctx, cs, x.at, of, node)
+	all, err := x.WhyNots(ctx, x.at, of, node)
 	if err != nil {
 		return err
 	}

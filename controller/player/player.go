@@ -105,7 +105,7 @@ type pane struct {
 // New returns a player at the first position, which stands still.
 func New(ctx context.Context, reel *replay.Reel, desk Desk, from, to events.Seq, step Step, speed float64) (*Player, error) {
 	p := &Player{reel: reel, desk: desk, from: from, to: to, step: step, speed: speed}
-	return p, p.seek(ctx, from)
+	return p, p.Seek(ctx, from)
 }
 
 // Done reports whether the player was left.
@@ -114,8 +114,8 @@ func (p *Player) Done() bool { return p.done }
 // At returns the position that is shown.
 func (p *Player) At() events.Seq { return p.frame.Seq }
 
-// seek shows a position.
-func (p *Player) seek(ctx context.Context, seq events.Seq) error {
+// Seek shows a position, or the nearest one that is played.
+func (p *Player) Seek(ctx context.Context, seq events.Seq) error {
 	f, err := p.reel.Frame(ctx, min(max(seq, p.from), p.to))
 	if err == nil {
 		p.frame, p.waited = f, 0
@@ -147,7 +147,7 @@ func (p *Player) Tick(ctx context.Context, passed time.Duration) error {
 			return nil
 		}
 		rest := p.waited - max(due, 0)
-		if err := p.seek(ctx, next); err != nil {
+		if err := p.Seek(ctx, next); err != nil {
 			return err
 		}
 		p.waited = rest
@@ -259,7 +259,7 @@ func (p *Player) move(ctx context.Context, k Key) error {
 		p.note = "there is no " + string(m.by) + " further on"
 		return nil
 	}
-	return p.seek(ctx, next)
+	return p.Seek(ctx, next)
 }
 
 // faster takes the next speed, or the one before.
@@ -330,7 +330,7 @@ func (p *Player) goTo(ctx context.Context, instant string) error {
 		return err
 	}
 	p.playing = false
-	return p.seek(ctx, at)
+	return p.Seek(ctx, at)
 }
 
 func (p *Player) search(ctx context.Context, text string) (err error) {
@@ -348,5 +348,5 @@ func (p *Player) hit(ctx context.Context, direction int) error {
 		return nil
 	}
 	p.playing, p.note = false, fmt.Sprintf("%d found; n and N go on", len(p.hits))
-	return p.seek(ctx, next)
+	return p.Seek(ctx, next)
 }

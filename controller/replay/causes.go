@@ -158,15 +158,7 @@ func (c *Causes) Last() events.Seq { return c.first + events.Seq(len(c.of)) - 1 
 // Causes reads the log up to a position and returns what comes from what. It
 // keeps 16 bytes an event, 24 a command, and 8 a fact.
 func (h *History) Causes(ctx context.Context, to events.Seq) (*Causes, error) {
-	s, err := h.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	t := newTracker(s)
-	if err := h.pass(ctx, s, to, Visit{After: t.after}); err != nil {
-		return nil, err
-	}
-	return t.out, nil
+	return h.CausesSince(ctx, 0, to)
 }
 
 // tracker follows a log and notes since when what is called for.
@@ -189,14 +181,19 @@ type cellID struct {
 	sets.CellKey
 }
 
+// newFacts returns what notes where the facts of a log are that begins with a
+// position, and nothing else.
+func newFacts(first events.Seq) *tracker {
+	return &tracker{out: &Causes{first: first, kept: map[place]events.Object{}, objects: map[place]*life{}, ending: map[types.UID]Link{},
+		passed: map[events.Seq]events.Unreadable{}, about: map[place][]events.Seq{}}, named: map[events.Key][]events.Ref{}}
+}
+
 // newTracker returns what follows a log from a state on.
 func newTracker(s *projector.State) *tracker {
-	t := &tracker{out: &Causes{first: s.Seq() + 1, kept: objectsOf(s, Filter{}), reasons: map[events.Seq][]Link{}, freed: map[events.Seq][]events.Seq{}, objects: map[place]*life{},
-		plans: map[events.Key][]events.Seq{}, ending: map[types.UID]Link{}, passed: map[events.Seq]events.Unreadable{},
-		about: map[place][]events.Seq{}},
-		cells: map[cellID]calls{}, releases: map[types.UID]calls{}, garbage: map[events.Ref]calls{},
-		writes: map[write]spells{}, called: map[types.UID][]write{}, counted: map[types.UID]*counted{}, dues: map[events.Key]*dues{},
-		named: map[events.Key][]events.Ref{}}
+	t := newFacts(s.Seq() + 1)
+	t.out.kept, t.out.reasons, t.out.freed, t.out.plans = objectsOf(s, Filter{}), map[events.Seq][]Link{}, map[events.Seq][]events.Seq{}, map[events.Key][]events.Seq{}
+	t.cells, t.releases, t.garbage = map[cellID]calls{}, map[types.UID]calls{}, map[events.Ref]calls{}
+	t.writes, t.called, t.counted, t.dues = map[write]spells{}, map[types.UID][]write{}, map[types.UID]*counted{}, map[events.Key]*dues{}
 	for _, kind := range s.Kinds() {
 		for _, o := range s.List(kind, "") {
 			_, last, _ := s.Object(kind, o.Key)

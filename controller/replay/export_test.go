@@ -11,6 +11,17 @@ import (
 // Unsure stands for an event that the causes leave to whoever asks.
 const Unsure = unsure
 
+// Reach has h read so many events at first for what one comes from.
+func (h *History) Reach(n events.Seq) { h.reached = n }
+
+// CausesOf returns the causes by which WhyAt tells of an event.
+func (h *History) CausesOf(ctx context.Context, seq events.Seq) (*Causes, error) {
+	return h.reach(ctx, seq, seq, seq)
+}
+
+// Since returns which position causes go back to.
+func (c *Causes) Since() events.Seq { return c.first }
+
 // Freed calls visit with what freed each command of each plan that is not the first
 // of its owner: as the causes have noted it, and as it is found by deciding again.
 func (h *History) Freed(ctx context.Context, cs *Causes, visit func(plan events.Seq, noted, found events.Seq)) error {

@@ -336,6 +336,8 @@ func TestWhyField(t *testing.T) {
 		{"", labelled, true},
 		{"spec.template.spec.containers[agent].image", set, true},
 		{"spec.template.spec.containers.agent", set, true},
+		{"spec.template.spec.containers[0].image", set, true},
+		{"spec.template.spec.containers[name=agent].image", set, true},
 		{"spec.selector", made, true},
 		{"metadata.labels", labelled, true},
 		{"status.desiredNumberScheduled", status, false},

@@ -85,8 +85,9 @@ func (s *search) changed(f *fact, is part) []story.Field {
 	if f.of == secret {
 		was.Kind, now.Kind = events.Secret, events.Secret
 	}
+	paths := story.PathsIn(was, now, s.Field.Path)
 	return slices.DeleteFunc(story.Fields(was, now), func(x story.Field) bool {
-		return !x.In(s.Field.Path) || s.Field.To != nil && x.New != *s.Field.To
+		return !x.InAny(paths) || s.Field.To != nil && x.New != *s.Field.To
 	})
 }
 

@@ -92,16 +92,22 @@ type Subject struct {
 // the last end, the deletion under way or the creation of a pod; of another object
 // the last fact that the controller did not write; of a field its last change.
 func (h *History) Why(ctx context.Context, cs *Causes, about Subject) (*Explanation, error) {
-	l := cs.objects[place{about.Kind, about.Key}]
+	return h.why(ctx, cs, about, func(events.Seq) (*Causes, error) { return cs, nil })
+}
+
+// why is Why by causes that know of the object, and those of the event that is to be
+// explained.
+func (h *History) why(ctx context.Context, facts *Causes, about Subject, causes func(events.Seq) (*Causes, error)) (*Explanation, error) {
+	l := facts.objects[place{about.Kind, about.Key}]
 	if l == nil {
 		return nil, notFound(about)
 	}
 	x := &Explanation{Object: story.Name(events.Ref{Kind: about.Kind, Key: about.Key}), Field: about.Field}
-	seq, err := h.subject(ctx, cs, l, about, x)
+	seq, err := h.subject(ctx, facts, l, about, x)
 	if err != nil {
 		return nil, err
 	}
-	if l.gone && !cs.before(l.facts[l.born]) {
+	if l.gone && !facts.before(l.facts[l.born]) {
 		first, err := h.Event(ctx, l.facts[l.born])
 		if err != nil {
 			return nil, err
@@ -112,10 +118,14 @@ func (h *History) Why(ctx context.Context, cs *Causes, about Subject) (*Explanat
 		}
 		x.Lived = last.Stored.Sub(first.Stored)
 	}
+	cs, err := causes(seq)
+	if err != nil {
+		return nil, err
+	}
 	if err := h.explain(ctx, cs, eventLink(seq), x); err != nil {
 		return nil, err
 	}
-	if x.Notes, err = h.beside(ctx, cs, x.Steps); err != nil {
+	if x.Notes, err = h.beside(ctx, facts, x.Steps); err != nil {
 		return nil, err
 	}
 	return x, h.held(ctx, cs, x.Steps)

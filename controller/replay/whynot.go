@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -128,7 +129,7 @@ func (b blocking) marks(s *projector.State) (map[mark]bool, time.Time) {
 
 // WhyNot says what holds back a DaemonSet at a moment, on one node or, if that is
 // empty, on all.
-func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.Ref, node string) (*WhyNot, error) {
+func (h *History) WhyNot(ctx context.Context, at Moment, of events.Ref, node string) (*WhyNot, error) {
 	s, err := h.At(ctx, at.Seq)
 	if err != nil {
 		return nil, err
@@ -141,9 +142,6 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 	x := &WhyNot{DaemonSet: story.Name(of), Node: node}
 	x.Blockers, x.Due, _ = b.ask(s, now)
 	x.Unready = b.unready(s)
-	if err := h.accountUnready(ctx, cs, x.Unready); err != nil {
-		return nil, err
-	}
 	var want []mark
 	for _, k := range x.Blockers {
 		want = append(want, k.mark())
@@ -153,6 +151,13 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 	}
 	begun, err := h.begun(ctx, b, at.Seq, want)
 	if err != nil {
+		return nil, err
+	}
+	cs, err := h.behind(ctx, x, begun)
+	if err != nil {
+		return nil, err
+	}
+	if err := h.accountUnready(ctx, cs, x.Unready); err != nil {
 		return nil, err
 	}
 	if x.Since, err = h.stepAt(ctx, cs, begun[mark{}]); err != nil {
@@ -166,11 +171,33 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 	return x, nil
 }
 
+// behind returns the causes that tell of all that holds back, and since when.
+func (h *History) behind(ctx context.Context, x *WhyNot, begun map[mark]events.Seq) (*Causes, error) {
+	chains := slices.Collect(maps.Values(begun)) // in no order: all of them have to be known
+	seqs := slices.Clone(chains)
+	take := func(hs []Holder) {
+		for _, x := range hs {
+			seqs = append(seqs, x.seq)
+		}
+	}
+	for _, b := range x.Blockers {
+		seqs = append(seqs, b.placed)
+		take(b.Holders)
+	}
+	for _, u := range x.Unready {
+		take(u.Pods)
+	}
+	if seqs = slices.DeleteFunc(seqs, func(seq events.Seq) bool { return seq == 0 }); len(seqs) == 0 {
+		return nil, nil
+	}
+	return h.reach(ctx, slices.Min(seqs), slices.Max(seqs), chains...)
+}
+
 // WhyNots is WhyNot of some DaemonSets, one after the other.
-func (h *History) WhyNots(ctx context.Context, cs *Causes, at Moment, of []events.Ref, node string) ([]*WhyNot, error) {
+func (h *History) WhyNots(ctx context.Context, at Moment, of []events.Ref, node string) ([]*WhyNot, error) {
 	all := []*WhyNot{}
 	for _, ref := range of {
-		why, err := h.WhyNot(ctx, cs, at, ref, node)
+		why, err := h.WhyNot(ctx, at, ref, node)
 		if err != nil {
 			return nil, err
 		}

@@ -79,11 +79,7 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 			}
 		}
 	}
-	cs, err := h.Causes(t.Context(), at)
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, err := h.WhyNot(t.Context(), cs, replay.Moment{Point: replay.Point{Seq: at, Time: s.Time()}, Now: s.Time()}, of, node)
+	x, err := h.WhyNot(t.Context(), replay.Moment{Point: replay.Point{Seq: at, Time: s.Time()}, Now: s.Time()}, of, node)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"slices"
 	"strings"
 
 	"rollcall/events"
@@ -44,10 +45,9 @@ func Fields(old, new events.Object) []Field {
 
 // Differ reports whether two states of an object differ at a path.
 func Differ(old, new events.Object, path string) bool {
-	for _, c := range diff(old.Data, new.Data) {
-		if (Field{Path: pathText(c.path)}).In(path) {
-			return true
-		}
-	}
-	return false
+	paths := PathsIn(old, new, path)
+	return slices.ContainsFunc(diff(old.Data, new.Data), func(c change) bool { return (Field{Path: pathText(c.path)}).InAny(paths) })
 }
+
+// InAny reports whether the field is at one of some paths, or below it.
+func (f Field) InAny(paths []string) bool { return slices.ContainsFunc(paths, f.In) }

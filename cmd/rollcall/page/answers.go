@@ -165,11 +165,7 @@ func why(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	cs, err := q.causesAt(q.Context(), q.at.Seq)
-	if err != nil {
-		return "", nil, err
-	}
-	x, err := q.h.Why(q.Context(), cs, about)
+	x, err := q.h.WhyAt(q.Context(), q.at.Seq, about)
 	return "Why", []*replay.Explanation{x}, err
 }
 
@@ -186,11 +182,7 @@ func whyNot(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	cs, err := q.causesAt(q.Context(), q.at.Seq)
-	if err != nil {
-		return "", nil, err
-	}
-	all, err := q.h.WhyNots(q.Context(), cs, q.at, of, node)
+	all, err := q.h.WhyNots(q.Context(), q.at, of, node)
 	return "WhyNot", all, err
 }
 
