@@ -40,10 +40,14 @@ func TestLive(t *testing.T) {
 }
 
 // TestDemo: a demo is a page in which something goes on, and says what to look at. The
-// picture in README.md is made of it.
+// picture in README.md is what it leaves with -shots.
 func TestDemo(t *testing.T) {
+	nodes := 300
+	if *shots != "" {
+		nodes = *many
+	}
 	data := filepath.Join(t.TempDir(), "d")
-	s := serve(t, "demo", "--scenario", "zone-outage", "--nodes", fmt.Sprint(*many), "--speed", "4", "--data", data)
+	s := serve(t, "demo", "--scenario", "zone-outage", "--nodes", fmt.Sprint(nodes), "--speed", "4", "--data", data)
 	b := browse(t)
 	b.enter(s)
 	b.until("document.querySelector('.scene')")
