@@ -99,7 +99,7 @@ func (in *upRun) page(ctx context.Context, s *session) (link string, stop func()
 		return "", func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target(), Live: true, Health: in.healthChecks}
+	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target(), Live: true, Health: in.healthChecks, Scene: in.up.scene.told()}
 	begun, ended := make(chan string, 1), make(chan error, 1)
 	go func() { ended <- s.servePage(ctx, in.up.ui, c, func(link string) { begun <- link }) }()
 	select {

@@ -43,6 +43,8 @@ type upOptions struct {
 	dns        string
 	uiFlag     string
 	ui         instance.Address // of the page
+	scene      *scene           // that a demo has played; nil: it is none
+	speed      float64          // of the scene
 
 	annotations map[string]string // for DaemonSets of the manifests that do not have them
 }
@@ -54,8 +56,10 @@ type upRun struct {
 	kept bool // the temporary log outlives it
 }
 
-func (s *session) upCommand() *cobra.Command {
+// upCommand makes the command; with sets what it has no flags for.
+func (s *session) upCommand(with func(*upOptions)) *cobra.Command {
 	o := upOptions{Options: instance.Options{Delays: simkubelet.DefaultOptions()}}
+	with(&o)
 	c := &cobra.Command{Use: "up", Short: "Run a cluster: NATS, nodes, controller, and what the manifests say", Args: takes(0, 0),
 		Long: `up runs everything in one process: an embedded NATS JetStream with the log,
 simulated nodes, the controller and the executor. It applies the manifests, shows
@@ -342,6 +346,7 @@ func (s *session) work(ctx context.Context, in *upRun, o upOptions, todo *manife
 	instance.Reached("working")
 	watching, stop := context.WithCancel(ctx)
 	defer stop()
+	defer in.stage(watching, s)()
 	shown := make(chan struct{})
 	go func() {
 		defer close(shown)

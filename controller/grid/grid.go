@@ -217,7 +217,7 @@ func (g *Grid) cellOf(s *projector.State, place int) (c [CellBytes]byte) {
 	if x == nil {
 		return c
 	}
-	v := view{Cell: x, pods: d.Survey(x, &g.survey), now: s.Time()}
+	v := view{Cell: x, ready: n.Ready, pods: d.Survey(x, &g.survey), now: s.Time()}
 	v.choose(d)
 	if p := v.pod; p != nil {
 		c[1] = revisionOf(d, p.Revision)

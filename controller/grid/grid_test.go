@@ -72,7 +72,14 @@ func follow(t *testing.T, file string) {
 			t.Fatalf("#%d: %d nodes have a cause, and of %d wanted %d are available", e.Seq, without, d.Counts.Desired, d.Counts.Available)
 		}
 	}
-	for _, p := range []grid.Phase{grid.Missing, grid.Starting, grid.Updated, grid.Outdated, grid.Stopping} {
+	want := []grid.Phase{grid.Missing, grid.Starting, grid.Updated, grid.Outdated, grid.Stopping}
+	switch filepath.Base(file) {
+	case "zone-outage.rollcall", "stuck-node.rollcall", "flapping-nodes.rollcall":
+		want = append(want, grid.Lost)
+	case "bad-image.rollcall":
+		want = append(want, grid.Failing)
+	}
+	for _, p := range want {
 		if !seen[p] {
 			t.Errorf("no cell was ever %q", grid.Phases[p])
 		}

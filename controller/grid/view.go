@@ -10,11 +10,12 @@ import (
 // view is a cell of the state while it is looked at.
 type view struct {
 	*sets.Cell
-	pods *sets.Survey
-	now  time.Time
-	pod  *sets.Pod // that serves the node, or is to; nil: none
-	live bool      // it is not on its way out
-	from time.Time // when the first pod of the cell is or was available; zero: none is ready
+	ready bool // the node is
+	pods  *sets.Survey
+	now   time.Time
+	pod   *sets.Pod // that serves the node, or is to; nil: none
+	live  bool      // it is not on its way out
+	from  time.Time // when the first pod of the cell is or was available; zero: none is ready
 }
 
 // choose finds the pod that serves the node: one that is ready before one that is
@@ -42,7 +43,7 @@ func (v *view) stands(d *sets.DaemonSet) (p Phase, c Cause) {
 	if v.Place != sets.Run {
 		return p, None
 	}
-	if c != None && c != Young && v.Lost {
+	if c != None && c != Young && !v.ready {
 		return Lost, NodeLost
 	}
 	return p, c

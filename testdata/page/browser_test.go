@@ -90,6 +90,20 @@ func serve(t *testing.T, args ...string) *server {
 	return s
 }
 
+// until waits for the command to say something.
+func (s *server) until(words string) {
+	s.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		s.mu.Lock()
+		said := strings.Contains(strings.Join(s.said, "\n"), words)
+		s.mu.Unlock()
+		if said {
+			return
+		}
+	}
+	s.t.Fatalf("it never said %s: %s", words, strings.Join(s.said, "\n"))
+}
+
 // origin is the address of the page.
 func (s *server) origin() string { return s.link[:strings.Index(s.link, "/login")] }
 

@@ -3,6 +3,8 @@ package page
 import (
 	"fmt"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"testing"
 )
 
@@ -35,4 +37,31 @@ func TestLive(t *testing.T) {
 	b.until("[...document.querySelectorAll('.legend span')].some(e => e.textContent.includes('old revision'))")
 	b.shot("start")
 	b.clean("the start of the rollout")
+}
+
+// TestDemo: a demo is a page in which something goes on, and says what to look at. The
+// picture in README.md is what it leaves with -shots.
+func TestDemo(t *testing.T) {
+	nodes := 300
+	if *shots != "" {
+		nodes = *many
+	}
+	data := filepath.Join(t.TempDir(), "d")
+	s := serve(t, "demo", "--scenario", "zone-outage", "--nodes", fmt.Sprint(nodes), "--speed", "4", "--data", data)
+	b := browse(t)
+	b.enter(s)
+	b.until("document.querySelector('.scene')")
+	s.until("rollcall/fail-") // the zone comes back
+	back := regexp.MustCompile(`(?m)^#(\d+) .* annotation -rollcall/fail`).FindStringSubmatch(command(t, "log", "--data", data, "--type", "node.updated"))
+	if back == nil {
+		t.Fatal("no node has come back")
+	}
+	seq, err := strconv.Atoi(back[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.show(fmt.Sprintf("#/nodes?at=%d&group=topology.kubernetes.io%%2Fzone", seq-1))
+	b.until("['node lost', 'updated', 'old revision'].every(w => [...document.querySelectorAll('.legend span')].some(e => e.textContent.includes(w)))")
+	b.shot("demo")
+	b.clean("the demo")
 }

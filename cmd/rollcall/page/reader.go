@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"net/http"
 	"time"
 
 	"rollcall/controller/replay"
@@ -118,14 +117,4 @@ func (q *query) subject(name string) (replay.Subject, error) {
 		return about, err
 	}
 	return q.h.Subject(q.Context(), q.at.Seq, about)
-}
-
-// tag lets a browser keep what it has of a position, which never changes.
-func tag(w http.ResponseWriter, r *http.Request, value string) (known bool) {
-	w.Header().Set("ETag", value)
-	w.Header().Set("Cache-Control", "private, no-cache")
-	if known = r.Header.Get("If-None-Match") == value; known {
-		w.WriteHeader(http.StatusNotModified)
-	}
-	return known
 }
