@@ -82,7 +82,7 @@ func generated(t *testing.T, ref common.ReferenceCallback) map[string]common.Ope
 
 // describedPackages are the packages whose types are described in the API's schema.
 func describedPackages() []string {
-	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.events.v1.", "io.k8s.apiextensions-apiserver."}
+	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.events.v1.", "io.k8s.apiextensions-apiserver.", "io.k8s.kube-aggregator."}
 	for _, r := range served {
 		group, _, _ := strings.Cut(r.group, ".")
 		if group == "" {
