@@ -26,6 +26,9 @@ func PlanGC(s *projector.State, now time.Time) *events.Plan {
 	if s.Time().After(now) {
 		now = s.Time()
 	}
+	if !collectsGarbage(s) {
+		return nil
+	}
 	p := &events.Plan{Basis: events.Basis{Seq: s.Seq(), Now: now.UTC()}}
 	g := s.Owners()
 	g.EachOpen(func(o *owners.Object, r owners.Relation) bool {
@@ -49,7 +52,7 @@ func PlanGC(s *projector.State, now time.Time) *events.Plan {
 // zero: nothing.
 func GCDue(s *projector.State) time.Time {
 	since, ok := s.Owners().NodelessSince()
-	if !ok {
+	if !ok || !collectsGarbage(s) {
 		return time.Time{}
 	}
 	return since.Add(lostAfter)

@@ -32,6 +32,9 @@ func (as decider) reconcile(key events.Key) Result {
 		now = s.Time()
 	}
 	now = now.UTC()
+	if as.mode() == events.Shadow {
+		return as.watch(key)
+	}
 	var writes []Write
 	for _, old := range s.DeletedSets(key) {
 		d := &decider{s: s, ds: old, now: now}
@@ -44,7 +47,7 @@ func (as decider) reconcile(key events.Key) Result {
 		}
 	}
 	ds := s.DaemonSet(key)
-	d := &decider{s: s, ds: ds, now: now, trace: t, brief: as.brief}
+	d := &decider{s: s, ds: ds, now: now, trace: t, brief: as.brief, wish: as.wish}
 	d.out.Writes = writes
 	switch {
 	case ds == nil:

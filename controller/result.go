@@ -55,6 +55,7 @@ type decider struct {
 	moved       []*sets.Cell                 // old cells that are in another set of work than at the last event, by the same, by age
 	progress    time.Time                    // when the last cell of due on a desired node became available, or the last hold ended
 	trace       *Trace                       // nil: nobody asks why
+	wish        bool                         // the mode of the charter is passed over
 	brief       bool                         // only calls and cells of commands are asked for: see Due
 	survey      sets.Survey                  // of the cell at hand: reused, because there are thousands
 	stated      [4]appsv1.DaemonSetCondition // room for the conditions of the status

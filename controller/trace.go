@@ -22,6 +22,7 @@ type Rule string
 // goes on.
 const (
 	RuleNotThere  Rule = "notThere"  // there is no DaemonSet of that name
+	RuleMode      Rule = "mode"      // the charter lets nothing be planned
 	RuleDeleted   Rule = "deleted"   // the DaemonSet is being deleted
 	RuleSelector  Rule = "selector"  // the DaemonSet's selector claims no pod
 	RuleRevision  Rule = "revision"  // the present template has no revision yet

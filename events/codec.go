@@ -12,9 +12,9 @@ import (
 // WireVersion is written in every envelope. A reader refuses a newer one.
 const WireVersion = 1
 
-// envelope is an event as a log holds it. Of the last eight fields it has one.
+// envelope is an event as a log holds it. Of the last nine fields it has one.
 // Decode reads the envelope by hand, because every fold does so for every event;
-// plans and outcomes are read as they are written, from their tags.
+// and the commands of plans; all else is read as it is written, from its tags.
 type envelope struct {
 	Version int       `json:"v"`
 	ID      string    `json:"id,omitempty"`
@@ -33,10 +33,11 @@ type envelope struct {
 	Plan    *Plan     `json:"plan,omitempty"`
 	Outcome *Outcome  `json:"outcome,omitempty"`
 
-	Unchanged bool    `json:"unchanged,omitempty"`
-	Hold      *Hold   `json:"hold,omitempty"`
-	Lifted    *Lifted `json:"lifted,omitempty"`
-	Note      *Note   `json:"note,omitempty"`
+	Unchanged bool     `json:"unchanged,omitempty"`
+	Hold      *Hold    `json:"hold,omitempty"`
+	Lifted    *Lifted  `json:"lifted,omitempty"`
+	Note      *Note    `json:"note,omitempty"`
+	Charter   *Charter `json:"charter,omitempty"`
 }
 
 // Encode returns the bytes of e in a log: a msgpack map with sorted keys. Seq
@@ -71,6 +72,8 @@ func Encode(e Event) ([]byte, error) {
 		m.Lifted = &b
 	case Note:
 		m.Note = &b
+	case Charter:
+		m.Charter = &b
 	default:
 		return nil, fmt.Errorf("encode event %s: no body that a log takes: %T", e.ID, e.Body)
 	}

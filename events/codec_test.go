@@ -60,6 +60,7 @@ var bodies = []struct {
 	{"note", told(events.Event{Type: events.NoteTold, Body: events.Note{Objects: []events.Ref{set, {Kind: events.Node, Key: events.Key{Name: "n1"}}}}},
 		"com.example.deploy.started")},
 	{"note-empty", told(events.Event{Type: events.NoteTold, Body: events.Note{}}, "com.example.x")},
+	{"charter", events.Event{ID: id, Type: events.Chartered, Source: "kube", At: at, Body: fullCharter()}},
 	{"outcome-collector", events.Event{ID: id, Type: events.Overtaken, Source: "executor", At: at, Cause: events.Cause{Seq: 9, Index: 1},
 		Body: events.Outcome{Command: fullGCPlan().Commands[0], Reason: "Changed", Message: "it has an owner again"}}},
 }
@@ -81,6 +82,11 @@ func told(e events.Event, typ string) events.Event {
 func fullHold() events.Hold {
 	return events.Hold{Owner: "ci", Name: "freeze", Reason: "release day", Until: at.Add(time.Hour), Select: events.Select{DaemonSets: []events.Key{ds}, Namespaces: []string{"logging"},
 		Labels: "tier in (a, b)", NodeLabels: "zone=z1", Nodes: []string{"n1", "n2"}}}
+}
+
+func fullCharter() events.Charter {
+	return events.Charter{Cluster: "ks-1", Epoch: 2, Version: "v1.36.3", Mode: events.Rollouts, Collects: true, Budget: events.BudgetUpstream,
+		Scope: events.Scope{Namespaces: []string{"logging"}, Selector: "tier=a"}}
 }
 
 func fullGCPlan() *events.Plan {
@@ -135,7 +141,7 @@ func TestEncodeDecode(t *testing.T) {
 // must be in it, and so in the codec.
 func TestFullPlanIsFull(t *testing.T) {
 	p := fullPlan()
-	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waits()[1], p.Held[0], bodies[6].e.Body, *told(events.Event{}, "x").Told, fullHold(), fullHold().Select} {
+	for _, v := range []any{*p, p.Basis, p.Rollout, p.Commands[0], p.Waits()[1], p.Held[0], bodies[6].e.Body, *told(events.Event{}, "x").Told, fullHold(), fullHold().Select, fullCharter(), fullCharter().Scope} {
 		rv := reflect.ValueOf(v)
 		for i := range rv.NumField() {
 			if rv.Field(i).IsZero() {
@@ -318,10 +324,10 @@ func TestDecodeRefuses(t *testing.T) {
 		{"cause", "E-EVT-MSGPACK", "not a map", bytesOf(t, pairs{"v", 1, "cause", []any{1, 2}, "ref", node, "object", fields{}})},
 		{"negative cause", "E-EVT-MSGPACK", "-1 is negative", bytesOf(t, pairs{"v", 1, "cause", fields{"seq": -1}, "ref", node, "object", fields{}})},
 		{"at", "E-EVT-MSGPACK", "cannot parse", bytesOf(t, pairs{"v", 1, "at", "noon", "ref", node, "object", fields{}})},
-		{"basis", "E-EVT-MSGPACK", "number is negative", bytesOf(t, pairs{"v", 1, "ref", node, "plan", fields{"basis": fields{"seq": -1}}})},
+		{"basis", "E-EVT-MSGPACK", "-1 is negative", bytesOf(t, pairs{"v", 1, "ref", node, "plan", fields{"basis": fields{"seq": -1}}})},
 		{"plan", "E-EVT-MSGPACK", "not an array", bytesOf(t, pairs{"v", 1, "plan", fields{"commands": 7}})},
 		{"lengths that lie", "E-EVT-MSGPACK", "exceeds the", []byte("\x82\xa1v\x01\xa4plan\x81\xa8commands\xdd\xff\xff\xff\xff")},
-		{"more than it can mean", "E-EVT-MSGPACK", "more than an input of this size can mean",
+		{"more than it can mean", "E-EVT-MSGPACK", "at most 500 are one plan",
 			append([]byte("\x82\xa1v\x01\xa4plan\x81\xa8commands\xdc\xff\xff"), bytes.Repeat([]byte{0x80}, 0xffff)...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {

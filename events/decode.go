@@ -75,7 +75,7 @@ func (r Ref) incomplete() bool { return r.Key.Name == "" || r.Kind == "" }
 // refless reports whether the envelope of b has no ref.
 func refless(b Body) bool {
 	switch b.(type) {
-	case Hold, Lifted, Note:
+	case Hold, Lifted, Note, Charter:
 		return true
 	}
 	return ofCollector(b)
@@ -90,7 +90,7 @@ type decoder struct {
 	data    []byte // of an object
 	plan    *Plan
 	outcome *Outcome
-	told    Body   // one that only somebody outside tells
+	rare    Body   // of a kind that a log has few of
 	why     string // the first thing that is wrong though it is msgpack
 }
 
@@ -105,7 +105,7 @@ const (
 	aPlan
 	anOutcome
 	unchanged
-	aTold // in decoder.told
+	aRare // in decoder.rare
 )
 
 func (d *decoder) wrong(format string, args ...any) {
@@ -162,8 +162,7 @@ func (d *decoder) event() (e Event) {
 			}
 			d.tells(goneObject)
 		case "plan":
-			d.plan = new(Plan)
-			d.Read(d.plan)
+			d.plan = d.readPlan()
 			d.tells(aPlan)
 		case "outcome":
 			d.outcome = new(Outcome)
@@ -173,29 +172,32 @@ func (d *decoder) event() (e Event) {
 			e.Told = new(Told)
 			d.Read(e.Told)
 		default:
-			d.eventTold(key)
+			d.rareField(key)
 		}
 	}
 	e.Body = d.body()
 	return e
 }
 
-// eventTold reads a field that only events from outside have.
-func (d *decoder) eventTold(key []byte) {
+// rareField reads a field that few events have.
+func (d *decoder) rareField(key []byte) {
 	switch string(key) {
 	case "unchanged":
 		if d.Bool() {
 			d.tells(unchanged)
 		}
 	case "hold":
-		d.told = readBody[Hold](d)
-		d.tells(aTold)
+		d.rare = readBody[Hold](d)
+		d.tells(aRare)
 	case "lifted":
-		d.told = readBody[Lifted](d)
-		d.tells(aTold)
+		d.rare = readBody[Lifted](d)
+		d.tells(aRare)
 	case "note":
-		d.told = readBody[Note](d)
-		d.tells(aTold)
+		d.rare = readBody[Note](d)
+		d.tells(aRare)
+	case "charter":
+		d.rare = readBody[Charter](d)
+		d.tells(aRare)
 	default:
 		d.Skip()
 	}
@@ -246,8 +248,8 @@ func (d *decoder) body() Body {
 		return *d.outcome
 	case unchanged:
 		return Unchanged{d.ref}
-	case aTold:
-		return d.told
+	case aRare:
+		return d.rare
 	}
 	return nil
 }

@@ -5,7 +5,7 @@
 // controller decided, with its reasons: for one DaemonSet, or what garbage
 // collection does), outcomes (a command that could not be carried out), and what
 // others told (that rollouts are to hold, or what happened elsewhere), in one
-// total order. State is the fold of a log; nothing is true that is not in
+// total order; and, where the cluster is a real one, its charter. State is the fold of a log; nothing is true that is not in
 // one.
 //
 // The package is pure: no clock, no goroutine, no I/O.
@@ -135,7 +135,7 @@ type Event struct {
 }
 
 // Body is what an event tells: Object, Gone, *Plan, Outcome or Unreadable; of what
-// somebody outside told also Unchanged, Hold, Lifted or Note.
+// somebody outside told also Unchanged, Hold, Lifted or Note; and Charter.
 type Body interface{ body() }
 
 // Object says that an object is now so.
@@ -199,6 +199,8 @@ func RefOf(e Event) Ref {
 	case Hold:
 		return b.Ref()
 	case Lifted:
+		return b.Ref()
+	case Charter:
 		return b.Ref()
 	}
 	return Ref{}

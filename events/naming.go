@@ -154,19 +154,25 @@ func stands(e *Event) bool {
 		return false
 	}
 	what, namespace, name := next(), next(), rest
+	switch b := e.Body.(type) {
+	case Object:
+		return lowered(what, string(b.Kind), '_') && isToken(namespace, b.Key.Namespace) && isToken(name, b.Key.Name)
+	case Gone:
+		return lowered(what, string(b.Kind), '_') && isToken(namespace, b.Key.Namespace) && isToken(name, b.Key.Name)
+	}
 	r := RefOf(*e)
 	if ofCollector(e.Body) {
 		r.Key = Key{Name: collector}
 	}
 	switch e.Body.(type) {
-	case Object, Gone:
-		return lowered(what, string(r.Kind), '_') && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case *Plan:
 		return what == "plan" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case Outcome:
 		return what == "outcome" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
 	case Hold, Lifted:
 		return what == "hold" && isToken(namespace, r.Key.Namespace) && isToken(name, r.Key.Name)
+	case Charter:
+		return what == "charter" && isToken(namespace, "") && isToken(name, r.Key.Name)
 	case Note:
 		return what == "note" && namespace == "_" && isToken(name, e.Told.Source)
 	case Unchanged:

@@ -24,10 +24,12 @@ import (
 //     never planned;
 //   - an event whose id was there already among the last RecentEvents;
 //   - an event that says somebody told it who cannot have, or whose id was there
-//     already among the last maxTold told events.
+//     already among the last maxTold told events;
+//   - a charter of another cluster than the log is about, or of an epoch that is
+//     over.
 //
-// The first three are exact for ever and need no more memory than there are
-// DaemonSets and commands under way. The last two are for what has no fence and
+// The first three and the last are exact for ever and need no more memory than there
+// are DaemonSets and commands under way. The others are for what has no fence and
 // answers nothing: a source of ours that did not learn that its append worked
 // tries again for minutes, and somebody outside perhaps for days.
 type Screen struct {
@@ -36,6 +38,7 @@ type Screen struct {
 	young, old map[idTail]Seq     // where events were that are believed, by id
 	told       toldIDs            // and those that were told
 	times      toldTimes          // and of which times that was
+	charter    *Charter           // the last; nil: there was none
 }
 
 // RecentEvents is among how many of the last events a repeated id is found at
@@ -80,11 +83,14 @@ func (s *Screen) believe(e *Event) {
 	if e.ID != (ulid.ULID{}) { // which no log takes
 		s.young[tailOf(e)] = e.Seq
 	}
-	if p, ok := e.Body.(*Plan); ok {
-		s.plans[p.Owner.Key] = e.Seq
-		for i := range p.Commands {
+	switch b := e.Body.(type) {
+	case *Plan:
+		s.plans[b.Owner.Key] = e.Seq
+		for i := range b.Commands {
 			s.under[Cause{e.Seq, i}] = struct{}{}
 		}
+	case Charter:
+		s.charter = &b
 	}
 }
 
@@ -98,8 +104,13 @@ func (s *Screen) doubt(e *Event) (code, why string) {
 	if code, why = Doubt(e); code != "" {
 		return code, why
 	}
-	if p, ok := e.Body.(*Plan); ok {
-		return stale(e.Seq, p.Basis.Seq, s.plans[p.Owner.Key])
+	switch b := e.Body.(type) {
+	case *Plan:
+		return stale(e.Seq, b.Basis.Seq, s.plans[b.Owner.Key])
+	case Charter:
+		if why := b.follows(s.charter); why != "" {
+			return "E-EVT-CHARTER", why
+		}
 	}
 	if !e.Cause.IsZero() {
 		if _, ok := s.under[e.Cause]; !ok {
@@ -115,6 +126,9 @@ func (s *Screen) Told(id ulid.ULID) (Seq, bool) { return s.told.get(id) }
 // ToldLast returns the latest time, by its clock but not yet to come, that a source
 // has told of a subject; zero: none, or that is long ago.
 func (s *Screen) ToldLast(source, subject string) time.Time { return s.times.get(source, subject) }
+
+// Charter returns what the log is about; nil: it is the whole of its cluster.
+func (s *Screen) Charter() *Charter { return s.charter }
 
 // Check says what is wrong with how told events are found; nil: nothing is.
 func (s *Screen) Check() error { return s.told.check() }
@@ -187,6 +201,8 @@ func doubtBody(e *Event) (code, why string) {
 		code, why = doubtOwner(b.Owner)
 	case Unchanged, Hold, Lifted, Note:
 		code, why = doubtUnlike(e)
+	case Charter:
+		code, why = doubtCharter(e, b)
 	}
 	if code == "" {
 		code, why = doubtTold(e)

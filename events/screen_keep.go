@@ -17,8 +17,9 @@ type KeptScreen struct {
 	Old   []byte     `json:"old,omitempty"`
 	Told  []byte     `json:"told,omitempty"` // an id and a position, of sixteen bytes and eight, by position
 	// Times and TimesOld are what sources told of and when: twenty-eight bytes each.
-	Times    []byte `json:"times,omitempty"`
-	TimesOld []byte `json:"timesOld,omitempty"`
+	Times    []byte   `json:"times,omitempty"`
+	TimesOld []byte   `json:"timesOld,omitempty"`
+	Charter  *Charter `json:"charter,omitempty"`
 }
 
 // KeptPlan is where the last plan of an owner stands.
@@ -30,12 +31,12 @@ type KeptPlan struct {
 // Keep returns what the screen remembers.
 func (s *Screen) Keep() KeptScreen {
 	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: keepTails(s.young), Old: keepTails(s.old),
-		Told: s.told.keep(), Times: keepTimes(s.times.young), TimesOld: keepTimes(s.times.old)}
+		Told: s.told.keep(), Times: keepTimes(s.times.young), TimesOld: keepTimes(s.times.old), Charter: s.charter}
 }
 
 // Screen returns the screen that k was kept of.
 func (k *KeptScreen) Screen() (*Screen, error) {
-	s := &Screen{under: make(map[Cause]struct{}, len(k.Under)), plans: PlansOf(k.Plans)}
+	s := &Screen{under: make(map[Cause]struct{}, len(k.Under)), plans: PlansOf(k.Plans), charter: k.Charter}
 	for _, c := range k.Under {
 		s.under[c] = struct{}{}
 	}

@@ -18,6 +18,7 @@ import (
 //	rollcall.<cluster>.plan._.collector                 plans of the garbage collector
 //	rollcall.<cluster>.outcome._.collector              outcomes of its commands
 //	rollcall.<cluster>.hold.<owner>.<name>              one hold, placed and lifted
+//	rollcall.<cluster>.charter._.charter                what the log is about
 //	rollcall.<cluster>.note._.<source>                  notes of one source
 //	rollcall.<cluster>.told._.<source>                  what it told that changed nothing
 //
@@ -139,6 +140,8 @@ func (s Subjects) Of(e Event) (string, error) {
 		return s.Outcome(b.Owner.Key), nil
 	case Hold, Lifted:
 		return s.Hold(ref.Key.Namespace, ref.Key.Name), nil
+	case Charter:
+		return s.Charter(), nil
 	}
 	if e.Told != nil {
 		if why := checkSubdomain(e.Told.Source); why != "" {
@@ -228,7 +231,7 @@ func token(name string) string {
 }
 
 // Under returns what a subject of the log is of: a kind in lower case, "plan",
-// "outcome", "hold", "note" or "told", and whose; "" if it is no subject of a log.
+// "outcome", "hold", "charter", "note" or "told", and whose; "" if it is no subject of a log.
 func Under(subject string) (of string, key Key) {
 	t := strings.Split(subject, ".")
 	if len(t) != 5 {

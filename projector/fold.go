@@ -72,6 +72,8 @@ func (s *State) foldBody(e events.Event) error {
 		return s.fold.Hold(b)
 	case events.Lifted:
 		s.fold.Lift(b)
+	case events.Charter:
+		s.fold.Charter(&b)
 	case events.Unreadable, events.Unchanged, events.Note:
 	default:
 		return fmt.Errorf("body %T", e.Body)

@@ -19,7 +19,7 @@ import (
 
 // KeyframeFormat is the version of what Keyframe writes. A program reads its own
 // version alone, and folds the log where it finds another.
-const KeyframeFormat = 2
+const KeyframeFormat = 3
 
 // ErrKeyframeFormat is the error of ReadKeyframe for another version.
 var ErrKeyframeFormat = errors.New("the keyframe has a format that this program does not read")
@@ -221,7 +221,7 @@ func (s *State) restore(k *keyframe) (err error) {
 		return err
 	}
 	s.objects.Restore(k.Tables, k.Seq, k.Stored)
-	s.Sets, s.fold, err = sets.Restore(s.objects, k.Sets, k.Seq, k.Clock.Now)
+	s.Sets, s.fold, err = sets.Restore(s.objects, k.Sets, sets.At{Seq: k.Seq, Now: k.Clock.Now, Charter: s.screen.Charter()})
 	return err
 }
 

@@ -77,6 +77,10 @@ func (s *State) Told(id ulid.ULID) (events.Seq, bool) { return s.screen.Told(id)
 // Screen remembers it.
 func (s *State) ToldLast(source, subject string) time.Time { return s.screen.ToldLast(source, subject) }
 
+// Charter returns what the log is about, which is not to be changed; nil: the
+// cluster is nothing but its log.
+func (s *State) Charter() *events.Charter { return s.screen.Charter() }
+
 // Check compares all that is kept up to date event by event with what it is made
 // of, and returns the differences.
 func (s *State) Check() error { return errors.Join(s.Sets.Check(), s.screen.Check()) }

@@ -185,9 +185,9 @@ func keysOf(st *projector.State, kind events.Kind, namespace string) (names []st
 func objects(c *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 	st := stateOf(c)
 	kind, _, named := strings.Cut(begun, "/")
-	if k, err := parseKind(kind); named && err == nil {
+	if k, err := replay.ParseKind(kind); named && err == nil {
 		if st != nil && k.Custom() {
-			k, _ = kindIn(st, k)
+			k, _ = replay.KindIn(st, k)
 		}
 		var names []string
 		for _, name := range keysOf(st, k, flagOf(c, "namespace")) {

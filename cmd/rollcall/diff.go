@@ -59,10 +59,10 @@ func parseFilter(args []string, namespace string) (f replay.Filter, err error) {
 		return f, nil
 	}
 	if !strings.Contains(args[0], "/") {
-		f.Kind, err = parseKind(args[0])
+		f.Kind, err = replay.ParseKind(args[0])
 		return f, err
 	}
-	about, err := parseSubject(args[0], namespace)
+	about, err := replay.ParseSubject(args[0], namespace)
 	return replay.Filter{Kind: about.Kind, Key: about.Key}, err
 }
 
@@ -75,10 +75,10 @@ func (s *session) diff(ctx context.Context, x *asked, at replay.Instant, f repla
 		return usageError("E-CLI-RANGE", fmt.Sprintf("A, #%d, is after B, #%d", from.Seq, x.at.Seq), "give a range that goes forward")
 	}
 	if f.Kind.Custom() && f.Key.Name == "" {
-		f.Kind, err = x.kind(ctx, f.Kind)
+		f.Kind, err = x.Kind(ctx, x.at.Seq, f.Kind)
 	} else {
 		var about replay.Subject
-		about, err = x.subject(ctx, replay.Subject{Kind: f.Kind, Key: f.Key})
+		about, err = x.Subject(ctx, x.at.Seq, replay.Subject{Kind: f.Kind, Key: f.Key})
 		f.Kind, f.Key = about.Kind, about.Key
 	}
 	if err != nil {

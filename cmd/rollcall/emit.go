@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
 
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/publisher"
 	"rollcall/publisher/envelope"
@@ -63,7 +64,7 @@ that. What was refused stands in rollcall rejects ls.`,
 				return err
 			}
 		}
-		if err := s.document(m.format, told{"Emission", answersVersion, items(evs, results)}, func() string { return emitted(evs, results, m.dry) }); err != nil {
+		if err := s.document(m.format, told{"Emission", replay.AnswersVersion, items(evs, results)}, func() string { return emitted(evs, results, m.dry) }); err != nil {
 			return err
 		}
 		return refusedOf(results)

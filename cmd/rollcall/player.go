@@ -58,11 +58,11 @@ func (d desk) Find(ctx context.Context, instant string) (events.Seq, error) {
 
 // Why implements player.Desk.
 func (d desk) Why(ctx context.Context, of replay.Step) ([]string, error) {
-	about, err := parseSubject(of.Object, "")
+	about, err := replay.ParseSubject(of.Object, "")
 	if err != nil {
 		return nil, err
 	}
-	if about, err = d.x.subject(ctx, about); err != nil {
+	if about, err = d.x.Subject(ctx, d.x.at.Seq, about); err != nil {
 		return nil, err
 	}
 	cs, err := d.x.Causes(ctx, of.Seq)

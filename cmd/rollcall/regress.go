@@ -110,7 +110,7 @@ func (s *session) regress(ctx context.Context, paths []string, o regressFlags) e
 		}
 	}
 	if o.format == "json" {
-		j, err := json.MarshalIndent(map[string]any{"kind": "Regress", "apiVersion": answersVersion, "items": all}, "", "  ")
+		j, err := json.MarshalIndent(map[string]any{"kind": "Regress", "apiVersion": replay.AnswersVersion, "items": all}, "", "  ")
 		if err != nil {
 			return fmt.Errorf("write the answer: %w", err)
 		}

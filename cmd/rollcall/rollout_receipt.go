@@ -69,7 +69,7 @@ func (s *session) receipt(ctx context.Context, x *asked, named rolloutNamed, for
 	if err != nil {
 		return err
 	}
-	d := receiptDocument{Kind: "RolloutReceipt", APIVersion: answersVersion, Receipt: receipt}
+	d := receiptDocument{Kind: "RolloutReceipt", APIVersion: replay.AnswersVersion, Receipt: receipt}
 	if x.log.rec != nil {
 		d.Redacted = x.log.rec.Manifest().Redacted
 	}

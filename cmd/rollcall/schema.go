@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/publisher"
 	"rollcall/publisher/envelope"
@@ -75,7 +76,7 @@ func (s *session) schemaList() *cobra.Command {
 	documented(c, &format)
 	c.RunE = func(*cobra.Command, []string) error {
 		types := schema.Types()
-		return s.document(format, told{"Schemas", answersVersion, types}, func() string {
+		return s.document(format, told{"Schemas", replay.AnswersVersion, types}, func() string {
 			var b strings.Builder
 			w := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)
 			fmt.Fprintln(w, "TYPE\tSUBJECT\tWHAT IT TELLS")
@@ -242,7 +243,7 @@ func (s *session) validate(body []byte, media, format string) error {
 		bad = bad || !v.Valid
 		all = append(all, v)
 	}
-	err := s.document(format, told{"Validation", answersVersion, all}, func() string { return validationText(all) })
+	err := s.document(format, told{"Validation", replay.AnswersVersion, all}, func() string { return validationText(all) })
 	if err == nil && bad {
 		return errInvalid
 	}

@@ -107,7 +107,7 @@ func (o *searching) read(q *question, field bool, args []string) (err error) {
 		return usageError("E-CLI-FLAG", "--limit is less than nothing", "give how many events are shown, or 0 for all")
 	}
 	if o.kind != "" {
-		if o.query.Kind, err = parseKind(o.kind); err != nil {
+		if o.query.Kind, err = replay.ParseKind(o.kind); err != nil {
 			return err
 		}
 	}
@@ -134,7 +134,7 @@ func (s *session) search(ctx context.Context, x *asked, o *searching) error {
 	if err != nil {
 		return err
 	}
-	if o.query.Kind, err = x.kind(ctx, o.query.Kind); err != nil {
+	if o.query.Kind, err = x.Kind(ctx, x.at.Seq, o.query.Kind); err != nil {
 		return err
 	}
 	found, err := x.Search(ctx, o.query, from, x.at.Seq)

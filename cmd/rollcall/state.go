@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"rollcall/controller/replay"
+	"rollcall/projector/story"
 )
 
 func (s *session) stateCommand() *cobra.Command {
@@ -49,6 +50,9 @@ func (s *session) state(ctx context.Context, x *asked, hash bool) error {
 
 func pictureText(p *replay.Picture) string {
 	var b strings.Builder
+	if p.Charter != nil {
+		fmt.Fprintf(&b, "%s\n", story.CharterText(*p.Charter))
+	}
 	for _, k := range p.Objects {
 		fmt.Fprintf(&b, "%5d  %s\n", len(k.Items), k.Kind)
 	}

@@ -15,7 +15,7 @@ import (
 )
 
 // banner says what runs, where its data is, and what to try next.
-func (s *session) banner(in *upRun) {
+func (s *session) banner(in *upRun, link string) {
 	o := in.Options
 	var b strings.Builder
 	fmt.Fprintf(&b, "rollcall  cluster %s: controller, executor and simulated nodes\n", o.Cluster)
@@ -37,6 +37,9 @@ func (s *session) banner(in *upRun) {
 	}
 	b.WriteString(in.Served.Lines())
 	b.WriteString(in.NamesLine())
+	if link != "" {
+		fmt.Fprintf(&b, "  Page     %s  lets one browser in, once\n", link)
+	}
 	if in.Server == nil || next != "" {
 		fmt.Fprintf(&b, "  Try      %s log -f%s\n", self(), next)
 		if in.Served.Kubeconfig != "" {

@@ -41,6 +41,8 @@ type upOptions struct {
 	rate       int
 	api        apiOptions
 	dns        string
+	uiFlag     string
+	ui         instance.Address // of the page
 
 	annotations map[string]string // for DaemonSets of the manifests that do not have them
 }
@@ -107,6 +109,7 @@ the log is, and how to read it.`,
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
 	f.IntVar(&o.EventBytes, "max-event-bytes", envelope.Default.Bytes, "bytes that one message to the gate may have")
 	f.StringVar(&o.dns, "dns", instance.NoListen, "address, host:port, that answers for the names of Services and pods over UDP and TCP; :PORT is of this machine only")
+	f.StringVar(&o.uiFlag, "ui", uiListen, "loopback address of the page over the log, or none (with --once none if not given)")
 	addAPIFlags(c, &o.api)
 	return c
 }
@@ -146,7 +149,7 @@ func (o *upOptions) check(c *cobra.Command) error {
 	if err := o.checkDurability(); err != nil {
 		return err
 	}
-	if err := o.checkLimits(given); err != nil {
+	if err := cmp.Or(o.checkLimits(given), o.checkUI(given)); err != nil {
 		return err
 	}
 	return o.checkAPI(given)
@@ -317,7 +320,12 @@ func (in *upRun) rehearse(ctx context.Context, s *session, docs []*manifest.Docu
 
 // work founds the cluster, applies the manifests and watches.
 func (s *session) work(ctx context.Context, in *upRun, o upOptions, todo *manifest.Applier, v *viewer) error {
-	s.banner(in)
+	link, closePage, err := in.page(ctx, s)
+	if err != nil {
+		return err
+	}
+	defer closePage()
+	s.banner(in, link)
 	instance.Reached("banner")
 	if err := in.Found(ctx); err != nil {
 		return err
@@ -339,7 +347,6 @@ func (s *session) work(ctx context.Context, in *upRun, o upOptions, todo *manife
 		defer close(shown)
 		v.run(watching, in.Instance)
 	}()
-	var err error
 	if o.once {
 		err = in.Settled(ctx, v.changed)
 	} else {

@@ -138,20 +138,8 @@ func (o *whatIfFlags) question(ctx context.Context, x *asked) (q play.Question, 
 	return q, nil
 }
 
-// whatIfAnswer is what whatif tells.
-type whatIfAnswer struct {
-	Fork            events.Seq         `json:"modelFrom"` // the first position of the model
-	Changed         []string           `json:"changed,omitempty"`
-	Delays          map[string]int     `json:"delaysSeen"`
-	Applied         int                `json:"eventsFromOutside"`
-	Skipped         int                `json:"skipped"`
-	Inserted        int                `json:"inserted"`
-	Rollouts        []play.Pair        `json:"rollouts"` // of the first run
-	Runs            [][]*time.Duration `json:"tookNanoseconds"`
-	Slowest         []play.Slow        `json:"slowestRecorded"`
-	ModelSlowest    []play.Slow        `json:"slowestModel"`
-	FirstDifference *play.Parting      `json:"firstDifference"`
-}
+// whatIfAnswer is an answer as text.
+type whatIfAnswer struct{ *play.Answer }
 
 func (s *session) whatIf(ctx context.Context, x *asked, t *target, o whatIfFlags) error {
 	subjects, err := events.NewSubjects(t.cluster)
@@ -165,57 +153,12 @@ func (s *session) whatIf(ctx context.Context, x *asked, t *target, o whatIfFlags
 	if q.Inserts, err = s.insertions(ctx, x, t, o); err != nil {
 		return err
 	}
-	w, err := play.NewWhatIf(ctx, x.log, subjects, q)
+	played, err := play.Ask(ctx, x.log, subjects, q, slices.Concat(o.sets, o.without, o.inserts), play.Runs{N: o.runs, Seed: o.seed})
 	if err != nil {
 		return err
 	}
-	a := &whatIfAnswer{Fork: w.Fork, Changed: slices.Concat(o.sets, o.without, o.inserts), Delays: map[string]int{}}
-	for _, what := range []string{"bind", "start", "stop"} {
-		a.Delays[what] = w.Delays.Seen(what)
-	}
-	for run := range o.runs {
-		p, err := w.Play(ctx, o.seed+int64(run))
-		if err != nil {
-			return err
-		}
-		pairs, err := w.Pairs(ctx, p.Log)
-		if err != nil {
-			return err
-		}
-		if run == 0 {
-			a.Rollouts, a.Applied, a.Skipped, a.Inserted = pairs, p.Applied, p.Skipped, p.Inserted
-			if err := a.compare(ctx, w, p); err != nil {
-				return err
-			}
-		}
-		a.add(pairs)
-	}
-	return x.give("WhatIf", []*whatIfAnswer{a}, func() string { return a.text(x) })
-}
-
-// compare tells of the nodes and the plans of a run.
-func (a *whatIfAnswer) compare(ctx context.Context, w *play.WhatIf, p play.Played) (err error) {
-	if a.Slowest, err = w.Slowest(ctx, w.Recorded); err != nil {
-		return err
-	}
-	if a.ModelSlowest, err = w.Slowest(ctx, p.Log); err != nil {
-		return err
-	}
-	a.FirstDifference, err = w.FirstDifference(ctx, p.Log)
-	return err
-}
-
-// add notes how long the rollouts of a run took; nil: it has no end, or none there.
-func (a *whatIfAnswer) add(pairs []play.Pair) {
-	var took []*time.Duration
-	for i := range a.Rollouts {
-		took = append(took, nil)
-		if i < len(pairs) && pairs[i].Model != nil && pairs[i].Model.End.Seq > 0 {
-			d := pairs[i].Model.End.Time.Sub(pairs[i].Model.Start.Time)
-			took[i] = &d
-		}
-	}
-	a.Runs = append(a.Runs, took)
+	a := &whatIfAnswer{played}
+	return x.give("WhatIf", []*play.Answer{played}, func() string { return a.text(x) })
 }
 
 // took says how long a rollout takes in the runs: that of the first, and the

@@ -36,7 +36,7 @@ by its last change.
 	q.addAt(c)
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of the object (default: default)")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		about, err := parseSubject(args[0], namespace)
+		about, err := replay.ParseSubject(args[0], namespace)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ by its last change.
 }
 
 func (s *session) why(ctx context.Context, x *asked, about replay.Subject) error {
-	about, err := x.subject(ctx, about)
+	about, err := x.Subject(ctx, x.at.Seq, about)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,8 @@ func (s *session) whyNotCommand() *cobra.Command {
 why the rollout of a DaemonSet does not move: what holds it back, in the order in which
 the controller asks, who uses what is waited for, since which event, and who told of
 that. The deciding functions themselves give the account. If nothing holds it back, the
-answer is since when it has been as it should be, or which command is due.
+answer is since when it has been as it should be, or which command is due. Pods that are
+not ready are told with what they wait for: no rule of the controller brings that.
 
 A name without a kind is that of a node, or else of a pod.
 
@@ -35,7 +36,7 @@ A name without a kind is that of a node, or else of a pod.
 		if bare {
 			name = "node/" + name
 		}
-		about, err := parseSubject(name, namespace)
+		about, err := replay.ParseSubject(name, namespace)
 		if err != nil {
 			return err
 		}
@@ -44,7 +45,7 @@ A name without a kind is that of a node, or else of a pod.
 				if !bare {
 					return about, nil
 				}
-				return parseSubject("pod/"+args[0], namespace)
+				return replay.ParseSubject("pod/"+args[0], namespace)
 			})
 		})
 	}
@@ -70,13 +71,9 @@ func (s *session) whyNot(ctx context.Context, x *asked, about replay.Subject, ot
 			return unknownObject(err, cs, about)
 		}
 	}
-	all := []*replay.WhyNot{}
-	for _, ref := range of {
-		why, err := x.WhyNot(ctx, cs, x.at, ref, node)
-		if err != nil {
-			return err
-		}
-		all = append(all, why)
+	all, err := x.WhyNots(ctx, cs, x.at, of, node)
+	if err != nil {
+		return err
 	}
 	return x.give("WhyNot", all, func() string {
 		var b strings.Builder
@@ -100,6 +97,8 @@ func drawWhyNot(b *strings.Builder, x *replay.WhyNot) {
 		fmt.Fprintf(b, "%s   held back by %s\n", of, plural(len(x.Blockers), "rule"))
 	case len(x.Due) > 0:
 		fmt.Fprintf(b, "%s   not held back: %s due\n", of, plural(len(x.Due), "command"))
+	case len(x.Unready) > 0:
+		fmt.Fprintf(b, "%s   not held back, and not ready\n", of)
 	default:
 		fmt.Fprintf(b, "%s   up to date%s\n", of, sinceText(x.Since))
 	}
@@ -109,6 +108,19 @@ func drawWhyNot(b *strings.Builder, x *replay.WhyNot) {
 	for _, c := range x.Due {
 		fmt.Fprintf(b, "   due: %s\n", c)
 	}
+	for _, u := range x.Unready {
+		drawUnready(b, u)
+	}
+}
+
+// drawUnready tells what pods wait for that nothing of the controller holds back.
+func drawUnready(b *strings.Builder, u replay.Unready) {
+	fmt.Fprintf(b, "%s not ready: %s", plural(len(u.Pods), "pod"), u.Reason)
+	if u.Says != "" {
+		fmt.Fprintf(b, ", %s", u.Says)
+	}
+	b.WriteString("\n")
+	drawHolders(b, "on", u.Pods)
 }
 
 func drawBlocker(b *strings.Builder, n int, k replay.Blocker, oneNode bool) {
@@ -138,23 +150,26 @@ func drawBlocker(b *strings.Builder, n int, k replay.Blocker, oneNode bool) {
 	if k.Placed != nil {
 		fmt.Fprintf(b, "   placed by   %s\n", stepText(*k.Placed))
 	}
-	for i, h := range k.Holders {
-		if i == maxHolders {
-			fmt.Fprintf(b, "   and %d more\n", len(k.Holders)-i)
-			break
-		}
-		drawHolder(b, h)
-	}
+	drawHolders(b, "waits for", k.Holders)
 }
 
-func drawHolder(b *strings.Builder, h replay.Holder) {
-	switch {
-	case h.Last != nil:
-		fmt.Fprintf(b, "   waits for   %s: %s\n", h.Node, stepText(*h.Last))
-	case h.Pod != "":
-		fmt.Fprintf(b, "   waits for   %s: %s\n", h.Node, h.Pod)
-	default:
-		fmt.Fprintf(b, "   waits for   %s, which has no pod\n", h.Node)
+// drawHolders tells of the first few nodes and their pods, after a word that says
+// what they are.
+func drawHolders(b *strings.Builder, word string, hs []replay.Holder) {
+	for i, h := range hs {
+		if i == maxHolders {
+			fmt.Fprintf(b, "   and %d more\n", len(hs)-i)
+			return
+		}
+		fmt.Fprintf(b, "   %-12s", word)
+		switch {
+		case h.Last != nil:
+			fmt.Fprintf(b, "%s: %s\n", h.Node, stepText(*h.Last))
+		case h.Pod != "":
+			fmt.Fprintf(b, "%s: %s\n", h.Node, h.Pod)
+		default:
+			fmt.Fprintf(b, "%s, which has no pod\n", h.Node)
+		}
 	}
 }
 

@@ -154,7 +154,7 @@ var own = map[string]bool{controller.Source: true, "executor": true, "kubelet": 
 // external reports whether an event is a fact from outside, or told.
 func external(e events.Event) bool {
 	switch e.Body.(type) {
-	case events.Hold, events.Lifted, events.Note:
+	case events.Hold, events.Lifted, events.Note, events.Charter:
 		return true
 	case events.Object, events.Gone:
 		return e.Cause == (events.Cause{}) && !own[e.Source]
@@ -309,7 +309,7 @@ func (p *playing) feed(ctx context.Context, e events.Event) error {
 	}
 	r := events.RefOf(e)
 	switch e.Body.(type) {
-	case events.Hold, events.Lifted, events.Note: // which are about no object that has to be there
+	case events.Hold, events.Lifted, events.Note, events.Charter: // which are about no object that has to be there
 		p.Applied++
 		return p.append(ctx, e)
 	}

@@ -296,6 +296,8 @@ func (t *tracker) note(e events.Event) {
 	case events.Gone:
 		t.fact(e, b.Ref, true)
 		delete(t.out.ending, b.UID)
+	case events.Charter:
+		t.fact(e, b.Ref(), false)
 	case events.Unreadable:
 		t.out.passed[e.Seq] = b
 	case events.Note:
@@ -306,7 +308,6 @@ func (t *tracker) note(e events.Event) {
 	case events.Lifted:
 		t.out.hears(e.Seq, append(t.named[b.Ref().Key], b.Ref()))
 		delete(t.named, b.Ref().Key)
-	case *events.Plan, events.Outcome, events.Unchanged:
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/wire"
 	"rollcall/projector"
 	"rollcall/projector/story"
 )
@@ -82,6 +83,11 @@ func (h *History) Diff(ctx context.Context, from, to events.Seq, f Filter) (*Dif
 // objectsOf returns the objects of a state that pass a filter.
 func objectsOf(s *projector.State, f Filter) map[place]events.Object {
 	all := map[place]events.Object{}
+	if c := s.Charter(); c != nil && f.passes(place{events.CharterKind, c.Ref().Key}) {
+		if data, err := wire.Marshal(c); err == nil { // it came from there
+			all[place{events.CharterKind, c.Ref().Key}] = events.Object{Ref: c.Ref(), Data: data}
+		}
+	}
 	for _, kind := range s.Kinds() {
 		if f.Kind != "" && f.Kind != kind {
 			continue

@@ -18,13 +18,14 @@ import (
 // Picture is a state in words: what decisions read, and the objects, in one order.
 // Hash is that of the whole state as bytes.
 type Picture struct {
-	Seq         events.Seq     `json:"seq"`
-	Hash        string         `json:"hash"`
-	Chain       string         `json:"chain"` // hash over all events up to there
-	Time        time.Time      `json:"time"`  // log time
-	Quarantined int            `json:"quarantined,omitempty"`
-	DaemonSets  []SetPicture   `json:"daemonSets,omitempty"` // then those that are deleted and have something left
-	Objects     []KindPictures `json:"objects,omitempty"`    // by kind
+	Seq         events.Seq      `json:"seq"`
+	Hash        string          `json:"hash"`
+	Chain       string          `json:"chain"` // hash over all events up to there
+	Time        time.Time       `json:"time"`  // log time
+	Quarantined int             `json:"quarantined,omitempty"`
+	Charter     *events.Charter `json:"charter,omitempty"`    // what the log is about; absent: it is the whole of its cluster
+	DaemonSets  []SetPicture    `json:"daemonSets,omitempty"` // then those that are deleted and have something left
+	Objects     []KindPictures  `json:"objects,omitempty"`    // by kind
 }
 
 // SetPicture is a DaemonSet with its cells.
@@ -79,7 +80,7 @@ func PictureOf(s *projector.State) (*Picture, error) {
 		return nil, err
 	}
 	quarantined, _ := s.Quarantined()
-	p := &Picture{Hash: projector.Hash(raw), Seq: at.Seq, Chain: hex.EncodeToString(at.Chain[:]), Time: s.Time(), Quarantined: quarantined}
+	p := &Picture{Hash: projector.Hash(raw), Seq: at.Seq, Chain: hex.EncodeToString(at.Chain[:]), Time: s.Time(), Quarantined: quarantined, Charter: s.Charter()}
 	for _, kind := range s.Kinds() {
 		k := KindPictures{Kind: kind}
 		for _, o := range s.List(kind, "") {

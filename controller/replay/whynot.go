@@ -18,8 +18,9 @@ type WhyNot struct {
 	DaemonSet string           `json:"daemonSet"`      // "ds/logging/agent"
 	Node      string           `json:"node,omitempty"` // empty: all nodes
 	Blockers  []Blocker        `json:"blockers"`
-	Due       []events.Command `json:"due,omitempty"`   // what nothing holds back
-	Since     *Step            `json:"since,omitempty"` // without blockers and commands: since when it has been as it should be
+	Due       []events.Command `json:"due,omitempty"`     // what nothing holds back
+	Unready   []Unready        `json:"unready,omitempty"` // pods that nothing holds back, and that are not ready
+	Since     *Step            `json:"since,omitempty"`   // without any of these: since when it has been as it should be
 }
 
 // Blocker is a rule with all the nodes that it holds back.
@@ -100,12 +101,16 @@ func (b *Blocker) hold(hs []controller.Holder) {
 		return
 	}
 	for _, h := range hs {
-		x := Holder{Node: h.Node, seq: h.Seq}
-		if h.Pod != (events.Key{}) {
-			x.Pod = story.Name(events.Ref{Kind: events.Pod, Key: h.Pod})
-		}
-		b.Holders = append(b.Holders, x)
+		b.Holders = append(b.Holders, holder(h.Node, h.Pod, h.Seq))
 	}
+}
+
+func holder(node string, pod events.Key, last events.Seq) Holder {
+	h := Holder{Node: node, seq: last}
+	if pod != (events.Key{}) {
+		h.Pod = story.Name(events.Ref{Kind: events.Pod, Key: pod})
+	}
+	return h
 }
 
 // marks returns what holds in a state, as of log time, and until when at most.
@@ -135,11 +140,15 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 	b := blocking{of.Key, node}
 	x := &WhyNot{DaemonSet: story.Name(of), Node: node}
 	x.Blockers, x.Due, _ = b.ask(s, now)
+	x.Unready = b.unready(s)
+	if err := h.accountUnready(ctx, cs, x.Unready); err != nil {
+		return nil, err
+	}
 	var want []mark
 	for _, k := range x.Blockers {
 		want = append(want, k.mark())
 	}
-	if len(x.Blockers) == 0 && len(x.Due) == 0 {
+	if len(x.Blockers) == 0 && len(x.Due) == 0 && len(x.Unready) == 0 {
 		want = []mark{{}}
 	}
 	begun, err := h.begun(ctx, b, at.Seq, want)
@@ -155,6 +164,19 @@ func (h *History) WhyNot(ctx context.Context, cs *Causes, at Moment, of events.R
 		}
 	}
 	return x, nil
+}
+
+// WhyNots is WhyNot of some DaemonSets, one after the other.
+func (h *History) WhyNots(ctx context.Context, cs *Causes, at Moment, of []events.Ref, node string) ([]*WhyNot, error) {
+	all := []*WhyNot{}
+	for _, ref := range of {
+		why, err := h.WhyNot(ctx, cs, at, ref, node)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, why)
+	}
+	return all, nil
 }
 
 // account fills in the steps of a blocker.
@@ -176,8 +198,13 @@ func (h *History) account(ctx context.Context, cs *Causes, b *Blocker, begun map
 	if b.Placed, err = h.stepAt(ctx, cs, b.placed); err != nil {
 		return err
 	}
-	for i := range b.Holders {
-		if b.Holders[i].Last, err = h.stepAt(ctx, cs, b.Holders[i].seq); err != nil {
+	return h.lastFacts(ctx, cs, b.Holders)
+}
+
+// lastFacts fills in the last facts about the pods of holders.
+func (h *History) lastFacts(ctx context.Context, cs *Causes, hs []Holder) (err error) {
+	for i := range hs {
+		if hs[i].Last, err = h.stepAt(ctx, cs, hs[i].seq); err != nil {
 			return err
 		}
 	}

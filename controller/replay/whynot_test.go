@@ -12,6 +12,7 @@ import (
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/sets"
+	"rollcall/projector/story"
 )
 
 // held are the rules that hold back a DaemonSet on a node.
@@ -103,8 +104,42 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 			t.Errorf("#%d %s %q: %s since %+v, want #%d", at, of, node, b.Rule, b.Since, want)
 		}
 	}
+	checkUnready(t, s, x)
 	if len(x.Blockers) > 0 && x.Since != nil {
 		t.Errorf("#%d %s %q: held back, and as it should be since #%d", at, of, node, x.Since.Seq)
 	}
 	return len(x.Blockers), holds
+}
+
+// checkUnready holds the pods that are told to be not ready against the state.
+func checkUnready(t *testing.T, s *projector.State, x *replay.WhyNot) {
+	t.Helper()
+	told := map[string]bool{}
+	for _, u := range x.Unready {
+		if u.Reason == "" || len(u.Pods) == 0 {
+			t.Errorf("#%d %s: pods that are not ready: %+v", s.Seq(), x.DaemonSet, u)
+		}
+		for _, p := range u.Pods {
+			told[p.Pod] = true
+			if p.Last == nil || p.Last.Object != p.Pod || x.Node != "" && p.Node != x.Node {
+				t.Errorf("#%d %s %q: %+v, the last of it %+v", s.Seq(), x.DaemonSet, x.Node, p, p.Last)
+			}
+		}
+	}
+	for _, ds := range s.AllSets() {
+		if ds.Deleted || story.Name(ds.Ref()) != x.DaemonSet {
+			continue
+		}
+		for _, c := range ds.AllCells() {
+			for _, p := range c.Pods {
+				want := c.Place != sets.Evict && (x.Node == "" || c.Node == x.Node) && !p.Ready && !p.Deleting && !p.Terminal()
+				if name := story.Name(p.Ref()); told[name] != want {
+					t.Errorf("#%d %s %q: %s is told to be not ready: %v", s.Seq(), x.DaemonSet, x.Node, name, !want)
+				}
+			}
+		}
+	}
+	if len(x.Unready) > 0 && x.Since != nil {
+		t.Errorf("#%d %s: not ready, and as it should be since #%d", s.Seq(), x.DaemonSet, x.Since.Seq)
+	}
 }

@@ -22,7 +22,8 @@ type buffers struct {
 // decoder unpacks zstd for all recordings of the process, no further than there
 // is room for.
 var decoder = sync.OnceValues(func() (*zstd.Decoder, error) {
-	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(1<<27))
+	return zstd.NewReader(nil, zstd.WithDecoderConcurrency(0), zstd.WithDecodeAllCapLimit(true), zstd.WithDecoderMaxWindow(1<<27),
+		zstd.IgnoreChecksum(true)) // sumOf has been over the bytes, and checkCRC goes over what they give
 })
 
 // unpack reads an entry and holds it against everything that is known of it: the

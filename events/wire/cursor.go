@@ -298,6 +298,10 @@ func (c *Cursor) Skip() {
 			left += int(h.values)
 			continue
 		}
+		if b[off] == 0xd9 && off+1 < len(b) { // a string of a few dozen bytes, as uids are
+			off += 2 + int(b[off+1])
+			continue
+		}
 		c.off = off + 1
 		left += c.skipLong(b[off])
 		off = c.off

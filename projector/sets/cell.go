@@ -20,6 +20,7 @@ type Pod struct {
 	Denials    int       // commands about it, as it is now, that did nothing
 	DeniedAt   time.Time // when the last of them did
 
+	place   int        // among the pods of its owner
 	cell    *Cell      // where it counts
 	ds      *DaemonSet // whose pods by revision it counts in
 	graphed bool       // it is in the graph of owners

@@ -50,11 +50,8 @@ func (s *Sets) Check() error {
 }
 
 func (s *Sets) finds(o owned, p *Pod) bool {
-	if s.owned[o] == nil {
-		return false
-	}
-	q, _ := s.owned[o].Get(p)
-	return q == p
+	ps := s.owned[o]
+	return p.place < len(ps) && ps[p.place] == p
 }
 
 func (s *Sets) checkPod(p *Pod, bad func(string, ...any)) {

@@ -103,7 +103,9 @@ type Revision struct {
 	Digest   string // of its template; empty: the data holds none
 }
 
-func byName(a, b *Pod) bool { return a.Key.Compare(b.Key) < 0 }
+func podsByName(a, b *Pod) int { return a.Key.Compare(b.Key) }
+
+func byName(a, b *Pod) bool { return podsByName(a, b) < 0 }
 
 func byNode(a, b *Cell) bool { return a.compare(b.CellKey) < 0 }
 
@@ -149,7 +151,7 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, raw parts) (cells
 	sameSpec := !first && string(raw.spec) == string(d.raw.spec)
 	cells = first || !sameSpec || settings != d.Settings && !sameSettings(settings, d.Settings) ||
 		(ds.DeletionTimestamp != nil) != (d.Object.DeletionTimestamp != nil)
-	places = first || !sameSpec || settings.Suspended != d.Settings.Suspended
+	places = first || settings.Suspended != d.Settings.Suspended || !sameSpec && !placedAlike(&d.Spec.Template.Spec, &ds.Spec.Template.Spec)
 	if first || settings.Canary != d.Settings.Canary || settings.Lost != d.Settings.Lost {
 		places = true
 		d.canary = nil

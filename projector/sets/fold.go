@@ -91,6 +91,10 @@ func (f Fold) Hold(h events.Hold) error {
 	return err
 }
 
+// Charter folds what the log is about from here on. Every DaemonSet is looked at
+// anew.
+func (f Fold) Charter(c *events.Charter) { f.s.foldCharter(c) }
+
 // Lift folds that a hold was lifted.
 func (f Fold) Lift(l events.Lifted) {
 	if i, found := f.s.holdAt(l.Owner, l.Name); found {

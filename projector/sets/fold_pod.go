@@ -98,10 +98,8 @@ func (s *Sets) index(p *Pod) {
 		s.onNode[p.Node] = append(s.onNode[p.Node], p)
 	}
 	if o, ok := p.claimedBy(); ok {
-		if s.owned[o] == nil {
-			s.owned[o] = tree(byName)
-		}
-		s.owned[o].Set(p)
+		p.place = len(s.owned[o])
+		s.owned[o] = append(s.owned[o], p)
 	}
 	s.own(p)
 }
@@ -136,9 +134,7 @@ func (s *Sets) unindex(p *Pod) {
 		}
 	}
 	if o, ok := p.claimedBy(); ok {
-		if s.owned[o].Delete(p); s.owned[o].Len() == 0 {
-			delete(s.owned, o)
-		}
+		s.disown(o, p)
 	}
 	if d := p.ds; d != nil {
 		p.ds = nil
@@ -148,6 +144,17 @@ func (s *Sets) unindex(p *Pod) {
 		d.Owned--
 		d.release.Delete(p)
 		s.mark(d)
+	}
+}
+
+// disown takes p from among the pods of its owner: the last of them takes its place.
+func (s *Sets) disown(o owned, p *Pod) {
+	ps := s.owned[o]
+	last := len(ps) - 1
+	ps[last].place, ps[p.place] = p.place, ps[last]
+	ps[last] = nil
+	if s.owned[o] = ps[:last]; last == 0 {
+		delete(s.owned, o)
 	}
 }
 

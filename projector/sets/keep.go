@@ -133,12 +133,20 @@ func (d *DaemonSet) keep(at stage) KeptSet {
 	return k
 }
 
-// Restore returns the sets that were kept after the event at seq, at a log time,
-// of a log whose objects are in tables, and what folds further events into them.
-// All DaemonSets are touched. What does not belong together is an error.
-func Restore(objects *table.Tables, k Kept, seq events.Seq, now time.Time) (*Sets, Fold, error) {
+// At is where sets were kept: after the event at Seq, at log time Now, under a
+// charter.
+type At struct {
+	Seq     events.Seq
+	Now     time.Time
+	Charter *events.Charter
+}
+
+// Restore returns the sets that were kept of a log whose objects are in tables,
+// and what folds further events into them. All DaemonSets are touched. What does
+// not belong together is an error.
+func Restore(objects *table.Tables, k Kept, at At) (*Sets, Fold, error) {
 	s, f := New(objects)
-	s.seq, s.now = seq, now
+	s.seq, s.now, s.charter = at.Seq, at.Now, at.Charter
 	s.plans, s.revFence = events.PlansOf(k.Plans), events.PlansOf(k.Fences)
 	for _, restore := range []func(Kept) error{s.restoreNodes, s.restoreRevisions, s.restoreSets, s.restoreHolds, s.restorePending, s.restorePods, s.restoreOwners} {
 		if err := restore(k); err != nil {

@@ -2,6 +2,7 @@ package sets
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 	"k8s.io/klog/v2"
@@ -57,6 +58,13 @@ func NewPlacement(spec *corev1.PodSpec) *Placement {
 		constrained: len(spec.NodeSelector) > 0 || spec.Affinity != nil,
 		tolerations: daemonpod.Tolerations(spec),
 	}
+}
+
+// placedAlike reports whether the placements of two specs say the same of every node.
+func placedAlike(a, b *corev1.PodSpec) bool {
+	same := equality.Semantic.DeepEqual
+	return a.NodeName == b.NodeName && same(a.NodeSelector, b.NodeSelector) && same(a.Affinity, b.Affinity) &&
+		same(daemonpod.Tolerations(a), daemonpod.Tolerations(b))
 }
 
 // Place decides by node name, labels and taints alone: conditions, room and

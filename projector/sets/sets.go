@@ -16,7 +16,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tidwall/btree"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -33,8 +32,9 @@ type Node struct {
 
 // Sets are the DaemonSets of a log at one position, and what they are made of.
 type Sets struct {
-	seq     events.Seq // of the last event
-	now     time.Time  // log time
+	seq     events.Seq      // of the last event
+	now     time.Time       // log time
+	charter *events.Charter // nil: there is none
 	objects *table.Tables
 	owners  *owners.Graph
 	words   wire.Words // names that pods share
@@ -47,9 +47,9 @@ type Sets struct {
 	byUID       map[types.UID]*DaemonSet // live and deleted ones
 	tombstones  map[types.UID]*DaemonSet // deleted ones of which nothing is left, for what is told late
 	revisions   map[events.Key]*Revision
-	revOwned    map[owned][]*Revision         // by name
-	revFence    map[events.Key]events.Seq     // the last event under the name of a revision that is not there, if it is not believed
-	owned       map[owned]*btree.BTreeG[*Pod] // by name
+	revOwned    map[owned][]*Revision     // by name
+	revFence    map[events.Key]events.Seq // the last event under the name of a revision that is not there, if it is not believed
+	owned       map[owned][]*Pod          // in no order: Pod.place
 	onNode      map[string][]*Pod
 	plans       map[events.Key]events.Seq
 	pending     map[events.Cause]pendingRef
@@ -78,7 +78,7 @@ func New(objects *table.Tables) (*Sets, Fold) {
 		sets: map[events.Key]*DaemonSet{}, deletedSets: map[events.Key][]*DaemonSet{}, byUID: map[types.UID]*DaemonSet{},
 		tombstones: map[types.UID]*DaemonSet{},
 		revisions:  map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revFence: map[events.Key]events.Seq{},
-		owned: map[owned]*btree.BTreeG[*Pod]{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
+		owned: map[owned][]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
 		pending: map[events.Cause]pendingRef{},
 	}
 	s.owners = owners.New(cluster{s})
@@ -133,8 +133,10 @@ func (s *Sets) NodeCount() int { return len(s.nodes) }
 // DaemonSet with this uid; empty: those without a controller.
 func (s *Sets) PodsOf(namespace string, owner types.UID) iter.Seq[*Pod] {
 	return func(yield func(*Pod) bool) {
-		if ps := s.owned[owned{namespace, owner}]; ps != nil {
-			ps.Scan(yield)
+		for _, p := range slices.SortedFunc(slices.Values(s.owned[owned{namespace, owner}]), podsByName) {
+			if !yield(p) {
+				return
+			}
 		}
 	}
 }

@@ -77,6 +77,8 @@ func (t *Teller) Tell(e events.Event) []Entry {
 		head.DaemonSet, head.What = b.Owner.Key, outcomeText(e.Type, b)
 	case events.Unreadable:
 		head.What = quarantineText(b.Code, b.Why)
+	case events.Charter:
+		head.What = CharterText(b)
 	case events.Unchanged, events.Hold, events.Lifted, events.Note:
 		head.What = toldText(e)
 	default:

@@ -364,7 +364,7 @@ func TestTimes(t *testing.T) {
 // told so.
 func TestToldToTwo(t *testing.T) {
 	r := newRig(t)
-	slow := &slowLog{Log: r.log, source: "admin", wait: make(chan struct{})}
+	slow := &slowLog{Log: r.log, source: "admin", came: make(chan struct{}), wait: make(chan struct{})}
 	first := &rig{t: t, subject: r.subject, log: r.log, shelf: r.shelf}
 	first.start(slow)
 	for id, same := range map[string]bool{"same": true, "other": false} {
@@ -376,9 +376,7 @@ func TestToldToTwo(t *testing.T) {
 		if !same {
 			content = "else"
 		}
-		for first.gate.Figures().Open["admin"] == 0 { // it has come
-			time.Sleep(time.Millisecond)
-		}
+		<-slow.came
 		a := r.take(admin, observed(id, "edge-1", `{"id":"`+content+`"}`))
 		slow.wait <- struct{}{}
 		status, text := show(t, <-answer)
@@ -395,12 +393,16 @@ func TestToldToTwo(t *testing.T) {
 type slowLog struct {
 	events.Log
 	source string
+	came   chan struct{} // an append of the source has come; nil: nobody asks
 	wait   chan struct{}
 	fail   error
 }
 
 func (l *slowLog) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
 	if es[0].Told.Source == l.source {
+		if l.came != nil {
+			l.came <- struct{}{}
+		}
 		select {
 		case <-l.wait:
 		case <-ctx.Done():

@@ -50,8 +50,8 @@ func parseNATSListen(listen string) (*net.TCPAddr, error) {
 	if err != nil || a.None() {
 		return nil, err
 	}
-	if !a.loopback() {
-		return nil, listenError(a.flag, listen, "only loopback addresses are served", "use 127.0.0.1:"+a.port, nil)
+	if err := a.CheckLoopback(); err != nil {
+		return nil, err
 	}
 	port, err := strconv.Atoi(a.port)
 	return &net.TCPAddr{IP: net.ParseIP(a.host), Port: port}, cmp.Or(err, a.Probe())
@@ -72,6 +72,22 @@ func (a Address) everywhere() bool {
 
 // loopback reports whether only this machine can reach it.
 func (a Address) loopback() bool { return a.host != "" && net.ParseIP(a.host).IsLoopback() }
+
+// CheckLoopback refuses an address that other machines can reach.
+func (a Address) CheckLoopback() error {
+	if a.None() || a.loopback() {
+		return nil
+	}
+	return listenError(a.flag, net.JoinHostPort(a.host, a.port), "only loopback addresses are served", "use 127.0.0.1:"+a.port, nil)
+}
+
+// Loopback opens an address that only this machine can reach.
+func (a Address) Loopback() (net.Listener, error) {
+	if err := a.CheckLoopback(); err != nil {
+		return nil, err
+	}
+	return a.listen()
+}
 
 // hosts are the names and addresses that clients reach the server by.
 func (a Address) hosts() ([]string, error) {

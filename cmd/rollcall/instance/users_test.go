@@ -8,12 +8,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -100,6 +102,56 @@ func TestNodesJoinWithTokens(t *testing.T) {
 	ca, err := os.ReadFile(filepath.Join(in.dir, caFile))
 	if err != nil || slices.Equal(ca, known.CAData) {
 		t.Errorf("the kubeconfig has the key of the CA: %v", err)
+	}
+}
+
+// Users of the Kubernetes API, by a token or a certificate, are nobody where events
+// are told and read: who may tell what stands in the table of sources.
+func TestUsersAreNoSources(t *testing.T) {
+	sandbox(t)
+	in, admin := start(t, Options{Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: workloads.Names(), API: API{Address: Address{flag: "--listen", host: "127.0.0.1", port: "0"}}})
+	account, err := admin.CoreV1().ServiceAccounts("default").Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "tool"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	issued, err := admin.CoreV1().ServiceAccounts("default").CreateToken(t.Context(), account.Name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	known, err := clientcmd.BuildConfigFromFlags("", filepath.Join(in.dir, "kubeconfig"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	by := func(c *rest.Config, path string) int {
+		client, err := rest.HTTPClientFor(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.CloseIdleConnections()
+		answer, err := client.Get(known.Host + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		return answer.StatusCode
+	}
+	tool, certified := rest.AnonymousClientConfig(known), rest.AnonymousClientConfig(known)
+	tool.BearerToken = issued.Status.Token
+	certified.CertFile, certified.KeyFile = filepath.Join(in.dir, kubeletClientFile), filepath.Join(in.dir, kubeletClientFile)
+	const reviews, read = "/apis/authorization.k8s.io/v1", "/v1/events?follow=false"
+	for _, x := range []struct {
+		who  string
+		as   *rest.Config
+		path string
+		want int
+	}{
+		{"the admin", known, reviews, http.StatusOK}, {"the admin", known, read, http.StatusOK},
+		{"an account", tool, reviews, http.StatusOK}, {"an account", tool, read, http.StatusUnauthorized},
+		{"a certificate", certified, reviews, http.StatusOK}, {"a certificate", certified, read, http.StatusUnauthorized},
+	} {
+		if got := by(x.as, x.path); got != x.want {
+			t.Errorf("%s at %s: %d, not %d", x.who, x.path, got, x.want)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,6 +110,10 @@ func addressOf(rr dns.RR) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// schemes are those of pages, with their ports. No certificate is shown or looked at:
+// nothing is sent.
+var schemes = map[string]int{"http": 80, "https": 443}
+
 // get asks for a page.
 func (s *state) get(method, text string) (Request, Page, error) {
 	if !strings.Contains(text, "://") {
@@ -118,14 +123,14 @@ func (s *state) get(method, text string) (Request, Page, error) {
 	if err != nil {
 		return Request{}, Page{}, fmt.Errorf("bad URL %s", text)
 	}
-	if u.Scheme != "http" {
-		return Request{}, Page{}, fmt.Errorf("%s is not spoken in a simulated container, only http", u.Scheme)
+	port, ok := schemes[u.Scheme]
+	if !ok {
+		return Request{}, Page{}, fmt.Errorf("%s is not spoken in a simulated container, only http and https", u.Scheme)
 	}
 	ip, err := s.address(u.Hostname())
 	if err != nil {
 		return Request{}, Page{}, err
 	}
-	port := 80
 	if p := u.Port(); p != "" {
 		if port, err = strconv.Atoi(p); err != nil || port < 1 || port > 65535 {
 			return Request{}, Page{}, fmt.Errorf("bad port in %s", text)
@@ -200,6 +205,10 @@ func (s *state) wget(args []string) int {
 	return 0
 }
 
+// curlValues are flags of curl that take a value, which changes nothing here.
+var curlValues = []string{"-H", "--header", "-d", "--data", "-m", "--max-time", "--connect-timeout", "-A", "--user-agent", "--retry", "-u", "--user",
+	"-E", "--cert", "--key", "--cacert", "--capath", "--resolve", "-b", "--cookie"}
+
 func (s *state) curl(args []string) int {
 	method, to, format, where := "GET", "", "", ""
 	silent, head, include, fails := false, false, false, false
@@ -217,7 +226,7 @@ func (s *state) curl(args []string) int {
 			default:
 				method = v
 			}
-		case a == "-H" || a == "-d" || a == "--data" || a == "-m" || a == "--max-time" || a == "--connect-timeout" || a == "-A" || a == "--retry" || a == "-u" || a == "--header":
+		case slices.Contains(curlValues, a):
 			i++
 		case strings.HasPrefix(a, "--"):
 			silent, head, fails = silent || a == "--silent", head || a == "--head", fails || a == "--fail"

@@ -151,7 +151,7 @@ func TestBounded(t *testing.T) {
 // TestTerminal types into a shell, as a terminal does.
 func TestTerminal(t *testing.T) {
 	r, w := io.Pipe()
-	out := &watched{}
+	out := newWatched()
 	ended := make(chan int, 1)
 	go func() {
 		ended <- Run(t.Context(), container(), []string{"sh"}, Streams{In: r, Out: out, Err: out, Terminal: true})

@@ -11,12 +11,19 @@ type watched struct {
 	mu   sync.Mutex
 	all  string
 	seen int
+	more chan struct{} // has room for one: there is more
 }
+
+func newWatched() *watched { return &watched{more: make(chan struct{}, 1)} }
 
 func (w *watched) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.all += string(b)
+	select {
+	case w.more <- struct{}{}:
+	default:
+	}
 	return len(b), nil
 }
 
@@ -28,7 +35,7 @@ func (w *watched) text() string {
 
 // sees waits for a text after what was seen before.
 func (w *watched) sees(text string) bool {
-	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for late := time.After(time.Minute); ; {
 		w.mu.Lock()
 		i := strings.Index(w.all[w.seen:], text)
 		if i >= 0 {
@@ -38,6 +45,10 @@ func (w *watched) sees(text string) bool {
 		if i >= 0 {
 			return true
 		}
+		select {
+		case <-w.more:
+		case <-late:
+			return false
+		}
 	}
-	return false
 }

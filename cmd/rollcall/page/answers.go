@@ -1,0 +1,369 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"sigs.k8s.io/yaml"
+
+	"rollcall/controller/play"
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/events/seal"
+	"rollcall/events/wire"
+	"rollcall/projector"
+	"rollcall/projector/story"
+)
+
+// Bounds of answers.
+const (
+	maxSteps   = 500 // events in one answer
+	maxLife    = 200 // facts about one object
+	maxEffects = 50  // effects of one event that are told one by one
+	maxBuckets = 4000
+	maxRuns    = 100
+)
+
+// answers are what is answered under /v1/.
+func (p *Page) answers() map[string]answer {
+	return map[string]answer{"info": info, "state": state, "nodes": nodes, "deltas": deltas, "overview": overview, "rollouts": rollouts, "events": steps,
+		"event": told, "object": object, "names": names, "why": why, "why-not": whyNot, "diff": diff, "density": density, "compare": compare, "whatif": whatIf,
+		"sources": sources, "health": health, "near": near}
+}
+
+// number reads a parameter; absent: the default.
+func (q *query) number(name string, def, most int) (int, error) {
+	text := q.FormValue(name)
+	if text == "" {
+		return def, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 0 || n > most {
+		return 0, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("%s cannot be %q", name, text), Do: fmt.Sprintf("give 0 to %d", most), Exit: events.ExitInput}
+	}
+	return n, nil
+}
+
+// key reads [NAMESPACE/]NAME of a DaemonSet.
+func (q *query) key(name string) events.Key {
+	text := strings.TrimPrefix(q.FormValue(name), "ds/")
+	if before, after, ok := strings.Cut(text, "/"); ok {
+		return events.Key{Namespace: before, Name: after}
+	}
+	return events.Key{Namespace: "default", Name: text}
+}
+
+func rollouts(_ http.ResponseWriter, q *query) (string, any, error) {
+	all, err := q.rolloutsAt(q.Context(), q.at.Seq)
+	if all == nil {
+		all = []*replay.Rollout{}
+	}
+	return "Rollouts", all, err
+}
+
+// steps are the events after a position, or the last before one.
+func steps(w http.ResponseWriter, q *query) (string, any, error) {
+	limit, err := q.number("limit", 100, maxSteps)
+	if err != nil {
+		return "", nil, err
+	}
+	after, err := q.number("after", 0, 1<<53)
+	if err != nil {
+		return "", nil, err
+	}
+	f := story.Filter{Types: q.Form["type"]}
+	if q.FormValue("ds") != "" {
+		f.DaemonSet = q.key("ds")
+	}
+	from := max(events.Seq(after), q.h.Span().First-1)
+	if from >= q.at.Seq {
+		return "Events", []replay.Step{}, nil
+	}
+	all, looked, err := q.h.Steps(q.Context(), f, from, q.at.Seq, limit)
+	w.Header().Set("Rollcall-Looked", strconv.FormatUint(uint64(looked), 10))
+	return "Events", all, err
+}
+
+// told is one event, before and after, with what it comes from and led to.
+func told(_ http.ResponseWriter, q *query) (string, any, error) {
+	cs, err := q.causesAt(q.Context(), q.h.Span().Last)
+	if err != nil {
+		return "", nil, err
+	}
+	x, err := q.h.Tell(q.Context(), cs, q.at.Seq, maxEffects)
+	return "Event", []*replay.Told{x}, err
+}
+
+// thing is an object at an instant, and its life up to there.
+type thing struct {
+	Object string        `json:"object"`
+	Exists bool          `json:"exists"`
+	YAML   string        `json:"yaml,omitempty"` // values of Secrets are what everybody may see
+	Life   []replay.Step `json:"life"`
+	Older  int           `json:"older,omitempty"` // facts that are left out
+}
+
+func object(_ http.ResponseWriter, q *query) (string, any, error) {
+	about, err := q.subject("of")
+	if err != nil {
+		return "", nil, err
+	}
+	cs, err := q.causesAt(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	x := thing{Object: story.Name(events.Ref{Kind: about.Kind, Key: about.Key})}
+	if x.Life, x.Older, err = q.h.Life(q.Context(), cs, about, maxLife); err != nil {
+		return "", nil, err
+	}
+	s, err := q.h.At(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	o, _, there := s.Object(about.Kind, about.Key)
+	if x.Exists = there; !there {
+		return "Object", []thing{x}, nil
+	}
+	j, err := wire.ToJSON(seal.Hidden(o).Data)
+	if err != nil {
+		return "", nil, err
+	}
+	y, err := yaml.JSONToYAML(j)
+	x.YAML = string(y)
+	return "Object", []thing{x}, err
+}
+
+// maxNames bounds the names that are listed of a kind.
+const maxNames = 2000
+
+// names lists the objects of a kind, to choose from.
+func names(_ http.ResponseWriter, q *query) (string, any, error) {
+	s, err := q.h.At(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	all := []string{}
+	for _, k := range s.Kinds() {
+		if want := q.FormValue("kind"); want != "" && !strings.EqualFold(want, string(k)) {
+			continue
+		}
+		for _, o := range s.List(k, "") {
+			if len(all) < maxNames {
+				all = append(all, story.Name(events.Ref{Kind: k, Key: o.Key}))
+			}
+		}
+	}
+	return "Names", all, nil
+}
+
+func why(_ http.ResponseWriter, q *query) (string, any, error) {
+	about, err := q.subject("of")
+	if err != nil {
+		return "", nil, err
+	}
+	cs, err := q.causesAt(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	x, err := q.h.Why(q.Context(), cs, about)
+	return "Why", []*replay.Explanation{x}, err
+}
+
+func whyNot(_ http.ResponseWriter, q *query) (string, any, error) {
+	about, err := q.subject("of")
+	if err != nil {
+		return "", nil, err
+	}
+	s, err := q.h.At(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	of, node, err := replay.Asked(s, about)
+	if err != nil {
+		return "", nil, err
+	}
+	cs, err := q.causesAt(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	all, err := q.h.WhyNots(q.Context(), cs, q.at, of, node)
+	return "WhyNot", all, err
+}
+
+// diff compares the instants from and at.
+func diff(_ http.ResponseWriter, q *query) (string, any, error) {
+	from, err := q.moment("from")
+	if err != nil {
+		return "", nil, err
+	}
+	a, b := min(from.Seq, q.at.Seq), max(from.Seq, q.at.Seq)
+	d, err := q.h.Diff(q.Context(), a, b, replay.Filter{})
+	return "Diff", []*replay.Diff{d}, err
+}
+
+func density(_ http.ResponseWriter, q *query) (string, any, error) {
+	n, err := q.number("buckets", 400, maxBuckets)
+	if err != nil {
+		return "", nil, err
+	}
+	from, to := q.h.Span().First, q.h.Span().Last
+	for name, into := range map[string]*events.Seq{"from": &from, "to": &to} {
+		if q.FormValue(name) == "" {
+			continue
+		}
+		m, err := q.moment(name)
+		if err != nil {
+			return "", nil, err
+		}
+		*into = m.Seq
+	}
+	if from > to {
+		from, to = to, from
+	}
+	return "Density", []*histogram{q.index.density(from, to, max(n, 1), q.FormValue("axis") == "time")}, nil
+}
+
+// compare holds two rollouts of the log against each other.
+func compare(_ http.ResponseWriter, q *query) (string, any, error) {
+	all, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
+	if err != nil {
+		return "", nil, err
+	}
+	var sides [2]replay.Side
+	for i, name := range []string{"a", "b"} {
+		of, revision, ok := replay.ParseRollout(strings.TrimPrefix(q.FormValue(name), "rollout/"), "default")
+		found, do := replay.FindRollout(all, of, revision)
+		if !ok || found == nil {
+			return "", nil, &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("%q names no rollout", q.FormValue(name)), Do: do, Exit: events.ExitInput}
+		}
+		sides[i] = replay.Side{History: q.h, Rollout: found}
+	}
+	c, err := replay.Compare(q.Context(), sides[0], sides[1])
+	return "RolloutComparison", []*replay.Comparison{c}, err
+}
+
+// whatIf plays the history again with something else.
+func whatIf(_ http.ResponseWriter, q *query) (string, any, error) {
+	runs, err := q.number("runs", 1, maxRuns)
+	if err != nil {
+		return "", nil, err
+	}
+	subjects, err := events.NewSubjects(q.page.Cluster)
+	if err != nil {
+		return "", nil, err
+	}
+	ask := play.Question{Longer: time.Hour}
+	if q.FormValue("from") != "" {
+		m, err := q.moment("from")
+		if err != nil {
+			return "", nil, err
+		}
+		ask.From = m.Seq
+	}
+	for _, text := range q.Form["set"] {
+		set, err := play.ParseSet(strings.TrimPrefix(text, "ds/"), "default")
+		if err != nil {
+			return "", nil, &events.Error{Code: "E-WHATIF-SET", What: fmt.Sprintf("%q cannot be set", text), Why: err.Error(), Do: "write NAMESPACE/NAME.FIELD=VALUE", Exit: events.ExitInput}
+		}
+		ask.Sets = append(ask.Sets, set)
+	}
+	for _, text := range q.Form["without"] {
+		seq, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 10, 64)
+		if err != nil {
+			return "", nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("%q is no position", text), Do: "give that of an event from outside", Exit: events.ExitInput}
+		}
+		ask.Without = append(ask.Without, events.Seq(seq))
+	}
+	a, err := play.Ask(q.Context(), q.past.Log, subjects, ask, slices.Concat(q.Form["set"], q.Form["without"]), play.Runs{N: max(runs, 1), Seed: 1})
+	return "WhatIf", []*play.Answer{a}, err
+}
+
+// saidBy says who has told the log what, and what of it nobody believes.
+type saidBy struct {
+	Quarantined int                     `json:"quarantined"`
+	Rejected    []projector.Quarantined `json:"rejected"` // the last of them
+	Told        []replay.Step           `json:"told"`     // the last notes and holds
+}
+
+func sources(_ http.ResponseWriter, q *query) (string, any, error) {
+	s, err := q.h.At(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	x := saidBy{Rejected: []projector.Quarantined{}, Told: []replay.Step{}}
+	n, last := s.Quarantined()
+	x.Quarantined = n
+	x.Rejected = append(x.Rejected, last...)
+	told := slices.DeleteFunc(slices.Clone(q.index.told), func(seq events.Seq) bool { return seq > q.at.Seq })
+	for _, seq := range told[max(0, len(told)-maxEffects):] {
+		step, err := q.h.Step(q.Context(), seq)
+		if err != nil {
+			return "", nil, err
+		}
+		x.Told = append(x.Told, step)
+	}
+	return "Sources", []saidBy{x}, nil
+}
+
+// healthSaid is what the page and the instance say of themselves.
+type healthSaid struct {
+	Checks      []Check `json:"checks"` // of the instance; none: none runs
+	Hash        string  `json:"sha256"` // of the state
+	Chain       string  `json:"chain"`  // hash over all events up to there
+	Quarantined int     `json:"quarantined"`
+	Streams     int     `json:"streams"` // pages that follow the log
+}
+
+func health(_ http.ResponseWriter, q *query) (string, any, error) {
+	s, err := q.h.At(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	x := healthSaid{Checks: []Check{}, Streams: q.page.live.readers()}
+	if x.Hash, err = replay.StateHash(s); err != nil {
+		return "", nil, err
+	}
+	x.Chain = fmt.Sprintf("%x", s.Position().Chain)
+	x.Quarantined, _ = s.Quarantined()
+	if q.page.Health != nil {
+		x.Checks = append(x.Checks, q.page.Health(q.Context())...)
+	}
+	return "Health", []healthSaid{x}, nil
+}
+
+// near is the decision, or the wave, before a position or after it.
+func near(_ http.ResponseWriter, q *query) (string, any, error) {
+	var all []events.Seq // in order
+	switch step := q.FormValue("step"); step {
+	case "plan":
+		all = q.index.plans
+	case "wave":
+		rolls, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
+		if err != nil {
+			return "", nil, err
+		}
+		for _, r := range rolls {
+			for _, w := range r.Waves {
+				all = append(all, w.Seq)
+			}
+		}
+		slices.Sort(all)
+	default:
+		return "", nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("there is no step %q", step), Do: "give plan or wave", Exit: events.ExitInput}
+	}
+	i, there := slices.BinarySearch(all, q.at.Seq)
+	if q.FormValue("way") == "back" {
+		i--
+	} else if there {
+		i++
+	}
+	seq := q.at.Seq
+	if i >= 0 && i < len(all) {
+		seq = all[i]
+	}
+	return "Near", []map[string]events.Seq{{"seq": seq}}, nil
+}

@@ -1,0 +1,217 @@
+package page
+
+import (
+	"bufio"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"rollcall/controller/grid"
+	"rollcall/controller/play"
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/events/recording"
+	"rollcall/publisher/simkubelet"
+)
+
+const recorded = "../../../testdata/recordings/flapping-nodes.rollcall"
+
+// eventsOf returns the events of a recording.
+func eventsOf(t *testing.T) (all []events.Event) {
+	t.Helper()
+	r, err := recording.Open(recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for e, err := range r.Read(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+// visit serves a page over a log that goes on, and returns a browser that is in.
+func visit(t *testing.T, first []events.Event) (c *play.Cluster, get func(path string) *http.Response) {
+	t.Helper()
+	subjects, err := events.NewSubjects("demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c = play.New(subjects, "", first[0].Stored, simkubelet.DefaultOptions())
+	for _, e := range first {
+		c.Copy(e)
+	}
+	var p *Page
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.ServeHTTP(w, r) }))
+	p = New(Config{Cluster: "demo", Live: true, Open: func(context.Context) (*Past, error) {
+		return &Past{Log: c.Log, Frames: replay.NewMemoryKeyframes(100, 8<<20), Close: func() {}, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (m replay.Moment, err error) {
+			if at, err = at.Locate(ctx, c.Log, time.Now()); err != nil {
+				return m, err
+			}
+			return at.Find(ctx, c.Log, last)
+		}}, nil
+	}}, strings.TrimPrefix(server.URL, "http://"))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		p.live.close()
+		server.Close()
+	})
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := &http.Client{Jar: jar}
+	get = func(path string) *http.Response {
+		t.Helper()
+		url := server.URL + path
+		if strings.HasPrefix(path, "http") {
+			url = path
+		}
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = res.Body.Close() })
+		return res
+	}
+	if res := get(p.Link()); res.StatusCode != http.StatusOK {
+		t.Fatalf("the link gives %s", res.Status)
+	}
+	return c, get
+}
+
+// TestStream: what a page makes of the frames that it gets, from a position that it
+// had, is what the server has at the end.
+func TestStream(t *testing.T) {
+	all := eventsOf(t)
+	half := len(all) / 2
+	c, get := visit(t, all[:half])
+	from := half - 40
+	first := get(fmt.Sprintf("/v1/state?format=bin&ds=kube-system/node-agent&at=%d", from))
+	cells, err := io.ReadAll(first.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream := get(fmt.Sprintf("/v1/stream?ds=kube-system/node-agent&from=%d", from))
+	for _, e := range all[half:] {
+		c.Copy(e)
+	}
+	frames, last := 0, events.Seq(from)
+	for lines := bufio.NewScanner(stream.Body); int(last) < len(all) && lines.Scan(); {
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var d delta
+		if err := json.Unmarshal([]byte(data), &d); err != nil {
+			t.Fatal(err)
+		}
+		if d.Seq <= last {
+			t.Fatalf("after #%d a frame is of #%d", last, d.Seq)
+		}
+		last = d.Seq
+		frames++
+		changed, err := base64.StdEncoding.DecodeString(d.Cells)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for len(cells) < grid.CellBytes*d.Nodes {
+			cells = append(cells, 0)
+		}
+		for i := 0; i < len(changed); i += 8 {
+			place := int(changed[i]) | int(changed[i+1])<<8
+			copy(cells[grid.CellBytes*place:], changed[i+4:i+8])
+		}
+	}
+	want := get("/v1/state?format=bin&ds=kube-system/node-agent").Header.Get("Rollcall-Cells")
+	if got := hashOf(cells); got != want {
+		t.Errorf("after %d frames, at #%d, the page has cells of hash %s, and the server %s", frames, last, got, want)
+	}
+}
+
+// TestPaths: each path answers with the kind that it is to, and what it refuses
+// says what to do.
+func TestPaths(t *testing.T) {
+	_, get := visit(t, eventsOf(t))
+	for path, kind := range map[string]string{
+		"info": "Info", "overview?at=300": "Overview", "rollouts": "Rollouts", "events?after=100&limit=5": "Events", "event?at=200": "Event", "nodes": "Nodes",
+		"object?of=node/node-0003": "Object", "names?kind=Node": "Names", "why?of=ds/kube-system/node-agent": "Why", "why-not?of=node/node-0003&at=300": "WhyNot",
+		"diff?from=100&at=200": "Diff", "density?buckets=10&axis=time": "Density", "near?at=200&step=wave&way=back": "Near", "sources": "Sources", "health": "Health", "state?at=50": "State",
+		"whatif?set=kube-system/node-agent.maxUnavailable%3D50%25": "WhatIf", "state?format=hash": "StateHash",
+	} {
+		res := get("/v1/" + path)
+		var a replay.Answer
+		if err := json.NewDecoder(res.Body).Decode(&a); err != nil || res.StatusCode != http.StatusOK || a.Kind != kind || a.At.Seq == 0 {
+			t.Errorf("%s: %s, %+v, %v", path, res.Status, a, err)
+		}
+	}
+	for path, code := range map[string]string{
+		"state?at=99999": "E-CLI-INSTANT", "state?at=never": "E-CLI-INSTANT", "state?format=xml": "E-UI-VALUE", "object?of=node/none": "E-REPLAY-OBJECT", "why?of=none/x": "E-CLI-NAME",
+		"near?step=year": "E-UI-VALUE", "whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME",
+	} {
+		res := get("/v1/" + path)
+		var e events.Error
+		if err := json.NewDecoder(res.Body).Decode(&e); err != nil || res.StatusCode != http.StatusBadRequest || e.Code != code {
+			t.Errorf("%s: %s, %+v, %v", path, res.Status, e, err)
+		}
+	}
+}
+
+// TestDoor: who has not used the link, or comes from elsewhere, gets nothing.
+func TestDoor(t *testing.T) {
+	d := newDoor("127.0.0.1:8080")
+	ask := func(change func(*http.Request)) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8080/v1/info", nil)
+		r.AddCookie(&http.Cookie{Name: d.cookie, Value: d.session})
+		change(r)
+		w := httptest.NewRecorder()
+		if d.enter(w, r) {
+			w.WriteHeader(http.StatusOK)
+		}
+		return w
+	}
+	if w := ask(func(*http.Request) {}); w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'") {
+		t.Errorf("with the session: %d %v", w.Code, w.Header())
+	}
+	for name, change := range map[string]func(*http.Request){
+		"no cookie":      func(r *http.Request) { r.Header.Del("Cookie") },
+		"another cookie": func(r *http.Request) { r.Header.Set("Cookie", d.cookie+"=x") },
+		"another origin": func(r *http.Request) { r.Header.Set("Origin", "http://127.0.0.1:9090") },
+		"another host":   func(r *http.Request) { r.Host = "rebound.example.com:8080" },
+		"a frame":        func(r *http.Request) { r.Header.Set("Sec-Fetch-Dest", "iframe") },
+		"another site":   func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") },
+		"a wrong link":   func(r *http.Request) { r.URL.Path = "/login"; r.Header.Del("Cookie") },
+	} {
+		if w := ask(change); w.Code != http.StatusForbidden {
+			t.Errorf("%s: %d", name, w.Code)
+		}
+	}
+	once := func() int {
+		w := httptest.NewRecorder()
+		d.enter(w, httptest.NewRequest(http.MethodGet, d.link(), nil))
+		return w.Code
+	}
+	link := d.link()
+	if a, b := once(), func() int {
+		w := httptest.NewRecorder()
+		d.enter(w, httptest.NewRequest(http.MethodGet, link, nil))
+		return w.Code
+	}(); a != http.StatusSeeOther || b != http.StatusForbidden {
+		t.Errorf("the link gives %d, and %d the second time", a, b)
+	}
+}

@@ -1,0 +1,108 @@
+// @ts-check
+import { ask, fetchPart, url } from "./api.js";
+import { Stretch, applied } from "./cells.js";
+
+/** How many events a stretch has at most, as the server gives them. */
+const stretchEvents = 65536;
+
+/** The cells of a DaemonSet where the page is: of the past by stretches, of now by the stream. */
+export class Feed {
+  /** @param {any} app */
+  constructor(app) {
+    this.app = app;
+    this.ds = "";
+    /** @type {Uint8Array} */ this.cells = new Uint8Array(0);
+    /** @type {Stretch|null} */ this.stretch = null;
+    /** @type {Promise<void>|null} */ this.loading = null;
+    /** @type {EventSource|null} */ this.stream = null;
+    this.streamed = "";
+    this.shown = 0;
+  }
+
+  /** Brings the cells of a DaemonSet at the position of the page. @param {string} ds @param {AbortSignal} [signal] */
+  async at(ds, signal) {
+    if (ds !== this.ds) { this.ds = ds; this.stretch = null; this.leave(); }
+    if (this.app.live) return this.follow(signal);
+    this.leave();
+    const a = await ask("info", { at: this.app.at }, signal);
+    this.app.saw(a);
+    await this.load(a.at.seq, signal);
+    this.seek(a.at.seq);
+  }
+
+  /** @param {number} seq @param {AbortSignal} [signal] */
+  async load(seq, signal) {
+    if (this.stretch?.has(seq)) return;
+    const { first, last } = this.app.span, all = last - first <= stretchEvents;
+    const from = all ? first : Math.max(first, seq - (stretchEvents >> 1)), to = all ? last : Math.min(last, from + stretchEvents);
+    const r = await fetchPart("deltas", { ds: this.ds, from, at: to }, signal);
+    this.stretch = new Stretch(from, to, await r.arrayBuffer());
+  }
+
+  /** Goes to a position, at once if the stretch has it. @param {number} seq */
+  seek(seq) {
+    if (this.stretch?.has(seq)) { this.cells = this.stretch.seek(seq); return; }
+    if (!this.ds || this.loading) return;
+    this.loading = this.load(seq).then(() => { this.loading = null; this.seek(this.app.seq); }, () => { this.loading = null; });
+  }
+
+  /** Follows the log from where it is now. @param {AbortSignal} [signal] */
+  async follow(signal) {
+    if (this.stream && this.streamed === this.ds) return;
+    this.leave();
+    const r = await fetchPart("state", { format: "bin", ds: this.ds }, signal);
+    this.cells = new Uint8Array(await r.arrayBuffer());
+    const seq = Number(r.headers.get("Rollcall-Seq"));
+    this.app.seq = seq; this.app.time = r.headers.get("Rollcall-Time") ?? "";
+    this.streamed = this.ds;
+    this.stream = new EventSource(url("stream", { ds: this.ds, from: seq }));
+    this.stream.addEventListener("frame", (e) => this.take(JSON.parse(e.data)));
+    this.stream.addEventListener("end", () => this.leave());
+  }
+
+  /** @param {any} frame */
+  take(frame) {
+    if (!this.app.live) return this.leave();
+    this.cells = applied(this.cells, frame);
+    this.app.seq = frame.seq; this.app.time = frame.time;
+    if (this.app.span) { this.app.span.last = Math.max(this.app.span.last, frame.seq); }
+    this.app.frame();
+    const now = Date.now();
+    if (now - this.shown < 1500) return;
+    this.shown = now;
+    this.app.refresh();
+  }
+
+  leave() { this.stream?.close(); this.stream = null; this.streamed = ""; }
+
+  /**
+   * Plays from a position: as fast as it was, or so many times faster. Idle time is
+   * passed over in two seconds.
+   * @param {number} from @param {string} speed @param {(seq: number) => void} go
+   * @returns {any} of setInterval
+   */
+  play(from, speed, go) {
+    const d = this.app.bar.density, last = this.app.span.last;
+    let seq = from, rest = 0;
+    return setInterval(() => {
+      const now = this.app.state.speed ?? speed;
+      if (now === "max") seq = Math.min(last, seq + Math.max(1, Math.round((last - this.app.span.first) / 200)));
+      else {
+        rest += 50 * Number(now);
+        while (seq < last) {
+          const need = Math.min(2000, gap(d, seq));
+          if (need > rest) break;
+          rest -= need; seq++;
+        }
+      }
+      if (seq !== this.app.seq) go(seq);
+    }, 50);
+  }
+}
+
+/** How long it took from an event to the next, in milliseconds, as its stretch of the bar shows it. @param {any} d @param {number} seq */
+function gap(d, seq) {
+  const i = Math.max(0, d.ends.findIndex((/** @type {number} */ e) => e > seq));
+  const before = i > 0 ? d.ends[i - 1] : d.from - 1, began = i > 0 ? d.times[i - 1] : d.times[0];
+  return (d.times[i] - began) / Math.max(1, d.ends[i] - before);
+}

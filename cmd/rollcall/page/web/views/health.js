@@ -1,0 +1,16 @@
+// @ts-check
+import { h } from "../lib/dom.js";
+import { ask } from "../lib/api.js";
+import { clock, count, num, span } from "../lib/words.js";
+
+/** @param {any} app */
+export const command = (app) => `rollcall state --hash${app.flags()}`;
+
+/** @param {any} app @param {AbortSignal} signal */
+export async function render(app, signal) {
+  const a = await ask("health", { at: app.at }, signal), x = a.items[0], c = a.coverage;
+  if (!app.live) app.saw(a);
+  const row = (/** @type {string} */ name, /** @type {any} */ value, /** @type {boolean} */ good = true) => h("tr", null, h("td", null, name), h("td.wrap", null, h(good ? "span" : "span.bad", null, good ? "" : "✕ ", value)));
+  return h("div", null, h("h2", null, "Log"), h("table", null, h("tbody", null, row("covers", `#${num(c.first)} to #${num(c.last)}, ${span(Date.parse(c.to) - Date.parse(c.from))}, ${clock(c.from)} to ${clock(c.to)}`), row("state at", `#${num(a.at.seq)}`), row("sha256 of the state", h("code.mono", { id: "state-hash" }, x.sha256)), row("chain over all events", h("code.mono", null, x.chain)), row("not believed", count(x.quarantined, "event"), x.quarantined === 0), row("pages that follow", num(x.streams)))),
+    h("h2", null, "Instance"), x.checks.length ? h("table", null, h("tbody", null, x.checks.map((/** @type {any} */ k) => row(k.name, (k.good ? "● " : "") + k.state, k.good)))) : h("p.empty", null, "No instance runs on this log: the page reads what is there. rollcall up goes on with a data directory."), h("p.soft", null, `rollcall ${app.info.version}`));
+}

@@ -1,0 +1,67 @@
+// @ts-check
+import { h } from "../lib/dom.js";
+import { ask } from "../lib/api.js";
+import { num, rolloutName, span, causeColours } from "../lib/words.js";
+import { empty, objectLink, position } from "../lib/parts.js";
+
+/** @param {any} app */
+export const command = (app) => `rollcall rollout list${app.flags()}`;
+
+/** @param {any} app @param {AbortSignal} signal */
+export async function render(app, signal) {
+  const [a, r] = await Promise.all([ask("overview", { at: app.at }, signal), ask("rollouts", { at: app.at }, signal)]);
+  app.saw(a);
+  const o = a.items[0], sets = o.daemonSets;
+  if (app.live) await app.feed.at((sets[0]?.daemonSet ?? "ds/none").replace(/^ds\//, ""), signal);
+  return h("div", null, scene(app), tiles(app, o, r.items), stuck(app, sets),
+    h("h2", null, "DaemonSets"), sets.length ? h("div.cards", null, sets.map((/** @type {any} */ s) => card(app, s))) : empty("There is no DaemonSet at this instant. Go on in the bar below, or apply one with kubectl."),
+    h("h2", null, "Rollouts"), table(app, r.items));
+}
+
+/** @param {any} app */
+function scene(app) {
+  const s = app.info.scene;
+  return s ? h("div.scene", null, h("b", null, `demo ${s.name}`), s.lines.map((/** @type {string} */ l) => h("p", null, l))) : null;
+}
+
+/** @param {any} app @param {any} o @param {any[]} rolls */
+function tiles(app, o, rolls) {
+  const tile = (/** @type {any} */ n, /** @type {string} */ what, /** @type {string} */ href) => h("div.tile", null, h("b", null, href ? h("a", { href }, n) : n), h("span", null, what));
+  const open = rolls.filter((r) => !r.ending).length;
+  return h("div.tiles", null, tile(num(o.nodes), "nodes", app.link({ view: "nodes" })), tile(num(o.notReady.length), "nodes not ready", app.link({ view: "nodes", color: "cause" })), tile(num(o.daemonSets.length), "DaemonSets", ""),
+    tile(num(open), "rollouts under way", app.link({ view: "rollouts" })), tile(num(o.perMinute), "events in the last minute", app.link({ view: "events" })), o.holds.length ? tile(num(o.holds.length), "holds: " + o.holds.join("; "), "") : null);
+}
+
+/** @param {any} app @param {any[]} sets */
+function stuck(app, sets) {
+  const held = sets.filter((s) => s.stalled || s.waits);
+  if (!held.length) return null;
+  return h("div", null, h("h2", null, "What does not go on by itself"), held.map((s) => h("div.problem", null, h("p", null, h("b", null, objectLink(app, s.daemonSet)), "  ", s.stalled || s.waits),
+    h("p.soft", null, Object.entries(s.names).map(([why, nodes]) => `${s.causes[why]} ${why}: ${nodes.slice(0, 5).join(", ")}${s.causes[why] > 5 ? " …" : ""}`).join(" · ")), h("p", null, h("a", { href: app.link({ view: "object", of: s.daemonSet, tab: "why-not" }) }, "why not?")))));
+}
+
+const order = ["available", "node lost", "image cannot be pulled", "pod fails", "old pod stops", "new pod starts", "ready, not yet available", "no pod"];
+
+/** @param {any} app @param {any} s */
+function card(app, s) {
+  const c = s.counts, name = s.daemonSet.replace(/^ds\//, ""), without = c.desired - c.available;
+  const part = (/** @type {number} */ n, /** @type {string} */ token) => h("i", { style: { width: `${(100 * n) / Math.max(1, c.desired)}%`, background: `var(${token})` } });
+  return h("div.card", null, h("h3", null, objectLink(app, s.daemonSet), s.deleted ? h("span.bad", null, "  deleted") : null), h("div.soft.wrap", null, `${(s.images ?? []).join(", ")}  revision ${s.revision ?? "?"}`),
+    h("div.meter", { role: "img", "aria-label": `${c.available} of ${c.desired} available` }, part(c.available, "--p5"), Object.entries(s.causes).map(([why, n]) => part(Number(n), causeColours[order.indexOf(why)] ?? "--p2"))),
+    h("div", null, `${num(c.available)} of ${num(c.desired)} available, ${num(c.updated)} updated`),
+    without > 0 ? h("ul", null, Object.entries(s.causes).map(([why, n]) => h("li", { title: (s.names[why] ?? []).join(", ") }, `${n} ${why}  `, h("span.soft", null, (s.names[why] ?? []).slice(0, 3).join(", "))))) : h("div.good", null, "● every node that should have a pod has an available one"),
+    h("p", null, h("a", { href: app.link({ view: "nodes", ds: name }) }, "nodes"), " · ", h("a", { href: app.link({ view: "rollouts", rollout: null, ds: name }) }, "rollouts"), " · ", h("a", { href: app.link({ view: "object", of: s.daemonSet, tab: "why-not" }) }, "why not?")));
+}
+
+/** @param {any} app @param {any[]} rolls */
+export function table(app, rolls) {
+  if (!rolls.length) return empty("No rollout has begun up to this instant.");
+  const rows = [...rolls].reverse().map((r) => {
+    const name = rolloutName(r);
+    const state = r.ending ?? "RollingOut", sign = r.ending === "RolledOut" ? "●" : r.ending ? "✕" : "◔";
+    return h("tr", { "aria-selected": app.state.rollout === name }, h("td", null, h("a", { href: app.link({ view: "rollouts", rollout: name }) }, name)), h("td.wrap", null, (r.images ?? []).join(", ")), h("td", null, `${sign} ${state}`),
+      h("td", null, position(app, r.start.seq), r.end?.seq ? [" → ", position(app, r.end.seq)] : null), h("td.n", null, r.end?.seq ? span(Date.parse(r.end.time) - Date.parse(r.start.time)) : "-"), h("td.n", null, num(r.nodes)), h("td.n", null, (r.waves ?? []).length), h("td.n", null, r.peakUnavailable), h("td.n", null, r.failures), h("td.wrap", null, `${r.who || "-"}${r.why ? ": " + r.why : ""}`));
+  });
+  const head = ["rollout", "image", "state", "from, to", "took", "nodes", "waves", "peak unavailable", "failures", "who, why"];
+  return h("table", null, h("thead", null, h("tr", null, head.map((t, i) => h(i > 3 && i < 9 ? "th.n" : "th", { scope: "col" }, t)))), h("tbody", null, rows));
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+
+	"rollcall/cmd/rollcall/instance"
+	"rollcall/cmd/rollcall/page"
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/events/stream"
+)
+
+// uiListen is where the page is served if nobody says otherwise.
+const uiListen = "127.0.0.1:0"
+
+func (s *session) uiCommand() *cobra.Command {
+	var listen string
+	c := &cobra.Command{Use: "ui", Short: "Serve a page over the log: nodes, rollouts, events and their causes, at any instant", Args: takes(0, 0),
+		Long: `ui serves a page in which a log is looked at: that of an instance that runs, of a
+stopped data directory, of a NATS server or of a recording. It shows what the questions
+to the log answer, with a bar to go to any instant; each view says which command answers
+the same. Nothing can be changed there.
+
+It prints a link that lets one browser in, once, and stays until it is stopped. The
+page is served on a loopback address. rollcall up serves one by itself.`,
+		Example: `  rollcall ui --data ./cluster
+  rollcall ui --rec incident.rollcall`}
+	t := addTarget(c)
+	t.addRecording(c)
+	c.Flags().StringVar(&listen, "listen", uiListen, "loopback address of the page")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		at, err := instance.ParseListen("--listen", listen)
+		if err == nil && at.None() {
+			err = usageError("E-CLI-FLAG", "--listen none leaves nothing to look at", "give an address, or leave it out")
+		}
+		if err != nil {
+			return err
+		}
+		a, err := t.open(c.Context(), s)
+		if err != nil {
+			return err
+		}
+		past, err := a.past(c.Context())
+		if err != nil {
+			a.close()
+			return err
+		}
+		opened := func(context.Context) (*page.Past, error) { return past, nil }
+		return s.servePage(c.Context(), at, page.Config{Open: opened, Cluster: t.cluster, Target: t.flags(), Live: a.nc != nil}, func(link string) {
+			s.out.printf("The page of %s is at\n  %s\nThe link lets one browser in, once. Ctrl-C ends it.\n", t.cluster, link)
+		})
+	}
+	return c
+}
+
+// past is the log as the page reads it.
+func (a *archive) past(ctx context.Context) (*page.Past, error) {
+	frames, err := a.keyframes(ctx)
+	return &page.Past{Log: a, Frames: frames, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error) {
+		return a.moment(ctx, at, last)
+	}, Close: a.close}, err
+}
+
+// flags are those by which a command names the same log.
+func (t *target) flags() string {
+	var parts []string
+	for _, f := range [][2]string{{"--data", t.data}, {"--rec", t.rec}, {"--nats-url", instance.WithoutUser(t.natsURL)}} {
+		if f[1] != "" {
+			parts = append(parts, f[0]+" "+instance.QuoteShell(f[1]))
+		}
+	}
+	return strings.Join(parts, " ")
+}
+
+// servePage serves a page until ctx is done; begun is told its link.
+func (s *session) servePage(ctx context.Context, at instance.Address, c page.Config, begun func(link string)) error {
+	l, err := at.Loopback()
+	if err != nil {
+		return err
+	}
+	c.Version, _ = built()
+	p := page.New(c, l.Addr().String())
+	begun(p.Link())
+	return p.Serve(ctx, l)
+}
+
+// page serves the page of an instance, beside it, and returns its link; empty: it has
+// none. The page is one more reader of the log, with a connection of its own from
+// the first request on.
+func (in *upRun) page(ctx context.Context, s *session) (link string, stop func(), err error) {
+	if in.up.ui.None() {
+		return "", func() {}, nil
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target(), Live: true, Health: in.healthChecks}
+	begun, ended := make(chan string, 1), make(chan error, 1)
+	go func() { ended <- s.servePage(ctx, in.up.ui, c, func(link string) { begun <- link }) }()
+	select {
+	case link = <-begun:
+	case err := <-ended:
+		cancel()
+		return "", nil, err
+	}
+	return link, func() {
+		cancel()
+		if err := <-ended; err != nil {
+			s.Warn("the page has ended: " + err.Error())
+		}
+	}, nil
+}
+
+// target is how commands name the log of the instance.
+func (in *upRun) target() string {
+	t := target{data: in.Data, natsURL: in.NATSURL}
+	if t.data == "" && in.Server != nil {
+		t.data = in.Server.Dir()
+	}
+	return t.flags()
+}
+
+// past opens the log of the instance as every reader from outside does.
+func (in *upRun) past(ctx context.Context, s *session) (*page.Past, error) {
+	a := &archive{session: s, dir: in.Data, subjects: in.Subjects}
+	var err error
+	if in.Server != nil {
+		a.nc, err = in.Server.Connect()
+	} else {
+		a.nc, err = instance.Dial(in.NATSURL, in.NATSCreds)
+	}
+	if err != nil {
+		return nil, err
+	}
+	a.close = a.nc.Close
+	if a.history, err = stream.Open(ctx, a.nc, in.Subjects, stream.Options{Direct: true}); err == nil {
+		err = a.findBegin(ctx)
+	}
+	var p *page.Past
+	if err == nil {
+		p, err = a.past(ctx)
+	}
+	if err != nil {
+		a.close()
+	}
+	return p, err
+}
+
+// healthChecks are what /readyz of the API says of the instance.
+func (in *upRun) healthChecks(ctx context.Context) []page.Check {
+	failed := func(err error) []page.Check { return []page.Check{{Name: "API", State: err.Error()}} }
+	config := in.LoopbackAs(actor())
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return failed(err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/readyz?verbose", nil)
+	if err != nil {
+		return failed(err)
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		return failed(err)
+	}
+	defer res.Body.Close()
+	return readChecks(bufio.NewScanner(res.Body))
+}
+
+// readChecks reads lines such as "[+]log ok".
+func readChecks(lines *bufio.Scanner) (all []page.Check) {
+	for lines.Scan() {
+		sign, rest, ok := strings.Cut(lines.Text(), "]")
+		if !ok || sign != "[+" && sign != "[-" {
+			continue
+		}
+		name, state, _ := strings.Cut(rest, " ")
+		all = append(all, page.Check{Name: name, State: state, Good: sign == "[+"})
+	}
+	return all
+}
+
+// checkUI decides whether up serves a page.
+func (o *upOptions) checkUI(given func(string) bool) (err error) {
+	if o.once && !given("ui") {
+		o.uiFlag = instance.NoListen
+	}
+	if o.ui, err = instance.ParseListen("--ui", o.uiFlag); err != nil || o.ui.None() {
+		return err
+	}
+	return errors.Join(o.ui.CheckLoopback(), o.ui.Probe())
+}

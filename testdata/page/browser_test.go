@@ -1,0 +1,222 @@
+// Package page drives the page of rollcall in a real browser: Debian's chromium, by
+// the DevTools protocol. It fails where there is no browser: a page that nobody has
+// looked at is not tested.
+package page
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+)
+
+var (
+	binary = flag.String("rollcall", "", "the built binary")
+	shots  = flag.String("shots", "", "directory for screenshots; empty: a temporary one")
+	many   = flag.Int("nodes", 1000, "nodes of the cluster whose page is looked at")
+)
+
+// patience bounds waiting for anything.
+const patience = 60 * time.Second
+
+// server is a command that serves a page.
+type server struct {
+	t    *testing.T
+	link string
+	mu   sync.Mutex
+	said []string
+}
+
+var linkLine = regexp.MustCompile(`http://127\.0\.0\.1:\d+/login\?token=\w+`)
+
+// serve runs rollcall until the test ends, and returns when it has said where its
+// page is.
+func serve(t *testing.T, args ...string) *server {
+	t.Helper()
+	if *binary == "" {
+		t.Fatal("give the built binary with -rollcall")
+	}
+	path, err := filepath.Abs(*binary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Env = append(os.Environ(), "HOME="+t.TempDir(), "KUBECONFIG=", "ROLLCALL_DATA=")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	s, found, ended := &server{t: t}, make(chan string, 1), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(out); lines.Scan(); {
+			s.mu.Lock()
+			s.said = append(s.said, lines.Text())
+			s.mu.Unlock()
+			if link := linkLine.FindString(lines.Text()); link != "" {
+				found <- link
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		<-ended
+		_ = cmd.Wait()
+	})
+	select {
+	case s.link = <-found:
+	case <-ended:
+		t.Fatalf("rollcall %s has ended: %s", strings.Join(args, " "), strings.Join(s.said, "\n"))
+	case <-time.After(patience):
+		t.Fatalf("rollcall %s says no link: %s", strings.Join(args, " "), strings.Join(s.said, "\n"))
+	}
+	return s
+}
+
+// origin is the address of the page.
+func (s *server) origin() string { return s.link[:strings.Index(s.link, "/login")] }
+
+// tab is a page in a browser, which has complained of nothing.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+	mu  sync.Mutex
+	bad []string // what the console said
+}
+
+// browse opens a browser.
+func browse(t *testing.T) *tab {
+	t.Helper()
+	path, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Fatal("there is no chromium: apt-get install -y chromium")
+	}
+	opts := append([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1360, 900)},
+		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(func() {
+		cancel()
+		stop()
+	})
+	b := &tab{t: t, ctx: ctx}
+	chromedp.ListenTarget(ctx, b.listen)
+	b.run(log.Enable())
+	return b
+}
+
+// listen notes what the console is told of errors.
+func (b *tab) listen(ev any) {
+	text := ""
+	switch ev := ev.(type) {
+	case *runtime.EventExceptionThrown:
+		text = ev.ExceptionDetails.Error()
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type == runtime.APITypeError {
+			text = fmt.Sprint(ev.Args)
+		}
+	case *log.EventEntryAdded:
+		if ev.Entry.Level == log.LevelError {
+			text = ev.Entry.Text + " " + ev.Entry.URL
+		}
+	}
+	if text != "" {
+		b.mu.Lock()
+		b.bad = append(b.bad, text)
+		b.mu.Unlock()
+	}
+}
+
+// clean fails if the console was told of an error.
+func (b *tab) clean(where string) {
+	b.t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.bad) > 0 {
+		b.t.Errorf("%s: the console says %s", where, strings.Join(b.bad, "\n"))
+	}
+	b.bad = nil
+}
+
+func (b *tab) run(actions ...chromedp.Action) {
+	b.t.Helper()
+	if err := chromedp.Run(b.ctx, actions...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// eval returns the value of an expression.
+func eval[T any](b *tab, expression string) (v T) {
+	b.t.Helper()
+	if err := chromedp.Run(b.ctx, chromedp.Evaluate(expression, &v, func(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) })); err != nil {
+		b.t.Fatalf("%s: %v", expression, err)
+	}
+	return v
+}
+
+// until waits for an expression to be true.
+func (b *tab) until(expression string) {
+	b.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
+		if eval[bool](b, "!!("+expression+")") {
+			return
+		}
+	}
+	b.t.Fatalf("it never was so: %s\n%s", expression, eval[string](b, "location.href + ' ' + document.body.innerText.slice(0, 600)"))
+}
+
+// enter follows the login link.
+func (b *tab) enter(s *server) {
+	b.t.Helper()
+	b.run(chromedp.Navigate(s.link))
+	b.until("document.querySelector('main h1')")
+}
+
+// show goes to a view, and returns when it is there.
+func (b *tab) show(hash string) {
+	b.t.Helper()
+	eval[bool](b, fmt.Sprintf("(location.hash = %q, true)", hash))
+	b.shown()
+}
+
+func (b *tab) shown() {
+	b.t.Helper()
+	b.until("document.querySelector('main').dataset.shown === location.hash && !document.querySelector('main').hasAttribute('aria-busy')")
+}
+
+// shot keeps a picture.
+func (b *tab) shot(name string) {
+	b.t.Helper()
+	dir := *shots
+	if dir == "" {
+		dir = b.t.TempDir()
+	}
+	var png []byte
+	b.run(chromedp.CaptureScreenshot(&png))
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// outsider is a client that is no browser.
+func outsider() *http.Client {
+	return &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
