@@ -3,6 +3,7 @@ package simtest
 import (
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,7 +17,6 @@ import (
 
 var (
 	plants          = flag.String("plants", "", "plant only the bugs whose file name contains this")
-	everyPlant      = flag.Bool("every-plant", false, "plant also the bugs that are planted on one day of eight")
 	plantHistories  = flag.Int("planthistories", 600, "how many histories may look for a planted bug")
 	foundInvariant  = regexp.MustCompile(`seed (\d+): (\S+) at #\d+: (.*)`)
 	didNotCompileAt = regexp.MustCompile(`(?m)^\S+\.go:\d+:\d+: .*$`)
@@ -26,31 +26,70 @@ var (
 // of testdata/plants, and demands that the histories find out, each by an
 // invariant that the file names. A check that nothing fails checks nothing.
 //
-// Plants run side by side: most of the time of one is a compiler, a linker and a
-// test that each keep one core busy. Those whose tests are linked with the whole
-// Kubernetes API take the most, and each has its day of eight.
+// Most of the time of one plant would be a compiler and a linker. So all plants
+// that change nothing but what functions do are compiled at once, each behind a
+// switch, and a package has one test binary, which is run for each plant with that
+// one on. The others, of constants, types and signatures, are compiled alone.
 func TestPlants(t *testing.T) {
 	root := moduleRoot(t)
-	for i, file := range plantFiles(t, root) {
+	s := newSwitches(root)
+	tests := map[string]patch{}
+	alone := map[string]bool{}
+	for _, file := range plantFiles(t, root) {
 		name := strings.TrimSuffix(filepath.Base(file), ".patch")
 		if !strings.Contains(name, *plants) {
 			continue
 		}
+		_, p := readPatch(t, file)
+		ok, err := s.plant(name, p)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		tests[name], alone[name] = p, !ok
+	}
+	binaries := build(t, root, s, tests, alone)
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if day := time.Now().YearDay() % 8; !*everyPlant && *plants == "" && i%8 != day && withKubernetes(t, file) {
-				t.Skipf("it is linked with all of Kubernetes, and planted on one day of eight: go test -every-plant, or -plants %s", name)
+			p := tests[name]
+			if alone[name] {
+				plant(t, p, func(more ...string) ([]byte, error) { return runAlone(t, root, p, more...) })
+				return
 			}
-			plant(t, root, file)
+			plant(t, p, func(more ...string) ([]byte, error) {
+				test := exec.CommandContext(t.Context(), binaries[p.test[0]], append([]string{"-test.run=^" + p.test[1] + "$", "-test.timeout=10m"}, more...)...)
+				test.Dir, test.Env = filepath.Join(root, p.test[0]), append(os.Environ(), plantedBug+"="+name)
+				return test.CombinedOutput()
+			})
 		})
 	}
 }
 
-// withKubernetes reports whether the test that notices a plant is linked with all of
-// the Kubernetes API.
-func withKubernetes(t *testing.T, file string) bool {
-	_, p := readPatch(t, file)
-	return len(p.test) > 0 && (strings.HasPrefix(p.test[0], "./projector/apiserver") || strings.HasPrefix(p.test[0], "./cmd/rollcall"))
+// build compiles the tests of the plants that are behind switches, and returns the
+// binary of each package.
+func build(t *testing.T, root string, s *switches, tests map[string]patch, alone map[string]bool) map[string]string {
+	dir := t.TempDir()
+	binaries := map[string]string{}
+	args := []string{"test", "-c", "-vet=off", "-ldflags=-s -w", "-o", dir + string(filepath.Separator), "-overlay=" + overlay(t, s.texts())}
+	for _, name := range slices.Sorted(maps.Keys(tests)) {
+		of := tests[name].test[0]
+		if _, ok := binaries[of]; !ok && !alone[name] {
+			binaries[of] = filepath.Join(dir, filepath.Base(of)+".test")
+			args = append(args, of)
+		}
+	}
+	if len(binaries) == 0 {
+		return nil
+	}
+	start := time.Now()
+	test := exec.CommandContext(t.Context(), "go", args...)
+	test.Dir = root
+	if out, err := test.CombinedOutput(); err != nil {
+		t.Fatalf("the planted code is not compiled: %v\n%s", err, out)
+	}
+	t.Logf("%d binaries: %s", len(binaries), time.Since(start).Round(time.Second/10))
+	return binaries
 }
 
 // TestPlantsApply: every planted bug still applies to the code as it is.
@@ -95,18 +134,18 @@ func readPatch(t *testing.T, file string) (about string, p patch) {
 	return about, p
 }
 
-func plant(t *testing.T, root, file string) {
-	about, p := readPatch(t, file)
+// plant runs the test of a planted bug, which has to fail as the plant says.
+func plant(t *testing.T, p patch, run func(more ...string) ([]byte, error)) {
 	if strings.HasPrefix(p.killers[0], "Test") {
-		plantForTest(t, root, p)
+		plantForTest(t, p, run)
 		return
 	}
 	start := time.Now()
-	out, err := runPlanted(t, root, p, "-histories="+strconv.Itoa(*plantHistories))
+	out, err := run("-histories=" + strconv.Itoa(*plantHistories))
 	found := foundInvariant.FindStringSubmatch(string(out))
 	switch {
 	case err == nil:
-		t.Fatalf("no history of %d notices: %s", *plantHistories, about)
+		t.Fatalf("no history of %d notices", *plantHistories)
 	case found == nil:
 		t.Fatalf("the planted code does not run: %s\n%s", didNotCompileAt.FindString(string(out)), out)
 	case !slices.Contains(p.killers, found[2]):
@@ -116,43 +155,49 @@ func plant(t *testing.T, root, file string) {
 }
 
 // plantForTest demands that an ordinary test fails, by name.
-func plantForTest(t *testing.T, root string, p patch) {
-	out, err := runPlanted(t, root, p)
+func plantForTest(t *testing.T, p patch, run func(more ...string) ([]byte, error)) {
+	start := time.Now()
+	out, err := run()
 	if err == nil {
 		t.Fatalf("%s does not notice", p.test[1])
 	}
 	for _, k := range p.killers {
 		if strings.Contains(string(out), "--- FAIL: "+k+" ") {
+			t.Logf("%s, %s", k, time.Since(start).Round(time.Second/10))
 			return
 		}
 	}
 	t.Errorf("found, but not by any of %v:\n%s", p.killers, out)
 }
 
-// runPlanted runs the test of a patch on the planted code. What is vetted and
+// runAlone runs the test of a patch on code with that patch. What is vetted and
 // what a debugger needs are left out: they take longer than most tests.
-func runPlanted(t *testing.T, root string, p patch, more ...string) (output []byte, err error) {
-	args := append([]string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay=" + overlay(t, root, p), "-run=^" + p.test[1] + "$", p.test[0]}, more...)
+func runAlone(t *testing.T, root string, p patch, more ...string) (output []byte, err error) {
+	texts := map[string][]byte{}
+	for _, f := range p.files {
+		planted, err := f.planted(root)
+		if err != nil {
+			t.Fatalf("the plant does not apply any more: %v", err)
+		}
+		texts[f.path(root)] = []byte(planted)
+	}
+	args := append([]string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay=" + overlay(t, texts), "-run=^" + p.test[1] + "$", p.test[0]}, more...)
 	test := exec.CommandContext(t.Context(), "go", args...)
 	test.Dir = root
 	return test.CombinedOutput()
 }
 
-// overlay writes the planted files and what they stand for, as the go command
+// overlay writes texts and the paths of what they stand for, as the go command
 // wants it.
-func overlay(t *testing.T, root string, p patch) string {
+func overlay(t *testing.T, texts map[string][]byte) string {
 	dir := t.TempDir()
 	replace := map[string]string{}
-	for i, f := range p.files {
-		planted, err := f.planted(root)
-		if err != nil {
-			t.Fatalf("the plant does not apply any more: %v", err)
-		}
+	for i, path := range slices.Sorted(maps.Keys(texts)) {
 		to := filepath.Join(dir, strconv.Itoa(i)+".go")
-		if err := os.WriteFile(to, []byte(planted), 0o600); err != nil {
+		if err := os.WriteFile(to, texts[path], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		replace[f.path(root)] = to
+		replace[path] = to
 	}
 	data, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {

@@ -1,56 +1,89 @@
 package apiserver
 
 import (
+	"bytes"
+	"compress/gzip"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"io"
 	"maps"
 	"slices"
-	"strings"
 
-	extensions "k8s.io/apiextensions-apiserver/pkg/generated/openapi"
 	"k8s.io/kube-openapi/pkg/common"
-	"k8s.io/kubernetes/pkg/generated/openapi"
+	"k8s.io/kube-openapi/pkg/validation/spec"
 )
 
-// described are the packages whose types are described in the API's schema,
-// with what these refer to.
-var described = func() []string {
-	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.events.v1.", "io.k8s.apiextensions-apiserver.", "io.k8s.kube-aggregator."}
-	for _, r := range served {
-		group, _, _ := strings.Cut(r.group, ".")
-		if group == "" {
-			group = "core"
-		}
-		for _, v := range versionsOf(r.group) {
-			if p := "io.k8s.api." + group + "." + v + "."; !slices.Contains(ps, p) {
-				ps = append(ps, p)
-			}
-		}
-	}
-	return ps
-}()
+// packed are Kubernetes' schemas of what is served, as JSON that is compressed:
+// definitions by name. The Go code that Kubernetes generates for them, of every
+// type that it has, would be 6 MB of the binary, for what few clients ask.
+// TestDefinitions compares the two, and writes the file.
+//
+//go:embed definitions.json.gz
+var packed []byte
 
-// definitions returns Kubernetes' schemas of what is served. Those of every
-// other API would stay in memory, 10 MB of them.
+// definition is a common.OpenAPIDefinition in the file: V2 is the schema that
+// version 2 has in place of the other, and references are names of definitions.
+type definition struct {
+	Schema spec.Schema  `json:"schema"`
+	V2     *spec.Schema `json:"v2,omitempty"`
+	Needs  []string     `json:"needs,omitempty"`
+}
+
+// definitions returns Kubernetes' schemas of what is served.
 func definitions(ref common.ReferenceCallback) map[string]common.OpenAPIDefinition {
-	all := openapi.GetOpenAPIDefinitions(ref)
-	maps.Copy(all, extensions.GetOpenAPIDefinitions(ref))
-	kept := map[string]common.OpenAPIDefinition{}
-	var keep func(name string)
-	keep = func(name string) {
-		d, ok := all[name]
-		if _, again := kept[name]; again || !ok {
-			return
+	all, err := unpack(packed)
+	if err != nil {
+		panic(fmt.Sprintf("the binary's own schemas: %v", err))
+	}
+	made := make(map[string]common.OpenAPIDefinition, len(all))
+	for name, d := range all {
+		refer(&d.Schema, ref)
+		o := common.OpenAPIDefinition{Schema: d.Schema, Dependencies: d.Needs}
+		if d.V2 != nil {
+			refer(d.V2, ref)
+			o = common.EmbedOpenAPIDefinitionIntoV2Extension(o, common.OpenAPIDefinition{Schema: *d.V2})
 		}
-		kept[name] = d
-		for _, dep := range d.Dependencies {
-			keep(dep)
+		made[name] = o
+	}
+	return made
+}
+
+func unpack(file []byte) (all map[string]*definition, err error) {
+	r, err := gzip.NewReader(bytes.NewReader(file))
+	if err != nil {
+		return nil, fmt.Errorf("unpack schemas: %w", err)
+	}
+	data, err := io.ReadAll(r)
+	if err != nil {
+		return nil, fmt.Errorf("unpack schemas: %w", err)
+	}
+	if err := json.Unmarshal(data, &all); err != nil {
+		return nil, fmt.Errorf("read schemas: %w", err)
+	}
+	return all, nil
+}
+
+// refer puts what ref makes of a name in the place of each name that a schema
+// refers to.
+func refer(s *spec.Schema, ref common.ReferenceCallback) {
+	if name := s.Ref.String(); name != "" {
+		s.Ref = ref(name)
+	}
+	for _, name := range slices.Collect(maps.Keys(s.Properties)) {
+		p := s.Properties[name]
+		refer(&p, ref)
+		s.Properties[name] = p
+	}
+	for _, some := range [][]spec.Schema{s.AllOf, s.AnyOf, s.OneOf} {
+		for i := range some {
+			refer(&some[i], ref)
 		}
 	}
-	for name := range all {
-		for _, p := range described {
-			if strings.HasPrefix(name, p) {
-				keep(name)
-			}
-		}
+	if s.Items != nil && s.Items.Schema != nil {
+		refer(s.Items.Schema, ref)
 	}
-	return kept
+	if s.AdditionalProperties != nil && s.AdditionalProperties.Schema != nil {
+		refer(s.AdditionalProperties.Schema, ref)
+	}
 }

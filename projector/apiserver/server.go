@@ -161,6 +161,7 @@ func New(c Config) (*Server, error) {
 	if err := i.install(s.generic); err != nil {
 		return nil, err
 	}
+	completed.OpenAPIV3Config.Definitions = nil // the types are known now; who describes the API has them made again
 	s.serveCustom(generic)
 	s.aggregate(generic)
 	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.beginBootstrap)
