@@ -26,6 +26,7 @@ const (
 	EndpointSlice         Kind = "EndpointSlice"
 
 	CustomResourceDefinition Kind = "CustomResourceDefinition"
+	APIService               Kind = "APIService"
 )
 
 // kindsOf are the kinds of one API group: in namespaces, and of the cluster.
@@ -43,6 +44,7 @@ var builtin = []kindsOf{
 	{"admissionregistration.k8s.io", nil, []Kind{"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding",
 		"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"}},
 	{"apiextensions.k8s.io", nil, []Kind{CustomResourceDefinition}},
+	{"apiregistration.k8s.io", nil, []Kind{APIService}},
 	{"apps", []Kind{DaemonSet, ControllerRevision, Deployment, ReplicaSet, StatefulSet}, nil},
 	{"autoscaling", []Kind{"HorizontalPodAutoscaler"}, nil},
 	{"batch", []Kind{Job, CronJob}, nil},
@@ -60,7 +62,7 @@ var builtin = []kindsOf{
 
 // anyNames are the kinds whose objects have names that need only be a segment of a
 // path, as Kubernetes has it for them. Those of all others are DNS-1123 subdomains.
-var anyNames = map[Kind]bool{"Role": true, "ClusterRole": true, "RoleBinding": true, "ClusterRoleBinding": true, "IPAddress": true}
+var anyNames = map[Kind]bool{"Role": true, "ClusterRole": true, "RoleBinding": true, "ClusterRoleBinding": true, "IPAddress": true, APIService: true}
 
 // versions are those in which a log holds the objects of a group: that which
 // Kubernetes prefers. Of other groups it is v1.

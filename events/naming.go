@@ -53,10 +53,12 @@ func checkLabel(name string) string {
 	return ""
 }
 
-// simpleKind reports whether s is made of letters and digits, as kinds are.
+// simpleKind reports whether s is made of letters, digits and, inside, dashes:
+// what a CustomResourceDefinition may call a kind.
 func simpleKind(s string) bool {
 	for i := range len(s) {
-		if c := s[i]; !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9') {
+		c, inside := s[i], i > 0 && i < len(s)-1
+		if !('A' <= c && c <= 'Z' || 'a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '-' && inside) {
 			return false
 		}
 	}

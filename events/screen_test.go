@@ -134,6 +134,17 @@ func TestScreenCountsOnce(t *testing.T) {
 }
 
 // TestObjectNames holds the check of the hot path against Kubernetes' own.
+// A definition may call its kind anything whose lower case is a DNS label: an object
+// of such a kind was written, and then counted for nothing.
+func TestKindsOfDefinitions(t *testing.T) {
+	for kind, want := range map[string]bool{"Widget": true, "widget-2-crd": true, "-widget": false, "widget-": false, "wid get": false, "wid_get": false} {
+		key := events.Key{Namespace: "x", Name: "w"}
+		if why := events.CheckObjectName(events.CustomKind("example.com", kind), key); (why == "") != want {
+			t.Errorf("%s: %q", kind, why)
+		}
+	}
+}
+
 func TestObjectNames(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, uint64(time.Hour)))
 	const letters = "a9.-_A"

@@ -60,7 +60,7 @@ var layers = map[string]layer{
 	"projector/apiserver/netlimit":  {why: "places for connections; knows neither Kubernetes nor the log"},
 	"projector/apiserver/informer":  {may: []string{"events", "projector/table"}, why: "tables as client-go's informers: for whatever Kubernetes wrote for those"},
 	"projector/apiserver/access":    {why: "who asks the API and what they may do, by Kubernetes' own authenticators and authorizers; sees no log and no table"},
-	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/extensions", "projector/apiserver/informer", "projector/apiserver/netlimit", "projector/apiserver/streams", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
+	"projector/apiserver":           {may: []string{"events", "events/daemonpod", "events/drive", "events/seal", "events/wire", "projector/apiserver/access", "projector/apiserver/aggregation", "projector/apiserver/extensions", "projector/apiserver/informer", "projector/apiserver/netlimit", "projector/apiserver/streams", "projector/story", "projector/table"}, why: "the Kubernetes API over the log: the one package that knows Kubernetes' own server"},
 	"controller":                    {pure: true, may: []string{"events", "events/daemonpod", "events/drive", "projector", "projector/owners", "projector/sets"}, why: "decides from a state; never sees who carries out"},
 	"controller/replay":             {pure: true, may: []string{"controller", "controller/condition", "controller/invariant", "events", "events/ahead", "events/chain", "events/keyframes", "events/seal", "events/wire", "projector", "projector/sets", "projector/story", "projector/table"}, why: "asks a log: how things were, what they come from, and whether they would be decided so again"},
 	"controller/player":             {pure: true, may: []string{"controller/replay", "events", "projector/sets"}, why: "what keys do and what is shown of a replay; keys and time come in, lines go out"},
@@ -89,8 +89,9 @@ var layers = map[string]layer{
 	"cmd/rollcall/datadir":          {may: []string{"events", "events/blocks", "events/chain", "events/files", "events/keyframes", "events/stream"}, why: "what a directory has beside its log, and how the log is held against it"},
 	"cmd/rollcall/instance": {may: []string{"events", "events/ahead", "cmd/rollcall/datadir", "controller", "events/blocks", "events/chain", "events/drive", "events/files", "events/keyframes", "events/natsd", "events/recording", "events/seal", "events/stream", "events/wire", "projector", "projector/apiserver",
 		"projector/apiserver/netlimit", "projector/apiserver/workloads", "projector/dns", "projector/sets", "projector/table", "publisher/executor", "publisher/gate", "publisher/reading", "publisher/schema", "publisher/simkubelet", "publisher/sources"}, why: "wiring: all parts of a cluster in a process, for the command, for tests and for others"},
-	"projector/apiserver/extensions": {may: []string{"events", "events/wire", "projector/table"}, why: "custom resources by Kubernetes' own server, behind the one of the API; sees definitions, and objects by a storage that it is given"},
-	"cmd/rollcall":                   {may: nil, why: "wiring: may import everything"},
+	"projector/apiserver/aggregation": {may: []string{"events", "events/wire", "projector/table"}, why: "APIs of others by Kubernetes' own aggregator, before the server of the API; sees APIServices alone"},
+	"projector/apiserver/extensions":  {may: []string{"events", "events/wire", "projector/table"}, why: "custom resources by Kubernetes' own server, behind the one of the API; sees definitions, and objects by a storage that it is given"},
+	"cmd/rollcall":                    {may: nil, why: "wiring: may import everything"},
 }
 
 // owners are the only importers of a module outside.
@@ -109,9 +110,9 @@ var owners = map[string][]string{
 	"github.com/miekg/dns":                 {"projector/dns", "projector/apiserver/streams", "publisher/simkubelet/shell"}, // questions and records
 	"mvdan.cc/sh/":                         {"publisher/simkubelet/script", "publisher/simkubelet/shell"},
 	"github.com/distribution/reference":    {"publisher/simkubelet"},
-	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
-	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
+	"k8s.io/kubernetes/":                   {"projector/apiserver", "projector/apiserver/aggregation", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
+	"k8s.io/apiserver/":                    {"projector/apiserver", "projector/apiserver/aggregation", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/workloads"},
+	"k8s.io/client-go/":                    {"projector/apiserver", "projector/apiserver/aggregation", "projector/apiserver/extensions", "projector/apiserver/access", "projector/apiserver/streams", "projector/apiserver/informer", "projector/apiserver/workloads", "cmd/rollcall", "cmd/rollcall/manifest", "cmd/rollcall/instance"}, // the command writes kubeconfigs
 	"k8s.io/kubectl/":                      {"cmd/rollcall"},
 }
 

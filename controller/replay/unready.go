@@ -52,8 +52,9 @@ func (b blocking) unready(s *projector.State) (us []Unready) {
 	return us
 }
 
-// waitsFor returns why a pod is not ready, by its status: what its first container
-// that waits says, or else the first condition that is not met.
+// waitsFor returns why a pod is not ready, by its status: what the first container
+// that has something to say waits for, or else the first that waits, or else the
+// first condition that is not met.
 func waitsFor(s *projector.State, pod events.Key) (reason, says string) {
 	o, _, ok := s.Object(events.Pod, pod)
 	p := new(corev1.Pod)
@@ -61,9 +62,15 @@ func waitsFor(s *projector.State, pod events.Key) (reason, says string) {
 		return "NotReady", ""
 	}
 	for _, c := range slices.Concat(p.Status.InitContainerStatuses, p.Status.ContainerStatuses) {
-		if w := c.State.Waiting; w != nil && w.Message != "" {
+		switch w := c.State.Waiting; {
+		case w != nil && w.Message != "":
 			return w.Reason, w.Message
+		case w != nil && reason == "":
+			reason = w.Reason
 		}
+	}
+	if reason != "" {
+		return reason, ""
 	}
 	for _, kind := range []corev1.PodConditionType{corev1.PodScheduled, corev1.PodInitialized, corev1.PodReady} {
 		for _, c := range p.Status.Conditions {

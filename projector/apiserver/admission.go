@@ -171,7 +171,7 @@ func (s *Server) initializers(client kubernetes.Interface, allowed authorizer.Au
 	version := compatibility.NewEffectiveVersionFromString(Version, "", "")
 	return admission.PluginInitializers{
 		initializer.New(client, any, s.shared, allowed, featureGate, version, s.life.Done(), mapper),
-		webhookinit.NewPluginInitializer(nil, serviceResolver{s.shared, s.door.Addr()}),
+		webhookinit.NewPluginInitializer(nil, s.resolver()),
 		controlplaneadmission.NewPluginInitializer(quotas, exclusion.Excluded()),
 	}, nil
 }

@@ -20,6 +20,7 @@ type codec struct {
 	stored  schema.GroupVersionKind // v1 as a rule
 	secrets *secrets                // nil: the objects are not Secrets
 	custom  runtime.Codec           // of custom resources, whose types are in no scheme; nil: they are
+	asks    func() bool             // a webhook converts custom resources between versions
 }
 
 // kind returns the kind under which the log knows the objects.

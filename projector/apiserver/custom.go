@@ -3,9 +3,11 @@ package apiserver
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
+	extensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/registry/customresourcedefinition"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -20,6 +22,7 @@ import (
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 	"rollcall/projector/apiserver/extensions"
 	"rollcall/projector/table"
 )
@@ -42,7 +45,8 @@ func (s *Server) serveCustom(front *genericapiserver.RecommendedConfig) {
 		if AwaitObject(ctx, s.config.Objects, events.CustomResourceDefinition, nil) != nil {
 			return
 		}
-		err := s.custom.Run(ctx, extensions.Config{Front: front, Server: s.generic, Options: s.stores, Custom: customOptions{s.config.Objects, s.writes()}})
+		err := s.custom.Run(ctx, extensions.Config{Front: front, Server: s.generic, Options: s.stores, Custom: customOptions{s.config.Objects, s.writes()},
+			Services: s.resolver()})
 		if err != nil {
 			s.failed <- err
 		}
@@ -68,13 +72,32 @@ func (o customOptions) GetRESTOptions(gr schema.GroupResource, _ runtime.Object)
 	decorate := func(c *storagebackend.ConfigForResource, _ string, keyOf func(runtime.Object) (string, error),
 		newFunc, newList func() runtime.Object, attrs storage.AttrFunc, triggers storage.IndexerFuncs, indexers *cache.Indexers,
 	) (storage.Interface, factory.DestroyFunc, error) {
-		s := &store{codec: codec{stored: schema.GroupVersionKind{Group: gr.Group, Kind: kind.Name()}, custom: c.Codec}, prefix: prefix + "/",
+		s := &store{codec: codec{stored: schema.GroupVersionKind{Group: gr.Group, Kind: kind.Name()}, custom: c.Codec, asks: o.asks(gr)}, prefix: prefix + "/",
 			table: o.objects.Of(kind), backend: o.backend, newFunc: newFunc, unreadable: &unreadables{}}
 		l := newLazyCache(s, cacher.Config{GroupResource: gr, KeyFunc: keyOf, NewListFunc: newList, GetAttrsFunc: attrs,
 			IndexerFuncs: triggers, Indexers: indexers, Codec: c.Codec})
 		return l, l.destroy, nil
 	}
 	return options(config, decorate, prefix), nil
+}
+
+// asks returns what says whether a webhook converts the objects of a definition.
+func (o customOptions) asks(gr schema.GroupResource) func() bool {
+	return func() bool {
+		i := o.objects.Get(events.CustomResourceDefinition, events.Key{Name: gr.String()})
+		var d extensionsv1.CustomResourceDefinition
+		return i != nil && wire.Unmarshal(i.Data, &d) == nil && d.Spec.Conversion != nil && d.Spec.Conversion.Strategy == extensionsv1.WebhookConverter
+	}
+}
+
+// notConverted is why an object that can be read is not to be had in a version: the
+// webhook that converts it has not. A kube-apiserver answers so, and a list
+// without the object would say that there is none.
+type notConverted struct{ error }
+
+func isNotConverted(err error) bool {
+	var is notConverted
+	return errors.As(err, &is)
 }
 
 func (c codec) encodeCustom(o runtime.Object) (events.Object, error) {
@@ -92,6 +115,9 @@ func (c codec) encodeCustom(o runtime.Object) (events.Object, error) {
 func (c codec) decodeCustom(data []byte, rev uint64) (runtime.Object, error) {
 	o, _, err := c.custom.Decode(data, nil, nil)
 	if err != nil {
+		if _, _, bad := extensions.Codec.Decode(data, nil, nil); bad == nil && c.asks() {
+			return nil, notConverted{err}
+		}
 		return nil, fmt.Errorf("decode %s: %w", c.stored.Kind, err)
 	}
 	return o, versioner.UpdateObject(o, rev)

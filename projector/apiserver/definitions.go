@@ -13,7 +13,7 @@ import (
 // described are the packages whose types are described in the API's schema,
 // with what these refer to.
 var described = func() []string {
-	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.events.v1.", "io.k8s.apiextensions-apiserver."}
+	ps := []string{"io.k8s.apimachinery.", "io.k8s.api.authentication.v1.", "io.k8s.api.authorization.v1.", "io.k8s.api.events.v1.", "io.k8s.apiextensions-apiserver.", "io.k8s.kube-aggregator."}
 	for _, r := range served {
 		group, _, _ := strings.Cut(r.group, ".")
 		if group == "" {

@@ -66,6 +66,6 @@ func (i *installer) nodesAndPods(g group) *podstore.REST {
 	g["pods"], g["pods/status"], g["pods/binding"], g["bindings"] = pods.Pod, pods.Status, pods.Binding, pods.LegacyBinding
 	g["pods/eviction"], g["pods/ephemeralcontainers"], g["pods/resize"] = pods.Eviction, pods.EphemeralContainers, pods.Resize
 	g["pods/attach"], g["pods/exec"], g["pods/portforward"], g["pods/proxy"] = pods.Attach, pods.Exec, pods.PortForward, pods.Proxy
-	g["pods/log"] = &logREST{pods.Log, i.logs, at}
+	g["pods/log"] = &logREST{pods.Log, i.logs, at, i.connections}
 	return pods.Pod
 }

@@ -173,6 +173,10 @@ func (p *page) take(ctx context.Context, i *table.Item) bool {
 		return false
 	}
 	o, err := p.store.read(ctx, i)
+	if isNotConverted(err) {
+		p.err = err
+		return false
+	}
 	if err != nil {
 		return true // the list goes on without it; lazyCache warns
 	}

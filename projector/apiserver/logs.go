@@ -41,6 +41,7 @@ type logREST struct {
 	*podrest.LogREST
 	source LogSource
 	places streams.Places
+	seen   *streams.Connections
 }
 
 // Get implements rest.GetterWithOptions.
@@ -66,7 +67,7 @@ func (l *logREST) Get(ctx context.Context, name string, options runtime.Object) 
 	if t.container, err = containerOf(pod, opts.Container); err != nil {
 		return nil, err
 	}
-	if t.log, err = l.source(pod, t.container, opts.Previous); err != nil {
+	if t.log, err = l.source(l.seen.Resolved(ctx, pod, t.container), t.container, opts.Previous); err != nil {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	return t, nil
@@ -200,7 +201,7 @@ func (f *follower) follow(ctx context.Context, lines []events.LogLine) error {
 				return err
 			}
 		}
-		all, err := f.read(pod)
+		all, err := f.read(ctx, pod)
 		if err != nil {
 			return nil // the container went away
 		}
@@ -220,7 +221,8 @@ func (f *follower) watchAgain(ctx context.Context) error {
 
 // read returns all lines of the life that is followed, also when the container
 // was started again meanwhile.
-func (f *follower) read(pod *corev1.Pod) ([]events.LogLine, error) {
+func (f *follower) read(ctx context.Context, pod *corev1.Pod) ([]events.LogLine, error) {
+	pod = f.rest.seen.Resolved(ctx, pod, f.container)
 	log, err := f.rest.source(pod, f.container, f.opts.Previous)
 	if err != nil || log.Life != f.log.Life {
 		before, none := f.rest.source(pod, f.container, true)

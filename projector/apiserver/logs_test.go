@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	quantity "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/sets"
 	genericapiserver "k8s.io/apiserver/pkg/server"
@@ -257,5 +258,44 @@ func TestLogOfWhichContainer(t *testing.T) {
 	p.Spec.Containers = p.Spec.Containers[:1]
 	if name, err := containerOf(p, ""); name != "a" || err != nil {
 		t.Errorf("%q, %v", name, err)
+	}
+}
+
+// What a container writes may be what is in its environment, also what comes from a
+// ConfigMap: the source of a log is told the values, and a $ in one is no reference.
+func TestLogsKnowTheEnvironment(t *testing.T) {
+	c := &cluster{subjects: testSubjects(t), held: &sync.Mutex{}}
+	c.log = memlog.New(c.subjects, time.Now)
+	c.objects = newTables(t, c.log, c.held)
+	c.server = serve(t, Config{Log: c.log, Subjects: c.subjects, Objects: c.objects, Logs: func(pod *corev1.Pod, _ string, _ bool) (events.ContainerLog, error) {
+		var text []string
+		for _, e := range pod.Spec.Containers[0].Env {
+			text = append(text, e.Name+"="+e.Value)
+		}
+		return events.ContainerLog{Lines: lines(text...), Ended: true}, nil
+	}})
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "m"}, Data: map[string]string{"colour": "red", "price": "$(5)"}}
+	if _, err := c.server.client.CoreV1().ConfigMaps("default").Create(t.Context(), m, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n", Labels: map[string]string{"rollcall/simulated": "true"}}, Status: corev1.NodeStatus{Allocatable: corev1.ResourceList{corev1.ResourceCPU: quantity.MustParse("3")}}}
+	if _, err := c.server.client.CoreV1().Nodes().Create(t.Context(), node, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	from := corev1.LocalObjectReference{Name: "m"}
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i",
+		EnvFrom: []corev1.EnvFromSource{{Prefix: "A_", ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: from}}},
+		Env: []corev1.EnvVar{
+			{Name: "B", ValueFrom: &corev1.EnvVarSource{ConfigMapKeyRef: &corev1.ConfigMapKeySelector{LocalObjectReference: from, Key: "colour"}}},
+			{Name: "C", Value: "is $(B)"},
+			{Name: "D", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "metadata.name"}}},
+			{Name: "E", ValueFrom: &corev1.EnvVarSource{ResourceFieldRef: &corev1.ResourceFieldSelector{Resource: "limits.cpu"}}},
+		}}}, NodeName: "n"}}
+	if _, err := c.server.client.CoreV1().Pods("default").Create(t.Context(), pod, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := c.server.client.CoreV1().Pods("default").GetLogs("p", &corev1.PodLogOptions{}).DoRaw(t.Context())
+	if want := "A_colour=red\nA_price=$$(5)\nB=red\nC=is red\nD=p\nE=3\nHOSTNAME=p\n"; err != nil || string(got) != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
 	}
 }

@@ -156,6 +156,7 @@ func (i *installer) groups(core group) []*genericapiserver.APIGroupInfo {
 		{"storage.k8s.io", i.storage()},
 		{"admissionregistration.k8s.io", i.admissionRegistration()},
 		{"apiextensions.k8s.io", i.extensions()},
+		{"apiregistration.k8s.io", i.registrations()},
 		{"scheduling.k8s.io", group{"priorityclasses": single(i, classstore.NewREST)}},
 		{"coordination.k8s.io", group{"leases": single(i, leasestore.NewREST)}},
 		{"node.k8s.io", group{"runtimeclasses": single(i, runtimestore.NewREST)}},

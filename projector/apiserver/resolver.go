@@ -18,13 +18,15 @@ import (
 )
 
 // serviceResolver says where a Service can be reached, as a kube-apiserver's resolver
-// does for webhooks. Nothing routes the cluster's addresses here, so that one of
+// does for webhooks and for APIs of others. Nothing routes the cluster's addresses here, so that one of
 // a Service stands for an endpoint of it that is ready and not simulated. If
 // there is none, the connection is refused, as by a node that has no endpoints.
 type serviceResolver struct {
 	shared informers.SharedInformerFactory
 	self   net.Addr // of Service default/kubernetes
 }
+
+func (s *Server) resolver() serviceResolver { return serviceResolver{s.shared, s.door.Addr()} }
 
 // ResolveEndpoint implements webhook.ServiceResolver.
 func (s serviceResolver) ResolveEndpoint(namespace, name string, port int32) (*url.URL, error) {

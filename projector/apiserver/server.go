@@ -27,6 +27,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/seal"
 	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/aggregation"
 	"rollcall/projector/apiserver/extensions"
 	"rollcall/projector/apiserver/informer"
 	"rollcall/projector/apiserver/netlimit"
@@ -86,6 +87,7 @@ type Server struct {
 	users   *access.Access
 	stores  restOptions
 	custom  *extensions.Server
+	others  *aggregation.Server
 	ready   chan struct{}
 	local   *local // the way of clients in this process
 	door    *netlimit.Listener
@@ -141,7 +143,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	completed := generic.Complete()
-	s.custom = extensions.New(c.Objects)
+	s.custom, s.others = extensions.New(c.Objects), aggregation.New(c.Objects)
 	s.generic, err = completed.New("rollcall", s.custom.Delegate())
 	if err != nil {
 		return nil, fmt.Errorf("make the API server: %w", err)
@@ -159,6 +161,7 @@ func New(c Config) (*Server, error) {
 		return nil, err
 	}
 	s.serveCustom(generic)
+	s.aggregate(generic)
 	s.generic.AddPostStartHookOrDie("rollcall-bootstrap", s.beginBootstrap)
 	return s, nil
 }
@@ -239,7 +242,7 @@ func (s *Server) handlers(api http.Handler, c *genericapiserver.Config) http.Han
 	if s.config.ReadOnly != "" {
 		api = readOnly(api, s.config.ReadOnly)
 	} else {
-		api = s.own.before(api)
+		api = s.own.before(s.others.Before(api))
 	}
 	return s.edge(withManager(api), c)
 }

@@ -66,8 +66,8 @@ func (u *unreadables) under(prefix string, t *table.Table) []string {
 // opened what everybody may see of it.
 func (s *store) read(ctx context.Context, i *table.Item) (runtime.Object, error) {
 	o, err := s.codec.decode(i.Data, i.Rev)
-	if err == nil {
-		return o, nil
+	if err == nil || isNotConverted(err) {
+		return o, err
 	}
 	if info, ok := request.RequestInfoFrom(ctx); ok && info.Subresource == "" {
 		switch {

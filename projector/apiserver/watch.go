@@ -251,12 +251,15 @@ func (w *watcher) change(ctx context.Context, c table.Change) error {
 }
 
 // object decodes an item and reports whether the client wants it: it does not
-// want what cannot be read.
+// want what cannot be read. What cannot be converted ends the watch.
 func (w *watcher) object(i *table.Item, rev uint64) (runtime.Object, bool, error) {
 	if i == nil {
 		return nil, false, nil
 	}
 	o, err := w.store.codec.decode(i.Data, rev)
+	if isNotConverted(err) {
+		return nil, false, err
+	}
 	if err != nil {
 		w.store.unreadable.meet(i)
 		return nil, false, nil

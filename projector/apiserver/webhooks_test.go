@@ -321,14 +321,14 @@ func TestWebhooksOfServices(t *testing.T) {
 	}
 	wants(t, "simulated endpoints", ask(), refusal)
 	slice.Endpoints[0].NodeName, slice.Endpoints[0].Addresses = ptr.To("real"), []string{"10.0.0.1"}
-	resolved, err := serviceResolver{c.server.shared, c.server.door.Addr()}.ResolveEndpoint("default", "hook", 443)
+	resolved, err := c.server.resolver().ResolveEndpoint("default", "hook", 443)
 	if err == nil {
 		t.Errorf("resolved to %s", resolved)
 	}
 	if _, err = slices.Update(t.Context(), slice, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	resolved, err = serviceResolver{c.server.shared, c.server.door.Addr()}.ResolveEndpoint("default", "hook", 443)
+	resolved, err = c.server.resolver().ResolveEndpoint("default", "hook", 443)
 	if err != nil || resolved.String() != "https://10.0.0.1:"+u.Port() {
 		t.Errorf("resolved to %s, %v", resolved, err)
 	}

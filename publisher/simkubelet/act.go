@@ -88,7 +88,7 @@ func (w *World) act(p *corev1.Pod, c *corev1.Container, r role) act {
 // work returns how long a container runs whose command is not understood.
 func work(p *corev1.Pod, c *corev1.Container, r role, run time.Duration) time.Duration {
 	switch {
-	case attended(c, r):
+	case attended(c, r), pauses(c):
 		return script.Forever
 	case r == setsUp:
 		return 0
@@ -96,6 +96,15 @@ func work(p *corev1.Pod, c *corev1.Container, r role, run time.Duration) time.Du
 		return script.Forever
 	}
 	return run
+}
+
+// pauses reports whether a container runs what the image of that name is for: nothing,
+// until it is told to stop.
+func pauses(c *corev1.Container) bool {
+	name := c.Image[strings.LastIndexByte(c.Image, '/')+1:]
+	name, _, _ = strings.Cut(name, "@")
+	name, _, _ = strings.Cut(name, ":")
+	return name == "pause" && len(c.Command) == 0
 }
 
 // attended reports whether a container does what somebody types who is attached

@@ -1,6 +1,7 @@
 package simkubelet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -84,7 +85,7 @@ func (w *World) obstacle(p *pod, o *corev1.Pod, s *slot) obstacle {
 	if b := w.imageless(p, o, s.c); b.reason != "" {
 		return b
 	}
-	if why := w.unconfigured(o, s.c, nil); why != "" {
+	if why := cmp.Or(w.unconfigured(o, s.c, nil), misplaced(o, s.c)); why != "" {
 		return obstacle{"CreateContainerConfigError", why}
 	}
 	return obstacle{}
@@ -229,6 +230,37 @@ func (w *World) unconfigured(o *corev1.Pod, c *corev1.Container, note func(thing
 		}
 	}
 	return why
+}
+
+// misplaced returns why a part of a volume, of whose path variables are a part, cannot
+// be mounted, or "". Values that come from other objects are nobody's business here:
+// a path with such a one is taken for good.
+func misplaced(o *corev1.Pod, c *corev1.Container) string {
+	env := environment(o, c)
+	elsewhere := len(c.EnvFrom) > 0 || slices.ContainsFunc(c.Env, func(e corev1.EnvVar) bool { return e.ValueFrom != nil && e.ValueFrom.FieldRef == nil })
+	for i := range c.VolumeMounts {
+		expr := c.VolumeMounts[i].SubPathExpr
+		if expr == "" || elsewhere {
+			continue
+		}
+		var missing []string
+		for _, v := range variables.FindAllString(expr, -1) {
+			if name := strings.Trim(v, "$()"); v != "$$" && env[name] == "" && !slices.Contains(missing, name) {
+				missing = append(missing, name)
+			}
+		}
+		slices.Sort(missing)
+		at := expandArgument(expr, env)
+		switch {
+		case len(missing) > 0:
+			return "missing value for " + strings.Join(missing, ", ")
+		case strings.HasPrefix(at, "/"):
+			return fmt.Sprintf("error SubPath `%s` must not be an absolute path", at)
+		case slices.Contains(strings.Split(at, "/"), ".."):
+			return fmt.Sprintf("unable to provision SubPath `%s`: must not contain '..'", at)
+		}
+	}
+	return ""
 }
 
 // imageless returns why a container has no image, or nothing.

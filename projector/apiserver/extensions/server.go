@@ -34,10 +34,7 @@ type Config struct {
 	Options generic.RESTOptionsGetter // where CustomResourceDefinitions are kept
 	Custom  generic.RESTOptionsGetter // where the objects are that they define, by Codec
 
-	// How webhooks that convert objects are reached; nil: by their URL or the name
-	// of their service.
-	Services webhook.ServiceResolver
-	Auth     webhook.AuthenticationInfoResolverWrapper
+	Services webhook.ServiceResolver // where webhooks that convert objects are reached
 }
 
 // Server serves the custom resources of a cluster.
@@ -134,7 +131,7 @@ func (s *Server) Run(ctx context.Context, c Config) error {
 	front.DisabledPostStartHooks = sets.NewString("crd-informer-synced", "generic-apiserver-start-informers", "priority-and-fairness-config-consumer",
 		"priority-and-fairness-filter", "max-in-flight-filter", "storage-object-count-tracker-hook", "storage-readiness")
 	config := apiserver.Config{GenericConfig: &front, ExtraConfig: apiserver.ExtraConfig{CRDRESTOptionsGetter: c.Custom, MasterCount: 1,
-		ServiceResolver: c.Services, AuthResolverWrapper: c.Auth}}
+		ServiceResolver: c.Services}}
 	inner, err := config.Complete().New(genericapiserver.NewEmptyDelegate())
 	if err != nil {
 		return fmt.Errorf("make the server of custom resources: %w", err)

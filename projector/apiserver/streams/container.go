@@ -139,6 +139,29 @@ func (c *Connections) environment(ctx context.Context, pod *corev1.Pod, spec *co
 	return env
 }
 
+// Resolved is a pod of which one container has the values of its variables in place
+// of where they come from: all that a program in it would be given.
+func (c *Connections) Resolved(ctx context.Context, pod *corev1.Pod, name string) *corev1.Pod {
+	if specOf(pod, name) == nil {
+		return pod
+	}
+	seen := pod.DeepCopy()
+	spec := specOf(seen, name)
+	var started time.Time
+	if state := statusOf(pod, name).State; state.Running != nil {
+		started = state.Running.StartedAt.Time
+	} else if state.Terminated != nil {
+		started = state.Terminated.StartedAt.Time
+	}
+	env := c.environment(ctx, pod, spec, started)
+	spec.EnvFrom, spec.Env = nil, nil
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		// A $ in a value is one, and begins no reference.
+		spec.Env = append(spec.Env, corev1.EnvVar{Name: k, Value: strings.ReplaceAll(env[k], "$", "$$")})
+	}
+	return seen
+}
+
 // value is that of a variable which comes from elsewhere.
 func (c *Connections) value(ctx context.Context, pod *corev1.Pod, spec *corev1.Container, from *corev1.EnvVarSource) string {
 	switch {
@@ -149,10 +172,21 @@ func (c *Connections) value(ctx context.Context, pod *corev1.Pod, spec *corev1.C
 	case from.FieldRef != nil:
 		return field(pod, from.FieldRef.FieldPath)
 	case from.ResourceFieldRef != nil:
-		v, _ := resourcehelper.ExtractContainerResourceValue(from.ResourceFieldRef, spec) // nothing is asked for: none
-		return v
+		return c.resource(pod, spec, from.ResourceFieldRef)
 	}
 	return ""
+}
+
+// resource is what a container asks for of a resource. What has no limit may have all
+// that its node has.
+func (c *Connections) resource(pod *corev1.Pod, spec *corev1.Container, of *corev1.ResourceFieldSelector) string {
+	node := &corev1.Node{}
+	if i := c.options.Places.Nodes.At(pod.Spec.NodeName); i != nil && wire.Unmarshal(i.Data, node) == nil {
+		spec = spec.DeepCopy()
+		resourcehelper.MergeContainerResourceLimits(spec, node.Status.Allocatable)
+	}
+	v, _ := resourcehelper.ExtractContainerResourceValue(of, spec) // nothing is asked for: none
+	return v
 }
 
 // field is a field of a pod, as its containers see it.

@@ -183,7 +183,7 @@ func (r runner) follow(ctx context.Context, name string, out io.Writer, tty bool
 		if err != nil {
 			return nil // it is gone
 		}
-		log, err := r.options.Logs(pod, name, false)
+		log, err := r.options.Logs(r.Resolved(ctx, pod, name), name, false)
 		if err != nil {
 			return nil
 		}

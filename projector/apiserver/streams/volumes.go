@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	resourcehelper "k8s.io/kubernetes/pkg/api/v1/resource"
 
 	"rollcall/publisher/simkubelet/shell"
 )
@@ -76,7 +75,7 @@ func (c *Connections) volume(ctx context.Context, pod *corev1.Pod, spec *corev1.
 	case v.Secret != nil:
 		return written(items(c.secret(ctx, pod.Namespace, v.Secret.SecretName), v.Secret.Items))
 	case v.DownwardAPI != nil:
-		return written(downward(pod, spec, v.DownwardAPI.Items))
+		return written(c.downward(pod, spec, v.DownwardAPI.Items))
 	case v.Projected != nil:
 		files := map[string][]byte{}
 		for i := range v.Projected.Sources {
@@ -109,7 +108,7 @@ func items(data map[string][]byte, of []corev1.KeyToPath) map[string][]byte {
 	return files
 }
 
-func downward(pod *corev1.Pod, spec *corev1.Container, of []corev1.DownwardAPIVolumeFile) map[string][]byte {
+func (c *Connections) downward(pod *corev1.Pod, spec *corev1.Container, of []corev1.DownwardAPIVolumeFile) map[string][]byte {
 	files := map[string][]byte{}
 	for _, f := range of {
 		switch {
@@ -120,8 +119,7 @@ func downward(pod *corev1.Pod, spec *corev1.Container, of []corev1.DownwardAPIVo
 			if named == nil {
 				named = spec
 			}
-			v, _ := resourcehelper.ExtractContainerResourceValue(f.ResourceFieldRef, named) // nothing is asked for: none
-			files[f.Path] = []byte(v)
+			files[f.Path] = []byte(c.resource(pod, named, f.ResourceFieldRef))
 		}
 	}
 	return files
@@ -138,7 +136,7 @@ func (c *Connections) projected(ctx context.Context, pod *corev1.Pod, spec *core
 	case p.Secret != nil:
 		return items(c.secret(ctx, pod.Namespace, p.Secret.Name), p.Secret.Items)
 	case p.DownwardAPI != nil:
-		return downward(pod, spec, p.DownwardAPI.Items)
+		return c.downward(pod, spec, p.DownwardAPI.Items)
 	case p.ServiceAccountToken != nil:
 		return map[string][]byte{p.ServiceAccountToken.Path: []byte(noToken)}
 	}

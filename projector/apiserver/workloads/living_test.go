@@ -1,14 +1,18 @@
 package workloads_test
 
 import (
+	"context"
 	"slices"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/discovery"
 
 	"rollcall/events"
 )
@@ -18,6 +22,7 @@ import (
 // is made again meanwhile.
 func walkNamespace(t *testing.T, s *stand, ns string) {
 	ctx := t.Context()
+	defer unavailable(t, s)()
 	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent"}, Spec: appsv1.DaemonSetSpec{Selector: &selector, Template: template("agent:1", "")}}
 	if _, err := s.AppsV1().DaemonSets(ns).Create(ctx, ds, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -107,6 +112,29 @@ func walkForeignNode(t *testing.T, s *stand, ns string) {
 	for _, n := range simulated.Items {
 		if tainted(corev1.TaintEffectNoSchedule)(&n) || tainted(corev1.TaintEffectNoExecute)(&n) {
 			t.Errorf("simulated node %s got taints: %v", n.Name, n.Spec.Taints)
+		}
+	}
+}
+
+// unavailable makes an API of somebody else that does not answer, which no
+// namespace waits for, and returns what takes it away.
+func unavailable(t *testing.T, s *stand) (gone func()) {
+	t.Helper()
+	rest, path := s.CoreV1().RESTClient(), "/apis/apiregistration.k8s.io/v1/apiservices"
+	const body = `{"metadata":{"name":"v1.geo.example.com"},"spec":{"group":"geo.example.com","version":"v1","groupPriorityMinimum":100,"versionPriority":10,"service":{"namespace":"default","name":"geo"}}}`
+	if err := rest.Post().AbsPath(path).SetHeader("Content-Type", "application/json").Body([]byte(body)).Do(t.Context()).Error(); err != nil {
+		t.Fatal(err)
+	}
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(context.Context) (bool, error) {
+		_, err := s.Discovery().ServerPreferredNamespacedResources()
+		return discovery.IsGroupDiscoveryFailedError(err), nil
+	})
+	if err != nil {
+		t.Fatal("its group can be discovered")
+	}
+	return func() {
+		if err := rest.Delete().AbsPath(path, "v1.geo.example.com").Do(t.Context()).Error(); err != nil {
+			t.Error(err)
 		}
 	}
 }

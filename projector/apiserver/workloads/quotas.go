@@ -33,7 +33,7 @@ func quotas(ctx context.Context, w *controllers, client kubernetes.Interface) er
 	if err != nil {
 		return err
 	}
-	resources := client.Discovery().ServerPreferredNamespacedResources
+	resources := spacedResources(client)
 	c, err := resourcequota.NewController(ctx, &resourcequota.ControllerOptions{
 		QuotaClient:               client.CoreV1(),
 		ResourceQuotaInformer:     w.gate.core().V1().ResourceQuotas(),

@@ -49,14 +49,14 @@ func Understood(args []string) bool {
 
 // Play runs a program that starts at start until it has run for so long.
 func (p Program) Play(start time.Time, until time.Duration) Play {
-	r := &run{program: p, start: start, until: until, vars: map[string]string{}, records: true, limit: maxSteps}
+	r := &run{program: p, start: start, until: until, vars: map[string]string{}, exported: map[string]bool{}, records: true, limit: maxSteps}
 	return r.play()
 }
 
 // Outcome returns how long a program runs and how it ends. What does not end
 // runs Forever.
 func (p Program) Outcome() (after time.Duration, code int32) {
-	r := &run{program: p, until: Forever - 1, vars: map[string]string{}, limit: planSteps}
+	r := &run{program: p, until: Forever - 1, vars: map[string]string{}, exported: map[string]bool{}, limit: planSteps}
 	play := r.play()
 	if !play.Ended {
 		return Forever, 0
@@ -81,13 +81,14 @@ type run struct {
 	until   time.Duration
 	records bool // somebody reads the lines
 
-	now     time.Duration
-	steps   int
-	limit   int // of steps
-	depth   int
-	vars    map[string]string
-	strict  bool // set -e
-	lenient int  // inside a condition, where set -e does not count
+	now      time.Duration
+	steps    int
+	limit    int // of steps
+	depth    int
+	vars     map[string]string
+	exported map[string]bool // of those, what commands are given
+	strict   bool            // set -e
+	lenient  int             // inside a condition, where set -e does not count
 
 	out     *bytes.Buffer // nil: the container's own output
 	partial bytes.Buffer  // of a line that is not complete

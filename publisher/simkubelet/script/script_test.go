@@ -53,6 +53,12 @@ func TestPlay(t *testing.T) {
 		{"sh~-c~if; then", 0, 2, "0s sh: syntax error"},
 		{"sh~-c~echo ${NONE:-none}; test -f /x || echo gone", 0, 0, "0s none, 0s gone"},
 		{"env~A=1~sh~-c~echo $A", 0, 0, "0s 1"},
+		{"/pause", Forever, 0, ""},
+		{"sh~-c~if [ $(expr 7 % 2) -ne 0 ]; then exit 4; fi", 0, 4, ""},
+		{"sh~-c~expr 6 '*' 7; expr 3 - 3 || expr 1 / 0", 0, 2, "0s 42, 0s 0, 0s expr: cannot be counted"},
+		{"sh~-c~env", 0, 0, "0s GREETING=hi, 0s HOSTNAME=p-0"},
+		{"sh~-c~own=1; export A=2; B=3 true; GREETING=ho; printenv", 0, 0, "0s A=2, 0s GREETING=ho, 0s HOSTNAME=p-0"},
+		{"sh~-c~printenv GREETING NONE; printenv NONE || echo none", 0, 0, "0s hi, 0s none"},
 	} {
 		p := Program{Args: strings.Split(c.args, "~"), Env: map[string]string{"GREETING": "hi", "HOSTNAME": "p-0"}, Work: time.Second}
 		if after, code := p.Outcome(); after != c.after || after != Forever && code != c.code {

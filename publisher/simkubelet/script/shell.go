@@ -105,6 +105,9 @@ func (r *run) cmd(c syntax.Command) {
 	case *syntax.DeclClause:
 		for _, a := range c.Args {
 			r.assign(a)
+			if a.Name != nil && c.Variant.Value == "export" {
+				r.exported[a.Name.Value] = true
+			}
 		}
 		r.code = 0
 	default:

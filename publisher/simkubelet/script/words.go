@@ -14,7 +14,7 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 )
 
-func keys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
+func keys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 // environ lets a shell see and set the variables of a run.
 type environ struct{ r *run }
@@ -70,8 +70,15 @@ func (r *run) assign(a *syntax.Assign) {
 }
 
 func (r *run) call(c *syntax.CallExpr) {
+	if len(c.Assigns) > 0 && len(c.Args) > 0 { // they are of this command alone
+		vars, exported := maps.Clone(r.vars), maps.Clone(r.exported)
+		defer func() { r.vars, r.exported = vars, exported }()
+	}
 	for _, a := range c.Assigns {
 		r.assign(a)
+		if a.Name != nil && len(c.Args) > 0 {
+			r.exported[a.Name.Value] = true
+		}
 	}
 	if len(c.Args) == 0 {
 		r.code = 0
@@ -95,9 +102,9 @@ func init() {
 	maps.Copy(words, map[string]func(r *run, args []string){
 		"true": succeed, ":": succeed, "false": fail, "read": fail, // there is no input
 		"sleep": sleep, "echo": echo, "printf": printf, "exit": exit, "return": exit,
-		"break": leave, "continue": leave, "exec": execute, "env": execute, "nohup": execute,
+		"break": leave, "continue": leave, "exec": execute, "env": execute, "nohup": execute, "printenv": printEnv,
 		"sh": runShell, "bash": runShell, "ash": runShell, "dash": runShell,
-		"test": test, "[": test, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes,
+		"test": test, "[": test, "expr": expr, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes, "pause": pause,
 		"hostname": says(func(r *run) string { return r.program.Env["HOSTNAME"] }),
 		"pwd":      says(func(*run) string { return "/" }),
 		"whoami":   says(func(*run) string { return "root" }),
@@ -188,22 +195,6 @@ func leave(r *run, args []string) {
 	}
 }
 
-// execute runs a command in place of the shell, or with more variables.
-func execute(r *run, args []string) {
-	name, args := args[0], args[1:]
-	for name == "env" && len(args) > 0 {
-		k, v, ok := strings.Cut(args[0], "=")
-		if !ok {
-			break
-		}
-		r.vars[k], args = v, args[1:]
-	}
-	r.command(args)
-	if name == "exec" && len(args) > 0 && r.flow == on {
-		r.flow = ended
-	}
-}
-
 // runShell is a shell with -c; one that is to read from nobody waits for ever.
 func runShell(r *run, args []string) {
 	was := r.strict
@@ -238,31 +229,6 @@ func set(r *run, args []string) {
 	}
 }
 
-func seq(r *run, args []string) {
-	var n []int
-	for _, a := range args[1:] {
-		if i, err := strconv.Atoi(a); err == nil {
-			n = append(n, i)
-		}
-	}
-	from, by, to := 1, 1, 0
-	switch len(n) {
-	case 1:
-		to = n[0]
-	case 2:
-		from, to = n[0], n[1]
-	case 3:
-		from, by, to = n[0], n[1], n[2]
-	}
-	for i := from; by > 0 && i <= to || by < 0 && i >= to; i += by {
-		if !r.step() {
-			return
-		}
-		r.write(strconv.Itoa(i) + "\n")
-	}
-	r.code = 0
-}
-
 // tail follows for ever, and is done at once otherwise.
 func tail(r *run, args []string) {
 	r.code = 0
@@ -279,6 +245,9 @@ func cat(r *run, args []string) {
 }
 
 func yes(r *run, _ []string) { r.wait(Forever) }
+
+// pause does nothing until it is told to stop: what it is for.
+func pause(r *run, _ []string) { r.wait(Forever) }
 
 // clockFormats are what of strftime date knows.
 var clockFormats = strings.NewReplacer("%Y", "2006", "%m", "01", "%d", "02", "%H", "15", "%M", "04", "%S", "05", "%F", "2006-01-02",
