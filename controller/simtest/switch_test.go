@@ -80,12 +80,13 @@ func (s *switches) plant(name string, p patch) (bool, error) {
 		}
 		for _, key := range slices.Sorted(maps.Keys(planted.funcs)) {
 			now, before := planted.funcs[key], at.funcs[key]
-			switch {
-			case before == nil || before.Body == nil || before.Name.Name == "init" || at.signature(before) != planted.signature(now):
-				return false, nil
-			case at.of(before) != planted.of(now):
-				changes = append(changes, change{at: at, of: before, path: f.path(s.root), planted: planted, to: now})
+			if before != nil && at.of(before) == planted.of(now) {
+				continue
 			}
+			if before == nil || before.Body == nil || key == "init" || at.signature(before) != planted.signature(now) {
+				return false, nil
+			}
+			changes = append(changes, change{at: at, of: before, path: f.path(s.root), planted: planted, to: now})
 		}
 	}
 	for i, c := range changes {
