@@ -71,7 +71,7 @@ func (s *session) ask(ctx context.Context, q *question, answer func(*asked) erro
 		return err
 	}
 	if x.Span().Last == 0 {
-		return &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
+		return a.noEvents()
 	}
 	if x.at, err = x.find(ctx, at); err != nil {
 		return of(cmp.Or(q.flag, "--at"), err)

@@ -469,7 +469,7 @@ func TestFailingOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, line := range logVerbs {
-		if strings.HasPrefix(line, "open ") || strings.HasPrefix(line, "kubectl ") {
+		if strings.HasPrefix(line, "open ") || strings.HasPrefix(line, "ui ") || strings.HasPrefix(line, "kubectl ") {
 			continue
 		}
 		for _, f := range []struct {

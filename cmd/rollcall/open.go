@@ -115,6 +115,11 @@ func (a *archive) foldUntil(ctx context.Context, at replay.Instant, after events
 	return m, nil
 }
 
+// noEvents refuses a log in which there is nothing to look at.
+func (a *archive) noEvents() error {
+	return &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
+}
+
 // readPast reads the log up to an instant, for an API to be made of it. It has
 // let go of the data directory when it returns: an up may start on it meanwhile.
 func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (was apiserver.Config, m replay.Moment, err error) {
@@ -141,7 +146,7 @@ func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (w
 		was.Tally.Follow(e)
 	})
 	if err == nil && m.Seq == 0 {
-		err = &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Where: a.dir, Do: "start a cluster with rollcall up", Exit: events.ExitInput}
+		err = a.noEvents()
 	}
 	return was, m, of("--at", err)
 }

@@ -48,6 +48,9 @@ page is served on a loopback address. rollcall up serves one by itself.`,
 			return err
 		}
 		past, err := a.past(c.Context())
+		if err == nil && a.nc == nil {
+			err = a.begun(c.Context())
+		}
 		if err != nil {
 			a.close()
 			return err
@@ -58,6 +61,15 @@ page is served on a loopback address. rollcall up serves one by itself.`,
 		})
 	}
 	return c
+}
+
+// begun refuses a log that nobody writes any more and that has no event.
+func (a *archive) begun(ctx context.Context) error {
+	info, err := a.Info(ctx)
+	if err == nil && info.Last == 0 {
+		err = a.noEvents()
+	}
+	return err
 }
 
 // past is the log as the page reads it.
