@@ -148,8 +148,11 @@ func await(t *testing.T, ok func(context.Context) (last string, err error)) {
 	}
 }
 
+// established waits until every definition is served. kubectl refuses to wait for a
+// condition where there are none yet, so that the first of them is waited for before.
 func (c *cluster) established(t *testing.T) {
 	t.Helper()
+	c.kubectl(t, "wait", "--for=jsonpath={.status.conditions[0].type}", "--timeout=30s", "crd", "--all")
 	c.kubectl(t, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
 }
 
