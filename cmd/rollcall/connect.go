@@ -185,15 +185,8 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 
 // record appends what the cluster says to the log of an instance.
 func (s *session) record(ctx context.Context, in *instance.Instance, cluster *kube.Cluster, o connectOptions) error {
-	ctx, failed := context.WithCancelCause(ctx)
+	ctx, failed := whole(ctx, in)
 	defer failed(nil)
-	go func() {
-		select {
-		case err := <-in.Failed():
-			failed(partError{err})
-		case <-ctx.Done():
-		}
-	}()
 	epoch, since, err := s.charter(ctx, in, cluster, o)
 	if err != nil {
 		return err

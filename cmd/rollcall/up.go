@@ -257,15 +257,8 @@ func (s *session) up(ctx context.Context, o upOptions) error {
 		return stopped(o, interrupted(signalled, err))
 	}
 	in := &upRun{Instance: started, up: o}
-	ctx, failed := context.WithCancelCause(ctx)
+	ctx, failed := whole(ctx, started)
 	defer failed(nil)
-	go func() {
-		select {
-		case err := <-in.Failed():
-			failed(partError{err})
-		case <-ctx.Done():
-		}
-	}()
 	apply, err := in.rehearse(ctx, s, docs)
 	if isRefusal(err) && (fresh || o.Data == "" && in.Server != nil) {
 		return s.unmake(in, fresh, err)
@@ -380,4 +373,17 @@ func interrupted(ctx context.Context, err error) error {
 		return err
 	}
 	return ctx.Err()
+}
+
+// whole returns a context that ends when a part of an instance fails, with why.
+func whole(ctx context.Context, in *instance.Instance) (context.Context, context.CancelCauseFunc) {
+	ctx, failed := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case err := <-in.Failed():
+			failed(partError{err})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, failed
 }
