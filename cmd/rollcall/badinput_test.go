@@ -13,14 +13,11 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"rollcall/events/recording"
 )
 
 // logVerbs are a command line of every command that reads a log. FILE is the
@@ -405,102 +402,4 @@ func TestLogVerbs(t *testing.T) {
 		}
 	}
 	look(root)
-}
-
-// exprFlags are the flags that take an expression.
-var exprFlags = []string{"expr", "until"}
-
-// TestBadExpressions gives every flag that takes an expression what does not
-// compile, is neither true nor false, names nothing that is there, or does not end.
-func TestBadExpressions(t *testing.T) {
-	sandbox(t)
-	rec, err := filepath.Abs(filepath.Join("..", "..", "testdata", "recordings", "stuck-node.rollcall"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	endless := `a != ""`
-	for _, v := range []string{"e", "d", "c", "b", "a"} {
-		endless = "state.pods.all(" + v + ", " + strings.Replace(endless, "a !=", v+" !=", 1) + ")"
-	}
-	n := 0
-	for _, line := range append(slices.Clone(logVerbs), "search --rec FILE") {
-		if !strings.Contains(line, "--rec FILE") || strings.Contains(line, " --expr") || strings.HasPrefix(line, "bisect budget") || strings.HasPrefix(line, "search agent") {
-			continue
-		}
-		args := fill(line, rec, rec, "")
-		c, _, err := testRoot().Find(args)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, flag := range exprFlags {
-			if c.Flags().Lookup(flag) == nil {
-				continue
-			}
-			for _, expr := range []string{"state.", "1 + 1", "event.seq", "nosuch == 1", "pod.spec.nothing == 1", `"a".matches("(")`, "true) || (true", "true; true", "'", "\x00",
-				strings.Repeat("(", 10_000) + "true" + strings.Repeat(")", 10_000), strings.Repeat("true && ", 100_000) + "true", endless} {
-				if flag == "until" && (expr == endless || strings.Contains(expr, "nothing")) {
-					continue // replay prints as it goes, and is done where there is no pod yet
-				}
-				n++
-				code, out, errs := answers(t, append(slices.Clone(args), "--"+flag+"="+expr))
-				if m := oneLine.FindStringSubmatch(errs); code != 2 || m == nil || m[1] != "E-REPLAY-EXPR" || out != "" || len(errs) > 4000 {
-					t.Errorf("rollcall %s --%s %.100s: exit code %d, prints %.100q, %.300q", line, flag, expr, code, out, errs)
-				}
-			}
-		}
-	}
-	if n < 13 {
-		t.Errorf("only %d command lines were tried", n)
-	}
-}
-
-// failing is an output that cannot be written.
-type failing struct{ err error }
-
-// Write implements io.Writer.
-func (f failing) Write([]byte) (int, error) { return 0, f.err }
-
-// TestFailingOutput: a command whose reader goes away ends and says nothing, and
-// one whose output is full says so.
-func TestFailingOutput(t *testing.T) {
-	sandbox(t)
-	rec, err := filepath.Abs(filepath.Join("..", "..", "testdata", "recordings", "clean-roll.rollcall"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range logVerbs {
-		if strings.HasPrefix(line, "open ") || strings.HasPrefix(line, "ui ") || strings.HasPrefix(line, "kubectl ") {
-			continue
-		}
-		for _, f := range []struct {
-			err  error
-			said string
-		}{{syscall.EPIPE, "^$"}, {syscall.ENOSPC, "^error: E-CLI-OUTPUT: [^\n]*\n$"}} {
-			var errs bytes.Buffer
-			code := run(t.Context(), fill(line, rec, rec, filepath.Join(t.TempDir(), "out")), strings.NewReader(""), failing{f.err}, &errs)
-			if code != 1 || !regexp.MustCompile(f.said).MatchString(errs.String()) {
-				t.Errorf("rollcall %s with %v: exit code %d, %q", line, f.err, code, errs.String())
-			}
-		}
-	}
-}
-
-// TestEmptyLog asks a log without events everything: the answer is that it is
-// empty, or nothing.
-func TestEmptyLog(t *testing.T) {
-	sandbox(t)
-	path := filepath.Join(t.TempDir(), "empty.rollcall")
-	w, err := recording.Create(path, recording.Options{Cluster: "demo"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Close(); err != nil {
-		t.Fatal(err)
-	}
-	for _, line := range logVerbs {
-		code, out, errs := answers(t, fill(line, path, path, filepath.Join(t.TempDir(), "out")))
-		if code != 0 && !(code == 2 && oneLine.MatchString(errs) && out == "") && !strings.HasPrefix(line, "regress") || code > 2 {
-			t.Errorf("rollcall %s: exit code %d, %q, %q", line, code, out, errs)
-		}
-	}
 }
