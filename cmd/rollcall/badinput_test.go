@@ -183,14 +183,11 @@ func answers(t *testing.T, args []string) (code int, out, errs string) {
 	if took := time.Since(begun); took > patience {
 		t.Errorf("rollcall %q took %s", args, took)
 	}
-	return code, o.String(), progressLine.ReplaceAllString(e.String(), "")
+	return code, o.String(), e.String()
 }
 
 // oneLine is an error as it is printed, after warnings.
 var oneLine = regexp.MustCompile(`^(?:warning: [^\n]*\n)*error: (E-[A-Z0-9-]+): [^\n]+\n$`)
-
-// progressLine is what a command says that takes long, on a machine that is busy.
-var progressLine = regexp.MustCompile(`(?m)^[a-z ,]+(: \d+( of \d+)? events)?\n`)
 
 // smallRecording makes a recording of the first events of one of the six.
 func smallRecording(t *testing.T, last string) string {

@@ -16,8 +16,9 @@ import (
 )
 
 // TestMain lets the test binary be the program: called as rollcall, or as
-// kubectl, it is.
+// kubectl, it is. It writes no lines of progress.
 func TestMain(m *testing.M) {
+	progressEvery = 24 * time.Hour
 	stopAt(os.Getenv(stopEnv), syscall.SIGTERM)
 	stopAt(os.Getenv(killEnv), syscall.SIGKILL)
 	testscript.Main(m, map[string]func(){"rollcall": main, kubectlName: main})

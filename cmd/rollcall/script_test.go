@@ -141,7 +141,7 @@ func scriptRefused(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: refused EXIT CODE ARGS...")
 	}
 	err := ts.Exec("rollcall", args[2:]...)
-	stdout, stderr := ts.ReadFile("stdout"), progressLine.ReplaceAllString(ts.ReadFile("stderr"), "")
+	stdout, stderr := ts.ReadFile("stdout"), ts.ReadFile("stderr")
 	code := 0
 	if err != nil {
 		code = exitCode(err)
