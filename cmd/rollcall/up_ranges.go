@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/projector/apiserver"
 )
@@ -17,6 +18,12 @@ const (
 	addressesFlag = "service-cluster-ip-range"
 	portsFlag     = "service-node-port-range"
 )
+
+// addNetwork adds the flags about names and addresses.
+func (o *upOptions) addNetwork(f *pflag.FlagSet) {
+	f.StringVar(&o.dns, "dns", instance.NoListen, "address, host:port, that answers for the names of Services and pods over UDP and TCP; :PORT is of this machine only")
+	o.ranges.add(f)
+}
 
 func (r *rangeFlags) add(f *pflag.FlagSet) {
 	f.StringVar(&r.addresses, addressesFlag, apiserver.DefaultClusterIPs, "IPv4 range of the addresses of Services; the tenth is the name server's")

@@ -113,21 +113,30 @@ type Server struct {
 
 var featureGate = utilfeature.DefaultFeatureGate
 
+// complete fills in what is not said.
+func (c *Config) complete() (err error) {
+	c.Ranges, err = c.Ranges.orDefault()
+	return err
+}
+
+// listener returns where connections come in: nowhere, if there is no port.
+func (c Config) listener() net.Listener {
+	if c.Listener == nil {
+		return &noListener{closed: make(chan struct{})}
+	}
+	return c.Listener
+}
+
 // New returns a server that Run lets serve.
 func New(c Config) (*Server, error) {
 	capabilities.Setup(true, 0) // privileged containers, as every installer of clusters has it
 	announceProgress()
-	ranges, err := c.Ranges.orDefault()
-	if err != nil {
+	if err := c.complete(); err != nil {
 		return nil, err
 	}
-	c.Ranges = ranges
 	s := &Server{config: c, ready: make(chan struct{}), failed: make(chan error, 1),
 		link: &link{log: c.Log, objects: c.Objects, report: c.Health}, watches: watches{most: c.MaxWatches}}
-	if c.Listener == nil {
-		c.Listener = &noListener{closed: make(chan struct{})}
-	}
-	s.door = netlimit.New(c.Listener, c.Connections)
+	s.door = netlimit.New(c.listener(), c.Connections)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.local = &local{life: s.life}
 	client, err := kubernetes.NewForConfig(s.Loopback())
