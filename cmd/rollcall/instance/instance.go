@@ -37,7 +37,7 @@ import (
 )
 
 // StopTime bounds a clean stop.
-const StopTime = 5 * time.Second
+const StopTime = 30 * time.Second
 
 // Options say what an instance is. The zero one is a new cluster without nodes, in
 // a temporary directory, with no controllers and no port.
