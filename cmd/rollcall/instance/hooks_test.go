@@ -89,7 +89,7 @@ type ruled struct {
 func startRuled(t *testing.T, dir string, nodes int) *ruled {
 	t.Helper()
 	failed := make(chan string, 1000)
-	in, client := start(t, Options{Nodes: nodes, Data: dir, Durability: natsd.Relaxed, Controllers: []string{ownController, "resourcequota"}, Patience: time.Minute,
+	in, client := start(t, Options{Nodes: nodes, Data: dir, Durability: natsd.Relaxed, Controllers: []string{ownController, "resourcequota"}, Patience: patience,
 		Follow: func(e events.Event) {
 			if o, ok := e.Body.(events.Outcome); ok && e.Type == events.Failed {
 				select {
@@ -144,7 +144,7 @@ func (r *ruled) await(what, namespace, name string, ok func(*appsv1.DaemonSetSta
 // are behind the log.
 func (r *ruled) soon(what string, so func(context.Context) bool) {
 	r.t.Helper()
-	err := wait.PollUntilContextTimeout(r.t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) { return so(ctx), nil })
+	err := wait.PollUntilContextTimeout(r.t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return so(ctx), nil })
 	if err != nil {
 		r.t.Fatalf("%s: %v", what, err)
 	}
@@ -153,7 +153,7 @@ func (r *ruled) soon(what string, so func(context.Context) bool) {
 // refused waits until a create has failed because of something.
 func (r *ruled) refused(text string) {
 	r.t.Helper()
-	for end := time.After(time.Minute); ; {
+	for end := time.After(patience); ; {
 		select {
 		case why := <-r.failed:
 			if strings.Contains(why, text) {
