@@ -157,6 +157,7 @@ func wantCode(t *testing.T, err error, code string) {
 //
 // finding M1, finding M3
 func TestReplicatedLog(t *testing.T) {
+	t.Parallel() // it mostly waits
 	ss := startCluster(t, 3)
 	nc := ss.connect(t)
 	// Nobody has waited for the election of the cluster's leader.
@@ -316,6 +317,7 @@ func (f *frozen) carry(from, to net.Conn) {
 //
 // finding M2
 func TestHalfOpenConnection(t *testing.T) {
+	t.Parallel() // it mostly waits
 	ss := startCluster(t, 2)
 	way := freezable(t, ss[0].Addr().String())
 	nc, err := Dial("nats://"+way.l.Addr().String()+", "+ss[1].ClientURL(), nats.DontRandomize(), nats.IgnoreDiscoveredServers())

@@ -44,6 +44,7 @@ func TestKV(t *testing.T) {
 
 // A value that went by its age is told to who watches.
 func TestKVMaxAge(t *testing.T) {
+	t.Parallel() // it mostly waits
 	b, err := OpenKV(t.Context(), mustConnect(t, mustServer(t, natsd.Options{})), mustSubjects(t), KVOptions{Name: "ages", MaxAge: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
