@@ -47,16 +47,22 @@ page is served on a loopback address. rollcall up serves one by itself.`,
 		if err != nil {
 			return err
 		}
-		past, err := a.past(c.Context())
-		if err == nil && a.nc == nil {
+		live := a.nc != nil
+		if !live {
 			err = a.begun(c.Context())
 		}
+		a.close()
 		if err != nil {
-			a.close()
 			return err
 		}
-		opened := func(context.Context) (*page.Past, error) { return past, nil }
-		return s.servePage(c.Context(), at, page.Config{Open: opened, Cluster: t.cluster, Target: t.flags(), Live: a.nc != nil}, func(link string) {
+		open := func(ctx context.Context) (*page.Past, error) {
+			a, err := t.open(ctx, s)
+			if err != nil {
+				return nil, err
+			}
+			return a.past(ctx)
+		}
+		return s.servePage(c.Context(), at, page.Config{Open: open, Cluster: t.cluster, Target: t.flags(), Live: live}, func(link string) {
 			s.out.printf("The page of %s is at\n  %s\nThe link lets one browser in, once. Ctrl-C ends it.\n", t.cluster, link)
 		})
 	}
@@ -75,9 +81,13 @@ func (a *archive) begun(ctx context.Context) error {
 // past is the log as the page reads it.
 func (a *archive) past(ctx context.Context) (*page.Past, error) {
 	frames, err := a.keyframes(ctx)
+	if err != nil {
+		a.close()
+		return nil, err
+	}
 	return &page.Past{Log: a, Frames: frames, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error) {
 		return a.moment(ctx, at, last)
-	}, Close: a.close}, err
+	}, Close: a.close}, nil
 }
 
 // flags are those by which a command names the same log.
@@ -153,14 +163,11 @@ func (in *upRun) past(ctx context.Context, s *session) (*page.Past, error) {
 	if a.history, err = stream.Open(ctx, a.nc, in.Subjects, stream.Options{Direct: true}); err == nil {
 		err = a.findBegin(ctx)
 	}
-	var p *page.Past
-	if err == nil {
-		p, err = a.past(ctx)
-	}
 	if err != nil {
 		a.close()
+		return nil, err
 	}
-	return p, err
+	return a.past(ctx)
 }
 
 // healthChecks are what /readyz of the API says of the instance.

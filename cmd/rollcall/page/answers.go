@@ -24,15 +24,39 @@ const (
 	maxSteps   = 500 // events in one answer
 	maxLife    = 200 // facts about one object
 	maxEffects = 50  // effects of one event that are told one by one
+
+	maxFollowed = 50_000 // events after one, up to which its effects are followed
 	maxBuckets = 4000
 	maxRuns    = 100
 )
 
-// answers are what is answered under /v1/.
-func (p *Page) answers() map[string]answer {
-	return map[string]answer{"info": info, "state": state, "nodes": nodes, "deltas": deltas, "overview": overview, "rollouts": rollouts, "events": steps,
-		"event": told, "object": object, "names": names, "why": why, "why-not": whyNot, "diff": diff, "density": density, "compare": compare, "whatif": whatIf,
-		"sources": sources, "health": health, "near": near}
+// lane is which reader a question is put to.
+type lane int
+
+// The lanes: what a page asks for at every instant, what is said of rollouts from
+// the beginning of the log, and what may read much of it.
+const (
+	instants lane = iota
+	courses
+	stories
+	lanes
+)
+
+// question is how one is answered, and where. The answer of a fleeting one may be
+// another the next time.
+type question struct {
+	lane     lane
+	do       answer
+	fleeting bool
+}
+
+// questions are what is answered under /v1/.
+var questions = map[string]question{
+	"info": {do: info}, "state": {do: state}, "nodes": {do: nodes}, "deltas": {do: deltas}, "overview": {do: overview}, "events": {do: steps, fleeting: true},
+	"names": {do: names}, "density": {do: density}, "sources": {do: sources}, "health": {do: health, fleeting: true}, "plan": {do: nearPlan},
+	"rollouts": {lane: courses, do: rollouts}, "compare": {lane: courses, do: compare}, "wave": {lane: courses, do: nearWave},
+	"object": {lane: stories, do: object}, "event": {lane: stories, do: told}, "why": {lane: stories, do: why}, "why-not": {lane: stories, do: whyNot},
+	"diff": {lane: stories, do: diff}, "whatif": {lane: stories, do: whatIf},
 }
 
 // number reads a parameter; absent: the default.
@@ -90,11 +114,7 @@ func steps(w http.ResponseWriter, q *query) (string, any, error) {
 
 // told is one event, before and after, with what it comes from and led to.
 func told(_ http.ResponseWriter, q *query) (string, any, error) {
-	cs, err := q.causesAt(q.Context(), q.h.Span().Last)
-	if err != nil {
-		return "", nil, err
-	}
-	x, err := q.h.Tell(q.Context(), cs, q.at.Seq, maxEffects)
+	x, err := q.h.Tell(q.Context(), q.at.Seq, min(q.h.Span().Last, q.at.Seq+maxFollowed), maxEffects)
 	return "Event", []*replay.Told{x}, err
 }
 
@@ -112,15 +132,11 @@ func object(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	cs, err := q.causesAt(q.Context(), q.at.Seq)
-	if err != nil {
-		return "", nil, err
-	}
 	x := thing{Object: story.Name(events.Ref{Kind: about.Kind, Key: about.Key})}
-	if x.Life, x.Older, err = q.h.Life(q.Context(), cs, about, maxLife); err != nil {
+	if x.Life, x.Older, err = q.h.Life(q.Context(), q.at.Seq, about, maxLife); err != nil {
 		return "", nil, err
 	}
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -142,7 +158,7 @@ const maxNames = 2000
 
 // names lists the objects of a kind, to choose from.
 func names(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -174,7 +190,7 @@ func whyNot(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -282,7 +298,7 @@ type saidBy struct {
 }
 
 func sources(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -311,7 +327,7 @@ type healthSaid struct {
 }
 
 func health(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -327,26 +343,26 @@ func health(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Health", []healthSaid{x}, nil
 }
 
-// near is the decision, or the wave, before a position or after it.
-func near(_ http.ResponseWriter, q *query) (string, any, error) {
-	var all []events.Seq // in order
-	switch step := q.FormValue("step"); step {
-	case "plan":
-		all = q.index.plans
-	case "wave":
-		rolls, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
-		if err != nil {
-			return "", nil, err
+// nearPlan is the decision before a position or after it.
+func nearPlan(_ http.ResponseWriter, q *query) (string, any, error) {
+	return "Near", near(q, q.index.plans), nil
+}
+
+// nearWave is the wave before a position or after it.
+func nearWave(_ http.ResponseWriter, q *query) (string, any, error) {
+	var all []events.Seq
+	rolls, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
+	for _, r := range rolls {
+		for _, w := range r.Waves {
+			all = append(all, w.Seq)
 		}
-		for _, r := range rolls {
-			for _, w := range r.Waves {
-				all = append(all, w.Seq)
-			}
-		}
-		slices.Sort(all)
-	default:
-		return "", nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("there is no step %q", step), Do: "give plan or wave", Exit: events.ExitInput}
 	}
+	slices.Sort(all)
+	return "Near", near(q, all), err
+}
+
+// near is the position among others, in order, before one or after it; else itself.
+func near(q *query, all []events.Seq) []map[string]events.Seq {
 	i, there := slices.BinarySearch(all, q.at.Seq)
 	if q.FormValue("way") == "back" {
 		i--
@@ -357,5 +373,5 @@ func near(_ http.ResponseWriter, q *query) (string, any, error) {
 	if i >= 0 && i < len(all) {
 		seq = all[i]
 	}
-	return "Near", []map[string]events.Seq{{"seq": seq}}, nil
+	return []map[string]events.Seq{{"seq": seq}}
 }

@@ -41,7 +41,7 @@ func info(_ http.ResponseWriter, q *query) (string, any, error) {
 // state is the state at an instant: in words, as rollcall state has it, its hash
 // alone, or a DaemonSet on all nodes in four bytes each.
 func state(w http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -142,7 +142,7 @@ type label struct {
 const maxGroups = 64
 
 func nodes(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -207,7 +207,7 @@ type glance struct {
 }
 
 func overview(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}

@@ -3,8 +3,8 @@
 // same, and it changes nothing.
 //
 // Nothing is read before the first request, and none is read under a lock of the
-// instance: the page is one more reader of its log. Requests are answered one after
-// the other, since a history has one user at a time.
+// instance: the page is one more reader of its log. Questions of one kind are answered
+// one after the other, since a history has one user at a time.
 package page
 
 import (
@@ -35,7 +35,7 @@ type Past struct {
 
 // Config says what a page is about.
 type Config struct {
-	Open    func(ctx context.Context) (*Past, error) // called at the first request
+	Open    func(ctx context.Context) (*Past, error) // called at the first request of each kind
 	Cluster string
 	Target  string // the flags by which commands name the log: "--data ./cluster"
 	Live    bool   // events may come
@@ -61,23 +61,24 @@ type Scene struct {
 // Page answers the requests of browsers.
 type Page struct {
 	Config
-	door   *door
-	reader *reader
-	live   *live
-	mux    *http.ServeMux
+	door  *door
+	lanes [lanes]*reader
+	live  *live
+	mux   *http.ServeMux
 }
 
 // New returns a page that is reached by an address, as the Host of requests has it.
 func New(c Config, address string) *Page {
-	p := &Page{Config: c, door: newDoor(address), reader: newReader(c.Open), mux: http.NewServeMux()}
-	p.live = newLive(p.reader)
+	p := &Page{Config: c, door: newDoor(address), mux: http.NewServeMux()}
+	p.lanes = [lanes]*reader{instants: newReader(c.Open, newIndex()), courses: newReader(c.Open, nil), stories: newReader(c.Open, nil)}
+	p.live = newLive(p.lanes[instants])
 	assets, err := fs.Sub(web, "web")
 	if err != nil {
 		panic(err) // it is embedded
 	}
 	p.mux.Handle("GET /", http.FileServerFS(assets))
-	for path, answer := range p.answers() {
-		p.mux.HandleFunc("GET /v1/"+path, p.handler(answer))
+	for path, x := range questions {
+		p.mux.HandleFunc("GET /v1/"+path, p.handler(x))
 	}
 	p.mux.HandleFunc("GET /v1/stream", p.stream)
 	return p
@@ -101,7 +102,9 @@ func (p *Page) Serve(ctx context.Context, l net.Listener) error {
 		<-done
 	}
 	p.live.close()
-	p.reader.close()
+	for _, r := range p.lanes {
+		r.close()
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -128,34 +131,40 @@ type query struct {
 type answer func(w http.ResponseWriter, q *query) (kind string, items any, err error)
 
 // handler has a request wait for its turn, and answers it.
-func (p *Page) handler(do answer) http.HandlerFunc {
+func (p *Page) handler(x question) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		err := p.reader.take(r.Context(), func() error {
-			q := &query{Request: r, reader: p.reader, page: p}
-			var err error
-			if q.at, err = q.moment("at"); err != nil {
-				return err
+		l := p.lanes[x.lane]
+		var body []byte
+		err := l.take(r.Context(), func() (err error) {
+			keep := !x.fleeting && lasting(r)
+			if body = l.kept.find(r, l.h.Span().Last, time.Now()); keep && body != nil {
+				return nil
 			}
-			kind, items, err := do(w, q)
-			if err != nil || kind == "" {
-				return err
+			if body, err = p.document(w, x, &query{Request: r, reader: l, page: p}); keep && body != nil {
+				l.kept.keep(r, document{body, l.h.Span().Last, time.Now()})
 			}
-			return writeJSON(w, replay.NewAnswer(kind, q.at, q.h.Span(), items))
+			return err
 		})
-		if err != nil && r.Context().Err() == nil {
+		switch {
+		case err != nil && r.Context().Err() == nil:
 			writeError(w, err)
+		case body != nil:
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body) // who does not want it any more has gone
 		}
 	}
 }
 
-func writeJSON(w http.ResponseWriter, x any) error {
-	b, err := json.Marshal(x)
-	if err != nil {
-		return err
+// document answers a question; nil: the answer is written already.
+func (p *Page) document(w http.ResponseWriter, x question, q *query) (_ []byte, err error) {
+	if q.at, err = q.moment("at"); err != nil {
+		return nil, err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b) // who does not want it any more has gone
-	return nil
+	kind, items, err := x.do(w, q)
+	if err != nil || kind == "" {
+		return nil, err
+	}
+	return json.Marshal(replay.NewAnswer(kind, q.at, q.h.Span(), items))
 }
 
 // writeError tells what is wrong, and what to do about it.

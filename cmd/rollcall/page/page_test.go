@@ -151,7 +151,7 @@ func TestPaths(t *testing.T) {
 	for path, kind := range map[string]string{
 		"info": "Info", "overview?at=300": "Overview", "rollouts": "Rollouts", "events?after=100&limit=5": "Events", "event?at=200": "Event", "nodes": "Nodes",
 		"object?of=node/node-0003": "Object", "names?kind=Node": "Names", "why?of=ds/kube-system/node-agent": "Why", "why-not?of=node/node-0003&at=300": "WhyNot",
-		"diff?from=100&at=200": "Diff", "density?buckets=10&axis=time": "Density", "near?at=200&step=wave&way=back": "Near", "sources": "Sources", "health": "Health", "state?at=50": "State",
+		"diff?from=100&at=200": "Diff", "density?buckets=10&axis=time": "Density", "wave?at=200&way=back": "Near", "plan?at=200": "Near", "sources": "Sources", "health": "Health", "state?at=50": "State",
 		"whatif?set=kube-system/node-agent.maxUnavailable%3D50%25": "WhatIf", "state?format=hash": "StateHash",
 	} {
 		res := get("/v1/" + path)
@@ -162,7 +162,7 @@ func TestPaths(t *testing.T) {
 	}
 	for path, code := range map[string]string{
 		"state?at=99999": "E-CLI-INSTANT", "state?at=never": "E-CLI-INSTANT", "state?format=xml": "E-UI-VALUE", "object?of=node/none": "E-REPLAY-OBJECT", "why?of=none/x": "E-CLI-NAME",
-		"near?step=year": "E-UI-VALUE", "whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME",
+		"whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME",
 	} {
 		res := get("/v1/" + path)
 		var e events.Error

@@ -154,7 +154,7 @@ export class App {
   async step(what, way) {
     if (what === "event") return this.go({ at: Math.min(this.span.last, Math.max(this.span.first, this.seq + way)) }, true);
     try {
-      const a = await ask("near", { at: this.seq, step: what, way: way < 0 ? "back" : "on" });
+      const a = await ask(what, { at: this.seq, way: way < 0 ? "back" : "on" });
       if (a.items[0].seq === this.seq) say(`there is no other ${what} there`);
       this.go({ at: a.items[0].seq }, true);
     } catch (e) { say(String(e)); }
