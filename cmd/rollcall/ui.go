@@ -21,20 +21,24 @@ import (
 const uiListen = "127.0.0.1:0"
 
 func (s *session) uiCommand() *cobra.Command {
-	var listen string
+	var listen, beside string
 	c := &cobra.Command{Use: "ui", Short: "Serve a page over the log: nodes, rollouts, events and their causes, at any instant", Args: takes(0, 0),
 		Long: `ui serves a page in which a log is looked at: that of an instance that runs, of a
 stopped data directory, of a NATS server or of a recording. It shows what the questions
 to the log answer, with a bar to go to any instant; each view says which command answers
-the same. Nothing can be changed there.
+the same. Where an instance runs, rollouts are paused, resumed and undone there, and
+holds placed and lifted, with a reason and by the rights of who has started ui. With
+--beside, rollouts of a recording are held against those of the log.
 
 It prints a link that lets one browser in, once, and stays until it is stopped. The
 page is served on a loopback address. rollcall up serves one by itself.`,
 		Example: `  rollcall ui --data ./cluster
-  rollcall ui --rec incident.rollcall`}
+  rollcall ui --rec incident.rollcall
+  rollcall ui --rec after.rollcall --beside before.rollcall`}
 	t := addTarget(c)
 	t.addRecording(c)
 	c.Flags().StringVar(&listen, "listen", uiListen, "loopback address of the page")
+	c.Flags().StringVar(&beside, "beside", "", "second recording, whose rollouts are held against those of the log")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		at, err := instance.ParseListen("--listen", listen)
 		if err == nil && at.None() {
@@ -55,18 +59,39 @@ page is served on a loopback address. rollcall up serves one by itself.`,
 		if err != nil {
 			return err
 		}
-		open := func(ctx context.Context) (*page.Past, error) {
-			a, err := t.open(ctx, s)
-			if err != nil {
-				return nil, err
-			}
-			return a.past(ctx)
+		d := doors{session: s, target: t, config: t.config}
+		config := page.Config{Open: t.opens(s), Cluster: t.cluster, Target: t.flags(), Live: live, Insert: d.insert}
+		if live {
+			config.Act = d.act
 		}
-		return s.servePage(c.Context(), at, page.Config{Open: open, Cluster: t.cluster, Target: t.flags(), Live: live}, func(link string) {
+		if t.rec == "" {
+			config.Refused = d.refusals
+		}
+		if beside != "" {
+			o := &target{rec: beside}
+			a, err := o.open(c.Context(), s)
+			if err != nil {
+				return err
+			}
+			a.close()
+			config.Beside = &page.Beside{Name: beside, Open: o.opens(s)}
+		}
+		return s.servePage(c.Context(), at, config, func(link string) {
 			s.out.printf("The page of %s is at\n  %s\nThe link lets one browser in, once. Ctrl-C ends it.\n", t.cluster, link)
 		})
 	}
 	return c
+}
+
+// opens returns what opens the log for a page.
+func (t *target) opens(s *session) func(context.Context) (*page.Past, error) {
+	return func(ctx context.Context) (*page.Past, error) {
+		a, err := t.open(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return a.past(ctx)
+	}
 }
 
 // begun refuses a log that nobody writes any more and that has no event.
@@ -87,7 +112,7 @@ func (a *archive) past(ctx context.Context) (*page.Past, error) {
 	}
 	return &page.Past{Log: a, Frames: frames, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error) {
 		return a.moment(ctx, at, last)
-	}, Close: a.close}, nil
+	}, Facts: a.facts, Close: a.close}, nil
 }
 
 // flags are those by which a command names the same log.
@@ -121,7 +146,9 @@ func (in *upRun) page(ctx context.Context, s *session) (link string, stop func()
 		return "", func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target(), Live: true, Health: in.healthChecks, Scene: in.up.scene.told()}
+	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target().flags(), Live: true, Health: in.healthChecks, Scene: in.up.scene.told()}
+	d := doors{session: s, target: in.target(), config: func(context.Context) (*rest.Config, error) { return in.LoopbackAs(actor()), nil }}
+	c.Act, c.Insert, c.Refused = d.act, d.insert, d.refusals
 	begun, ended := make(chan string, 1), make(chan error, 1)
 	go func() { ended <- s.servePage(ctx, in.up.ui, c, func(link string) { begun <- link }) }()
 	select {
@@ -139,12 +166,12 @@ func (in *upRun) page(ctx context.Context, s *session) (link string, stop func()
 }
 
 // target is how commands name the log of the instance.
-func (in *upRun) target() string {
-	t := target{data: in.Data, natsURL: in.NATSURL}
+func (in *upRun) target() *target {
+	t := &target{data: in.Data, natsURL: in.NATSURL, cluster: in.Cluster}
 	if t.data == "" && in.Server != nil {
 		t.data = in.Server.Dir()
 	}
-	return t.flags()
+	return t
 }
 
 // past opens the log of the instance as every reader from outside does.

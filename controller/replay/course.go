@@ -10,6 +10,8 @@ import (
 // Course follows the rollouts of a log as it goes on: of what is new it reads only
 // that. It has one user at a time.
 type Course struct {
+	See func(*projector.State, events.Event) // is shown every event that it passes, and the state after it; nil: nobody looks
+
 	state *projector.State // nil: it has not begun
 	rollouts
 }
@@ -29,8 +31,14 @@ func (c *Course) upTo(ctx context.Context, h *History, to events.Seq) (_ []*Roll
 	}
 	c.state, err = h.forward(ctx, c.state, to, Visit{After: func(s *projector.State, e events.Event) error {
 		c.take(s, e)
+		if c.See != nil {
+			c.See(s, e)
+		}
 		return nil
 	}})
+	if err != nil {
+		*c = Course{See: c.See} // nobody knows how far it has got
+	}
 	return c.all, err
 }
 

@@ -1,6 +1,6 @@
 // Package page serves a page over a log: what the questions of the command line
 // answer, to be looked at. It asks a replay.History as they do, so that both say the
-// same, and it changes nothing.
+// same. What it changes it has done by the API, where an instance runs.
 //
 // Nothing is read before the first request, and none is read under a lock of the
 // instance: the page is one more reader of its log. Questions of one kind are answered
@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"time"
 
+	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
 )
@@ -30,7 +31,26 @@ type Past struct {
 	Frames replay.Keyframes
 	// Moment returns where an instant is in the log, which ends at last.
 	Moment func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error)
-	Close  func()
+	// Facts says how the log is kept; nil: there is nothing to say.
+	Facts func(ctx context.Context) ([]Fact, error)
+	Close func()
+}
+
+// Fact is something about a log, in words.
+type Fact struct {
+	Name string `json:"name"`
+	Says string `json:"says"`
+}
+
+// Refused is something that the gate did not let in.
+type Refused struct {
+	Number uint64    `json:"number"`
+	Source string    `json:"source"`
+	Type   string    `json:"type,omitempty"`
+	Last   time.Time `json:"last"`
+	Count  int       `json:"count"`
+	Why    string    `json:"why"`
+	Do     string    `json:"do,omitempty"`
 }
 
 // Config says what a page is about.
@@ -42,7 +62,20 @@ type Config struct {
 	Version string // of the program
 	// Health says how the instance is; nil: none runs.
 	Health func(ctx context.Context) []Check
-	Scene  *Scene // nil: the page is of no demo
+	// Act does what somebody asks for on the page; nil: it is only looked at.
+	Act func(ctx context.Context, x Action) error
+	// Insert makes of a manifest what is written besides at a moment; nil: nothing can be.
+	Insert func(ctx context.Context, manifest string, at replay.Moment) ([]play.Insert, error)
+	// Refused returns what the gate has refused, the last first; nil: there is none.
+	Refused func(ctx context.Context) ([]Refused, error)
+	Beside  *Beside // nil: there is no second log
+	Scene   *Scene  // nil: the page is of no demo
+}
+
+// Beside is a recording that is held against the log.
+type Beside struct {
+	Name string // as commands name it
+	Open func(ctx context.Context) (*Past, error)
 }
 
 // Check is one thing about which an instance says how it is.
@@ -61,16 +94,20 @@ type Scene struct {
 // Page answers the requests of browsers.
 type Page struct {
 	Config
-	door  *door
-	lanes [lanes]*reader
-	live  *live
-	mux   *http.ServeMux
+	door   *door
+	lanes  [lanes]*reader
+	beside *reader // nil: there is none
+	live   *live
+	mux    *http.ServeMux
 }
 
 // New returns a page that is reached by an address, as the Host of requests has it.
 func New(c Config, address string) *Page {
 	p := &Page{Config: c, door: newDoor(address), mux: http.NewServeMux()}
 	p.lanes = [lanes]*reader{instants: newReader(c.Open, newIndex()), courses: newReader(c.Open, nil), stories: newReader(c.Open, nil)}
+	if c.Beside != nil {
+		p.beside = newReader(c.Beside.Open, nil)
+	}
 	p.live = newLive(p.lanes[instants])
 	assets, err := fs.Sub(web, "web")
 	if err != nil {
@@ -81,6 +118,7 @@ func New(c Config, address string) *Page {
 		p.mux.HandleFunc("GET /v1/"+path, p.handler(x))
 	}
 	p.mux.HandleFunc("GET /v1/stream", p.stream)
+	p.mux.HandleFunc("POST "+actPath, p.act)
 	return p
 }
 
@@ -102,8 +140,10 @@ func (p *Page) Serve(ctx context.Context, l net.Listener) error {
 		<-done
 	}
 	p.live.close()
-	for _, r := range p.lanes {
-		r.close()
+	for _, r := range append(p.lanes[:], p.beside) {
+		if r != nil {
+			r.close()
+		}
 	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -16,14 +16,15 @@ type reader struct {
 	open func(ctx context.Context) (*Past, error)
 	turn chan struct{} // holds one place
 
-	past   *Past // nil: nobody has asked yet
-	h      *replay.History
-	index  *index           // nil: of what it is asked nothing needs one
-	end    *projector.State // at the end of the log, or before; nil: nobody has asked for it
-	course replay.Course
-	rolls  []*replay.Rollout // up to the end of the log, or before
-	rolled events.Seq
-	kept   kept
+	past    *Past // nil: nobody has asked yet
+	h       *replay.History
+	index   *index           // nil: of what it is asked nothing needs one
+	end     *projector.State // at the end of the log, or before; nil: nobody has asked for it
+	course  replay.Course
+	witness *witness          // of what the course has passed
+	rolls   []*replay.Rollout // up to the end of the log, or before
+	rolled  events.Seq
+	kept    kept
 }
 
 func newReader(open func(ctx context.Context) (*Past, error), x *index) *reader {
@@ -110,7 +111,12 @@ func (r *reader) rolloutsAt(ctx context.Context, seq events.Seq) (_ []*replay.Ro
 		return r.h.Rollouts(ctx, seq)
 	}
 	if seq != r.rolled {
+		if r.rolled == 0 {
+			r.witness = newWitness()
+			r.course.See = r.witness.take
+		}
 		if r.rolls, err = r.course.Go(ctx, r.h); err != nil {
+			r.rolled = 0
 			return nil, err
 		}
 		r.rolled = seq
