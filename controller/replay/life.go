@@ -36,6 +36,7 @@ type Told struct {
 	Fields  []story.Field `json:"fields,omitempty"` // of its object, before and after
 	From    []Step        `json:"from"`             // what it comes from, and so on to what came from outside
 	Effects *Effects      `json:"effects"`
+	Parents []int         `json:"parents"` // of each step of the effects the one that it comes from; -1: the event
 	Upto    events.Seq    `json:"upto"` // how far its effects were followed
 }
 
@@ -68,6 +69,17 @@ func (h *History) Tell(ctx context.Context, seq, to events.Seq, effects int) (*T
 	if cs, err = h.CausesSince(ctx, seq-1, to); err != nil {
 		return nil, err
 	}
-	x.Effects, err = h.Effects(ctx, cs, seq, effects)
-	return x, err
+	if x.Effects, err = h.Effects(ctx, cs, seq, effects); err != nil {
+		return nil, err
+	}
+	at := map[Link]int{}
+	for i, l := range x.Effects.links[:len(x.Effects.Steps)] {
+		at[l] = i
+		of, told := at[cs.Of(l)]
+		if !told {
+			of = -1
+		}
+		x.Parents = append(x.Parents, of)
+	}
+	return x, nil
 }

@@ -216,6 +216,7 @@ type glance struct {
 	Nodes      int        `json:"nodes"`
 	NotReady   []string   `json:"notReady"`
 	DaemonSets []standing `json:"daemonSets"`
+	Paused     []string   `json:"paused"` // DaemonSets, as "logging/agent"
 	Holds      []held     `json:"holds"`
 	PerMinute  int        `json:"perMinute"` // events in the minute before
 }
@@ -225,7 +226,7 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	x := glance{NotReady: []string{}, DaemonSets: []standing{}, Holds: []held{}}
+	x := glance{NotReady: []string{}, DaemonSets: []standing{}, Paused: []string{}, Holds: []held{}}
 	for _, name := range q.index.nodes.Names()[:q.index.nodes.Upto(q.at.Seq)] {
 		n := s.Node(name)
 		if n == nil {
@@ -240,6 +241,9 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 	}
 	for _, d := range s.AllSets() {
 		x.DaemonSets = append(x.DaemonSets, q.standing(s, d))
+		if d.Object.Annotations[events.AnnotationPaused] == "true" {
+			x.Paused = append(x.Paused, d.Key.String())
+		}
 	}
 	minute := q.index.before(q.index.at(q.at.Seq) - time.Minute.Milliseconds())
 	x.PerMinute = int(q.at.Seq - minute)
