@@ -47,40 +47,48 @@ page is served on a loopback address. rollcall up serves one by itself.`,
 		if err != nil {
 			return err
 		}
-		a, err := t.open(c.Context(), s)
+		config, err := s.uiConfig(c.Context(), t, beside)
 		if err != nil {
 			return err
-		}
-		live := a.nc != nil
-		if !live {
-			err = a.begun(c.Context())
-		}
-		a.close()
-		if err != nil {
-			return err
-		}
-		d := doors{session: s, target: t, config: t.config}
-		config := page.Config{Open: t.opens(s), Cluster: t.cluster, Target: t.flags(), Live: live, Insert: d.insert}
-		if live {
-			config.Act = d.act
-		}
-		if t.rec == "" {
-			config.Refused = d.refusals
-		}
-		if beside != "" {
-			o := &target{rec: beside}
-			a, err := o.open(c.Context(), s)
-			if err != nil {
-				return err
-			}
-			a.close()
-			config.Beside = &page.Beside{Name: beside, Open: o.opens(s)}
 		}
 		return s.servePage(c.Context(), at, config, func(link string) {
 			s.out.printf("The page of %s is at\n  %s\nThe link lets one browser in, once. Ctrl-C ends it.\n", t.cluster, link)
 		})
 	}
 	return c
+}
+
+// uiConfig is what a page over a log is about: what stops is only looked at.
+func (s *session) uiConfig(ctx context.Context, t *target, beside string) (c page.Config, err error) {
+	a, err := t.open(ctx, s)
+	if err != nil {
+		return c, err
+	}
+	live := a.nc != nil
+	if !live {
+		err = a.begun(ctx)
+	}
+	a.close()
+	if err != nil {
+		return c, err
+	}
+	d := doors{session: s, target: t, config: t.config}
+	c = page.Config{Open: t.opens(s), Cluster: t.cluster, Target: t.flags(), Live: live, Insert: d.insert}
+	if live {
+		c.Act = d.act
+	}
+	if t.rec == "" {
+		c.Refused = d.refusals
+	}
+	if beside == "" {
+		return c, nil
+	}
+	o := &target{rec: beside}
+	if a, err = o.open(ctx, s); err == nil {
+		a.close()
+		c.Beside = &page.Beside{Name: beside, Open: o.opens(s)}
+	}
+	return c, err
 }
 
 // opens returns what opens the log for a page.

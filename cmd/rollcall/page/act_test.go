@@ -75,6 +75,9 @@ func TestAct(t *testing.T) {
 // TestLanes: while a question is answered that takes long, instants are shown.
 func TestLanes(t *testing.T) {
 	_, get, p := visit(t, eventsOf(t))
+	if p.lanes[stories] == p.lanes[instants] || p.lanes[stories] == p.lanes[courses] || questions["whatif"].lane != stories {
+		t.Fatal("what takes long is asked where instants are")
+	}
 	p.lanes[stories].turn <- struct{}{} // somebody asks what may take minutes
 	read := func(path string) string {
 		res := get(path)

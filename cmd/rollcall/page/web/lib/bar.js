@@ -28,7 +28,7 @@ export class Bar extends HTMLElement {
       ["0.1", "0.5", "1", "2", "5", "10", "30", "100", "max"].map((x) => h("option", { value: x }, x === "max" ? "max" : x + "×")));
     this.goto = h("input", { size: 22, placeholder: "go to: 4821, -5m, rollout/…:end", "aria-label": "instant to go to", onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter") a.goInstant(/** @type {any} */ (this.goto).value); } });
     this.axisButton = button("by events", "what is wide: events, or time (t)", () => this.turn());
-    this.live = button("LIVE", "the end of the log (l)", () => a.go({ at: null, model: null }));
+    this.live = button(a.info.live ? "LIVE" : "end", "the end of the log (l)", () => a.go({ at: null, model: null }));
     this.append(h("div.row", null,
       button("◀ event", "event before (←)", () => a.step("event", -1)), this.play, button("event ▶", "next event (→)", () => a.step("event", 1)),
       button("◀ plan", "decision before (shift ←)", () => a.step("plan", -1)), button("plan ▶", "next decision (shift →)", () => a.step("plan", 1)),

@@ -20,12 +20,12 @@ export async function render(app, signal) {
   const rows = Math.max(...nodes.map((n) => n.row)) + 1, layers = Math.max(...nodes.map((n) => n.layer)) + 1;
   const height = Math.max(120, rows * (high + gapY) + 16), width = layers * (wide + gapX) + 16;
   const place = new Map(nodes.map((n) => [n.id, n])), lines = nodes.flatMap((n) => n.from.map((f) => [place.get(f), n])).filter(([x]) => x).map(([x, y]) => line(/** @type {Node} */ (x), /** @type {Node} */ (y)));
-  const drawing = svg("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, style: { width: width + "px", "max-width": "none" }, role: "group", "aria-label": "causes to the left, effects to the right; the table is below" }, lines, nodes.map((n) => box(app, n)));
+  const drawing = svg("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, style: { width: width + "px", height: height + "px", "max-width": "none" }, role: "group", "aria-label": "causes to the left, effects to the right; the table is below" }, lines, nodes.map((n) => box(app, n)));
   const x = e.effects, folded = nodes.filter((n) => n.folds);
   return h("div", null, h("div.tools", null, h("label", null, "event #", h("input", { id: "graph-event", size: 10, value: String(e.seq), onkeydown: (/** @type {any} */ k) => { if (k.key === "Enter") app.go({ event: k.target.value.replace(/^#/, ""), open: null }); } })),
     folded.length ? h("button", { id: "unfold", onclick: () => app.go({ open: "all" }) }, `unfold all ${folded.length}`) : app.state.open ? h("button", { id: "fold", onclick: () => app.go({ open: null }) }, "fold") : null,
     h("button", { onclick: () => save(`event-${e.seq}.svg`, "image/svg+xml", styled(drawing)) }, "save as SVG"), h("button", { onclick: () => save(`event-${e.seq}.dot`, "text/vnd.graphviz", dot(nodes)) }, "save as DOT")),
-    h("p", null, `comes from ${count(e.from.length, "step")}, has led to ${count(x.plans, "plan")}, ${num(x.podsDeleted)} pods deleted and ${num(x.podsCreated)} created on ${count(x.nodes, "node")}, as far as #${num(e.upto)}.`),
+    h("p", null, `comes from ${count(e.from.length, "step")}, has led to ${count(x.plans, "plan")}, ${count(x.podsDeleted, "pod")} deleted and ${num(x.podsCreated)} created on ${count(x.nodes, "node")}, as far as #${num(e.upto)}.`),
     h("div.scroll", { tabindex: 0, role: "region", "aria-label": "graph" }, drawing),
     !e.from.length && !(x.steps ?? []).length ? empty("The event comes from outside, and has led to nothing.") : null,
     asTable("graph-table", ["event", "what", "comes from"], nodes.map((n) => [n.steps.length === 1 ? position(app, n.steps[0].seq) : n.title, n.text, n.from.map((f) => place.get(f)?.title ?? "").join(", ")])));
@@ -73,10 +73,10 @@ function graphOf(e, open) {
 
 /** @param {any} app @param {Node} n */
 function box(app, n) {
-  const short = (/** @type {string} */ t) => (t.length > 36 ? t.slice(0, 35) + "…" : t), [x, y] = corner(n);
+  const short = (/** @type {string} */ t) => (t.length > 33 ? t.slice(0, 32) + "…" : t), [x, y] = corner(n);
   const to = n.folds ? app.link({ open: [app.state.open, n.folds].filter(Boolean).join(",") }) : app.link({ event: n.steps[0].seq, open: null });
   return svg("a", { href: to, "aria-label": `${n.title}: ${n.text}${n.folds ? "; opens" : ""}` }, svg("title", null, n.text), n.folds ? svg("rect", { class: "box", x: x + 5, y: y + 5, width: wide, height: high, rx: 6 }) : [], svg("rect", { class: "box", x, y, width: wide, height: high, rx: 6, "stroke-width": n.here ? 3 : 1 }),
-    svg("text", { x: x + 10, y: y + 20, "font-weight": 600 }, short(n.title)), svg("text", { x: x + 10, y: y + 37 }, short(n.text)), svg("text", { x: x + 10, y: y + 53 }, n.folds ? "⊞ opens" : short(n.text.slice(35))));
+    svg("text", { x: x + 10, y: y + 20, "font-weight": 600 }, short(n.title)), svg("text", { x: x + 10, y: y + 37 }, n.text.slice(0, 32)), svg("text", { x: x + 10, y: y + 53 }, n.folds ? "⊞ opens" : short(n.text.slice(32))));
 }
 
 /** @param {Node} n @returns {number[]} */
