@@ -37,7 +37,7 @@ type Told struct {
 	From    []Step        `json:"from"`             // what it comes from, and so on to what came from outside
 	Effects *Effects      `json:"effects"`
 	Parents []int         `json:"parents"` // of each step of the effects the one that it comes from; -1: the event
-	Upto    events.Seq    `json:"upto"` // how far its effects were followed
+	Upto    events.Seq    `json:"upto"`    // how far its effects were followed
 }
 
 // Tell tells of the event at a position, and of its effects up to another, so many
