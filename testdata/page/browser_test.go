@@ -36,6 +36,7 @@ const patience = 60 * time.Second
 type server struct {
 	t    *testing.T
 	link string
+	pid  int
 	mu   sync.Mutex
 	said []string
 	more *sync.Cond // there is another line, or none will come
@@ -66,7 +67,7 @@ func serve(t *testing.T, args ...string) *server {
 		t.Fatal(err)
 	}
 	s, found, ended := &server{t: t}, make(chan string, 1), make(chan struct{})
-	s.more = sync.NewCond(&s.mu)
+	s.more, s.pid = sync.NewCond(&s.mu), cmd.Process.Pid
 	go func() {
 		defer func() {
 			s.end()
