@@ -17,10 +17,14 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/events/seal"
+	"rollcall/events/waittest"
 	"rollcall/projector/apiserver/access"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
+
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // cluster is a server over a log in memory.
 type cluster struct {

@@ -3,7 +3,6 @@ package instance
 import (
 	"context"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,16 +11,20 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/events/waittest"
 )
+
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // A program starts an instance with few words, uses its API without a port, and
 // waits until what it wants is so; another one goes on from its directory.
 func TestStart(t *testing.T) {
 	sandbox(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	changed := make(chan struct{}, 1)
-	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute,
+	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience,
 		Follow: func(events.Event) {
 			select {
 			case changed <- struct{}{}:
