@@ -38,7 +38,7 @@ Without a terminal, or with --once, it prints one picture and ends. Without colo
 ($NO_COLOR) the marks say the same.`,
 		Example: `  rollcall top
   rollcall top --once
-  rollcall top --rec incident.rollcall --at -5m`}
+  rollcall top --rec incident.rollcall --at 20`}
 	q := addQuestion(c)
 	q.addAt(c)
 	c.Flags().BoolVar(&once, "once", false, "print one picture and end")
