@@ -62,7 +62,7 @@ func watched(t *testing.T, s *standIn, from uint64, f func(heard) bool) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	out := make(chan heard)
-	w := &watcher{cluster: &Cluster{Host: server.URL, UID: "u-kube-system", client: client}, resource: resources[1], out: out, report: func(err error) { t.Log(err) }, rv: from}
+	w := &watcher{cluster: &Cluster{Host: server.URL, UID: "u-kube-system", client: client}, resource: resources[1], out: out, report: func(err error) { t.Log(err) }, ended: func(int) {}, rv: from}
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(ctx) }()
 	for {
@@ -125,7 +125,7 @@ func TestWentBack(t *testing.T) {
 	if !errors.As(err, &rewound) || rewound.now != 40 || rewound.was != 60 {
 		t.Errorf("%v", err)
 	}
-	r := &Recorder{Config: Config{Cluster: &Cluster{Host: "h", UID: "u"}}}
+	r := &Recorder{Config: Config{World: NewWorld(&Cluster{Host: "h", UID: "u"}, Rights{})}}
 	for code, err := range map[string]error{"E-KUBE-REWOUND": err, "E-KUBE-CLUSTER": errOther} {
 		var e *events.Error
 		if !errors.As(r.explain(err), &e) || e.Code != code || e.Exit != events.ExitHalt {

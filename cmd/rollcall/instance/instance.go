@@ -219,7 +219,14 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all
 		all = append(all, controller.NewGarbageCollector(in.Subjects, state, controller.Options{}))
 	}
-	executor := executor.New(in.Subjects, executor.LogWorld{Admit: in.admit})
+	var world executor.World = executor.LogWorld{Admit: in.admit}
+	if r := in.Record; r != nil {
+		world = r.World
+		if r.Ready != nil {
+			all = append(all, heedful{controller.New(in.Subjects, state, controller.Options{}), r.Ready})
+		}
+	}
+	executor := executor.New(in.Subjects, world)
 	executor.ReadFrom(in.State.Objects())
 	if all = append(all, executor); in.Record == nil {
 		all = append(all, in.world(from))
@@ -302,6 +309,9 @@ func (in *Instance) project(ctx context.Context) error {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {
 		return err
+	}
+	if in.Record != nil {
+		o.Drive.Wake = in.Record.Wake
 	}
 	in.Begun(in.Began.Last)
 	at := in.Began.Last
