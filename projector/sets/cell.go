@@ -35,7 +35,7 @@ type Pending struct {
 	Cause    events.Cause `json:"cause"`
 	Do       events.Verb  `json:"do"`
 	UID      types.UID    `json:"uid"` // of the pod
-	Revision string       `json:"revision,omitempty"`
+	Revision string       `json:"revision,omitempty"` // of a pod to create, or of a rollout that takes one
 }
 
 // CellKey names a cell of a DaemonSet. NodeUID is empty for a node that the

@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -33,9 +34,10 @@ func answered(err error) error {
 	}
 	s := status.Status()
 	switch {
-	case caused(s, policyv1.DisruptionBudgetCause):
-		return &executor.Refusal{Reason: string(reasonBudget), Message: s.Message}
-	case caused(s, corev1.NamespaceTerminatingCause):
+	case caused(s, policyv1.DisruptionBudgetCause) != nil:
+		why := caused(s, policyv1.DisruptionBudgetCause).Message // names the budget
+		return &executor.Refusal{Reason: string(reasonBudget), Message: strings.TrimSpace(s.Message + " " + why)}
+	case caused(s, corev1.NamespaceTerminatingCause) != nil:
 		return &executor.Overtaken{Reason: reasonEnding, Message: s.Message}
 	case s.Code == http.StatusNotFound:
 		return &executor.Overtaken{Reason: reasonPodGone, Message: s.Message}
@@ -63,14 +65,15 @@ func again(s metav1.Status) bool {
 	return s.Code == 0 || s.Code >= http.StatusInternalServerError && s.Reason != ""
 }
 
-func caused(s metav1.Status, cause metav1.CauseType) bool {
+// caused returns the cause of a type that a status has; nil: it has none.
+func caused(s metav1.Status, cause metav1.CauseType) *metav1.StatusCause {
 	if s.Details == nil {
-		return false
+		return nil
 	}
-	for _, c := range s.Details.Causes {
-		if c.Type == cause {
-			return true
+	for i := range s.Details.Causes {
+		if c := &s.Details.Causes[i]; c.Type == cause {
+			return c
 		}
 	}
-	return false
+	return nil
 }

@@ -175,14 +175,17 @@ func (w *World) permit(ctx context.Context, d executor.Deletion) error {
 	return nil
 }
 
-// end asks the cluster to end a pod.
+// end asks the cluster to end a pod. It asks once: a client that waits by itself, as long
+// as an answer says, would do nothing else until then, and nobody could see why.
 func (w *World) end(ctx context.Context, p *corev1.Pod) error {
-	pods := w.client.CoreV1().Pods(p.Namespace)
-	o := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID, ResourceVersion: &p.ResourceVersion}}
+	client := w.client.CoreV1().RESTClient()
+	o := &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID, ResourceVersion: &p.ResourceVersion}}
+	ask := client.Delete().Namespace(p.Namespace).Resource("pods").Name(p.Name).Body(o)
 	if w.rights.Evict {
-		return pods.EvictV1(ctx, &policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, DeleteOptions: &o})
+		ask = client.Post().Namespace(p.Namespace).Resource("pods").Name(p.Name).SubResource("eviction").
+			Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, DeleteOptions: o})
 	}
-	return pods.Delete(ctx, p.Name, o)
+	return ask.MaxRetries(0).Do(ctx).Error()
 }
 
 // look returns what has become of a pod that was asked to end. A list of its name has a

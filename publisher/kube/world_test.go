@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -28,6 +29,7 @@ type callee struct {
 	mu     sync.Mutex
 	calls  []string
 	answer func(method, path string) (code int, body string)
+	header http.Header // of each answer
 }
 
 func (s *callee) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -36,6 +38,7 @@ func (s *callee) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.calls = append(s.calls, r.Method+" "+r.URL.Path)
 	code, body := s.answer(r.Method, r.URL.Path)
 	w.Header().Set("Content-Type", "application/json")
+	maps.Copy(w.Header(), s.header)
 	w.WriteHeader(code)
 	fmt.Fprint(w, body)
 }
@@ -174,6 +177,19 @@ func TestForbiddenEviction(t *testing.T) {
 		if e != nil && (e.Code != "E-KUBE-FORBIDDEN" || !strings.Contains(e.Do, "rbac-rollouts")) {
 			t.Errorf("%s: %v", c.name, e)
 		}
+	}
+}
+
+// A budget that asks for patience is told at once: whoever waits does so where it is seen.
+func TestBudgetIsTold(t *testing.T) {
+	s := &callee{answer: func(string, string) (int, string) {
+		return 429, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Cannot evict pod.","reason":"TooManyRequests","code":429,
+"details":{"retryAfterSeconds":10,"causes":[{"reason":"DisruptionBudget","message":"The disruption budget agents needs 2 healthy pods."}]}}`
+	}, header: http.Header{"Retry-After": {"10"}}}
+	_, _, err := worldOf(t, s, Rights{Evict: true}).Delete(t.Context(), deletionOf(10))
+	var refusal *executor.Refusal
+	if !errors.As(err, &refusal) || refusal.Reason != "DisruptionBudget" || !strings.Contains(refusal.Message, "agents") || len(s.calls) != 1 {
+		t.Errorf("%v, calls %v", err, s.calls)
 	}
 }
 
