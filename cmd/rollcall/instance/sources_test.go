@@ -180,7 +180,7 @@ func TestTellAndRead(t *testing.T) {
 		t.Error(err)
 	}
 	in.stops = nil
-	if took := time.Since(before); took > StopTime {
+	if took := time.Since(before); took > stopTime {
 		t.Errorf("with a reader an instance takes %s to stop", took)
 	}
 }
