@@ -68,6 +68,23 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 	return o.Address.Probe()
 }
 
+// addMetricsFlag adds the flag of where figures are told.
+func addMetricsFlag(c *cobra.Command, at *instance.Address) {
+	c.Flags().Var(metricsFlag{at}, "metrics", "address of /metrics, /livez and /readyz over plain HTTP, and to this machine of /debug/pprof, all without a token (default: none)")
+}
+
+// metricsFlag is the flag of where figures are told.
+type metricsFlag struct{ at *instance.Address }
+
+func (f metricsFlag) String() string { return "" }
+func (f metricsFlag) Type() string   { return "string" }
+func (f metricsFlag) Set(text string) (err error) {
+	if *f.at, err = instance.ParseListen("--metrics", text); err != nil {
+		return err
+	}
+	return f.at.Probe()
+}
+
 // maxWatches is the greatest bound that --max-watches takes.
 const maxWatches = 1_000_000
 

@@ -114,6 +114,7 @@ the log is, and how to read it.`,
 	f.IntVar(&o.EventBytes, "max-event-bytes", envelope.Default.Bytes, "bytes that one message to the gate may have")
 	f.StringVar(&o.dns, "dns", instance.NoListen, "address, host:port, that answers for the names of Services and pods over UDP and TCP; :PORT is of this machine only")
 	f.StringVar(&o.uiFlag, "ui", uiListen, "loopback address of the page over the log, or none (with --once none if not given)")
+	addMetricsFlag(c, &o.Metrics)
 	addAPIFlags(c, &o.api)
 	return c
 }

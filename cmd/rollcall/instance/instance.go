@@ -63,6 +63,7 @@ type Options struct {
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
 	API         API
+	Metrics     Address       // of /metrics and of what probes ask, without a token; the zero one: nowhere
 	DNS         Address       // of answers about names, over UDP and TCP; the zero one: nowhere
 	EventBytes  int           // of a message to the gate; 0: envelope.Default
 	Patience    time.Duration // after which nodes that have not joined are not waited for
@@ -197,6 +198,9 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 		return nil, err
 	}
 	if err := in.serve(ctx); err != nil {
+		return nil, err
+	}
+	if err := in.serveMetrics(); err != nil {
 		return nil, err
 	}
 	Reached("API open")
