@@ -37,7 +37,7 @@ import (
 )
 
 // stopTime bounds a clean stop.
-const stopTime = 5 * time.Second
+const stopTime = 30 * time.Second
 
 // Options say what an instance is. The zero one is a new cluster without nodes, in
 // a temporary directory, with no controllers and no port.
