@@ -11,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/client-go/rest"
 
 	"rollcall/controller"
@@ -54,7 +53,7 @@ const metricsTime = 10 * time.Second
 // health as it tells anybody.
 func (in *Instance) metricsHandler() (http.Handler, error) {
 	mux := http.NewServeMux()
-	for path, config := range map[string]*rest.Config{metricsPath: in.LoopbackAs(user.APIServerUser), "/livez": in.anybody(), "/readyz": in.anybody()} {
+	for path, config := range map[string]*rest.Config{metricsPath: in.Served.Server.Loopback(), "/livez": in.anybody(), "/readyz": in.anybody()} {
 		client, err := rest.HTTPClientFor(config)
 		if err != nil {
 			return nil, fmt.Errorf("make a client for %s: %w", path, err)
@@ -71,8 +70,8 @@ func (in *Instance) metricsHandler() (http.Handler, error) {
 
 // anybody is for clients of the API in this process that act for nobody known.
 func (in *Instance) anybody() *rest.Config {
-	c := in.LoopbackAs(user.APIServerUser)
-	c.Impersonate = rest.ImpersonationConfig{UserName: user.Anonymous, Groups: []string{user.AllUnauthenticated}}
+	c := in.Served.Server.Loopback()
+	c.Impersonate = rest.ImpersonationConfig{UserName: "system:anonymous", Groups: []string{"system:unauthenticated"}}
 	return c
 }
 
