@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
@@ -69,8 +70,8 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 }
 
 // addMetricsFlag adds the flag of where figures are told.
-func addMetricsFlag(c *cobra.Command, at *instance.Address) {
-	c.Flags().Var(metricsFlag{at}, "metrics", "address of /metrics, /livez and /readyz over plain HTTP, and to this machine of /debug/pprof, all without a token (default: none)")
+func addMetricsFlag(f *pflag.FlagSet, at *instance.Address) {
+	f.Var(metricsFlag{at}, "metrics", "address of /metrics, /livez and /readyz over plain HTTP, and to this machine of /debug/pprof, all without a token (default: none)")
 }
 
 // metricsFlag is the flag of where figures are told.
