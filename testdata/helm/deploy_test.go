@@ -20,7 +20,7 @@ import (
 // The chart by which rollcall itself is installed is the directory of its plain files.
 var (
 	chart = filepath.Join("..", "..", "deploy")
-	modes = []string{"shadow"}
+	modes = []string{"shadow", "rollouts"}
 )
 
 // TestChart: the chart installs what the plain files do, and an API server takes it.
