@@ -24,6 +24,7 @@ const (
 // like fails if what is shown is another picture than the one that is kept.
 func (b *tab) like(name string) {
 	b.t.Helper()
+	b.until("document.querySelector('rc-bar').marks.length > 0 && document.querySelector('rc-bar').rollouts.length > 0")
 	is, err := png.Decode(bytes.NewReader(b.shot(name)))
 	if err != nil {
 		b.t.Fatal(err)
