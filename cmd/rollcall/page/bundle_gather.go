@@ -19,10 +19,17 @@ import (
 const (
 	bundleSteps   = 200    // instants of the views that stand at one
 	bundleNodes   = 40_000 // cells of names in all of them: fewer instants of more nodes
+	bundleHeld    = 50     // instants of what holds a DaemonSet back
 	bundleTold    = 1000   // events with what they come from and led to
 	bundleObjects = 300    // objects with their life and why they are so
 	bundlePairs   = 6      // rollouts of which each is held against each
+	// What reads the log for each question is asked less of a long one: so many events
+	// are read for all questions of a kind.
+	bundleRead = 200_000
 )
+
+// few returns how many questions of a kind are asked, of which each reads the log.
+func (a *gathered) few(most int) int { return min(most, max(20, bundleRead/len(a.Events))) }
 
 // stepwise are the paths whose answer stands until the next that is there.
 var stepwise = []string{"overview", "rollouts", "nodes", "names", "why-not", "rates", "health", "sources", "marks"}
@@ -255,10 +262,14 @@ func (a *gathered) standing(ctx context.Context, p *Page) error {
 	if err := p.into(ctx, &said, "info"); err != nil {
 		return err
 	}
-	for _, at := range a.instants(said[0].Nodes) {
+	all := a.instants(said[0].Nodes)
+	every := (len(all) + a.few(bundleHeld) - 1) / a.few(bundleHeld)
+	for i, at := range all {
 		asks := [][]string{{"overview"}, {"rollouts"}, {"nodes"}, {"rates"}}
 		for _, ds := range a.sets {
-			asks = append(asks, []string{"why-not", "of=ds/" + ds})
+			if i%every == 0 || at == a.Last {
+				asks = append(asks, []string{"why-not", "of=ds/" + ds})
+			}
 		}
 		for _, q := range asks {
 			if err := a.keep(ctx, p, at, q[0], q[1:]...); err != nil {

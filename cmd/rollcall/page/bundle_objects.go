@@ -27,7 +27,7 @@ func (a *gathered) told(ctx context.Context, p *Page) error {
 		}
 	}
 	all := append(first, rest...)
-	all = all[:min(len(all), bundleTold)]
+	all = all[:min(len(all), a.few(bundleTold))]
 	slices.Sort(all)
 	for _, seq := range all {
 		if err := a.keep(ctx, p, seq, "event"); err != nil {
@@ -75,7 +75,7 @@ func (a *gathered) objects(ctx context.Context, p *Page) error {
 	}
 	seen := map[string]bool{}
 	for _, of := range all {
-		if seen[of] || len(seen) == bundleObjects {
+		if seen[of] || len(seen) == a.few(bundleObjects) {
 			continue
 		}
 		seen[of] = true
