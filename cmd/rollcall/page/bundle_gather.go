@@ -19,7 +19,7 @@ import (
 const (
 	bundleSteps   = 200    // instants of the views that stand at one
 	bundleNodes   = 40_000 // cells of names in all of them: fewer instants of more nodes
-	bundleHeld    = 50     // instants of what holds a DaemonSet back
+	bundleHeld    = 40     // instants of what a DaemonSet is, why, and what holds it back
 	bundleTold    = 1000   // events with what they come from and led to
 	bundleObjects = 300    // objects with their life and why they are so
 	bundlePairs   = 6      // rollouts of which each is held against each
@@ -32,7 +32,7 @@ const (
 func (a *gathered) few(most int) int { return min(most, max(20, bundleRead/len(a.Events))) }
 
 // stepwise are the paths whose answer stands until the next that is there.
-var stepwise = []string{"overview", "rollouts", "nodes", "names", "why-not", "rates", "health", "sources", "marks"}
+var stepwise = []string{"overview", "rollouts", "nodes", "names", "object", "why", "why-not", "rates", "health", "sources", "marks"}
 
 // reply takes what a handler answers.
 type reply struct {
@@ -268,7 +268,7 @@ func (a *gathered) standing(ctx context.Context, p *Page) error {
 		asks := [][]string{{"overview"}, {"rollouts"}, {"nodes"}, {"rates"}}
 		for _, ds := range a.sets {
 			if i%every == 0 || at == a.Last {
-				asks = append(asks, []string{"why-not", "of=ds/" + ds})
+				asks = append(asks, []string{"why-not", "of=ds/" + ds}, []string{"why", "of=ds/" + ds}, []string{"object", "of=ds/" + ds})
 			}
 		}
 		for _, q := range asks {
