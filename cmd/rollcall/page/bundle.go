@@ -17,10 +17,10 @@ import (
 
 // Bounds of a bundle.
 const (
-	// MaxBundleEvents is how many events a recording may have that is put into a page.
-	MaxBundleEvents = 50_000
-	// MaxBundle is how many bytes a page with a recording may have: what mail takes.
-	MaxBundle = 24 << 20
+	// maxBundleEvents is how many events a recording may have that is put into a page.
+	maxBundleEvents = 50_000
+	// maxBundle is how many bytes a page with a recording may have: what mail takes.
+	maxBundle = 24 << 20
 )
 
 // Bundle is a recording that is put into a page.
@@ -30,8 +30,8 @@ type Bundle struct {
 	Redacted  string // how it is redacted; empty: it is not
 }
 
-// TooLarge refuses a bundle, with what it would have.
-func TooLarge(what string) error {
+// tooLarge refuses a bundle, with what it would have.
+func tooLarge(what string) error {
 	return &events.Error{Code: "E-REC-BUNDLE", What: "the recording is too large for one page", Why: what,
 		Do: "narrow it with --from and --to, or send the recording alone: rollcall ui --rec FILE shows it", Exit: events.ExitInput}
 }
@@ -47,6 +47,8 @@ func WriteBundle(ctx context.Context, c Config, b Bundle) ([]byte, error) {
 		return nil, err
 	}
 	a.Name = b.Name
+	a.Missing = &events.Error{Code: "E-UI-BUNDLE", What: "this file does not say", Why: "it has the answers that were asked for when it was made, and no program that finds others",
+		Do: "save the recording that is in it, as " + b.Name + ", and ask that: the command above names it", Exit: events.ExitInput}
 	text, err := json.Marshal(a)
 	if err != nil {
 		return nil, fmt.Errorf("write the answers: %w", err)
@@ -87,8 +89,8 @@ func WriteBundle(ctx context.Context, c Config, b Bundle) ([]byte, error) {
 		fmt.Fprintf(&out, "<script type=\"text/plain\" id=\"%s\">%s</script>\n", part.id, base64.StdEncoding.EncodeToString(part.data))
 	}
 	fmt.Fprintf(&out, "<script>%s</script>\n</body>\n</html>\n", code)
-	if out.Len() > MaxBundle {
-		return nil, TooLarge(fmt.Sprintf("the page would have %d MB, and may have %d", out.Len()>>20, MaxBundle>>20))
+	if out.Len() > maxBundle {
+		return nil, tooLarge(fmt.Sprintf("the page would have %d MB, and may have %d", out.Len()>>20, maxBundle>>20))
 	}
 	return out.Bytes(), nil
 }
@@ -146,6 +148,7 @@ type gathered struct {
 	Stepwise []string                `json:"stepwise"` // paths of which an answer stands until the next
 	Answers  map[string][][2]uint64  `json:"answers"`  // by path and query: position, number of the document
 	Docs     []json.RawMessage       `json:"docs"`
+	Missing  *events.Error           `json:"missing"` // what the page says of what it has no answer to
 	docs     map[string]uint64       // numbers of documents, by their items
 	sets     []string                // DaemonSets that were there, as "logging/agent"
 	rolls    []*replay.Rollout       // up to the end

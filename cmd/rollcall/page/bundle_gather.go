@@ -140,8 +140,8 @@ func (a *gathered) whole(ctx context.Context, p *Page) (err error) {
 		return err
 	}
 	a.Coverage, a.First, a.Last = e.Coverage, said.Coverage.First, said.Coverage.Last
-	if n := a.Last - a.First + 1; n > MaxBundleEvents {
-		return TooLarge(fmt.Sprintf("it has %d events, and a page takes %d", n, MaxBundleEvents))
+	if n := a.Last - a.First + 1; n > maxBundleEvents {
+		return tooLarge(fmt.Sprintf("it has %d events, and a page takes %d", n, maxBundleEvents))
 	}
 	for i, axis := range []string{"axis=", "axis=time"} {
 		if a.Density[i], err = p.put(ctx, "density", axis, "buckets=300"); err != nil {

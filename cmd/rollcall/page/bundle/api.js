@@ -38,10 +38,7 @@ function stretchOf(x, ds) {
 }
 
 /** @param {any} x @param {string} what @param {number} [seq] where it has an answer */
-const missing = (x, what, seq) => new Refusal({
-  code: "E-UI-BUNDLE", what: `this file does not say ${what} here` + (seq ? `; it does at #${seq}` : ""), why: "it has the answers that were asked for when it was made, and no program that finds others",
-  do: `save the recording that is in it, as ${x.name}, and ask that: the command above names it`,
-});
+const missing = (x, what, seq) => new Refusal({ ...x.missing, what: `${x.missing.what} ${what} here` + (seq ? `; it does at #${seq}` : "") });
 
 /** @param {any} x @param {any} at @returns {number} the position of an instant */
 function position(x, at) {
@@ -165,7 +162,7 @@ export async function ask(path, query, signal) {
 
 /** @param {any} _what @returns {Promise<void>} */
 export async function act(_what) {
-  throw new Refusal({ code: "E-UI-BUNDLE", what: "nothing can be done here: this is a file", do: "ask the cluster that it is of" });
+  throw new Refusal({ what: "nothing can be done here: this is a file", do: "ask the cluster that it is of" });
 }
 
 /** Nothing comes. @returns {() => void} */
