@@ -150,7 +150,7 @@ func (in *Instance) serve(ctx context.Context) (err error) {
 	in.launch(in.Served.Server.Run)
 	select {
 	case <-in.Served.Server.Ready():
-		return nil
+		return in.serveMetrics()
 	case err := <-in.failure:
 		return err
 	case <-ctx.Done():

@@ -201,9 +201,6 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	if err := in.serve(ctx); err != nil {
 		return nil, err
 	}
-	if err := in.serveMetrics(); err != nil {
-		return nil, err
-	}
 	Reached("API open")
 	if err := in.listen(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
