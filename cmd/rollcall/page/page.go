@@ -139,16 +139,21 @@ func (p *Page) Serve(ctx context.Context, l net.Listener) error {
 		_ = s.Close()
 		<-done
 	}
+	p.end()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// end closes what requests have opened.
+func (p *Page) end() {
 	p.live.close()
 	for _, r := range append(p.lanes[:], p.beside) {
 		if r != nil {
 			r.close()
 		}
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }
 
 // ServeHTTP implements http.Handler.
