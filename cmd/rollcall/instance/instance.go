@@ -225,9 +225,8 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	executor.ReadFrom(in.State.Objects())
 	if all = append(all, executor); in.Record == nil {
 		all = append(all, in.world(from))
-	} else if in.Record.Ready != nil {
-		all = append(all, heedful{controller.New(in.Subjects, state, controller.Options{}), in.Record.Ready})
 	}
+	all = append(all, in.Record.decides(in.Subjects, state)...)
 	var err error
 	if from != nil {
 		err = from.resume(all)

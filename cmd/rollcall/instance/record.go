@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/drive"
 	"rollcall/events/memlog"
@@ -25,6 +26,14 @@ type Record struct {
 	World    executor.World  // the cluster
 	Ready    func() bool     // whether the log has what the cluster has; nil: nothing is decided
 	Wake     <-chan struct{} // tells that it may have by now
+}
+
+// decides returns who decides upon a record; of what is none nobody does.
+func (r *Record) decides(s events.Subjects, state *projector.State) []drive.Party {
+	if r == nil || r.Ready == nil {
+		return nil
+	}
+	return []drive.Party{heedful{controller.New(s, state, controller.Options{}), r.Ready}}
 }
 
 // wakes is Wake of a record; of what is none nothing wakes anybody.
