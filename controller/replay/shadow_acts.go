@@ -63,7 +63,7 @@ func (w *shadow) actOf(e ordered) *act {
 	}
 	w.seen[a.owner] = true
 	a.DaemonSet, a.Seq, a.Time, a.manager, a.rv = a.owner.String(), e.at, e.heard, e.Manager, e.rv
-	a.late = a.late || e.Source == events.SourceRelist
+	a.late = a.late || e.Source == events.SourceRelist || w.owners[a.owner] == nil // a list tells of it before its DaemonSet
 	a.crowded = w.evidence.crowded(a.owner, e.heard)
 	return a
 }
