@@ -50,8 +50,8 @@ diverge exits 0 if nothing diverges, and 1 if something does.
 
 ` + replay.InstantForms,
 		Example: `  rollcall diverge --data ./record
-  rollcall diverge agent -n kube-system --data ./record --from -1h
-  rollcall diverge -l team=platform --all --data ./record -o json`}
+  rollcall diverge fluentd -n kube-system --data ./record --from 1
+  rollcall diverge -l k8s-app=fluentd-logging --all --data ./record -o json`}
 	q := addQuestion(c)
 	f := c.Flags()
 	f.StringVar(&o.from, "from", "", "first instant that is compared (default: the first event)")
