@@ -57,6 +57,7 @@ var layers = map[string]layer{
 	"projector":                     {pure: true, shell: []string{"projector.go"}, may: []string{"events", "events/chain", "events/drive", "events/keyframes", "events/wire", "projector/sets", "projector/table"}, why: "the fold; it never sees who publishes"},
 	"projector/sets":                {pure: true, may: []string{"events", "events/daemonpod", "events/wire", "projector/owners", "projector/table"}, why: "cells, counters and sets of work; the bytes and the owners are elsewhere"},
 	"projector/story":               {pure: true, may: []string{"events", "events/daemonpod", "events/seal", "events/wire"}, why: "the log told to people; needs no state of the cells"},
+	"projector/apiserver/hooktest":  {why: "servers of others in tests; knows nothing of rollcall"},
 	"projector/apiserver/netlimit":  {why: "places for connections; knows neither Kubernetes nor the log"},
 	"projector/apiserver/informer":  {may: []string{"events", "projector/table"}, why: "tables as client-go's informers: for whatever Kubernetes wrote for those"},
 	"projector/apiserver/access":    {why: "who asks the API and what they may do, by Kubernetes' own authenticators and authorizers; sees no log and no table"},

@@ -127,7 +127,7 @@ func (c *custom) define(t testing.TB, text string) *extensionsv1.CustomResourceD
 
 func eventually(t testing.TB, what string, is func(context.Context) bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) { return is(ctx), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return is(ctx), nil })
 	if err != nil {
 		t.Fatalf("it never came to be so: %s", what)
 	}

@@ -36,8 +36,8 @@ import (
 	"rollcall/publisher/sources"
 )
 
-// StopTime bounds a clean stop.
-const StopTime = 5 * time.Second
+// stopTime bounds a clean stop.
+const stopTime = 30 * time.Second
 
 // Options say what an instance is. The zero one is a new cluster without nodes, in
 // a temporary directory, with no controllers and no port.
@@ -369,10 +369,10 @@ func (in *Instance) launch(run func(context.Context) error) {
 	})
 }
 
-// Stop stops the parts in reverse order of starting. It gives up after StopTime,
+// Stop stops the parts in reverse order of starting. It gives up after stopTime,
 // and the time that a keyframe may take.
 func (in *Instance) Stop() error {
-	limit := StopTime
+	limit := stopTime
 	if in.KeepAtEnd {
 		limit += endTime
 	}
