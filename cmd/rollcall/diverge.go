@@ -27,24 +27,24 @@ type diverging struct {
 
 func (s *session) divergeCommand() *cobra.Command {
 	var o diverging
-	c := &cobra.Command{Use: "diverge [DAEMONSET...]", Short: "Show what the controller of a recorded cluster did and rollcall would not have done", Args: takes(0, -1),
+	c := &cobra.Command{Use: "diverge [DAEMONSET...]", Short: "Show where the controller of a recorded cluster and that of rollcall differ", Args: takes(0, -1),
 		Long: `diverge compares the DaemonSet controller of a cluster that was recorded with connect
---shadow with rollcall: at each event of the record it works out what rollcall would have
-done, and holds what was done against that. Nothing is planned, and nothing written.
+--shadow with ours: at each event of the record it works out what ours would have done,
+and holds what was done against that. Nothing is planned, and nothing written.
 
-What was done is agreed (rollcall would have done just that; with it comes for how long
+What was done is agreed (ours would have done just that; with it comes for how long
 before), other choice (it would have done the same to another pod or node, within the
 same budget), foreign (somebody else did it: a user, an eviction, the garbage collector),
 not seen (a list told of it when it was done already), or too new for a judgement. Else
 it diverges:
 
-  extra    the cluster's controller did it, and rollcall would not have
-  missing  rollcall would have done it a minute ago, and nobody has
+  extra    the cluster's controller did it, and ours would not have
+  missing  ours would have done it a minute ago, and nobody has
   status   the status has counted something else for half a minute
 
 Who deleted a pod is in the cluster's Events, of which its controller tells 25 of a
-DaemonSet at once and one more each five minutes. Beyond that a deletion that rollcall
-would not have done is told as foreign, of which nobody can tell whose it is.
+DaemonSet at once and one more each five minutes. Beyond that a deletion that ours would
+not have done is told as foreign, of which nobody can tell whose it is.
 
 diverge exits 0 if nothing diverges, and 1 if something does.
 
@@ -169,13 +169,13 @@ func actText(a replay.Act) string {
 	case a.Class == replay.Agreed:
 		return fmt.Sprintf("%s (%s), due %s before\n", line, cmp.Or(a.Due, "revision"), a.Lead.Round(time.Millisecond))
 	case a.Class == replay.Other:
-		return fmt.Sprintf("%s\n   rollcall: %s\n", line, a.Due)
+		return fmt.Sprintf("%s\n   ours: %s\n", line, a.Due)
 	case a.Class != replay.Extra:
 		return fmt.Sprintf("%s, by %s\n", line, cmp.Or(a.By, "somebody"))
 	case a.Rule != "":
-		return fmt.Sprintf("%s, by %s\n   rollcall: would have waited, %s\n", line, a.By, ruleOf(a.Rule))
+		return fmt.Sprintf("%s, by %s\n   ours: would have waited, %s\n", line, a.By, ruleOf(a.Rule))
 	}
-	return fmt.Sprintf("%s, by %s\n   rollcall: %s\n", line, a.By, cmp.Or(a.Due, "nothing was due"))
+	return fmt.Sprintf("%s, by %s\n   ours: %s\n", line, a.By, cmp.Or(a.Due, "nothing was due"))
 }
 
 // ruleOf says what a rule of rollcall's own is.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -133,7 +134,7 @@ func (h *History) Diverge(ctx context.Context, q ShadowQuery, from, to events.Se
 		return nil, &events.Error{Code: "E-REPLAY-RECORD", What: "the log is no record of a cluster: nothing in it was done by another DaemonSet controller",
 			Do: "record a cluster with rollcall connect --shadow, and ask the directory that it is kept in", Exit: events.ExitInput}
 	}
-	for k := range q.Of {
+	for _, k := range slices.SortedFunc(maps.Keys(q.Of), events.Key.Compare) {
 		if !w.seen[k] {
 			return nil, &events.Error{Code: "E-REPLAY-OBJECT", What: "the log does not tell of DaemonSet " + k.String(), Why: fmt.Sprintf("there was none of the name from #%d to #%d", from, to),
 				Do: "see rollcall log --type 'daemonset.*'", Exit: events.ExitInput}
@@ -176,16 +177,15 @@ func (w *shadow) sum(d *Diverged, end time.Time) {
 	if n := len(leads); n > 0 {
 		d.LeadMedian, d.LeadMost = leads[n/2], leads[n-1]
 	}
-	for by, n := range foreign {
-		d.Foreign = append(d.Foreign, ByWhom{by, n})
+	for _, by := range slices.Sorted(maps.Keys(foreign)) {
+		d.Foreign = append(d.Foreign, ByWhom{by, foreign[by]})
 	}
-	slices.SortFunc(d.Foreign, func(a, b ByWhom) int { return cmp.Or(b.Acts-a.Acts, cmp.Compare(a.By, b.By)) })
+	slices.SortStableFunc(d.Foreign, func(a, b ByWhom) int { return b.Acts - a.Acts })
 	slices.SortStableFunc(d.Divergences, bySeq)
 	slices.SortStableFunc(d.All, bySeq)
-	for k := range w.unknown {
+	for _, k := range slices.SortedFunc(maps.Keys(w.unknown), events.Key.Compare) {
 		d.Unknown = append(d.Unknown, k.String())
 	}
-	slices.Sort(d.Unknown)
 }
 
 func bySeq(a, b Act) int { return cmp.Compare(a.Seq, b.Seq) }

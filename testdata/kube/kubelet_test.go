@@ -21,6 +21,9 @@ func (c *cluster) node(name string) {
 	if err != nil {
 		c.Fatal(err)
 	}
+	if _, err := c.client.CoreV1().Nodes().Patch(c.Context(), name, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{}); err != nil {
+		c.Fatal(err) // admission has put one on, which nobody takes off here
+	}
 	c.beats(n)
 }
 
