@@ -89,7 +89,7 @@ func (b *benches) raw(t *testing.T) *bench {
 	}
 	objects := newTables(t, log, &sync.Mutex{})
 	s := &store{codec: codec{scheme: exampleScheme, stored: examplev1.SchemeGroupVersion.WithKind("Pod")}, prefix: "/pods/",
-		table: objects.Of(events.Pod), backend: &logBackend{&link{log: log, objects: objects}, subjects},
+		table: objects.Of(events.Pod), backend: &logBackend{&link{log: log, objects: objects}, subjects, Config{}.doubt()},
 		newFunc: func() runtime.Object { return &example.Pod{} }, unreadable: &unreadables{}}
 	x := &bench{Interface: s, raw: s, log: log, objects: objects}
 	x.increase(t.Context(), t) // no revision of a list is 0: etcd begins at 1

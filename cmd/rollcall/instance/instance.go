@@ -63,11 +63,12 @@ type Options struct {
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
 	API         API
-	DNS         Address       // of answers about names, over UDP and TCP; the zero one: nowhere
-	EventBytes  int           // of a message to the gate; 0: envelope.Default
-	Patience    time.Duration // after which nodes that have not joined are not waited for
-	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
-	Record      *Record       // nil: the log is the cluster
+	Services    apiserver.ServiceRanges // what is zero: as kubeadm has it
+	DNS         Address                 // of answers about names, over UDP and TCP; the zero one: nowhere
+	EventBytes  int                     // of a message to the gate; 0: envelope.Default
+	Patience    time.Duration           // after which nodes that have not joined are not waited for
+	KeepAtEnd   bool                    // Stop keeps a keyframe more, if much has happened since the last one
+	Record      *Record                 // nil: the log is the cluster
 
 	Console Console               // nil: nobody is told anything
 	Begun   func(last events.Seq) // called with the end of the log, before it is read
@@ -205,7 +206,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	}
 	Reached("gate open")
 	in.control()
-	return in, errors.Join(in.resolve(), in.register())
+	return in, errors.Join(in.resolve(ctx), in.register())
 }
 
 // parties returns who acts upon the log: controllers, the executor of their

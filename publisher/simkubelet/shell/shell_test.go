@@ -17,6 +17,8 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/miekg/dns"
+
+	"rollcall/events/waittest"
 )
 
 var _ = flag.Bool // datadriven has -rewrite
@@ -61,8 +63,8 @@ func container() *Container {
 		Server: "10.96.0.10", Files: NewFiles([]Mount{{Path: "/", Tree: root}, {Path: "/etc/settings", Tree: settings}}, now), Network: cluster{}, Now: now}
 }
 
-// patience bounds what ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // TestScripts runs the scripts in testdata: each of a file in the same container.
 func TestScripts(t *testing.T) {
@@ -104,7 +106,8 @@ func TestNothingOfTheHost(t *testing.T) {
 			switch strings.Trim(i.Path.Value, `"`) {
 			case "archive/tar", "bufio", "bytes", "context", "crypto/md5", "crypto/sha256", "encoding/base64", "encoding/hex", "errors", "fmt", "io", "io/fs", "maps",
 				"net/netip", "net/url", "regexp", "slices", "strconv", "strings", "sync", "time",
-				"github.com/miekg/dns", "golang.org/x/term", "mvdan.cc/sh/v3/expand", "mvdan.cc/sh/v3/pattern", "mvdan.cc/sh/v3/syntax":
+				"github.com/miekg/dns", "golang.org/x/term", "mvdan.cc/sh/v3/expand", "mvdan.cc/sh/v3/pattern", "mvdan.cc/sh/v3/syntax",
+				"rollcall/publisher/simkubelet/script":
 			default:
 				t.Errorf("%s imports %s: is there nothing of the host in it?", f, i.Path.Value)
 			}
