@@ -27,7 +27,7 @@ type diverging struct {
 
 func (s *session) divergeCommand() *cobra.Command {
 	var o diverging
-	c := &cobra.Command{Use: "diverge [DAEMONSET...]", Short: "Show where the controller of a recorded cluster and that of rollcall differ", Args: takes(0, -1),
+	c := &cobra.Command{Use: "diverge [DAEMONSET...]", Short: "Show where the controller of a recorded cluster differs from ours", Args: takes(0, -1),
 		Long: `diverge compares the DaemonSet controller of a cluster that was recorded with connect
 --shadow with ours: at each event of the record it works out what ours would have done,
 and holds what was done against that. Nothing is planned, and nothing written.
