@@ -252,6 +252,39 @@ func TestLoopsOfARealCluster(t *testing.T) {
 	}
 }
 
+// A rollout whose deletions are refused, as by a PodDisruptionBudget, takes no pod: it is
+// no loop, however often it is tried, and goes on when it may.
+func TestRefusedRolloutsOfARealCluster(t *testing.T) {
+	c, ds := realCluster(t, 1)
+	next := ds.DeepCopy()
+	next.Generation, next.Annotations[daemonpod.GenerationAnnotation] = 2, "2"
+	image("a:2")(next)
+	c.apply(next)
+	c.reconcile(kubeAgent)
+	for _, e := range c.facts {
+		c.fold(e)
+	}
+	c.facts = nil
+	began := c.now
+	for i := range 6 {
+		r := controller.Reconcile(c.s, kubeAgent, c.now)
+		if r.Plan == nil || len(r.Plan.Commands) != 1 || r.Plan.Commands[0].Reason != events.Rollout {
+			t.Fatalf("try %d: %+v, held %v", i, r.Plan, r.Held)
+		}
+		c.fold(controller.PlanEntry(r.Plan, c.subjects, 0).Event)
+		c.fold(events.Event{Type: events.Failed, Cause: events.Cause{Seq: c.seq}, Body: events.Outcome{Owner: r.Plan.Owner, Command: r.Plan.Commands[0], Reason: "DisruptionBudget", Message: "no"}})
+		c.check(t)
+		r = controller.Reconcile(c.s, kubeAgent, c.now)
+		if got := c.due(); got != "" || r.RequeueAt.IsZero() {
+			t.Fatalf("try %d: at once again: %s", i, got)
+		}
+		c.now = r.RequeueAt
+	}
+	if took := c.now.Sub(began); took > 2*time.Minute {
+		t.Errorf("six tries are %s apart", took)
+	}
+}
+
 // D4: pods that are bound to a node which is gone are left to the cluster. A node that
 // comes back under the name has them, and one that nobody has bound is deleted when the
 // node has had the time to be told of.

@@ -36,7 +36,9 @@ func TestAnnotations(t *testing.T) {
 		events.AnnotationDeadline:    {[]string{"1", "60"}, []string{"", "0", "-1", "1m", "99999999999"}, "a whole number of seconds above 0, such as 600"},
 		events.AnnotationRate:        {[]string{"1", "10"}, []string{"", "-1", "1/s"}, "a whole number of 0 or more"},
 		events.AnnotationUnreachable: {[]string{"1", "10"}, []string{"", "-1", "20%"}, "a whole number of 0 or more"},
-		events.AnnotationCanary:      {[]string{"canary=true", "a in (b, c)", "!x"}, []string{"a=b=c", "in (a)"}, "a label selector, such as canary=true"},
+		events.AnnotationRollout: {[]string{`{"maxUnavailable":1}`, `{"maxUnavailable":"10%"}`, `{"maxUnavailable":"100%"}`},
+			[]string{"", "1", "10%", `{}`, `{"maxUnavailable":0}`, `{"maxUnavailable":"0%"}`, `{"maxUnavailable":"101%"}`, `{"maxUnavailable":"3"}`, `{"maxUnavailable":-1}`, `{"maxUnavailable":1} x`, `{"maxSurge":1}`}, "what maxUnavailable is, such as"},
+		events.AnnotationCanary: {[]string{"canary=true", "a in (b, c)", "!x"}, []string{"a=b=c", "in (a)"}, "a label selector, such as canary=true"},
 	} {
 		for _, v := range c.good {
 			has := map[string]string{key: v}

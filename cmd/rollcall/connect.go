@@ -32,6 +32,7 @@ type connectOptions struct {
 	kubeconfig string // of the cluster; empty: that of the pod it runs in
 	context    string
 	shadow     bool
+	rollouts   bool
 	scope      events.Scope
 	pods       string
 	listen     string
@@ -42,11 +43,25 @@ type connectOptions struct {
 
 func (s *session) connectCommand() *cobra.Command {
 	var o connectOptions
-	c := &cobra.Command{Use: "connect", Short: "Record a real cluster: its DaemonSets, their pods and its nodes", Args: takes(0, 0),
+	c := &cobra.Command{Use: "connect", Short: "Record a real cluster, or roll out its DaemonSets", Args: takes(0, 0),
 		Long: `connect reads a real Kubernetes cluster and keeps a log of it: nodes, DaemonSets,
 their pods and revisions, namespaces and priority classes, each change with who has
-made it. It writes nothing to the cluster; get, list and watch are all that it needs
-(deploy/rbac-shadow.yaml).
+made it.
+
+With --shadow it writes nothing to the cluster; get, list and watch are all that it
+needs (deploy/rbac-shadow.yaml).
+
+With --rollouts it also replaces old pods of DaemonSets that ask for it: their
+updateStrategy is OnDelete, and they have an annotation such as
+
+  rollcall/rollout: '{"maxUnavailable":"10%"}'
+
+The cluster's own controller makes the pods, and rollcall ends the old ones in its
+order and within that budget; rollcall/paused, rollcall/partition,
+rollcall/canary-selector, rollcall/budget and holds count as ever. It evicts, so that
+PodDisruptionBudgets have their say (deploy/rbac-rollouts.yaml); a user that may delete
+pods and not evict them has them deleted. Nothing is ended while a watch of the cluster
+is down, or while the log takes nothing.
 
 Every command that reads a log reads this one, while it is recorded and later: log,
 why, state, diff, open --at, kubectl --at. Started again on the same directory
@@ -55,7 +70,8 @@ it goes on where it stopped; what the cluster has forgotten by then is listed ag
 The record is served as a Kubernetes API too, to be read only. Without --kubeconfig
 the cluster is that in one of whose pods it runs.`,
 		Example: `  rollcall connect --shadow --kubeconfig admin.conf --data ./record
-  rollcall connect --shadow --kubeconfig admin.conf -n kube-system --once`,
+  rollcall connect --shadow --kubeconfig admin.conf -n kube-system --once
+  rollcall connect --rollouts --kubeconfig admin.conf --data ./record`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c.Flags().Changed); err != nil {
 				return err
@@ -69,6 +85,7 @@ the cluster is that in one of whose pods it runs.`,
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: the account of the pod it runs in)")
 	f.StringVar(&o.context, "context", "", "context of --kubeconfig (default: the current one)")
 	f.BoolVar(&o.shadow, "shadow", false, "record the cluster, and change nothing there")
+	f.BoolVar(&o.rollouts, "rollouts", false, "replace old pods of OnDelete DaemonSets that have the annotation "+events.AnnotationRollout)
 	f.StringSliceVarP(&o.scope.Namespaces, "namespace", "n", nil, "only DaemonSets of these namespaces (default: all)")
 	f.StringVarP(&o.scope.Selector, "selector", "l", "", "only DaemonSets with these labels")
 	f.StringVar(&o.pods, "pods", "daemon", "daemon: pods of DaemonSets, and those that one would adopt; all: every pod")
@@ -83,11 +100,21 @@ the cluster is that in one of whose pods it runs.`,
 	return c
 }
 
+// mode is that of the charter.
+func (o *connectOptions) mode() events.Mode {
+	if o.rollouts {
+		return events.Rollouts
+	}
+	return events.Shadow
+}
+
 // check refuses what cannot be, and completes what depends on other flags.
 func (o *connectOptions) check(given func(string) bool) (err error) {
 	switch {
-	case !o.shadow:
-		return usageError("E-CLI-FLAG", "connect records a cluster, and does nothing else yet", "say so with --shadow")
+	case o.shadow == o.rollouts:
+		return usageError("E-CLI-FLAG", "it is not said what may be done in the cluster", "give --shadow to record it, or --rollouts to replace old pods too")
+	case o.rollouts && o.once:
+		return usageError("E-CLI-FLAG", "--once records what is there, and --rollouts goes on", "give --shadow with --once")
 	case given("data") && given("nats-url"):
 		return usageError("E-CLI-FLAG", "--data and --nats-url exclude each other", "give one of them")
 	case given("nats-creds") && !given("nats-url"):
@@ -159,16 +186,26 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 	if err != nil {
 		return interrupted(ctx, err)
 	}
+	var rights kube.Rights
+	if o.rollouts {
+		if rights, err = cluster.MayEnd(ctx, o.scope); err != nil {
+			return interrupted(ctx, err)
+		}
+	}
 	s.lines = true
+	world := kube.NewWorld(cluster, rights)
 	o.Console, o.User, o.KeepAtEnd = s, actor(), !o.once
-	o.Record = &instance.Record{Cluster: string(cluster.UID), Version: cluster.Version,
+	o.Record = &instance.Record{Cluster: string(cluster.UID), Version: cluster.Version, World: world, Wake: world.Wake(),
 		ReadOnly: fmt.Sprintf("this is a record of cluster %s: nothing can be changed here; write to %s", cluster.UID, cluster.Host)}
+	if o.rollouts {
+		o.Record.Ready = world.Ready
+	}
 	fresh := o.Data != "" && !exists(o.Data)
 	in, err := instance.Start(ctx, o.Options)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
-	err = s.record(ctx, in, cluster, o)
+	err = s.record(ctx, in, world, o)
 	if errors.Is(err, context.Canceled) && !o.once {
 		err = nil
 	}
@@ -184,7 +221,8 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 }
 
 // record appends what the cluster says to the log of an instance.
-func (s *session) record(ctx context.Context, in *instance.Instance, cluster *kube.Cluster, o connectOptions) error {
+func (s *session) record(ctx context.Context, in *instance.Instance, world *kube.World, o connectOptions) error {
+	cluster := world.Cluster
 	ctx, failed := whole(ctx, in)
 	defer failed(nil)
 	epoch, since, err := s.charter(ctx, in, cluster, o)
@@ -196,9 +234,9 @@ func (s *session) record(ctx context.Context, in *instance.Instance, cluster *ku
 		return err
 	}
 	w := &warner{warn: s.Warn}
-	r := kube.New(kube.Config{Cluster: cluster, Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Cursors: cursors, Scope: o.scope, AllPods: o.pods == "all",
+	r := kube.New(kube.Config{World: world, Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Cursors: cursors, Scope: o.scope, AllPods: o.pods == "all",
 		Epoch: epoch, Since: since, Once: o.once, Report: w.report, Warn: s.Warn})
-	s.recordBanner(in, cluster)
+	s.recordBanner(in, world)
 	go func() {
 		select {
 		case <-r.Synced():
@@ -222,7 +260,7 @@ func (s *session) record(ctx context.Context, in *instance.Instance, cluster *ku
 func (s *session) charter(ctx context.Context, in *instance.Instance, cluster *kube.Cluster, o connectOptions) (epoch int, since events.Seq, err error) {
 	var was *events.Charter
 	in.State.Read(func(st *projector.State) { was = st.Charter() })
-	c := events.Charter{Cluster: string(cluster.UID), Version: cluster.Version, Mode: events.Shadow, Scope: o.scope, Budget: events.BudgetUpstream}
+	c := events.Charter{Cluster: string(cluster.UID), Version: cluster.Version, Mode: o.mode(), Scope: o.scope, Budget: events.BudgetUpstream}
 	last, found, err := in.Log.Latest(ctx, in.Subjects.Charter())
 	if err != nil {
 		return 0, 0, err
@@ -253,8 +291,11 @@ func (s *session) charter(ctx context.Context, in *instance.Instance, cluster *k
 }
 
 // recordBanner says what is recorded, and where.
-func (s *session) recordBanner(in *instance.Instance, cluster *kube.Cluster) {
-	s.out.printf("rollcall  record of cluster %s, %s at %s\n", cluster.UID, cluster.Version, cluster.Host)
+func (s *session) recordBanner(in *instance.Instance, world *kube.World) {
+	s.out.printf("rollcall  record of cluster %s, %s at %s\n", world.UID, world.Version, world.Host)
+	if text := world.Does(); text != "" {
+		s.out.printf("  Does     %s\n", text)
+	}
 	if in.Server != nil {
 		s.out.printf("  Data     %s\n", in.Server.Dir())
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"rollcall/controller"
 	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
@@ -219,7 +220,7 @@ var ruleTexts = map[string]string{
 	string(replay.NothingHeld): "nothing held it back: a command was due",
 
 	string(events.HeldBudget):      "as many nodes as the rollout may take are without an available pod, or have two",
-	string(events.HeldBackoff):     "its pods have failed; the next try is later",
+	string(events.HeldBackoff):     "tries have come to nothing; the next one is later",
 	string(events.HeldPending):     "a command is under way",
 	string(events.HeldTerminating): "the old pod is not gone yet",
 	string(events.HeldPaused):      "the rollout is paused",
@@ -228,6 +229,11 @@ var ruleTexts = map[string]string{
 	string(events.HeldPartition):   "the partition keeps the old revision here",
 	string(events.HeldPredecessor): "a pod of a deleted DaemonSet of this name is not gone yet",
 	string(events.HeldNamespace):   "the namespace is being deleted",
+	string(events.HeldSkew):        "a field of the template is not known to this version",
+	string(events.HeldAltered):     "the last pod came back from the cluster other than it was made",
+	string(events.HeldLoop):        "pods are made and replaced here again and again",
+	string(controller.RuleMode):    "the charter of the log lets no more be done in the cluster",
+	string(controller.RuleScope):   "the DaemonSet is not in the scope of the charter",
 	string(events.HeldLimit):       "no more commands fit into a plan, or creates are slowed down",
 }
 

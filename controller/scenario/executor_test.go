@@ -110,9 +110,9 @@ func (c *cast) Create(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
 }
 
 // Delete implements executor.World.
-func (c *cast) Delete(ctx context.Context, d executor.Deletion) (*corev1.Pod, error) {
+func (c *cast) Delete(ctx context.Context, d executor.Deletion) (*corev1.Pod, bool, error) {
 	if !chosen(c.only, d.Pod.Spec.NodeName) {
-		return nil, errHeld
+		return nil, false, errHeld
 	}
 	return c.LogWorld.Delete(ctx, d)
 }

@@ -265,9 +265,6 @@ func (f *foreign) audit(e events.Event) {
 	}
 	p, rv := objectAt{r.Kind, r.Key}, rvOf(data)
 	_, gone := e.Body.(events.Gone)
-	if gone && !e.Cause.IsZero() && rv == f.lanes[p].rv { // the answer to a call has the last state that was known
-		rv = f.server.ended(p, r.UID)
-	}
 	at, known := f.server.byRV[rv]
 	switch was := f.lanes[p]; {
 	case e.Source == "kube/relist":
@@ -419,31 +416,36 @@ func (w foreignPods) Create(_ context.Context, p *corev1.Pod) (*corev1.Pod, erro
 }
 
 // Delete implements executor.World.
-func (w foreignPods) Delete(_ context.Context, d executor.Deletion) (*corev1.Pod, error) {
+func (w foreignPods) Delete(_ context.Context, d executor.Deletion) (*corev1.Pod, bool, error) {
 	o, is := w.server.typed(events.Pod, keyOf(d.Pod))
 	if !is || o.GetUID() != d.Pod.UID {
-		return nil, &executor.Refusal{Reason: "PodGone", Message: "the pod is gone"}
+		return nil, false, &executor.Overtaken{Reason: "PodGone", Message: "the pod is gone"}
 	}
 	p := o.(*corev1.Pod)
 	if p.ResourceVersion != d.Pod.ResourceVersion {
-		return nil, &executor.Refusal{Reason: "Conflict", Message: "the pod has changed"}
+		return nil, false, &executor.Overtaken{Reason: "Changed", Message: "the pod has changed"}
 	}
 	if p.DeletionTimestamp != nil {
-		return nil, &executor.Refusal{Reason: "Terminating", Message: "the pod is being deleted"}
+		return nil, false, &executor.Overtaken{Reason: "Terminating", Message: "the pod is being deleted"}
 	}
 	w.judge(p, w.reasons[p.UID])
-	key := keyOf(p)
-	if p = w.server.deletePod(key, us); p == nil {
-		return nil, nil
+	last := p.DeepCopy()
+	if p = w.server.deletePod(keyOf(p), us); p == nil {
+		last.ResourceVersion = strconv.FormatUint(w.server.ended(objectAt{events.Pod, keyOf(last)}, last.UID), 10)
+		return last, true, nil
 	}
-	return p.DeepCopy(), nil
+	return p.DeepCopy(), false, nil
 }
+
+// Settled implements executor.World: in one thread nothing is heard while a call is
+// under way.
+func (w foreignPods) Settled(types.UID) {}
 
 // Update implements executor.World.
 func (w foreignPods) Update(_ context.Context, p *corev1.Pod) (*corev1.Pod, error) {
 	o, is := w.server.typed(events.Pod, keyOf(p))
 	if !is || o.GetUID() != p.UID || o.GetResourceVersion() != p.ResourceVersion {
-		return nil, &executor.Refusal{Reason: "Conflict", Message: "the pod has changed"}
+		return nil, &executor.Overtaken{Reason: "Changed", Message: "the pod has changed"}
 	}
 	now := o.(*corev1.Pod)
 	now.OwnerReferences = p.OwnerReferences

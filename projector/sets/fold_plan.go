@@ -21,6 +21,9 @@ func (s *Sets) foldPlan(p *events.Plan) {
 	failed := map[*Cell]bool{}
 	creates := 0
 	for i, c := range p.Commands {
+		if c.Reason == events.Rollout {
+			c.Revision = p.Revision
+		}
 		cell := s.pend(d, events.Cause{Seq: s.seq, Index: i}, c)
 		switch {
 		case c.Do == events.CreatePod:
@@ -105,6 +108,9 @@ func (s *Sets) foldOutcome(e events.Event) {
 func (s *Sets) denied(ref pendingRef, e events.Event) {
 	switch e.Body.(type) {
 	case events.Outcome:
+		if ref.do == events.DeletePod {
+			ref.cell.spares(ref.revision)
+		}
 	case events.Unreadable:
 		if ref.do == events.CreatePod {
 			ref.cell.fail(s.now)

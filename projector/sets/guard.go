@@ -71,6 +71,13 @@ func (d *DaemonSet) rolls(c *Cell, p *events.Plan) {
 	r.At = p.Basis.Now
 }
 
+// spares uncounts a pod that a rollout to a revision has not taken after all.
+func (c *Cell) spares(revision string) {
+	if revision != "" && c.Rolled.To == revision && c.Rolled.Times > 0 {
+		c.Rolled.Times--
+	}
+}
+
 // LoopUntil returns until when no pod of a revision is made, because those that were
 // are never ready and new; zero: nothing speaks against it.
 func (d *DaemonSet) LoopUntil(revision string) time.Time {

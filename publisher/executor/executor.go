@@ -156,9 +156,12 @@ func (t *task) Perform(ctx context.Context, log drive.Log) error {
 	}
 	v, err := perform(ctx, log)
 	var refusal *Refusal
+	var late *Overtaken
 	switch {
 	case errors.As(err, &refusal):
 		v = failed(refusal.Reason, refusal.Message)
+	case errors.As(err, &late):
+		v = overtaken(late.Reason, late.Message)
 	case errors.Is(err, events.ErrTooLarge):
 		v = failed(reasonTooLarge, err.Error())
 	case err != nil:
@@ -177,6 +180,9 @@ func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error)
 	v := t.decide(t.now)
 	if v.outcome != "" {
 		return v, nil
+	}
+	if v.to != nil {
+		defer t.executor.world.Settled(v.pod.UID)
 	}
 	fact, err := t.effect(ctx, v)
 	if err != nil {
@@ -197,22 +203,22 @@ func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
 		return t.answer(events.ObjectType(events.Pod, events.VerbCreated), body), err
 	}
 	var pod *corev1.Pod
+	var gone bool
 	var err error
 	if v.act == actDelete {
-		pod, err = t.executor.world.Delete(ctx, Deletion{Pod: v.pod, NodeGone: v.gone, At: t.now})
+		pod, gone, err = t.executor.world.Delete(ctx, Deletion{Pod: v.pod, NodeGone: v.gone, At: t.now, Reason: t.command.Reason, Basis: t.order.basis.Seq})
 	} else {
 		pod, err = t.executor.world.Update(ctx, v.pod)
 	}
-	if err != nil {
-		return events.Event{}, err
+	body := t.pod.Object
+	if err == nil && pod != nil {
+		if err = v.to.became(v.pod, pod); err == nil {
+			body, err = v.to.object()
+		}
 	}
-	if pod == nil {
-		return t.answer(events.ObjectType(events.Pod, events.VerbDeleted), events.Gone(t.pod.Object)), nil
+	if gone {
+		return t.answer(events.ObjectType(events.Pod, events.VerbDeleted), events.Gone(body)), err
 	}
-	if err := v.to.became(v.pod, pod); err != nil {
-		return events.Event{}, err
-	}
-	body, err := v.to.object()
 	return t.answer(events.ObjectType(events.Pod, events.VerbUpdated), body), err
 }
 

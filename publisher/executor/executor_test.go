@@ -165,10 +165,10 @@ func (w *troubled) Create(ctx context.Context, p *corev1.Pod) (*corev1.Pod, erro
 // otherWorld returns pods of its own, as a real cluster does.
 type otherWorld struct{ executor.LogWorld }
 
-func (otherWorld) Delete(_ context.Context, d executor.Deletion) (*corev1.Pod, error) {
+func (otherWorld) Delete(_ context.Context, d executor.Deletion) (*corev1.Pod, bool, error) {
 	pod := &corev1.Pod{ObjectMeta: d.Pod.ObjectMeta, Spec: corev1.PodSpec{Hostname: "elsewhere"}}
 	pod.DeletionTimestamp = ptr.To(metav1.NewTime(d.At))
-	return pod, nil
+	return pod, false, nil
 }
 
 // A pod that is deleted stays what it was but for its metadata, of which alone

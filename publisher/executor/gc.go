@@ -101,11 +101,12 @@ func (t *task) deleteObject(ctx context.Context, to *target) (gone bool, v verdi
 	}
 	if to.pod != nil {
 		given := to.pod.DeepCopy()
-		pod, err := t.executor.world.Delete(ctx, Deletion{Pod: given, NodeGone: t.node.uid == "" || c.Reason == events.NodeGone, At: t.now})
+		pod, gone, err := t.executor.world.Delete(ctx, Deletion{Pod: given, NodeGone: t.node.uid == "" || c.Reason == events.NodeGone, At: t.now,
+			Reason: c.Reason, Basis: t.order.basis.Seq})
 		if err != nil || pod == nil {
-			return pod == nil, verdict{}, err
+			return gone, verdict{}, err
 		}
-		return false, verdict{}, to.became(given, pod)
+		return gone, verdict{}, to.became(given, pod)
 	}
 	if !to.held() {
 		return true, verdict{}, nil

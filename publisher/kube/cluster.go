@@ -13,12 +13,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/flowcontrol"
 
 	"rollcall/events"
 )
@@ -30,6 +33,7 @@ type Cluster struct {
 	Version string    // of its server
 
 	client kubernetes.Interface
+	whole  dynamic.Interface // for what is read with fields that are not compiled in
 }
 
 // The versions of servers whose objects are recorded whole: the last one is that whose
@@ -37,6 +41,13 @@ type Cluster struct {
 const (
 	firstMinor = 34
 	lastMinor  = 36
+)
+
+// How many requests a cluster gets at most: above them they wait, and then again
+// as many as it asks for (429).
+const (
+	callsPerSecond = 50
+	callBurst      = 100
 )
 
 // answerWait bounds the wait for an answer that is no stream.
@@ -48,12 +59,16 @@ func Dial(ctx context.Context, config *rest.Config, anyVersion bool) (*Cluster, 
 	own := rest.CopyConfig(config)
 	own.ContentType = "application/vnd.kubernetes.protobuf"
 	own.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	own.QPS, own.Burst = 50, 100
+	own.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(callsPerSecond, callBurst)
 	client, err := kubernetes.NewForConfig(own)
+	var whole dynamic.Interface
+	if err == nil {
+		whole, err = dynamic.NewForConfig(own)
+	}
 	if err != nil {
 		return nil, &events.Error{Code: "E-KUBE-CONFIG", What: "the kubeconfig cannot be used", Why: err.Error(), Do: "see what kubectl says with the same file", Exit: events.ExitInput, Err: err}
 	}
-	c := &Cluster{Host: own.Host, client: client}
+	c := &Cluster{Host: own.Host, client: client, whole: whole}
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
 	if err := c.readVersion(ctx, anyVersion); err != nil {
@@ -132,6 +147,9 @@ type resource struct {
 	plural string
 	client func(kubernetes.Interface) rest.Interface
 	fields string // selector
+	// whole has objects read as they are told: in a template a field that is not
+	// compiled in must not be passed over in silence.
+	whole bool
 }
 
 func core(c kubernetes.Interface) rest.Interface       { return c.CoreV1().RESTClient() }
@@ -141,13 +159,18 @@ func scheduling(c kubernetes.Interface) rest.Interface { return c.SchedulingV1()
 // resources are those of recordedKinds, in their order, and core Events about DaemonSets,
 // which say who has deleted a pod.
 var resources = []resource{
-	{events.PriorityClass, "priorityclasses", scheduling, ""},
-	{events.Namespace, "namespaces", core, ""},
-	{events.Node, "nodes", core, ""},
-	{events.DaemonSet, "daemonsets", apps, ""},
-	{events.ControllerRevision, "controllerrevisions", apps, ""},
-	{events.Pod, "pods", core, ""},
-	{"", "events", core, "involvedObject.kind=DaemonSet"},
+	{kind: events.PriorityClass, plural: "priorityclasses", client: scheduling},
+	{kind: events.Namespace, plural: "namespaces", client: core},
+	{kind: events.Node, plural: "nodes", client: core},
+	{kind: events.DaemonSet, plural: "daemonsets", client: apps, whole: true},
+	{kind: events.ControllerRevision, plural: "controllerrevisions", client: apps},
+	{kind: events.Pod, plural: "pods", client: core},
+	{plural: "events", client: core, fields: "involvedObject.kind=DaemonSet"},
+}
+
+// named returns how a cluster names the resource.
+func (r *resource) named() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: r.kind.Group(), Version: "v1", Resource: r.plural}
 }
 
 // page reads one page of a list, of one namespace or of all, and returns its objects.
@@ -155,6 +178,14 @@ func (c *Cluster) page(ctx context.Context, r resource, namespace string, o meta
 	o.FieldSelector = r.fields
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
+	if r.whole {
+		all, err := c.whole.Resource(r.named()).Namespace(namespace).List(ctx, o)
+		if err != nil {
+			return nil, nil, err
+		}
+		items, err = meta.ExtractListWithAlloc(all)
+		return all, items, err
+	}
 	got, err := r.client(c.client).Get().Namespace(namespace).Resource(r.plural).VersionedParams(&o, scheme.ParameterCodec).Do(ctx).Get()
 	if err != nil {
 		return nil, nil, err
@@ -170,6 +201,9 @@ func (c *Cluster) page(ctx context.Context, r resource, namespace string, o meta
 // watch begins to hear of changes after a revision.
 func (c *Cluster) watch(ctx context.Context, r resource, o metav1.ListOptions) (watch.Interface, error) {
 	o.FieldSelector, o.Watch = r.fields, true
+	if r.whole {
+		return c.whole.Resource(r.named()).Watch(ctx, o)
+	}
 	return r.client(c.client).Get().Resource(r.plural).VersionedParams(&o, scheme.ParameterCodec).Watch(ctx)
 }
 

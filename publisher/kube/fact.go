@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
@@ -66,8 +67,12 @@ func read(kind events.Kind, o metav1.Object, gone bool) (*Seen, error) {
 	s := &Seen{RV: rv, Gone: gone, owner: metav1.GetControllerOf(o), labels: o.GetLabels(), made: o.GetCreationTimestamp().Time,
 		ending: o.GetDeletionTimestamp() != nil, hands: handsOf(o.GetManagedFields())}
 	o.SetManagedFields(nil)
-	if n, ok := o.(*corev1.Node); ok {
-		n.Status.Images = nil
+	switch x := o.(type) {
+	case *corev1.Node:
+		x.Status.Images = nil
+	case *unstructured.Unstructured: // a typed object does not say what it is
+		delete(x.Object, "apiVersion")
+		delete(x.Object, "kind")
 	}
 	s.Object, err = events.NewObject(kind, o)
 	return s, err
@@ -121,6 +126,22 @@ func RVOf(object []byte) uint64 {
 		return 0
 	}
 	return rv
+}
+
+// stamped returns the bytes of an object as of another revision.
+func stamped(object []byte, rv uint64) []byte {
+	text, err := wire.Marshal(strconv.FormatUint(rv, 10))
+	var of []byte
+	if err == nil {
+		of, err = wire.With(wire.Field(object, "metadata"), "resourceVersion", text)
+	}
+	if err == nil {
+		of, err = wire.With(object, "metadata", of)
+	}
+	if err != nil {
+		return object // which is no object
+	}
+	return of
 }
 
 // factID is the id of the fact that an object was so at a revision: the same from

@@ -50,7 +50,7 @@ func (l *Lanes) Tell(s *Seen) (e events.Entry, ok, again bool) {
 	case s.Gone:
 		return l.entry(s, events.VerbDeleted, was), true, false
 	case was.UID != s.UID:
-		gone := &Seen{Object: was.Object, RV: s.RV, Gone: true}
+		gone := &Seen{Object: was.Object, RV: s.RV - 1, Gone: true, Missing: true} // before the other
 		e = l.entry(gone, events.VerbDeleted, was)
 		e.Source, e.Change = SourceMissing, "another of this name is there"
 		return e, true, true
@@ -80,7 +80,8 @@ func (l *Lanes) entry(s *Seen, verb string, was *table.Item) events.Entry {
 	if s.Gone {
 		last := events.Gone{Ref: s.Ref, Data: s.Data}
 		if s.Missing || s.UID != was.UID {
-			last = events.Gone{Ref: was.Ref, Data: was.Data}
+			// Whatever was heard of it until then is old.
+			last = events.Gone{Ref: was.Ref, Data: stamped(was.Data, s.RV)}
 		}
 		e.Body = last
 		return e

@@ -6,12 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oklog/ulid/v2"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 	"rollcall/projector/table"
 )
 
@@ -161,6 +165,88 @@ func TestMissing(t *testing.T) {
 		t.Errorf("missing: %v", names)
 	}
 	wants(t, "made again", r.hear(events.Pod, daemonPod("agent-2", "other", "40"), false), "pod.deleted", "pod.created")
+}
+
+// That a list does not have an object is told as of the list: what another recorder has
+// heard of the object before is old, though it is later than what this one has heard.
+func TestMissingAtTheList(t *testing.T) {
+	r := newRig(t)
+	r.hear(events.Pod, daemonPod("agent-1", "a", "10"), false)
+	gone := r.Lanes.Missing(events.Pod, 20, nil)[0]
+	e, ok, _ := r.Tell(gone)
+	if !ok {
+		t.Fatal("not told")
+	}
+	for rv, old := range map[string]bool{"15": true, "20": true, "21": false} {
+		s, _ := read(events.Pod, daemonPod("agent-1", "a", rv), false)
+		if got := r.Over(s, &events.Event{Seq: 2, Body: e.Body}); got != old {
+			t.Errorf("revision %s is old: %v", rv, got)
+		}
+	}
+	r.tell(gone)
+	r.hear(events.Pod, daemonPod("agent-2", "b", "30"), false)
+	s, _ := read(events.Pod, daemonPod("agent-2", "c", "40"), false)
+	e, _, again := r.Tell(s)
+	if again = again && !r.Over(s, &events.Event{Seq: 3, Body: e.Body}); !again {
+		t.Error("another object of the name is taken for old")
+	}
+}
+
+// A field of a template that is not compiled in is in the fact, so that it is seen to be
+// unknown; nothing else tells a DaemonSet that is read so from a typed one.
+func TestUnknownFields(t *testing.T) {
+	raw := []byte(`{"apiVersion":"apps/v1","kind":"DaemonSet","metadata":{"name":"agent","namespace":"default","uid":"ds","resourceVersion":"6","generation":3,"creationTimestamp":"2026-01-01T00:00:00Z",
+"managedFields":[{"manager":"m","operation":"Update","time":"2026-01-01T00:00:00Z"}]},"spec":{"selector":{"matchLabels":{"app":"agent"}},"template":{"metadata":{"labels":{"app":"agent"}},"spec":{"novelty":{"depth":3},"containers":[{"name":"a","image":"a:1"}]}}}}`)
+	u := new(unstructured.Unstructured)
+	if err := u.UnmarshalJSON(raw); err != nil {
+		t.Fatal(err)
+	}
+	s, err := read(events.DaemonSet, u, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unknown, err := wire.Unknown(s.Data, &appsv1.DaemonSet{})
+	if err != nil || !slices.Equal(unknown, []string{"spec.template.spec.novelty"}) {
+		t.Errorf("unknown: %v, %v", unknown, err)
+	}
+	var ds appsv1.DaemonSet
+	if err := s.Decode(&ds); err != nil || ds.Generation != 3 || ds.Spec.Template.Spec.Containers[0].Image != "a:1" || s.hands[wroteObject].manager != "m" || ds.ManagedFields != nil || ds.Kind != "" {
+		t.Errorf("%+v by %v, %v", ds, s.hands, err)
+	}
+	unstructured.RemoveNestedField(u.Object, "spec", "template", "spec", "novelty")
+	s, err = read(events.DaemonSet, u, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again appsv1.DaemonSet
+	typed, err := events.NewObject(events.DaemonSet, &ds)
+	if err == nil {
+		err = typed.Decode(&again)
+	}
+	if err != nil || !equality.Semantic.DeepEqual(ds, again) {
+		t.Errorf("%+v\nis not %+v, %v", ds, again, err)
+	}
+}
+
+// In a new epoch revisions of the one before say nothing, also those at which things
+// were gone; within one they do.
+func TestEpoch(t *testing.T) {
+	r := newRig(t)
+	last := events.Event{Seq: 7, Body: events.Gone{Ref: events.Ref{Kind: events.Pod}, Data: mustData(t, daemonPod("agent-1", "a", "100"))}}
+	s, _ := read(events.Pod, daemonPod("agent-1", "b", "50"), false)
+	if !r.Over(s, &last) {
+		t.Error("within an epoch what is older than the end of an object is not old")
+	}
+	if r.Since = 8; r.Over(s, &last) {
+		t.Error("a pod of a new epoch is old by a revision of the one before")
+	}
+	ids := map[ulid.ULID]bool{}
+	for epoch := range 2 {
+		ids[factID(epoch, s, "pod.created")] = true
+	}
+	if len(ids) != 2 {
+		t.Error("facts of two epochs have one id")
+	}
 }
 
 // A cluster that went back is seen, and is heard in a new epoch though its revisions

@@ -13,7 +13,7 @@ import (
 
 // Config is what a Recorder works with.
 type Config struct {
-	Cluster  *Cluster
+	World    *World // the cluster, which is told how far its record is
 	Log      events.Log
 	Subjects events.Subjects
 	Objects  *table.Tables // of the log, which somebody fills
@@ -73,6 +73,7 @@ func New(c Config) *Recorder {
 	r := &Recorder{Config: c, in: make(chan heard, heardBuffer), wrote: map[string]bool{}, at: map[string]uint64{},
 		synced: make(chan struct{}), behind: map[string]bool{}, fail: make(chan error, len(resources))}
 	r.lanes = Lanes{Subjects: c.Subjects, Objects: c.Objects, Scope: c.Scope, AllPods: c.AllPods, Epoch: c.Epoch, Since: c.Since}
+	c.World.begin(c.Log)
 	r.log = drive.Log{Log: c.Log, GiveUp: func(err error) error {
 		c.Report(err)
 		return nil
@@ -118,12 +119,13 @@ func (r *Recorder) begin(ctx context.Context) error {
 	}
 	var watchers []*watcher
 	for _, res := range resources {
-		w := &watcher{cluster: r.Cluster, resource: res, out: r.in, report: r.Report, once: r.Once, rv: was.Heard[res.plural]}
+		w := &watcher{cluster: r.World.Cluster, resource: res, out: r.in, report: r.Report, ended: func(n int) { r.World.ended(res.plural, n) }, once: r.Once, rv: was.Heard[res.plural]}
 		if w.rv == 0 {
 			rows, _ := r.Objects.Of(res.kind).Snapshot()
 			w.list, w.first = "it was not heard before", rows.Len() == 0 && r.Since == 0
 		}
 		r.behind[res.plural] = true
+		r.World.expect(res.plural)
 		r.at[res.plural] = w.rv
 		if res.kind == events.Pod || res.kind == events.ControllerRevision {
 			look := *w
@@ -144,14 +146,14 @@ func (r *Recorder) start(ctx context.Context, watchers []*watcher) {
 				return
 			}
 			if w.once {
-				_ = w.say(ctx, 0, caught{}) // fails only with ctx
+				_ = w.say(ctx, 0, caught{0}) // fails only with ctx
 				continue
 			}
 		}
 		r.group.Go(func() {
 			err := w.run(ctx)
 			if err == nil {
-				err = w.say(ctx, 0, caught{})
+				err = w.say(ctx, 0, caught{0})
 			}
 			if err != nil {
 				r.fail <- err
@@ -187,6 +189,7 @@ func (r *Recorder) loop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		r.World.rest(r.Objects.Position())
 		timer.Stop()
 		if at, ok := r.merge.Next(); ok {
 			timer.Reset(time.Until(at))
@@ -198,6 +201,7 @@ func (r *Recorder) loop(ctx context.Context) error {
 // drain takes a thing that was heard, and what has come meanwhile.
 func (r *Recorder) drain(ctx context.Context, h heard) error {
 	for range heardBuffer {
+		r.World.working(h.at)
 		if err := r.take(ctx, h); err != nil {
 			return err
 		}

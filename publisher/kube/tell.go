@@ -13,12 +13,14 @@ import (
 func (r *Recorder) tell(ctx context.Context, h heard) (err error) {
 	switch x := h.what.(type) {
 	case caught:
+		if err := r.flush(ctx); err != nil {
+			return err
+		}
+		r.World.opened(h.plural, x.n)
 		if delete(r.behind, h.plural); len(r.behind) == 0 && !r.isSynced {
 			r.isSynced = true
-			if err = r.flush(ctx); err == nil {
-				err = r.save(ctx)
-				close(r.synced)
-			}
+			err = r.save(ctx)
+			close(r.synced)
 		}
 	case listed:
 		err = r.tellListed(ctx, h, x)
@@ -52,7 +54,7 @@ func (r *Recorder) tellListed(ctx context.Context, h heard, x listed) error {
 	if x.first {
 		return nil
 	}
-	gap, err := note(NoteRelisted, fmt.Sprintf("%s/%s/%d-%d", r.Cluster.UID, h.plural, x.from, h.rv), h.plural, time.Time{},
+	gap, err := note(NoteRelisted, fmt.Sprintf("%s/%s/%d-%d", r.World.UID, h.plural, x.from, h.rv), h.plural, time.Time{},
 		events.Relisted{Resource: h.plural, From: x.from, To: h.rv, Why: x.why})
 	if err != nil {
 		return err
@@ -72,6 +74,12 @@ func pluralOf(kind events.Kind) string {
 // tellSeen tells what an object is. careful: what the log has of it is looked up and
 // not believed to be what was folded.
 func (r *Recorder) tellSeen(ctx context.Context, s *Seen, careful bool) error {
+	if call := r.World.call(s.UID); call != nil {
+		if err := r.flush(ctx); err != nil {
+			return err
+		}
+		call.wait(ctx)
+	}
 	for again := true; again; {
 		if r.wrote[r.Subjects.Object(s.Kind, s.Key)] { // the lane has to know of it
 			if err := r.flush(ctx); err != nil {
@@ -294,11 +302,11 @@ func (r *Recorder) explain(err error) error {
 	var back errRewound
 	switch {
 	case errors.As(err, &back):
-		return &events.Error{Code: "E-KUBE-REWOUND", What: "the cluster has gone back", Where: r.Cluster.Host, Why: back.Error() + ": its etcd was restored",
+		return &events.Error{Code: "E-KUBE-REWOUND", What: "the cluster has gone back", Where: r.World.Host, Why: back.Error() + ": its etcd was restored",
 			Do: "give --accept-rewind: the log goes on with what the cluster is now, and says so", Exit: events.ExitHalt, Err: err}
 	case errors.Is(err, errOther):
-		return &events.Error{Code: "E-KUBE-CLUSTER", What: "another cluster answers at the address", Where: r.Cluster.Host,
-			Why: fmt.Sprintf("the uid of its namespace kube-system is not %s any more", r.Cluster.UID), Do: "record it with a data directory of its own", Exit: events.ExitHalt, Err: err}
+		return &events.Error{Code: "E-KUBE-CLUSTER", What: "another cluster answers at the address", Where: r.World.Host,
+			Why: fmt.Sprintf("the uid of its namespace kube-system is not %s any more", r.World.UID), Do: "record it with a data directory of its own", Exit: events.ExitHalt, Err: err}
 	}
 	return err
 }

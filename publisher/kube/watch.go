@@ -20,11 +20,13 @@ import (
 type heard struct {
 	plural string
 	rv     uint64
+	at     time.Time
 	what   any // *Seen, listed, caught, an events.Entry of a note, or nil
 }
 
-// caught says that a watch is open, or that a list was all that is asked for.
-type caught struct{}
+// caught says that a watch is open, the n-th of its resource, or that a list was all
+// that is asked for.
+type caught struct{ n int }
 
 // listed ends what a list has said.
 type listed struct {
@@ -40,10 +42,12 @@ type watcher struct {
 	resource
 	out    chan<- heard
 	report func(error) // told of what is tried again
+	ended  func(n int) // told that the n-th watch has ended
 	first  bool        // the log knows nothing of the kind
 	once   bool        // what there is, and no more
 
 	rv   uint64 // all until here was said
+	n    int    // watches that were opened
 	list string // why it has to be listed; empty: it has not
 }
 
@@ -138,7 +142,7 @@ func (w *watcher) check(ctx context.Context) error {
 // read on then, and the server ends it.
 func (w *watcher) say(ctx context.Context, rv uint64, what any) error {
 	select {
-	case w.out <- heard{w.plural, rv, what}:
+	case w.out <- heard{w.plural, rv, time.Now(), what}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -246,9 +250,11 @@ func (w *watcher) watches(ctx context.Context) error {
 	if err != nil {
 		return w.expired(err)
 	}
+	w.n++
+	defer w.ended(w.n)
 	defer changes.Stop()
 	if !w.once {
-		if err := w.say(ctx, 0, caught{}); err != nil {
+		if err := w.say(ctx, 0, caught{w.n}); err != nil {
 			return err
 		}
 	}

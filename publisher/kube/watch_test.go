@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 )
 
 // standIn answers for a cluster with namespaces only: it is at a revision, and has
@@ -51,7 +54,7 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // watched runs a watcher of a stand-in from a revision until f has heard enough, and
 // returns why it has ended.
-func watched(t *testing.T, s *standIn, from uint64, f func(heard) bool) error {
+func watched(t *testing.T, s http.Handler, from uint64, f func(heard) bool) error {
 	t.Helper()
 	server := httptest.NewServer(s)
 	defer server.Close()
@@ -62,7 +65,7 @@ func watched(t *testing.T, s *standIn, from uint64, f func(heard) bool) error {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	out := make(chan heard)
-	w := &watcher{cluster: &Cluster{Host: server.URL, UID: "u-kube-system", client: client}, resource: resources[1], out: out, report: func(err error) { t.Log(err) }, rv: from}
+	w := &watcher{cluster: &Cluster{Host: server.URL, UID: "u-kube-system", client: client}, resource: resources[1], out: out, report: func(err error) { t.Log(err) }, ended: func(int) {}, rv: from}
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(ctx) }()
 	for {
@@ -125,11 +128,97 @@ func TestWentBack(t *testing.T) {
 	if !errors.As(err, &rewound) || rewound.now != 40 || rewound.was != 60 {
 		t.Errorf("%v", err)
 	}
-	r := &Recorder{Config: Config{Cluster: &Cluster{Host: "h", UID: "u"}}}
+	r := &Recorder{Config: Config{World: NewWorld(&Cluster{Host: "h", UID: "u"}, Rights{})}}
 	for code, err := range map[string]error{"E-KUBE-REWOUND": err, "E-KUBE-CLUSTER": errOther} {
 		var e *events.Error
 		if !errors.As(r.explain(err), &e) || e.Code != code || e.Exit != events.ExitHalt {
 			t.Errorf("%v", r.explain(err))
 		}
+	}
+}
+
+// halfList answers lists in two pages, of which the second fails at first.
+type halfList struct {
+	standIn
+	failed atomic.Bool
+}
+
+func (s *halfList) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	if q.Get("watch") != "" || q.Get("limit") == "1" || !strings.HasSuffix(r.URL.Path, "/namespaces") {
+		s.standIn.ServeHTTP(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	name, more := "a", `,"continue":"more"`
+	if q.Get("continue") != "" {
+		if name, more = "z", ""; s.failed.CompareAndSwap(false, true) {
+			http.Error(w, "broken", http.StatusInternalServerError)
+			return
+		}
+	}
+	fmt.Fprintf(w, `{"kind":"NamespaceList","apiVersion":"v1","metadata":{"resourceVersion":"100"%s},"items":[{"metadata":{"name":%q,"uid":"u-%s","resourceVersion":"3"}}]}`, more, name, name)
+}
+
+// What a list has is known when its last page has come: before that nothing is missing,
+// also if the list breaks off.
+func TestHalfAList(t *testing.T) {
+	s := &halfList{}
+	s.now.Store(100)
+	s.oldest.Store(50)
+	var ends []listed
+	_ = watched(t, s, 10, func(h heard) bool {
+		if x, ok := h.what.(listed); ok {
+			ends = append(ends, x)
+		}
+		_, open := h.what.(caught)
+		return open && len(ends) > 0
+	})
+	if len(ends) != 1 || len(ends[0].keys) != 2 || !s.failed.Load() {
+		t.Errorf("%+v", ends)
+	}
+}
+
+// DaemonSets are read as the cluster tells them, in lists and in watches, though others
+// are read in a form that knows no unknown field.
+func TestWholeDaemonSets(t *testing.T) {
+	const ds = `{"kind":"DaemonSet","apiVersion":"apps/v1","metadata":{"name":"agent","namespace":"default","uid":"ds","resourceVersion":"%d"},"spec":{"template":{"spec":{"novelty":"%s"}}}}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		switch q := r.URL.Query(); {
+		case strings.HasSuffix(r.URL.Path, "/version"):
+			fmt.Fprint(w, known)
+		case strings.HasSuffix(r.URL.Path, "/kube-system"):
+			fmt.Fprint(w, system)
+		case strings.HasSuffix(r.URL.Path, "/daemonsets") && q.Get("watch") != "":
+			fmt.Fprintf(w, `{"type":"MODIFIED","object":`+ds+`}`, 8, "changed")
+		case strings.HasSuffix(r.URL.Path, "/daemonsets"):
+			fmt.Fprintf(w, `{"kind":"DaemonSetList","apiVersion":"apps/v1","metadata":{"resourceVersion":"7"},"items":[`+ds+`]}`, 6, "listed")
+		default:
+			kind := map[string]string{"priorityclasses": "PriorityClass", "namespaces": "Namespace", "nodes": "Node", "controllerrevisions": "ControllerRevision", "pods": "Pod", "events": "Event"}[path.Base(r.URL.Path)]
+			version := strings.TrimPrefix(strings.TrimPrefix(path.Dir(r.URL.Path), "/apis/"), "/api/")
+			fmt.Fprintf(w, `{"kind":"%sList","apiVersion":%q,"metadata":{"resourceVersion":"1"},"items":[]}`, kind, version)
+		}
+	}))
+	defer server.Close()
+	c, err := Dial(t.Context(), &rest.Config{Host: server.URL}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(resources, func(r resource) bool { return r.kind == events.DaemonSet })
+	out := make(chan heard, 10)
+	w := &watcher{cluster: c, resource: resources[i], out: out, report: func(err error) { t.Log(err) }, ended: func(int) {}, list: "at first"}
+	if err := w.again(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	close(out)
+	var says []string
+	for h := range out {
+		if s, ok := h.what.(*Seen); ok {
+			says = append(says, string(wire.Text(wire.Field(wire.Field(wire.Field(s.Data, "spec"), "template"), "spec"), "novelty")))
+		}
+	}
+	if !slices.Equal(says, []string{"listed", "changed"}) {
+		t.Errorf("told of %q", says)
 	}
 }

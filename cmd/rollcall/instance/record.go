@@ -3,22 +3,66 @@ package instance
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"rollcall/events"
+	"rollcall/events/drive"
 	"rollcall/events/memlog"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
+	"rollcall/publisher/executor"
 )
 
-// Record makes an instance keep the log of a cluster elsewhere: nobody acts upon it,
-// no door is open through which others would tell it anything, and its API is read
-// only.
+// Record makes an instance keep the log of a cluster elsewhere: what is decided upon it
+// is carried out there, no door is open through which others would tell it anything,
+// and its API is read only.
 type Record struct {
-	Cluster  string // uid of the namespace kube-system
-	Version  string // of the cluster's server, which the API says it is of
-	ReadOnly string // what is answered to who writes
+	Cluster  string          // uid of the namespace kube-system
+	Version  string          // of the cluster's server, which the API says it is of
+	ReadOnly string          // what is answered to who writes
+	World    executor.World  // the cluster
+	Ready    func() bool     // whether the log has what the cluster has; nil: nothing is decided
+	Wake     <-chan struct{} // tells that it may have by now
+}
+
+// wakes is Wake of a record; of what is none nothing wakes anybody.
+func (r *Record) wakes() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	return r.Wake
+}
+
+// where is where commands are carried out.
+func (in *Instance) where() executor.World {
+	if in.Record != nil {
+		return in.Record.World
+	}
+	return executor.LogWorld{Admit: in.admit}
+}
+
+// heedful is a party that wants nothing done while it is not ready.
+type heedful struct {
+	drive.Party
+	ready func() bool
+}
+
+// Next implements drive.Party.
+func (h heedful) Next() (at time.Time, ok bool) {
+	if !h.ready() {
+		return time.Time{}, false
+	}
+	return h.Party.Next()
+}
+
+// Due implements drive.Party.
+func (h heedful) Due(now time.Time, limit int) []drive.Step {
+	if !h.ready() {
+		return nil
+	}
+	return h.Party.Due(now, limit)
 }
 
 // checkRecord refuses a log that is about something else than what the instance is for.

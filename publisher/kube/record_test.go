@@ -1,0 +1,139 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oklog/ulid/v2"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"rollcall/events"
+	"rollcall/events/memlog"
+	"rollcall/projector/table"
+)
+
+// folded is a log whose objects are in tables as soon as they are appended, and which
+// takes no object that is larger than a number of bytes.
+type folded struct {
+	*memlog.Log
+	objects *table.Tables
+	most    int
+}
+
+func (l *folded) Append(ctx context.Context, es ...events.Entry) (events.Seq, error) {
+	for _, e := range es {
+		if o, ok := e.Body.(events.Object); ok && len(o.Data) > l.most {
+			return 0, fmt.Errorf("%s: %w", o.Ref, events.ErrTooLarge)
+		}
+	}
+	seq, err := l.Log.Append(ctx, es...)
+	if err == nil {
+		for e := range l.Log.Read(ctx, l.objects.Position()) {
+			l.objects.Take(e)
+		}
+	}
+	return seq, err
+}
+
+// recorderOf returns a recorder that a test tells of a cluster by hand, and what it warns of.
+func recorderOf(t *testing.T, w *World) (r *Recorder, log *folded, warnings *[]string) {
+	subjects, err := events.NewSubjects("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log = &folded{memlog.New(subjects, time.Now), table.New(table.History{}), 1 << 20}
+	warnings = new([]string)
+	return New(Config{World: w, Log: log, Subjects: subjects, Objects: log.objects, Report: func(err error) { t.Log(err) },
+		Warn: func(text string) { *warnings = append(*warnings, text) }}), log, warnings
+}
+
+// hear tells a recorder of an object, and has it appended.
+func (r *Recorder) hear(t *testing.T, kind events.Kind, o metav1.Object) {
+	t.Helper()
+	s, err := read(kind, o, false)
+	if err == nil {
+		if err = r.tellSeen(t.Context(), s, false); err == nil {
+			err = r.flush(t.Context())
+		}
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// types returns the types of the events of a log.
+func (l *folded) types(t *testing.T) (types []events.Type) {
+	for e, err := range l.Read(t.Context(), 0) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, e.Type)
+	}
+	return types
+}
+
+// A watch tells of the end of a pod before the call has its answer: the log says all the
+// same that the command has ended it, and nothing twice.
+func TestCallsAreTheirs(t *testing.T) {
+	w := NewWorld(&Cluster{}, Rights{Evict: true})
+	r, log, _ := recorderOf(t, w)
+	r.hear(t, events.Pod, daemonPod("agent-1", "a", "7"))
+	w.calls["a"] = make(call) // it is under way
+	ending := daemonPod("agent-1", "a", "9")
+	ending.DeletionTimestamp = &metav1.Time{Time: time.Unix(2e9, 0)}
+	told := make(chan struct{})
+	go func() {
+		r.hear(t, events.Pod, ending.DeepCopy())
+		close(told)
+	}()
+	select {
+	case <-told:
+		t.Fatal("the watch was faster than the call")
+	case <-time.After(20 * time.Millisecond):
+	}
+	o, err := events.NewObject(events.Pod, ending)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := events.Event{ID: ulid.Make(), Type: "pod.updated", Source: "executor", Cause: events.Cause{Seq: 1, Index: 0}, Body: o}
+	if _, err := log.Append(t.Context(), events.Entry{Event: answer, Expect: events.Expect{Subject: r.Subjects.Object(events.Pod, o.Key), Last: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	w.Settled("a")
+	<-told
+	if got := log.types(t); !slices.Equal(got, []events.Type{"pod.created", "pod.updated"}) {
+		t.Errorf("the log has %v", got)
+	}
+}
+
+// An object that the log does not take is told by its name, and a note is in the log; what
+// comes after it is recorded.
+func TestTooLarge(t *testing.T) {
+	r, log, warnings := recorderOf(t, NewWorld(&Cluster{}, Rights{}))
+	log.most = 1000
+	large := daemonPod("agent-1", "a", "7")
+	large.Annotations = map[string]string{"text": strings.Repeat("x", 2000)}
+	for _, p := range []*corev1.Pod{large, daemonPod("agent-2", "b", "8")} {
+		s, err := read(events.Pod, p, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.tellSeen(t.Context(), s, false); err != nil { // both are in one batch
+			t.Fatal(err)
+		}
+	}
+	if err := r.flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := log.types(t); !slices.Equal(got, []events.Type{"note.told", "pod.created"}) {
+		t.Errorf("the log has %v", got)
+	}
+	if len(*warnings) != 1 || !strings.Contains((*warnings)[0], "E-KUBE-LARGE") || !strings.Contains((*warnings)[0], "agent-1") {
+		t.Errorf("warnings: %v", *warnings)
+	}
+}
