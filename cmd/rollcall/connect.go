@@ -97,6 +97,7 @@ the cluster is that in one of whose pods it runs.`,
 	f.StringVar(&o.NATSCreds, "nats-creds", "", "credentials file for --nats-url")
 	f.StringVar(&o.Cluster, "cluster", "", "name of the log (default that of the data directory, else "+datadir.DefaultCluster+")")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the record's Kubernetes API, to be read only; none: it is not served")
+	addMetricsFlag(f, &o.Metrics)
 	return c
 }
 

@@ -64,6 +64,7 @@ type Options struct {
 	Delays      simkubelet.Options // of what is simulated
 	API         API
 	Services    apiserver.ServiceRanges // what is zero: as kubeadm has it
+	Metrics     Address                 // of /metrics and of what probes ask, without a token; the zero one: nowhere
 	DNS         Address                 // of answers about names, over UDP and TCP; the zero one: nowhere
 	EventBytes  int                     // of a message to the gate; 0: envelope.Default
 	Patience    time.Duration           // after which nodes that have not joined are not waited for
@@ -198,6 +199,9 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 		return nil, err
 	}
 	if err := in.serve(ctx); err != nil {
+		return nil, err
+	}
+	if err := in.serveMetrics(); err != nil {
 		return nil, err
 	}
 	Reached("API open")
