@@ -36,7 +36,7 @@ func completedFromLog(c *cobra.Command) {
 	}
 	if how, ok := map[string][]cobra.CompletionFunc{
 		"why": {objects}, "why-not": {blocked}, "effects": {namedInstants}, "diff": {namedInstants, namedInstants, objects},
-		"check": {invariants}, "bisect": {invariants}, "plan": {daemonSetNames},
+		"check": {invariants}, "bisect": {invariants}, "plan": {daemonSetNames}, "diverge": {daemonSetNames},
 		"rollout list": {daemonSetNames}, "rollout status": {daemonSetNames}, "rollout pause": {daemonSetNames}, "rollout resume": {daemonSetNames},
 		"rollout receipt": {rolloutNames}, "rollout compare": {rolloutNames, rolloutNames},
 		"node fail": {nodeNamesOf}, "node recover": {nodeNamesOf},

@@ -48,8 +48,9 @@ var takers = map[string]string{
 }
 
 // served take an instant too, and stay until they are stopped or change the log: the
-// scripts instants.txt and open.txt ask the one, TestArchive the other.
-var served = []string{"open --at", "archive --before"}
+// scripts instants.txt and open.txt ask the one, TestArchive the other. diverge takes
+// those of a record of a cluster alone: the script connect.txt asks it.
+var served = []string{"open --at", "archive --before", "diverge --from", "diverge --to"}
 
 // TestInstantsEverywhere: every command that takes an instant takes each form of
 // one, of a log whose rollouts are in the default namespace, and says which position

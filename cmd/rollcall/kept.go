@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"rollcall/controller/replay"
-	"rollcall/events"
 	"rollcall/events/blocks"
 	"rollcall/events/keyframes"
 	"rollcall/events/stream"
@@ -40,20 +39,20 @@ func passedText(f keyframes.Frame, why error) string {
 	return fmt.Sprintf("the keyframe of position %d is passed over: %v", f.Seq, why)
 }
 
-// goOn returns the objects from which the log is read on to an instant, and where
-// that is: those of the newest keyframe that is good, else those of a state.
-func (a *archive) goOn(ctx context.Context, at replay.Instant, state *projector.State) (*table.Tables, events.Seq, error) {
+// goOn returns the state from which the log is read on to an instant: that of the
+// newest keyframe that is good, else one that is given.
+func (a *archive) goOn(ctx context.Context, at replay.Instant, state *projector.State) (*projector.State, error) {
 	info, err := a.Info(ctx)
 	if err != nil || a.rec != nil {
-		return state.Objects(), state.Seq(), err
+		return state, err
 	}
 	m, err := a.moment(ctx, at, info.Last)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	store, err := a.store(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	_, err = store.Newest(ctx, state.Seq(), m.Seq, a.frameLog(), func(f keyframes.Frame, k keyframes.Kept) error {
 		s, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
@@ -62,7 +61,7 @@ func (a *archive) goOn(ctx context.Context, at replay.Instant, state *projector.
 		}
 		return err
 	})
-	return state.Objects(), state.Seq(), err
+	return state, err
 }
 
 // checkKeyframes holds the keyframes beside the log against the log. Those of a

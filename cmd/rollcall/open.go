@@ -136,17 +136,25 @@ func (s *session) readPast(ctx context.Context, t *target, at replay.Instant) (w
 	if err != nil {
 		return was, m, err
 	}
-	from, after, err := a.goOn(ctx, at, before)
+	from, err := a.goOn(ctx, at, before)
 	if err != nil {
 		return was, m, of("--at", err)
 	}
-	was.Objects = from
-	m, err = a.foldUntil(ctx, at, after, func(e events.Event) {
+	was.Objects = from.Objects()
+	charter := from.Charter()
+	m, err = a.foldUntil(ctx, at, from.Seq(), func(e events.Event) {
+		if c, ok := e.Body.(events.Charter); ok {
+			charter = &c
+		}
 		was.Objects.Take(e)
 		was.Tally.Follow(e)
 	})
 	if err == nil && m.Seq == 0 {
 		err = a.noEvents()
+	}
+	if charter != nil {
+		was.Version, was.Logs = charter.Version, instance.NoLogs
+		was.ReadOnly = fmt.Sprintf("this is the record of cluster %s as it was at %s: nothing can be changed there; write to the cluster itself", charter.Cluster, m)
 	}
 	return was, m, of("--at", err)
 }
@@ -194,8 +202,11 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m replay.
 	o.Kubeconfigs.Origin = log.target.origin()
 	o.Kubeconfigs.Origin.Past = true
 	was.Leases, was.Events = memlog.NewKV(), memlog.NewKV() // of the past nobody knows them
-	was.Past, was.Subjects, was.ReadOnly, was.Now = log, subjects, readOnlyText(m), m.Now
-	was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.Now }), simkubelet.Notices, simkubelet.Heartbeat
+	was.Past, was.Subjects, was.Now = log, subjects, m.Now
+	if was.Logs == nil { // it is no record: kubelets and containers are simulated
+		was.ReadOnly = readOnlyText(m)
+		was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.Now }), simkubelet.Notices, simkubelet.Heartbeat
+	}
 	api, err := o.Open(dir, fmt.Sprintf("%s-%d", cluster, m.Seq), was)
 	if err != nil {
 		return nil, cmp.Or(err, os.RemoveAll(dir))

@@ -334,7 +334,22 @@ func (b *bridge) list(k events.Kind, w *ear) {
 			b.append(events.Event{Type: events.ObjectType(k, events.VerbDeleted), Source: "kube/relist", Body: events.Gone(o)}, l.seq)
 		}
 	}
+	b.gap(k, w.rv, w.list)
 	w.rv, w.list, w.listed, w.due = w.list, 0, nil, time.Time{}
+}
+
+// gap notes that states between two revisions may be missing.
+func (b *bridge) gap(k events.Kind, from, to uint64) {
+	data, err := wire.Marshal(events.Relisted{Resource: string(k), From: from, To: to})
+	if err != nil {
+		panic(err)
+	}
+	told := &events.Told{Source: events.SourceKube, ID: fmt.Sprintf("%s/%d-%d", k, from, to), Type: events.NoteRelisted, Data: data}
+	e := events.Event{ID: events.ToldID(told.Source, told.From, told.ID), Type: events.NoteTold, Source: events.SourceKube, Told: told, Body: events.Note{}}
+	if _, err := b.log.Append(context.Background(), events.Entry{Event: e}); err != nil {
+		b.bad("append a note: %v", err)
+	}
+	b.observe()
 }
 
 // stamped returns the bytes of an object as of another revision: what was heard of it
@@ -369,7 +384,7 @@ func (b *bridge) tell(c revision, source string) {
 	if known && c.rv <= l.rv || c.gone && (!known || l.gone) {
 		return
 	}
-	e := events.Event{Type: events.ObjectType(c.Kind, events.VerbUpdated), Source: source, Body: c.Object}
+	e := events.Event{Type: events.ObjectType(c.Kind, events.VerbUpdated), Source: source, Manager: c.by, Body: c.Object}
 	switch {
 	case c.gone:
 		e.Type, e.Body = events.ObjectType(c.Kind, events.VerbDeleted), events.Gone(c.Object)

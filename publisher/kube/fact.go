@@ -21,8 +21,8 @@ import (
 
 // Sources of the events that a record has.
 const (
-	source        = "kube"        // heard in a watch or a list
-	SourceMissing = "kube/relist" // known, and not in a list any more
+	source        = events.SourceKube
+	SourceMissing = events.SourceRelist
 )
 
 // recordedKinds are those whose objects are recorded, in the order in which they are listed:
@@ -166,20 +166,10 @@ func factID(epoch int, s *Seen, typ events.Type) ulid.ULID {
 
 // Types of the notes that a record has.
 const (
-	noteEvent    = "io.k8s.event"          // an Event of the cluster about a DaemonSet
-	NoteRelisted = "io.k8s.relisted"       // states between two lists may be missing
+	NoteRelisted = events.NoteRelisted
 	noteLarge    = "io.k8s.object.large"   // an object is larger than the log takes
 	noteStrange  = "io.k8s.object.strange" // an object that a log cannot hold
 )
-
-// happening is a core Event of a cluster, as a note of it is kept.
-type happening struct {
-	Type      string `json:"type"`
-	Reason    string `json:"reason"`
-	Message   string `json:"message"`
-	Component string `json:"component"`
-	Count     int32  `json:"count,omitempty"`
-}
 
 // note makes an entry of what a cluster has told besides its objects. id tells it
 // from others.
@@ -205,8 +195,8 @@ func noted(e *corev1.Event) (_ events.Entry, ok bool) {
 	if e.EventTime.After(at) {
 		at = e.EventTime.Time
 	}
-	h := happening{Type: e.Type, Reason: e.Reason, Message: e.Message, Component: cmp.Or(e.Source.Component, e.ReportingController), Count: e.Count}
-	n, err := note(noteEvent, idOf(e.UID, e.ResourceVersion), ref.Key.String(), at.UTC(), h, ref)
+	h := events.KubeEvent{Type: e.Type, Reason: e.Reason, Message: e.Message, Component: cmp.Or(e.Source.Component, e.ReportingController), Count: e.Count}
+	n, err := note(events.NoteKubeEvent, idOf(e.UID, e.ResourceVersion), ref.Key.String(), at.UTC(), h, ref)
 	return n, err == nil
 }
 

@@ -55,7 +55,7 @@ func (r *Recorder) tellListed(ctx context.Context, h heard, x listed) error {
 		return nil
 	}
 	gap, err := note(NoteRelisted, fmt.Sprintf("%s/%s/%d-%d", r.World.UID, h.plural, x.from, h.rv), h.plural, time.Time{},
-		map[string]any{"resource": h.plural, "from": x.from, "to": h.rv, "why": x.why})
+		events.Relisted{Resource: h.plural, From: x.from, To: h.rv, Why: x.why})
 	if err != nil {
 		return err
 	}

@@ -98,10 +98,10 @@ func (in *Instance) checkRecord() error {
 func (in *Instance) recordConfig() apiserver.Config {
 	return apiserver.Config{Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Tally: in.tally, Leases: memlog.NewKV(), Events: memlog.NewKV(),
 		Health: in.Log.Health, Quarantined: in.quarantined, Checks: []apiserver.Check{{Name: "engine", State: in.engine.alive}, {Name: "keyframes", State: in.keyframesText}},
-		Beside: in.beside, Figures: in.figures, ReadOnly: in.Record.ReadOnly, Version: in.Record.Version, Logs: noLogs}
+		Beside: in.beside, Figures: in.figures, ReadOnly: in.Record.ReadOnly, Version: in.Record.Version, Logs: NoLogs}
 }
 
-// noLogs is where the lines of containers are not: they are not recorded.
-func noLogs(*corev1.Pod, string, bool) (events.ContainerLog, error) {
+// NoLogs is where the lines of containers are not: they are not recorded.
+func NoLogs(*corev1.Pod, string, bool) (events.ContainerLog, error) {
 	return events.ContainerLog{}, errors.New("logs of containers are not recorded: ask the cluster itself with its own kubeconfig")
 }
