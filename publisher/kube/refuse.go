@@ -2,7 +2,6 @@ package kube
 
 import (
 	"errors"
-	"net/http"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -24,6 +23,15 @@ const (
 	reasonMode    = "Mode"                         // the charter does not let it be done
 )
 
+// Codes of answers.
+const (
+	codeUnauthorized = 401
+	codeNotFound     = 404
+	codeTimeout      = 408
+	codeTooMany      = 429
+	codeBroken       = 500
+)
+
 // answered says what an error of a cluster means for a command about a pod that is
 // there: a refusal, that it is not so any more what was decided upon, or, for every
 // other error, that it is to be tried again.
@@ -39,7 +47,7 @@ func answered(err error) error {
 		return &executor.Refusal{Reason: string(reasonBudget), Message: strings.TrimSpace(s.Message + " " + why)}
 	case caused(s, corev1.NamespaceTerminatingCause) != nil:
 		return &executor.Overtaken{Reason: reasonEnding, Message: s.Message}
-	case s.Code == http.StatusNotFound:
+	case s.Code == codeNotFound:
 		return &executor.Overtaken{Reason: reasonPodGone, Message: s.Message}
 	case s.Reason == metav1.StatusReasonConflict:
 		return &executor.Overtaken{Reason: reasonChanged, Message: s.Message}
@@ -58,11 +66,11 @@ func answered(err error) error {
 // not said by the answer: whoever asked has to find out.
 func again(s metav1.Status) bool {
 	switch s.Code {
-	case http.StatusUnauthorized, http.StatusRequestTimeout, http.StatusTooManyRequests:
+	case codeUnauthorized, codeTimeout, codeTooMany:
 		return true
 	}
 	// An eviction answers 500 without a reason for what will not change by itself.
-	return s.Code == 0 || s.Code >= http.StatusInternalServerError && s.Reason != ""
+	return s.Code == 0 || s.Code >= codeBroken && s.Reason != ""
 }
 
 // caused returns the cause of a type that a status has; nil: it has none.

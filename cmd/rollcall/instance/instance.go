@@ -219,17 +219,12 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all
 		all = append(all, controller.NewGarbageCollector(in.Subjects, state, controller.Options{}))
 	}
-	var world executor.World = executor.LogWorld{Admit: in.admit}
-	if r := in.Record; r != nil {
-		world = r.World
-		if r.Ready != nil {
-			all = append(all, heedful{controller.New(in.Subjects, state, controller.Options{}), r.Ready})
-		}
-	}
-	executor := executor.New(in.Subjects, world)
+	executor := executor.New(in.Subjects, in.where())
 	executor.ReadFrom(in.State.Objects())
 	if all = append(all, executor); in.Record == nil {
 		all = append(all, in.world(from))
+	} else if in.Record.Ready != nil {
+		all = append(all, heedful{controller.New(in.Subjects, state, controller.Options{}), in.Record.Ready})
 	}
 	var err error
 	if from != nil {
@@ -303,15 +298,12 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // project starts the reading of the log, and who acts upon it, and waits until
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
-	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report},
+	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report, Wake: in.Record.wakes()},
 		Follow: []func(events.Event){in.Follow, in.prints.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save
 	} else if err := in.witnessFar(&o); err != nil {
 		return err
-	}
-	if in.Record != nil {
-		o.Drive.Wake = in.Record.Wake
 	}
 	in.Begun(in.Began.Last)
 	at := in.Began.Last

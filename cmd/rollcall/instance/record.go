@@ -27,6 +27,22 @@ type Record struct {
 	Wake     <-chan struct{} // tells that it may have by now
 }
 
+// wakes is Wake of a record; of what is none nothing wakes anybody.
+func (r *Record) wakes() <-chan struct{} {
+	if r == nil {
+		return nil
+	}
+	return r.Wake
+}
+
+// where is where commands are carried out.
+func (in *Instance) where() executor.World {
+	if in.Record != nil {
+		return in.Record.World
+	}
+	return executor.LogWorld{Admit: in.admit}
+}
+
 // heedful is a party that wants nothing done while it is not ready.
 type heedful struct {
 	drive.Party
