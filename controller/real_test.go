@@ -265,6 +265,7 @@ func TestRefusedRolloutsOfARealCluster(t *testing.T) {
 		c.fold(e)
 	}
 	c.facts = nil
+	began := c.now
 	for i := range 6 {
 		r := controller.Reconcile(c.s, kubeAgent, c.now)
 		if r.Plan == nil || len(r.Plan.Commands) != 1 || r.Plan.Commands[0].Reason != events.Rollout {
@@ -278,6 +279,9 @@ func TestRefusedRolloutsOfARealCluster(t *testing.T) {
 			t.Fatalf("try %d: at once again: %s", i, got)
 		}
 		c.now = r.RequeueAt
+	}
+	if took := c.now.Sub(began); took > 2*time.Minute {
+		t.Errorf("six tries are %s apart", took)
 	}
 }
 

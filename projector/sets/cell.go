@@ -34,7 +34,7 @@ func (p *Pod) Ref() events.Ref { return events.Ref{Kind: events.Pod, Key: p.Key,
 type Pending struct {
 	Cause    events.Cause `json:"cause"`
 	Do       events.Verb  `json:"do"`
-	UID      types.UID    `json:"uid"` // of the pod
+	UID      types.UID    `json:"uid"`                // of the pod
 	Revision string       `json:"revision,omitempty"` // of a pod to create, or of a rollout that takes one
 }
 
