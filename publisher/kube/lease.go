@@ -36,7 +36,7 @@ func (c *Cluster) Lease(ctx context.Context, log string) error {
 func (c *Cluster) lease(ctx context.Context, log string) error {
 	ctx, cancel := context.WithTimeout(ctx, leaseEvery)
 	defer cancel()
-	leases, now := c.client.CoordinationV1().Leases(Home), metav1.NowMicro()
+	leases, now := c.client.CoordinationV1().Leases(home), metav1.NowMicro()
 	seconds := int32(leaseTime / time.Second)
 	l, err := leases.Get(ctx, leaseName, metav1.GetOptions{})
 	switch {
@@ -44,7 +44,7 @@ func (c *Cluster) lease(ctx context.Context, log string) error {
 		_, err = leases.Create(ctx, &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: leaseName}, Spec: coordinationv1.LeaseSpec{HolderIdentity: &log, LeaseDurationSeconds: &seconds, AcquireTime: &now, RenewTime: &now}},
 			metav1.CreateOptions{FieldManager: manager})
 	case err == nil && heldByOther(&l.Spec, log, now.Time):
-		return fmt.Errorf("%w: %s/%s is held by log %s", errLease, Home, leaseName, *l.Spec.HolderIdentity)
+		return fmt.Errorf("%w: %s/%s is held by log %s", errLease, home, leaseName, *l.Spec.HolderIdentity)
 	case err == nil:
 		if l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity != log {
 			l.Spec.AcquireTime = &now
@@ -65,7 +65,7 @@ func heldByOther(l *coordinationv1.LeaseSpec, log string, now time.Time) bool {
 
 // Unlease gives the Lease of a log up.
 func (c *Cluster) Unlease(ctx context.Context, log string) error {
-	leases := c.client.CoordinationV1().Leases(Home)
+	leases := c.client.CoordinationV1().Leases(home)
 	l, err := leases.Get(ctx, leaseName, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) || err == nil && (l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity != log) {
 		return nil
@@ -100,7 +100,7 @@ func (c *Cluster) Hold(ctx context.Context, log string) error {
 // leased says in one line why a cluster is not controlled from a log.
 func (c *Cluster) leased(err error) error {
 	if !errors.Is(err, errLease) {
-		return c.refused("renew the Lease "+Home+"/"+leaseName, err)
+		return c.refused("renew the Lease "+home+"/"+leaseName, err)
 	}
 	return &events.Error{Code: "E-KUBE-LEASE", What: "another rollcall controls the cluster", Where: c.Host, Why: err.Error(),
 		Do: "stop that one, or wait 15 seconds if it was killed", Exit: events.ExitHalt, Err: err}

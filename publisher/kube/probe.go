@@ -15,7 +15,7 @@ import (
 // probeKey names the DaemonSet by which it is found out whether somebody acts as the
 // controller of DaemonSets. No node has its selector, so it never has a pod, and it is
 // never recorded.
-var probeKey = events.Key{Namespace: Home, Name: "rollcall-probe"}
+var probeKey = events.Key{Namespace: home, Name: "rollcall-probe"}
 
 // How long a probe waits, how often it looks, and how often a cluster that is controlled
 // is probed again. Kubernetes' own controller answers within a tenth of a second.
@@ -61,6 +61,16 @@ func (c *Cluster) Probe(ctx context.Context, wait time.Duration) (rival string, 
 			return "", at, ctx.Err()
 		}
 	}
+}
+
+// RivalCode is the code of an error that says that somebody else is the controller.
+const RivalCode = "E-KUBE-RIVAL"
+
+// Rival says in one line that somebody else acts as the controller of DaemonSets, by what
+// he has done.
+func (c *Cluster) Rival(what string) error {
+	return &events.Error{Code: RivalCode, What: "somebody else acts as the controller of DaemonSets in the cluster", Where: c.Host, Why: what,
+		Do: "run kube-controller-manager with --controllers=*,-daemonset-controller, and start again", Exit: events.ExitHalt}
 }
 
 // answeredProbe says what somebody has made of a probe; "": nothing yet.

@@ -18,8 +18,8 @@ type Rights struct {
 	Delete  bool // or deleted
 }
 
-// Home is the namespace in which rollcall itself has objects.
-const Home = metav1.NamespaceSystem
+// home is the namespace in which rollcall itself has objects.
+const home = metav1.NamespaceSystem
 
 // right is a verb on a resource of a group, with a subresource: create pods/eviction.
 type right struct{ group, verb, resource string }
@@ -73,8 +73,8 @@ func (c *Cluster) lacksIn(ctx context.Context, r Rights, scope events.Scope) (na
 		in = []string{metav1.NamespaceAll}
 	}
 	if r.Control {
-		if lacks, err = c.first(ctx, homeRights, Home); err != nil || lacks != "" {
-			return Home, lacks, err
+		if lacks, err = c.first(ctx, homeRights, home); err != nil || lacks != "" {
+			return home, lacks, err
 		}
 	}
 	for _, namespace := range in {

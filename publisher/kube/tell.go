@@ -327,8 +327,7 @@ func (r *Recorder) explain(err error) error {
 		return &events.Error{Code: "E-KUBE-REWOUND", What: "the cluster has gone back", Where: r.World.Host, Why: back.Error() + ": its etcd was restored",
 			Do: "give --accept-rewind: the log goes on with what the cluster is now, and says so", Exit: events.ExitHalt, Err: err}
 	case errors.As(err, &rival):
-		return &events.Error{Code: "E-KUBE-RIVAL", What: "somebody else acts as the controller of DaemonSets in the cluster", Where: r.World.Host, Why: rival.what,
-			Do: "take the daemonset-controller out of kube-controller-manager (--controllers=*,-daemonset-controller), and start again", Exit: events.ExitHalt, Err: err}
+		return r.World.Rival(rival.what)
 	case errors.Is(err, errOther):
 		return &events.Error{Code: "E-KUBE-CLUSTER", What: "another cluster answers at the address", Where: r.World.Host,
 			Why: fmt.Sprintf("the uid of its namespace kube-system is not %s any more", r.World.UID), Do: "record it with a data directory of its own", Exit: events.ExitHalt, Err: err}

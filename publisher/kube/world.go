@@ -27,9 +27,10 @@ const (
 // was.
 type World struct {
 	*Cluster
-	rights Rights
-	slots  chan struct{}
-	wake   chan struct{}
+	rights   Rights
+	slots    chan struct{}
+	wake     chan struct{}
+	complete chan struct{} // closed when the log had what the cluster has
 
 	mu    sync.Mutex
 	gate  Gate
@@ -46,7 +47,7 @@ type call chan struct{}
 // NewWorld returns a world in which that may be done which the rights say; one that is to
 // be controlled only when it was taken.
 func NewWorld(c *Cluster, r Rights) *World {
-	return &World{Cluster: c, rights: r, slots: make(chan struct{}, callsInFlight), wake: make(chan struct{}, 1), calls: map[events.Key]call{}}
+	return &World{Cluster: c, rights: r, slots: make(chan struct{}, callsInFlight), wake: make(chan struct{}, 1), complete: make(chan struct{}), calls: map[events.Key]call{}}
 }
 
 // Does says what is done in the cluster; "": nothing.
@@ -71,6 +72,9 @@ func (w *World) Ready() bool {
 
 // Wake tells that Ready may have become true.
 func (w *World) Wake() <-chan struct{} { return w.wake }
+
+// Complete is closed when the log has what the cluster has for the first time.
+func (w *World) Complete() <-chan struct{} { return w.complete }
 
 // Take has the cluster controlled, which at that time by its own clock nobody else does.
 func (w *World) Take(since time.Time) {
@@ -133,6 +137,11 @@ func (w *World) rest(at events.Seq) {
 	w.gate.Working(time.Time{})
 	if w.gate.Look(time.Now(), at) {
 		w.wakes()
+		select {
+		case <-w.complete:
+		default:
+			close(w.complete)
+		}
 	}
 }
 

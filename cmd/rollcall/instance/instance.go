@@ -224,12 +224,13 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	if all = append(all, executor); in.Record == nil {
 		all = append(all, in.world(from))
 	} else if in.Record.Ready != nil {
-		all = append(all, heedful{controller.New(in.Subjects, state, controller.Options{}), in.Record.Ready})
+		all = append(all, controller.New(in.Subjects, state, in.Record.options()))
 	}
 	var err error
 	if from != nil {
 		err = from.resume(all)
 	}
+	all = in.Record.heeding(all)
 	if in.frames != nil {
 		in.framer = &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
 		if in.Server != nil {
