@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"rollcall/events"
+	"rollcall/events/wire"
+	"rollcall/projector/sets"
 	"rollcall/projector/table"
 )
 
@@ -33,6 +35,22 @@ func Fold(s *State, e events.Event) events.Event {
 	s.objects.Advance(e)
 	e.Looked = nil
 	return e
+}
+
+// Doubt says why an event would be quarantined whatever else is in the log; the code is
+// empty if nothing speaks against it. Who is about to append asks it: the fold believes
+// and reads by the same rules.
+func Doubt(e events.Event) (code, why string) {
+	if code, why = events.Doubt(&e); code != "" {
+		return code, why
+	}
+	if o, ok := e.Body.(events.Object); ok {
+		if err := sets.Readable(o, new(wire.Words)); err != nil {
+			b := refused(e, err)
+			return b.Code, b.Why
+		}
+	}
+	return "", ""
 }
 
 // Skim takes the events of a log on from a state as Fold would, without the state.

@@ -72,12 +72,17 @@ func (r *recorded) once(args ...string) {
 	}
 }
 
-// rest waits until the DaemonSet is rolled out and none of its pods is being deleted,
-// and returns the uids of what the cluster has.
+// rest waits until the DaemonSet is rolled out on the nodes that there are, but the
+// control plane, and none of its pods is being deleted, and returns the uids of what the
+// cluster has.
 func (r *recorded) rest() (all []string) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
 	defer cancel()
+	nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	for {
 		ds, err := r.client.AppsV1().DaemonSets("default").Get(ctx, "agent", metav1.GetOptions{})
 		if err != nil {
@@ -88,7 +93,8 @@ func (r *recorded) rest() (all []string) {
 			r.t.Fatal(err)
 		}
 		st := ds.Status
-		if st.ObservedGeneration == ds.Generation && st.NumberAvailable == st.DesiredNumberScheduled && st.UpdatedNumberScheduled == st.DesiredNumberScheduled && len(pods.Items) == int(st.DesiredNumberScheduled) {
+		n := int32(len(nodes.Items) - 1)
+		if st.ObservedGeneration == ds.Generation && st.DesiredNumberScheduled == n && st.NumberAvailable == n && st.UpdatedNumberScheduled == n && len(pods.Items) == int(n) {
 			all = append(all, "DaemonSet "+string(ds.UID))
 			for _, p := range pods.Items {
 				all = append(all, "Pod "+string(p.UID))
@@ -100,10 +106,6 @@ func (r *recorded) rest() (all []string) {
 			r.t.Fatalf("no rest: %+v", st)
 		case <-time.After(50 * time.Millisecond):
 		}
-	}
-	nodes, err := r.client.CoreV1().Nodes().List(ctx, metav1.ListOptions{})
-	if err != nil {
-		r.t.Fatal(err)
 	}
 	for _, n := range nodes.Items {
 		all = append(all, "Node "+string(n.UID))
@@ -187,8 +189,14 @@ func TestConnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := t.Context()
+	log, closeLog := openRunning(t, ctx, r.rec)
+	heard, err := log.Info(ctx)
+	closeLog()
+	if err != nil {
+		t.Fatal(err)
+	}
 	r.setImage("agent:2")
-	awaitEvents(t, r.rec, 3) // it hears of the rollout
+	awaitEvent(t, r.rec, heard.Last, 3) // it hears of the rollout
 	if code, err := rec.end(syscall.SIGKILL); err != nil || code != -1 {
 		t.Fatalf("exit code %d, %v", code, err)
 	}

@@ -169,6 +169,11 @@ func (t *target) tell(ctx context.Context, evs []publisher.Event, atomic bool) (
 	if err != nil {
 		return nil, err
 	}
+	return tellBy(ctx, c, evs, atomic)
+}
+
+// tellBy sends events to the gate of an API.
+func tellBy(ctx context.Context, c *rest.Config, evs []publisher.Event, atomic bool) ([]publisher.Result, error) {
 	h, err := rest.HTTPClientFor(c)
 	if err != nil {
 		return nil, fmt.Errorf("reach the instance: %w", err)

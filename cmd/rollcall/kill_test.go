@@ -58,6 +58,10 @@ func TestKill(t *testing.T) {
 		if err := os.WriteFile(file, []byte(killManifest(i+1)), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		var last events.Seq
+		if i > 0 {
+			last = endOf(t, data)
+		}
 		p, err := startProcess(dir, env, args...)
 		if err != nil {
 			t.Fatal(err)
@@ -67,7 +71,7 @@ func TestKill(t *testing.T) {
 			if err := p.sees(`\n  Stop `); err != nil {
 				t.Fatalf("kill %d of seed %d: %v", i, killSeed, err)
 			}
-			awaitEvents(t, data, 1+r.IntN(80))
+			awaitEvent(t, data, last, events.Seq(10+r.IntN(80))) // a rollout has more
 		}
 		if code, err := p.end(syscall.SIGKILL); err != nil || code != -1 {
 			t.Fatalf("kill %d of seed %d: exit code %d, %v:\n%s", i, killSeed, code, err, p.output())
@@ -84,22 +88,36 @@ func TestKill(t *testing.T) {
 	checkKilledLog(t, data)
 }
 
-// awaitEvents returns when n more events are in the log of a running instance.
-func awaitEvents(t *testing.T, data string, n int) {
+// endOf returns the last position of a log that nobody writes.
+func endOf(t *testing.T, data string) events.Seq {
+	t.Helper()
+	subjects, err := events.NewSubjects(datadir.DefaultCluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := blocks.Open(data, subjects)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := log.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Last
+}
+
+// awaitEvent returns when the log of a running instance has n events after a position.
+func awaitEvent(t *testing.T, data string, after, n events.Seq) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	log, closeLog := openRunning(t, ctx, data)
 	defer closeLog()
-	info, err := log.Info(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for e, err := range log.Tail(ctx, info.Last) {
+	for e, err := range log.Tail(ctx, after) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if e.Seq >= info.Last+events.Seq(n) {
+		if e.Seq >= after+n {
 			return
 		}
 	}

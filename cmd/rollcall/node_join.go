@@ -21,6 +21,7 @@ import (
 	"rollcall/events"
 	"rollcall/events/files"
 	"rollcall/projector/apiserver"
+	"rollcall/projector/dns"
 )
 
 // Files of a directory by which a kubelet joins.
@@ -34,10 +35,11 @@ const (
 // joinHome is where the directory is on the host, in the commands that are printed.
 const joinHome = "/etc/rollcall"
 
-// kubeletConfig is the configuration of a kubelet that joins, as kubeadm writes it
+// kubeletConfig returns the configuration of a kubelet that joins, as kubeadm writes it
 // but for what follows from certificates of the data directory. Paths in it
 // are relative to it.
-const kubeletConfig = `# Written by rollcall node join. What this host needs besides goes into
+func kubeletConfig(nameServer string) string {
+	return `# Written by rollcall node join. What this host needs besides goes into
 # *.conf files of a directory that kubelet is given with --config-dir.
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -52,11 +54,12 @@ authorization:
   mode: Webhook
 cgroupDriver: systemd
 clusterDNS:
-- 10.96.0.10
+- ` + nameServer + `
 clusterDomain: cluster.local
 containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
 rotateCertificates: true
 `
+}
 
 // joining is a kubelet that is to join.
 type joining struct {
@@ -64,6 +67,8 @@ type joining struct {
 	server    string // URL of the API as the host reaches it; empty: as it is reached here
 	token     string // by which the kubelet asks for its certificate; empty: it is given one
 	expires   time.Duration
+
+	nameServer string // of its pods
 }
 
 func (s *session) nodeJoin() *cobra.Command {
@@ -119,6 +124,10 @@ func (s *session) join(ctx context.Context, t *target, j *joining) error {
 	}
 	if err := letNodesJoin(ctx, client); err != nil {
 		return refused(err, "", nil)
+	}
+	j.nameServer = dns.DefaultNameServer
+	if s, err := client.CoreV1().Services(metav1.NamespaceSystem).Get(ctx, "kube-dns", metav1.GetOptions{}); err == nil {
+		j.nameServer = s.Spec.ClusterIP
 	}
 	kubeconfig, _, err := instance.UserKubeconfig(t.dir, instance.User{Name: "system:node:" + j.name, Groups: []string{"system:nodes"}, For: j.expires}, time.Now())
 	if err != nil {
@@ -181,7 +190,7 @@ func (j *joining) write(kubeconfig []byte) (string, error) {
 		}
 		return "", &events.Error{Code: "E-CLI-JOIN", What: "the directory of the node cannot be made", Where: j.dir, Why: why, Do: "name another one", Exit: events.ExitInput}
 	}
-	for file, content := range map[string][]byte{name: kubeconfig, joinAuthority: cluster.CertificateAuthorityData, joinConfig: []byte(kubeletConfig)} {
+	for file, content := range map[string][]byte{name: kubeconfig, joinAuthority: cluster.CertificateAuthorityData, joinConfig: []byte(kubeletConfig(j.nameServer))} {
 		if err := files.Create(filepath.Join(j.dir, file), content); err != nil {
 			return "", fmt.Errorf("write %s: %w", file, err)
 		}

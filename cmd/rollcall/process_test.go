@@ -16,16 +16,18 @@ import (
 )
 
 // TestMain lets the test binary be the program: called as rollcall, or as
-// kubectl, it is. It writes no lines of progress.
+// kubectl, it is. It writes no lines of progress, and a shell has time for what it is
+// offered.
 func TestMain(m *testing.M) {
-	progressEvery = 24 * time.Hour
+	progressEvery, completionTime = 24*time.Hour, time.Hour
 	stopAt(os.Getenv(stopEnv), syscall.SIGTERM)
 	stopAt(os.Getenv(killEnv), syscall.SIGKILL)
 	testscript.Main(m, map[string]func(){"rollcall": main, kubectlName: main})
 }
 
-// patience bounds every wait of a test for another process.
-const patience = 30 * time.Second
+// patience bounds every wait of a test for another process: it only guards against
+// hanging.
+const patience = 4 * time.Minute
 
 // process is a rollcall that runs beside the test, with its output so far.
 type process struct {

@@ -21,20 +21,24 @@ import (
 const uiListen = "127.0.0.1:0"
 
 func (s *session) uiCommand() *cobra.Command {
-	var listen string
+	var listen, beside string
 	c := &cobra.Command{Use: "ui", Short: "Serve a page over the log: nodes, rollouts, events and their causes, at any instant", Args: takes(0, 0),
 		Long: `ui serves a page in which a log is looked at: that of an instance that runs, of a
 stopped data directory, of a NATS server or of a recording. It shows what the questions
 to the log answer, with a bar to go to any instant; each view says which command answers
-the same. Nothing can be changed there.
+the same. Where an instance runs, rollouts are paused, resumed and undone there, and
+holds placed and lifted, with a reason and by the rights of who has started ui. With
+--beside, rollouts of a recording are held against those of the log.
 
 It prints a link that lets one browser in, once, and stays until it is stopped. The
 page is served on a loopback address. rollcall up serves one by itself.`,
 		Example: `  rollcall ui --data ./cluster
-  rollcall ui --rec incident.rollcall`}
+  rollcall ui --rec incident.rollcall
+  rollcall ui --rec after.rollcall --beside before.rollcall`}
 	t := addTarget(c)
 	t.addRecording(c)
 	c.Flags().StringVar(&listen, "listen", uiListen, "loopback address of the page")
+	c.Flags().StringVar(&beside, "beside", "", "second recording, whose rollouts are held against those of the log")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		at, err := instance.ParseListen("--listen", listen)
 		if err == nil && at.None() {
@@ -43,24 +47,59 @@ page is served on a loopback address. rollcall up serves one by itself.`,
 		if err != nil {
 			return err
 		}
-		a, err := t.open(c.Context(), s)
+		config, err := s.uiConfig(c.Context(), t, beside)
 		if err != nil {
 			return err
 		}
-		past, err := a.past(c.Context())
-		if err == nil && a.nc == nil {
-			err = a.begun(c.Context())
-		}
-		if err != nil {
-			a.close()
-			return err
-		}
-		opened := func(context.Context) (*page.Past, error) { return past, nil }
-		return s.servePage(c.Context(), at, page.Config{Open: opened, Cluster: t.cluster, Target: t.flags(), Live: a.nc != nil}, func(link string) {
+		return s.servePage(c.Context(), at, config, func(link string) {
 			s.out.printf("The page of %s is at\n  %s\nThe link lets one browser in, once. Ctrl-C ends it.\n", t.cluster, link)
 		})
 	}
 	return c
+}
+
+// uiConfig is what a page over a log is about: what stops is only looked at.
+func (s *session) uiConfig(ctx context.Context, t *target, beside string) (c page.Config, err error) {
+	a, err := t.open(ctx, s)
+	if err != nil {
+		return c, err
+	}
+	live := a.nc != nil
+	if !live {
+		err = a.begun(ctx)
+	}
+	a.close()
+	if err != nil {
+		return c, err
+	}
+	d := doors{session: s, target: t, config: t.config}
+	c = page.Config{Open: t.opens(s), Cluster: t.cluster, Target: t.flags(), Live: live, Insert: d.insert}
+	if live {
+		c.Act = d.act
+	}
+	if t.rec == "" {
+		c.Refused = d.refusals
+	}
+	if beside == "" {
+		return c, nil
+	}
+	o := &target{rec: beside}
+	if a, err = o.open(ctx, s); err == nil {
+		a.close()
+		c.Beside = &page.Beside{Name: beside, Open: o.opens(s)}
+	}
+	return c, err
+}
+
+// opens returns what opens the log for a page.
+func (t *target) opens(s *session) func(context.Context) (*page.Past, error) {
+	return func(ctx context.Context) (*page.Past, error) {
+		a, err := t.open(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		return a.past(ctx)
+	}
 }
 
 // begun refuses a log that nobody writes any more and that has no event.
@@ -75,9 +114,13 @@ func (a *archive) begun(ctx context.Context) error {
 // past is the log as the page reads it.
 func (a *archive) past(ctx context.Context) (*page.Past, error) {
 	frames, err := a.keyframes(ctx)
+	if err != nil {
+		a.close()
+		return nil, err
+	}
 	return &page.Past{Log: a, Frames: frames, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error) {
 		return a.moment(ctx, at, last)
-	}, Close: a.close}, err
+	}, Facts: a.facts, Close: a.close}, nil
 }
 
 // flags are those by which a command names the same log.
@@ -111,7 +154,9 @@ func (in *upRun) page(ctx context.Context, s *session) (link string, stop func()
 		return "", func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target(), Live: true, Health: in.healthChecks, Scene: in.up.scene.told()}
+	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target().flags(), Live: true, Health: in.healthChecks, Scene: in.up.scene.told()}
+	d := doors{session: s, target: in.target(), config: func(context.Context) (*rest.Config, error) { return in.LoopbackAs(actor()), nil }}
+	c.Act, c.Insert, c.Refused = d.act, d.insert, d.refusals
 	begun, ended := make(chan string, 1), make(chan error, 1)
 	go func() { ended <- s.servePage(ctx, in.up.ui, c, func(link string) { begun <- link }) }()
 	select {
@@ -129,12 +174,12 @@ func (in *upRun) page(ctx context.Context, s *session) (link string, stop func()
 }
 
 // target is how commands name the log of the instance.
-func (in *upRun) target() string {
-	t := target{data: in.Data, natsURL: in.NATSURL}
+func (in *upRun) target() *target {
+	t := &target{data: in.Data, natsURL: in.NATSURL, cluster: in.Cluster}
 	if t.data == "" && in.Server != nil {
 		t.data = in.Server.Dir()
 	}
-	return t.flags()
+	return t
 }
 
 // past opens the log of the instance as every reader from outside does.
@@ -153,14 +198,11 @@ func (in *upRun) past(ctx context.Context, s *session) (*page.Past, error) {
 	if a.history, err = stream.Open(ctx, a.nc, in.Subjects, stream.Options{Direct: true}); err == nil {
 		err = a.findBegin(ctx)
 	}
-	var p *page.Past
-	if err == nil {
-		p, err = a.past(ctx)
-	}
 	if err != nil {
 		a.close()
+		return nil, err
 	}
-	return p, err
+	return a.past(ctx)
 }
 
 // healthChecks are what /readyz of the API says of the instance.

@@ -41,6 +41,7 @@ type upOptions struct {
 	rate       int
 	api        apiOptions
 	dns        string
+	ranges     rangeFlags
 	uiFlag     string
 	ui         instance.Address // of the page
 	scene      *scene           // that a demo has played; nil: it is none
@@ -112,7 +113,7 @@ the log is, and how to read it.`,
 	f.StringSliceVar(&o.Controllers, "controllers", []string{"*"}, instance.ControllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
 	f.IntVar(&o.EventBytes, "max-event-bytes", envelope.Default.Bytes, "bytes that one message to the gate may have")
-	f.StringVar(&o.dns, "dns", instance.NoListen, "address, host:port, that answers for the names of Services and pods over UDP and TCP; :PORT is of this machine only")
+	o.addNetwork(f)
 	f.StringVar(&o.uiFlag, "ui", uiListen, "loopback address of the page over the log, or none (with --once none if not given)")
 	addAPIFlags(c, &o.api)
 	return c
@@ -178,6 +179,9 @@ func (o *upOptions) nameCluster() error {
 // to use it from outside, so it has to be asked for.
 func (o *upOptions) checkAPI(given func(string) bool) (err error) {
 	if o.Controllers, err = instance.ResolveControllers(o.Controllers); err != nil {
+		return err
+	}
+	if o.Services, err = o.ranges.parse(); err != nil {
 		return err
 	}
 	if o.DNS, err = instance.ParseDNS(o.dns); err == nil {

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write what kubectl prints into testdata/kubectl")
@@ -111,20 +110,17 @@ func newWalk(t *testing.T) *walk {
 	if _, err := p.finds(`(?m)^export KUBECONFIG=(\S+)$`); err != nil {
 		t.Fatal(err)
 	}
-	w.run("rollcall node add node01 node02 k8s-worker-2 && kubectl wait --for=condition=Ready node --all --timeout=20s")
+	w.run("rollcall node add node01 node02 k8s-worker-2 && kubectl wait --for=condition=Ready node --all --timeout=180s")
 	return w
 }
-
-// stepTime bounds one command, so that one that hangs is told.
-const stepTime = 90 * time.Second
 
 // run runs a shell command and returns its output without what differs from
 // run to run, and its exit code if it failed.
 func (w *walk) run(command string) string {
-	ctx, cancel := context.WithTimeout(w.t.Context(), stepTime)
+	ctx, cancel := context.WithTimeout(w.t.Context(), patience) // one that hangs is told
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "bash", "-c", command)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = patience
 	cmd.Dir, cmd.Env = w.dir, w.env
 	out, err := cmd.CombinedOutput()
 	text := normal(string(out))

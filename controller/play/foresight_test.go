@@ -2,24 +2,19 @@ package play_test
 
 import (
 	"encoding/json"
-	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/intstr"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/daemonpod"
-	"rollcall/publisher/simkubelet"
 )
 
 var agent = events.Key{Namespace: "x", Name: "a"}
@@ -228,192 +223,4 @@ func TestForesight(t *testing.T) {
 			}
 		})
 	}
-}
-
-// single writes one event of some kind, which matters to a rollout or does not.
-func single(t testing.TB, c *play.Cluster, r *rand.Rand) string {
-	t.Helper()
-	nodes := slices.Collect(c.State.Nodes())
-	name := nodes[r.IntN(len(nodes))].Name
-	node := func(change func(*corev1.Node)) {
-		var n corev1.Node
-		object(t, c, events.Node, events.Key{Name: name}, &n)
-		change(&n)
-		write(t, c, events.Node, events.VerbUpdated, &n)
-	}
-	pod := func(change func(*corev1.Pod)) {
-		var p corev1.Pod
-		all := slices.Collect(c.State.Pods())
-		object(t, c, events.Pod, all[r.IntN(len(all))].Key, &p)
-		change(&p)
-		write(t, c, events.Pod, events.VerbUpdated, &p)
-	}
-	set := func(change func(*appsv1.DaemonSet)) {
-		var ds appsv1.DaemonSet
-		object(t, c, events.DaemonSet, agent, &ds)
-		change(&ds)
-		write(t, c, events.DaemonSet, events.VerbUpdated, &ds)
-	}
-	kinds := []func() string{
-		func() string {
-			node(func(n *corev1.Node) { metav1.SetMetaDataLabel(&n.ObjectMeta, "pool", fmt.Sprint(r.IntN(3))) })
-			return "label of " + name
-		},
-		func() string {
-			node(func(n *corev1.Node) {
-				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: "dedicated", Effect: corev1.TaintEffectNoSchedule})
-			})
-			return "taint of " + name
-		},
-		func() string { node(func(n *corev1.Node) { n.Spec.Unschedulable = true }); return "cordon " + name },
-		func() string {
-			node(func(n *corev1.Node) {
-				for i := range n.Status.Conditions {
-					if n.Status.Conditions[i].Type == corev1.NodeReady {
-						n.Status.Conditions[i].Status = corev1.ConditionFalse
-					}
-				}
-			})
-			return name + " is not ready"
-		},
-		func() string {
-			node(func(n *corev1.Node) { metav1.SetMetaDataAnnotation(&n.ObjectMeta, events.AnnotationFail, "true") })
-			return name + " is lost"
-		},
-		func() string {
-			node(func(n *corev1.Node) {
-				for i := range n.Status.Conditions {
-					n.Status.Conditions[i].LastHeartbeatTime = metav1.NewTime(c.Now())
-				}
-			})
-			return "heartbeat of " + name
-		},
-		func() string {
-			var n corev1.Node
-			object(t, c, events.Node, events.Key{Name: name}, &n)
-			n.Name, n.UID, n.ResourceVersion = "node-9999", "new", ""
-			write(t, c, events.Node, events.VerbCreated, &n)
-			return "another node"
-		},
-		func() string {
-			pod(func(p *corev1.Pod) { metav1.SetMetaDataLabel(&p.ObjectMeta, "seen", "yes") })
-			return "label of a pod"
-		},
-		func() string {
-			pod(func(p *corev1.Pod) {
-				for i := range p.Status.Conditions {
-					if p.Status.Conditions[i].Type == corev1.PodReady {
-						p.Status.Conditions[i].Status = corev1.ConditionFalse
-					}
-				}
-			})
-			return "a pod is not ready"
-		},
-		func() string {
-			pod(func(p *corev1.Pod) { p.Status.Message = "still here" })
-			return "status of a pod"
-		},
-		func() string {
-			set(func(ds *appsv1.DaemonSet) {
-				metav1.SetMetaDataAnnotation(&ds.ObjectMeta, events.AnnotationPaused, "true")
-			})
-			return "pause"
-		},
-		func() string {
-			set(func(ds *appsv1.DaemonSet) { metav1.SetMetaDataLabel(&ds.ObjectMeta, "team", "blue") })
-			return "label of the DaemonSet"
-		},
-		func() string {
-			set(func(ds *appsv1.DaemonSet) {
-				ds.Generation++
-				n := intstr.FromInt32(1 + r.Int32N(3))
-				ds.Spec.UpdateStrategy.RollingUpdate.MaxUnavailable = &n
-			})
-			return "budget"
-		},
-		func() string {
-			set(func(ds *appsv1.DaemonSet) { ds.Generation++; ds.Spec.Template.Spec.Containers[0].Image = "a:2b" })
-			return "another template"
-		},
-		func() string {
-			write(t, c, events.ConfigMap, events.VerbCreated, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "x", Name: fmt.Sprint(c.State.Seq()), UID: "c"}})
-			return "a ConfigMap"
-		},
-		func() string {
-			var ds appsv1.DaemonSet
-			object(t, c, events.DaemonSet, agent, &ds)
-			ds.Name, ds.UID, ds.Generation, ds.Status = "b", "b", 1, appsv1.DaemonSetStatus{}
-			ds.Spec.Selector = &metav1.LabelSelector{MatchLabels: map[string]string{"app": "b"}}
-			ds.Spec.Template.Labels = ds.Spec.Selector.MatchLabels
-			write(t, c, events.DaemonSet, events.VerbCreated, &ds)
-			return "another DaemonSet"
-		},
-	}
-	return kinds[r.IntN(len(kinds))]()
-}
-
-// TestGuard: a plan is refused if and only if what comes of it is something else.
-// That is found a second time by carrying it out: before a single event in one
-// cluster, after it in another.
-func TestGuard(t *testing.T) {
-	rounds := 1000
-	if testing.Short() {
-		rounds = 100
-	}
-	count := map[bool]int{}
-	// carried out, a rollout comes to this
-	var planned became
-	var plannedSpec appsv1.DaemonSetSpec
-	for round := range rounds {
-		r := rand.New(rand.NewPCG(uint64(round), 1))
-		c := steady(t)
-		i, ds := newImage(t, c)
-		if round == 0 {
-			twin := steady(t)
-			plannedSpec = *ds.Spec.DeepCopy()
-			planned = carriedOut(t, twin)
-		}
-		from := c.State.Seq()
-		what := single(t, c, r)
-		m, err := play.Guard(t.Context(), history(t, c), c.Subjects, []play.Intent{i}, from, c.State.Seq(), time.Hour)
-		if err != nil {
-			t.Fatal(round, what, err)
-		}
-		if m != nil && m.Seq != from+1 {
-			t.Fatalf("round %d, %s: the plan is refused for #%d", round, what, m.Seq)
-		}
-		var was appsv1.DaemonSet
-		object(t, c, events.DaemonSet, agent, &was)
-		was.Spec.Template.Spec.Containers[0].Image = "a:3"
-		told := !equality.Semantic.DeepEqual(was.Spec, plannedSpec) || what == "pause" || what == "another template"
-		b := carriedOut(t, c)
-		differs := told || !slices.Equal(b.updated, planned.updated) || !slices.Equal(slices.Concat(b.waves...), slices.Concat(planned.waves...)) ||
-			len(b.waves) > 0 && !slices.Equal(b.waves[0], planned.waves[0])
-		if differs != (m != nil) {
-			t.Fatalf("round %d, %s: refused: %+v, carried out %+v, planned %+v", round, what, m, b, planned)
-		}
-		count[differs]++
-	}
-	if count[true] < rounds/5 || count[false] < rounds/5 {
-		t.Errorf("%d events mattered, and %d did not", count[true], count[false])
-	}
-}
-
-// steady returns a cluster of few nodes in which all is done and every pod takes
-// the same.
-func steady(t testing.TB) *play.Cluster {
-	t.Helper()
-	o := simkubelet.DefaultOptions()
-	o.Took = func(string, *corev1.Pod) (time.Duration, bool) { return time.Second, true }
-	return rolledWith(t, 7, o)
-}
-
-// carriedOut writes the new image, and returns what comes of it.
-func carriedOut(t testing.TB, c *play.Cluster) became {
-	t.Helper()
-	_, ds := newImage(t, c)
-	at := c.State.Seq()
-	write(t, c, events.DaemonSet, events.VerbUpdated, ds)
-	run(t, c, time.Hour)
-	return happened(t, c, at)
 }

@@ -7,9 +7,13 @@ import (
 	"rollcall/projector/story"
 )
 
-// Life tells of the facts about an object, of all that had its name: the last of
-// them, so many at most, and how many were before. It goes as far as the causes.
-func (h *History) Life(ctx context.Context, cs *Causes, about Subject, limit int) (steps []Step, older int, err error) {
+// Life tells of the facts about an object up to a position, of all that had its
+// name: the last of them, so many at most, and how many were before.
+func (h *History) Life(ctx context.Context, at events.Seq, about Subject, limit int) (steps []Step, older int, err error) {
+	cs, err := h.factsOf(ctx, at, about)
+	if err != nil {
+		return nil, 0, err
+	}
 	l := cs.objects[place{about.Kind, about.Key}]
 	if l == nil {
 		return nil, 0, notFound(about)
@@ -32,10 +36,13 @@ type Told struct {
 	Fields  []story.Field `json:"fields,omitempty"` // of its object, before and after
 	From    []Step        `json:"from"`             // what it comes from, and so on to what came from outside
 	Effects *Effects      `json:"effects"`
+	Parents []int         `json:"parents"` // of each step of the effects the one that it comes from; -1: the event
+	Upto    events.Seq    `json:"upto"`    // how far its effects were followed
 }
 
-// Tell tells of the event at a position, as far as the causes go.
-func (h *History) Tell(ctx context.Context, cs *Causes, seq events.Seq, effects int) (*Told, error) {
+// Tell tells of the event at a position, and of its effects up to another, so many
+// of them one by one. Of the log it reads what these go through.
+func (h *History) Tell(ctx context.Context, seq, to events.Seq, effects int) (*Told, error) {
 	e, err := h.Event(ctx, seq)
 	if err != nil {
 		return nil, err
@@ -44,17 +51,35 @@ func (h *History) Tell(ctx context.Context, cs *Causes, seq events.Seq, effects 
 	if err != nil {
 		return nil, err
 	}
-	x := &Told{}
+	x := &Told{Upto: to}
 	r := events.RefOf(e)
 	was, _, _ := s.Object(r.Kind, r.Key)
 	if is, ok := e.Body.(events.Object); ok {
 		x.Fields = story.Fields(was, is)
+	}
+	cs, err := h.reach(ctx, seq, seq, seq)
+	if err != nil {
+		return nil, err
 	}
 	from, err := h.steps(ctx, cs, cs.Chain(eventLink(seq)))
 	if err != nil {
 		return nil, err
 	}
 	x.Step, x.From = from[0], from[1:]
-	x.Effects, err = h.Effects(ctx, cs, seq, effects)
-	return x, err
+	if cs, err = h.CausesSince(ctx, seq-1, to); err != nil {
+		return nil, err
+	}
+	if x.Effects, err = h.Effects(ctx, cs, seq, effects); err != nil {
+		return nil, err
+	}
+	at := map[Link]int{}
+	for i, l := range x.Effects.links[:len(x.Effects.Steps)] {
+		at[l] = i
+		of, told := at[cs.Of(l)]
+		if !told {
+			of = -1
+		}
+		x.Parents = append(x.Parents, of)
+	}
+	return x, nil
 }

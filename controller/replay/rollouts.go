@@ -200,17 +200,7 @@ func (r *Rollout) end(e events.Event, how Ending) {
 
 // Rollouts returns the rollouts that the log tells of up to a position.
 func (h *History) Rollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
-	var r rollouts
-	s, err := h.Begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r.begin(s)
-	_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
-		r.take(s, e)
-		return nil
-	}})
-	return r.all, err
+	return new(Course).upTo(ctx, h, to)
 }
 
 // RolloutsOf returns the rollouts of a log, in the order in which they began.

@@ -30,7 +30,7 @@ type Harness struct {
 }
 
 // patience bounds a test that would hang.
-const patience = 30 * time.Second
+const patience = 3 * time.Minute
 
 // Run runs the suite, each test on a log of its own.
 func Run(t *testing.T, open func(t *testing.T) Harness) {

@@ -39,7 +39,7 @@ func TestNamelessSubject(t *testing.T) {
 	nc := mustConnect(t, asSource(s, "dash"))
 	ask := func(config string) string {
 		t.Helper()
-		m, err := nc.Request("$JS.API.CONSUMER.CREATE.ROLLCALL_test", []byte(`{"stream_name":"ROLLCALL_test","action":"create","config":{`+config+`}}`), 5*time.Second)
+		m, err := nc.Request("$JS.API.CONSUMER.CREATE.ROLLCALL_test", []byte(`{"stream_name":"ROLLCALL_test","action":"create","config":{`+config+`}}`), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -54,7 +54,7 @@ func TestNamelessSubject(t *testing.T) {
 	if a := ask(`"name":"mine","ack_policy":"none","mem_storage":true,` + subjects); !strings.Contains(a, `"name":"mine"`) {
 		t.Fatal(a)
 	}
-	m, err := nc.Request("$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.mine", []byte("1"), 5*time.Second)
+	m, err := nc.Request("$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.mine", []byte("1"), patience)
 	if err != nil || m.Subject == "" || string(m.Data) != "1" {
 		t.Errorf("the first message of it is %v, %v", m, err)
 	}
@@ -148,7 +148,7 @@ func harmless(t *testing.T, stream jetstream.Stream) {
 // ask sends a request to JetStream, and returns the code of its refusal, or 0.
 func ask(t *testing.T, nc *nats.Conn, subject, body string) int {
 	t.Helper()
-	m, err := nc.Request("$JS.API."+subject, []byte(body), 5*time.Second)
+	m, err := nc.Request("$JS.API."+subject, []byte(body), patience)
 	if err != nil {
 		t.Fatalf("%s: %v", subject, err)
 	}
@@ -229,11 +229,11 @@ func TestNoOtherConsumers(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"theirs", "own", "none"} {
-		if m, err := out.Request("$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test."+name, []byte(`{"batch":1,"no_wait":true}`), 5*time.Second); !errors.Is(err, nats.ErrNoResponders) {
+		if m, err := out.Request("$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test."+name, []byte(`{"batch":1,"no_wait":true}`), patience); !errors.Is(err, nats.ErrNoResponders) {
 			t.Errorf("%s gives %v, %v", name, m, err)
 		}
 	}
-	if m, err := both.Request("$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.theirs", []byte(`{"batch":1,"no_wait":true}`), 5*time.Second); err != nil || string(m.Data) != "0" {
+	if m, err := both.Request("$JS.API.CONSUMER.MSG.NEXT.ROLLCALL_test.theirs", []byte(`{"batch":1,"no_wait":true}`), patience); err != nil || string(m.Data) != "0" {
 		t.Errorf("the own consumer gives %v, %v", m, err)
 	}
 }

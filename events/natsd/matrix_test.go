@@ -204,7 +204,7 @@ func TestUsersAndSubjects(t *testing.T) {
 		t.Errorf("only %d cells", n)
 	}
 	for _, want := range told {
-		m, err := gate.NextMsg(5 * time.Second)
+		m, err := gate.NextMsg(patience)
 		if err != nil || m.Subject != want {
 			t.Fatalf("the gate was told %v (%v), want %s", m, err, want)
 		}
@@ -313,7 +313,7 @@ func TestWidened(t *testing.T) {
 			if err := refusal(t, asSource(s, "inv"), func(nc *nats.Conn) error { return nc.Publish(subject, nil) }); err != nil {
 				t.Error(err)
 			}
-			if m, err := gate.NextMsg(5 * time.Second); err != nil || m.Subject != "rollcall.test.from.inv.ingest."+typ {
+			if m, err := gate.NextMsg(patience); err != nil || m.Subject != "rollcall.test.from.inv.ingest."+typ {
 				t.Errorf("%s: the gate was told %v, %v", subject, m, err)
 			}
 		}
@@ -360,10 +360,10 @@ func TestAnswersAreNoRequests(t *testing.T) {
 		}
 	}
 	// A request that is answered shows that those before it were.
-	if m, err := inv.Request("rollcall.test.from.inv.ingest.node.gone", nil, 5*time.Second); err != nil || string(m.Data) != "answer" {
+	if m, err := inv.Request("rollcall.test.from.inv.ingest.node.gone", nil, patience); err != nil || string(m.Data) != "answer" {
 		t.Fatalf("the last request: %v, %v", m, err)
 	}
-	if _, err := dash.Request("$JS.API.DIRECT.GET.ROLLCALL_test", []byte(`{"seq":1}`), 5*time.Second); err != nil {
+	if _, err := dash.Request("$JS.API.DIRECT.GET.ROLLCALL_test", []byte(`{"seq":1}`), patience); err != nil {
 		t.Fatal(err)
 	}
 	mu.Lock()
@@ -385,7 +385,7 @@ func TestNobodyListens(t *testing.T) {
 		mustConnect(t, asSource(s, "inv")): "rollcall.test.from.inv.ingest.node.gone",
 		mustConnect(t, asAdmin(t, s)):      "rollcall.test.ingest.node.gone",
 	} {
-		if _, err := connect.Request(subject, nil, 5*time.Second); !errors.Is(err, nats.ErrNoResponders) {
+		if _, err := connect.Request(subject, nil, patience); !errors.Is(err, nats.ErrNoResponders) {
 			t.Errorf("%s: %v", subject, err)
 		}
 	}

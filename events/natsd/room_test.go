@@ -65,7 +65,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	give := time.NewTimer(30 * time.Second)
+	give := time.NewTimer(patience)
 	defer give.Stop()
 	for !is() {
 		select {

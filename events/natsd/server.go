@@ -43,7 +43,7 @@ const (
 
 // readyTimeout bounds how long a server may take to accept connections once its
 // store is recovered, which has no bound.
-const readyTimeout = 10 * time.Second
+const readyTimeout = time.Minute
 
 // Options say how a server runs. The zero Options are a temporary, synced
 // server that only this process can reach.

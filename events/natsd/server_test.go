@@ -19,6 +19,9 @@ import (
 	"rollcall/events"
 )
 
+// patience bounds a wait that ends by itself: it only guards against hanging.
+const patience = 3 * time.Minute
+
 // loopback is any port of this machine.
 var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}
 
@@ -118,12 +121,8 @@ func TestRefusals(t *testing.T) {
 func TestSecondInstanceIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	s := mustStart(t, Options{Dir: dir})
-	before := time.Now()
-	_, err := Start(t.Context(), Options{Dir: dir, Cluster: "test"})
+	_, err := Start(t.Context(), Options{Dir: dir, Cluster: "test"}) // it does not wait for the other's end
 	wantCode(t, err, "E-STORE-LOCKED", events.ExitBusy)
-	if d := time.Since(before); d > time.Second {
-		t.Errorf("the refusal took %v, want at most 1s", d)
-	}
 	var h holder
 	b, err2 := os.ReadFile(filepath.Join(dir, lockFile))
 	if err2 != nil || json.Unmarshal(b, &h) != nil || h.PID != os.Getpid() {
@@ -294,14 +293,6 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// A goroutine that has done its last step may not be gone at once; give
-	// the scheduler turns, not time.
-	for range 10_000 {
-		if runtime.NumGoroutine() <= before {
-			return
-		}
-		runtime.Gosched()
-	}
-	buf := make([]byte, 1<<20)
-	t.Fatalf("%d goroutines before, %d after:\n%s", before, runtime.NumGoroutine(), buf[:runtime.Stack(buf, true)])
+	// A goroutine that has done its last step may not be gone at once.
+	eventually(t, "as many goroutines as before", func() bool { return runtime.NumGoroutine() <= before })
 }

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -100,7 +99,7 @@ func TestUsersOutsideAreApart(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range []Connection{ann, bob} {
-		m, err := mustConnect(t, c.Connect).Request("rollcall.test.gate.as."+c.User+".submit", nil, 5*time.Second)
+		m, err := mustConnect(t, c.Connect).Request("rollcall.test.gate.as."+c.User+".submit", nil, patience)
 		if err != nil || string(m.Data) != "rollcall.test.gate.as."+c.User+".submit" {
 			t.Errorf("request of %s: %v, %v", c.User, m, err)
 		}

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -81,7 +80,7 @@ func TestCatalogue(t *testing.T) {
 	if seq, err := part("gap", 4, true); err == nil {
 		t.Errorf("a batch without its third message is at #%d", seq)
 	}
-	if err := nc.FlushTimeout(5 * time.Second); err != nil {
+	if err := nc.FlushTimeout(patience); err != nil {
 		t.Fatal(err)
 	}
 	if last() != began {

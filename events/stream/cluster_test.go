@@ -19,6 +19,9 @@ import (
 	"rollcall/events"
 )
 
+// patience bounds a wait that ends by itself: it only guards against hanging.
+const patience = 3 * time.Minute
+
 // servers are NATS servers of one cluster, without accounts.
 type servers []*server.Server
 
@@ -40,7 +43,7 @@ func startCluster(t *testing.T, n int) servers {
 		all = append(all, startServer(t, o))
 	}
 	for _, s := range all {
-		if !s.ReadyForConnections(20 * time.Second) {
+		if !s.ReadyForConnections(patience) {
 			t.Fatal("a server of the cluster does not start")
 		}
 	}
@@ -128,7 +131,7 @@ func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	give := time.NewTimer(60 * time.Second)
+	give := time.NewTimer(patience)
 	defer give.Stop()
 	for !is() {
 		select {
@@ -154,10 +157,11 @@ func wantCode(t *testing.T, err error, code string) {
 //
 // finding M1, finding M3
 func TestReplicatedLog(t *testing.T) {
+	t.Parallel() // it mostly waits
 	ss := startCluster(t, 3)
 	nc := ss.connect(t)
 	// Nobody has waited for the election of the cluster's leader.
-	l, err := Open(t.Context(), nc, mustSubjects(t), Options{Create: true, Wait: time.Minute, AckTimeout: 2 * time.Second})
+	l, err := Open(t.Context(), nc, mustSubjects(t), Options{Create: true, Wait: patience, AckTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +237,7 @@ func raised(t *testing.T, nc *nats.Conn) {
 		t.Fatal(err)
 	}
 	for _, tc := range []struct{ asked, want int }{{1, 1}, {0, 1}, {3, 3}, {0, 3}, {1, 3}} {
-		l, err := Open(t.Context(), nc, s, Options{Create: true, Replicas: tc.asked, Wait: time.Minute})
+		l, err := Open(t.Context(), nc, s, Options{Create: true, Replicas: tc.asked, Wait: patience})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -313,6 +317,7 @@ func (f *frozen) carry(from, to net.Conn) {
 //
 // finding M2
 func TestHalfOpenConnection(t *testing.T) {
+	t.Parallel() // it mostly waits
 	ss := startCluster(t, 2)
 	way := freezable(t, ss[0].Addr().String())
 	nc, err := Dial("nats://"+way.l.Addr().String()+", "+ss[1].ClientURL(), nats.DontRandomize(), nats.IgnoreDiscoveredServers())
@@ -320,7 +325,7 @@ func TestHalfOpenConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	l, err := Open(t.Context(), nc, mustSubjects(t), Options{Create: true, Wait: time.Minute})
+	l, err := Open(t.Context(), nc, mustSubjects(t), Options{Create: true, Wait: patience})
 	if err != nil {
 		t.Fatal(err)
 	}

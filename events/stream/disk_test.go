@@ -3,6 +3,7 @@ package stream
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,13 +36,10 @@ func fillDisk(t *testing.T, disk string) (giveBack func()) {
 	}
 }
 
-// On a disk that another program fills, also under the server's hands, appends
-// are refused at once, and log, readers and buckets go on by themselves when there
-// is room.
-//
-// finding H7
-func TestFullDisk(t *testing.T) {
-	disk := t.TempDir()
+// smallDisk mounts a disk of 48 MiB until the test ends.
+func smallDisk(t *testing.T) (disk string) {
+	t.Helper()
+	disk = t.TempDir()
 	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=48m"); err != nil {
 		t.Skipf("a small disk cannot be mounted here (%v); it takes root", err)
 	}
@@ -50,6 +48,43 @@ func TestFullDisk(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	return disk
+}
+
+// follow sends what comes until the test ends. An error before is one of the test.
+func follow[T any](t *testing.T, what string, all iter.Seq2[T, error]) <-chan T {
+	came := make(chan T, 100)
+	go func() {
+		for x, err := range all {
+			if err != nil {
+				if t.Context().Err() == nil {
+					t.Errorf("%s: %v", what, err)
+				}
+				return
+			}
+			came <- x
+		}
+	}()
+	return came
+}
+
+// posts waits until a bucket that is watched has a key.
+func posts(watched <-chan events.KVEntry, key string) {
+	for e := range watched {
+		if e.Key == key {
+			return
+		}
+	}
+}
+
+// On a disk that another program fills, also under the server's hands, appends
+// are refused at once, and log, readers and buckets go on by themselves when there
+// is room.
+//
+// finding H7
+func TestFullDisk(t *testing.T) {
+	t.Parallel() // it mostly waits
+	disk := smallDisk(t)
 	s := mustServer(t, natsd.Options{Dir: filepath.Join(disk, "data")})
 	nc := mustConnect(t, s)
 	l, err := Open(t.Context(), nc, mustSubjects(t), Options{Create: true, Room: s.Room})
@@ -61,38 +96,12 @@ func TestFullDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	posted := make(chan string, 100)
-	go func() {
-		for p, err := range bucket.Watch(t.Context()) {
-			if err != nil {
-				if t.Context().Err() == nil {
-					t.Errorf("watch of the bucket: %v", err)
-				}
-				return
-			}
-			if p.Key != "" {
-				posted <- p.Key
-			}
-		}
-	}()
+	watched := follow(t, "watch of the bucket", bucket.Watch(t.Context()))
 	if _, err := bucket.Put(t.Context(), "before", []byte("1"), 0); err != nil {
 		t.Fatal(err)
 	}
-	if key := <-posted; key != "before" {
-		t.Fatalf("the bucket has %q", key)
-	}
-	read := make(chan events.Event, 100)
-	go func() {
-		for e, err := range l.Tail(t.Context(), 0) {
-			if err != nil {
-				if t.Context().Err() == nil {
-					t.Errorf("tail: %v", err)
-				}
-				return
-			}
-			read <- e
-		}
-	}()
+	posts(watched, "before")
+	read := follow(t, "tail", l.Tail(t.Context(), 0))
 	acked := appendUntilTaken(t, l, 1)
 	giveBack := fillDisk(t, disk)
 	_, err = l.Append(t.Context(), events.Entry{Event: node("a", 1000)})
@@ -116,12 +125,5 @@ func TestFullDisk(t *testing.T) {
 	if _, err := bucket.Put(t.Context(), "after", []byte("1"), 0); err != nil {
 		t.Fatalf("put on the bucket after the disk was full: %v", err)
 	}
-	eventually(t, "what is put is watched", func() bool {
-		select {
-		case key := <-posted:
-			return key == "after"
-		default:
-			return false
-		}
-	})
+	posts(watched, "after")
 }

@@ -44,15 +44,31 @@ func TestKV(t *testing.T) {
 
 // A value that went by its age is told to who watches.
 func TestKVMaxAge(t *testing.T) {
-	b, err := OpenKV(t.Context(), mustConnect(t, mustServer(t, natsd.Options{})), mustSubjects(t), KVOptions{Name: "ages", MaxAge: time.Second})
+	t.Parallel() // it mostly waits
+	b, err := OpenKV(t.Context(), mustConnect(t, mustServer(t, natsd.Options{})), mustSubjects(t), KVOptions{Name: "ages", MaxAge: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
-	rev, err := b.Put(t.Context(), "a", []byte("1"), 0)
-	if err != nil {
-		t.Fatal(err)
+	// The watch is there before the value, which may be gone before one begins.
+	var rev uint64
+	seen := uint64(0)
+	for e, err := range b.Watch(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if seen++; seen == 1 {
+			if rev, err = b.Put(t.Context(), "a", []byte("1"), 0); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		if want := rev + seen - 2; e.Key != "a" || (string(e.Value) == "1") != (seen == 2) || e.Rev != want {
+			t.Errorf("entry %d is %+v, want position %d", seen, e, want)
+		}
+		if seen == 3 {
+			break
+		}
 	}
-	watched(t, b, []events.KVEntry{{Key: "a", Value: []byte("1"), Rev: rev}, {}, {Key: "a", Rev: rev + 1}})
 	if _, err := b.Put(t.Context(), "a", []byte("2"), 0); err != nil {
 		t.Errorf("put where nothing is any more: %v", err)
 	}

@@ -10,6 +10,34 @@ import (
 	"rollcall/events/natsd"
 )
 
+// writers write one log, each through a connection of its own.
+type writers struct {
+	*testing.T
+	open func() *Log
+	id   int
+}
+
+func (w *writers) write(l *Log, name string, last events.Seq) (events.Seq, error) {
+	w.id++
+	return l.Append(w.Context(), events.Entry{Event: node(name, w.id), Expect: events.Expect{Subject: l.subjects.Object(events.Node, events.Key{Name: name}), Last: last}})
+}
+
+func (w *writers) must(l *Log, name string, last events.Seq) events.Seq {
+	w.Helper()
+	seq, err := w.write(l, name, last)
+	if err != nil {
+		w.Fatalf("%s after #%d: %v", name, last, err)
+	}
+	return seq
+}
+
+func (w *writers) refused(l *Log, name string, last events.Seq) {
+	w.Helper()
+	if seq, err := w.write(l, name, last); !errors.Is(err, events.ErrConflict) {
+		w.Errorf("%s after #%d: %d, %v, want a conflict", name, last, seq, err)
+	}
+}
+
 // TestPurge archives the beginning of a log on which two instances write: objects
 // that were last written before it are written on, by one writer each time, also
 // by the instance that did not purge; nobody reads what is not there.
@@ -17,77 +45,61 @@ func TestPurge(t *testing.T) {
 	for _, name := range []string{"file", "memory"} {
 		t.Run(name, func(t *testing.T) {
 			s := mustServer(t, natsd.Options{Durability: natsd.Relaxed})
-			open := func() *Log {
+			purge(&writers{T: t, open: func() *Log {
 				l, err := Open(t.Context(), mustConnect(t, s), mustSubjects(t), Options{Create: true, MemoryStorage: name == "memory"})
 				if err != nil {
 					t.Fatal(err)
 				}
 				return l
-			}
-			one, other := open(), open()
-			id := 0
-			write := func(l *Log, name string, last events.Seq) (events.Seq, error) {
-				id++
-				return l.Append(t.Context(), events.Entry{Event: node(name, id), Expect: events.Expect{Subject: l.subjects.Object(events.Node, events.Key{Name: name}), Last: last}})
-			}
-			must := func(l *Log, name string, last events.Seq) events.Seq {
-				t.Helper()
-				seq, err := write(l, name, last)
-				if err != nil {
-					t.Fatalf("%s after #%d: %v", name, last, err)
-				}
-				return seq
-			}
-			refused := func(l *Log, name string, last events.Seq) {
-				t.Helper()
-				if seq, err := write(l, name, last); !errors.Is(err, events.ErrConflict) {
-					t.Errorf("%s after #%d: %d, %v, want a conflict", name, last, seq, err)
-				}
-			}
-			a, b := must(one, "a", 0), must(one, "b", 0)
-			c, d := must(one, "c", 0), must(one, "d", 0)
-			must(one, "d", d) // the event at which the log will begin
-			if err := one.Purge(t.Context(), 5); err != nil {
-				t.Fatal(err)
-			}
-			if i, err := one.Info(t.Context()); err != nil || i.Before != 4 || i.Last != 5 {
-				t.Fatalf("%+v, %v", i, err)
-			}
-			for _, err := range one.Read(t.Context(), 0) {
-				if !errors.Is(err, events.ErrGap) {
-					t.Errorf("read from the first position: %v", err)
-				}
-				break
-			}
-			for e, err := range one.Read(t.Context(), 4) {
-				if err != nil || e.Seq != 5 {
-					t.Errorf("read from where it begins: %d, %v", e.Seq, err)
-				}
-				break
-			}
-			late := events.Entry{Event: node("e", 1000), Expect: events.Expect{Subject: one.subjects.Object(events.Node, events.Key{Name: "e"})}, Seen: 3}
-			if seq, err := one.Append(t.Context(), late); !errors.Is(err, events.ErrConflict) {
-				t.Errorf("by somebody who has not read up to where it begins: %d, %v", seq, err)
-			}
-			late.Seen = 4
-			if _, err := one.Append(t.Context(), late); err != nil {
-				t.Error(err)
-			}
-			a2 := must(one, "a", a) // the one that has purged
-			must(other, "b", b)     // and the one that learns of it by a refusal
-			refused(one, "b", b)    // a concurrent writer of what was archived
-			refused(other, "a", a)  // and the other way round
-			refused(one, "c", c+2)  // nobody knows an event of c there
-			refused(other, "d", d)  // it is not the last
-			must(other, "c", c)     // a conflict takes nothing
-			must(other, "a", a2)    // what is in the log is fenced as ever
-			must(open(), "f", 0)    // what never was can be made
-			refused(open(), "f", 0) // once
-			refused(open(), "c", 0) // c is there again
-			if _, ok, err := one.Latest(t.Context(), one.subjects.Object(events.Node, events.Key{Name: "d"})); !ok || err != nil {
-				t.Errorf("the last event of d: %v, %v", ok, err)
-			}
+			}})
 		})
+	}
+}
+
+func purge(w *writers) {
+	one, other := w.open(), w.open()
+	a, b := w.must(one, "a", 0), w.must(one, "b", 0)
+	c, d := w.must(one, "c", 0), w.must(one, "d", 0)
+	w.must(one, "d", d) // the event at which the log will begin
+	if err := one.Purge(w.Context(), 5); err != nil {
+		w.Fatal(err)
+	}
+	if i, err := one.Info(w.Context()); err != nil || i.Before != 4 || i.Last != 5 {
+		w.Fatalf("%+v, %v", i, err)
+	}
+	for _, err := range one.Read(w.Context(), 0) {
+		if !errors.Is(err, events.ErrGap) {
+			w.Errorf("read from the first position: %v", err)
+		}
+		break
+	}
+	for e, err := range one.Read(w.Context(), 4) {
+		if err != nil || e.Seq != 5 {
+			w.Errorf("read from where it begins: %d, %v", e.Seq, err)
+		}
+		break
+	}
+	late := events.Entry{Event: node("e", 1000), Expect: events.Expect{Subject: one.subjects.Object(events.Node, events.Key{Name: "e"})}, Seen: 3}
+	if seq, err := one.Append(w.Context(), late); !errors.Is(err, events.ErrConflict) {
+		w.Errorf("by somebody who has not read up to where it begins: %d, %v", seq, err)
+	}
+	late.Seen = 4
+	if _, err := one.Append(w.Context(), late); err != nil {
+		w.Error(err)
+	}
+	a2 := w.must(one, "a", a)   // the one that has purged
+	w.must(other, "b", b)       // and the one that learns of it by a refusal
+	w.refused(one, "b", b)      // a concurrent writer of what was archived
+	w.refused(other, "a", a)    // and the other way round
+	w.refused(one, "c", c+2)    // nobody knows an event of c there
+	w.refused(other, "d", d)    // it is not the last
+	w.must(other, "c", c)       // a conflict takes nothing
+	w.must(other, "a", a2)      // what is in the log is fenced as ever
+	w.must(w.open(), "f", 0)    // what never was can be made
+	w.refused(w.open(), "f", 0) // once
+	w.refused(w.open(), "c", 0) // c is there again
+	if _, ok, err := one.Latest(w.Context(), one.subjects.Object(events.Node, events.Key{Name: "d"})); !ok || err != nil {
+		w.Errorf("the last event of d: %v, %v", ok, err)
 	}
 }
 

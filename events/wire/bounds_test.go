@@ -40,16 +40,20 @@ func allocated(f func()) uint64 {
 	return least
 }
 
+// others is what the runtime and goroutines that go on may allocate beside what is
+// measured: far less than what a length would cost that is believed.
+const others = 1 << 20
+
 // TestUnmarshalBelievesNoLength: five bytes must not cost gigabytes (a decoder
 // that makes room first would).
 func TestUnmarshalBelievesNoLength(t *testing.T) {
 	_ = wire.Unmarshal([]byte{0x80}, new(corev1.PodList)) // builds the codecs
 	for _, h := range []string{"dd ff ff ff ff", "df ff ff ff ff", "db ff ff ff ff", "c6 ff ff ff ff", "c9 ff ff ff ff"} {
 		b := unhex(t, h)
-		if n := allocated(func() { _, _ = wire.ToJSON(b) }); n > 4096 {
+		if n := allocated(func() { _, _ = wire.ToJSON(b) }); n > others {
 			t.Errorf("%s: ToJSON allocated %d bytes", h, n)
 		}
-		if n := allocated(func() { _ = wire.Unmarshal(b, new(corev1.PodList)) }); n > 16384 {
+		if n := allocated(func() { _ = wire.Unmarshal(b, new(corev1.PodList)) }); n > others {
 			t.Errorf("%s: Unmarshal allocated %d bytes", h, n)
 		}
 	}
@@ -65,7 +69,7 @@ func TestUnmarshalIsBounded(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "more than an input of this size can mean") {
 		t.Errorf("got %v", err)
 	}
-	if spent > 64<<10 {
+	if spent > others {
 		t.Errorf("allocated %d bytes", spent)
 	}
 }

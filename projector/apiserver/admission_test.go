@@ -209,80 +209,89 @@ func TestPodsBesideTheAPI(t *testing.T) {
 	}
 }
 
+// revision is a cluster and a DaemonSet, of whose one revision pods are made.
+type revision struct {
+	*cluster
+	t        *testing.T
+	template *corev1.PodTemplateSpec
+}
+
+// made is a pod of a node as the executor makes it, and then changed.
+func (r *revision) made(node string, change func(*corev1.Pod)) *corev1.Pod {
+	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default", UID: "ds"}}
+	do := events.Command{Do: events.CreatePod, Node: node, Revision: "r1"}
+	do.Key, do.UID = events.Key{Namespace: "default", Name: "agent-" + node}, types.UID("uid of "+node)
+	p := daemonpod.New(ds, r.template, do, time.Unix(1, 0))
+	if change != nil {
+		change(p)
+	}
+	return p
+}
+
+// check admits a pod and compares it with what the plugins alone make of it.
+func (r *revision) check(what, node string, known bool, change func(*corev1.Pod)) {
+	r.t.Helper()
+	a := r.server.admission
+	got, want, probe := r.made(node, change), r.made(node, change), r.made(node, change)
+	if had := a.alike.fill(probe, rulesOf(r.objects)); had != known {
+		r.t.Errorf("%s: remembered %v, want %v", what, had, known)
+	}
+	err, bad := r.server.AdmitPod(r.t.Context(), got), a.ask(r.t.Context(), want)
+	if (err == nil) != (bad == nil) || err == nil && !reflect.DeepEqual(got, want) {
+		r.t.Errorf("%s: %+v, %v\nwant %+v, %v", what, got, err, want, bad)
+	}
+}
+
 // What admission makes of a pod it makes of all pods of its revision, byte for
 // byte, and asks its plugins once for them, until something changes that they read.
 func TestPodsOfOneRevision(t *testing.T) {
-	c := newCluster(t)
-	a := c.server.admission
-	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: "agent", Namespace: "default", UID: "ds"}}
-	template := &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}
-	daemonpod.SetDefaults(template)
-	made := func(node string, change func(*corev1.Pod)) *corev1.Pod {
-		do := events.Command{Do: events.CreatePod, Node: node, Revision: "r1"}
-		do.Key, do.UID = events.Key{Namespace: "default", Name: "agent-" + node}, types.UID("uid of "+node)
-		p := daemonpod.New(ds, template, do, time.Unix(1, 0))
-		if change != nil {
-			change(p)
-		}
-		return p
-	}
-	// check admits a pod and compares it with what the plugins alone make of it.
-	check := func(what, node string, known bool, change func(*corev1.Pod)) {
-		t.Helper()
-		got, want, probe := made(node, change), made(node, change), made(node, change)
-		if had := a.alike.fill(probe, rulesOf(c.objects)); had != known {
-			t.Errorf("%s: remembered %v, want %v", what, had, known)
-		}
-		err, bad := c.server.AdmitPod(t.Context(), got), a.ask(t.Context(), want)
-		if (err == nil) != (bad == nil) || err == nil && !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: %+v, %v\nwant %+v, %v", what, got, err, want, bad)
-		}
-	}
-	check("the first", "a", false, nil)
-	check("the second", "b", true, nil)
-	check("another template", "b", false, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "j" })
-	check("the first template again", "b", false, nil)
-	check("an annotation", "c", false, func(p *corev1.Pod) { p.Annotations = map[string]string{"a": "b"} })
-	check("a pod with a node", "c", false, func(p *corev1.Pod) { p.Spec.NodeName = "c" })
-	check("as before", "c", false, nil)
-	check("as before", "d", true, nil)
+	r := &revision{newCluster(t), t, &corev1.PodTemplateSpec{Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "c", Image: "i"}}}}}
+	daemonpod.SetDefaults(r.template)
+	r.check("the first", "a", false, nil)
+	r.check("the second", "b", true, nil)
+	r.check("another template", "b", false, func(p *corev1.Pod) { p.Spec.Containers[0].Image = "j" })
+	r.check("the first template again", "b", false, nil)
+	r.check("an annotation", "c", false, func(p *corev1.Pod) { p.Annotations = map[string]string{"a": "b"} })
+	r.check("a pod with a node", "c", false, func(p *corev1.Pod) { p.Spec.NodeName = "c" })
+	r.check("as before", "c", false, nil)
+	r.check("as before", "d", true, nil)
 	for kind, change := range map[string]func() error{
 		"account": func() error {
-			_, err := c.client.CoreV1().ServiceAccounts("default").Patch(t.Context(), "default", types.MergePatchType, []byte(`{"imagePullSecrets":[{"name":"x"}]}`), metav1.PatchOptions{})
+			_, err := r.client.CoreV1().ServiceAccounts("default").Patch(t.Context(), "default", types.MergePatchType, []byte(`{"imagePullSecrets":[{"name":"x"}]}`), metav1.PatchOptions{})
 			return err
 		},
 		"class": func() error {
-			_, err := c.client.SchedulingV1().PriorityClasses().Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "p"}, GlobalDefault: true, Value: 7}, metav1.CreateOptions{})
+			_, err := r.client.SchedulingV1().PriorityClasses().Create(t.Context(), &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: "p"}, GlobalDefault: true, Value: 7}, metav1.CreateOptions{})
 			return err
 		},
 	} {
 		if err := change(); err != nil {
 			t.Fatal(err)
 		}
-		check("another "+kind, "e", false, nil)
-		check("another "+kind+", the second", "f", true, nil)
+		r.check("another "+kind, "e", false, nil)
+		r.check("another "+kind+", the second", "f", true, nil)
 	}
 	h := newWebhook(t, allow)
-	c.validate(t, h.validating("each", nil))
-	check("a webhook", "i", false, nil)
-	check("a webhook, the second", "j", false, nil)
-	if err := c.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), "each", metav1.DeleteOptions{}); err != nil {
+	r.validate(t, h.validating("each", nil))
+	r.check("a webhook", "i", false, nil)
+	r.check("a webhook, the second", "j", false, nil)
+	if err := r.client.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(t.Context(), "each", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	check("no webhook", "k", false, nil)
-	check("no webhook, the second", "l", true, nil)
-	quotas := c.client.CoreV1().ResourceQuotas("default")
+	r.check("no webhook", "k", false, nil)
+	r.check("no webhook, the second", "l", true, nil)
+	quotas := r.client.CoreV1().ResourceQuotas("default")
 	if _, err := quotas.Create(t.Context(), &corev1.ResourceQuota{ObjectMeta: metav1.ObjectMeta{Name: "q"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if !a.hooked.pods("default") || a.hooked.pods("kube-system") {
+	if !r.server.admission.hooked.pods("default") || r.server.admission.hooked.pods("kube-system") {
 		t.Error("a quota counts in its namespace alone")
 	}
-	if _, err := c.client.CoreV1().Namespaces().Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{}); err != nil {
+	if _, err := r.client.CoreV1().Namespaces().Patch(t.Context(), "default", types.MergePatchType, []byte(`{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"restricted"}}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	check("a strict namespace", "g", false, nil)
-	if err := c.server.AdmitPod(t.Context(), made("h", nil)); !apierrors.IsForbidden(err) {
+	r.check("a strict namespace", "g", false, nil)
+	if err := r.server.AdmitPod(t.Context(), r.made("h", nil)); !apierrors.IsForbidden(err) {
 		t.Errorf("admitted with %v", err)
 	}
 }

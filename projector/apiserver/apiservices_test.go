@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
@@ -23,11 +22,12 @@ import (
 	"rollcall/events"
 	"rollcall/events/wire"
 	"rollcall/projector/apiserver/access"
+	"rollcall/projector/apiserver/hooktest"
 )
 
 // others is an API server of somebody else on loopback, which serves rocks.
 type others struct {
-	*httptest.Server
+	*hooktest.Server
 	mu    sync.Mutex
 	users []string // who asked for rocks
 }
@@ -35,8 +35,7 @@ type others struct {
 func newOthers(t testing.TB) *others {
 	t.Helper()
 	o := &others{}
-	o.Server = httptest.NewTLSServer(o)
-	t.Cleanup(o.Close)
+	o.Server = hooktest.Serve(t, o)
 	return o
 }
 

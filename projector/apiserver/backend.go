@@ -22,6 +22,7 @@ const source = "apiserver"
 type logBackend struct {
 	link     *link
 	subjects events.Subjects
+	doubt    func(events.Event) (code, why string) // why nobody would believe an event; the code is empty if somebody will
 }
 
 // append implements backend. Each write is one event, fenced by the last one
@@ -31,7 +32,11 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 		return 0, err
 	}
 	x := events.Expect{Subject: b.subjects.Object(w.now.Kind, w.now.Key), Last: events.Seq(w.last)}
-	seq, err := b.submit(ctx, x, event(ctx, w))
+	e := event(ctx, w)
+	if err := b.believable(e, x.Subject); err != nil {
+		return 0, err
+	}
+	seq, err := b.submit(ctx, x, e)
 	switch {
 	case err == nil:
 		return uint64(seq), b.link.objects.Await(ctx, seq)
@@ -46,6 +51,18 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 		return 0, err
 	}
 	return 0, events.ErrConflict
+}
+
+// believable refuses an event that every reader of the log would set aside. It would be
+// in the log, and its object never in the tables: whoever wrote it has to know.
+func (b *logBackend) believable(e events.Event, subject string) error {
+	e.Subject = subject
+	code, why := b.doubt(e)
+	if code == "" {
+		return nil
+	}
+	ref := events.RefOf(e)
+	return &events.Error{Code: code, What: fmt.Sprintf("the log cannot keep this %s", ref.Kind), Where: ref.Key.String(), Why: why, Exit: events.ExitInput}
 }
 
 // submit appends e. It gives up when the log takes nothing or cannot be

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 	corev1 "k8s.io/api/core/v1"
@@ -90,7 +89,7 @@ func (b *benches) raw(t *testing.T) *bench {
 	}
 	objects := newTables(t, log, &sync.Mutex{})
 	s := &store{codec: codec{scheme: exampleScheme, stored: examplev1.SchemeGroupVersion.WithKind("Pod")}, prefix: "/pods/",
-		table: objects.Of(events.Pod), backend: &logBackend{&link{log: log, objects: objects}, subjects},
+		table: objects.Of(events.Pod), backend: &logBackend{&link{log: log, objects: objects}, subjects, Config{}.doubt()},
 		newFunc: func() runtime.Object { return &example.Pod{} }, unreadable: &unreadables{}}
 	x := &bench{Interface: s, raw: s, log: log, objects: objects}
 	x.increase(t.Context(), t) // no revision of a list is 0: etcd begins at 1
@@ -286,7 +285,7 @@ func TestStorageSuite(t *testing.T) {
 	t.Run("raw", func(t *testing.T) {
 		for name, c := range suite {
 			t.Run(name, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				t.Cleanup(cancel) // after what it runs in parallel
 				c.run(ctx, t, b.raw(t))
 			})
@@ -298,7 +297,7 @@ func TestStorageSuite(t *testing.T) {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
-				ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+				ctx, cancel := context.WithTimeout(context.Background(), patience)
 				t.Cleanup(cancel) // after what it runs in parallel
 				c.run(ctx, t, b.cached(t, strings.HasPrefix(name, "ClusterScoped")))
 			})

@@ -2,12 +2,7 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
-	"encoding/pem"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	extensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -15,36 +10,17 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
+
+	"rollcall/projector/apiserver/hooktest"
 )
 
-// converter is a webhook that converts probes: v1 has a target, v1beta1 a goal.
-type converter struct {
-	*httptest.Server
-	asked atomic.Int64
-}
-
-func newConverter(t testing.TB) *converter {
-	t.Helper()
-	c := &converter{}
-	c.Server = httptest.NewTLSServer(c)
-	t.Cleanup(c.Close)
-	return c
-}
-
-// ServeHTTP implements http.Handler.
-func (c *converter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	c.asked.Add(1)
-	var review extensionsv1.ConversionReview
-	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
+// convert is what a webhook does that converts probes: v1 has a target, v1beta1 a goal.
+func convert(_ context.Context, review *extensionsv1.ConversionReview) error {
 	answer := &extensionsv1.ConversionResponse{UID: review.Request.UID, Result: metav1.Status{Status: metav1.StatusSuccess}}
 	for _, raw := range review.Request.Objects {
 		u := &unstructured.Unstructured{}
 		if err := u.UnmarshalJSON(raw.Raw); err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
+			return err
 		}
 		from, to := "target", "goal"
 		if strings.HasSuffix(review.Request.DesiredAPIVersion, "/v1") {
@@ -58,13 +34,13 @@ func (c *converter) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.ConvertedObjects = append(answer.ConvertedObjects, runtime.RawExtension{Object: u})
 	}
 	review.Request, review.Response = nil, answer
-	_ = json.NewEncoder(w).Encode(review)
+	return nil
 }
 
 // A webhook that converts custom objects is called where it can be reached; where
 // it cannot, the error says so. Behind a Service it is looked for as admission's are.
 func TestConversionWebhooks(t *testing.T) {
-	c, hook := newCustom(t), newConverter(t)
+	c, hook := newCustom(t), hooktest.Serve(t, hooktest.Reviews(convert))
 	d := c.define(t, probes)
 	converts := func(by *extensionsv1.WebhookClientConfig) {
 		t.Helper()
@@ -79,7 +55,7 @@ func TestConversionWebhooks(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: hook.Certificate().Raw})
+	ca := hook.CA()
 	converts(&extensionsv1.WebhookClientConfig{URL: ptr.To(hook.URL + "/convert"), CABundle: ca})
 	if _, err := c.objects.Resource(probesV1).Namespace("default").Create(t.Context(), c.probe(t, "{target: nine}"), metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
@@ -93,8 +69,8 @@ func TestConversionWebhooks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if goal, _, _ := unstructured.NestedString(o.Object, "spec", "goal"); goal != "nine" || hook.asked.Load() == 0 {
-		t.Errorf("converted to %v by %d calls", o.Object["spec"], hook.asked.Load())
+	if goal, _, _ := unstructured.NestedString(o.Object, "spec", "goal"); goal != "nine" || hook.Asked.Load() == 0 {
+		t.Errorf("converted to %v by %d calls", o.Object["spec"], hook.Asked.Load())
 	}
 	gone := hook.Listener.Addr().String()
 	hook.Close()

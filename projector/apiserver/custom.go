@@ -5,10 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/install"
 	extensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apiextensions-apiserver/pkg/registry/customresourcedefinition"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -18,6 +20,7 @@ import (
 	"k8s.io/apiserver/pkg/storage/cacher"
 	"k8s.io/apiserver/pkg/storage/storagebackend"
 	"k8s.io/apiserver/pkg/storage/storagebackend/factory"
+	"k8s.io/apiserver/pkg/util/dryrun"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/api/legacyscheme"
 
@@ -35,8 +38,30 @@ func (i *installer) extensions() group {
 	if err != nil {
 		return nil
 	}
+	definitions.AfterCreate = i.looked
 	return group{"customresourcedefinitions": definitions,
 		"customresourcedefinitions/status": customresourcedefinition.NewStatusREST(legacyscheme.Scheme, definitions)}
+}
+
+// lookTime is how long the answer to who creates a CustomResourceDefinition waits
+// for its first conditions.
+const lookTime = 5 * time.Second
+
+// looked returns when the definition that was created has conditions. The first one
+// of a cluster starts the controllers that write them, and kubectl's wait takes a
+// definition without any for a broken one.
+func (i *installer) looked(o runtime.Object, options *metav1.CreateOptions) {
+	if dryrun.IsDryRun(options.DryRun) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
+	defer cancel()
+	created := o.(metav1.Object).GetName()
+	_ = AwaitObject(ctx, i.objects, events.CustomResourceDefinition, func(data []byte) bool { // that it takes longer is no error
+		name := wire.NewCursor(wire.Field(wire.Field(data, "metadata"), "name"))
+		conditions := wire.NewCursor(wire.Field(wire.Field(data, "status"), "conditions"))
+		return string(name.Str()) == created && conditions.More() && !conditions.Nil()
+	})
 }
 
 // serveCustom has custom resources served from the first CustomResourceDefinition on.

@@ -116,6 +116,9 @@ func (c *custom) define(t testing.TB, text string) *extensionsv1.CustomResourceD
 	if err != nil {
 		t.Fatal(err)
 	}
+	if d, err = ds.Get(t.Context(), d.Name, metav1.GetOptions{}); err != nil || len(d.Status.Conditions) == 0 {
+		t.Errorf("it is created and has no conditions, on which kubectl wait fails: %v", err)
+	}
 	eventually(t, "it is established", func(ctx context.Context) bool {
 		d, err = ds.Get(ctx, d.Name, metav1.GetOptions{})
 		return err == nil && slices.ContainsFunc(d.Status.Conditions, func(c extensionsv1.CustomResourceDefinitionCondition) bool {
@@ -127,7 +130,7 @@ func (c *custom) define(t testing.TB, text string) *extensionsv1.CustomResourceD
 
 func eventually(t testing.TB, what string, is func(context.Context) bool) {
 	t.Helper()
-	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, 20*time.Second, true, func(ctx context.Context) (bool, error) { return is(ctx), nil })
+	err := wait.PollUntilContextTimeout(t.Context(), 5*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return is(ctx), nil })
 	if err != nil {
 		t.Fatalf("it never came to be so: %s", what)
 	}

@@ -3,7 +3,6 @@ package apiserver
 import (
 	"context"
 	"testing"
-	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -18,7 +17,7 @@ func TestWatchOfNothing(t *testing.T) {
 	c := newCluster(t)
 	initial := true
 	o := metav1.ListOptions{SendInitialEvents: &initial, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, AllowWatchBookmarks: true}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for what, open := range map[string]func(context.Context, metav1.ListOptions) (watch.Interface, error){
 		"pods": c.client.CoreV1().Pods("").Watch, "events": c.client.CoreV1().Events("").Watch} {

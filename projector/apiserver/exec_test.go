@@ -72,7 +72,7 @@ func TestExec(t *testing.T) {
 	c := newCluster(t)
 	config, client := inside(t, c, "simulated", map[string]string{events.LabelSimulated: "true"})
 	for _, spdy := range []bool{true, false} {
-		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), patience)
 		out, errs, err := execIn(ctx, config, client, spdy, "on-simulated", "typed\n", "sh", "-c", "cat; hostname; echo no >&2; exit 3")
 		stop()
 		var exit utilexec.CodeExitError

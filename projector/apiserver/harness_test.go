@@ -22,6 +22,9 @@ import (
 	"rollcall/projector/table"
 )
 
+// patience bounds a wait that ends by itself: it only guards against hanging.
+const patience = 3 * time.Minute
+
 // cluster is a server over a log in memory.
 type cluster struct {
 	log      events.Log

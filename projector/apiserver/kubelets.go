@@ -14,6 +14,7 @@ import (
 	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
 
 	"rollcall/events"
+	"rollcall/projector/apiserver/access"
 	"rollcall/projector/apiserver/streams"
 )
 
@@ -27,6 +28,10 @@ const (
 	kubeletPort    = 10250
 	kubeletTimeout = 5 * time.Second
 )
+
+// KubeletClients is the group of who asks kubelets for logs, exec and the like in the
+// name of the API. It may do that and nothing else: kubelets ask the API what it may.
+const KubeletClients = access.KubeletClients
 
 // kubeletClient says how kubelets of real nodes are asked: with a client
 // certificate, at the addresses and in the order that kubeadm names. Their own

@@ -213,7 +213,7 @@ func TestLongRunning(t *testing.T) {
 	s.say("1", events.ContainerLog{})
 	s.pod("1", "")
 	for _, sub := range []string{"exec", "attach", "portforward"} {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		err := s.client.CoreV1().RESTClient().(*rest.RESTClient).Post().Namespace("default").Resource("pods").Name("p").SubResource(sub).
 			Param("container", "c").Param("command", "sh").Param("stdout", "true").Do(ctx).Error()
 		cancel()

@@ -22,7 +22,7 @@ import (
 // is as wanted.
 func watching(t *testing.T, open func(context.Context, metav1.ListOptions) (watch.Interface, error), name string) func(string, func(watch.Event) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	w, err := open(ctx, metav1.ListOptions{FieldSelector: "metadata.name=" + name})
 	if err != nil {
 		t.Fatal(err)

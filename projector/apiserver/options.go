@@ -109,7 +109,7 @@ func newLazyCache(s *store, c cacher.Config) *lazyCache {
 
 // cacheStart is how long a read waits for its cache to be filled. After that
 // the cache answers itself: 429, try again.
-const cacheStart = 10 * time.Second
+const cacheStart = 30 * time.Second
 
 // reader returns the store to read from, once it can be.
 func (l *lazyCache) reader(ctx context.Context) (storage.Interface, error) {

@@ -1,10 +1,14 @@
 package apiserver
 
 import (
+	"context"
 	"net"
 	"net/http"
 	"sync"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -32,7 +36,7 @@ type ownService struct {
 var ownKey = events.Key{Namespace: "default", Name: "kubernetes"}
 
 // newOwnService returns the service of a server that is reached at an address.
-func (s *Server) newOwnService(at net.Addr, ranges serviceRanges) (*ownService, error) {
+func (s *Server) newOwnService(at net.Addr, ranges ServiceRanges) (*ownService, error) {
 	first, err := netutils.GetIndexedIP(&ranges.ClusterIPs, 1)
 	if err != nil {
 		return nil, err
@@ -88,10 +92,39 @@ func ofServices(r *request.RequestInfo) bool {
 	return r.APIGroup == "" && (r.Resource == "services" || r.Resource == "endpoints") || r.Resource == "endpointslices"
 }
 
-// KeepOwnService makes `Service kubernetes` of the namespace default, for who finds
-// it by another way than by a request. The server has to be Ready.
-func (s *Server) KeepOwnService() {
-	if s.own != nil {
-		s.own.keep()
+// KeepNamedServices makes `Service kubernetes` of the namespace default, for who finds
+// it by another way than by a request, and that of the name server, as kubeadm has it,
+// if it is not there. The server has to be Ready. A past is left as it was.
+func (s *Server) KeepNamedServices(ctx context.Context) error {
+	if s.own == nil {
+		return nil
+	}
+	s.own.keep()
+	at, err := netutils.GetIndexedIP(&s.config.Ranges.ClusterIPs, nameServerIndex)
+	if err != nil && at == nil {
+		return nil // a range that is so small has no place for it
+	}
+	names := nameService(at.String())
+	_, err = s.client.CoreV1().Services(names.Namespace).Create(ctx, names, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) || apierrors.IsInvalid(err) { // somebody else has the address
+		return nil
+	}
+	return err
+}
+
+// nameServerIndex is which address of their range Services of name servers have.
+const nameServerIndex = 10
+
+// nameService is the Service of the cluster's name server. No pod is behind it: names
+// are answered by the process, and in simulated containers without any packet.
+func nameService(ip string) *corev1.Service {
+	port := func(name string, n int32, p corev1.Protocol) corev1.ServicePort {
+		return corev1.ServicePort{Name: name, Port: n, Protocol: p}
+	}
+	return &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Name: "kube-dns", Namespace: metav1.NamespaceSystem,
+			Labels: map[string]string{"k8s-app": "kube-dns", "kubernetes.io/cluster-service": "true", "kubernetes.io/name": "CoreDNS"}},
+		Spec: corev1.ServiceSpec{ClusterIP: ip, Selector: map[string]string{"k8s-app": "kube-dns"},
+			Ports: []corev1.ServicePort{port("dns", 53, corev1.ProtocolUDP), port("dns-tcp", 53, corev1.ProtocolTCP), port("metrics", 9153, corev1.ProtocolTCP)}},
 	}
 }

@@ -58,7 +58,7 @@ type installer struct {
 
 	connections *streams.Connections // to the kubelets of nodes
 
-	ranges serviceRanges
+	ranges ServiceRanges
 	// kubelets is the file of the certificate and the key with which kubelets of real nodes are asked.
 	kubelets string
 	start    func(func(context.Context)) // runs something until the server ends

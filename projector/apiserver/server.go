@@ -58,9 +58,10 @@ type Config struct {
 	// real nodes know this server; empty: it has none, and they refuse it.
 	KubeletClient string
 
-	ReadOnly string    // why nothing can be written, as a sentence; empty: it can
-	Version  string    // of the cluster that is shown; empty: Version, which this is
-	Now      time.Time // what tables count ages to; zero: the clock
+	Ranges   ServiceRanges // of what Services get; what is zero: kubeadm's
+	ReadOnly string        // why nothing can be written, as a sentence; empty: it can
+	Version  string        // of the cluster that is shown; empty: Version, which this is
+	Now      time.Time     // what tables count ages to; zero: the clock
 	Logs     LogSource
 	Notices  PodNotices // nil: there are no Events about pods
 	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
@@ -71,6 +72,10 @@ type Config struct {
 	// Figures tells those figures of /metrics that are of what is beside the API;
 	// nil: there are none.
 	Figures func(name string, tell func(v float64, labels ...string))
+
+	// Doubt says why nobody would believe an event that is to be appended, with a code
+	// that is empty if somebody will. nil: events.Doubt.
+	Doubt func(events.Event) (code, why string)
 
 	Health      func() error               // why the log is not well, without asking it; nil: it always is
 	Quarantined func() Quarantine          // nil: nothing is known of it
@@ -108,16 +113,30 @@ type Server struct {
 
 var featureGate = utilfeature.DefaultFeatureGate
 
+// complete fills in what is not said.
+func (c *Config) complete() (err error) {
+	c.Ranges, err = c.Ranges.orDefault()
+	return err
+}
+
+// listener returns where connections come in: nowhere, if there is no port.
+func (c Config) listener() net.Listener {
+	if c.Listener == nil {
+		return &noListener{closed: make(chan struct{})}
+	}
+	return c.Listener
+}
+
 // New returns a server that Run lets serve.
 func New(c Config) (*Server, error) {
 	capabilities.Setup(true, 0) // privileged containers, as every installer of clusters has it
 	announceProgress()
+	if err := c.complete(); err != nil {
+		return nil, err
+	}
 	s := &Server{config: c, ready: make(chan struct{}), failed: make(chan error, 1),
 		link: &link{log: c.Log, objects: c.Objects, report: c.Health}, watches: watches{most: c.MaxWatches}}
-	if c.Listener == nil {
-		c.Listener = &noListener{closed: make(chan struct{})}
-	}
-	s.door = netlimit.New(c.Listener, c.Connections)
+	s.door = netlimit.New(c.listener(), c.Connections)
 	s.life, s.end = context.WithCancel(context.Background())
 	s.local = &local{life: s.life}
 	client, err := kubernetes.NewForConfig(s.Loopback())
@@ -129,7 +148,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("make informers over the tables: %w", err)
 	}
 	if c.ReadOnly == "" {
-		if s.own, err = s.newOwnService(s.door.Addr(), defaultServiceRanges()); err != nil {
+		if s.own, err = s.newOwnService(s.door.Addr(), s.config.Ranges); err != nil {
 			return nil, fmt.Errorf("make the service of the API: %w", err)
 		}
 	}
@@ -156,7 +175,7 @@ func New(c Config) (*Server, error) {
 	}
 	s.local.handler = s.generic.Handler
 	s.stores = s.options()
-	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: defaultServiceRanges(),
+	i := &installer{options: s.stores, auth: generic.Authorization.Authorizer, client: client, logs: s.config.Logs, users: s.users, objects: s.config.Objects, ranges: s.config.Ranges,
 		kubelets: s.config.KubeletClient, start: s.start, past: s.config.ReadOnly, now: s.config.Now}
 	if err := i.install(s.generic); err != nil {
 		return nil, err
@@ -294,12 +313,20 @@ func (s *Server) options() restOptions {
 	return o
 }
 
+// doubt returns what says of an event that nobody would believe it.
+func (c Config) doubt() func(events.Event) (code, why string) {
+	if c.Doubt != nil {
+		return c.Doubt
+	}
+	return func(e events.Event) (code, why string) { return events.Doubt(&e) }
+}
+
 // sealed returns where the values of Secrets are sealed and opened.
 func (s *Server) sealed() *secrets { return &secrets{s.config.Secrets, s.config.ReadOnly != ""} }
 
 // writes returns where writes go that are events of the log.
 func (s *Server) writes() backend {
-	b := &logBackend{s.link, s.config.Subjects}
+	b := &logBackend{s.link, s.config.Subjects, s.config.doubt()}
 	if s.config.ReadOnly != "" {
 		return frozenBackend{b}
 	}

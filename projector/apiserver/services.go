@@ -2,11 +2,9 @@ package apiserver
 
 import (
 	"math/big"
-	"net"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
-	utilnet "k8s.io/apimachinery/pkg/util/net"
 	api "k8s.io/kubernetes/pkg/apis/core"
 	endpointstore "k8s.io/kubernetes/pkg/registry/core/endpoint/storage"
 	podstore "k8s.io/kubernetes/pkg/registry/core/pod/storage"
@@ -20,17 +18,6 @@ import (
 	"rollcall/events/wire"
 	"rollcall/projector/table"
 )
-
-// serviceRanges are what Services get their addresses and ports of.
-type serviceRanges struct {
-	ClusterIPs net.IPNet
-	NodePorts  utilnet.PortRange
-}
-
-// defaultServiceRanges are those that kubeadm gives a cluster.
-func defaultServiceRanges() serviceRanges {
-	return serviceRanges{net.IPNet{IP: net.IPv4(10, 96, 0, 0).To4(), Mask: net.CIDRMask(12, 32)}, utilnet.PortRange{Base: 30000, Size: 2768}}
-}
 
 // services puts Services and their Endpoints into the core group.
 func (i *installer) services(g group, pods *podstore.REST) {

@@ -48,7 +48,7 @@ func TestServicesAreAllocated(t *testing.T) {
 	nodePort := func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }
 	a := made("a", nodePort)
 	ip, port := a.Spec.ClusterIP, a.Spec.Ports[0].NodePort
-	if r := defaultServiceRanges(); !strings.HasPrefix(ip, "10.") || !r.NodePorts.Contains(int(port)) || len(a.Spec.ClusterIPs) != 1 ||
+	if r := c.server.config.Ranges; !strings.HasPrefix(ip, "10.") || !r.NodePorts.Contains(int(port)) || len(a.Spec.ClusterIPs) != 1 ||
 		a.Spec.IPFamilies[0] != corev1.IPv4Protocol || *a.Spec.IPFamilyPolicy != corev1.IPFamilyPolicySingleStack {
 		t.Errorf("a is %+v", a.Spec)
 	}
@@ -178,7 +178,7 @@ func TestOwnService(t *testing.T) {
 // Where other machines reach the API, its endpoints say so.
 func TestOwnEndpoints(t *testing.T) {
 	c := newCluster(t)
-	own, err := c.server.newOwnService(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6443}, defaultServiceRanges())
+	own, err := c.server.newOwnService(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 7), Port: 6443}, c.server.config.Ranges)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,4 +232,52 @@ func readFile(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// Services get what the ranges say, and the name server the tenth address, as by
+// kubeadm.
+func TestServiceRanges(t *testing.T) {
+	for _, bad := range []string{"", "10.0.0.0", "fd00::/108", "10.0.0.0/11", "10.0.0.0/30"} {
+		if _, err := ParseClusterIPs(bad); err == nil {
+			t.Errorf("%q is a range of addresses", bad)
+		}
+	}
+	for _, bad := range []string{"", "80-", "9-8", "0", "70000-70001"} {
+		if _, err := ParseNodePorts(bad); err == nil {
+			t.Errorf("%q is a range of ports", bad)
+		}
+	}
+	addresses, err := ParseClusterIPs("192.0.2.0/28")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ports, err := ParseNodePorts("31000-31001")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := newClusterWith(t, withPort(t, Config{Ranges: ServiceRanges{addresses, ports}}))
+	ctx := t.Context()
+	if err := c.server.KeepNamedServices(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.server.KeepNamedServices(ctx); err != nil {
+		t.Fatalf("once more: %v", err)
+	}
+	names, err := c.client.CoreV1().Services("kube-system").Get(ctx, "kube-dns", metav1.GetOptions{})
+	if err != nil || names.Spec.ClusterIP != "192.0.2.10" {
+		t.Errorf("the name server: %v, %v", names.Spec.ClusterIP, err)
+	}
+	own, err := c.client.CoreV1().Services("default").Get(ctx, "kubernetes", metav1.GetOptions{})
+	if err != nil || own.Spec.ClusterIP != "192.0.2.1" {
+		t.Errorf("the API: %v, %v", own.Spec.ClusterIP, err)
+	}
+	for i := range 2 {
+		s, err := c.client.CoreV1().Services("default").Create(ctx, service(fmt.Sprint("s", i), func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }), metav1.CreateOptions{})
+		if err != nil || !addresses.Contains(net.ParseIP(s.Spec.ClusterIP)) || !ports.Contains(int(s.Spec.Ports[0].NodePort)) {
+			t.Errorf("%+v, %v", s.Spec, err)
+		}
+	}
+	if _, err := c.client.CoreV1().Services("default").Create(ctx, service("more", func(s *corev1.ServiceSpec) { s.Type = corev1.ServiceTypeNodePort }), metav1.CreateOptions{}); err == nil {
+		t.Error("a third port of two")
+	}
 }

@@ -225,6 +225,9 @@ func (s *store) body(key string, st state) events.Object {
 	if m, err := meta.Accessor(st.obj); err == nil {
 		o.UID = m.GetUID()
 	}
+	if i := s.table.At(key); o.UID == "" && i != nil {
+		o.UID = i.UID // of an object that cannot be read; the fold believes no end of one without
+	}
 	return o
 }
 

@@ -2,17 +2,12 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
-	"encoding/pem"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -27,43 +22,31 @@ import (
 	"k8s.io/utils/ptr"
 
 	"rollcall/events"
+	"rollcall/projector/apiserver/hooktest"
 )
 
-// webhook is an admission webhook on loopback, as others write them.
+// webhook is an admission webhook, as others write them.
 type webhook struct {
-	*httptest.Server
-	asked atomic.Int64
-	mu    sync.Mutex
-	say   func(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
+	*hooktest.Server
+	mu  sync.Mutex
+	say func(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse
 }
 
 func newWebhook(t testing.TB, say func(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse) *webhook {
 	t.Helper()
 	h := &webhook{say: say}
-	h.Server = httptest.NewTLSServer(h)
-	t.Cleanup(h.Close)
+	h.Server = hooktest.Serve(t, hooktest.Reviews(h.answer))
 	return h
 }
 
-// ServeHTTP implements http.Handler.
-func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.asked.Add(1)
-	var review admissionv1.AdmissionReview
-	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
+func (h *webhook) answer(_ context.Context, review *admissionv1.AdmissionReview) error {
 	h.mu.Lock()
 	say := h.say
 	h.mu.Unlock()
 	review.Response = say(review.Request)
 	review.Response.UID = review.Request.UID
 	review.Request = nil
-	_ = json.NewEncoder(w).Encode(review)
-}
-
-func (h *webhook) ca() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
+	return nil
 }
 
 func allow(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
@@ -84,7 +67,7 @@ func ofNewPods() []regv1.RuleWithOperations {
 
 // mutating returns a configuration that has a webhook asked about new pods.
 func (h *webhook) mutating(name string, change func(*regv1.MutatingWebhook)) *regv1.MutatingWebhookConfiguration {
-	w := regv1.MutatingWebhook{Name: name + ".example.com", ClientConfig: regv1.WebhookClientConfig{URL: &h.URL, CABundle: h.ca()}, Rules: ofNewPods(),
+	w := regv1.MutatingWebhook{Name: name + ".example.com", ClientConfig: regv1.WebhookClientConfig{URL: &h.URL, CABundle: h.CA()}, Rules: ofNewPods(),
 		SideEffects: ptr.To(regv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"}}
 	if change != nil {
 		change(&w)
@@ -94,7 +77,7 @@ func (h *webhook) mutating(name string, change func(*regv1.MutatingWebhook)) *re
 
 // validating is mutating for those that only say yes or no.
 func (h *webhook) validating(name string, change func(*regv1.ValidatingWebhook)) *regv1.ValidatingWebhookConfiguration {
-	w := regv1.ValidatingWebhook{Name: name + ".example.com", ClientConfig: regv1.WebhookClientConfig{URL: &h.URL, CABundle: h.ca()}, Rules: ofNewPods(),
+	w := regv1.ValidatingWebhook{Name: name + ".example.com", ClientConfig: regv1.WebhookClientConfig{URL: &h.URL, CABundle: h.CA()}, Rules: ofNewPods(),
 		SideEffects: ptr.To(regv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"}}
 	if change != nil {
 		change(&w)
@@ -141,7 +124,7 @@ func TestWebhooksChangePods(t *testing.T) {
 			t.Errorf("%s: labels %v, containers %+v", p.Name, p.Labels, p.Spec.Containers)
 		}
 	}
-	if n := h.asked.Load(); n != 2 {
+	if n := h.Asked.Load(); n != 2 {
 		t.Errorf("asked %d times", n)
 	}
 	h.mu.Lock()
@@ -218,8 +201,8 @@ func TestWebhooksOfDryRuns(t *testing.T) {
 		t.Error("a webhook with side effects is taken")
 	}
 	dry := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
-	if _, err := c.client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, dry); err != nil || h.asked.Load() != 1 {
-		t.Errorf("%v, asked %d times", err, h.asked.Load())
+	if _, err := c.client.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "c"}}, dry); err != nil || h.Asked.Load() != 1 {
+		t.Errorf("%v, asked %d times", err, h.Asked.Load())
 	}
 }
 
@@ -269,13 +252,13 @@ func TestWebhooksAgainAndAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, err := client.CoreV1().Pods("default").Create(t.Context(), podNamed("p", nil), metav1.CreateOptions{})
-	if err != nil || p.Annotations["second"] != "was here" || first.asked.Load() != 2 || second.asked.Load() != 1 {
-		t.Errorf("%v: %v, asked %d and %d times", err, p.Annotations, first.asked.Load(), second.asked.Load())
+	if err != nil || p.Annotations["second"] != "was here" || first.Asked.Load() != 2 || second.Asked.Load() != 1 {
+		t.Errorf("%v: %v, asked %d and %d times", err, p.Annotations, first.Asked.Load(), second.Asked.Load())
 	}
 	hpa := &autoscalingv2.HorizontalPodAutoscaler{ObjectMeta: metav1.ObjectMeta{Name: "h"}, Spec: autoscalingv2.HorizontalPodAutoscalerSpec{
 		ScaleTargetRef: autoscalingv2.CrossVersionObjectReference{Kind: "Deployment", Name: "d", APIVersion: "apps/v1"}, MaxReplicas: 3}}
-	if _, err := client.AutoscalingV2().HorizontalPodAutoscalers("default").Create(t.Context(), hpa, metav1.CreateOptions{}); err != nil || scaled.asked.Load() != 1 {
-		t.Errorf("another version: %v, asked %d times", err, scaled.asked.Load())
+	if _, err := client.AutoscalingV2().HorizontalPodAutoscalers("default").Create(t.Context(), hpa, metav1.CreateOptions{}); err != nil || scaled.Asked.Load() != 1 {
+		t.Errorf("another version: %v, asked %d times", err, scaled.Asked.Load())
 	}
 	if len(*heard) == 0 || (*heard)[0] != "seen by the first" {
 		t.Errorf("warned of %q", *heard)

@@ -22,9 +22,22 @@ import (
 // Domain is the domain of every cluster.
 const Domain = "cluster.local."
 
-// NameServer is where pods look for a name server, as kubeadm chooses it of the
-// range of Services.
-const NameServer = "10.96.0.10"
+// DefaultNameServer is the address of the name server that kubeadm chooses of its range
+// of Services.
+const DefaultNameServer = "10.96.0.10"
+
+// NameServer is where pods look for a name server: at the Service kube-dns, if there is
+// one.
+func NameServer(objects *table.Tables) string {
+	s := reader{objects}.service("kube-system", "kube-dns")
+	if s == nil {
+		return DefaultNameServer
+	}
+	if _, err := netip.ParseAddr(s.Spec.ClusterIP); err != nil {
+		return DefaultNameServer // it is headless
+	}
+	return s.Spec.ClusterIP
+}
 
 const (
 	ttl        = 5 // seconds, of CoreDNS if nothing else is said
@@ -128,7 +141,7 @@ func (r resolver) forward() *Answer {
 	case r.name == "dns."+Domain:
 		return &Answer{} // the name server's name is below it
 	case r.name == "ns.dns."+Domain:
-		return r.addresses([]target{{ip: NameServer}})
+		return r.addresses([]target{{ip: NameServer(r.objects)}})
 	}
 	ts, ok := r.find(parse(labels))
 	if !ok {
@@ -146,7 +159,7 @@ func (r resolver) apex() *Answer {
 	if r.question.Qtype == dns.TypeNS {
 		ns := "ns.dns." + Domain
 		a.Records = []dns.RR{&dns.NS{Hdr: r.header(dns.TypeNS), Ns: ns}}
-		a.More = []dns.RR{address(ns, NameServer)}
+		a.More = []dns.RR{address(ns, NameServer(r.objects))}
 	}
 	return a
 }

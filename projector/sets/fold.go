@@ -7,6 +7,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"rollcall/events"
+	"rollcall/events/wire"
 	"rollcall/projector/table"
 )
 
@@ -48,10 +49,14 @@ func (f Fold) Object(e events.Event, i *table.Item) (err error) {
 }
 
 // Readable says why an object cannot be folded; nil: it can. It changes nothing.
-func (f Fold) Readable(o events.Object) (err error) {
+func (f Fold) Readable(o events.Object) error { return Readable(o, &f.s.words) }
+
+// Readable says why no fold can take an object; nil: any can. words are names that
+// objects share.
+func Readable(o events.Object, words *wire.Words) (err error) {
 	switch o.Kind {
 	case events.Pod:
-		_, err = viewPod(o.Ref, o.Data, &f.s.words)
+		_, err = viewPod(o.Ref, o.Data, words)
 	case events.DaemonSet:
 		_, _, err = decodeDaemonSet(o, nil)
 	case events.ControllerRevision:

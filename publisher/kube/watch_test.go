@@ -62,7 +62,7 @@ func watched(t *testing.T, s http.Handler, from uint64, f func(heard) bool) erro
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	out := make(chan heard)
 	w := &watcher{cluster: &Cluster{Host: server.URL, UID: "u-kube-system", client: client}, resource: resources[1], out: out, report: func(err error) { t.Log(err) }, ended: func(int) {}, rv: from}

@@ -80,7 +80,7 @@ func (w *World) act(p *corev1.Pod, c *corev1.Container, r role) act {
 		a.after += a.ready
 	}
 	if args := arguments(p, c); script.Understood(args) && !attended(c, r) {
-		a.after, a.code = w.outcome(script.Program{Args: args, Env: environment(p, c), Work: work(p, c, r, w.options.Run)})
+		a.after, a.code = w.outcome(script.Program{Args: args, Env: environment(p, c), As: script.IdentityOf(p, c), Work: work(p, c, r, w.options.Run)})
 	}
 	return a
 }
@@ -191,7 +191,7 @@ func outcomeKey(p script.Program) string {
 	for k, v := range sorted(p.Env) {
 		b.WriteString("\x01" + k + "\x00" + v)
 	}
-	return b.String() + "\x02" + strconv.FormatInt(int64(p.Work), 10)
+	return b.String() + "\x02" + strconv.FormatInt(int64(p.Work), 10) + p.As.Text("")
 }
 
 // arguments are what a container runs: its command, or its arguments if it

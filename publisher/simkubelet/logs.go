@@ -40,7 +40,7 @@ func Logs(pod *corev1.Pod, container string, previous bool, now time.Time) (even
 	}
 	log := events.ContainerLog{Life: s.c.Name + "/" + strconv.Itoa(int(l.start)), Ended: l.end != nil}
 	if args := arguments(pod, s.c); !readTag(s.s.Image).says && script.Understood(args) && !attended(s.c, s.role) {
-		l.told(&log, script.Program{Args: args, Env: environment(pod, s.c), Work: work(pod, s.c, s.role, DefaultOptions().Run)}, now)
+		l.told(&log, script.Program{Args: args, Env: environment(pod, s.c), As: script.IdentityOf(pod, s.c), Work: work(pod, s.c, s.role, DefaultOptions().Run)}, now)
 		return log, nil
 	}
 	log.Lines = slices.Concat(l.first(pod, s.s), l.alive(now), l.last(pod, s.s))

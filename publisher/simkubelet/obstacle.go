@@ -85,7 +85,7 @@ func (w *World) obstacle(p *pod, o *corev1.Pod, s *slot) obstacle {
 	if b := w.imageless(p, o, s.c); b.reason != "" {
 		return b
 	}
-	if why := cmp.Or(w.unconfigured(o, s.c, nil), misplaced(o, s.c)); why != "" {
+	if why := cmp.Or(w.unconfigured(o, s.c, nil), misplaced(o, s.c), rootless(o, s.c)); why != "" {
 		return obstacle{"CreateContainerConfigError", why}
 	}
 	return obstacle{}

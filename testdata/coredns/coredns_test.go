@@ -146,7 +146,7 @@ func ask(t *testing.T, address, name string, kind uint16) string {
 func TestCoreDNS(t *testing.T) {
 	kubeconfig, ours := start(t)
 	theirs := coreDNS(t, kubeconfig)
-	for end := time.Now().Add(20 * time.Second); !strings.HasPrefix(ask(t, theirs, "noports.default.svc.cluster.local", dns.TypeA), "NOERROR"); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(3 * time.Minute); !strings.HasPrefix(ask(t, theirs, "noports.default.svc.cluster.local", dns.TypeA), "NOERROR"); time.Sleep(100 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("CoreDNS does not know the objects:", ask(t, theirs, "noports.default.svc.cluster.local", dns.TypeA))
 		}

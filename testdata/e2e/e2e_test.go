@@ -96,7 +96,7 @@ func TestE2E(t *testing.T) {
 func waitForNodes(ctx context.Context) {
 	c, err := framework.LoadClientset()
 	framework.ExpectNoError(err)
-	framework.ExpectNoError(e2enode.WaitForAllNodesSchedulable(ctx, c, time.Minute))
+	framework.ExpectNoError(e2enode.WaitForAllNodesSchedulable(ctx, c, 3*time.Minute))
 	nodes, err := e2enode.GetReadySchedulableNodes(ctx, c)
 	framework.ExpectNoError(err)
 	gomega.Expect(len(nodes.Items)).To(gomega.BeNumerically(">=", 2), "with one node a rollback restarts nothing, whatever the controller does")

@@ -62,19 +62,19 @@ func TestInstalls(t *testing.T) {
 		c.established(t)
 		apply(objects)
 		c.setsRolledOut(t)
-		apply(all)                                                          // as people do when they are not sure
-		remove := []string{"delete", "--timeout=60s", "--ignore-not-found"} // what its namespace took with it is gone
+		apply(all)                                                           // as people do when they are not sure
+		remove := []string{"delete", "--timeout=180s", "--ignore-not-found"} // what its namespace took with it is gone
 		c.kubectl(t, append(remove, fileFlags(objects)...)...)
 		c.kubectl(t, append(remove, fileFlags(all)...)...)
 		c.asBefore(t, before)
 	})
 	t.Run("helm", func(t *testing.T) {
 		for i, f := range all {
-			c.with(i).helm(t, "install", nameOf(f), chartOf(t, nameOf(f), f), "--create-namespace", "--timeout", "1m")
+			c.with(i).helm(t, "install", nameOf(f), chartOf(t, nameOf(f), f), "--create-namespace", "--timeout", "3m")
 		}
 		c.setsRolledOut(t)
 		for i, f := range all {
-			c.with(i).helm(t, "uninstall", nameOf(f), "--timeout", "1m")
+			c.with(i).helm(t, "uninstall", nameOf(f), "--timeout", "3m")
 		}
 		c.kubectl(t, "delete", "namespace", namespace)
 		c.asBefore(t, before)
@@ -132,7 +132,7 @@ func (c *cluster) kubectl(t *testing.T, args ...string) string {
 }
 
 // patience bounds each wait of a test: far more than any takes.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // await waits until what ok looks at is so. Last is what it saw when it was not.
 func await(t *testing.T, ok func(context.Context) (last string, err error)) {
@@ -152,8 +152,8 @@ func await(t *testing.T, ok func(context.Context) (last string, err error)) {
 // condition where there are none yet, so that the first of them is waited for before.
 func (c *cluster) established(t *testing.T) {
 	t.Helper()
-	c.kubectl(t, "wait", "--for=jsonpath={.status.conditions[0].type}", "--timeout=30s", "crd", "--all")
-	c.kubectl(t, "wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+	c.kubectl(t, "wait", "--for=jsonpath={.status.conditions[0].type}", "--timeout=180s", "crd", "--all")
+	c.kubectl(t, "wait", "--for=condition=Established", "--timeout=180s", "crd", "--all")
 }
 
 // setsRolledOut waits until every DaemonSet has what it wants on every node.

@@ -47,23 +47,23 @@ func newCluster(t *testing.T) *cluster {
 // what it waited for has to be so when it returns.
 func TestRelease(t *testing.T) {
 	c := newCluster(t)
-	c.helm(t, "install", "agent", "agent", "--create-namespace", "--wait", "--timeout", "1m")
+	c.helm(t, "install", "agent", "agent", "--create-namespace", "--wait", "--timeout", "3m")
 	c.rolledOut(t, first)
 	if m := c.config(t); m.Data["level"] != "info" {
 		t.Errorf("installed with %v", m.Data)
 	}
-	c.helm(t, "upgrade", "agent", "agent", "--set", "image="+second, "--set", "level=debug", "--wait", "--timeout", "1m")
+	c.helm(t, "upgrade", "agent", "agent", "--set", "image="+second, "--set", "level=debug", "--wait", "--timeout", "3m")
 	c.rolledOut(t, second)
 	if m := c.config(t); m.Data["level"] != "debug" {
 		t.Errorf("upgraded to %v", m.Data)
 	}
-	c.helm(t, "rollback", "agent", "1", "--wait", "--timeout", "1m")
+	c.helm(t, "rollback", "agent", "1", "--wait", "--timeout", "3m")
 	c.rolledOut(t, first)
 	if m := c.config(t); m.Data["level"] != "info" {
 		t.Errorf("rolled back to %v", m.Data)
 	}
 	c.history(t)
-	c.helm(t, "uninstall", "agent", "--wait", "--timeout", "1m")
+	c.helm(t, "uninstall", "agent", "--wait", "--timeout", "3m")
 	c.nothingLeft(t)
 	c.inLog(t)
 }
@@ -181,7 +181,7 @@ func (c *cluster) inLog(t *testing.T) {
 // TestService: a release has its Service, and takes it away again.
 func TestService(t *testing.T) {
 	c := newCluster(t)
-	c.helm(t, "install", "web", "service", "--create-namespace", "--wait", "--timeout", "1m")
+	c.helm(t, "install", "web", "service", "--create-namespace", "--wait", "--timeout", "3m")
 	if list := c.helm(t, "list", "--short", "--deployed"); strings.TrimSpace(list) != "web" {
 		t.Errorf("installed, and the releases are: %s", list)
 	}

@@ -152,7 +152,7 @@ func (r running) helm(t *testing.T, args ...string) string {
 }
 
 // helmTime bounds one command: more than any --timeout in the tests.
-const helmTime = 2 * time.Minute
+const helmTime = 5 * time.Minute
 
 func (r running) tryHelm(t *testing.T, args ...string) (string, error) {
 	t.Helper()

@@ -6,11 +6,13 @@
 //	go test . -update                        golden files from Kubernetes
 //	go test . -rollcall FILE -accept         differences from rollcall
 //
-// The kube-apiserver has the flags of kubeadm. There are two transcripts.
+// The kube-apiserver has the flags of kubeadm. There are three transcripts.
 // commands.txt asks a server behind which no kind is acted on but that each
 // namespace gets its account and certificate, without which admission takes no
 // pod: golden.txt is what it answered, differences.txt
-// where rollcall answers something else, each with the reason. The walk, whose
+// where rollcall answers something else, each with the reason. kinds.txt is asked
+// of the same servers about what else people install, which
+// kinds-golden.txt and kinds-differences.txt are of. The walk, whose
 // commands stand in testdata/kubectl/walk.txt, is asked of whole clusters with
 // controllers and kubelets: walk-golden.txt and walk-differences.txt.
 package parity
@@ -21,6 +23,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -38,6 +41,7 @@ type suite struct{ golden, differences string }
 
 var (
 	commands = suite{"golden.txt", "differences.txt"}
+	kinds    = suite{"kinds-golden.txt", "kinds-differences.txt"}
 	walk     = suite{"walk-golden.txt", "walk-differences.txt"}
 )
 
@@ -74,21 +78,50 @@ func needsKubernetes(t *testing.T) {
 }
 
 func TestKubeAPIServer(t *testing.T) {
+	s := kubeAPIServer(t)
+	commands.kubernetes(t, s.transcript(t, read(t, "commands.txt")))
+}
+
+func TestKindsKubeAPIServer(t *testing.T) {
+	s := kubeAPIServer(t)
+	s.rules = kindsRules
+	kinds.kubernetes(t, s.transcript(t, read(t, "kinds.txt")))
+}
+
+// kubeAPIServer has a shell that asks a new kube-apiserver.
+func kubeAPIServer(t *testing.T) shell {
 	needsKubernetes(t)
 	dir := t.TempDir()
 	kubeconfig := serve(t, build(t, "./kubeapiserver"), dir, filepath.Join(dir, "kubeconfig"))
 	controllers(t, build(t, "./kubernetes"), dir, kubeconfig,
-		"--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller")
+		"--controllers=serviceaccount-controller,root-ca-certificate-publisher-controller,clusterrole-aggregation-controller")
 	s := newShell(t, ".", kubeconfig, build(t, "./kubectl"))
 	s.must(t, "kubectl wait --for=create serviceaccount/default --timeout=60s && kubectl wait --for=create serviceaccount/default -n kube-system --timeout=60s")
-	commands.kubernetes(t, s.transcript(t, read(t, "commands.txt")))
+	return s
 }
 
 func TestRollcall(t *testing.T) {
+	commands.rollcall(t, alone(t).transcript(t, read(t, "commands.txt")))
+}
+
+func TestKindsRollcall(t *testing.T) {
+	s := alone(t)
+	s.rules = kindsRules
+	kinds.rollcall(t, s.transcript(t, read(t, "kinds.txt")))
+}
+
+// kindsRules take out what servers choose freely.
+var kindsRules = []rule{
+	{regexp.MustCompile(`\b10\.(96\.[1-9]\d*|(9[7-9]|10\d|11[01])\.\d+)\.\d+\b`), "CLUSTER-IP"},    // those of 10.96.0 are given
+	{regexp.MustCompile(`(nodePort"?: |:|NodePort: \S+ )3(0[1-9]|[12]\d)\d\d\b`), "${1}NODE-PORT"}, // those of 300xx are given
+}
+
+// alone has a shell that asks a new rollcall in which nothing acts on workloads.
+func alone(t *testing.T) shell {
 	dir := t.TempDir()
 	kubeconfig := filepath.Join(dir, "kubeconfig")
 	serve(t, *rollcall, "up", "--nodes", "0", "--controllers", "", "--data", filepath.Join(dir, "data"), "--kubeconfig", kubeconfig)
-	commands.rollcall(t, newShell(t, ".", kubeconfig, build(t, "./kubectl")).transcript(t, read(t, "commands.txt")))
+	return newShell(t, ".", kubeconfig, build(t, "./kubectl"))
 }
 
 // version is what the linker writes into a released Kubernetes.

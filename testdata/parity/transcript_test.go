@@ -92,7 +92,7 @@ func (s shell) ask(ctx context.Context, line string) (string, error) {
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.dir, s.environment, &out, &complaints
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = time.Minute
 	err := cmd.Run()
 	if ctx.Err() != nil {
 		return "", fmt.Errorf("%w; printed until then:\n%s%s", ctx.Err(), &out, &complaints)

@@ -50,7 +50,7 @@ func walkCommands(t *testing.T) string {
 	return b.String()
 }
 
-const nodesReady = "kubectl wait --for=create node --all --timeout=60s && kubectl wait --for=condition=Ready node --all --timeout=60s"
+const nodesReady = "kubectl wait --for=create node --all --timeout=180s && kubectl wait --for=condition=Ready node --all --timeout=180s"
 
 func TestWalkRollcall(t *testing.T) {
 	dir, bin := t.TempDir(), t.TempDir()

@@ -1,6 +1,7 @@
 package instance
 
 import (
+	"context"
 	"fmt"
 	"net"
 
@@ -19,7 +20,7 @@ func ParseDNS(listen string) (Address, error) {
 
 // resolve answers questions about the names of the cluster, if it has an address
 // for that.
-func (in *Instance) resolve() error {
+func (in *Instance) resolve(ctx context.Context) error {
 	if in.DNS.None() {
 		return nil
 	}
@@ -28,7 +29,9 @@ func (in *Instance) resolve() error {
 	if err != nil {
 		return in.DNS.refuses(err)
 	}
-	in.Served.Server.KeepOwnService() // the API has a name too
+	if err := in.Served.Server.KeepNamedServices(ctx); err != nil { // the API has a name too
+		return fmt.Errorf("make the Service of the name server: %w", err)
+	}
 	in.names = s.Address()
 	in.launch(s.Run)
 	return nil

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	appsv1 "k8s.io/api/apps/v1"
@@ -102,7 +101,7 @@ func TestToldOverNATS(t *testing.T) {
 	t.Cleanup(func() { _ = in.Stop() })
 	ask := func(source, typ, body string) *nats.Msg {
 		t.Helper()
-		m, err := in.NC.Request(in.Subjects.Ingest(source, typ), []byte(body), 10*time.Second)
+		m, err := in.NC.Request(in.Subjects.Ingest(source, typ), []byte(body), patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +130,7 @@ func TestToldOverNATS(t *testing.T) {
 	await(t.Context(), t, in, "the node that was published", func() bool {
 		return in.State.Objects().Get(events.Node, events.Key{Name: "n-2"}) != nil
 	})
-	if m, err := rejects.NextMsg(10 * time.Second); err != nil || !bytes.Contains(m.Data, []byte("E-TOLD-")) {
+	if m, err := rejects.NextMsg(patience); err != nil || !bytes.Contains(m.Data, []byte("E-TOLD-")) {
 		t.Errorf("what was published wrongly is kept as %+v, %v", m, err)
 	}
 }
@@ -196,7 +195,7 @@ func (a *agent) look(ctx context.Context) error {
 // acts on them.
 func TestAgentRolls(t *testing.T) {
 	sandbox(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	in, client := start(t, Options{Memory: true, Controllers: []string{ownController}})
 	a := &agent{teller: newTeller(t, in), nodes: []string{"n-1", "n-2", "n-3"}, pods: client, ran: map[string]string{}}

@@ -14,7 +14,7 @@ func TestEarliest(t *testing.T) {
 	before := keyframeIdle
 	keyframeIdle = 50 * time.Millisecond
 	defer func() { keyframeIdle = before }()
-	o := Options{Nodes: 2, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute}
+	o := Options{Nodes: 2, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience}
 	in, _ := start(t, o)
 	if from := earliest(t.Context(), t.TempDir(), in.Subjects); from != nil {
 		t.Errorf("an empty directory has the keyframe of #%d", from.frame.Seq)

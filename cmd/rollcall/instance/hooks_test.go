@@ -2,10 +2,6 @@ package instance
 
 import (
 	"context"
-	"encoding/json"
-	"encoding/pem"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -25,51 +21,42 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/projector/apiserver/hooktest"
 )
 
-// hook is a webhook on loopback that is asked about new pods.
+// hook is a webhook that is asked about new pods.
 type hook struct {
-	*httptest.Server
-	asked atomic.Int64
-	mood  atomic.Value // "" to add a label, "deny", "hang"
+	*hooktest.Server
+	mood atomic.Value // "" to add a label, "deny", "hang"
 }
 
 func newHook(t *testing.T) *hook {
 	h := &hook{}
 	h.mood.Store("")
-	h.Server = httptest.NewTLSServer(h)
-	t.Cleanup(h.Close)
+	h.Server = hooktest.Serve(t, hooktest.Reviews(h.answer))
 	return h
 }
 
-// ServeHTTP implements http.Handler.
-func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.asked.Add(1)
-	var review admissionv1.AdmissionReview
-	if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
-		http.Error(w, err.Error(), http.StatusBadRequest)
-		return
-	}
+func (h *hook) answer(ctx context.Context, review *admissionv1.AdmissionReview) error {
 	answer := &admissionv1.AdmissionResponse{UID: review.Request.UID, Allowed: true, PatchType: ptr.To(admissionv1.PatchTypeJSONPatch),
 		Patch: []byte(`[{"op":"add","path":"/metadata/labels/hooked","value":"yes"}]`)}
 	switch h.mood.Load() {
 	case "deny":
 		answer = &admissionv1.AdmissionResponse{UID: review.Request.UID, Result: &metav1.Status{Message: "not today"}}
 	case "hang":
-		<-r.Context().Done()
-		return
+		<-ctx.Done()
+		return ctx.Err()
 	}
 	review.Response, review.Request = answer, nil
-	_ = json.NewEncoder(w).Encode(review)
+	return nil
 }
 
 // register has the hook asked about new pods of namespace default.
 func (h *hook) register(t *testing.T, client kubernetes.Interface) {
 	t.Helper()
-	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: h.Certificate().Raw})
 	_, err := client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(t.Context(), &regv1.MutatingWebhookConfiguration{
 		ObjectMeta: metav1.ObjectMeta{Name: "hook"}, Webhooks: []regv1.MutatingWebhook{{Name: "hook.example.com", TimeoutSeconds: ptr.To[int32](1),
-			ClientConfig: regv1.WebhookClientConfig{URL: &h.URL, CABundle: ca}, SideEffects: ptr.To(regv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
+			ClientConfig: regv1.WebhookClientConfig{URL: &h.URL, CABundle: h.CA()}, SideEffects: ptr.To(regv1.SideEffectClassNone), AdmissionReviewVersions: []string{"v1"},
 			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": "default"}},
 			Rules: []regv1.RuleWithOperations{{Operations: []regv1.OperationType{regv1.Create},
 				Rule: regv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"pods"}}}}}}}, metav1.CreateOptions{})
@@ -89,7 +76,7 @@ type ruled struct {
 func startRuled(t *testing.T, dir string, nodes int) *ruled {
 	t.Helper()
 	failed := make(chan string, 1000)
-	in, client := start(t, Options{Nodes: nodes, Data: dir, Durability: natsd.Relaxed, Controllers: []string{ownController, "resourcequota"}, Patience: time.Minute,
+	in, client := start(t, Options{Nodes: nodes, Data: dir, Durability: natsd.Relaxed, Controllers: []string{ownController, "resourcequota"}, Patience: patience,
 		Follow: func(e events.Event) {
 			if o, ok := e.Body.(events.Outcome); ok && e.Type == events.Failed {
 				select {
@@ -144,7 +131,7 @@ func (r *ruled) await(what, namespace, name string, ok func(*appsv1.DaemonSetSta
 // are behind the log.
 func (r *ruled) soon(what string, so func(context.Context) bool) {
 	r.t.Helper()
-	err := wait.PollUntilContextTimeout(r.t.Context(), 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) { return so(ctx), nil })
+	err := wait.PollUntilContextTimeout(r.t.Context(), 50*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) { return so(ctx), nil })
 	if err != nil {
 		r.t.Fatalf("%s: %v", what, err)
 	}
@@ -153,7 +140,7 @@ func (r *ruled) soon(what string, so func(context.Context) bool) {
 // refused waits until a create has failed because of something.
 func (r *ruled) refused(text string) {
 	r.t.Helper()
-	for end := time.After(time.Minute); ; {
+	for end := time.After(patience); ; {
 		select {
 		case why := <-r.failed:
 			if strings.Contains(why, text) {
@@ -193,7 +180,7 @@ func TestWebhooksOfDaemonPods(t *testing.T) {
 		return ready(n)(s, pods)
 	}
 	r.await("the label", "default", "agent", hooked)
-	if asked := h.asked.Load(); asked < int64(n) {
+	if asked := h.Asked.Load(); asked < int64(n) {
 		t.Errorf("asked %d times about %d pods", asked, n)
 	}
 	for _, mood := range []struct{ is, told string }{
@@ -212,11 +199,11 @@ func TestWebhooksOfDaemonPods(t *testing.T) {
 		r.await("the rollout after "+mood.is, "default", "agent", hooked)
 	}
 	r.stop()
-	before := h.asked.Load()
+	before := h.Asked.Load()
 	h.Close()
 	r = startRuled(t, dir, nodes)
 	r.await("the start", "default", "agent", hooked)
-	if h.asked.Load() != before {
+	if h.Asked.Load() != before {
 		t.Error("the webhook was asked about pods that are there")
 	}
 	if err := r.client.CoreV1().Pods("default").DeleteCollection(t.Context(), metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {

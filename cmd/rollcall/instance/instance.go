@@ -36,8 +36,8 @@ import (
 	"rollcall/publisher/sources"
 )
 
-// StopTime bounds a clean stop.
-const StopTime = 5 * time.Second
+// stopTime bounds a clean stop.
+const stopTime = 30 * time.Second
 
 // Options say what an instance is. The zero one is a new cluster without nodes, in
 // a temporary directory, with no controllers and no port.
@@ -63,11 +63,12 @@ type Options struct {
 	Controllers []string           // names of those that run: see ResolveControllers
 	Delays      simkubelet.Options // of what is simulated
 	API         API
-	DNS         Address       // of answers about names, over UDP and TCP; the zero one: nowhere
-	EventBytes  int           // of a message to the gate; 0: envelope.Default
-	Patience    time.Duration // after which nodes that have not joined are not waited for
-	KeepAtEnd   bool          // Stop keeps a keyframe more, if much has happened since the last one
-	Record      *Record       // nil: the log is the cluster
+	Services    apiserver.ServiceRanges // what is zero: as kubeadm has it
+	DNS         Address                 // of answers about names, over UDP and TCP; the zero one: nowhere
+	EventBytes  int                     // of a message to the gate; 0: envelope.Default
+	Patience    time.Duration           // after which nodes that have not joined are not waited for
+	KeepAtEnd   bool                    // Stop keeps a keyframe more, if much has happened since the last one
+	Record      *Record                 // nil: the log is the cluster
 
 	Console Console               // nil: nobody is told anything
 	Begun   func(last events.Seq) // called with the end of the log, before it is read
@@ -205,7 +206,7 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	}
 	Reached("gate open")
 	in.control()
-	return in, errors.Join(in.resolve(), in.register())
+	return in, errors.Join(in.resolve(ctx), in.register())
 }
 
 // parties returns who acts upon the log: controllers, the executor of their
@@ -372,10 +373,10 @@ func (in *Instance) launch(run func(context.Context) error) {
 	})
 }
 
-// Stop stops the parts in reverse order of starting. It gives up after StopTime,
+// Stop stops the parts in reverse order of starting. It gives up after stopTime,
 // and the time that a keyframe may take.
 func (in *Instance) Stop() error {
-	limit := StopTime
+	limit := stopTime
 	if in.KeepAtEnd {
 		limit += endTime
 	}

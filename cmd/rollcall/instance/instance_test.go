@@ -14,14 +14,17 @@ import (
 	"rollcall/events/natsd"
 )
 
+// patience bounds a wait that ends by itself: it only guards against hanging.
+const patience = 3 * time.Minute
+
 // A program starts an instance with few words, uses its API without a port, and
 // waits until what it wants is so; another one goes on from its directory.
 func TestStart(t *testing.T) {
 	sandbox(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	changed := make(chan struct{}, 1)
-	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute,
+	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience,
 		Follow: func(events.Event) {
 			select {
 			case changed <- struct{}{}:

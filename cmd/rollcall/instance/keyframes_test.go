@@ -39,7 +39,7 @@ func TestGoesOnFromKeyframe(t *testing.T) {
 	before := keyframeIdle
 	keyframeIdle = 50 * time.Millisecond
 	defer func() { keyframeIdle = before }()
-	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute}
+	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience}
 	in, _ := start(t, o)
 	populate(t, in)
 	first := awaitKeyframe(t, in, 1)
@@ -103,9 +103,10 @@ func TestGoesOnFromKeyframe(t *testing.T) {
 // from where it was, and has none to keep if nothing has happened.
 func TestKeepsAtEnd(t *testing.T) {
 	sandbox(t)
-	before := keyframeEvery
-	defer func() { keyframeEvery = before }()
-	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute, KeepAtEnd: true}
+	every, idle := keyframeEvery, keyframeIdle
+	keyframeIdle = time.Hour // none is kept while it runs
+	defer func() { keyframeEvery, keyframeIdle = every, idle }()
+	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience, KeepAtEnd: true}
 	in, _ := start(t, o)
 	populate(t, in)
 	mustStop(t, in)
@@ -137,7 +138,7 @@ func TestPassesOverWrongKeyframe(t *testing.T) {
 	keyframeIdle = 50 * time.Millisecond
 	defer func() { keyframeIdle = before }()
 	h := &heard{}
-	o := Options{Nodes: 2, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: time.Minute, Console: h}
+	o := Options{Nodes: 2, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience, Console: h}
 	in, _ := start(t, o)
 	populate(t, in)
 	awaitKeyframe(t, in, 1)
@@ -214,7 +215,7 @@ func mustStop(t *testing.T, in *Instance) {
 // populate fills a cluster with a DaemonSet, and waits for its pods.
 func populate(t *testing.T, in *Instance) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	if err := in.Found(ctx); err != nil {
 		t.Fatal(err)
@@ -239,7 +240,7 @@ func populate(t *testing.T, in *Instance) {
 func awaitKeyframe(t *testing.T, in *Instance, n int) events.Seq {
 	t.Helper()
 	var newest events.Seq
-	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, patience, true, func(ctx context.Context) (bool, error) {
 		fs, err := in.frames.List(ctx)
 		if len(fs) > 0 {
 			newest = fs[len(fs)-1].Seq

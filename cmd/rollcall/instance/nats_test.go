@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -262,7 +261,7 @@ func TestDocumentedPermissions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ann.Close()
-	if m, err := ann.Request(in.Subjects.Gate("ann", "ask"), nil, 10*time.Second); err != nil || string(m.Data) != in.Subjects.Gate("ann", "ask") {
+	if m, err := ann.Request(in.Subjects.Gate("ann", "ask"), nil, patience); err != nil || string(m.Data) != in.Subjects.Gate("ann", "ask") {
 		t.Errorf("a client asks the gate: %v, %v", m, err)
 	}
 	node := in.Subjects.Object(events.Node, events.Key{Name: "x"})

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -35,7 +34,7 @@ import (
 // token does not ask for the certificate of a user.
 func TestNodesJoinWithTokens(t *testing.T) {
 	sandbox(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	in, admin := start(t, Options{Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: workloads.Names(), API: API{Address: Address{flag: "--listen", host: "127.0.0.1", port: "0"}}})
 	defer func() {

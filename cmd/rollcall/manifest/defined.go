@@ -59,7 +59,7 @@ func (a *Applier) try(ctx context.Context, e *entry, d definition, planned map[e
 
 // How long a definition may take to be established, and how often it is looked at.
 const (
-	establishTime = 10 * time.Second
+	establishTime = time.Minute
 	establishLook = 10 * time.Millisecond
 )
 

@@ -6,11 +6,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sigs.k8s.io/yaml"
 
-	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/seal"
@@ -24,15 +22,39 @@ const (
 	maxSteps   = 500 // events in one answer
 	maxLife    = 200 // facts about one object
 	maxEffects = 50  // effects of one event that are told one by one
-	maxBuckets = 4000
-	maxRuns    = 100
+
+	maxFollowed = 50_000 // events after one, up to which its effects are followed
+	maxBuckets  = 4000
+	maxRuns     = 100
 )
 
-// answers are what is answered under /v1/.
-func (p *Page) answers() map[string]answer {
-	return map[string]answer{"info": info, "state": state, "nodes": nodes, "deltas": deltas, "overview": overview, "rollouts": rollouts, "events": steps,
-		"event": told, "object": object, "names": names, "why": why, "why-not": whyNot, "diff": diff, "density": density, "compare": compare, "whatif": whatIf,
-		"sources": sources, "health": health, "near": near}
+// lane is which reader a question is put to.
+type lane int
+
+// The lanes: what a page asks for at every instant, what is said of rollouts from
+// the beginning of the log, and what may read much of it.
+const (
+	instants lane = iota
+	courses
+	stories
+	lanes
+)
+
+// question is how one is answered, and where. The answer of a fleeting one may be
+// another the next time.
+type question struct {
+	lane     lane
+	do       answer
+	fleeting bool
+}
+
+// questions are what is answered under /v1/.
+var questions = map[string]question{
+	"info": {do: info}, "state": {do: state}, "nodes": {do: nodes}, "deltas": {do: deltas}, "overview": {do: overview}, "events": {do: steps, fleeting: true},
+	"names": {do: names}, "density": {do: density}, "sources": {do: sources, fleeting: true}, "health": {do: health, fleeting: true}, "plan": {do: nearPlan},
+	"rollouts": {lane: courses, do: rollouts}, "marks": {lane: courses, do: marks}, "rates": {lane: courses, do: rates}, "compare": {lane: courses, do: compare}, "wave": {lane: courses, do: nearWave},
+	"object": {lane: stories, do: object}, "event": {lane: stories, do: told}, "why": {lane: stories, do: why}, "why-not": {lane: stories, do: whyNot},
+	"diff": {lane: stories, do: diff}, "whatif": {lane: stories, do: whatIf}, "forecast": {lane: stories, do: forecast},
 }
 
 // number reads a parameter; absent: the default.
@@ -57,8 +79,13 @@ func (q *query) key(name string) events.Key {
 	return events.Key{Namespace: "default", Name: text}
 }
 
-func rollouts(_ http.ResponseWriter, q *query) (string, any, error) {
-	all, err := q.rolloutsAt(q.Context(), q.at.Seq)
+func rollouts(_ http.ResponseWriter, q *query) (_ string, _ any, err error) {
+	var all []*replay.Rollout
+	if q.FormValue("beside") != "" {
+		all, err = q.besides(nil)
+	} else {
+		all, err = q.rolloutsAt(q.Context(), q.at.Seq)
+	}
 	if all == nil {
 		all = []*replay.Rollout{}
 	}
@@ -90,11 +117,7 @@ func steps(w http.ResponseWriter, q *query) (string, any, error) {
 
 // told is one event, before and after, with what it comes from and led to.
 func told(_ http.ResponseWriter, q *query) (string, any, error) {
-	cs, err := q.causesAt(q.Context(), q.h.Span().Last)
-	if err != nil {
-		return "", nil, err
-	}
-	x, err := q.h.Tell(q.Context(), cs, q.at.Seq, maxEffects)
+	x, err := q.h.Tell(q.Context(), q.at.Seq, min(q.h.Span().Last, q.at.Seq+maxFollowed), maxEffects)
 	return "Event", []*replay.Told{x}, err
 }
 
@@ -112,15 +135,11 @@ func object(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	cs, err := q.causesAt(q.Context(), q.at.Seq)
-	if err != nil {
-		return "", nil, err
-	}
 	x := thing{Object: story.Name(events.Ref{Kind: about.Kind, Key: about.Key})}
-	if x.Life, x.Older, err = q.h.Life(q.Context(), cs, about, maxLife); err != nil {
+	if x.Life, x.Older, err = q.h.Life(q.Context(), q.at.Seq, about, maxLife); err != nil {
 		return "", nil, err
 	}
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -142,7 +161,7 @@ const maxNames = 2000
 
 // names lists the objects of a kind, to choose from.
 func names(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -174,7 +193,7 @@ func whyNot(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -219,74 +238,74 @@ func density(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Density", []*histogram{q.index.density(from, to, max(n, 1), q.FormValue("axis") == "time")}, nil
 }
 
-// compare holds two rollouts of the log against each other.
-func compare(_ http.ResponseWriter, q *query) (string, any, error) {
+// besides returns the rollouts of the recording beside, and has its history used.
+func (q *query) besides(use func(*replay.History, []*replay.Rollout) error) (all []*replay.Rollout, err error) {
+	r := q.page.beside
+	if r == nil {
+		return nil, &events.Error{Code: "E-UI-VALUE", What: "there is no recording beside", Do: "give one with rollcall ui --beside FILE", Exit: events.ExitInput}
+	}
+	err = r.take(q.Context(), func() (err error) {
+		if all, err = r.rolloutsAt(q.Context(), r.h.Span().Last); err == nil && use != nil {
+			err = use(r.h, all)
+		}
+		return err
+	})
+	return all, err
+}
+
+// sideOf finds the rollout that a parameter names.
+func (q *query) sideOf(name string, h *replay.History, all []*replay.Rollout) (replay.Side, error) {
+	of, revision, ok := replay.ParseRollout(strings.TrimPrefix(q.FormValue(name), "rollout/"), "default")
+	found, do := replay.FindRollout(all, of, revision)
+	if !ok || found == nil {
+		return replay.Side{}, &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("%q names no rollout", q.FormValue(name)), Do: do, Exit: events.ExitInput}
+	}
+	return replay.Side{History: h, Rollout: found}, nil
+}
+
+// compare holds two rollouts against each other: both of the log, or the second of
+// the recording beside.
+func compare(_ http.ResponseWriter, q *query) (_ string, _ any, err error) {
 	all, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
 	if err != nil {
 		return "", nil, err
 	}
-	var sides [2]replay.Side
-	for i, name := range []string{"a", "b"} {
-		of, revision, ok := replay.ParseRollout(strings.TrimPrefix(q.FormValue(name), "rollout/"), "default")
-		found, do := replay.FindRollout(all, of, revision)
-		if !ok || found == nil {
-			return "", nil, &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("%q names no rollout", q.FormValue(name)), Do: do, Exit: events.ExitInput}
-		}
-		sides[i] = replay.Side{History: q.h, Rollout: found}
+	a, err := q.sideOf("a", q.h, all)
+	if err != nil {
+		return "", nil, err
 	}
-	c, err := replay.Compare(q.Context(), sides[0], sides[1])
+	var c *replay.Comparison
+	with := func(h *replay.History, all []*replay.Rollout) error {
+		b, err := q.sideOf("b", h, all)
+		if err == nil {
+			c, err = replay.Compare(q.Context(), a, b)
+		}
+		return err
+	}
+	if q.FormValue("beside") != "" {
+		_, err = q.besides(with)
+	} else {
+		err = with(q.h, all)
+	}
 	return "RolloutComparison", []*replay.Comparison{c}, err
 }
 
-// whatIf plays the history again with something else.
-func whatIf(_ http.ResponseWriter, q *query) (string, any, error) {
-	runs, err := q.number("runs", 1, maxRuns)
-	if err != nil {
-		return "", nil, err
-	}
-	subjects, err := events.NewSubjects(q.page.Cluster)
-	if err != nil {
-		return "", nil, err
-	}
-	ask := play.Question{Longer: time.Hour}
-	if q.FormValue("from") != "" {
-		m, err := q.moment("from")
-		if err != nil {
-			return "", nil, err
-		}
-		ask.From = m.Seq
-	}
-	for _, text := range q.Form["set"] {
-		set, err := play.ParseSet(strings.TrimPrefix(text, "ds/"), "default")
-		if err != nil {
-			return "", nil, &events.Error{Code: "E-WHATIF-SET", What: fmt.Sprintf("%q cannot be set", text), Why: err.Error(), Do: "write NAMESPACE/NAME.FIELD=VALUE", Exit: events.ExitInput}
-		}
-		ask.Sets = append(ask.Sets, set)
-	}
-	for _, text := range q.Form["without"] {
-		seq, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 10, 64)
-		if err != nil {
-			return "", nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("%q is no position", text), Do: "give that of an event from outside", Exit: events.ExitInput}
-		}
-		ask.Without = append(ask.Without, events.Seq(seq))
-	}
-	a, err := play.Ask(q.Context(), q.past.Log, subjects, ask, slices.Concat(q.Form["set"], q.Form["without"]), play.Runs{N: max(runs, 1), Seed: 1})
-	return "WhatIf", []*play.Answer{a}, err
-}
-
-// saidBy says who has told the log what, and what of it nobody believes.
+// saidBy says what others have told the log, what of it nobody believes, and what
+// the gate has refused.
 type saidBy struct {
 	Quarantined int                     `json:"quarantined"`
 	Rejected    []projector.Quarantined `json:"rejected"` // the last of them
 	Told        []replay.Step           `json:"told"`     // the last notes and holds
+	Gate        bool                    `json:"gate"`     // it can be asked
+	Refused     []Refused               `json:"refused"`
 }
 
 func sources(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
-	x := saidBy{Rejected: []projector.Quarantined{}, Told: []replay.Step{}}
+	x := saidBy{Rejected: []projector.Quarantined{}, Told: []replay.Step{}, Refused: []Refused{}, Gate: q.page.Refused != nil}
 	n, last := s.Quarantined()
 	x.Quarantined = n
 	x.Rejected = append(x.Rejected, last...)
@@ -298,12 +317,20 @@ func sources(_ http.ResponseWriter, q *query) (string, any, error) {
 		}
 		x.Told = append(x.Told, step)
 	}
+	if x.Gate {
+		refused, err := q.page.Refused(q.Context())
+		if err != nil {
+			return "", nil, err
+		}
+		x.Refused = append(x.Refused, refused...)
+	}
 	return "Sources", []saidBy{x}, nil
 }
 
 // healthSaid is what the page and the instance say of themselves.
 type healthSaid struct {
 	Checks      []Check `json:"checks"` // of the instance; none: none runs
+	Log         []Fact  `json:"log"`    // of the log and what is kept beside it
 	Hash        string  `json:"sha256"` // of the state
 	Chain       string  `json:"chain"`  // hash over all events up to there
 	Quarantined int     `json:"quarantined"`
@@ -311,11 +338,11 @@ type healthSaid struct {
 }
 
 func health(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
-	x := healthSaid{Checks: []Check{}, Streams: q.page.live.readers()}
+	x := healthSaid{Checks: []Check{}, Log: []Fact{}, Streams: q.page.live.readers()}
 	if x.Hash, err = replay.StateHash(s); err != nil {
 		return "", nil, err
 	}
@@ -324,29 +351,36 @@ func health(_ http.ResponseWriter, q *query) (string, any, error) {
 	if q.page.Health != nil {
 		x.Checks = append(x.Checks, q.page.Health(q.Context())...)
 	}
-	return "Health", []healthSaid{x}, nil
-}
-
-// near is the decision, or the wave, before a position or after it.
-func near(_ http.ResponseWriter, q *query) (string, any, error) {
-	var all []events.Seq // in order
-	switch step := q.FormValue("step"); step {
-	case "plan":
-		all = q.index.plans
-	case "wave":
-		rolls, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
+	if q.past.Facts != nil {
+		facts, err := q.past.Facts(q.Context())
 		if err != nil {
 			return "", nil, err
 		}
-		for _, r := range rolls {
-			for _, w := range r.Waves {
-				all = append(all, w.Seq)
-			}
-		}
-		slices.Sort(all)
-	default:
-		return "", nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("there is no step %q", step), Do: "give plan or wave", Exit: events.ExitInput}
+		x.Log = append(x.Log, facts...)
 	}
+	return "Health", []healthSaid{x}, nil
+}
+
+// nearPlan is the decision before a position or after it.
+func nearPlan(_ http.ResponseWriter, q *query) (string, any, error) {
+	return "Near", near(q, q.index.plans), nil
+}
+
+// nearWave is the wave before a position or after it.
+func nearWave(_ http.ResponseWriter, q *query) (string, any, error) {
+	var all []events.Seq
+	rolls, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
+	for _, r := range rolls {
+		for _, w := range r.Waves {
+			all = append(all, w.Seq)
+		}
+	}
+	slices.Sort(all)
+	return "Near", near(q, all), err
+}
+
+// near is the position among others, in order, before one or after it; else itself.
+func near(q *query, all []events.Seq) []map[string]events.Seq {
 	i, there := slices.BinarySearch(all, q.at.Seq)
 	if q.FormValue("way") == "back" {
 		i--
@@ -357,5 +391,5 @@ func near(_ http.ResponseWriter, q *query) (string, any, error) {
 	if i >= 0 && i < len(all) {
 		seq = all[i]
 	}
-	return "Near", []map[string]events.Seq{{"seq": seq}}, nil
+	return []map[string]events.Seq{{"seq": seq}}
 }

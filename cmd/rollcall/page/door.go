@@ -65,6 +65,10 @@ func (d *door) enter(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
+// actHeader is what the page puts on what it sends. A form of another page cannot,
+// and a script of one has to ask first, and is not answered.
+const actHeader = "Rollcall-Page"
+
 // foreign says why a request is none of the page's own; empty: it is.
 func (d *door) foreign(r *http.Request) string {
 	site, dest := r.Header.Get("Sec-Fetch-Site"), r.Header.Get("Sec-Fetch-Dest")
@@ -76,10 +80,12 @@ func (d *door) foreign(r *http.Request) string {
 		return "it comes from another page"
 	case dest != "" && slices.Contains([]string{"iframe", "frame", "embed", "object", "fencedframe"}, dest):
 		return "the page is not shown within another"
-	case r.URL.Path == "/login":
+	case r.URL.Path == "/login" && r.Method == http.MethodGet:
 		return "" // a link may be followed from anywhere
 	case site != "" && site != "same-origin" && site != "none":
 		return "it comes from another page"
+	case r.Method != http.MethodGet && (origin == "" || r.Header.Get(actHeader) == "" || r.URL.Path != actPath):
+		return "it does not come from the page"
 	}
 	return ""
 }

@@ -23,6 +23,9 @@ type introduction struct {
 	Cluster string    `json:"cluster"`
 	Target  string    `json:"target"`
 	Live    bool      `json:"live"`
+	Writes  bool      `json:"writes"` // actions are done
+	Inserts bool      `json:"inserts"`
+	Beside  string    `json:"beside,omitempty"` // the recording beside
 	Version string    `json:"version"`
 	Scene   *Scene    `json:"scene,omitempty"`
 	Epoch   time.Time `json:"epoch"` // that ages in cells count from
@@ -34,14 +37,18 @@ type introduction struct {
 
 func info(_ http.ResponseWriter, q *query) (string, any, error) {
 	c := q.page.Config
-	return "Info", []introduction{{Cluster: c.Cluster, Target: c.Target, Live: c.Live, Version: c.Version, Scene: c.Scene, Epoch: q.h.Span().From,
-		Nodes: len(q.index.nodes.Names()), Phases: grid.Phases, Causes: grid.Causes, Classes: classes}}, nil
+	x := introduction{Cluster: c.Cluster, Target: c.Target, Live: c.Live, Writes: c.Act != nil, Inserts: c.Insert != nil, Version: c.Version, Scene: c.Scene,
+		Epoch: q.h.Span().From, Nodes: len(q.index.nodes.Names()), Phases: grid.Phases, Causes: grid.Causes, Classes: classes}
+	if c.Beside != nil {
+		x.Beside = c.Beside.Name
+	}
+	return "Info", []introduction{x}, nil
 }
 
 // state is the state at an instant: in words, as rollcall state has it, its hash
 // alone, or a DaemonSet on all nodes in four bytes each.
 func state(w http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -142,7 +149,7 @@ type label struct {
 const maxGroups = 64
 
 func nodes(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
@@ -197,21 +204,29 @@ type standing struct {
 // maxNamed bounds the nodes that are named of one cause.
 const maxNamed = 20
 
+// held is a hold that stands.
+type held struct {
+	ID     string    `json:"id"` // owner and name
+	Reason string    `json:"reason"`
+	Until  time.Time `json:"until,omitzero"`
+}
+
 // glance is what goes on at an instant.
 type glance struct {
 	Nodes      int        `json:"nodes"`
 	NotReady   []string   `json:"notReady"`
 	DaemonSets []standing `json:"daemonSets"`
-	Holds      []string   `json:"holds"`
+	Paused     []string   `json:"paused"` // DaemonSets, as "logging/agent"
+	Holds      []held     `json:"holds"`
 	PerMinute  int        `json:"perMinute"` // events in the minute before
 }
 
 func overview(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.h.At(q.Context(), q.at.Seq)
+	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
 		return "", nil, err
 	}
-	x := glance{NotReady: []string{}, DaemonSets: []standing{}, Holds: []string{}}
+	x := glance{NotReady: []string{}, DaemonSets: []standing{}, Paused: []string{}, Holds: []held{}}
 	for _, name := range q.index.nodes.Names()[:q.index.nodes.Upto(q.at.Seq)] {
 		n := s.Node(name)
 		if n == nil {
@@ -222,10 +237,13 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 		}
 	}
 	for _, h := range s.Holds() {
-		x.Holds = append(x.Holds, fmt.Sprintf("%s: %s", h.ID(), h.Reason))
+		x.Holds = append(x.Holds, held{h.ID(), h.Reason, h.Until})
 	}
 	for _, d := range s.AllSets() {
 		x.DaemonSets = append(x.DaemonSets, q.standing(s, d))
+		if d.Object.Annotations[events.AnnotationPaused] == "true" {
+			x.Paused = append(x.Paused, d.Key.String())
+		}
 	}
 	minute := q.index.before(q.index.at(q.at.Seq) - time.Minute.Milliseconds())
 	x.PerMinute = int(q.at.Seq - minute)

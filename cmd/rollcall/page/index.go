@@ -121,17 +121,13 @@ type histogram struct {
 	Ends    []int64    `json:"ends"`   // the last position of each stretch
 	Times   []int64    `json:"times"`  // when that was stored, in milliseconds since 1970
 	Counts  [][]int    `json:"counts"` // by class, then by stretch
-	Told    []int64    `json:"told"`   // positions of notes and holds, the last of them
 }
-
-// maxTold bounds the notes and holds that the time bar marks.
-const maxTold = 500
 
 // density counts the events from one position to another in so many stretches of
 // as many events, or of as much time each.
 func (x *index) density(from, to events.Seq, stretches int, byTime bool) *histogram {
 	from, to = max(from, x.first), min(to, x.last())
-	d := &histogram{From: from, To: to, Classes: classes, Ends: []int64{}, Times: []int64{}, Told: []int64{}}
+	d := &histogram{From: from, To: to, Classes: classes, Ends: []int64{}, Times: []int64{}}
 	d.Counts = make([][]int, len(classes))
 	n := int64(to-from) + 1
 	stretches = min(stretches, int(n))
@@ -149,11 +145,6 @@ func (x *index) density(from, to events.Seq, stretches int, byTime bool) *histog
 			d.Counts[x.class[seq-x.first]][i]++
 		}
 		d.Ends, d.Times = append(d.Ends, int64(end)), append(d.Times, x.at(end))
-	}
-	for _, seq := range x.told[max(0, len(x.told)-maxTold):] {
-		if seq >= from && seq <= to {
-			d.Told = append(d.Told, int64(seq))
-		}
 	}
 	return d
 }

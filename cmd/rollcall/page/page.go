@@ -1,10 +1,10 @@
 // Package page serves a page over a log: what the questions of the command line
 // answer, to be looked at. It asks a replay.History as they do, so that both say the
-// same, and it changes nothing.
+// same. What it changes it has done by the API, where an instance runs.
 //
 // Nothing is read before the first request, and none is read under a lock of the
-// instance: the page is one more reader of its log. Requests are answered one after
-// the other, since a history has one user at a time.
+// instance: the page is one more reader of its log. Questions of one kind are answered
+// one after the other, since a history has one user at a time.
 package page
 
 import (
@@ -17,6 +17,7 @@ import (
 	"net/http"
 	"time"
 
+	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
 )
@@ -30,19 +31,51 @@ type Past struct {
 	Frames replay.Keyframes
 	// Moment returns where an instant is in the log, which ends at last.
 	Moment func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error)
-	Close  func()
+	// Facts says how the log is kept; nil: there is nothing to say.
+	Facts func(ctx context.Context) ([]Fact, error)
+	Close func()
+}
+
+// Fact is something about a log, in words.
+type Fact struct {
+	Name string `json:"name"`
+	Says string `json:"says"`
+}
+
+// Refused is something that the gate did not let in.
+type Refused struct {
+	Number uint64    `json:"number"`
+	Source string    `json:"source"`
+	Type   string    `json:"type,omitempty"`
+	Last   time.Time `json:"last"`
+	Count  int       `json:"count"`
+	Why    string    `json:"why"`
+	Do     string    `json:"do,omitempty"`
 }
 
 // Config says what a page is about.
 type Config struct {
-	Open    func(ctx context.Context) (*Past, error) // called at the first request
+	Open    func(ctx context.Context) (*Past, error) // called at the first request of each kind
 	Cluster string
 	Target  string // the flags by which commands name the log: "--data ./cluster"
 	Live    bool   // events may come
 	Version string // of the program
 	// Health says how the instance is; nil: none runs.
 	Health func(ctx context.Context) []Check
-	Scene  *Scene // nil: the page is of no demo
+	// Act does what somebody asks for on the page; nil: it is only looked at.
+	Act func(ctx context.Context, x Action) error
+	// Insert makes of a manifest what is written besides at a moment; nil: nothing can be.
+	Insert func(ctx context.Context, manifest string, at replay.Moment) ([]play.Insert, error)
+	// Refused returns what the gate has refused, the last first; nil: there is none.
+	Refused func(ctx context.Context) ([]Refused, error)
+	Beside  *Beside // nil: there is no second log
+	Scene   *Scene  // nil: the page is of no demo
+}
+
+// Beside is a recording that is held against the log.
+type Beside struct {
+	Name string // as commands name it
+	Open func(ctx context.Context) (*Past, error)
 }
 
 // Check is one thing about which an instance says how it is.
@@ -62,24 +95,30 @@ type Scene struct {
 type Page struct {
 	Config
 	door   *door
-	reader *reader
+	lanes  [lanes]*reader
+	beside *reader // nil: there is none
 	live   *live
 	mux    *http.ServeMux
 }
 
 // New returns a page that is reached by an address, as the Host of requests has it.
 func New(c Config, address string) *Page {
-	p := &Page{Config: c, door: newDoor(address), reader: newReader(c.Open), mux: http.NewServeMux()}
-	p.live = newLive(p.reader)
+	p := &Page{Config: c, door: newDoor(address), mux: http.NewServeMux()}
+	p.lanes = [lanes]*reader{instants: newReader(c.Open, newIndex()), courses: newReader(c.Open, nil), stories: newReader(c.Open, nil)}
+	if c.Beside != nil {
+		p.beside = newReader(c.Beside.Open, nil)
+	}
+	p.live = newLive(p.lanes[instants])
 	assets, err := fs.Sub(web, "web")
 	if err != nil {
 		panic(err) // it is embedded
 	}
 	p.mux.Handle("GET /", http.FileServerFS(assets))
-	for path, answer := range p.answers() {
-		p.mux.HandleFunc("GET /v1/"+path, p.handler(answer))
+	for path, x := range questions {
+		p.mux.HandleFunc("GET /v1/"+path, p.handler(x))
 	}
 	p.mux.HandleFunc("GET /v1/stream", p.stream)
+	p.mux.HandleFunc("POST "+actPath, p.act)
 	return p
 }
 
@@ -101,7 +140,11 @@ func (p *Page) Serve(ctx context.Context, l net.Listener) error {
 		<-done
 	}
 	p.live.close()
-	p.reader.close()
+	for _, r := range append(p.lanes[:], p.beside) {
+		if r != nil {
+			r.close()
+		}
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -128,34 +171,40 @@ type query struct {
 type answer func(w http.ResponseWriter, q *query) (kind string, items any, err error)
 
 // handler has a request wait for its turn, and answers it.
-func (p *Page) handler(do answer) http.HandlerFunc {
+func (p *Page) handler(x question) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		err := p.reader.take(r.Context(), func() error {
-			q := &query{Request: r, reader: p.reader, page: p}
-			var err error
-			if q.at, err = q.moment("at"); err != nil {
-				return err
+		l := p.lanes[x.lane]
+		var body []byte
+		err := l.take(r.Context(), func() (err error) {
+			keep := !x.fleeting && lasting(r)
+			if body = l.kept.find(r, l.h.Span().Last, time.Now()); keep && body != nil {
+				return nil
 			}
-			kind, items, err := do(w, q)
-			if err != nil || kind == "" {
-				return err
+			if body, err = p.document(w, x, &query{Request: r, reader: l, page: p}); keep && body != nil {
+				l.kept.keep(r, document{body, l.h.Span().Last, time.Now()})
 			}
-			return writeJSON(w, replay.NewAnswer(kind, q.at, q.h.Span(), items))
+			return err
 		})
-		if err != nil && r.Context().Err() == nil {
+		switch {
+		case err != nil && r.Context().Err() == nil:
 			writeError(w, err)
+		case body != nil:
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write(body) // who does not want it any more has gone
 		}
 	}
 }
 
-func writeJSON(w http.ResponseWriter, x any) error {
-	b, err := json.Marshal(x)
-	if err != nil {
-		return err
+// document answers a question; nil: the answer is written already.
+func (p *Page) document(w http.ResponseWriter, x question, q *query) (_ []byte, err error) {
+	if q.at, err = q.moment("at"); err != nil {
+		return nil, err
 	}
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(b) // who does not want it any more has gone
-	return nil
+	kind, items, err := x.do(w, q)
+	if err != nil || kind == "" {
+		return nil, err
+	}
+	return json.Marshal(replay.NewAnswer(kind, q.at, q.h.Span(), items))
 }
 
 // writeError tells what is wrong, and what to do about it.

@@ -42,7 +42,7 @@ func eventsOf(t *testing.T) (all []events.Event) {
 }
 
 // visit serves a page over a log that goes on, and returns a browser that is in.
-func visit(t *testing.T, first []events.Event) (c *play.Cluster, get func(path string) *http.Response) {
+func visit(t *testing.T, first []events.Event) (c *play.Cluster, get func(path string) *http.Response, p *Page) {
 	t.Helper()
 	subjects, err := events.NewSubjects("demo")
 	if err != nil {
@@ -52,7 +52,6 @@ func visit(t *testing.T, first []events.Event) (c *play.Cluster, get func(path s
 	for _, e := range first {
 		c.Copy(e)
 	}
-	var p *Page
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { p.ServeHTTP(w, r) }))
 	p = New(Config{Cluster: "demo", Live: true, Open: func(context.Context) (*Past, error) {
 		return &Past{Log: c.Log, Frames: replay.NewMemoryKeyframes(100, 8<<20), Close: func() {}, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (m replay.Moment, err error) {
@@ -92,7 +91,7 @@ func visit(t *testing.T, first []events.Event) (c *play.Cluster, get func(path s
 	if res := get(p.Link()); res.StatusCode != http.StatusOK {
 		t.Fatalf("the link gives %s", res.Status)
 	}
-	return c, get
+	return c, get, p
 }
 
 // TestStream: what a page makes of the frames that it gets, from a position that it
@@ -100,7 +99,7 @@ func visit(t *testing.T, first []events.Event) (c *play.Cluster, get func(path s
 func TestStream(t *testing.T) {
 	all := eventsOf(t)
 	half := len(all) / 2
-	c, get := visit(t, all[:half])
+	c, get, _ := visit(t, all[:half])
 	from := half - 40
 	first := get(fmt.Sprintf("/v1/state?format=bin&ds=kube-system/node-agent&at=%d", from))
 	cells, err := io.ReadAll(first.Body)
@@ -147,11 +146,11 @@ func TestStream(t *testing.T) {
 // TestPaths: each path answers with the kind that it is to, and what it refuses
 // says what to do.
 func TestPaths(t *testing.T) {
-	_, get := visit(t, eventsOf(t))
+	_, get, _ := visit(t, eventsOf(t))
 	for path, kind := range map[string]string{
 		"info": "Info", "overview?at=300": "Overview", "rollouts": "Rollouts", "events?after=100&limit=5": "Events", "event?at=200": "Event", "nodes": "Nodes",
 		"object?of=node/node-0003": "Object", "names?kind=Node": "Names", "why?of=ds/kube-system/node-agent": "Why", "why-not?of=node/node-0003&at=300": "WhyNot",
-		"diff?from=100&at=200": "Diff", "density?buckets=10&axis=time": "Density", "near?at=200&step=wave&way=back": "Near", "sources": "Sources", "health": "Health", "state?at=50": "State",
+		"diff?from=100&at=200": "Diff", "density?buckets=10&axis=time": "Density", "wave?at=200&way=back": "Near", "plan?at=200": "Near", "sources": "Sources", "marks": "Marks", "rates": "Rates", "forecast?ds=kube-system/node-agent&at=400": "Forecast", "health": "Health", "state?at=50": "State",
 		"whatif?set=kube-system/node-agent.maxUnavailable%3D50%25": "WhatIf", "state?format=hash": "StateHash",
 	} {
 		res := get("/v1/" + path)
@@ -162,7 +161,7 @@ func TestPaths(t *testing.T) {
 	}
 	for path, code := range map[string]string{
 		"state?at=99999": "E-CLI-INSTANT", "state?at=never": "E-CLI-INSTANT", "state?format=xml": "E-UI-VALUE", "object?of=node/none": "E-REPLAY-OBJECT", "why?of=none/x": "E-CLI-NAME",
-		"near?step=year": "E-UI-VALUE", "whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME",
+		"whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME", "forecast?ds=x": "E-CLI-NAME", "rollouts?beside=1": "E-UI-VALUE", "whatif?insert=x": "E-UI-VALUE",
 	} {
 		res := get("/v1/" + path)
 		var e events.Error

@@ -6,24 +6,29 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/projector"
 )
 
-// reader is the one history that all requests ask, in turns. What it has found it
-// keeps while the log has not gone on.
+// reader is a history that requests ask in turns, since it has one user at a time.
+// A page has one for each kind of question, so that what is asked for at every
+// instant waits for nothing that takes long; each has the log open for itself.
 type reader struct {
 	open func(ctx context.Context) (*Past, error)
 	turn chan struct{} // holds one place
 
-	past     *Past // nil: nobody has asked yet
-	h        *replay.History
-	index    *index
-	causes   *replay.Causes    // up to the position that was asked about last
-	rollouts []*replay.Rollout // up to the end
-	rolledTo events.Seq
+	past    *Past // nil: nobody has asked yet
+	h       *replay.History
+	index   *index           // nil: of what it is asked nothing needs one
+	end     *projector.State // at the end of the log, or before; nil: nobody has asked for it
+	course  replay.Course
+	witness *witness          // of what the course has passed
+	rolls   []*replay.Rollout // up to the end of the log, or before
+	rolled  events.Seq
+	kept    kept
 }
 
-func newReader(open func(ctx context.Context) (*Past, error)) *reader {
-	return &reader{open: open, turn: make(chan struct{}, 1)}
+func newReader(open func(ctx context.Context) (*Past, error), x *index) *reader {
+	return &reader{open: open, turn: make(chan struct{}, 1), index: x, kept: kept{docs: map[string]document{}}}
 }
 
 // take has do ask the history, when nobody else does, as far as the log goes now.
@@ -47,7 +52,7 @@ func (r *reader) refresh(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		r.past, r.index = past, newIndex()
+		r.past = past
 	}
 	info, err := r.past.Log.Info(ctx)
 	if err != nil {
@@ -60,6 +65,9 @@ func (r *reader) refresh(ctx context.Context) error {
 	}
 	if r.h.Span().Last == 0 {
 		return &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Do: "wait for its first event", Exit: events.ExitInput}
+	}
+	if r.index == nil {
+		return nil
 	}
 	return r.index.read(ctx, r.h, r.past.Log)
 }
@@ -86,28 +94,34 @@ func (q *query) moment(name string) (m replay.Moment, err error) {
 	return m, err
 }
 
-// causesAt returns what comes from what, up to a position.
-func (r *reader) causesAt(ctx context.Context, seq events.Seq) (*replay.Causes, error) {
-	if r.causes != nil && r.causes.Last() == seq {
-		return r.causes, nil
+// state returns the state at a position, which nobody changes. That of the end is
+// kept, and goes on with the log.
+func (r *reader) state(ctx context.Context, seq events.Seq) (_ *projector.State, err error) {
+	if seq != r.h.Span().Last {
+		return r.h.At(ctx, seq)
 	}
-	cs, err := r.h.Causes(ctx, seq)
-	if err == nil {
-		r.causes = cs
-	}
-	return cs, err
+	r.end, err = r.h.Onwards(ctx, r.end, seq)
+	return r.end, err
 }
 
-// rolloutsAt returns the rollouts up to a position. Those of the end are kept.
-func (r *reader) rolloutsAt(ctx context.Context, seq events.Seq) ([]*replay.Rollout, error) {
-	if seq == r.rolledTo {
-		return r.rollouts, nil
+// rolloutsAt returns the rollouts up to a position. Those of the end are kept, and
+// go on with the log.
+func (r *reader) rolloutsAt(ctx context.Context, seq events.Seq) (_ []*replay.Rollout, err error) {
+	if seq != r.h.Span().Last {
+		return r.h.Rollouts(ctx, seq)
 	}
-	all, err := r.h.Rollouts(ctx, seq)
-	if err == nil && seq == r.h.Span().Last {
-		r.rollouts, r.rolledTo = all, seq
+	if seq != r.rolled {
+		if r.rolled == 0 {
+			r.witness = newWitness()
+			r.course.See = r.witness.take
+		}
+		if r.rolls, err = r.course.Go(ctx, r.h); err != nil {
+			r.rolled = 0
+			return nil, err
+		}
+		r.rolled = seq
 	}
-	return all, err
+	return r.rolls, nil
 }
 
 // subject reads the object that a parameter names.

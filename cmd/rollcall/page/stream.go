@@ -36,7 +36,7 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &events.Error{Code: "E-UI-STOPPED", What: "nothing comes: no instance runs on this log", Do: "ask for instants of it", Exit: events.ExitInput})
 		return
 	}
-	q := &query{Request: r, reader: p.reader, page: p}
+	q := &query{Request: r, reader: p.lanes[instants], page: p}
 	f := &follower{of: q.key("ds"), frames: make(chan frame, 1)}
 	known, err := p.knows(q, f)
 	if err != nil {
@@ -91,13 +91,13 @@ func (p *Page) knows(q *query, f *follower) (*known, error) {
 	if err != nil {
 		return nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("from cannot be %q", text), Do: "give the position that the page has", Exit: events.ExitInput}
 	}
-	return k, p.reader.take(q.Context(), func() error {
-		k.seq = min(events.Seq(seq), p.reader.h.Span().Last)
-		s, err := p.reader.h.At(q.Context(), max(k.seq, p.reader.h.Span().First))
+	return k, q.take(q.Context(), func() error {
+		k.seq = min(events.Seq(seq), q.h.Span().Last)
+		s, err := q.state(q.Context(), max(k.seq, q.h.Span().First))
 		if err != nil {
 			return err
 		}
-		g := grid.New(p.reader.index.nodes, f.of, p.reader.h.Span().From)
+		g := grid.New(q.index.nodes, f.of, q.h.Span().From)
 		g.Set(s)
 		k.cells = g.Cells()
 		return nil

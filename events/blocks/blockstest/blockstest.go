@@ -35,6 +35,9 @@ type Shape struct {
 	Purged     []int // positions up to which it was purged, one after the other, after half of the events
 }
 
+// patience bounds a wait that ends by itself: it only guards against hanging.
+const patience = 3 * time.Minute
+
 // Shapes are all of them, small.
 func Shapes() []Shape {
 	return []Shape{
@@ -147,7 +150,7 @@ func begin(tb testing.TB, store string, sh Shape) *writer {
 		tb.Fatal(err)
 	}
 	ns.Start()
-	if !ns.ReadyForConnections(30 * time.Second) {
+	if !ns.ReadyForConnections(patience) {
 		tb.Fatal("the server does not start")
 	}
 	tb.Cleanup(ns.Shutdown)
@@ -183,7 +186,7 @@ func (w *writer) publish(e events.Event) {
 	}
 	m := nats.NewMsg(all[0].Subject)
 	m.Data, m.Header = all[0].Raw, nats.Header{"Nats-Msg-Id": {e.ID.String()}}
-	answer, err := w.nc.RequestMsg(m, 30*time.Second)
+	answer, err := w.nc.RequestMsg(m, patience)
 	if err != nil {
 		w.tb.Fatal(err)
 	}
@@ -245,7 +248,7 @@ func (w *writer) events(first, last int) (all []events.Event) {
 // does beside the writing.
 func (w *writer) settled(store string) {
 	w.tb.Helper()
-	deadline := time.Now().Add(30 * time.Second)
+	deadline := time.Now().Add(patience)
 	for time.Now().Before(deadline) {
 		files, err := filepath.Glob(filepath.Join(store, "jetstream", "$G", "streams", "*", "msgs", "*.blk*"))
 		if err != nil {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"sync"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/retry"
 	"k8s.io/component-helpers/auth/rbac/reconciliation"
+	rbacv1helpers "k8s.io/kubernetes/pkg/apis/rbac/v1"
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac/bootstrappolicy"
 )
 
@@ -79,7 +81,7 @@ func (r *roles) reconcile(ctx context.Context) error {
 			roles = append(roles, func() error { _, err := o.Run(); return err })
 		}
 	}
-	for _, b := range append(bootstrappolicy.ClusterRoleBindings(), bootstrappolicy.ControllerRoleBindings()...) {
+	for _, b := range append(append(bootstrappolicy.ClusterRoleBindings(), kubeletClients()), bootstrappolicy.ControllerRoleBindings()...) {
 		o := &reconciliation.ReconcileRoleBindingOptions{RoleBinding: reconciliation.ClusterRoleBindingAdapter{ClusterRoleBinding: &b}, Confirm: true,
 			Client: clusterBindingReader{reconciliation.ClusterRoleBindingClientAdapter{Client: client.ClusterRoleBindings()}, of.ClusterRoleBindings().Lister()}}
 		bindings = append(bindings, func() error { _, err := o.Run(); return err })
@@ -95,6 +97,15 @@ func (r *roles) reconcile(ctx context.Context) error {
 		return err
 	}
 	return atOnce(bindings)
+}
+
+// KubeletClients is the group of the certificate by which kubelets know the API.
+const KubeletClients = "rollcall:kubelet-clients"
+
+// kubeletClients allows that group what an API asks kubelets for, by the role that
+// Kubernetes makes for that and binds to nobody.
+func kubeletClients() rbacv1.ClusterRoleBinding {
+	return rbacv1helpers.NewClusterBinding("system:kubelet-api-admin").Groups(KubeletClients).BindingOrDie()
 }
 
 // atOnce runs all, some at once, and returns what failed of them.

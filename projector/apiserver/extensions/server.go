@@ -66,8 +66,8 @@ func (d delegate) UnprotectedHandler() http.Handler { return d.handler }
 // beginTime is how long a request waits for the definitions to be served, and
 // syncTime how long for the last change of its own, looking every syncLook.
 const (
-	beginTime = 10 * time.Second
-	syncTime  = 2 * time.Second
+	beginTime = 30 * time.Second
+	syncTime  = 10 * time.Second
 	syncLook  = 2 * time.Millisecond
 )
 

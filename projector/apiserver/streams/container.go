@@ -19,6 +19,7 @@ import (
 	"rollcall/events/wire"
 	"rollcall/projector/dns"
 	"rollcall/projector/table"
+	"rollcall/publisher/simkubelet/script"
 	"rollcall/publisher/simkubelet/shell"
 )
 
@@ -26,14 +27,9 @@ import (
 func (c *Connections) container(ctx context.Context, pod *corev1.Pod, name string) *shell.Container {
 	spec := specOf(pod, name)
 	s := &shell.Container{Pod: hostname(pod), Namespace: pod.Namespace, Node: pod.Spec.NodeName, IP: pod.Status.PodIP, Image: spec.Image,
-		Command: append(append([]string{}, spec.Command...), spec.Args...), Dir: spec.WorkingDir, Server: dns.NameServer, Now: c.options.Now}
+		Command: append(append([]string{}, spec.Command...), spec.Args...), Dir: spec.WorkingDir, As: script.IdentityOf(pod, spec), Server: dns.NameServer(c.options.Objects), Now: c.options.Now}
 	if pod.Spec.Subdomain != "" {
 		s.FQDN = s.Pod + "." + pod.Spec.Subdomain + "." + pod.Namespace + ".svc." + strings.TrimSuffix(dns.Domain, ".")
-	}
-	for _, u := range []*int64{podUser(pod), user(spec)} {
-		if u != nil {
-			s.User = *u
-		}
 	}
 	status := statusOf(pod, name)
 	if status.State.Running != nil {
@@ -44,20 +40,6 @@ func (c *Connections) container(ctx context.Context, pod *corev1.Pod, name strin
 	s.Files = c.files(ctx, pod, spec, s, status.RestartCount)
 	s.Network = network{c, pod}
 	return s
-}
-
-func podUser(pod *corev1.Pod) *int64 {
-	if sc := pod.Spec.SecurityContext; sc != nil {
-		return sc.RunAsUser
-	}
-	return nil
-}
-
-func user(spec *corev1.Container) *int64 {
-	if sc := spec.SecurityContext; sc != nil {
-		return sc.RunAsUser
-	}
-	return nil
 }
 
 func statusOf(pod *corev1.Pod, name string) corev1.ContainerStatus {

@@ -29,8 +29,8 @@ import (
 	"rollcall/publisher/simkubelet"
 )
 
-// patience is how long a test waits for what should come at once.
-const patience = 30 * time.Second
+// patience bounds a wait that ends by itself: it only guards against hanging.
+const patience = 3 * time.Minute
 
 // stand is a whole cluster in this process: a log in memory, the API over it,
 // simulated nodes, our controller and those of Kubernetes.

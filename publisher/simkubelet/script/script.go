@@ -20,7 +20,8 @@ const Forever = time.Duration(1<<63 - 1)
 type Program struct {
 	Args []string          // the command and its arguments
 	Env  map[string]string // of the process
-	Work time.Duration     // how long a command takes that is not understood; Forever is allowed
+	As   Identity
+	Work time.Duration // how long a command takes that is not understood; Forever is allowed
 }
 
 // Line is one line that a program writes.

@@ -5,6 +5,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 var noon = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
@@ -58,9 +61,11 @@ func TestPlay(t *testing.T) {
 		{"sh~-c~expr 6 '*' 7; expr 3 - 3 || expr 1 / 0", 0, 2, "0s 42, 0s 0, 0s expr: cannot be counted"},
 		{"sh~-c~env", 0, 0, "0s GREETING=hi, 0s HOSTNAME=p-0"},
 		{"sh~-c~own=1; export A=2; B=3 true; GREETING=ho; printenv", 0, 0, "0s A=2, 0s GREETING=ho, 0s HOSTNAME=p-0"},
+		{"id", 0, 0, "0s uid=1000 gid=0(root) groups=0(root),7"},
+		{"sh~-c~id -u; id -gn; id -G; whoami; test $(id -u) -eq 1000", 0, 0, "0s 1000, 0s root, 0s 0 7, 0s 1000"},
 		{"sh~-c~printenv GREETING NONE; printenv NONE || echo none", 0, 0, "0s hi, 0s none"},
 	} {
-		p := Program{Args: strings.Split(c.args, "~"), Env: map[string]string{"GREETING": "hi", "HOSTNAME": "p-0"}, Work: time.Second}
+		p := Program{Args: strings.Split(c.args, "~"), Env: map[string]string{"GREETING": "hi", "HOSTNAME": "p-0"}, As: Identity{User: 1000, Groups: []int64{7}}, Work: time.Second}
 		if after, code := p.Outcome(); after != c.after || after != Forever && code != c.code {
 			t.Errorf("%s: ends after %v with %d, want %v with %d", c.args, after, code, c.after, c.code)
 		}
@@ -75,6 +80,23 @@ func TestPlay(t *testing.T) {
 		if got := strings.Join(lines, ", "); got != c.lines {
 			t.Errorf("%s: wrote %s, want %s", c.args, got, c.lines)
 		}
+	}
+}
+
+// A process runs as its container says, else as its pod does, else as root, and in
+// the groups of both.
+func TestIdentityOf(t *testing.T) {
+	pod, c := &corev1.Pod{}, &corev1.Container{}
+	if got := IdentityOf(pod, c).Text(""); got != "uid=0(root) gid=0(root) groups=0(root)" {
+		t.Errorf("nobody says: %s", got)
+	}
+	pod.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsUser: ptr.To(int64(1)), RunAsGroup: ptr.To(int64(2)), FSGroup: ptr.To(int64(3)), SupplementalGroups: []int64{4, 2}}
+	if got := IdentityOf(pod, c).Text(""); got != "uid=1 gid=2 groups=2,4,3" {
+		t.Errorf("the pod says: %s", got)
+	}
+	c.SecurityContext = &corev1.SecurityContext{RunAsUser: ptr.To(int64(0))}
+	if got := IdentityOf(pod, c).Text(""); got != "uid=0(root) gid=2 groups=2,4,3" {
+		t.Errorf("the container says: %s", got)
 	}
 }
 

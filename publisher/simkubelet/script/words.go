@@ -104,10 +104,10 @@ func init() {
 		"sleep": sleep, "echo": echo, "printf": printf, "exit": exit, "return": exit,
 		"break": leave, "continue": leave, "exec": execute, "env": execute, "nohup": execute, "printenv": printEnv,
 		"sh": runShell, "bash": runShell, "ash": runShell, "dash": runShell,
-		"test": test, "[": test, "expr": expr, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes, "pause": pause,
+		"test": test, "[": test, "expr": expr, "set": set, "seq": seq, "date": date, "tail": tail, "cat": cat, "yes": yes, "pause": pause, "id": id,
 		"hostname": says(func(r *run) string { return r.program.Env["HOSTNAME"] }),
 		"pwd":      says(func(*run) string { return "/" }),
-		"whoami":   says(func(*run) string { return "root" }),
+		"whoami":   says(func(r *run) string { return r.program.As.Name() }),
 		"uname":    says(func(*run) string { return "Linux" }),
 	})
 	// Those that take no time and write nothing worth telling.

@@ -57,28 +57,11 @@ func (s *state) date(args []string) int {
 	return s.write(now.Format(layout) + "\n")
 }
 
-func (s *state) userName() string {
-	if s.container.User == 0 {
-		return "root"
-	}
-	return strconv.FormatInt(s.container.User, 10)
-}
-
 func (s *state) id(args []string) int {
-	u := strconv.FormatInt(s.container.User, 10)
-	switch strings.Join(args, " ") {
-	case "-u", "-g":
-		return s.write(u + "\n")
-	case "-un", "-u -n", "-gn":
-		return s.write(s.userName() + "\n")
-	}
-	if u == "0" {
-		return s.write("uid=0(root) gid=0(root) groups=0(root)\n")
-	}
-	return s.write("uid=" + u + " gid=0(root) groups=0(root)\n")
+	return s.write(s.container.As.Text(strings.Join(args, "")) + "\n")
 }
 
-func (s *state) whoami([]string) int { return s.write(s.userName() + "\n") }
+func (s *state) whoami([]string) int { return s.write(s.container.As.Name() + "\n") }
 
 // ps tells of the one process that is said to run.
 func (s *state) ps([]string) int {
@@ -86,7 +69,7 @@ func (s *state) ps([]string) int {
 	if command == "" {
 		command = "[" + s.container.Image + ", simulated]"
 	}
-	return s.write("PID   USER     TIME  COMMAND\n" + fmt.Sprintf("    1 %-8s  0:00 %s\n   42 %-8s  0:00 sh\n", s.userName(), command, s.userName()))
+	return s.write("PID   USER     TIME  COMMAND\n" + fmt.Sprintf("    1 %-8s  0:00 %s\n   42 %-8s  0:00 sh\n", s.container.As.Name(), command, s.container.As.Name()))
 }
 
 func (s *state) uname(args []string) int {

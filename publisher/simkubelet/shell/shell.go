@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"rollcall/publisher/simkubelet/script"
 )
 
 // Container is what a shell finds in a container.
@@ -31,8 +33,8 @@ type Container struct {
 	Command                  []string // that it runs
 	Started                  time.Time
 	Env                      map[string]string
-	Dir                      string   // where commands start
-	User                     int64    // that they run as
+	Dir                      string // where commands start
+	As                       script.Identity
 	Search                   []string // domains in which names are looked for
 	Server                   string   // the name server
 	Files                    *Files

@@ -197,7 +197,7 @@ func (s *state) interactive() int {
 
 func (s *state) prompt() string {
 	sign := "$ "
-	if s.container.User == 0 {
+	if s.container.As.User == 0 {
 		sign = "# "
 	}
 	return s.dir + " " + sign

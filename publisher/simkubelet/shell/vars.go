@@ -53,7 +53,7 @@ func (e environ) Get(name string) expand.Variable {
 	case "-":
 		return text("")
 	case "UID", "EUID":
-		return text(strconv.FormatInt(e.container.User, 10))
+		return text(strconv.FormatInt(e.container.As.User, 10))
 	}
 	if strings.HasPrefix(name, "HOME ") {
 		if name == "HOME root" {

@@ -35,7 +35,7 @@ func (w *watched) text() string {
 
 // sees waits for a text after what was seen before.
 func (w *watched) sees(text string) bool {
-	for late := time.After(time.Minute); ; {
+	for late := time.After(patience); ; {
 		w.mu.Lock()
 		i := strings.Index(w.all[w.seen:], text)
 		if i >= 0 {

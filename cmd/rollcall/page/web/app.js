@@ -32,7 +32,7 @@ export class App {
     /** @type {Record<string, any>} */ this.state = {};
     /** @type {any} */ this.info = null;
     /** @type {any} */ this.span = null;
-    this.seq = 0; this.time = ""; this.playing = 0;
+    this.seq = 0; this.time = ""; this.playing = 0; this.next = 0; this.lasted = 0;
     /** @type {AbortController|null} */ this.pending = null;
     this.feed = new Feed(this);
   }
@@ -94,6 +94,7 @@ export class App {
     this.paint();
     const main = /** @type {HTMLElement} */ (document.getElementById("main"));
     main.setAttribute("aria-busy", "true");
+    const began = performance.now();
     let content;
     try {
       content = await view.render(this, mine.signal);
@@ -112,24 +113,31 @@ export class App {
     main.removeAttribute("aria-busy");
     main.dataset.shown = location.hash || "#/overview";
     view.frame?.(this);
+    this.lasted = performance.now() - began;
   }
 
   /** What is the same for all views: badge, border, tabs, time bar. */
-  paint() {
+  paint(moving = false) {
     document.body.dataset.mode = this.mode;
     const where = this.mode === "LIVE" ? "LIVE" : `${this.mode} #${num(Number(this.state.at) || this.seq)}`;
     if (this.badge) { this.badge.textContent = this.mode === "WHAT-IF" ? "WHAT-IF: a model" : where; this.badge.title = this.time ? clock(this.time) : ""; }
-    this.nav?.replaceChildren(...Object.entries(views).map(([name, v]) => h("a", { href: this.link({ view: name }), "aria-current": name === this.state.view ? "page" : null, title: `${v.title} (${v.key})` }, v.title, " ", h("kbd", null, v.key))));
+    if (!moving) this.nav?.replaceChildren(...Object.entries(views).map(([name, v]) => h("a", { href: this.link({ view: name }), "aria-current": name === this.state.view ? "page" : null, title: `${v.title} (${v.key})` }, v.title, " ", h("kbd", null, v.key))));
     if (this.time) this.bar?.show(this.seq, this.time, Number(this.state.mark) || null);
   }
 
   /** Shows the newest frame of the stream. */
-  frame() { this.paint(); views[this.state.view].frame?.(this); }
+  frame() { this.paint(true); views[this.state.view].frame?.(this); }
 
   /** Renders again, as the log goes on, unless somebody is about to choose something. */
   refresh() {
     const on = document.activeElement, within = document.getElementById("main")?.contains(on) && on?.id !== "main";
     if (!within && !(/** @type {any} */ (document.getElementById("help"))?.open)) this.show();
+  }
+
+  /** Renders again before long: the sooner, the less the last time has taken. */
+  refreshSoon() {
+    if (this.next) return;
+    this.next = window.setTimeout(() => { this.next = 0; this.refresh(); }, Math.max(1500, 10 * this.lasted));
   }
 
   /** Says what an answer was about. @param {{at: {seq: number, time: string}, coverage: any}} a */
@@ -139,22 +147,24 @@ export class App {
     this.paint();
   }
 
-  /** While the bar is dragged, or a replay runs. @param {{at?: number, mark?: number}} to */
+  /** While the bar is dragged, or a replay runs: the view follows once a frame, and the address when it stands. @param {{at?: number, mark?: number}} to */
   scrub(to) {
-    if (to.at !== undefined) { this.state.at = String(to.at); this.seq = to.at; this.feed.seek(to.at); }
+    if (to.at !== undefined) { this.state.at = String(to.at); this.seq = to.at; }
     if (to.mark !== undefined) this.state.mark = String(to.mark);
-    history.replaceState(null, "", this.link({}));
-    this.paint();
+    if (!this.drawing) this.drawing = requestAnimationFrame(() => {
+      this.drawing = 0;
+      this.feed.seek(this.seq);
+      this.frame();
+    });
     clearTimeout(this.later);
-    views[this.state.view].frame?.(this);
-    this.later = setTimeout(() => this.show(), views[this.state.view].frame ? 400 : 120);
+    this.later = setTimeout(() => { history.replaceState(null, "", this.link({})); this.show(); }, views[this.state.view].frame ? 400 : 120);
   }
 
   /** @param {string} what "event", "plan" or "wave" @param {number} way */
   async step(what, way) {
     if (what === "event") return this.go({ at: Math.min(this.span.last, Math.max(this.span.first, this.seq + way)) }, true);
     try {
-      const a = await ask("near", { at: this.seq, step: what, way: way < 0 ? "back" : "on" });
+      const a = await ask(what, { at: this.seq, way: way < 0 ? "back" : "on" });
       if (a.items[0].seq === this.seq) say(`there is no other ${what} there`);
       this.go({ at: a.items[0].seq }, true);
     } catch (e) { say(String(e)); }
@@ -193,7 +203,7 @@ export class App {
     const keys = {
       "?": () => this.help(), ArrowLeft: () => this.step(e.shiftKey ? "plan" : "event", -1), ArrowRight: () => this.step(e.shiftKey ? "plan" : "event", 1),
       "[": () => this.step("wave", -1), "]": () => this.step("wave", 1), " ": () => this.togglePlay(), m: () => this.mark(), l: () => this.go({ at: null }),
-      t: () => this.bar?.turn(), g: () => /** @type {any} */ (this.bar?.goto)?.focus(), d: () => this.go({ view: "diff" }), c: () => document.querySelector(".command button")?.dispatchEvent(new MouseEvent("click")),
+      t: () => this.bar?.turn(), b: () => this.bar?.list(), g: () => /** @type {any} */ (this.bar?.goto)?.focus(), d: () => this.go({ view: "diff" }), c: () => document.querySelector(".command button")?.dispatchEvent(new MouseEvent("click")),
       "/": () => /** @type {any} */ (document.querySelector("main input, main select"))?.focus(), Home: () => this.go({ at: this.span.first }, true), End: () => this.go({ at: this.info.live ? null : this.span.last }, true),
       "+": () => this.faster(1), "-": () => this.faster(-1),
     };
@@ -211,8 +221,9 @@ export class App {
 
   help() {
     const d = /** @type {HTMLDialogElement} */ (document.getElementById("help"));
-    const rows = [["1 … 9, 0, h", "views"], ["← →", "event before, next event"], ["shift ← →", "decision before, next decision"], ["[ ]", "wave before, next wave"], ["space", "play, or pause"], ["+ -", "faster, slower"], ["g", "go to an instant"], ["Home End", "first event, last event"],
-      ["l", "live, or the end"], ["m", "set the mark"], ["d", "what differs between mark and here"], ["t", "bar by events, or by time"], ["c", "copy as command"], ["/", "to the filter of the view"], ["arrows, Enter", "in the grid: choose a node, open it"], ["Esc", "leave a field, close this"]];
+    const rows = [["tab, shift tab", "to what can be chosen, and back"], ["1 … 9, 0, h", "views"], ["← →", "event before, next event"], ["shift ← →", "decision before, next decision"], ["[ ]", "wave before, next wave"], ["space", "play, or pause"], ["+ -", "faster, slower"], ["g", "go to an instant"], ["Home End", "first event, last event"],
+      ["l", "live, or the end"], ["m", "set the mark"], ["d", "what differs between mark and here"], ["t", "bar by events, or by time"], ["b", "what the bar shows, as a table"], ["c", "copy as command"], ["/", "to the filter of the view"], ["arrows, Enter", "in the grid: choose a node, open it"], ["Esc", "leave a field, close this"]];
+    d.setAttribute("aria-label", "keys");
     d.replaceChildren(h("h2", null, "Keys"), h("table", null, h("tbody", null, rows.map(([k, what]) => h("tr", null, h("td", null, h("kbd", null, k)), h("td", null, what))))), h("form", { method: "dialog" }, h("button", null, "close")));
     d.showModal();
   }

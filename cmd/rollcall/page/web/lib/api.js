@@ -26,10 +26,13 @@ export async function fetchPart(path, query, signal) {
     throw new Refusal({ what: "the server does not answer", do: "see whether the command that serves this page still runs" });
   }
   if (r.ok) return r;
+  throw await refusal(r);
+}
+
+/** @param {Response} r */
+async function refusal(r) {
   const text = await r.text();
-  let e;
-  try { e = JSON.parse(text); } catch { e = { what: text }; }
-  throw new Refusal(e);
+  try { return new Refusal(JSON.parse(text)); } catch { return new Refusal({ what: text }); }
 }
 
 /**
@@ -39,4 +42,30 @@ export async function fetchPart(path, query, signal) {
  */
 export async function ask(path, query, signal) {
   return (await fetchPart(path, query, signal)).json();
+}
+
+/**
+ * Does something: the server has it done, and says nothing but that it is.
+ * @param {{do: string, ds?: string, hold?: string, reason: string}} what
+ */
+export async function act(what) {
+  let r;
+  try {
+    r = await fetch("v1/act", { method: "POST", credentials: "same-origin", headers: { "Content-Type": "application/json", "Rollcall-Page": "1" }, body: JSON.stringify(what) });
+  } catch {
+    throw new Refusal({ what: "the server does not answer", do: "see whether the command that serves this page still runs" });
+  }
+  if (!r.ok) throw await refusal(r);
+}
+
+/**
+ * Follows the log.
+ * @param {Record<string, any>} query @param {(frame: any) => void} frame @param {() => void} end
+ * @returns {() => void} what ends it
+ */
+export function follow(query, frame, end) {
+  const s = new EventSource(url("stream", query));
+  s.addEventListener("frame", (e) => frame(JSON.parse(e.data)));
+  s.addEventListener("end", end);
+  return () => s.close();
 }

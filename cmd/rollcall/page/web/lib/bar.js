@@ -1,8 +1,10 @@
 // @ts-check
 import { h, colour } from "./dom.js";
 import { ask } from "./api.js";
-import { clock, hour, num, rolloutName, span } from "./words.js";
+import { clock, count, hour, num, rolloutName, span } from "./words.js";
 
+/** What is marked: its glyph, its colour, and its name. @type {Record<string, string[]>} */
+const signs = { write: ["✎", "--link", "somebody's write"], failure: ["✕", "--bad", "failure"], stall: ["‖", "--bad", "stall"], note: ["⚑", "--mark", "note"], hold: ["⊓", "--replay", "hold"] };
 const classColours = ["--p3", "--p9", "--p6", "--p5", "--p7", "--p2"];
 
 /** The log in time, below every view: what is when, where we are, and the mark. */
@@ -12,6 +14,8 @@ export class Bar extends HTMLElement {
     /** @type {any} */ this.app = null;
     /** @type {any} */ this.density = null;
     /** @type {any[]} */ this.rollouts = [];
+    /** @type {any[]} */ this.marks = [];
+    /** @type {HTMLCanvasElement} what does not move */ this.still = document.createElement("canvas");
     this.axis = "events"; this.dragging = "";
   }
 
@@ -24,12 +28,12 @@ export class Bar extends HTMLElement {
       ["0.1", "0.5", "1", "2", "5", "10", "30", "100", "max"].map((x) => h("option", { value: x }, x === "max" ? "max" : x + "×")));
     this.goto = h("input", { size: 22, placeholder: "go to: 4821, -5m, rollout/…:end", "aria-label": "instant to go to", onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter") a.goInstant(/** @type {any} */ (this.goto).value); } });
     this.axisButton = button("by events", "what is wide: events, or time (t)", () => this.turn());
-    this.live = button("LIVE", "the end of the log (l)", () => a.go({ at: null, model: null }));
+    this.live = button(a.info.live ? "LIVE" : "end", "the end of the log (l)", () => a.go({ at: null, model: null }));
     this.append(h("div.row", null,
       button("◀ event", "event before (←)", () => a.step("event", -1)), this.play, button("event ▶", "next event (→)", () => a.step("event", 1)),
       button("◀ plan", "decision before (shift ←)", () => a.step("plan", -1)), button("plan ▶", "next decision (shift →)", () => a.step("plan", 1)),
       button("◀ wave", "wave before ([)", () => a.step("wave", -1)), button("wave ▶", "next wave (])", () => a.step("wave", 1)),
-      this.speed, this.when, h("span.grow", null), button("mark", "set the mark here (m)", () => a.mark()), this.goto, this.axisButton, this.live));
+      this.speed, this.when, h("span.grow", null), button("mark", "set the mark here (m)", () => a.mark()), button("table", "what the bar shows, as a table (b)", () => this.list()), this.goto, this.axisButton, this.live));
     this.canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { tabindex: 0, role: "slider", "aria-label": "position in the log", "aria-valuemin": 0 }));
     this.append(this.canvas);
     this.tip = h("div.tip", { hidden: true });
@@ -38,8 +42,8 @@ export class Bar extends HTMLElement {
     this.canvas.addEventListener("pointermove", (e) => this.move(e));
     this.canvas.addEventListener("pointerup", () => { this.dragging = ""; });
     this.canvas.addEventListener("pointerleave", () => { if (this.tip) this.tip.hidden = true; });
-    new ResizeObserver(() => this.draw()).observe(this);
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
+    new ResizeObserver(() => this.redraw()).observe(this);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.redraw());
   }
 
   turn() {
@@ -49,12 +53,36 @@ export class Bar extends HTMLElement {
   }
 
   async load() {
-    const width = Math.max(200, Math.round(this.clientWidth));
+    const width = Math.max(200, Math.round(this.clientWidth)), time = this.axis === "time";
     try {
-      const [d, r] = await Promise.all([ask("density", { buckets: this.axis === "time" ? width >> 2 : Math.min(width >> 2, Math.ceil((this.app.span.last - this.app.span.first + 1) / 6)), axis: this.axis === "time" ? "time" : "" }), ask("rollouts")]);
-      this.density = d.items[0]; this.rollouts = r.items;
+      this.density = (await ask("density", { buckets: time ? width >> 2 : Math.min(width >> 2, Math.ceil((this.app.span.last - this.app.span.first + 1) / 6)), axis: time ? "time" : "" })).items[0];
     } catch { return; } // the view says what is wrong
-    this.draw();
+    this.redraw();
+    this.loadMarks();
+  }
+
+  /** What is said of rollouts is read from the beginning of the log, and comes when it is there. */
+  async loadMarks() {
+    if (this.loading) return;
+    this.loading = true;
+    try {
+      const [r, m] = await Promise.all([ask("rollouts"), ask("marks")]);
+      this.rollouts = r.items; this.marks = m.items;
+      this.redraw();
+    } catch { /* the bar does without */ }
+    this.loading = false;
+  }
+
+  /** What the bar shows, as a table. */
+  list() {
+    const d = /** @type {HTMLDialogElement} */ (document.getElementById("help")), a = this.app;
+    const to = (/** @type {number} */ seq) => h("a", { href: a.link({ at: seq }), onclick: () => d.close() }, `#${num(seq)}`);
+    const row = (/** @type {any[]} */ ...cells) => h("tr", null, cells.map((c) => h("td", null, c)));
+    const rows = [...this.rollouts.map((r) => ({ seq: r.start.seq, time: r.start.time, cells: [`▬ rollout`, `${rolloutName(r)}: ${r.ending ?? "under way"}${r.failures ? `, ${count(r.failures, "failure")}` : ""}`, r.end?.seq ? to(r.end.seq) : ""] })),
+      ...this.marks.map((m) => ({ seq: m.seq, time: m.time, cells: [`${signs[m.kind][0]} ${signs[m.kind][2]}`, `${m.n > 1 ? m.n + " × " : ""}${m.what}`, ""] }))].sort((x, y) => x.seq - y.seq);
+    d.setAttribute("aria-label", "time bar");
+    d.replaceChildren(h("h2", null, "What the bar shows"), rows.length ? h("table", null, h("thead", null, h("tr", null, ["from", "", "", "what", "to"].map((t) => h("th", { scope: "col" }, t)))), h("tbody", null, rows.slice(-300).map((r) => row(to(r.seq), hour(r.time), ...r.cells)))) : h("p.empty", null, "No rollout has begun, and nothing was marked: nobody has written, nothing has failed."), h("form", { method: "dialog" }, h("button", null, "close")));
+    d.showModal();
   }
 
   /** @param {number} seq @returns {number} 0 to 1 */
@@ -103,7 +131,9 @@ export class Bar extends HTMLElement {
   label(seq) {
     const d = this.density, i = Math.min(d.ends.length - 1, Math.max(0, d.ends.findIndex((/** @type {number} */ x) => x >= seq)));
     const rolls = this.rollouts.filter((r) => r.start.seq <= seq && (!r.end || !r.end.seq || r.end.seq >= seq)).map(rolloutName);
-    return `#${num(seq)}  ${hour(d.times[i] ?? 0)}  ${rolls.join(", ")}`;
+    const near = (d.to - d.from) / Math.max(200, this.clientWidth) * 5;
+    const marks = this.marks.filter((m) => Math.abs(m.seq - seq) <= near).slice(0, 3).map((m) => `${signs[m.kind][0]} ${m.n > 1 ? m.n + " × " : ""}${m.what}`);
+    return `#${num(seq)}  ${hour(d.times[i] ?? 0)}  ${[...rolls, ...marks].join(", ")}`;
   }
 
   /** @param {PointerEvent} e */
@@ -127,9 +157,10 @@ export class Bar extends HTMLElement {
     this.draw();
   }
 
-  draw() {
-    const c = this.canvas, ctx = c?.getContext("2d"), d = this.density;
-    if (!c || !ctx || !d) return;
+  /** Draws what stands still: it is kept as a picture, on which head and mark move. */
+  redraw() {
+    const c = this.still, d = this.density, ctx = c.getContext("2d");
+    if (!ctx || !d) return;
     const ratio = devicePixelRatio || 1, w = this.clientWidth, tall = 64;
     c.width = w * ratio; c.height = tall * ratio;
     ctx.scale(ratio, ratio);
@@ -140,15 +171,27 @@ export class Bar extends HTMLElement {
     for (let i = 0; i < n; i++) {
       let y = tall - 2;
       d.counts.forEach((/** @type {number[]} */ k, /** @type {number} */ j) => {
-        const high = (k[i] / most) * (tall - 24);
+        const high = (k[i] / most) * (tall - 30);
         ctx.fillStyle = shades[j];
         ctx.fillRect((i * w) / n, y - high, Math.max(1, w / n - (w / n > 3 ? 1 : 0)), high);
         y -= high;
       });
     }
-    for (const s of d.told) this.flag(ctx, this.xOf(s) * w, "--p7", "⚑");
-    if (this.marked) this.line(ctx, this.xOf(this.marked) * w, "--mark", "mark");
-    if (this.seq) this.line(ctx, this.xOf(this.seq) * w, "--text", "");
+    for (const m of this.marks) this.flag(ctx, this.xOf(m.seq) * w, signs[m.kind][1], signs[m.kind][0]);
+    this.shades = { mark: colour("--mark"), head: colour("--text") };
+    this.draw();
+  }
+
+  draw() {
+    const c = this.canvas, ctx = c?.getContext("2d"), from = this.still;
+    if (!c || !ctx || !this.density || !this.shades || !from.width) return;
+    if (c.width !== from.width || c.height !== from.height) { c.width = from.width; c.height = from.height; }
+    const ratio = devicePixelRatio || 1, w = from.width / ratio;
+    ctx.setTransform(1, 0, 0, 1, 0, 0);
+    ctx.drawImage(from, 0, 0);
+    ctx.scale(ratio, ratio);
+    if (this.marked) this.line(ctx, this.xOf(this.marked) * w, this.shades.mark, "mark");
+    if (this.seq) this.line(ctx, this.xOf(this.seq) * w, this.shades.head, "");
   }
 
   /** @param {CanvasRenderingContext2D} ctx @param {number} w */
@@ -165,9 +208,9 @@ export class Bar extends HTMLElement {
     }
   }
 
-  /** @param {CanvasRenderingContext2D} ctx @param {number} x @param {string} token @param {string} text */
-  line(ctx, x, token, text) {
-    ctx.fillStyle = colour(token);
+  /** @param {CanvasRenderingContext2D} ctx @param {number} x @param {string} shade @param {string} text */
+  line(ctx, x, shade, text) {
+    ctx.fillStyle = shade;
     ctx.fillRect(x - 1, 0, 2, 64);
     ctx.beginPath(); ctx.moveTo(x - 6, 0); ctx.lineTo(x + 6, 0); ctx.lineTo(x, 8); ctx.fill();
     if (text) { ctx.font = "11px sans-serif"; ctx.textBaseline = "top"; ctx.fillText(text, x + 6, 16); }

@@ -1,5 +1,5 @@
 // @ts-check
-import { ask, fetchPart, url } from "./api.js";
+import { ask, fetchPart, follow } from "./api.js";
 import { Stretch, applied } from "./cells.js";
 
 /** How many events a stretch has at most, as the server gives them. */
@@ -13,10 +13,9 @@ export class Feed {
     this.ds = "";
     /** @type {Uint8Array} */ this.cells = new Uint8Array(0);
     /** @type {Stretch|null} */ this.stretch = null;
-    /** @type {Promise<void>|null} */ this.loading = null;
-    /** @type {EventSource|null} */ this.stream = null;
+    /** @type {Promise<any>|null} */ this.loading = null;
+    /** @type {(() => void)|null} ends the stream */ this.stream = null;
     this.streamed = "";
-    this.shown = 0;
   }
 
   /** Brings the cells of a DaemonSet at the position of the page. @param {string} ds @param {AbortSignal} [signal] */
@@ -39,11 +38,23 @@ export class Feed {
     this.stretch = new Stretch(from, to, await r.arrayBuffer());
   }
 
-  /** Goes to a position, at once if the stretch has it. @param {number} seq */
+  /** Goes to a position, at once if the stretch has it; else by and by: one instant after the other is asked for. @param {number} seq */
   seek(seq) {
     if (this.stretch?.has(seq)) { this.cells = this.stretch.seek(seq); return; }
     if (!this.ds || this.loading) return;
-    this.loading = this.load(seq).then(() => { this.loading = null; this.seek(this.app.seq); }, () => { this.loading = null; });
+    this.loading = this.peek(seq).catch(() => seq).then((shown) => {
+      this.loading = null;
+      this.app.frame();
+      if (this.app.seq !== shown) this.seek(this.app.seq);
+    });
+  }
+
+  /** Shows one instant. @param {number} seq @returns {Promise<number>} which */
+  async peek(seq) {
+    const r = await fetchPart("state", { format: "bin", ds: this.ds, at: seq });
+    this.cells = new Uint8Array(await r.arrayBuffer());
+    this.app.time = r.headers.get("Rollcall-Time") ?? this.app.time;
+    return seq;
   }
 
   /** Follows the log from where it is now. @param {AbortSignal} [signal] */
@@ -55,9 +66,7 @@ export class Feed {
     const seq = Number(r.headers.get("Rollcall-Seq"));
     this.app.seq = seq; this.app.time = r.headers.get("Rollcall-Time") ?? "";
     this.streamed = this.ds;
-    this.stream = new EventSource(url("stream", { ds: this.ds, from: seq }));
-    this.stream.addEventListener("frame", (e) => this.take(JSON.parse(e.data)));
-    this.stream.addEventListener("end", () => this.leave());
+    this.stream = follow({ ds: this.ds, from: seq }, (frame) => this.take(frame), () => this.leave());
   }
 
   /** @param {any} frame */
@@ -67,13 +76,10 @@ export class Feed {
     this.app.seq = frame.seq; this.app.time = frame.time;
     if (this.app.span) { this.app.span.last = Math.max(this.app.span.last, frame.seq); }
     this.app.frame();
-    const now = Date.now();
-    if (now - this.shown < 1500) return;
-    this.shown = now;
-    this.app.refresh();
+    this.app.refreshSoon();
   }
 
-  leave() { this.stream?.close(); this.stream = null; this.streamed = ""; }
+  leave() { this.stream?.(); this.stream = null; this.streamed = ""; }
 
   /**
    * Plays from a position: as fast as it was, or so many times faster. Idle time is

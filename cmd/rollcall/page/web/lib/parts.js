@@ -1,6 +1,6 @@
 // @ts-check
 import { h } from "./dom.js";
-import { hour, clock } from "./words.js";
+import { clock, hour, span } from "./words.js";
 
 /** @param {any} app @param {number} seq @param {string} [text] */
 export const position = (app, seq, text) => h("a.mono", { href: app.link({ view: "events", at: app.state.at, event: seq }), title: "the event" }, text ?? `#${seq}`);
@@ -8,8 +8,16 @@ export const position = (app, seq, text) => h("a.mono", { href: app.link({ view:
 /** @param {any} app @param {string} name as "pod/ns/x" */
 export const objectLink = (app, name) => name ? h("a", { href: app.link({ view: "object", of: name }) }, name) : "";
 
-/** @param {string} t */
-export const moment = (t) => h("time.soft", { datetime: t, title: clock(t) }, hour(t));
+/** When something was, seen from where the page is; beside it, to hover, the time. @param {any} app @param {string} t */
+export function moment(app, t) {
+  const ago = Date.parse(app.time) - Date.parse(t);
+  return h("time.soft", { datetime: t, title: clock(t) }, !(Math.abs(ago) < 30 * 86400e3) ? hour(t) : ago === 0 ? "then" : ago > 0 ? `${span(ago)} ${app.live ? "ago" : "before"}` : `${span(-ago)} after`);
+}
+
+/** What a picture shows, as a table that is opened. @param {string} id @param {string[]} head @param {any[][]} rows @param {string} [title] */
+export function asTable(id, head, rows, title) {
+  return h("details", { id }, h("summary", null, title ?? "as a table"), h("table", null, h("thead", null, h("tr", null, head.map((t, i) => h(i ? "th.n" : "th", { scope: "col" }, t)))), h("tbody", null, rows.map((r) => h("tr", null, r.map((c, i) => h(i ? "td.n" : "td", null, c)))))));
+}
 
 /** Why there is nothing to see. @param {...any} why */
 export const empty = (...why) => h("p.empty", null, ...why);
@@ -20,7 +28,7 @@ export const who = (s) => (s.told ? `told by ${s.told.source}` : [s.actor || s.s
 /** @param {any} app @param {any} s a step @param {...any} more */
 export function step(app, s, ...more) {
   if (s.before) return h("li", null, h("span.soft", null, s.what));
-  return h("li", null, h("div", null, position(app, s.seq), " ", moment(s.time), " ", h("b", null, s.decision ? "command" : s.type), "  ", s.object ? objectLink(app, s.object) : null, "  ", h("span.wrap", null, s.what)),
+  return h("li", null, h("div", null, position(app, s.seq), " ", moment(app, s.time), " ", h("b", null, s.decision ? "command" : s.type), "  ", s.object ? objectLink(app, s.object) : null, "  ", h("span.wrap", null, s.what)),
     s.decision ? decision(s.decision) : h("div.sub", null, who(s)), ...more);
 }
 

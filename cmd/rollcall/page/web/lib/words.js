@@ -36,3 +36,6 @@ export const rolloutName = (r) => `${r.daemonSet.namespace ?? r.daemonSet.Namesp
 
 /** @param {any} k a key @returns {string} */
 export const keyName = (k) => `${k.namespace ?? k.Namespace}/${k.name ?? k.Name}`;
+
+/** @param {string} text @returns {string} as a word of a command line */
+export const quote = (text) => (/^[\w./:=@%+,-]+$/.test(text) ? text : `'${text.replace(/'/g, "'\\''")}'`);

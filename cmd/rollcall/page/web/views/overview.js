@@ -1,21 +1,34 @@
 // @ts-check
 import { h } from "../lib/dom.js";
 import { ask } from "../lib/api.js";
-import { num, rolloutName, span, causeColours } from "../lib/words.js";
+import { causeColours, causeGlyphs, clock, num, rolloutName, span } from "../lib/words.js";
 import { empty, objectLink, position } from "../lib/parts.js";
+import { actions, lift } from "../lib/actions.js";
 
 /** @param {any} app */
 export const command = (app) => `rollcall rollout list${app.flags()}`;
 
 /** @param {any} app @param {AbortSignal} signal */
 export async function render(app, signal) {
-  const [a, r] = await Promise.all([ask("overview", { at: app.at }, signal), ask("rollouts", { at: app.at }, signal)]);
+  const a = await ask("overview", { at: app.at }, signal), list = h("div", { id: "rollouts" }, h("p.soft", null, "rollouts are read from the log …")), open = h("b", null, "…");
   app.saw(a);
+  // What is said of rollouts takes as long as the log is; nothing waits for it.
+  const rolls = ask("rollouts", { at: app.at }, signal).then((r) => {
+    open.textContent = num(r.items.filter((x) => !x.ending).length);
+    list.replaceChildren(table(app, r.items));
+  }, (e) => { if (!signal.aborted) list.replaceChildren(h("p.bad", null, String(e))); });
+  await Promise.race([rolls, new Promise((later) => setTimeout(later, 150))]);
   const o = a.items[0], sets = o.daemonSets;
   if (app.live) await app.feed.at((sets[0]?.daemonSet ?? "ds/none").replace(/^ds\//, ""), signal);
-  return h("div", null, scene(app), tiles(app, o, r.items), stuck(app, sets),
-    h("h2", null, "DaemonSets"), sets.length ? h("div.cards", null, sets.map((/** @type {any} */ s) => card(app, s))) : empty("There is no DaemonSet at this instant. Go on in the bar below, or apply one with kubectl."),
-    h("h2", null, "Rollouts"), table(app, r.items));
+  return h("div", null, scene(app), tiles(app, o, open), stuck(app, sets), holds(app, o.holds),
+    h("h2", null, "DaemonSets"), sets.length ? h("div.cards", null, sets.map((/** @type {any} */ s) => card(app, s, o.paused))) : empty("There is no DaemonSet at this instant. Go on in the bar below, or apply one with kubectl."),
+    h("h2", null, "Rollouts"), list);
+}
+
+/** What holds rollouts from outside. @param {any} app @param {any[]} all */
+function holds(app, all) {
+  if (!all.length) return null;
+  return h("div", null, h("h2", null, "Holds"), h("ul", null, all.map((x) => h("li", null, h("b", null, x.id), `: ${x.reason}`, x.until ? [", until ", h("time.soft", { datetime: x.until }, clock(x.until))] : "", "  ", lift(app, x.id)))));
 }
 
 /** @param {any} app */
@@ -24,12 +37,11 @@ function scene(app) {
   return s ? h("div.scene", null, h("b", null, `demo ${s.name}`), s.lines.map((/** @type {string} */ l) => h("p", null, l))) : null;
 }
 
-/** @param {any} app @param {any} o @param {any[]} rolls */
-function tiles(app, o, rolls) {
+/** @param {any} app @param {any} o @param {HTMLElement} open how many rollouts are under way */
+function tiles(app, o, open) {
   const tile = (/** @type {any} */ n, /** @type {string} */ what, /** @type {string} */ href) => h("div.tile", null, h("b", null, href ? h("a", { href }, n) : n), h("span", null, what));
-  const open = rolls.filter((r) => !r.ending).length;
   return h("div.tiles", null, tile(num(o.nodes), "nodes", app.link({ view: "nodes" })), tile(num(o.notReady.length), "nodes not ready", app.link({ view: "nodes", color: "cause" })), tile(num(o.daemonSets.length), "DaemonSets", ""),
-    tile(num(open), "rollouts under way", app.link({ view: "rollouts" })), tile(num(o.perMinute), "events in the last minute", app.link({ view: "events" })), o.holds.length ? tile(num(o.holds.length), "holds: " + o.holds.join("; "), "") : null);
+    h("div.tile", null, h("a", { href: app.link({ view: "rollouts" }) }, open), h("span", null, "rollouts under way")), tile(num(o.perMinute), "events in the last minute", app.link({ view: "events" })));
 }
 
 /** @param {any} app @param {any[]} sets */
@@ -42,15 +54,15 @@ function stuck(app, sets) {
 
 const order = ["available", "node lost", "image cannot be pulled", "pod fails", "old pod stops", "new pod starts", "ready, not yet available", "no pod"];
 
-/** @param {any} app @param {any} s */
-function card(app, s) {
+/** @param {any} app @param {any} s @param {string[]} paused */
+function card(app, s, paused) {
   const c = s.counts, name = s.daemonSet.replace(/^ds\//, ""), without = c.desired - c.available;
   const part = (/** @type {number} */ n, /** @type {string} */ token) => h("i", { style: { width: `${(100 * n) / Math.max(1, c.desired)}%`, background: `var(${token})` } });
-  return h("div.card", null, h("h3", null, objectLink(app, s.daemonSet), s.deleted ? h("span.bad", null, "  deleted") : null), h("div.soft.wrap", null, `${(s.images ?? []).join(", ")}  revision ${s.revision ?? "?"}`),
+  return h("div.card", null, h("h3", null, objectLink(app, s.daemonSet), s.deleted ? h("span.bad", null, "  deleted") : null, paused.includes(name) ? h("span.bad", null, "  ‖ paused") : null), h("div.soft.wrap", null, `${(s.images ?? []).join(", ")}  revision ${s.revision ?? "?"}`),
     h("div.meter", { role: "img", "aria-label": `${c.available} of ${c.desired} available` }, part(c.available, "--p5"), Object.entries(s.causes).map(([why, n]) => part(Number(n), causeColours[order.indexOf(why)] ?? "--p2"))),
     h("div", null, `${num(c.available)} of ${num(c.desired)} available, ${num(c.updated)} updated`),
-    without > 0 ? h("ul", null, Object.entries(s.causes).map(([why, n]) => h("li", { title: (s.names[why] ?? []).join(", ") }, `${n} ${why}  `, h("span.soft", null, (s.names[why] ?? []).slice(0, 3).join(", "))))) : h("div.good", null, "● every node that should have a pod has an available one"),
-    h("p", null, h("a", { href: app.link({ view: "nodes", ds: name }) }, "nodes"), " · ", h("a", { href: app.link({ view: "rollouts", rollout: null, ds: name }) }, "rollouts"), " · ", h("a", { href: app.link({ view: "object", of: s.daemonSet, tab: "why-not" }) }, "why not?")));
+    without > 0 ? h("ul", null, Object.entries(s.causes).map(([why, n]) => h("li", { title: (s.names[why] ?? []).join(", ") }, `${causeGlyphs[order.indexOf(why)] ?? ""} ${n} ${why}  `, h("span.soft", null, (s.names[why] ?? []).slice(0, 3).join(", "))))) : h("div.good", null, "● every node that should have a pod has an available one"),
+    h("p", null, h("a", { href: app.link({ view: "nodes", ds: name }) }, "nodes"), " · ", h("a", { href: app.link({ view: "rollouts", rollout: null, ds: name }) }, "rollouts"), " · ", h("a", { href: app.link({ view: "object", of: s.daemonSet, tab: "why-not" }) }, "why not?")), s.deleted ? null : actions(app, name, paused.includes(name)));
 }
 
 /** @param {any} app @param {any[]} rolls */

@@ -1,0 +1,105 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"rollcall/controller/play"
+	"rollcall/controller/replay"
+	"rollcall/events"
+)
+
+// goesOn is how long at most the model goes on, for rollouts to end.
+const goesOn = time.Hour
+
+// forecast plays a DaemonSet on from an instant, as rollcall plan does, without
+// anything else being written: at the start of a rollout that is its plan, and where
+// it has got to, what is left of it.
+func forecast(_ http.ResponseWriter, q *query) (string, any, error) {
+	s, err := q.state(q.Context(), q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	o, _, there := s.Object(events.DaemonSet, q.key("ds"))
+	if !there {
+		return "", nil, &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("there is no DaemonSet %q at this instant", q.FormValue("ds")), Do: "choose another, or go to an instant of its life", Exit: events.ExitInput}
+	}
+	subjects, err := events.NewSubjects(q.page.Cluster)
+	if err != nil {
+		return "", nil, err
+	}
+	delays, _, err := play.DelaysOf(q.Context(), q.h, q.at.Seq)
+	if err != nil {
+		return "", nil, err
+	}
+	f, err := play.NewForesight(q.Context(), q.h, subjects, q.at)
+	if err != nil {
+		return "", nil, err
+	}
+	all, err := f.Play(q.Context(), []play.Intent{{Before: o, After: o}}, play.Terms{Delays: &delays, Seed: 1, Longer: goesOn})
+	return "Forecast", all, err
+}
+
+// whatIf plays the history again with something else.
+func whatIf(_ http.ResponseWriter, q *query) (string, any, error) {
+	runs, err := q.number("runs", 1, maxRuns)
+	if err != nil {
+		return "", nil, err
+	}
+	subjects, err := events.NewSubjects(q.page.Cluster)
+	if err != nil {
+		return "", nil, err
+	}
+	ask, err := q.question()
+	if err != nil {
+		return "", nil, err
+	}
+	changed := slices.Concat(q.Form["set"], q.Form["without"])
+	if len(ask.Inserts) > 0 {
+		changed = append(changed, "what is applied besides")
+	}
+	a, err := play.Ask(q.Context(), q.past.Log, subjects, ask, changed, play.Runs{N: max(runs, 1), Seed: 1})
+	return "WhatIf", []*play.Answer{a}, err
+}
+
+// question reads what is to be otherwise.
+func (q *query) question() (ask play.Question, err error) {
+	ask.Longer = goesOn
+	var from replay.Moment
+	if q.FormValue("from") != "" {
+		if from, err = q.moment("from"); err != nil {
+			return ask, err
+		}
+		ask.From = from.Seq
+	}
+	for _, text := range q.Form["set"] {
+		set, err := play.ParseSet(strings.TrimPrefix(text, "ds/"), "default")
+		if err != nil {
+			return ask, &events.Error{Code: "E-WHATIF-SET", What: fmt.Sprintf("%q cannot be set", text), Why: err.Error(), Do: "write NAMESPACE/NAME.FIELD=VALUE", Exit: events.ExitInput}
+		}
+		ask.Sets = append(ask.Sets, set)
+	}
+	for _, text := range q.Form["without"] {
+		seq, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 10, 64)
+		if err != nil {
+			return ask, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("%q is no position", text), Do: "give that of an event from outside", Exit: events.ExitInput}
+		}
+		ask.Without = append(ask.Without, events.Seq(seq))
+	}
+	text := q.FormValue("insert")
+	if text == "" {
+		return ask, nil
+	}
+	if q.page.Insert == nil {
+		return ask, &events.Error{Code: "E-UI-VALUE", What: "nothing can be applied besides", Do: "ask rollcall whatif --insert", Exit: events.ExitInput}
+	}
+	if from.Seq == 0 {
+		from = q.at
+	}
+	ask.Inserts, err = q.page.Insert(q.Context(), text, from)
+	return ask, err
+}
