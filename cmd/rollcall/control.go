@@ -16,6 +16,9 @@ import (
 	"rollcall/publisher/kube"
 )
 
+// leaveTime bounds how long control takes to be left.
+const leaveTime = 5 * time.Second
+
 // maxTold bounds the DaemonSets that a refusal names.
 const maxTold = 10
 
@@ -59,7 +62,7 @@ func (s *session) govern(ctx context.Context, in *instance.Instance, world *kube
 // log is a record from there on.
 func (s *session) leave(ctx context.Context, in *instance.Instance, world *kube.World, o connectOptions, rival bool) {
 	world.Let()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), instance.StopTime)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
 	info, err := in.Log.Info(ctx)
 	if err == nil {
