@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"rollcall/events/waittest"
 )
 
 // TestMain lets the test binary be the program: called as rollcall, or as
@@ -25,9 +27,8 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"rollcall": main, kubectlName: main})
 }
 
-// patience bounds every wait of a test for another process: it only guards against
-// hanging.
-const patience = 4 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // process is a rollcall that runs beside the test, with its output so far.
 type process struct {

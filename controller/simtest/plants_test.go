@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"rollcall/events/waittest"
 )
 
 var (
@@ -59,7 +61,7 @@ func TestPlants(t *testing.T) {
 			}
 			plant(t, p, func(more ...string) ([]byte, error) {
 				test := exec.CommandContext(t.Context(), binaries[p.test[0]], append([]string{"-test.run=^" + p.test[1] + "$", "-test.timeout=10m"}, more...)...)
-				test.Dir, test.Env = filepath.Join(root, p.test[0]), append(os.Environ(), plantedBug+"="+name)
+				test.Dir, test.Env = filepath.Join(root, p.test[0]), append(os.Environ(), plantedBug+"="+name, impatient)
 				return test.CombinedOutput()
 			})
 		})
@@ -154,6 +156,9 @@ func plant(t *testing.T, p patch, run func(more ...string) ([]byte, error)) {
 	t.Logf("%s, seed %s, %s: %s", found[2], found[1], time.Since(start).Round(time.Second/10), found[3])
 }
 
+// impatient ends the waits of a test for what a planted bug keeps from coming.
+const impatient = waittest.Variable + "=20s"
+
 // plantForTest demands that an ordinary test fails, by name.
 func plantForTest(t *testing.T, p patch, run func(more ...string) ([]byte, error)) {
 	start := time.Now()
@@ -183,7 +188,7 @@ func runAlone(t *testing.T, root string, p patch, more ...string) (output []byte
 	}
 	args := append([]string{"test", "-count=1", "-vet=off", "-ldflags=-s -w", "-overlay=" + overlay(t, texts), "-run=^" + p.test[1] + "$", p.test[0]}, more...)
 	test := exec.CommandContext(t.Context(), "go", args...)
-	test.Dir = root
+	test.Dir, test.Env = root, append(os.Environ(), impatient)
 	return test.CombinedOutput()
 }
 

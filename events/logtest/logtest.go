@@ -12,6 +12,7 @@ import (
 	"github.com/oklog/ulid/v2"
 
 	"rollcall/events"
+	"rollcall/events/waittest"
 )
 
 // Harness is an empty log of the cluster "test" and what the suite does to it.
@@ -29,8 +30,8 @@ type Harness struct {
 	Recreate func(t *testing.T)
 }
 
-// patience bounds a test that would hang.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // Run runs the suite, each test on a log of its own.
 func Run(t *testing.T, open func(t *testing.T) Harness) {

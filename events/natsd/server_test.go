@@ -17,10 +17,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
+	"rollcall/events/waittest"
 )
 
-// patience bounds a wait that ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // loopback is any port of this machine.
 var loopback = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}

@@ -17,10 +17,11 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"rollcall/events"
+	"rollcall/events/waittest"
 )
 
-// patience bounds a wait that ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // servers are NATS servers of one cluster, without accounts.
 type servers []*server.Server

@@ -17,13 +17,14 @@ import (
 	"rollcall/events"
 	"rollcall/events/memlog"
 	"rollcall/events/seal"
+	"rollcall/events/waittest"
 	"rollcall/projector/apiserver/access"
 	"rollcall/projector/apiserver/netlimit"
 	"rollcall/projector/table"
 )
 
-// patience bounds a wait that ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // cluster is a server over a log in memory.
 type cluster struct {

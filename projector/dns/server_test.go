@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -39,7 +40,7 @@ func ask(tb testing.TB, network, address, name string, edns uint16) *dns.Msg {
 	if edns > 0 {
 		m.SetEdns0(edns, false)
 	}
-	c := &dns.Client{Net: network}
+	c := &dns.Client{Net: network, Timeout: time.Minute}
 	a, _, err := c.Exchange(m, address)
 	if err != nil {
 		tb.Fatalf("%s over %s: %v", name, network, err)
@@ -91,7 +92,7 @@ func TestServer(t *testing.T) {
 	m := new(dns.Msg).SetQuestion("many.default.svc.cluster.local.", dns.TypeA)
 	m.SetEdns0(1232, false)
 	m.IsEdns0().SetVersion(1)
-	if a, _, err := new(dns.Client).Exchange(m, address); err != nil || a.Rcode != dns.RcodeBadVers {
+	if a, _, err := (&dns.Client{Timeout: time.Minute}).Exchange(m, address); err != nil || a.Rcode != dns.RcodeBadVers {
 		t.Errorf("EDNS 1: %v, %v", a, err)
 	}
 }

@@ -32,7 +32,7 @@ func TestToldOnce(t *testing.T) {
 	for range 2 {
 		for body, want := range map[string]uint64{observed("1", "edge-1", `{"zone":"a"}`): first.Seq, note: second.Seq} {
 			if again := r.take(admin, body); !again.Duplicate || again.Seq != want {
-				t.Errorf("%s again: %+v, want #%d", body, again, want)
+				t.Fatalf("%s again: %+v, want #%d", body, again, want)
 			}
 		}
 		if p := r.refused(admin, observed("1", "edge-1", `{"zone":"c"}`), "E-TOLD-REUSED"); p.Status != 409 {

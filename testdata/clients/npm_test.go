@@ -32,13 +32,20 @@ func needs(t *testing.T, command string) {
 	}
 }
 
-// npm installs a package in a directory.
+// npm installs a package in a directory. A registry that does not answer once is asked
+// again.
 func npm(t *testing.T, dir, name string) {
 	t.Helper()
 	needs(t, "npm")
-	cmd := exec.CommandContext(t.Context(), "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", dir, name)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("npm install %s: %v\n%s", name, err, out)
+	for try := 1; ; try++ {
+		cmd := exec.CommandContext(t.Context(), "npm", "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund", "--fetch-retries", "5", "--prefix", dir, name)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return
+		}
+		if try == 3 {
+			t.Fatalf("npm install %s: %v\n%s", name, err, out)
+		}
 	}
 }
 

@@ -36,8 +36,11 @@ const patience = 3 * time.Minute
 type server struct {
 	t    *testing.T
 	link string
+	pid  int
 	mu   sync.Mutex
 	said []string
+	more *sync.Cond // there is another line, or none will come
+	over bool
 }
 
 var linkLine = regexp.MustCompile(`http://127\.0\.0\.1:\d+/login\?token=\w+`)
@@ -64,11 +67,16 @@ func serve(t *testing.T, args ...string) *server {
 		t.Fatal(err)
 	}
 	s, found, ended := &server{t: t}, make(chan string, 1), make(chan struct{})
+	s.more, s.pid = sync.NewCond(&s.mu), cmd.Process.Pid
 	go func() {
-		defer close(ended)
+		defer func() {
+			s.end()
+			close(ended)
+		}()
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			s.mu.Lock()
 			s.said = append(s.said, lines.Text())
+			s.more.Broadcast()
 			s.mu.Unlock()
 			if link := linkLine.FindString(lines.Text()); link != "" {
 				found <- link
@@ -90,18 +98,26 @@ func serve(t *testing.T, args ...string) *server {
 	return s
 }
 
+// end notes that the command says no more.
+func (s *server) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.more.Broadcast()
+}
+
 // until waits for the command to say something.
 func (s *server) until(words string) {
 	s.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		s.mu.Lock()
-		said := strings.Contains(strings.Join(s.said, "\n"), words)
-		s.mu.Unlock()
-		if said {
-			return
+	defer time.AfterFunc(patience, s.end).Stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for !strings.Contains(strings.Join(s.said, "\n"), words) {
+		if s.over {
+			s.t.Fatalf("it never said %s: %s", words, strings.Join(s.said, "\n"))
 		}
+		s.more.Wait()
 	}
-	s.t.Fatalf("it never said %s: %s", words, strings.Join(s.said, "\n"))
 }
 
 // origin is the address of the page.
@@ -122,11 +138,12 @@ func browse(t *testing.T) *tab {
 	if err != nil {
 		t.Fatal("there is no chromium: apt-get install -y chromium")
 	}
-	opts := append([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1360, 900)},
+	opts := append([]chromedp.ExecAllocatorOption{chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1360, 900),
+		chromedp.WSURLReadTimeout(patience)},
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
-	ctx, cancel := chromedp.NewContext(alloc)
+	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {})) // of events that it does not know
 	t.Cleanup(func() {
 		cancel()
 		stop()
@@ -186,15 +203,15 @@ func eval[T any](b *tab, expression string) (v T) {
 	return v
 }
 
-// until waits for an expression to be true.
+// until waits for an expression to be true: the page looks with every change of what
+// it shows, and before every frame.
 func (b *tab) until(expression string) {
 	b.t.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(30 * time.Millisecond) {
-		if eval[bool](b, "!!("+expression+")") {
-			return
-		}
+	met := false
+	err := chromedp.Run(b.ctx, chromedp.Poll("!!("+expression+")", &met, chromedp.WithPollingTimeout(patience)))
+	if err != nil || !met {
+		b.t.Fatalf("it never was so: %s: %v\n%s", expression, err, eval[string](b, "location.href + ' ' + document.body.innerText.slice(0, 600)"))
 	}
-	b.t.Fatalf("it never was so: %s\n%s", expression, eval[string](b, "location.href + ' ' + document.body.innerText.slice(0, 600)"))
 }
 
 // enter follows the login link.

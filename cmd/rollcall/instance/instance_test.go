@@ -3,7 +3,6 @@ package instance
 import (
 	"context"
 	"testing"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -12,10 +11,11 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/events/waittest"
 )
 
-// patience bounds a wait that ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // A program starts an instance with few words, uses its API without a port, and
 // waits until what it wants is so; another one goes on from its directory.

@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
+	"rollcall/events/waittest"
 )
 
 // Cluster is the cluster whose log is written.
@@ -35,8 +36,8 @@ type Shape struct {
 	Purged     []int // positions up to which it was purged, one after the other, after half of the events
 }
 
-// patience bounds a wait that ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // Shapes are all of them, small.
 func Shapes() []Shape {

@@ -21,6 +21,7 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/events/waittest"
 	"rollcall/projector"
 	"rollcall/projector/apiserver"
 	"rollcall/projector/apiserver/workloads"
@@ -29,8 +30,8 @@ import (
 	"rollcall/publisher/simkubelet"
 )
 
-// patience bounds a wait that ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // stand is a whole cluster in this process: a log in memory, the API over it,
 // simulated nodes, our controller and those of Kubernetes.

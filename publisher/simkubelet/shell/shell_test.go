@@ -17,6 +17,8 @@ import (
 
 	"github.com/cockroachdb/datadriven"
 	"github.com/miekg/dns"
+
+	"rollcall/events/waittest"
 )
 
 var _ = flag.Bool // datadriven has -rewrite
@@ -61,8 +63,8 @@ func container() *Container {
 		Server: "10.96.0.10", Files: NewFiles([]Mount{{Path: "/", Tree: root}, {Path: "/etc/settings", Tree: settings}}, now), Network: cluster{}, Now: now}
 }
 
-// patience bounds what ends by itself: it only guards against hanging.
-const patience = 3 * time.Minute
+// patience bounds a wait for what comes by itself.
+var patience = waittest.Patience
 
 // TestScripts runs the scripts in testdata: each of a file in the same container.
 func TestScripts(t *testing.T) {

@@ -1,5 +1,5 @@
 // @ts-check
-import { h, colour } from "./dom.js";
+import { h, colour, ink } from "./dom.js";
 import { ask } from "./api.js";
 import { clock, count, hour, num, rolloutName, span } from "./words.js";
 
@@ -81,7 +81,9 @@ export class Bar extends HTMLElement {
     const rows = [...this.rollouts.map((r) => ({ seq: r.start.seq, time: r.start.time, cells: [`▬ rollout`, `${rolloutName(r)}: ${r.ending ?? "under way"}${r.failures ? `, ${count(r.failures, "failure")}` : ""}`, r.end?.seq ? to(r.end.seq) : ""] })),
       ...this.marks.map((m) => ({ seq: m.seq, time: m.time, cells: [`${signs[m.kind][0]} ${signs[m.kind][2]}`, `${m.n > 1 ? m.n + " × " : ""}${m.what}`, ""] }))].sort((x, y) => x.seq - y.seq);
     d.setAttribute("aria-label", "time bar");
-    d.replaceChildren(h("h2", null, "What the bar shows"), rows.length ? h("table", null, h("thead", null, h("tr", null, ["from", "", "", "what", "to"].map((t) => h("th", { scope: "col" }, t)))), h("tbody", null, rows.slice(-300).map((r) => row(to(r.seq), hour(r.time), ...r.cells)))) : h("p.empty", null, "No rollout has begun, and nothing was marked: nobody has written, nothing has failed."), h("form", { method: "dialog" }, h("button", null, "close")));
+    const c = this.density, sum = (/** @type {number[]} */ k) => k.reduce((x, y) => x + y, 0);
+    const classes = c ? h("p", null, `${count(c.to - c.from + 1, "event")}, in the columns from below: `, c.classes.map((/** @type {string} */ t, /** @type {number} */ i) => [i ? ", " : "", h("i.swatch", { style: { background: colour(classColours[i]), color: ink(colour(classColours[i])) } }, t[0]), ` ${t} ${num(sum(c.counts[i]))}`])) : null;
+    d.replaceChildren(h("h2", null, "What the bar shows"), classes ?? "", rows.length ? h("table", null, h("thead", null, h("tr", null, ["from", "", "", "what", "to"].map((t) => h("th", { scope: "col" }, t)))), h("tbody", null, rows.slice(-300).map((r) => row(to(r.seq), hour(r.time), ...r.cells)))) : h("p.empty", null, "No rollout has begun, and nothing was marked: nobody has written, nothing has failed."), h("form", { method: "dialog" }, h("button", null, "close")));
     d.showModal();
   }
 

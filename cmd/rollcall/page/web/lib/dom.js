@@ -51,3 +51,9 @@ export function say(text) {
 export function colour(token) {
   return getComputedStyle(document.documentElement).getPropertyValue(token).trim();
 }
+
+/** @param {string} ground a colour as the style sheet has it, #rrggbb @returns {string} black or white, whichever is easier to read on it */
+export function ink(ground) {
+  const v = parseInt(ground.slice(1), 16), f = [v >> 16, (v >> 8) & 255, v & 255].map((x) => (x / 255 <= 0.03928 ? x / 255 / 12.92 : ((x / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * f[0] + 0.7152 * f[1] + 0.0722 * f[2] > 0.179 ? "#000000" : "#ffffff";
+}

@@ -1,5 +1,5 @@
 // @ts-check
-import { h, colour } from "./dom.js";
+import { h, colour, ink } from "./dom.js";
 import { cellBytes, sinceMs } from "./cells.js";
 import { glyphs, causeColours, causeGlyphs, span, num } from "./words.js";
 
@@ -8,6 +8,7 @@ import { glyphs, causeColours, causeGlyphs, span, num } from "./words.js";
 const titleHeight = 20;
 const ages = ["--p3", "--p4", "--p5", "--p6", "--p2"];
 export const ageNames = ["under 10 s", "under 1 min", "under 10 min", "under 1 h", "longer"];
+export const ageGlyphs = ["1", "2", "3", "4", "5"];
 const revisions = ["--p2", "--p6", "--p5", "--p7", "--p3", "--p8", "--p4", "--p9"];
 
 /** @param {string} css a colour @returns {number} as ImageData has it */
@@ -160,13 +161,14 @@ export class Grid extends HTMLElement {
   signs(ctx, n) {
     ctx.font = `${Math.round(this.size * 0.5)}px sans-serif`;
     ctx.textAlign = "center"; ctx.textBaseline = "middle";
+    const inks = (this.css[this.mode] ?? this.css.phase).map((c) => (c ? ink(c) : this.text));
     for (let p = 0; p < n; p++) {
       const w = this.where[p];
       if (w < 0 || (this.cells[p * cellBytes] & 15) === 0) continue;
       const s = this.shade(p);
-      const sign = this.mode === "phase" ? glyphs[s] : this.mode === "cause" ? causeGlyphs[s] : this.mode === "revision" ? String(this.cells[p * cellBytes + 1] || "") : "";
+      const sign = this.mode === "phase" ? glyphs[s] : this.mode === "cause" ? causeGlyphs[s] : this.mode === "revision" ? String(this.cells[p * cellBytes + 1] || "–") : this.mode === "age" ? ageGlyphs[s] : s ? "Δ" : "";
       if (!sign) continue;
-      ctx.fillStyle = this.mode === "phase" && (s === 1 || s === 4) ? this.text : this.mode === "phase" && s === 9 ? this.ground : "#fff";
+      ctx.fillStyle = inks[s];
       ctx.fillText(sign, ((w % this.cols) + 0.47) * this.size, (Math.floor(w / this.cols) + 0.5) * this.size);
     }
   }

@@ -1,8 +1,8 @@
 // @ts-check
-import { h, colour } from "../lib/dom.js";
+import { h, colour, ink } from "../lib/dom.js";
 import { ask, fetchPart } from "../lib/api.js";
 import { cellBytes, causes, phases } from "../lib/cells.js";
-import { Grid, ageNames } from "../lib/grid.js";
+import { Grid, ageGlyphs, ageNames } from "../lib/grid.js";
 import { causeColours, causeGlyphs, glyphs, num } from "../lib/words.js";
 import { choice, empty } from "../lib/parts.js";
 
@@ -54,17 +54,14 @@ export function frame(app) {
 /** @param {any} app @param {Grid} g */
 function key(app, g) {
   if (!legend || !listing) return;
-  const entry = (/** @type {string} */ token, /** @type {string} */ sign, /** @type {string} */ text) => {
-    const light = token === "--p1" || token === "--p4";
-    return h("span", null, h("i.swatch", { style: { background: colour(token), color: light ? colour("--text") : token === "--p9" ? colour("--ground") : "#fff", "font-style": "normal" } }, sign), text);
-  };
+  const entry = (/** @type {string} */ token, /** @type {string} */ sign, /** @type {string} */ text) => h("span", null, h("i.swatch", { style: { background: colour(token), color: ink(colour(token)) } }, sign), text);
   const p = phases(g.cells), c = causes(g.cells), i = app.info;
   const entries = {
     phase: () => i.phases.map((/** @type {string} */ t, /** @type {number} */ k) => (k && p[k] ? entry(`--p${k}`, glyphs[k], `${t} ${num(p[k])}`) : null)),
     cause: () => i.causes.map((/** @type {string} */ t, /** @type {number} */ k) => (c[k] ? entry(causeColours[k], causeGlyphs[k], `${k ? t : "available, or not wanted"} ${num(c[k])}`) : null)),
-    age: () => ageNames.map((t, k) => entry(["--p3", "--p4", "--p5", "--p6", "--p2"][k], "", t)),
-    changed: () => [entry("--p7", "", "another phase or revision than at the mark"), entry("--p1", "", "the same")],
-    revision: () => [...new Set(Array.from({ length: g.cells.length / cellBytes }, (_, k) => g.cells[k * cellBytes + 1]))].sort((a, b) => a - b).map((r) => entry(["--p2", "--p6", "--p5", "--p7", "--p3", "--p8", "--p4", "--p9"][r % 8], String(r || ""), r ? `revision ${r}` : "no pod, or revision not known")),
+    age: () => ageNames.map((t, k) => entry(["--p3", "--p4", "--p5", "--p6", "--p2"][k], ageGlyphs[k], t)),
+    changed: () => [entry("--p7", "Δ", "another phase or revision than at the mark"), entry("--p1", "=", "the same")],
+    revision: () => [...new Set(Array.from({ length: g.cells.length / cellBytes }, (_, k) => g.cells[k * cellBytes + 1]))].sort((a, b) => a - b).map((r) => entry(["--p2", "--p6", "--p5", "--p7", "--p3", "--p8", "--p4", "--p9"][r % 8], String(r || "–"), r ? `revision ${r}` : "no pod, or revision not known")),
   }[g.mode] ?? (() => []);
   legend.replaceChildren(...entries().filter(Boolean));
   const names = (/** @type {number} */ k) => { const all = []; for (let q = 0; q < g.cells.length / cellBytes && all.length < 12; q++) if ((g.cells[q * cellBytes] & 15) === k) all.push(g.names[q]); return all; };

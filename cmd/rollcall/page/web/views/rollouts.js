@@ -1,5 +1,5 @@
 // @ts-check
-import { h, colour } from "../lib/dom.js";
+import { h, colour, ink } from "../lib/dom.js";
 import { ask, fetchPart } from "../lib/api.js";
 import { Stretch, causes } from "../lib/cells.js";
 import { causeColours, causeGlyphs, count, hour, keyName, num, rolloutName, span, took } from "../lib/words.js";
@@ -8,7 +8,7 @@ import { actions } from "../lib/actions.js";
 import { table } from "./overview.js";
 
 /** @param {any} app */
-export const command = (app) => (app.state.rollout ? `rollcall rollout receipt '${app.state.rollout}'${app.flags()}` : `rollcall rollout list${app.flags()}`);
+export const command = (app) => (app.state.rollout ? `rollcall rollout receipt '${app.state.rollout}'${app.flags(false)}` : `rollcall rollout list${app.flags()}`);
 
 /** @param {any} app @param {AbortSignal} signal */
 export async function render(app, signal) {
@@ -121,7 +121,7 @@ async function area(app, r, end, canvas, beside, signal) {
     draw(columns, canvas);
     const sum = (/** @type {number[]} */ c) => c.slice(1).reduce((x, y) => x + y, 0), some = app.info.causes.map((/** @type {string} */ _, /** @type {number} */ i) => i).filter((/** @type {number} */ i) => i && columns.some((c) => c[i]));
     const peak = columns.reduce((a, c) => (sum(c) > sum(a) ? c : a), columns[0]);
-    beside.replaceChildren(h("div.legend", null, some.map((/** @type {number} */ i) => h("span", null, h("i.swatch", { style: { background: colour(causeColours[i]) } }), `${causeGlyphs[i]} ${app.info.causes[i]}`))),
+    beside.replaceChildren(h("div.legend", null, some.map((/** @type {number} */ i) => h("span", null, h("i.swatch", { style: { background: colour(causeColours[i]), color: ink(colour(causeColours[i])) } }, causeGlyphs[i]), app.info.causes[i]))),
       h("p.soft", null, sum(peak) ? `at the peak ${count(sum(peak), "node")}: ${some.filter((/** @type {number} */ i) => peak[i]).map((/** @type {number} */ i) => `${peak[i]} ${app.info.causes[i]}`).join(", ")}` : "every node had an available pod all the time", to < end ? `; up to #${num(to)}` : ""),
       some.length ? asTable("causes-table", ["position", ...some.map((/** @type {number} */ i) => app.info.causes[i]), "sum"], columns.map((c, i) => [position(app, at[i]), ...some.map((/** @type {number} */ k) => num(c[k])), num(sum(c))]).filter((_, i) => i % Math.ceil(n / 60) === 0)) : "");
   } catch (e) {
