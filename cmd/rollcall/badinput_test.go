@@ -44,6 +44,8 @@ var logVerbs = []string{
 	"rollout list --rec FILE",
 	"rollout compare kube-system/node-agent#1 kube-system/node-agent#1 --rec FILE",
 	"rollout receipt kube-system/node-agent#1 --rec FILE",
+	"rollout chart kube-system/node-agent#1 --rec FILE",
+	"top --rec FILE",
 	"rollout status ds/node-agent -n kube-system --watch=false --rec FILE",
 	"kubectl --rec FILE --at now get nodes",
 	"open --at now --rec FILE",

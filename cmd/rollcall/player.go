@@ -106,8 +106,9 @@ func (s *session) keyboard() (*os.File, bool) {
 	return f, ok
 }
 
-// play lets somebody watch a replay, until it is left.
-func (s *session) play(ctx context.Context, p *player.Player, from *os.File) (err error) {
+// atKeys has somebody look at what do shows, and gives it the keys that are pressed,
+// until do returns. Its context ends with Ctrl-C, too.
+func atKeys(ctx context.Context, from *os.File, do func(ctx context.Context, keys <-chan player.Key) error) (err error) {
 	fd := int(from.Fd())
 	was, err := term.MakeRaw(fd)
 	if err != nil {
@@ -121,6 +122,11 @@ func (s *session) play(ctx context.Context, p *player.Player, from *os.File) (er
 		readKeys(ctx, from, keys, stop)
 	}()
 	defer func() { stop(); <-read }()
+	return do(ctx, keys)
+}
+
+// play lets somebody watch a replay, until it is left.
+func (s *session) play(ctx context.Context, p *player.Player, keys <-chan player.Key) (err error) {
 	tick := time.NewTicker(playerTick)
 	defer tick.Stop()
 	on := &screen{out: s.out, badge: true}

@@ -154,7 +154,7 @@ func (s *session) replayTo(ctx context.Context, x *asked, o *replaying, reel *re
 	if err != nil {
 		return err
 	}
-	return s.play(ctx, p, keys)
+	return atKeys(ctx, keys, func(ctx context.Context, keys <-chan player.Key) error { return s.play(ctx, p, keys) })
 }
 
 // only returns the events that are shown, in their order; nil: all.

@@ -29,6 +29,7 @@ func (s *session) rolloutCommand() *cobra.Command {
 		s.rolloutList(),
 		s.rolloutCompare(),
 		s.rolloutReceipt(),
+		s.rolloutChart(),
 		s.rolloutHold("pause", "Hold: no pod is replaced until resume", "paused", "is paused already", "true"),
 		s.rolloutHold("resume", "End pause", "resumed", "is not paused", ""))
 }

@@ -2,7 +2,8 @@ package main
 
 import (
 	"fmt"
-	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -12,6 +13,7 @@ type screen struct {
 	out   *output
 	badge bool     // the first line stands out, if colours are wanted
 	drawn []string // the last picture
+	width int      // that it was drawn at
 }
 
 // draw writes a picture over the one before in a single write, each line over the
@@ -23,15 +25,19 @@ func (s *screen) draw(picture func(width, height int) []string) {
 		return
 	}
 	lines := picture(width, height-1)
+	for i, line := range lines {
+		lines[i] = fit(line, width-1)
+	}
+	if s.width == width && slices.Equal(lines, s.drawn) {
+		return
+	}
 	var b strings.Builder
 	if rows := min(rowsOf(s.drawn, width), height-1); rows > 0 {
 		fmt.Fprintf(&b, "\x1b[%dA\r", rows)
 	}
-	s.drawn = s.drawn[:0]
+	s.drawn, s.width = append(s.drawn[:0], lines...), width
 	for i, line := range lines {
-		line = fit(line, width-1)
-		s.drawn = append(s.drawn, line)
-		if i == 0 && s.badge && os.Getenv("NO_COLOR") == "" {
+		if i == 0 && s.badge && colours() {
 			line = "\x1b[7m" + line + "\x1b[0m"
 		}
 		b.WriteString(line + "\x1b[K\r\n")
@@ -45,19 +51,26 @@ func (s *screen) draw(picture func(width, height int) []string) {
 func rowsOf(lines []string, width int) int {
 	rows := 0
 	for _, line := range lines {
-		rows += max(1, (utf8.RuneCountInString(line)+width-1)/width)
+		rows += max(1, (columns(line)+width-1)/width)
 	}
 	return rows
 }
 
-// fit cuts a line to a width.
+// coloured is what a line has besides its text.
+var coloured = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// columns returns how wide a line is.
+func columns(line string) int {
+	return utf8.RuneCountInString(coloured.ReplaceAllString(line, ""))
+}
+
+// fit cuts a line to a width; one that is too long loses its colours.
 func fit(line string, width int) string {
-	runes := []rune(line)
 	switch {
-	case len(runes) <= width:
+	case columns(line) <= width:
 		return line
 	case width <= 0:
 		return ""
 	}
-	return string(runes[:width-1]) + "…"
+	return string([]rune(coloured.ReplaceAllString(line, ""))[:width-1]) + "…"
 }

@@ -3,14 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
 	"time"
 
-	appsv1 "k8s.io/api/apps/v1"
-
 	"rollcall/cmd/rollcall/instance"
+	"rollcall/controller/board"
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/story"
@@ -19,13 +19,16 @@ import (
 // Bounds of the live view.
 const (
 	maxQueue = 10_000                 // changes that wait for a slow reader of the output
-	maxTail  = 6                      // last changes under the rollouts
-	redraw   = 100 * time.Millisecond // between two looks
+	maxTail  = 6                      // last changes under the picture
+	redraw   = 100 * time.Millisecond // between two looks, at least
+	ticking  = time.Second            // and at most: times go on
+	// A picture is made again after so many times as long as it took: whoever waits
+	// for the state meanwhile hardly does.
+	lookShare = 20
 )
 
 // viewer shows rollouts while they go on: one line a change, or on a terminal
-// a picture that is kept up to date. It follows the projector, and never makes
-// it wait.
+// a picture that is kept up to date. It follows a fold, and never makes it wait.
 type viewer struct {
 	out     *output
 	from    events.Seq    // what came before is history
@@ -37,16 +40,20 @@ type viewer struct {
 	lost    int
 	facts   int
 	planned int
-	plans   map[events.Key]*events.Plan // the last of each DaemonSet
+	look    *board.Look // nil: no picture is drawn
 	wake    chan struct{}
 
-	tail   []string // on a terminal
+	view   board.View // on a terminal
+	board  *board.Board
 	screen *screen
 }
 
 func newViewer(out *output) *viewer {
-	return &viewer{out: out, screen: &screen{out: out}, changed: make(chan struct{}, 1), teller: story.New(),
-		plans: map[events.Key]*events.Plan{}, wake: make(chan struct{}, 1)}
+	v := &viewer{out: out, screen: &screen{out: out, badge: true}, changed: make(chan struct{}, 1), teller: story.New(), wake: make(chan struct{}, 1)}
+	if _, _, ok := terminal(out); ok {
+		v.look = board.NewLook()
+	}
+	return v
 }
 
 // follow takes every event of the log in order.
@@ -54,14 +61,17 @@ func (v *viewer) follow(e events.Event) {
 	notify(v.changed)
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.look != nil {
+		v.look.Follow(e)
+	}
 	plan, planned := e.Body.(*events.Plan)
 	planned = planned && plan.Owner.Kind == events.DaemonSet // else of the garbage collector
-	switch {
-	case planned:
-		v.plans[plan.Owner.Key] = plan
-	case e.Type != events.Failed && events.RefOf(e).Kind != events.DaemonSet && !besides(e):
+	if !planned && e.Type != events.Failed && events.RefOf(e).Kind != events.DaemonSet && !besides(e) {
 		if e.Seq > v.from {
 			v.facts++
+		}
+		if v.look != nil {
+			notify(v.wake) // it may be about a node of the picture
 		}
 		return
 	}
@@ -168,21 +178,31 @@ func together(es []events.Event) (events.Event, int) {
 
 // run shows changes until ctx is done, and then those that are left.
 func (v *viewer) run(ctx context.Context, in *instance.Instance) {
-	show := v.print
-	if _, _, ok := terminal(v.out); ok {
-		show = func() { v.draw(in) }
+	show, tick := v.print, (<-chan time.Time)(nil)
+	if v.look != nil {
+		v.view.Mode, v.view.Cluster = "LIVE", in.Cluster
+		show = func() {
+			v.see(in.State.Read, time.Now())
+			v.draw()
+		}
+		t := time.NewTicker(ticking)
+		defer t.Stop()
+		tick = t.C
 	}
 	for {
+		began := time.Now()
 		show()
+		took := time.Since(began)
 		select {
 		case <-v.wake:
+		case <-tick:
 		case <-ctx.Done():
 			show()
 			return
 		}
 		// What comes at once is shown at once.
 		select {
-		case <-time.After(redraw):
+		case <-time.After(max(redraw, lookShare*took)):
 		case <-ctx.Done():
 		}
 	}
@@ -195,35 +215,22 @@ func (v *viewer) print() {
 	}
 }
 
-// draw shows the picture.
-func (v *viewer) draw(in *instance.Instance) {
-	v.screen.draw(func(_, height int) []string {
-		v.tail = append(v.tail, v.take(shortLine)...)
-		v.tail = v.tail[max(0, len(v.tail)-maxTail):]
-		return v.picture(in, height)
-	})
+// see looks how the DaemonSets stand now.
+func (v *viewer) see(read board.Reader, now time.Time) {
+	var b *board.Board
+	v.mu.Lock()
+	read(func(s *projector.State) { b = v.look.Heads(s) })
+	v.mu.Unlock()
+	b.Fill(read, now)
+	v.board = b
+	tail := append(v.view.Tail, v.take(shortLine)...)
+	v.view.Tail = tail[max(0, len(tail)-maxTail):]
 }
 
-// picture returns a line for each DaemonSet and under them the last changes, at
-// most height lines.
-func (v *viewer) picture(in *instance.Instance, height int) []string {
-	var sets []*appsv1.DaemonSet
-	in.State.Read(func(s *projector.State) {
-		for _, d := range s.DaemonSets() {
-			sets = append(sets, d.Object)
-		}
-	})
-	var lines []string
-	v.mu.Lock()
-	for _, ds := range sets {
-		lines = append(lines, story.RolloutLine(ds, v.plans[events.Key{Namespace: ds.Namespace, Name: ds.Name}]))
-	}
-	v.mu.Unlock()
-	if room := height - len(v.tail) - 1; len(lines) > room && room > 0 {
-		more := len(lines) - room + 1
-		lines = append(lines[:room-1], fmt.Sprintf("and %d more", more))
-	}
-	lines = append(lines, "")
-	lines = append(lines, v.tail...)
-	return lines[:max(0, min(len(lines), height))]
+// draw shows what was seen.
+func (v *viewer) draw() {
+	v.screen.draw(func(width, height int) []string { return board.Draw(v.board, v.view, width-1, height, colours()) })
 }
+
+// colours reports whether somebody wants none, as no-color.org has it.
+func colours() bool { return os.Getenv("NO_COLOR") == "" }

@@ -107,6 +107,17 @@ func (g *Grid) Set(s *projector.State) {
 	}
 }
 
+// Part makes so many cells anew, from a place on, and reports whether there are more:
+// for who looks at a state that others wait for meanwhile.
+func (g *Grid) Part(s *projector.State, from, n int) (more bool) {
+	all := g.nodes.Upto(s.Seq())
+	g.cells = append(g.cells, make([]byte, max(0, CellBytes*all-len(g.cells)))...)
+	for i := from; i < min(from+n, all); i++ {
+		g.look(s, i)
+	}
+	return from+n < all
+}
+
 // Before is told of an event before it is folded.
 func (g *Grid) Before(s *projector.State, e events.Event) {
 	g.todo, g.all = g.todo[:0], false

@@ -10,12 +10,12 @@ import (
 	"slices"
 	"time"
 
+	"rollcall/controller/board"
 	"rollcall/controller/grid"
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/projector"
 	"rollcall/projector/sets"
-	"rollcall/projector/story"
 )
 
 // introduction is what a page is about.
@@ -186,24 +186,6 @@ func nodes(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Nodes", []nodeTable{x}, nil
 }
 
-// standing is how a DaemonSet stands.
-type standing struct {
-	DaemonSet string         `json:"daemonSet"` // "ds/logging/agent"
-	Deleted   bool           `json:"deleted,omitempty"`
-	Images    []string       `json:"images,omitempty"`
-	Revision  int64          `json:"revision,omitempty"`
-	Counts    sets.Counts    `json:"counts"`
-	Line      string         `json:"line"`              // as up shows it
-	Stalled   string         `json:"stalled,omitempty"` // why it does not go on
-	Waits     string         `json:"waits,omitempty"`   // what does not pass by itself
-	Causes    map[string]int `json:"causes"`            // why nodes have no available pod: they sum up to desired - available
-	Names     map[string]any `json:"names"`             // of some of these nodes
-	Held      []events.Held  `json:"held,omitempty"`
-}
-
-// maxNamed bounds the nodes that are named of one cause.
-const maxNamed = 20
-
 // held is a hold that stands.
 type held struct {
 	ID     string    `json:"id"` // owner and name
@@ -213,12 +195,12 @@ type held struct {
 
 // glance is what goes on at an instant.
 type glance struct {
-	Nodes      int        `json:"nodes"`
-	NotReady   []string   `json:"notReady"`
-	DaemonSets []standing `json:"daemonSets"`
-	Paused     []string   `json:"paused"` // DaemonSets, as "logging/agent"
-	Holds      []held     `json:"holds"`
-	PerMinute  int        `json:"perMinute"` // events in the minute before
+	Nodes      int               `json:"nodes"`
+	NotReady   []string          `json:"notReady"`
+	DaemonSets []*board.Standing `json:"daemonSets"`
+	Paused     []string          `json:"paused"` // DaemonSets, as "logging/agent"
+	Holds      []held            `json:"holds"`
+	PerMinute  int               `json:"perMinute"` // events in the minute before
 }
 
 func overview(_ http.ResponseWriter, q *query) (string, any, error) {
@@ -226,7 +208,7 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	x := glance{NotReady: []string{}, DaemonSets: []standing{}, Paused: []string{}, Holds: []held{}}
+	x := glance{NotReady: []string{}, DaemonSets: []*board.Standing{}, Paused: []string{}, Holds: []held{}}
 	for _, name := range q.index.nodes.Names()[:q.index.nodes.Upto(q.at.Seq)] {
 		n := s.Node(name)
 		if n == nil {
@@ -250,29 +232,10 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Overview", []glance{x}, nil
 }
 
-func (q *query) standing(s *projector.State, d *sets.DaemonSet) standing {
-	x := standing{DaemonSet: story.Name(d.Ref()), Deleted: d.Deleted, Counts: d.Counts, Causes: map[string]int{}, Names: map[string]any{}, Held: d.Held,
-		Line: story.RolloutLine(d.Object, nil), Stalled: story.Stalled(d.Object), Waits: story.RolloutCause(d.Object)}
-	for _, c := range d.Object.Spec.Template.Spec.Containers {
-		x.Images = append(x.Images, c.Image)
-	}
-	if r := d.CurrentRevision(); r != nil {
-		x.Revision = r.Number
-	}
+func (q *query) standing(s *projector.State, d *sets.DaemonSet) *board.Standing {
 	g := grid.New(q.index.nodes, d.Key, q.h.Span().From)
 	g.Set(s)
-	named := map[string][]string{}
-	for i := 0; i < len(g.Cells()); i += grid.CellBytes {
-		if c := g.Cells()[i] >> 4; c != 0 {
-			why := grid.Causes[c]
-			x.Causes[why]++
-			if len(named[why]) < maxNamed {
-				named[why] = append(named[why], q.index.nodes.Names()[i/grid.CellBytes])
-			}
-		}
-	}
-	for why, nodes := range named {
-		x.Names[why] = nodes
-	}
+	x := board.Stand(d, nil)
+	x.Count(q.index.nodes.Names(), g.Cells())
 	return x
 }
