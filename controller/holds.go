@@ -144,7 +144,7 @@ func (d *decider) holdNodes() {
 		return
 	}
 	d.wait(nil, sets.OldHeld)
-	if d.trace == nil {
+	if !d.trace.asks(Rule(events.HeldHold)) {
 		return
 	}
 	d.cells(sets.OldHeld, func(c *sets.Cell) bool {

@@ -24,6 +24,10 @@ const (
 	ConditionStalled     appsv1.DaemonSetConditionType = "Stalled"
 	ConditionHeld        appsv1.DaemonSetConditionType = "Held"
 
+	// ReasonPaused and ReasonHeld are why one that is not done goes on by nobody's fault.
+	ReasonPaused = "Paused"
+	ReasonHeld   = "Held"
+
 	// ReasonRolledOut is why a rollout that is done is Progressing.
 	ReasonRolledOut = "RolledOut"
 )
@@ -105,10 +109,10 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 	case done:
 		d.condition(st, ConditionProgressing, true, ReasonRolledOut, "", listed(strconv.Itoa(updated)+" nodes are up to date", causes))
 	case ds.Settings.Paused:
-		d.condition(st, ConditionProgressing, true, "Paused", "",
+		d.condition(st, ConditionProgressing, true, ReasonPaused, "",
 			listed(nodesOf(updated, desired, " nodes are up to date"), append([]string{d.paused()}, causes...)))
 	case held:
-		d.condition(st, ConditionProgressing, true, "Held", "",
+		d.condition(st, ConditionProgressing, true, ReasonHeld, "",
 			listed(nodesOf(updated, desired, " nodes are up to date"), causes))
 	default:
 		d.requeueBy(deadline)

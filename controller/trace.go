@@ -2,7 +2,7 @@ package controller
 
 import (
 	"fmt"
-	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -64,6 +64,14 @@ type Trace struct {
 	Blockers []Blocker // in the order in which the rules were asked
 
 	budget *Blocker // the budget of the rollout, and who uses it
+	about  *About   // nil: all
+}
+
+// About is what alone is asked about a decision: whether some rules hold back a
+// node, or any.
+type About struct {
+	Rules []Rule
+	Node  string // empty: any
 }
 
 // Explain is Reconcile with the trace of its decision.
@@ -72,48 +80,76 @@ func Explain(s *projector.State, key events.Key, now time.Time) (Result, *Trace)
 	return reconcile(s, key, now, t), t
 }
 
-// block notes that a rule holds a node back. Without a trace it does nothing.
-func (d *decider) block(c *sets.Cell, b Blocker) {
-	if d.trace == nil {
-		return
+// Holding returns what Explain says of some rules alone, and until when that is so if
+// nothing happens; zero: for ever. It is for who asks after every event: of each rule,
+// and of each thing that it says, one node is named, without who uses what is waited for.
+func Holding(s *projector.State, key events.Key, now time.Time, of About) ([]Blocker, time.Time) {
+	t := &Trace{about: &of}
+	r := decider{s: s, now: now, trace: t, brief: true}.reconcile(key)
+	return t.Blockers, r.RequeueAt
+}
+
+// asks reports whether somebody asks about one of some rules.
+func (t *Trace) asks(rules ...Rule) bool {
+	return t != nil && (t.about == nil || slices.ContainsFunc(rules, func(r Rule) bool { return slices.Contains(t.about.Rules, r) }))
+}
+
+// block notes that a rule holds a node back. Without a trace it does nothing. It
+// reports whether the same of other nodes is to be noted too.
+func (d *decider) block(c *sets.Cell, b Blocker) (more bool) {
+	t := d.trace
+	if !t.asks(b.Rule) {
+		return false
 	}
 	if c != nil {
 		b.Node, b.NodeUID = c.Node, c.NodeUID
 	}
-	d.trace.Blockers = append(d.trace.Blockers, b)
+	if t.about == nil {
+		t.Blockers = append(t.Blockers, b)
+		return true
+	}
+	if c != nil && t.about.Node != "" && c.Node != t.about.Node {
+		return true
+	}
+	if !slices.ContainsFunc(t.Blockers, func(o Blocker) bool { return o.Rule == b.Rule && o.Says == b.Says }) {
+		t.Blockers = append(t.Blockers, b)
+	}
+	return false
 }
 
 // blockSets notes that a rule holds back the cells of sets of work.
 func (d *decider) blockSets(b Blocker, ws ...sets.Work) {
-	if d.trace == nil {
+	if !d.trace.asks(b.Rule) {
 		return
 	}
+	more := true
 	for _, w := range ws {
-		d.cells(w, func(c *sets.Cell) bool {
-			d.block(c, b)
-			return true
-		})
+		if more {
+			d.cells(w, func(c *sets.Cell) bool {
+				more = d.block(c, b)
+				return more
+			})
+		}
 	}
 }
 
 // blockRest notes that the limit of a plan holds back the cells of a set of work
 // but for the first few.
 func (d *decider) blockRest(w sets.Work, done int) {
-	if d.trace == nil {
+	b := Blocker{Rule: Rule(events.HeldLimit), Used: events.MaxCommands, Limit: events.MaxCommands}
+	if !d.trace.asks(b.Rule) {
 		return
 	}
 	d.cells(w, func(c *sets.Cell) bool {
-		if done--; done < 0 {
-			d.block(c, Blocker{Rule: Rule(events.HeldLimit), Used: events.MaxCommands, Limit: events.MaxCommands})
-		}
-		return true
+		done--
+		return done >= 0 || d.block(c, b)
 	})
 }
 
 // blockNodes notes which nodes may have no pod, or wait for a pod to come or to
 // go.
 func (d *decider) blockNodes() {
-	if d.trace == nil {
+	if !d.trace.asks(RuleSuspended, RuleNodeName, RuleLabels, RuleTaint, Rule(events.HeldPending), Rule(events.HeldTerminating)) {
 		return
 	}
 	for n := range d.s.Nodes() {
@@ -175,7 +211,7 @@ func holders(c *sets.Cell) (hs []Holder) {
 // blockHeld notes what hold was told, with the numbers that it was decided by.
 // The budget has a note of its own.
 func (d *decider) blockHeld(c *sets.Cell, why events.Held, until time.Time) {
-	if d.trace == nil || why == events.HeldBudget {
+	if why == events.HeldBudget || !d.trace.asks(Rule(why)) {
 		return
 	}
 	b := Blocker{Rule: Rule(why), Until: until}
@@ -227,7 +263,8 @@ func (d *decider) blockOlder(b Blocker) {
 // blockOld notes what holds back the old pods that are not among the victims:
 // the budget as many as may be replaced, the partition the others.
 func (d *decider) blockOld(chosen *victims, allowed int) {
-	if d.trace == nil {
+	budget, partition := d.trace.asks(Rule(events.HeldBudget)), d.trace.asks(Rule(events.HeldPartition))
+	if !budget && !partition {
 		return
 	}
 	taken := map[*sets.Cell]bool{}
@@ -237,34 +274,37 @@ func (d *decider) blockOld(chosen *victims, allowed int) {
 		}
 	}
 	left := allowed - len(taken)
-	all := d.victims(math.MaxInt, math.MaxInt)
-	for _, kind := range all.kinds() {
-		for _, c := range kind {
+	partition = partition && d.ds.Settings.Partition != nil
+	for _, w := range [...]sets.Work{sets.OldBroken, sets.OldYoung, sets.OldReady} {
+		d.cells(w, func(c *sets.Cell) bool {
 			switch {
 			case taken[c]:
 			case left > 0:
 				left--
-				d.blockBudget(c)
+				budget = budget && d.blockBudget(c)
 			default:
-				d.block(c, Blocker{Rule: Rule(events.HeldPartition), Says: events.AnnotationPartition + "=" + d.ds.Settings.Partition.String()})
+				partition = partition && d.block(c, Blocker{Rule: Rule(events.HeldPartition), Says: events.AnnotationPartition + "=" + d.ds.Settings.Partition.String()})
 			}
-		}
+			return budget && left > 0 || partition
+		})
 	}
 }
 
-// blockBudget notes that the budget of the rollout holds a node back.
-func (d *decider) blockBudget(c *sets.Cell) {
-	if d.trace == nil {
-		return
-	}
-	if d.trace.budget == nil {
+// blockBudget notes that the budget of the rollout holds a node back, as block does.
+func (d *decider) blockBudget(c *sets.Cell) (more bool) {
+	switch {
+	case !d.trace.asks(Rule(events.HeldBudget)):
+		return false
+	case d.trace.about != nil:
+		return d.block(c, Blocker{Rule: Rule(events.HeldBudget)})
+	case d.trace.budget == nil:
 		b := &Blocker{Rule: Rule(events.HeldBudget), Used: d.rollout.Unavailable, Limit: d.rollout.MaxUnavailable, Holders: d.budgetHolders()}
 		if d.ds.Surge {
 			b.Used, b.Limit = d.rollout.Surging, d.rollout.MaxSurge
 		}
 		d.trace.budget = b
 	}
-	d.block(c, *d.trace.budget)
+	return d.block(c, *d.trace.budget)
 }
 
 // budgetHolders returns who uses the budget: nodes without an available pod, or

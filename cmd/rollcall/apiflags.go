@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
@@ -66,6 +67,23 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 		return err
 	}
 	return o.Address.Probe()
+}
+
+// addMetricsFlag adds the flag of where figures are told.
+func addMetricsFlag(f *pflag.FlagSet, at *instance.Address) {
+	f.Var(metricsFlag{at}, "metrics", "address of /metrics, /livez and /readyz over plain HTTP, and to this machine of /debug/pprof, all without a token (default: none)")
+}
+
+// metricsFlag is the flag of where figures are told.
+type metricsFlag struct{ at *instance.Address }
+
+func (f metricsFlag) String() string { return "" }
+func (f metricsFlag) Type() string   { return "string" }
+func (f metricsFlag) Set(text string) (err error) {
+	if *f.at, err = instance.ParseListen("--metrics", text); err != nil {
+		return err
+	}
+	return f.at.Probe()
 }
 
 // maxWatches is the greatest bound that --max-watches takes.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -203,15 +204,17 @@ func TestJoin(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		at := events.Seq(0)
-		for e, err := range a.Read(t.Context(), 0) {
-			if err != nil || e.Seq != at+1 {
-				t.Fatalf("%s: after #%d comes #%d, %v", name, at, e.Seq, err)
+		for how, es := range map[string]iter.Seq2[events.Event, error]{"read": a.Read(t.Context(), 0), "scanned": a.Scan(t.Context(), 0)} {
+			at := events.Seq(0)
+			for e, err := range es {
+				if err != nil || e.Seq != at+1 {
+					t.Fatalf("%s: after #%d comes #%d, %v", name, at, e.Seq, err)
+				}
+				at = e.Seq
 			}
-			at = e.Seq
-		}
-		if info, err := a.Info(t.Context()); err != nil || info.Last != at {
-			t.Errorf("%s: read up to #%d, %+v, %v", name, at, info, err)
+			if info, err := a.Info(t.Context()); err != nil || info.Last != at {
+				t.Errorf("%s: %s up to #%d, %+v, %v", name, how, at, info, err)
+			}
 		}
 	}
 }

@@ -51,6 +51,7 @@ var logVerbs = []string{
 	"open --at now --rec FILE",
 	"ui --rec FILE",
 	"record export OUT --rec FILE",
+	"record export --html OUT --rec FILE",
 	"record info FILE",
 	"record verify FILE",
 	"record import FILE --data OUT",

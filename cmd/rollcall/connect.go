@@ -73,6 +73,7 @@ func (s *session) connectCommand() *cobra.Command {
 	f.BoolVar(&o.once, "once", false, "record what is there and what has changed, and end")
 	f.BoolVar(&o.rewind, "accept-rewind", false, "go on though the cluster's etcd was restored to an earlier time")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the record's Kubernetes API, to be read only; none: it is not served")
+	addMetricsFlag(f, &o.Metrics)
 	return c
 }
 
@@ -317,4 +318,3 @@ func (s *session) recordBanner(in *instance.Instance, world *kube.World) {
 	}
 	s.out.printf("  Log      stream %s at #%d\n%s  Stop     Ctrl-C\n", in.Subjects.Stream(), in.Began.Last, in.Served.Lines())
 }
-

@@ -26,6 +26,8 @@ var takers = map[string]string{
 	"why-not --at":         "why-not ds/nginx-daemonset --at {}",
 	"rollout list --at":    "rollout list --at {}",
 	"rollout status --at":  "rollout status nginx-daemonset --at {}",
+	"rollout chart --at":   "rollout chart ds/nginx-daemonset --out {file}.svg --at {}",
+	"top --at":             "top --at {}",
 	"effects EVENT":        "effects {}",
 	"diff A":               "diff {} now",
 	"diff B":               "diff 1 {}",

@@ -73,8 +73,8 @@ func (a *archive) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.E
 
 // Scan reads without decoding, where the log can be read so.
 func (a *archive) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	if a.rec != nil {
-		return a.rec.Scan(ctx, after)
+	if r, ok := a.history.(*recording.Recording); ok {
+		return r.Scan(ctx, after)
 	}
 	return a.Read(ctx, after)
 }

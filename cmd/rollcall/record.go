@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -33,6 +34,7 @@ type exportOptions struct {
 	until       replay.Instant
 	compression string
 	redact      bool
+	html        bool
 	annotations []string
 }
 
@@ -47,8 +49,13 @@ With --redact the values of Secrets and environment variables, and the manifests
 that kubectl keeps in annotations, are not in the file, and it says so. Positions,
 ids and causes are the same. Command lines and ConfigMaps are not redacted.
 
+With --html FILE is a page that any browser opens from disk, with no program and no
+network: the views of rollcall ui, with the answers that they ask for, and the recording,
+which can be saved out of it. It has views at some instants, and nodes and events at all.
+
 ` + replay.InstantForms,
 		Example: `  rollcall record export incident.rollcall --from -1h
+  rollcall record export --html incident.html --data ./cluster --redact
   rollcall record export all.rollcall --data ./cluster --redact --redact-annotation 'example.com/*'`}
 	t := addTarget(c)
 	t.addRecording(c)
@@ -56,6 +63,7 @@ ids and causes are the same. Command lines and ConfigMaps are not redacted.
 	f.StringVar(&o.from, "from", "", "first instant (default: the beginning)")
 	f.StringVar(&o.to, "to", "", "last instant (default: the end)")
 	f.BoolVar(&o.redact, "redact", false, "leave out what not everybody is to see")
+	f.BoolVar(&o.html, "html", false, "make a page with the recording in it, for whoever has a browser only")
 	f.StringArrayVar(&o.annotations, "redact-annotation", nil, "leave out the values of these annotations as well, a pattern; may be given several times")
 	f.StringVar(&o.compression, "compression", "zstd", strings.Join(slices.Sorted(maps.Keys(recording.Compressions)), " or "))
 	c.RunE = func(c *cobra.Command, args []string) error {
@@ -67,7 +75,13 @@ ids and causes are the same. Command lines and ConfigMaps are not redacted.
 			return err
 		}
 		defer a.close()
-		return s.export(c, a, t.cluster, args[0], o)
+		if o.html {
+			return s.exportPage(c.Context(), a, t.cluster, args[0], o)
+		}
+		if err := s.export(c.Context(), a, t.cluster, args[0], o); err != nil {
+			return err
+		}
+		return s.tellRecording(args[0], "text")
 	}
 	return c
 }
@@ -94,9 +108,8 @@ func (o *exportOptions) check(path string) error {
 	return nil
 }
 
-// export makes the recording and says what is in it.
-func (s *session) export(c *cobra.Command, a *archive, cluster, path string, o exportOptions) (err error) {
-	ctx := c.Context()
+// export makes the recording.
+func (s *session) export(ctx context.Context, a *archive, cluster, path string, o exportOptions) (err error) {
 	info, err := a.Info(ctx)
 	if err != nil {
 		return err
@@ -144,7 +157,7 @@ func (s *session) export(c *cobra.Command, a *archive, cluster, path string, o e
 	case n == 0:
 		return usageError("E-CLI-RANGE", "the log has no event there", fmt.Sprintf("it ends at %d", info.Last))
 	}
-	return s.tellRecording(path, "text")
+	return nil
 }
 
 // filter says which part of a log is asked for.

@@ -22,6 +22,7 @@ const (
 // addNetwork adds the flags about names and addresses.
 func (o *upOptions) addNetwork(f *pflag.FlagSet) {
 	f.StringVar(&o.dns, "dns", instance.NoListen, "address, host:port, that answers for the names of Services and pods over UDP and TCP; :PORT is of this machine only")
+	addMetricsFlag(f, &o.Metrics)
 	o.ranges.add(f)
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"text/tabwriter"
 	"time"
 
@@ -153,12 +154,31 @@ func (s *session) whatIf(ctx context.Context, x *asked, t *target, o whatIfFlags
 	if q.Inserts, err = s.insertions(ctx, x, t, o); err != nil {
 		return err
 	}
-	played, err := play.Ask(ctx, x.log, subjects, q, slices.Concat(o.sets, o.without, o.inserts), play.Runs{N: o.runs, Seed: o.seed})
+	runs := play.Runs{N: o.runs, Seed: o.seed}
+	var done func()
+	runs.Played, done = s.playing(x, o.runs)
+	defer done()
+	played, err := play.Ask(ctx, x.log, subjects, q, slices.Concat(o.sets, o.without, o.inserts), runs)
+	done()
 	if err != nil {
 		return err
 	}
 	a := &whatIfAnswer{played}
 	return x.give("WhatIf", []*play.Answer{played}, func() string { return a.text(x) })
+}
+
+// playing tells how far runs are, from the first event that is played on, when the
+// reading of the log has nothing more to tell.
+func (s *session) playing(x *asked, runs int) (played func(run int, e events.Event), done func()) {
+	var at atomic.Pointer[string]
+	stop := func() {}
+	return func(run int, e events.Event) {
+		text := fmt.Sprintf("run %d of %d, at #%d, %s", run+1, runs, e.Seq, clockText(e.Stored))
+		if at.Swap(&text) == nil {
+			x.log.done()
+			stop = s.Progress("playing", func() string { return *at.Load() })
+		}
+	}, func() { stop() }
 }
 
 // took says how long a rollout takes in the runs: that of the first, and the

@@ -17,6 +17,7 @@ import (
 
 func (s *session) whyCommand() *cobra.Command {
 	var namespace string
+	var depth int
 	c := &cobra.Command{Use: "why KIND/NAME[.FIELD]", Short: "Explain why something is so: from it back to what came from outside", Args: takes(1, 1),
 		Long: `why tells what made an object, or a field of it, what it is: the fact, the command
 that brought it about, the reason of the command with the rule and the numbers that it
@@ -26,27 +27,34 @@ rules that the controller decides by; none is guessed.
 
 A pod is explained by its end, by the deletion that is under way, or else by its
 creation; another object by the last change that the controller did not write; a field
-by its last change. An element of a list is in brackets, by its name, its place or a
+by its last change. Of a pod whose containers have failed or were started again it is
+told how they ended. --depth tells of the first links alone. An element of a list is in brackets, by its name, its place or a
 field of it: containers[main], containers[0], containers[name=main].
 
 ` + replay.InstantForms,
 		Example: `  rollcall why ds/nginx-daemonset
   rollcall why ds/nginx-daemonset.spec.updateStrategy
-  rollcall why node/node-0003 --at 20`}
+  rollcall why node/node-0003 --at 20
+  rollcall why ds/nginx-daemonset --depth 2`}
 	q := addQuestion(c)
 	q.addAt(c)
 	c.Flags().StringVarP(&namespace, "namespace", "n", "", "namespace of the object (default: default)")
+	c.Flags().IntVar(&depth, "depth", 0, "how many links to tell of (default: all)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		about, err := replay.ParseSubject(args[0], namespace)
 		if err != nil {
 			return err
 		}
-		return s.ask(c.Context(), q, func(x *asked) error { return s.why(c.Context(), x, about) })
+		if depth < 0 || depth == 0 && c.Flags().Changed("depth") {
+			return usageError("E-CLI-FLAG", fmt.Sprintf("--depth cannot be %d", depth), "give 1 or more, or leave it out")
+		}
+		return s.ask(c.Context(), q, func(x *asked) error { return s.why(c.Context(), x, about, depth) })
 	}
 	return c
 }
 
-func (s *session) why(ctx context.Context, x *asked, about replay.Subject) error {
+// why explains a subject, by so many links; 0: all.
+func (s *session) why(ctx context.Context, x *asked, about replay.Subject, depth int) error {
 	about, err := x.Subject(ctx, x.at.Seq, about)
 	if err != nil {
 		return err
@@ -55,6 +63,7 @@ func (s *session) why(ctx context.Context, x *asked, about replay.Subject) error
 	if err != nil {
 		return x.unknownObject(ctx, err, about)
 	}
+	why.Cut(depth)
 	return x.give("Why", []*replay.Explanation{why}, func() string { return whyText(why) })
 }
 
@@ -102,6 +111,9 @@ func whyText(x *replay.Explanation) string {
 		fmt.Fprintf(&b, "   (existed %s)", x.Lived.Round(time.Millisecond))
 	}
 	b.WriteByte('\n')
+	for _, e := range x.Containers {
+		fmt.Fprintf(&b, "   container %s\n", exitText(e))
+	}
 	for i := range x.Steps {
 		next := ""
 		if i+1 < len(x.Steps) {
@@ -112,6 +124,33 @@ func whyText(x *replay.Explanation) string {
 	b.WriteString(knownText(x))
 	b.WriteString(notesText("notes about these objects", x.Notes))
 	return b.String()
+}
+
+// exitText says how a container ended.
+func exitText(e replay.Exit) string {
+	text := e.Container
+	if e.Restarts > 0 {
+		text += " was restarted " + plural(int(e.Restarts), "time")
+	}
+	if !e.Ended {
+		return text
+	}
+	if e.Restarts > 0 {
+		text += " and"
+	}
+	text += fmt.Sprintf(" exited last with code %d", e.Code)
+	if e.Signal > 0 {
+		text += fmt.Sprintf(", signal %d", e.Signal)
+	}
+	for _, more := range []string{e.Reason, e.Message} {
+		if more != "" {
+			text += ", " + strings.ReplaceAll(strings.TrimSpace(more), "\n", " ")
+		}
+	}
+	if !e.At.IsZero() {
+		text += ", at " + clockText(e.At)
+	}
+	return text
 }
 
 // notesText lists what others told that is no fact.
@@ -255,6 +294,8 @@ func heldText(held []events.WaitCount, waiting []events.Wait) string {
 func knownText(x *replay.Explanation) string {
 	last := x.Steps[len(x.Steps)-1]
 	switch {
+	case x.More > 0:
+		return fmt.Sprintf("the chain has %s more: without --depth all are told\n", plural(x.More, "link"))
 	case last.Before:
 		return "the chain goes on " + last.What + ", and is not told further\n"
 	case x.Known && last.Actor == "" && last.Source == "":

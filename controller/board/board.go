@@ -104,7 +104,7 @@ func (l *Look) Follow(e events.Event) {
 		}
 	case events.Object:
 		if b.Kind == events.DaemonSet {
-			l.round(b, Point{e.Seq, e.Stored})
+			l.round(b, Point{Seq: e.Seq, Time: e.Stored})
 		}
 	case events.Gone:
 		if b.Kind == events.DaemonSet {

@@ -35,6 +35,9 @@ func Ask(ctx context.Context, log replay.Log, subjects events.Subjects, q Questi
 		a.Delays[what] = w.Delays.Seen(what)
 	}
 	for run := range runs.N {
+		if runs.Played != nil {
+			w.played = func(e events.Event) { runs.Played(run, e) }
+		}
 		p, err := w.Play(ctx, runs.Seed+int64(run))
 		if err != nil {
 			return nil, err
@@ -58,6 +61,9 @@ func Ask(ctx context.Context, log replay.Log, subjects events.Subjects, q Questi
 type Runs struct {
 	N    int
 	Seed int64
+	// Played, if it is there, is called with every event that a run, counted from 0,
+	// comes past: those of the record that it takes as they are, and its own.
+	Played func(run int, e events.Event)
 }
 
 // compare tells of the nodes and the plans of a run.

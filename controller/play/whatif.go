@@ -45,6 +45,7 @@ type WhatIf struct {
 	before   events.Seq
 	begin    []byte // the state that the log begins with, as a keyframe; nil: there is nothing
 	end      time.Time
+	played   func(events.Event) // told of every event of a run; nil: nobody is
 }
 
 // upTo is a log up to a position: that of an instance which runs goes on.
@@ -210,6 +211,7 @@ func (w *WhatIf) Play(ctx context.Context, seed int64) (Played, error) {
 		return Played{}, err
 	}
 	p := &playing{WhatIf: w, Cluster: c, recorded: map[objectKey]events.Object{}, inserts: w.question.Inserts}
+	c.watch = w.played
 	p.Played.Log, p.ids = modelLog{p.Cluster.Log, w.Recorded}, modelIDs
 	without := map[events.Seq]bool{}
 	for _, seq := range w.question.Without {

@@ -48,6 +48,29 @@ func ask(t *testing.T, r *recording.Recording, q play.Question) (*play.WhatIf, p
 	return w, p
 }
 
+// TestPlayed: who asks is told how far each run is, to its last event.
+func TestPlayed(t *testing.T) {
+	r := open(t, "stuck-node")
+	s, err := events.NewSubjects(r.Manifest().Cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var last [2]events.Seq
+	played := func(run int, e events.Event) {
+		if e.Seq != last[run]+1 || run == 0 && last[1] > 0 {
+			t.Fatalf("run %d is at #%d after #%d", run, e.Seq, last[run])
+		}
+		last[run] = e.Seq
+	}
+	q := play.Question{From: 150, Longer: time.Hour}
+	if _, err := play.Ask(t.Context(), r, s, q, nil, play.Runs{N: 2, Seed: 1, Played: played}); err != nil {
+		t.Fatal(err)
+	}
+	if end := r.Manifest().Last.Seq; last[0] < end/2 || last[1] < end/2 {
+		t.Errorf("the runs ended at %v, the record at #%d", last, end)
+	}
+}
+
 var names = []string{"clean-roll", "bad-image", "stuck-node", "zone-outage", "second-update", "flapping-nodes"}
 
 // TestNothingChanged: a question that changes nothing gives the record, byte for

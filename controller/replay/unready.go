@@ -83,7 +83,7 @@ func waitsFor(s *projector.State, pod events.Key) (reason, says string) {
 }
 
 // accountUnready fills in the last facts of pods that are not ready.
-func (h *History) accountUnready(ctx context.Context, cs *Causes, us []Unready) (err error) {
+func (h *History) accountUnready(ctx context.Context, cs behind, us []Unready) (err error) {
 	for i := range us {
 		if err := h.lastFacts(ctx, cs, us[i].Pods); err != nil {
 			return err

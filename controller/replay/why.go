@@ -23,8 +23,19 @@ type Explanation struct {
 	// Known reports whether the last step is told by somebody outside. If not,
 	// what it comes from is not in the log.
 	Known bool `json:"known"`
+	// More is how many steps more there are, of an explanation that was cut.
+	More int `json:"more,omitempty"`
+	// Containers are those of a pod that have failed, or were started again.
+	Containers []Exit `json:"containers,omitempty"`
 	// Notes are about what the steps are about; nil: there are none.
 	Notes *Notes `json:"notes,omitempty"`
+}
+
+// Cut leaves only so many steps; 0: all.
+func (x *Explanation) Cut(depth int) {
+	if depth > 0 && len(x.Steps) > depth {
+		x.Steps, x.More = x.Steps[:depth], len(x.Steps)-depth
+	}
 }
 
 // Step is one link of an explanation with what the log says of it.
@@ -117,6 +128,11 @@ func (h *History) why(ctx context.Context, facts *Causes, about Subject, causes 
 			return nil, err
 		}
 		x.Lived = last.Stored.Sub(first.Stored)
+	}
+	if about.Kind == events.Pod && about.Field == "" {
+		if x.Containers, err = h.exits(ctx, facts, l); err != nil {
+			return nil, err
+		}
 	}
 	cs, err := causes(seq)
 	if err != nil {

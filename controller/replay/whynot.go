@@ -171,8 +171,30 @@ func (h *History) WhyNot(ctx context.Context, at Moment, of events.Ref, node str
 	return x, nil
 }
 
+// behind are causes of some stretches of the log, by their order: what lies far between events
+// that are told of is not followed.
+type behind []stretch
+
+type stretch struct {
+	to events.Seq // the last event that they tell of
+	*Causes
+}
+
+// of returns the causes that tell of an event.
+func (b behind) of(seq events.Seq) *Causes {
+	for _, x := range b {
+		if seq <= x.to {
+			return x.Causes
+		}
+	}
+	return nil
+}
+
+// maxBetween is over how many events that nobody asks about causes go on.
+const maxBetween = 20_000
+
 // behind returns the causes that tell of all that holds back, and since when.
-func (h *History) behind(ctx context.Context, x *WhyNot, begun map[mark]events.Seq) (*Causes, error) {
+func (h *History) behind(ctx context.Context, x *WhyNot, begun map[mark]events.Seq) (b behind, err error) {
 	chains := slices.Collect(maps.Values(begun)) // in no order: all of them have to be known
 	seqs := slices.Clone(chains)
 	take := func(hs []Holder) {
@@ -187,10 +209,23 @@ func (h *History) behind(ctx context.Context, x *WhyNot, begun map[mark]events.S
 	for _, u := range x.Unready {
 		take(u.Pods)
 	}
-	if seqs = slices.DeleteFunc(seqs, func(seq events.Seq) bool { return seq == 0 }); len(seqs) == 0 {
-		return nil, nil
+	slices.Sort(seqs)
+	seqs = slices.DeleteFunc(seqs, func(seq events.Seq) bool { return seq == 0 })
+	for len(seqs) > 0 {
+		n := 1
+		for n < len(seqs) && (h.frames == nil || seqs[n]-seqs[n-1] <= maxBetween) {
+			n++
+		}
+		from, to := seqs[0], seqs[n-1]
+		of := slices.DeleteFunc(slices.Clone(chains), func(seq events.Seq) bool { return seq < from || seq > to })
+		cs, err := h.reach(ctx, from, to, of...)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, stretch{to, cs})
+		seqs = seqs[n:]
 	}
-	return h.reach(ctx, slices.Min(seqs), slices.Max(seqs), chains...)
+	return b, nil
 }
 
 // WhyNots is WhyNot of some DaemonSets, one after the other.
@@ -207,15 +242,15 @@ func (h *History) WhyNots(ctx context.Context, at Moment, of []events.Ref, node 
 }
 
 // account fills in the steps of a blocker.
-func (h *History) account(ctx context.Context, cs *Causes, b *Blocker, begun map[mark]events.Seq) (err error) {
+func (h *History) account(ctx context.Context, cs behind, b *Blocker, begun map[mark]events.Seq) (err error) {
 	seq := begun[b.mark()]
 	if b.Since, err = h.stepAt(ctx, cs, seq); err != nil {
 		return err
 	}
 	if seq > 0 {
-		chain := cs.Chain(eventLink(seq))
+		chain := cs.of(seq).Chain(eventLink(seq))
 		if end := chain[len(chain)-1]; len(chain) > 1 {
-			from, err := h.step(ctx, cs, end)
+			from, err := h.step(ctx, cs.of(seq), end)
 			if err != nil {
 				return err
 			}
@@ -229,7 +264,7 @@ func (h *History) account(ctx context.Context, cs *Causes, b *Blocker, begun map
 }
 
 // lastFacts fills in the last facts about the pods of holders.
-func (h *History) lastFacts(ctx context.Context, cs *Causes, hs []Holder) (err error) {
+func (h *History) lastFacts(ctx context.Context, cs behind, hs []Holder) (err error) {
 	for i := range hs {
 		if hs[i].Last, err = h.stepAt(ctx, cs, hs[i].seq); err != nil {
 			return err
@@ -239,11 +274,11 @@ func (h *History) lastFacts(ctx context.Context, cs *Causes, hs []Holder) (err e
 }
 
 // stepAt returns the event at a position as a step; nil for 0.
-func (h *History) stepAt(ctx context.Context, cs *Causes, seq events.Seq) (*Step, error) {
+func (h *History) stepAt(ctx context.Context, cs behind, seq events.Seq) (*Step, error) {
 	if seq == 0 {
 		return nil, nil
 	}
-	s, err := h.step(ctx, cs, eventLink(seq))
+	s, err := h.step(ctx, cs.of(seq), eventLink(seq))
 	return &s, err
 }
 

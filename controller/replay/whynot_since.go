@@ -16,21 +16,45 @@ import (
 
 // follower tells which marks hold, event by event.
 type follower interface {
-	// begin returns the marks that hold in a state.
-	begin(s *projector.State) map[mark]bool
+	// begin returns the marks that hold in a state, and goes on to tell of some at least.
+	begin(s *projector.State, of []mark) map[mark]bool
 	// after returns those that hold after an event; ok is false if that has not
 	// changed any.
 	after(s *projector.State, e events.Event) (now map[mark]bool, ok bool)
 }
 
-// decisions follow all marks, by deciding after every event that may matter.
+// decisions follow marks by deciding after every event that may matter, as far as
+// the rules of these marks go.
 type decisions struct {
 	blocking
+	rules []controller.Rule // of the marks; nil: all
 	again time.Time
 }
 
-func (d *decisions) begin(s *projector.State) (now map[mark]bool) {
-	now, d.again = d.marks(s)
+func (d *decisions) begin(s *projector.State, of []mark) map[mark]bool {
+	d.rules = nil
+	for _, m := range of {
+		if m == (mark{}) { // that nothing is left to do: by any rule
+			d.rules = nil
+			break
+		}
+		d.rules = append(d.rules, m.rule)
+	}
+	return d.now(s)
+}
+
+// now returns the marks that hold in a state.
+func (d *decisions) now(s *projector.State) (now map[mark]bool) {
+	if d.rules == nil {
+		now, d.again = d.marks(s)
+		return now
+	}
+	var bs []controller.Blocker
+	bs, d.again = controller.Holding(s, d.of, s.Time(), controller.About{Rules: d.rules, Node: d.node})
+	now = map[mark]bool{}
+	for _, b := range bs {
+		now[mark{b.Rule, b.Says}] = true
+	}
 	return now
 }
 
@@ -38,7 +62,7 @@ func (d *decisions) after(s *projector.State, e events.Event) (now map[mark]bool
 	if !slices.Contains(s.Touched(), d.of) && (d.again.IsZero() || s.Time().Before(d.again)) {
 		return nil, false
 	}
-	return d.begin(s), true
+	return d.now(s), true
 }
 
 // obstacles follow the marks of obstacles: of nodes that may have no pod. Those are
@@ -59,7 +83,7 @@ func (m mark) obstacle() bool {
 	return slices.Contains([]controller.Rule{controller.RuleSuspended, controller.RuleNodeName, controller.RuleLabels, controller.RuleTaint}, m.rule)
 }
 
-func (p *obstacles) begin(s *projector.State) map[mark]bool {
+func (p *obstacles) begin(s *projector.State, _ []mark) map[mark]bool {
 	_, t := controller.Explain(s, p.of, s.Time())
 	p.reached = !slices.ContainsFunc(t.Blockers, func(b controller.Blocker) bool { return b.Node == "" })
 	p.held, p.count, p.holds = map[string]mark{}, map[mark]int{}, map[mark]bool{}
@@ -113,7 +137,7 @@ func (p *obstacles) after(s *projector.State, e events.Event) (now map[mark]bool
 	case unreadable, p.succeeds, len(s.DeletedSets(p.of)) > 0,
 		r.Kind == events.ControllerRevision,
 		r.Kind == events.DaemonSet && r.Key == p.of && (gone || object && p.take(o)):
-		return p.begin(s), true
+		return p.begin(s, nil), true
 	case r.Kind == events.Node && p.reached:
 		p.place(s, r.Key.Name, s.Node(r.Key.Name))
 		return maps.Clone(p.holds), true
@@ -123,9 +147,12 @@ func (p *obstacles) after(s *projector.State, e events.Event) (now map[mark]bool
 
 // firstWindow is how many events are looked at first for where a blocker began.
 // What began before is looked for in windows that grow, because what holds now
-// has mostly not done so for long, and to ask at every event costs much more
-// than to fold it.
+// has mostly not done so for long. A window begins with a keyframe if there is one
+// not far before it: to ask on the way costs no more than to fold.
 const firstWindow = 2000
+
+// maxWindow is how far before it a keyframe may be: they come every 25,000 events.
+const maxWindow = 25_000
 
 // begun returns at which event each mark that holds at a position began to hold.
 // One that held before the first event of the log, or holds by the passing of time
@@ -150,17 +177,14 @@ func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []m
 // follow finds where marks began to hold.
 func (h *History) follow(ctx context.Context, f follower, at events.Seq, want []mark, found map[mark]events.Seq) error {
 	to := at
-	for size := events.Seq(firstWindow); len(want) > 0 && to > 0; size *= 4 {
-		from := events.Seq(0)
-		if to > h.span.First+size {
-			from = to - size
-		}
-		s, err := h.At(ctx, from)
+	for size := events.Seq(firstWindow); len(want) > 0 && to > h.before; size *= 4 {
+		s, err := h.window(ctx, to, size)
 		if err != nil {
 			return err
 		}
+		from := s.Seq()
 		began := map[mark]events.Seq{}
-		held := f.begin(s)
+		held := f.begin(s, want)
 		_, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
 			now, ok := f.after(s, e)
 			if !ok {
@@ -191,4 +215,16 @@ func (h *History) follow(ctx context.Context, f follower, at events.Seq, want []
 		}
 	}
 	return nil
+}
+
+// window returns the state that a window of about so many events begins with.
+func (h *History) window(ctx context.Context, to, size events.Seq) (*projector.State, error) {
+	if to <= h.span.First+size {
+		return h.At(ctx, 0)
+	}
+	s, err := h.nearest(ctx, to-size)
+	if err != nil || to-size-s.Seq() <= max(size, maxWindow) {
+		return s, err
+	}
+	return h.forward(ctx, s, to-size, Visit{})
 }

@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -25,6 +26,28 @@ func held(s *projector.State, of events.Key, node string) map[string]bool {
 		}
 	}
 	return rules
+}
+
+// checkHolding asks what holds back a DaemonSet on a node by some rules alone, and by
+// one of them.
+func checkHolding(t *testing.T, s *projector.State, of events.Key, node string, now map[string]bool) {
+	t.Helper()
+	rules := []controller.Rule{controller.RuleOnDelete, controller.RuleTaint, controller.RuleMinReady, "budget", "hold", "partition", "paused", "terminating", "backoff", "limit"}
+	for _, asked := range [][]controller.Rule{rules, {rules[int(s.Seq())%len(rules)]}} {
+		found, _ := controller.Holding(s, of, s.Time(), controller.About{Rules: asked, Node: node})
+		got := map[string]bool{}
+		for _, b := range found {
+			got[string(b.Rule)+" "+b.Says] = true
+		}
+		want := maps.Clone(now)
+		maps.DeleteFunc(want, func(held string, _ bool) bool {
+			rule, _, _ := strings.Cut(held, " ")
+			return !slices.Contains(asked, controller.Rule(rule))
+		})
+		if !maps.Equal(got, want) || len(found) != len(got) {
+			t.Errorf("#%d %s %q: %v hold it back by %v alone, want %v", s.Seq(), of, node, found, asked, want)
+		}
+	}
 }
 
 // TestWhyNot asks at random positions what holds back a node, or a whole
@@ -68,6 +91,7 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 	for _, e := range es {
 		projector.Fold(s, e)
 		now := held(s, of.Key, node)
+		checkHolding(t, s, of.Key, node, now)
 		for rule := range since {
 			if !now[rule] {
 				delete(since, rule)

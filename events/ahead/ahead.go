@@ -97,10 +97,11 @@ func (r *reader[T]) read(seq iter.Seq2[T, error], look func(*T)) {
 	defer close(r.out)
 	var b []result[T]
 	for v, err := range seq {
+		b = append(b, result[T]{v, err})
 		if err == nil {
-			look(&v)
+			look(&b[len(b)-1].value) // where it is: one value less a turn for the heap
 		}
-		if b = append(b, result[T]{v, err}); len(b) < batch {
+		if len(b) < batch {
 			continue
 		}
 		if !r.hand(b) {

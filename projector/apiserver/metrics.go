@@ -51,11 +51,15 @@ var ownFigures = []figure{
 	{"rollcall_log_full", "1 if the log takes no events because there is no room for them, else 0.", metrics.GaugeValue, nil,
 		func(s *Server, tell func(float64, ...string)) { tell(truth(s.link.full())) }},
 	{"rollcall_quarantined_events_total", "Events that the fold has set aside, of the whole log.", metrics.CounterValue, nil, tellQuarantine},
+	{"rollcall_facts_total", "Events that are neither plans nor ends of commands without a fact, of the whole log.", metrics.CounterValue, []string{"type"},
+		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tell(s.config.Tally.facts, 1, tell) }},
 	{"rollcall_plans_total", "Plans, of the whole log.", metrics.CounterValue, []string{"type"},
 		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tell(s.config.Tally.plans, 1, tell) }},
 	{"rollcall_commands_total", "Commands of plans by what they do, and those that no fact has answered by how they ended, of the whole log.",
 		metrics.CounterValue, []string{"type", "outcome"},
 		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tell(s.config.Tally.commands, 2, tell) }},
+	beside("rollcall_commands_pending", "Commands that neither a fact nor a refusal has answered yet.", metrics.GaugeValue),
+	beside("rollcall_rollouts", "DaemonSets by how their rollout stands.", metrics.GaugeValue, "state"),
 	{"rollcall_watchers", "Watches and followed logs that are open.", metrics.GaugeValue, nil,
 		func(s *Server, tell func(float64, ...string)) { open, _ := s.watches.counts(); tell(float64(open)) }},
 	{"rollcall_watchers_refused_total", "Watches and followed logs for which there was no room.", metrics.CounterValue, nil,
@@ -148,6 +152,7 @@ func (f *figures) CollectWithStability(to chan<- metrics.Metric) {
 // called from any goroutine.
 type Tally struct {
 	mu       sync.Mutex
+	facts    tally // by type
 	plans    tally // by type
 	commands tally // by what they do, and how they ended or planned
 }
@@ -155,7 +160,7 @@ type Tally struct {
 type tally map[[2]string]int
 
 // NewTally returns the counts before the first event of a log.
-func NewTally() *Tally { return &Tally{plans: tally{}, commands: tally{}} }
+func NewTally() *Tally { return &Tally{facts: tally{}, plans: tally{}, commands: tally{}} }
 
 // planned is the outcome of a command that has none yet, or a fact for one.
 const planned = "planned"
@@ -172,6 +177,8 @@ func (t *Tally) Follow(e events.Event) {
 		}
 	case events.Outcome: // its type tells how it ended: "command.failed"
 		t.commands[[2]string{string(b.Command.Do), strings.TrimPrefix(string(e.Type), "command.")}]++
+	default:
+		t.facts[[2]string{string(e.Type)}]++
 	}
 }
 

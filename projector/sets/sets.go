@@ -91,6 +91,9 @@ func (s *Sets) DaemonSet(k events.Key) *DaemonSet { return s.sets[k] }
 // DaemonSets returns the live DaemonSets by key.
 func (s *Sets) DaemonSets() []*DaemonSet { return s.order }
 
+// Unanswered returns how many commands have no answer yet.
+func (s *Sets) Unanswered() int { return len(s.pending) }
+
 // DeletedSets returns the deleted DaemonSets of that name whose pods or revisions
 // are not all gone, oldest deletion first.
 func (s *Sets) DeletedSets(k events.Key) []*DaemonSet { return s.deletedSets[k] }

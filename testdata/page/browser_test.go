@@ -233,8 +233,8 @@ func (b *tab) shown() {
 	b.until("document.querySelector('main').dataset.shown === location.hash && !document.querySelector('main').hasAttribute('aria-busy')")
 }
 
-// shot keeps a picture.
-func (b *tab) shot(name string) {
+// shot keeps a picture, and returns it.
+func (b *tab) shot(name string) []byte {
 	b.t.Helper()
 	dir := *shots
 	if dir == "" {
@@ -245,6 +245,7 @@ func (b *tab) shot(name string) {
 	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
 		b.t.Fatal(err)
 	}
+	return png
 }
 
 // outsider is a client that is no browser.

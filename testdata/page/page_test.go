@@ -50,7 +50,7 @@ func TestViews(t *testing.T) {
 		if again := eval[string](b, "location.hash"); again != shown {
 			t.Errorf("%s: its address is %s, and %s when it is loaded again", v.name, shown, again)
 		}
-		b.shot(v.name)
+		b.like(v.name)
 		b.clean(v.name)
 	}
 }

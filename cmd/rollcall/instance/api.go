@@ -36,7 +36,8 @@ type Served struct {
 	rootCA      []byte // its certificate
 	clusterInfo string // kubeconfig without a user, for nodes that join
 	Server      *apiserver.Server
-	reads       bool // its events can be read and not be told
+	metrics     string // where they are told without a token; empty: nowhere
+	reads       bool   // its events can be read and not be told
 }
 
 // Open takes the address, makes the credentials in dir and writes the
@@ -103,8 +104,12 @@ func (o API) expose(dir string, a *Served, c *apiserver.Config) (err error) {
 
 // Lines are what a banner says of the API.
 func (a *Served) Lines() string {
+	metrics := ""
+	if a.metrics != "" {
+		metrics = fmt.Sprintf("  Metrics  %s\n", a.metrics)
+	}
 	if a.URL == "" {
-		return ""
+		return metrics
 	}
 	text := fmt.Sprintf("  API      %s%s  kubeconfig in %s\n", a.URL, a.also, a.Kubeconfig)
 	method := http.MethodPost
@@ -118,7 +123,7 @@ func (a *Served) Lines() string {
 	if a.merged != "" {
 		text += fmt.Sprintf("  Context  %s, merged into %s as the current one\n", a.context, a.merged)
 	}
-	return text
+	return text + metrics
 }
 
 // serve starts the Kubernetes API of an instance and waits until it answers.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"rollcall/events"
@@ -114,45 +113,6 @@ func (in *Instance) beside(s *apiserver.Server) http.Handler {
 	return gate.Doorkeeper{Admin: s.IsAdmin, Table: in.table, Know: s.Know}.Before(mux)
 }
 
-// figures tells how the gate does.
-func (in *Instance) figures(name string, tell func(v float64, labels ...string)) {
-	f := in.Gate.Figures()
-	switch name {
-	case "rollcall_gate_events_total":
-		for o, n := range f.Events { // the registry sorts
-			tell(float64(n), o.Source, o.What)
-		}
-	case "rollcall_gate_events_open":
-		for source, n := range f.Open {
-			tell(float64(n), source)
-		}
-	case "rollcall_gate_answers_total":
-		tell(float64(f.Answers))
-	case "rollcall_gate_answers_slow_total":
-		tell(float64(f.Slow))
-	case "rollcall_gate_answer_seconds_total":
-		tell(f.Seconds)
-	}
-	if in.shelf == nil || !strings.HasPrefix(name, "rollcall_gate_rejects") {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), shelfTime)
-	defer cancel()
-	messages, bytes, ever, err := in.shelf.Held(ctx)
-	switch {
-	case err != nil: // /readyz tells how the server is
-	case name == "rollcall_gate_rejects":
-		tell(float64(messages))
-	case name == "rollcall_gate_rejects_bytes":
-		tell(float64(bytes))
-	case name == "rollcall_gate_rejects_total":
-		tell(float64(ever))
-	}
-}
-
 // shelfOpens bounds how long an instance waits for its own server to open the stream
 // of the rejects.
 const shelfOpens = time.Minute
-
-// shelfTime bounds how long /metrics waits for the figures of the rejects.
-const shelfTime = 2 * time.Second

@@ -64,6 +64,7 @@ type Options struct {
 	Delays      simkubelet.Options // of what is simulated
 	API         API
 	Services    apiserver.ServiceRanges // what is zero: as kubeadm has it
+	Metrics     Address                 // of /metrics and of what probes ask, without a token; the zero one: nowhere
 	DNS         Address                 // of answers about names, over UDP and TCP; the zero one: nowhere
 	EventBytes  int                     // of a message to the gate; 0: envelope.Default
 	Patience    time.Duration           // after which nodes that have not joined are not waited for
@@ -200,6 +201,9 @@ func Start(ctx context.Context, o Options) (_ *Instance, err error) {
 	if err := in.serve(ctx); err != nil {
 		return nil, err
 	}
+	if err := in.serveMetrics(); err != nil {
+		return nil, err
+	}
 	Reached("API open")
 	if err := in.listen(context.WithoutCancel(ctx)); err != nil {
 		return nil, err
@@ -224,14 +228,13 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	executor.ReadFrom(in.State.Objects())
 	if all = append(all, executor); in.Record == nil {
 		all = append(all, in.world(from))
-	} else if in.Record.Ready != nil {
-		all = append(all, controller.New(in.Subjects, state, in.Record.options()))
 	}
 	var err error
+	all = append(all, in.Record.decides(in.Subjects, state)...)
 	if from != nil {
 		err = from.resume(all)
 	}
-	all = in.Record.heeding(all)
+	in.Record.heed(all)
 	if in.frames != nil {
 		in.framer = &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
 		if in.Server != nil {

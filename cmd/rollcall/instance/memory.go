@@ -39,6 +39,7 @@ type giver struct {
 	much  bool      // that gave back much
 	looks int       // since then
 	quiet bool      // there was no work between the last two looks
+	busy  bool      // there was some before, or the start
 }
 
 // wants reports whether it is worth giving memory back now.
@@ -64,6 +65,14 @@ func (g *giver) wants(now memoryUse) bool {
 func (g *giver) gave(now memoryUse) {
 	g.much = g.last.resident > now.resident+memorySlack/4
 	g.given, g.last, g.looks = now, now, 0
+}
+
+// ended reports whether there was work until the last look, and none since: what of
+// the program only that work has used is not needed now.
+func (g *giver) ended() bool {
+	was := g.busy
+	g.busy = !g.quiet
+	return was && g.quiet
 }
 
 // roomyHeap is how large memory may grow while it is collected when it has
@@ -103,6 +112,9 @@ func giveBack(ctx context.Context) error {
 		if g.wants(readMemory()) {
 			debug.FreeOSMemory()
 			g.gave(readMemory())
+		}
+		if g.ended() {
+			releasePages()
 		}
 	}
 }

@@ -66,3 +66,22 @@ func TestGiver(t *testing.T) {
 		t.Errorf("%d givings back in two minutes of work", gives)
 	}
 }
+
+// TestGiverEnds: what of the program only work has used is let go of once after the
+// start, once after each piece of work, and never while there is work.
+func TestGiverEnds(t *testing.T) {
+	var g giver
+	now := memoryUse{live: 50 * testMB, resident: 60 * testMB}
+	for i, c := range []struct {
+		allocated uint64
+		want      bool
+	}{{100, false}, {1, true}, {1, false}, {0, false}, {200, false}, {100, false}, {2, true}, {2, false}} {
+		now.allocated += c.allocated * testMB
+		if g.wants(now) {
+			g.gave(now)
+		}
+		if got := g.ended(); got != c.want {
+			t.Errorf("look %d, after %d MB: %v", i, c.allocated, got)
+		}
+	}
+}

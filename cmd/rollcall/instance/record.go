@@ -57,15 +57,22 @@ func (r *Record) options() controller.Options {
 	return controller.Options{Writer: desk{r.Writer}, StatusEvery: statusEvery}
 }
 
-// heeding has parties act upon a record only while it is ready.
-func (r *Record) heeding(parties []drive.Party) []drive.Party {
+// heed has parties act upon a record only while it is ready.
+func (r *Record) heed(parties []drive.Party) {
 	if r == nil || r.Ready == nil {
-		return parties
+		return
 	}
 	for i, p := range parties {
 		parties[i] = heedful{p, r.Ready}
 	}
-	return parties
+}
+
+// decides returns who decides upon a record; of what is none nobody does.
+func (r *Record) decides(s events.Subjects, state *projector.State) []drive.Party {
+	if r == nil || r.Ready == nil {
+		return nil
+	}
+	return []drive.Party{controller.New(s, state, r.options())}
 }
 
 // wakes is Wake of a record; of what is none nothing wakes anybody.

@@ -31,10 +31,12 @@ const (
 // lane is which reader a question is put to.
 type lane int
 
-// The lanes: what a page asks for at every instant, what is said of rollouts from
-// the beginning of the log, and what may read much of it.
+// The lanes: what stands at an instant, what needs the index of all events, what is
+// said of rollouts from the beginning of the log, and what may read much of it. The
+// index of a long log takes a while, and the first view does not wait for it.
 const (
 	instants lane = iota
+	places
 	courses
 	stories
 	lanes
@@ -50,8 +52,9 @@ type question struct {
 
 // questions are what is answered under /v1/.
 var questions = map[string]question{
-	"info": {do: info}, "state": {do: state}, "nodes": {do: nodes}, "deltas": {do: deltas}, "overview": {do: overview}, "events": {do: steps, fleeting: true},
-	"names": {do: names}, "density": {do: density}, "sources": {do: sources, fleeting: true}, "health": {do: health, fleeting: true}, "plan": {do: nearPlan},
+	"info": {do: info}, "overview": {do: overview}, "events": {do: steps, fleeting: true}, "names": {do: names}, "health": {do: health, fleeting: true},
+	"state": {lane: places, do: state}, "nodes": {lane: places, do: nodes}, "deltas": {lane: places, do: deltas}, "density": {lane: places, do: density},
+	"sources": {lane: places, do: sources, fleeting: true}, "plan": {lane: places, do: nearPlan},
 	"rollouts": {lane: courses, do: rollouts}, "marks": {lane: courses, do: marks}, "rates": {lane: courses, do: rates}, "compare": {lane: courses, do: compare}, "wave": {lane: courses, do: nearWave},
 	"object": {lane: stories, do: object}, "event": {lane: stories, do: told}, "why": {lane: stories, do: why}, "why-not": {lane: stories, do: whyNot},
 	"diff": {lane: stories, do: diff}, "whatif": {lane: stories, do: whatIf}, "forecast": {lane: stories, do: forecast},

@@ -29,7 +29,6 @@ type introduction struct {
 	Version string    `json:"version"`
 	Scene   *Scene    `json:"scene,omitempty"`
 	Epoch   time.Time `json:"epoch"` // that ages in cells count from
-	Nodes   int       `json:"nodes"` // that the log has told of
 	Phases  []string  `json:"phases"`
 	Causes  []string  `json:"causes"`
 	Classes []string  `json:"classes"`
@@ -38,7 +37,7 @@ type introduction struct {
 func info(_ http.ResponseWriter, q *query) (string, any, error) {
 	c := q.page.Config
 	x := introduction{Cluster: c.Cluster, Target: c.Target, Live: c.Live, Writes: c.Act != nil, Inserts: c.Insert != nil, Version: c.Version, Scene: c.Scene,
-		Epoch: q.h.Span().From, Nodes: len(q.index.nodes.Names()), Phases: grid.Phases, Causes: grid.Causes, Classes: classes}
+		Epoch: q.h.Span().From, Phases: grid.Phases, Causes: grid.Causes, Classes: classes}
 	if c.Beside != nil {
 		x.Beside = c.Beside.Name
 	}
@@ -209,12 +208,9 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 		return "", nil, err
 	}
 	x := glance{NotReady: []string{}, DaemonSets: []*board.Standing{}, Paused: []string{}, Holds: []held{}}
-	for _, name := range q.index.nodes.Names()[:q.index.nodes.Upto(q.at.Seq)] {
-		n := s.Node(name)
-		if n == nil {
-			continue
-		}
-		if x.Nodes++; !n.Ready {
+	there := nodesOf(s)
+	for _, name := range there.Names() {
+		if x.Nodes++; !s.Node(name).Ready {
 			x.NotReady = append(x.NotReady, name)
 		}
 	}
@@ -222,20 +218,47 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 		x.Holds = append(x.Holds, held{h.ID(), h.Reason, h.Until})
 	}
 	for _, d := range s.AllSets() {
-		x.DaemonSets = append(x.DaemonSets, q.standing(s, d))
+		x.DaemonSets = append(x.DaemonSets, q.standing(s, d, there))
 		if d.Object.Annotations[events.AnnotationPaused] == "true" {
 			x.Paused = append(x.Paused, d.Key.String())
 		}
 	}
-	minute := q.index.before(q.index.at(q.at.Seq) - time.Minute.Milliseconds())
-	x.PerMinute = int(q.at.Seq - minute)
-	return "Overview", []glance{x}, nil
+	before, err := q.minuteBefore()
+	x.PerMinute = int(q.at.Seq - before)
+	return "Overview", []glance{x}, err
 }
 
-func (q *query) standing(s *projector.State, d *sets.DaemonSet) *board.Standing {
-	g := grid.New(q.index.nodes, d.Key, q.h.Span().From)
+// minuteBefore is the position a minute before the instant, or that before the first
+// event.
+func (q *query) minuteBefore() (events.Seq, error) {
+	t := q.at.Time.Add(-time.Minute)
+	if span := q.h.Span(); t.Before(span.From) {
+		return span.First - 1, nil
+	}
+	at, err := replay.ParseInstant(t.UTC().Format(time.RFC3339Nano), time.Now())
+	if err != nil {
+		return 0, err
+	}
+	m, err := q.past.Moment(q.Context(), at, q.h.Span().Last)
+	return m.Seq, err
+}
+
+// nodesOf are the nodes that are there, by name: in other places than those in which
+// the log has told of them, and found without reading all of it.
+func nodesOf(s *projector.State) *grid.Nodes {
+	all := grid.NewNodes()
+	for _, o := range s.List(events.Node, "") {
+		if s.Node(o.Key.Name) != nil {
+			all.See(o.Key.Name, 0)
+		}
+	}
+	return all
+}
+
+func (q *query) standing(s *projector.State, d *sets.DaemonSet, there *grid.Nodes) *board.Standing {
+	g := grid.New(there, d.Key, q.h.Span().From)
 	g.Set(s)
 	x := board.Stand(d, nil)
-	x.Count(q.index.nodes.Names(), g.Cells())
+	x.Count(there.Names(), g.Cells())
 	return x
 }

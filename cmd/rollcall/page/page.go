@@ -104,11 +104,11 @@ type Page struct {
 // New returns a page that is reached by an address, as the Host of requests has it.
 func New(c Config, address string) *Page {
 	p := &Page{Config: c, door: newDoor(address), mux: http.NewServeMux()}
-	p.lanes = [lanes]*reader{instants: newReader(c.Open, newIndex()), courses: newReader(c.Open, nil), stories: newReader(c.Open, nil)}
+	p.lanes = [lanes]*reader{instants: newReader(c.Open, nil), places: newReader(c.Open, newIndex()), courses: newReader(c.Open, nil), stories: newReader(c.Open, nil)}
 	if c.Beside != nil {
 		p.beside = newReader(c.Beside.Open, nil)
 	}
-	p.live = newLive(p.lanes[instants])
+	p.live = newLive(p.lanes[places])
 	assets, err := fs.Sub(web, "web")
 	if err != nil {
 		panic(err) // it is embedded
@@ -139,16 +139,21 @@ func (p *Page) Serve(ctx context.Context, l net.Listener) error {
 		_ = s.Close()
 		<-done
 	}
+	p.end()
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// end closes what requests have opened.
+func (p *Page) end() {
 	p.live.close()
 	for _, r := range append(p.lanes[:], p.beside) {
 		if r != nil {
 			r.close()
 		}
 	}
-	if errors.Is(err, http.ErrServerClosed) {
-		return nil
-	}
-	return err
 }
 
 // ServeHTTP implements http.Handler.

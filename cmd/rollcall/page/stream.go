@@ -36,7 +36,7 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 		writeError(w, &events.Error{Code: "E-UI-STOPPED", What: "nothing comes: no instance runs on this log", Do: "ask for instants of it", Exit: events.ExitInput})
 		return
 	}
-	q := &query{Request: r, reader: p.lanes[instants], page: p}
+	q := &query{Request: r, reader: p.lanes[places], page: p}
 	f := &follower{of: q.key("ds"), frames: make(chan frame, 1)}
 	known, err := p.knows(q, f)
 	if err != nil {

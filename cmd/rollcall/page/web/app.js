@@ -48,7 +48,7 @@ export class App {
     this.bar = new Bar();
     this.bar.app = this;
     document.getElementById("time")?.append(this.bar);
-    await this.bar.load();
+    this.bar.load(); // nothing waits for it: the index of a long log takes a while
     addEventListener("hashchange", () => this.read());
     addEventListener("keydown", (e) => this.key(e));
     this.read();
@@ -184,6 +184,7 @@ export class App {
 
   togglePlay() {
     if (this.playing) { clearInterval(this.playing); this.playing = 0; this.paint(); return this.show(); }
+    if (!this.bar?.density) return say("the log is being read yet");
     let at = this.state.at ? this.seq : this.span.first;
     if (at >= this.span.last) at = this.span.first;
     this.playing = this.feed.play(at, this.state.speed ?? "1", (seq) => {

@@ -25,7 +25,13 @@ export class Feed {
     this.leave();
     const a = await ask("info", { at: this.app.at }, signal);
     this.app.saw(a);
-    await this.load(a.at.seq, signal);
+    const { first, last } = this.app.span;
+    if (last - first <= stretchEvents || this.stretch?.has(a.at.seq)) await this.load(a.at.seq, signal);
+    else { // one instant is there at once, and what is around it by and by
+      await this.peek(a.at.seq, signal);
+      this.load(a.at.seq, signal).then(() => this.seek(this.app.seq), () => {});
+      return;
+    }
     this.seek(a.at.seq);
   }
 
@@ -49,9 +55,9 @@ export class Feed {
     });
   }
 
-  /** Shows one instant. @param {number} seq @returns {Promise<number>} which */
-  async peek(seq) {
-    const r = await fetchPart("state", { format: "bin", ds: this.ds, at: seq });
+  /** Shows one instant. @param {number} seq @param {AbortSignal} [signal] @returns {Promise<number>} which */
+  async peek(seq, signal) {
+    const r = await fetchPart("state", { format: "bin", ds: this.ds, at: seq }, signal);
     this.cells = new Uint8Array(await r.arrayBuffer());
     this.app.time = r.headers.get("Rollcall-Time") ?? this.app.time;
     return seq;
