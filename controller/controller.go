@@ -34,6 +34,9 @@ type Options struct {
 	Owns   func(events.Key) bool // whether a DaemonSet of that name is for this controller; nil: all are
 	Writer Writer                // where what is written becomes so; nil: the log itself
 	ID     func() ulid.ULID      // of events; nil: random ones
+	// StatusEvery is the shortest time between two status writes of one DaemonSet; 0:
+	// statusInterval.
+	StatusEvery time.Duration
 }
 
 // Controller reconciles DaemonSets as the log tells of changes. It is a
@@ -44,6 +47,7 @@ type Controller struct {
 	writer writer
 	clock  projector.LogClock
 	owns   func(events.Key) bool
+	every  time.Duration // a status is written at most
 
 	works   map[events.Key]*work
 	ready   map[events.Key]bool      // names that the next round reconciles
@@ -69,6 +73,9 @@ type work struct {
 func New(s events.Subjects, state *projector.State, o Options) *Controller {
 	c := &Controller{writer: newWriter(s, o), clock: projector.LogClock{State: state}, owns: o.Owns, works: map[events.Key]*work{},
 		ready: map[events.Key]bool{}, waiting: map[events.Key]bool{}, due: map[events.Key]time.Time{}}
+	if c.every = o.StatusEvery; c.every == 0 {
+		c.every = statusInterval
+	}
 	if c.owns == nil {
 		c.owns = func(events.Key) bool { return true }
 	}
@@ -191,7 +198,7 @@ func (c *Controller) reconcile(k events.Key, now time.Time) *step {
 	}
 	s := &step{writer: c.writer, key: k, at: state.Seq(), plan: res.Plan, fence: state.LastPlan(k), writes: res.Writes}
 	if res.Status != nil {
-		if wait := statusInterval - now.Sub(w.status); wait > 0 {
+		if wait := c.every - now.Sub(w.status); wait > 0 {
 			c.wakeAt(k, present.Add(wait))
 		} else {
 			s.writes, s.status = append(s.writes, *res.Status), true

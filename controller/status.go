@@ -32,6 +32,9 @@ const (
 	ReasonRolledOut = "RolledOut"
 )
 
+// Conditions are all that a controller gives a DaemonSet.
+var Conditions = []appsv1.DaemonSetConditionType{conditionAvailable, ConditionProgressing, ConditionStalled, ConditionHeld}
+
 // maxStalledNodes is how many nodes a Stalled condition names.
 const maxStalledNodes = 20
 

@@ -6,15 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
-	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/cmd/rollcall/instance"
@@ -23,6 +19,7 @@ import (
 	"rollcall/events/natsd"
 	"rollcall/events/stream"
 	"rollcall/projector"
+	"rollcall/projector/story"
 	"rollcall/publisher/kube"
 )
 
@@ -33,45 +30,27 @@ type connectOptions struct {
 	context    string
 	shadow     bool
 	rollouts   bool
+	control    bool
+	takeover   string
 	scope      events.Scope
 	pods       string
 	listen     string
 	once       bool
 	rewind     bool
+	rewound    bool // and the log says so
 	anyVersion bool
+	// handBack is done when the log says that it is a record: nil, but for release.
+	handBack func(context.Context, *instance.Instance, *kube.Cluster) error
 }
 
 func (s *session) connectCommand() *cobra.Command {
 	var o connectOptions
 	c := &cobra.Command{Use: "connect", Short: "Record a real cluster, or roll out its DaemonSets", Args: takes(0, 0),
-		Long: `connect reads a real Kubernetes cluster and keeps a log of it: nodes, DaemonSets,
-their pods and revisions, namespaces and priority classes, each change with who has
-made it.
-
-With --shadow it writes nothing to the cluster; get, list and watch are all that it
-needs (deploy/rbac-shadow.yaml).
-
-With --rollouts it also replaces old pods of DaemonSets that ask for it: their
-updateStrategy is OnDelete, and they have an annotation such as
-
-  rollcall/rollout: '{"maxUnavailable":"10%"}'
-
-The cluster's own controller makes the pods, and rollcall ends the old ones in its
-order and within that budget; rollcall/paused, rollcall/partition,
-rollcall/canary-selector, rollcall/budget and holds count as ever. It evicts, so that
-PodDisruptionBudgets have their say (deploy/rbac-rollouts.yaml); a user that may delete
-pods and not evict them has them deleted. Nothing is ended while a watch of the cluster
-is down, or while the log takes nothing.
-
-Every command that reads a log reads this one, while it is recorded and later: log,
-why, state, diff, open --at, kubectl --at. Started again on the same directory
-it goes on where it stopped; what the cluster has forgotten by then is listed again.
-
-The record is served as a Kubernetes API too, to be read only. Without --kubeconfig
-the cluster is that in one of whose pods it runs.`,
+		Long: connectLong,
 		Example: `  rollcall connect --shadow --kubeconfig admin.conf --data ./record
   rollcall connect --shadow --kubeconfig admin.conf -n kube-system --once
-  rollcall connect --rollouts --kubeconfig admin.conf --data ./record`,
+  rollcall connect --rollouts --kubeconfig admin.conf --data ./record
+  rollcall connect --control --kubeconfig admin.conf --data ./control`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c.Flags().Changed); err != nil {
 				return err
@@ -81,21 +60,18 @@ the cluster is that in one of whose pods it runs.`,
 			}
 			return s.connect(c.Context(), o)
 		}}
+	o.addCluster(c)
+	o.addLog(c)
 	f := c.Flags()
-	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: the account of the pod it runs in)")
-	f.StringVar(&o.context, "context", "", "context of --kubeconfig (default: the current one)")
 	f.BoolVar(&o.shadow, "shadow", false, "record the cluster, and change nothing there")
 	f.BoolVar(&o.rollouts, "rollouts", false, "replace old pods of OnDelete DaemonSets that have the annotation "+events.AnnotationRollout)
+	f.BoolVar(&o.control, "control", false, "be the controller of DaemonSets, instead of the cluster's own")
+	f.StringVar(&o.takeover, "at-takeover", "refuse", "refuse: with --control, if pods would be deleted or revisions made at once; allow: do so")
 	f.StringSliceVarP(&o.scope.Namespaces, "namespace", "n", nil, "only DaemonSets of these namespaces (default: all)")
 	f.StringVarP(&o.scope.Selector, "selector", "l", "", "only DaemonSets with these labels")
 	f.StringVar(&o.pods, "pods", "daemon", "daemon: pods of DaemonSets, and those that one would adopt; all: every pod")
 	f.BoolVar(&o.once, "once", false, "record what is there and what has changed, and end")
 	f.BoolVar(&o.rewind, "accept-rewind", false, "go on though the cluster's etcd was restored to an earlier time")
-	f.BoolVar(&o.anyVersion, "any-version", false, "record a cluster of a version that is not known: fields that are not known are left out")
-	f.StringVar(&o.Data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end)")
-	f.StringVar(&o.NATSURL, "nats-url", "", "keep the log on this NATS server instead of an embedded one")
-	f.StringVar(&o.NATSCreds, "nats-creds", "", "credentials file for --nats-url")
-	f.StringVar(&o.Cluster, "cluster", "", "name of the log (default that of the data directory, else "+datadir.DefaultCluster+")")
 	f.StringVar(&o.listen, "listen", "127.0.0.1:0", "address of the record's Kubernetes API, to be read only; none: it is not served")
 	addMetricsFlag(f, &o.Metrics)
 	return c
@@ -103,19 +79,36 @@ the cluster is that in one of whose pods it runs.`,
 
 // mode is that of the charter.
 func (o *connectOptions) mode() events.Mode {
-	if o.rollouts {
+	switch {
+	case o.rollouts:
 		return events.Rollouts
+	case o.control:
+		return events.Control
 	}
 	return events.Shadow
+}
+
+// modes returns how many modes are given.
+func (o *connectOptions) modes() (n int) {
+	for _, given := range []bool{o.shadow, o.rollouts, o.control} {
+		if given {
+			n++
+		}
+	}
+	return n
 }
 
 // check refuses what cannot be, and completes what depends on other flags.
 func (o *connectOptions) check(given func(string) bool) (err error) {
 	switch {
-	case o.shadow == o.rollouts:
-		return usageError("E-CLI-FLAG", "it is not said what may be done in the cluster", "give --shadow to record it, or --rollouts to replace old pods too")
-	case o.rollouts && o.once:
-		return usageError("E-CLI-FLAG", "--once records what is there, and --rollouts goes on", "give --shadow with --once")
+	case o.modes() != 1:
+		return usageError("E-CLI-FLAG", "it is not said what may be done in the cluster", "give one of --shadow to record it, --rollouts to replace old pods too, and --control to be its DaemonSet controller")
+	case !o.shadow && o.once:
+		return usageError("E-CLI-FLAG", "--once records what is there, and the other modes go on", "give --shadow with --once")
+	case o.takeover != "refuse" && o.takeover != "allow":
+		return usageError("E-CLI-FLAG", fmt.Sprintf("--at-takeover cannot be %q", o.takeover), "give refuse or allow")
+	case given("at-takeover") && !o.control:
+		return usageError("E-CLI-FLAG", "--at-takeover is for --control", "give both, or neither")
 	case given("data") && given("nats-url"):
 		return usageError("E-CLI-FLAG", "--data and --nats-url exclude each other", "give one of them")
 	case given("nats-creds") && !given("nats-url"):
@@ -156,26 +149,6 @@ func (o *connectOptions) check(given func(string) bool) (err error) {
 	return o.API.Address.Probe()
 }
 
-// restConfig says how the cluster is reached.
-func (o *connectOptions) restConfig() (*rest.Config, error) {
-	bad := func(err error, do string) error {
-		return &events.Error{Code: "E-KUBE-CONFIG", What: "the cluster is not named", Where: cmp.Or(o.kubeconfig, "--kubeconfig"), Why: err.Error(), Do: do, Exit: events.ExitInput, Err: err}
-	}
-	if o.kubeconfig == "" {
-		c, err := rest.InClusterConfig()
-		if err != nil {
-			return nil, bad(errors.New("it is not given, and this is no pod of a cluster"), "give the kubeconfig of the cluster with --kubeconfig")
-		}
-		return c, nil
-	}
-	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.kubeconfig}
-	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
-	if err != nil {
-		return nil, bad(err, "see whether kubectl takes the file, and the context if one is given")
-	}
-	return c, nil
-}
-
 // connect records a cluster until ctx is done. What can be refused by asking the
 // cluster is refused before a directory is made.
 func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
@@ -188,18 +161,27 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 		return interrupted(ctx, err)
 	}
 	var rights kube.Rights
-	if o.rollouts {
-		if rights, err = cluster.MayEnd(ctx, o.scope); err != nil {
-			return interrupted(ctx, err)
-		}
+	switch {
+	case o.rollouts:
+		rights, err = cluster.MayEnd(ctx, o.scope)
+	case o.control:
+		rights, err = cluster.MayControl(ctx, o.scope)
+	}
+	if err != nil {
+		return interrupted(ctx, err)
 	}
 	s.lines = true
 	world := kube.NewWorld(cluster, rights)
 	o.Console, o.User, o.KeepAtEnd = s, actor(), !o.once
-	o.Record = &instance.Record{Cluster: string(cluster.UID), Version: cluster.Version, World: world, Wake: world.Wake(),
+	o.Record = &instance.Record{Cluster: string(cluster.UID), Version: cluster.Version, World: world, Writer: world, Wake: world.Wake(),
 		ReadOnly: fmt.Sprintf("this is a record of cluster %s: nothing can be changed here; write to %s", cluster.UID, cluster.Host)}
-	if o.rollouts {
+	if !o.shadow {
 		o.Record.Ready = world.Ready
+	}
+	if o.control {
+		n := &noticer{story.NewNoticer(), cluster.NewNotices(), world}
+		defer n.Shutdown()
+		o.Follow = n.follow
 	}
 	fresh := o.Data != "" && !exists(o.Data)
 	in, err := instance.Start(ctx, o.Options)
@@ -223,12 +205,20 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 
 // record appends what the cluster says to the log of an instance.
 func (s *session) record(ctx context.Context, in *instance.Instance, world *kube.World, o connectOptions) error {
-	cluster := world.Cluster
 	ctx, failed := whole(ctx, in)
 	defer failed(nil)
-	epoch, since, err := s.charter(ctx, in, cluster, o)
+	if o.handBack != nil {
+		in.State.Read(func(st *projector.State) { o.scope = cmp.Or(st.Charter(), &events.Charter{}).Scope })
+	}
+	epoch, since, err := s.charter(ctx, in, world.Cluster, o, o.begins(in))
 	if err != nil {
 		return err
+	}
+	o.rewound = true
+	if o.handBack != nil {
+		if err := o.handBack(ctx, in, world.Cluster); err != nil {
+			return err
+		}
 	}
 	cursors, err := stream.OpenKV(ctx, in.NC, in.Subjects, stream.KVOptions{Name: "cursors", Replicas: in.Log.Replicas(), Health: in.Log.Health})
 	if err != nil {
@@ -236,7 +226,7 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 	}
 	w := &warner{warn: s.Warn}
 	r := kube.New(kube.Config{World: world, Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Cursors: cursors, Scope: o.scope, AllPods: o.pods == "all",
-		Epoch: epoch, Since: since, Once: o.once, Report: w.report, Warn: s.Warn})
+		Epoch: epoch, Since: since, Once: o.once, Report: w.report, Warn: s.Warn, UnderWay: underWay(in)})
 	s.recordBanner(in, world)
 	go func() {
 		select {
@@ -249,25 +239,51 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 		case <-ctx.Done():
 		}
 	}()
+	if o.control {
+		go func() { failed(partError{s.govern(ctx, in, world, o)}) }()
+	}
 	err = r.Run(ctx)
 	if part := (partError{}); errors.As(context.Cause(ctx), &part) {
 		err = part.error
 	}
+	if o.control {
+		s.leave(ctx, in, world, o, isRival(err))
+	}
 	return err
+}
+
+// underWay returns what tells the commands of a log that are not answered.
+func underWay(in *instance.Instance) func() []events.Cause {
+	return func() (under []events.Cause) {
+		in.State.Read(func(st *projector.State) { under = st.UnderWay() })
+		return under
+	}
+}
+
+// begins is the mode with which a cluster is connected to: it is controlled only when it
+// was taken over, which may have been before.
+func (o *connectOptions) begins(in *instance.Instance) events.Mode {
+	mode := o.mode()
+	in.State.Read(func(st *projector.State) {
+		if c := st.Charter(); mode == events.Control && (c == nil || c.Mode != events.Control) {
+			mode = events.Shadow
+		}
+	})
+	return mode
 }
 
 // charter sees to it that the log says what it is about from here on, and returns the
 // epoch of the cluster, and where that began in the log.
-func (s *session) charter(ctx context.Context, in *instance.Instance, cluster *kube.Cluster, o connectOptions) (epoch int, since events.Seq, err error) {
+func (s *session) charter(ctx context.Context, in *instance.Instance, cluster *kube.Cluster, o connectOptions, mode events.Mode) (epoch int, since events.Seq, err error) {
 	var was *events.Charter
 	in.State.Read(func(st *projector.State) { was = st.Charter() })
-	c := events.Charter{Cluster: string(cluster.UID), Version: cluster.Version, Mode: o.mode(), Scope: o.scope, Budget: events.BudgetUpstream}
+	c := events.Charter{Cluster: string(cluster.UID), Version: cluster.Version, Mode: mode, Scope: o.scope, Budget: events.BudgetUpstream}
 	last, found, err := in.Log.Latest(ctx, in.Subjects.Charter())
 	if err != nil {
 		return 0, 0, err
 	}
 	if was != nil {
-		if c.Epoch = was.Epoch; o.rewind {
+		if c.Epoch = was.Epoch; o.rewind && !o.rewound {
 			c.Epoch++
 		}
 	}
@@ -301,28 +317,4 @@ func (s *session) recordBanner(in *instance.Instance, world *kube.World) {
 		s.out.printf("  Data     %s\n", in.Server.Dir())
 	}
 	s.out.printf("  Log      stream %s at #%d\n%s  Stop     Ctrl-C\n", in.Subjects.Stream(), in.Began.Last, in.Served.Lines())
-}
-
-// warner tells a trouble that is tried again once a minute.
-type warner struct {
-	warn func(string)
-	mu   sync.Mutex
-	last time.Time
-}
-
-func (w *warner) report(err error) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if time.Since(w.last) < time.Minute {
-		return
-	}
-	w.last = time.Now()
-	w.warn(err.Error() + "; it is tried again")
-}
-
-// well has the next trouble told at once.
-func (w *warner) well() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.last = time.Time{}
 }

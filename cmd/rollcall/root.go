@@ -94,7 +94,7 @@ and, while it runs, in another terminal
 or point any kubectl at it with the line that up prints. Whatever has happened can be
 asked afterwards, too: docs/DEBUGGING.md begins with questions and the command for each.`,
 		s.versionCommand(), s.examplesTopic(), s.codesTopic(), s.exitCodesTopic(), s.simulationTopic())
-	under(root, "Run a cluster:", s.upCommand(func(*upOptions) {}), s.demoCommand(), s.connectCommand(), s.kubectlCommand(), s.planCommand(), s.rolloutCommand(), s.nodeCommand(), s.kubeconfigCommand(), s.tokenCommand(), s.sourceCommand(), s.rejectsCommand())
+	under(root, "Run a cluster:", s.upCommand(func(*upOptions) {}), s.demoCommand(), s.connectCommand(), s.probeCommand(), s.releaseCommand(), s.kubectlCommand(), s.planCommand(), s.rolloutCommand(), s.nodeCommand(), s.kubeconfigCommand(), s.tokenCommand(), s.sourceCommand(), s.rejectsCommand())
 	under(root, "Ask the log:", s.topCommand(), s.logCommand(), s.stateCommand(), s.diffCommand(), s.whyCommand(), s.whyNotCommand(), s.effectsCommand(),
 		s.checkCommand(), s.bisectCommand(), s.searchCommand(), s.replayCommand(), s.whatIfCommand(), s.divergeCommand(), s.openCommand(), s.uiCommand())
 	under(root, "Keep the log, and test against it:", s.recordCommand(), s.archiveCommand(), s.verifyCommand(), s.regressCommand())

@@ -94,7 +94,8 @@ type cast struct {
 var errHeld = errors.New("not now")
 
 // Create implements executor.World.
-func (c *cast) Create(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+func (c *cast) Create(_ context.Context, want executor.Creation) (*corev1.Pod, error) {
+	pod := want.Pod
 	node, _ := daemonpod.TargetNode(&pod.Spec)
 	switch {
 	case !chosen(c.only, node):

@@ -407,8 +407,8 @@ func (b *bridge) append(e events.Event, last events.Seq) {
 type foreignPods struct{ *foreign }
 
 // Create implements executor.World.
-func (w foreignPods) Create(_ context.Context, p *corev1.Pod) (*corev1.Pod, error) {
-	made, fresh := w.server.createPod(p, us)
+func (w foreignPods) Create(_ context.Context, c executor.Creation) (*corev1.Pod, error) {
+	made, fresh := w.server.createPod(c.Pod, us)
 	if !fresh {
 		return nil, &executor.Refusal{Reason: "AlreadyExists", Message: "another pod has the name"}
 	}
@@ -439,7 +439,7 @@ func (w foreignPods) Delete(_ context.Context, d executor.Deletion) (*corev1.Pod
 
 // Settled implements executor.World: in one thread nothing is heard while a call is
 // under way.
-func (w foreignPods) Settled(types.UID) {}
+func (w foreignPods) Settled(events.Key) {}
 
 // Update implements executor.World.
 func (w foreignPods) Update(_ context.Context, p *corev1.Pod) (*corev1.Pod, error) {

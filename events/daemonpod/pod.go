@@ -30,6 +30,7 @@ const (
 	RevisionLabel        = "controller-revision-hash"
 	GenerationLabel      = "pod-template-generation"
 	GenerationAnnotation = "deprecated.daemonset.template.generation"
+	CauseAnnotation      = "rollcall/cause" // of a pod that was made in a real cluster: the command, and its log
 )
 
 // maxPodBase leaves room for "-" and eight characters in a pod name of at most

@@ -219,9 +219,9 @@ func TestTooLarge(t *testing.T) {
 // bloated is a world whose admission adds to pods.
 type bloated struct{ executor.LogWorld }
 
-func (bloated) Create(_ context.Context, p *corev1.Pod) (*corev1.Pod, error) {
-	p.Annotations["more"] = strings.Repeat("x", 4000)
-	return p, nil
+func (bloated) Create(_ context.Context, c executor.Creation) (*corev1.Pod, error) {
+	c.Pod.Annotations["more"] = strings.Repeat("x", 4000)
+	return c.Pod, nil
 }
 
 // Two executors at once on a log that loses acknowledgements and appends, and

@@ -40,11 +40,11 @@ type late struct {
 	from time.Time
 }
 
-func (w late) Create(ctx context.Context, p *corev1.Pod) (*corev1.Pod, error) {
+func (w late) Create(ctx context.Context, c executor.Creation) (*corev1.Pod, error) {
 	if time.Now().Before(w.from) {
 		return nil, errors.New("connection refused")
 	}
-	return w.LogWorld.Create(ctx, p)
+	return w.LogWorld.Create(ctx, c)
 }
 
 // An executor that has not heard from the log for longer than a log remembers

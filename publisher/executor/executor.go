@@ -181,9 +181,7 @@ func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error)
 	if v.outcome != "" {
 		return v, nil
 	}
-	if v.to != nil {
-		defer t.executor.world.Settled(v.pod.UID)
-	}
+	defer t.executor.world.Settled(t.command.Key)
 	fact, err := t.effect(ctx, v)
 	if err != nil {
 		return verdict{}, err
@@ -195,7 +193,7 @@ func (t *task) performOnPod(ctx context.Context, log drive.Log) (verdict, error)
 // effect carries the verdict out and returns the fact that came of it.
 func (t *task) effect(ctx context.Context, v verdict) (events.Event, error) {
 	if v.act == actCreate {
-		pod, err := t.executor.world.Create(ctx, v.pod)
+		pod, err := t.executor.world.Create(ctx, Creation{Pod: v.pod, Cause: t.order.cause})
 		if err != nil {
 			return events.Event{}, err
 		}

@@ -154,12 +154,12 @@ type troubled struct {
 	trouble int
 }
 
-func (w *troubled) Create(ctx context.Context, p *corev1.Pod) (*corev1.Pod, error) {
+func (w *troubled) Create(ctx context.Context, c executor.Creation) (*corev1.Pod, error) {
 	if w.trouble > 0 {
 		w.trouble--
 		return nil, errors.New("connection refused")
 	}
-	return w.LogWorld.Create(ctx, p)
+	return w.LogWorld.Create(ctx, c)
 }
 
 // otherWorld returns pods of its own, as a real cluster does.

@@ -16,9 +16,9 @@ type asking struct {
 	pod *corev1.Pod
 }
 
-func (w *asking) Create(_ context.Context, p *corev1.Pod) (*corev1.Pod, error) {
-	w.pod = p
-	return p, nil
+func (w *asking) Create(_ context.Context, c executor.Creation) (*corev1.Pod, error) {
+	w.pod = c.Pod
+	return c.Pod, nil
 }
 
 // D5: what a priority class means is for the world to say. One that the log does not

@@ -7,7 +7,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 
 	"rollcall/events"
@@ -21,15 +20,21 @@ import (
 // methods are called concurrently.
 type World interface {
 	// Create makes a pod.
-	Create(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
+	Create(ctx context.Context, c Creation) (*corev1.Pod, error)
 	// Delete asks a pod of this uid to end. gone says that it has ended; the pod is
 	// then as it was last, or nil if nobody knows better than the log.
 	Delete(ctx context.Context, d Deletion) (pod *corev1.Pod, gone bool, err error)
 	// Update changes the owner references of a pod of this uid.
 	Update(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error)
-	// Settled tells that what came of a call about a pod of this uid is in the log,
-	// or that the command is to be tried again.
-	Settled(pod types.UID)
+	// Settled tells that what came of a call about a pod is in the log, or that the
+	// command is to be tried again.
+	Settled(pod events.Key)
+}
+
+// Creation is what a World is told of a pod that should be made.
+type Creation struct {
+	Pod   *corev1.Pod
+	Cause events.Cause // the command
 }
 
 // Deletion is what a World is told of a pod that should end.
@@ -71,13 +76,13 @@ type LogWorld struct {
 }
 
 // Create implements World.
-func (w LogWorld) Create(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error) {
+func (w LogWorld) Create(ctx context.Context, c Creation) (*corev1.Pod, error) {
 	if w.Admit != nil {
-		if err := w.Admit(ctx, pod); err != nil {
+		if err := w.Admit(ctx, c.Pod); err != nil {
 			return nil, err
 		}
 	}
-	return pod, nil
+	return c.Pod, nil
 }
 
 // Delete implements World as an API server does: a pod that runs somewhere is
@@ -103,4 +108,4 @@ func (w LogWorld) Delete(_ context.Context, d Deletion) (*corev1.Pod, bool, erro
 func (w LogWorld) Update(_ context.Context, pod *corev1.Pod) (*corev1.Pod, error) { return pod, nil }
 
 // Settled implements World: nobody else tells of these pods.
-func (w LogWorld) Settled(types.UID) {}
+func (w LogWorld) Settled(events.Key) {}

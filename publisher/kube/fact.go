@@ -70,12 +70,17 @@ func read(kind events.Kind, o metav1.Object, gone bool) (*Seen, error) {
 	switch x := o.(type) {
 	case *corev1.Node:
 		x.Status.Images = nil
-	case *unstructured.Unstructured: // a typed object does not say what it is
-		delete(x.Object, "apiVersion")
-		delete(x.Object, "kind")
+	case *unstructured.Unstructured:
+		untyped(x)
 	}
 	s.Object, err = events.NewObject(kind, o)
 	return s, err
+}
+
+// untyped takes out of an object what it is, which one of a type does not say.
+func untyped(u *unstructured.Unstructured) {
+	delete(u.Object, "apiVersion")
+	delete(u.Object, "kind")
 }
 
 // handsOf returns who wrote an object and its status last.

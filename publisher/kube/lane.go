@@ -103,7 +103,7 @@ func (l *Lanes) Over(s *Seen, last *events.Event) bool {
 func (l *Lanes) looksAt(s *Seen) bool {
 	switch s.Kind {
 	case events.DaemonSet:
-		return l.inScope(s.Key, s.labels)
+		return s.Key != probeKey && l.inScope(s.Key, s.labels)
 	case events.Pod, events.ControllerRevision:
 		if s.Kind == events.Pod && l.AllPods {
 			return len(l.Scope.Namespaces) == 0 || slices.Contains(l.Scope.Namespaces, s.Key.Namespace)
@@ -128,6 +128,9 @@ func (l *Lanes) belongs(s *Seen) bool {
 			return false
 		}
 		owner := events.Key{Namespace: s.Key.Namespace, Name: c.Name}
+		if owner == probeKey {
+			return false
+		}
 		if l.Scope.Selector == "" {
 			return l.inScope(owner, nil)
 		}

@@ -13,7 +13,8 @@ import (
 
 // Config is what a Recorder works with.
 type Config struct {
-	World    *World // the cluster, which is told how far its record is
+	World    *World                // the cluster, which is told how far its record is
+	UnderWay func() []events.Cause // the commands of the log that are not answered
 	Log      events.Log
 	Subjects events.Subjects
 	Objects  *table.Tables // of the log, which somebody fills
@@ -35,6 +36,7 @@ type Recorder struct {
 	in       chan heard
 	log      drive.Log
 	adopts   []*watcher // of what a DaemonSet may adopt
+	mark     string     // of the log, on pods that are made for it
 	batch    []pending
 	wrote    map[string]bool // subjects of the batch
 	bytes    int
@@ -73,7 +75,6 @@ func New(c Config) *Recorder {
 	r := &Recorder{Config: c, in: make(chan heard, heardBuffer), wrote: map[string]bool{}, at: map[string]uint64{},
 		synced: make(chan struct{}), behind: map[string]bool{}, fail: make(chan error, len(resources))}
 	r.lanes = Lanes{Subjects: c.Subjects, Objects: c.Objects, Scope: c.Scope, AllPods: c.AllPods, Epoch: c.Epoch, Since: c.Since}
-	c.World.begin(c.Log)
 	r.log = drive.Log{Log: c.Log, GiveUp: func(err error) error {
 		c.Report(err)
 		return nil
@@ -113,6 +114,8 @@ func (r *Recorder) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.World.begin(r.Log, info.ID)
+	r.mark = info.ID
 	was, err := r.load(ctx, info)
 	if err != nil {
 		return err

@@ -48,8 +48,12 @@ func recorderOf(t *testing.T, w *World) (r *Recorder, log *folded, warnings *[]s
 	}
 	log = &folded{memlog.New(subjects, time.Now), table.New(table.History{}), 1 << 20}
 	warnings = new([]string)
-	return New(Config{World: w, Log: log, Subjects: subjects, Objects: log.objects, Report: func(err error) { t.Log(err) },
-		Warn: func(text string) { *warnings = append(*warnings, text) }}), log, warnings
+	w.begin(log, "log-1")
+	r = New(Config{World: w, Log: log, Subjects: subjects, Objects: log.objects, Report: func(err error) { t.Log(err) },
+		Warn:     func(text string) { *warnings = append(*warnings, text) },
+		UnderWay: func() []events.Cause { return []events.Cause{{Seq: 1, Index: 0}} }})
+	r.mark = "log-1"
+	return r, log, warnings
 }
 
 // hear tells a recorder of an object, and has it appended.
@@ -83,7 +87,7 @@ func TestCallsAreTheirs(t *testing.T) {
 	w := NewWorld(&Cluster{}, Rights{Evict: true})
 	r, log, _ := recorderOf(t, w)
 	r.hear(t, events.Pod, daemonPod("agent-1", "a", "7"))
-	w.calls["a"] = make(call) // it is under way
+	w.calls[agentKey] = make(call) // it is under way
 	ending := daemonPod("agent-1", "a", "9")
 	ending.DeletionTimestamp = &metav1.Time{Time: time.Unix(2e9, 0)}
 	told := make(chan struct{})
@@ -104,7 +108,7 @@ func TestCallsAreTheirs(t *testing.T) {
 	if _, err := log.Append(t.Context(), events.Entry{Event: answer, Expect: events.Expect{Subject: r.Subjects.Object(events.Pod, o.Key), Last: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	w.Settled("a")
+	w.Settled(agentKey)
 	<-told
 	if got := log.types(t); !slices.Equal(got, []events.Type{"pod.created", "pod.updated"}) {
 		t.Errorf("the log has %v", got)

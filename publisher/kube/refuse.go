@@ -21,6 +21,7 @@ const (
 	reasonRefused = "Refused"                      // the cluster gives no reason
 	reasonBehind  = "Behind"                       // the log does not have what the cluster has
 	reasonMode    = "Mode"                         // the charter does not let it be done
+	reasonExists  = "Exists"                       // another has done it
 )
 
 // Codes of answers.

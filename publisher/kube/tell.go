@@ -74,7 +74,7 @@ func pluralOf(kind events.Kind) string {
 // tellSeen tells what an object is. careful: what the log has of it is looked up and
 // not believed to be what was folded.
 func (r *Recorder) tellSeen(ctx context.Context, s *Seen, careful bool) error {
-	if call := r.World.call(s.UID); call != nil {
+	if call := r.World.call(s.Key); call != nil && s.Kind == events.Pod {
 		if err := r.flush(ctx); err != nil {
 			return err
 		}
@@ -92,15 +92,13 @@ func (r *Recorder) tellSeen(ctx context.Context, s *Seen, careful bool) error {
 			return nil
 		}
 		if careful || e.Expect.Last == 0 && !s.First {
-			last, found, err := r.latest(ctx, e.Expect.Subject)
-			switch {
-			case err != nil:
+			told, err := r.follow(ctx, s, &e)
+			if err != nil || told {
 				return err
-			case found && e.Expect.Last == 0 && r.lanes.Over(s, &last):
-				return nil
-			case found:
-				e.Expect.Last = last.Seq
 			}
+		}
+		if err := r.attribute(ctx, s, &e); err != nil {
+			return err
 		}
 		if err := r.add(ctx, pending{e, s, len(s.Data)}); err != nil {
 			return err
@@ -110,6 +108,29 @@ func (r *Recorder) tellSeen(ctx context.Context, s *Seen, careful bool) error {
 		}
 	}
 	return nil
+}
+
+// follow has an entry follow the last event of its object, and reports whether that makes
+// it old. What another has just appended is folded first.
+func (r *Recorder) follow(ctx context.Context, s *Seen, e *events.Entry) (old bool, err error) {
+	last, found, err := r.latest(ctx, e.Expect.Subject)
+	switch {
+	case err != nil || !found:
+		return false, err
+	case e.Expect.Last == 0 && r.lanes.Over(s, &last):
+		return true, nil
+	}
+	e.Expect.Last = last.Seq
+	o, is := last.Body.(events.Object)
+	if is && e.Type == events.ObjectType(s.Kind, events.VerbCreated) && o.UID == s.UID {
+		if err := r.Objects.Await(ctx, last.Seq); err != nil {
+			return false, err
+		}
+		if was := r.Objects.Get(s.Kind, s.Key); was != nil && was.UID == s.UID {
+			return s.RV <= r.lanes.known(was), nil // if it is later, the fence says so, and it is told again
+		}
+	}
+	return false, nil
 }
 
 // adopt has it looked for what a DaemonSet may adopt that has come.
@@ -300,10 +321,13 @@ func (r *Recorder) save(ctx context.Context) error {
 // explain says in one line why a recorder has ended by itself.
 func (r *Recorder) explain(err error) error {
 	var back errRewound
+	var rival errRival
 	switch {
 	case errors.As(err, &back):
 		return &events.Error{Code: "E-KUBE-REWOUND", What: "the cluster has gone back", Where: r.World.Host, Why: back.Error() + ": its etcd was restored",
 			Do: "give --accept-rewind: the log goes on with what the cluster is now, and says so", Exit: events.ExitHalt, Err: err}
+	case errors.As(err, &rival):
+		return r.World.Rival(rival.what)
 	case errors.Is(err, errOther):
 		return &events.Error{Code: "E-KUBE-CLUSTER", What: "another cluster answers at the address", Where: r.World.Host,
 			Why: fmt.Sprintf("the uid of its namespace kube-system is not %s any more", r.World.UID), Do: "record it with a data directory of its own", Exit: events.ExitHalt, Err: err}

@@ -6,13 +6,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	policyv1 "k8s.io/api/policy/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/types"
-
 	"rollcall/events"
 	"rollcall/publisher/executor"
 )
@@ -34,28 +27,34 @@ const (
 // was.
 type World struct {
 	*Cluster
-	rights Rights
-	slots  chan struct{}
-	wake   chan struct{}
+	rights   Rights
+	slots    chan struct{}
+	wake     chan struct{}
+	complete chan struct{} // closed when the log had what the cluster has
 
 	mu    sync.Mutex
 	gate  Gate
 	log   events.Log // nil: nobody records yet
+	mark  string     // of the log, on pods that are made
 	asked time.Time  // when the log answered last
-	calls map[types.UID]call
+	calls map[events.Key]call
+	since time.Time // by the cluster's clock: when it was taken over; zero: it was not, or is not any more
 }
 
 // call is closed when what came of it is in the log.
 type call chan struct{}
 
-// NewWorld returns a world in which that may be done which the rights say.
+// NewWorld returns a world in which that may be done which the rights say; one that is to
+// be controlled only when it was taken.
 func NewWorld(c *Cluster, r Rights) *World {
-	return &World{Cluster: c, rights: r, slots: make(chan struct{}, callsInFlight), wake: make(chan struct{}, 1), calls: map[types.UID]call{}}
+	return &World{Cluster: c, rights: r, slots: make(chan struct{}, callsInFlight), wake: make(chan struct{}, 1), complete: make(chan struct{}), calls: map[events.Key]call{}}
 }
 
 // Does says what is done in the cluster; "": nothing.
 func (w *World) Does() string {
 	switch r := w.rights; {
+	case r.Control:
+		return "makes and ends the pods of DaemonSets, as their controller"
 	case r.Evict:
 		return "evicts old pods of OnDelete DaemonSets that have the annotation " + events.AnnotationRollout
 	case r.Delete:
@@ -68,17 +67,42 @@ func (w *World) Does() string {
 func (w *World) Ready() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.gate.Open(time.Now())
+	return w.gate.Open(time.Now()) && (!w.rights.Control || !w.since.IsZero())
 }
 
 // Wake tells that Ready may have become true.
 func (w *World) Wake() <-chan struct{} { return w.wake }
 
-// begin tells of the log that is written.
-func (w *World) begin(log events.Log) {
+// Complete is closed when the log has what the cluster has for the first time.
+func (w *World) Complete() <-chan struct{} { return w.complete }
+
+// Take has the cluster controlled, which at that time by its own clock nobody else does.
+func (w *World) Take(since time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.log = log
+	w.since = since
+	w.wakes()
+}
+
+// Let has nothing done any more.
+func (w *World) Let() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.since = time.Time{}
+}
+
+// taken returns since when the cluster is controlled; zero: it is not.
+func (w *World) taken() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.since
+}
+
+// begin tells of the log that is written.
+func (w *World) begin(log events.Log, mark string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.log, w.mark = log, mark
 }
 
 func (w *World) expect(plural string) {
@@ -112,113 +136,77 @@ func (w *World) rest(at events.Seq) {
 	defer w.mu.Unlock()
 	w.gate.Working(time.Time{})
 	if w.gate.Look(time.Now(), at) {
+		w.wakes()
 		select {
-		case w.wake <- struct{}{}:
-		default: // it is still to be heard
+		case <-w.complete:
+		default:
+			close(w.complete)
 		}
 	}
 }
 
-// Create implements executor.World.
-func (w *World) Create(context.Context, *corev1.Pod) (*corev1.Pod, error) {
-	return nil, &executor.Overtaken{Reason: reasonMode, Message: "pods are made by the cluster's own controller"}
+func (w *World) wakes() {
+	select {
+	case w.wake <- struct{}{}:
+	default: // it is still to be heard
+	}
 }
 
-// Update implements executor.World.
-func (w *World) Update(context.Context, *corev1.Pod) (*corev1.Pod, error) {
-	return nil, &executor.Overtaken{Reason: reasonMode, Message: "pods are adopted by the cluster's own controller"}
-}
-
-// Delete implements executor.World: it evicts if that is allowed, so that
-// PodDisruptionBudgets have their say. The pod has to be as it was decided upon.
-func (w *World) Delete(ctx context.Context, d executor.Deletion) (pod *corev1.Pod, gone bool, err error) {
+// enter takes one of the places of calls; the call has callTime from then on.
+func (w *World) enter(ctx context.Context) (_ context.Context, leave func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTime)
-	defer cancel()
 	select {
 	case w.slots <- struct{}{}:
-		defer func() { <-w.slots }()
+		return ctx, func() { <-w.slots; cancel() }, nil
 	case <-ctx.Done():
-		return nil, false, ctx.Err()
+		cancel()
+		return nil, nil, ctx.Err()
 	}
-	if err := w.permit(ctx, d); err != nil {
-		return nil, false, err
-	}
-	if err := w.end(ctx, d.Pod); err != nil {
-		return nil, false, w.why(ctx, d.Pod.Namespace, err)
-	}
-	return w.look(ctx, d.Pod)
 }
 
-// permit begins a call, or says why there is none.
-func (w *World) permit(ctx context.Context, d executor.Deletion) error {
+// permit begins a call about a pod, or says why there is none. basis is the position of
+// the decision if others' pods have a part in it.
+func (w *World) permit(ctx context.Context, pod events.Key, basis events.Seq) error {
+	if err := w.answers(ctx); err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch why := w.gate.Permit(basis, time.Now()); {
+	case w.rights.Control && w.since.IsZero():
+		return &executor.Overtaken{Reason: reasonMode, Message: "the cluster is not controlled"}
+	case why != "":
+		return &executor.Overtaken{Reason: reasonBehind, Message: why}
+	}
+	if w.calls[pod] == nil {
+		w.calls[pod] = make(call)
+	}
+	return nil
+}
+
+// answers asks whether the log answers, if it has not done so for a while.
+func (w *World) answers(ctx context.Context) error {
 	w.mu.Lock()
 	log, asked := w.log, w.asked
 	w.mu.Unlock()
 	if w.rights == (Rights{}) {
 		return &executor.Overtaken{Reason: reasonMode, Message: "the cluster is only recorded"}
 	}
-	if now := time.Now(); log != nil && now.Sub(asked) > aliveTime {
-		if _, err := log.Info(ctx); err != nil {
-			return fmt.Errorf("ask the log whether it answers: %w", err)
-		}
-		asked = now
+	now := time.Now()
+	if log == nil || now.Sub(asked) <= aliveTime {
+		return nil
+	}
+	if _, err := log.Info(ctx); err != nil {
+		return fmt.Errorf("ask the log whether it answers: %w", err)
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.asked = asked
-	if why := w.gate.Permit(d.Basis, time.Now()); why != "" {
-		return &executor.Overtaken{Reason: reasonBehind, Message: why}
-	}
-	if w.calls[d.Pod.UID] == nil {
-		w.calls[d.Pod.UID] = make(call)
-	}
+	w.asked = now
 	return nil
 }
 
-// end asks the cluster to end a pod. It asks once: a client that waits by itself, as long
-// as an answer says, would do nothing else until then, and nobody could see why.
-func (w *World) end(ctx context.Context, p *corev1.Pod) error {
-	client := w.client.CoreV1().RESTClient()
-	o := &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID, ResourceVersion: &p.ResourceVersion}}
-	ask := client.Delete().Namespace(p.Namespace).Resource("pods").Name(p.Name).Body(o)
-	if w.rights.Evict {
-		ask = client.Post().Namespace(p.Namespace).Resource("pods").Name(p.Name).SubResource("eviction").
-			Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, DeleteOptions: o})
-	}
-	return ask.MaxRetries(0).Do(ctx).Error()
-}
-
-// look returns what has become of a pod that was asked to end. A list of its name has a
-// revision also if the pod is not in it: what is heard of the pod until then is old.
-func (w *World) look(ctx context.Context, was *corev1.Pod) (pod *corev1.Pod, gone bool, err error) {
-	list, err := w.client.CoreV1().Pods(was.Namespace).List(ctx, metav1.ListOptions{FieldSelector: fields.OneTermEqualSelector("metadata.name", was.Name).String()})
-	switch {
-	case err != nil:
-		return nil, false, fmt.Errorf("see what has become of pod %s/%s: %w", was.Namespace, was.Name, err)
-	case len(list.Items) == 0:
-		was.ResourceVersion = list.ResourceVersion
-	case list.Items[0].UID == was.UID:
-		pod = &list.Items[0]
-		pod.ManagedFields = nil
-		return pod, false, nil
-	}
-	return was, true, nil
-}
-
-// why says what an error means for the command. A right that is missing is nobody's
-// refusal of the pod: it is tried again until somebody has given it.
-func (w *World) why(ctx context.Context, namespace string, err error) error {
-	if apierrors.IsForbidden(err) {
-		has, asked := w.endRights(ctx, namespace)
-		if asked == nil && !(w.rights.Evict && has.Evict || w.rights.Delete && has.Delete) {
-			return w.missing("end pods", namespace)
-		}
-	}
-	return answered(err)
-}
-
 // Settled implements executor.World.
-func (w *World) Settled(pod types.UID) {
+func (w *World) Settled(pod events.Key) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if c := w.calls[pod]; c != nil {
@@ -227,8 +215,8 @@ func (w *World) Settled(pod types.UID) {
 	}
 }
 
-// call returns the call about an object that is under way; nil: none is.
-func (w *World) call(of types.UID) call {
+// call returns the call about a pod that is under way; nil: none is.
+func (w *World) call(of events.Key) call {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.calls[of]

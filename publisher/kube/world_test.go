@@ -61,7 +61,10 @@ func worldOf(t *testing.T, s *callee, r Rights) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.begin(memlog.New(subjects, time.Now))
+	w.begin(memlog.New(subjects, time.Now), "log-1")
+	if r.Control {
+		w.Take(time.Unix(1e9, 0))
+	}
 	w.gate.Expect("pods")
 	w.gate.Opened("pods", 1, time.Now().Add(-time.Hour))
 	w.rest(10)
@@ -78,8 +81,13 @@ const (
 	lookPath     = "GET /api/v1/namespaces/default/pods"
 	success      = `{"kind":"Status","apiVersion":"v1","status":"Success"}`
 	podItem      = `{"metadata":{"name":"agent-1","namespace":"default","uid":"a","resourceVersion":"9","managedFields":[{"manager":"x"}]}}`
+	createPath   = "POST /api/v1/namespaces/default/pods"
+	getPath      = "GET /api/v1/namespaces/default/pods/agent-1"
 	reviewPath   = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 )
+
+// agentKey names the pod of a deletionOf.
+var agentKey = events.Key{Namespace: "default", Name: "agent-1"}
 
 func podList(items string) string {
 	return `{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"12"},"items":[` + items + `]}`
@@ -125,11 +133,12 @@ func TestNothingIsDone(t *testing.T) {
 		reason string // of overtaken; empty: it is tried again
 	}{
 		{"a record", Rights{}, 10, func(*World) {}, reasonMode},
-		{"the log does not answer", Rights{Evict: true}, 10, func(w *World) { w.begin(deaf{}) }, ""},
+		{"the log does not answer", Rights{Evict: true}, 10, func(w *World) { w.begin(deaf{}, "log-1") }, ""},
 		{"nobody records", Rights{Evict: true}, 10, func(w *World) { *w = *NewWorld(w.Cluster, w.rights) }, reasonBehind},
 		{"a watch is down", Rights{Evict: true}, 10, func(w *World) { w.ended("pods", 1) }, reasonBehind},
 		{"the log is behind", Rights{Evict: true}, 10, func(w *World) { w.working(time.Now().Add(-time.Minute)) }, reasonBehind},
 		{"decided before", Rights{Evict: true}, 9, func(*World) {}, reasonBehind},
+		{"not taken over", Rights{Control: true}, 10, (*World).Let, reasonMode},
 	} {
 		s := &callee{answer: func(string, string) (int, string) { return 200, success }}
 		w := worldOf(t, s, c.rights)
@@ -139,12 +148,12 @@ func TestNothingIsDone(t *testing.T) {
 		if is := errors.As(err, &late); err == nil || is != (c.reason != "") || is && late.Reason != c.reason || len(s.calls) > 0 {
 			t.Errorf("%s: %v; calls %v", c.name, err, s.calls)
 		}
-		if w.call("a") != nil {
+		if w.call(agentKey) != nil {
 			t.Errorf("%s: a call is under way", c.name)
 		}
 	}
 	w := worldOf(t, &callee{}, Rights{Evict: true})
-	for what, err := range map[string]error{"Create": second(w.Create(t.Context(), nil)), "Update": second(w.Update(t.Context(), nil))} {
+	for what, err := range map[string]error{"Create": second(w.Create(t.Context(), executor.Creation{})), "Update": second(w.Update(t.Context(), nil))} {
 		var late *executor.Overtaken
 		if !errors.As(err, &late) || late.Reason != reasonMode {
 			t.Errorf("%s: %v", what, err)
@@ -205,8 +214,8 @@ func TestLaneOfACall(t *testing.T) {
 	if _, _, err := w.Delete(t.Context(), deletionOf(10)); err != nil {
 		t.Fatal(err)
 	}
-	lane := w.call("a")
-	if lane == nil || w.call("b") != nil {
+	lane := w.call(agentKey)
+	if lane == nil || w.call(events.Key{Namespace: "default", Name: "agent-2"}) != nil {
 		t.Fatal("the lane of the pod is not the call's, or that of another is")
 	}
 	waited := make(chan struct{})
@@ -219,9 +228,9 @@ func TestLaneOfACall(t *testing.T) {
 		t.Fatal("it is told before the call has its fact")
 	case <-time.After(20 * time.Millisecond):
 	}
-	w.Settled("a")
+	w.Settled(agentKey)
 	<-waited
-	if w.Settled("a"); w.call("a") != nil {
+	if w.Settled(agentKey); w.call(agentKey) != nil {
 		t.Error("the call is still under way")
 	}
 }

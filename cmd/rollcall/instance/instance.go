@@ -226,11 +226,12 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	if all = append(all, executor); in.Record == nil {
 		all = append(all, in.world(from))
 	}
-	all = append(all, in.Record.decides(in.Subjects, state)...)
 	var err error
+	all = append(all, in.Record.decides(in.Subjects, state)...)
 	if from != nil {
 		err = from.resume(all)
 	}
+	in.Record.heed(all)
 	if in.frames != nil {
 		in.framer = &framer{store: in.frames, state: state, executor: executor, last: state.Seq()}
 		if in.Server != nil {

@@ -1,11 +1,13 @@
 package instance
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/controller"
 	"rollcall/events"
@@ -24,8 +26,45 @@ type Record struct {
 	Version  string          // of the cluster's server, which the API says it is of
 	ReadOnly string          // what is answered to who writes
 	World    executor.World  // the cluster
+	Writer   Writer          // what a controller writes is written there; nil: it writes nothing
 	Ready    func() bool     // whether the log has what the cluster has; nil: nothing is decided
 	Wake     <-chan struct{} // tells that it may have by now
+}
+
+// Writer is where revisions and statuses become so: it returns the object as it is then.
+type Writer interface {
+	Write(ctx context.Context, verb string, o metav1.Object) (metav1.Object, error)
+}
+
+// desk is a Writer as a controller has it.
+type desk struct{ Writer }
+
+// Write implements controller.Writer.
+func (d desk) Write(ctx context.Context, w controller.Write) (controller.Write, error) {
+	if d.Writer == nil {
+		return w, fmt.Errorf("nothing is written to this cluster: %w", events.ErrConflict)
+	}
+	o, err := d.Writer.Write(ctx, w.Verb, w.Object)
+	w.Object = o
+	return w, err
+}
+
+// statusEvery is the shortest time between two statuses that are written to a cluster.
+const statusEvery = time.Second
+
+// options are those of the controller that acts upon a record.
+func (r *Record) options() controller.Options {
+	return controller.Options{Writer: desk{r.Writer}, StatusEvery: statusEvery}
+}
+
+// heed has parties act upon a record only while it is ready.
+func (r *Record) heed(parties []drive.Party) {
+	if r == nil || r.Ready == nil {
+		return
+	}
+	for i, p := range parties {
+		parties[i] = heedful{p, r.Ready}
+	}
 }
 
 // decides returns who decides upon a record; of what is none nobody does.
@@ -33,7 +72,7 @@ func (r *Record) decides(s events.Subjects, state *projector.State) []drive.Part
 	if r == nil || r.Ready == nil {
 		return nil
 	}
-	return []drive.Party{heedful{controller.New(s, state, controller.Options{}), r.Ready}}
+	return []drive.Party{controller.New(s, state, r.options())}
 }
 
 // wakes is Wake of a record; of what is none nothing wakes anybody.

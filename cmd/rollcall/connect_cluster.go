@@ -1,0 +1,111 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"rollcall/cmd/rollcall/datadir"
+	"rollcall/events"
+)
+
+// connectLong is what connect says of itself.
+const connectLong = `connect reads a real Kubernetes cluster and keeps a log of it: nodes, DaemonSets,
+their pods and revisions, namespaces and priority classes, each change with who has
+made it.
+
+With --shadow it writes nothing to the cluster; get, list and watch are all that it
+needs (deploy/rbac-shadow.yaml).
+
+With --rollouts it also replaces old pods of DaemonSets that ask for it: their
+updateStrategy is OnDelete, and they have an annotation such as
+
+  rollcall/rollout: '{"maxUnavailable":"10%"}'
+
+The cluster's own controller makes the pods, and rollcall ends the old ones in its
+order and within that budget; rollcall/paused, rollcall/partition,
+rollcall/canary-selector, rollcall/budget and holds count as ever. It evicts, so that
+PodDisruptionBudgets have their say (deploy/rbac-rollouts.yaml); a user that may delete
+pods and not evict them has them deleted. Nothing is ended while a watch of the cluster
+is down, or while the log takes nothing.
+
+With --control it is the controller of DaemonSets, instead of that of
+kube-controller-manager, which has to run with
+--controllers=*,-daemonset-controller (deploy/rbac-control.yaml). It makes sure that
+nobody else is, and that taking over would delete no pod and make no revision; if
+somebody else turns up later it stops at once (E-KUBE-RIVAL) and the log is a record
+from there on. rollcall release hands back. All DaemonSets of -n and -l are its: what
+is not in that scope has no controller, unless somebody else is one for it.
+
+Every command that reads a log reads this one, while it is recorded and later: log,
+why, state, diff, open --at, kubectl --at. Started again on the same directory
+it goes on where it stopped; what the cluster has forgotten by then is listed again.
+
+The record is served as a Kubernetes API too, to be read only. Without --kubeconfig
+the cluster is that in one of whose pods it runs.`
+
+// addCluster adds the flags that say which cluster it is.
+func (o *connectOptions) addCluster(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: the account of the pod it runs in)")
+	f.StringVar(&o.context, "context", "", "context of --kubeconfig (default: the current one)")
+	f.BoolVar(&o.anyVersion, "any-version", false, "record a cluster of a version that is not known: fields that are not known are left out")
+}
+
+// addLog adds the flags that say where its log is.
+func (o *connectOptions) addLog(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&o.Data, "data", "", "directory that keeps the log (default: a temporary one, deleted at the end)")
+	f.StringVar(&o.NATSURL, "nats-url", "", "keep the log on this NATS server instead of an embedded one")
+	f.StringVar(&o.NATSCreds, "nats-creds", "", "credentials file for --nats-url")
+	f.StringVar(&o.Cluster, "cluster", "", "name of the log (default that of the data directory, else "+datadir.DefaultCluster+")")
+}
+
+// restConfig says how the cluster is reached.
+func (o *connectOptions) restConfig() (*rest.Config, error) {
+	bad := func(err error, do string) error {
+		return &events.Error{Code: "E-KUBE-CONFIG", What: "the cluster is not named", Where: cmp.Or(o.kubeconfig, "--kubeconfig"), Why: err.Error(), Do: do, Exit: events.ExitInput, Err: err}
+	}
+	if o.kubeconfig == "" {
+		c, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, bad(errors.New("it is not given, and this is no pod of a cluster"), "give the kubeconfig of the cluster with --kubeconfig")
+		}
+		return c, nil
+	}
+	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.kubeconfig}
+	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
+	if err != nil {
+		return nil, bad(err, "see whether kubectl takes the file, and the context if one is given")
+	}
+	return c, nil
+}
+
+// warner tells a trouble that is tried again once a minute.
+type warner struct {
+	warn func(string)
+	mu   sync.Mutex
+	last time.Time
+}
+
+func (w *warner) report(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if time.Since(w.last) < time.Minute {
+		return
+	}
+	w.last = time.Now()
+	w.warn(err.Error() + "; it is tried again")
+}
+
+// well has the next trouble told at once.
+func (w *warner) well() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.last = time.Time{}
+}
