@@ -143,10 +143,13 @@ func divergedText(d *replay.Diverged) string {
 	for _, name := range d.Unknown {
 		fmt.Fprintf(&b, "not compared: %s, whose template has fields that this version does not know\n", name)
 	}
-	if len(d.Divergences) == 0 {
-		b.WriteString("nothing diverges\n")
-	} else {
+	switch {
+	case len(d.Divergences) > 0:
 		b.WriteString(plural(len(d.Divergences), "divergence") + "\n")
+	case d.DaemonSets == 0:
+		b.WriteString("nothing was compared: the log tells of no such DaemonSet there\n")
+	default:
+		b.WriteString("nothing diverges\n")
 	}
 	return b.String()
 }

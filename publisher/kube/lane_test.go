@@ -214,17 +214,19 @@ func TestUnknownFields(t *testing.T) {
 		t.Errorf("%+v by %v, %v", ds, s.hands, err)
 	}
 	unstructured.RemoveNestedField(u.Object, "spec", "template", "spec", "novelty")
-	s, err = read(events.DaemonSet, u, false)
+	untyped, err := read(events.DaemonSet, u, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	var again appsv1.DaemonSet
 	typed, err := events.NewObject(events.DaemonSet, &ds)
-	if err == nil {
-		err = typed.Decode(&again)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if err != nil || !equality.Semantic.DeepEqual(ds, again) {
-		t.Errorf("%+v\nis not %+v, %v", ds, again, err)
+	for name, o := range map[string]events.Object{"untyped": untyped.Object, "typed": typed} {
+		var again appsv1.DaemonSet
+		if err := o.Decode(&again); err != nil || !equality.Semantic.DeepEqual(ds, again) {
+			t.Errorf("%s: %+v\nis not %+v, %v", name, ds, again, err)
+		}
 	}
 }
 

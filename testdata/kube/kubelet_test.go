@@ -24,14 +24,14 @@ func (c *cluster) node(name string) {
 	if _, err := c.client.CoreV1().Nodes().Patch(c.Context(), name, types.MergePatchType, []byte(`{"spec":{"taints":null}}`), metav1.PatchOptions{}); err != nil {
 		c.Fatal(err) // admission has put one on, which nobody takes off here
 	}
-	c.beats(n)
+	c.beats(n, time.Now())
 }
 
-// beats has a node say that it is there.
-func (c *cluster) beats(n *corev1.Node) {
+// beats has a node say that it was there at a time.
+func (c *cluster) beats(n *corev1.Node, at time.Time) {
 	c.Helper()
 	patch := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"True","reason":"KubeletReady","lastHeartbeatTime":%q,"lastTransitionTime":%q}]}}`,
-		time.Now().UTC().Format(time.RFC3339), n.CreationTimestamp.UTC().Format(time.RFC3339))
+		at.UTC().Format(time.RFC3339), n.CreationTimestamp.UTC().Format(time.RFC3339))
 	if _, err := c.client.CoreV1().Nodes().Patch(c.Context(), n.Name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
 		c.Fatal(err)
 	}
