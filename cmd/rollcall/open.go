@@ -205,7 +205,7 @@ func openPast(ctx context.Context, log reopened, was apiserver.Config, m replay.
 	was.Past, was.Subjects, was.Now = log, subjects, m.Now
 	if was.Logs == nil { // it is no record: kubelets and containers are simulated
 		was.ReadOnly = readOnlyText(m)
-		was.Logs, was.Notices, was.Alive = instance.LogsUntil(func() time.Time { return m.Now }), simkubelet.Notices, simkubelet.Heartbeat
+		was.Logs, was.Notices, was.Claims, was.Alive = instance.LogsUntil(func() time.Time { return m.Now }), simkubelet.Notices, simkubelet.ClaimNotices, simkubelet.Heartbeat
 	}
 	api, err := o.Open(dir, fmt.Sprintf("%s-%d", cluster, m.Seq), was)
 	if err != nil {

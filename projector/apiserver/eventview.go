@@ -33,8 +33,10 @@ const (
 // eventView is core Events as a view of the log: nothing of it is stored. It
 // has one owner.
 type eventView struct {
-	pods    PodNotices // nil: nothing is told about pods
-	since   time.Time  // events that were stored before are too old to be shown
+	pods    PodNotices   // nil: nothing is told about pods
+	claims  ClaimNotices // nil: nothing is told about claims
+	sources sources
+	since   time.Time // events that were stored before are too old to be shown
 	noticer *story.Noticer
 	last    map[events.Key][]byte // pods as the log last had them
 	nodes   map[string]*corev1.Node
@@ -59,8 +61,8 @@ type viewed struct {
 	data []byte
 }
 
-func newEventView(pods PodNotices, since time.Time) *eventView {
-	return &eventView{pods: pods, since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{}, nodes: map[string]*corev1.Node{},
+func newEventView(pods PodNotices, claims ClaimNotices, since time.Time) *eventView {
+	return &eventView{pods: pods, claims: claims, sources: newSources(), since: since, noticer: story.NewNoticer(), last: map[events.Key][]byte{}, nodes: map[string]*corev1.Node{},
 		shown: map[tellingID]*corev1.Event{}, names: map[string]bool{}, limits: map[string]*rate.Limiter{}}
 }
 
@@ -72,11 +74,15 @@ func (v *eventView) observe(e events.Event) []viewed {
 	}
 	old := v.noticer.Observe(e)
 	fresh := e.Stored.After(v.since)
+	v.sources.observe(e)
 	for _, n := range v.aboutPod(e, fresh) {
 		out = v.show(out, events.RefOf(e), e.Stored, n)
 	}
 	if !fresh {
 		return out
+	}
+	for _, n := range v.aboutClaim(e) {
+		out = v.show(out, events.RefOf(e), e.Stored, n)
 	}
 	for _, n := range old {
 		out = v.show(out, n.Object, e.Stored, n.Notice)

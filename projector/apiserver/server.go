@@ -63,8 +63,9 @@ type Config struct {
 	Version  string        // of the cluster that is shown; empty: Version, which this is
 	Now      time.Time     // what tables count ages to; zero: the clock
 	Logs     LogSource
-	Notices  PodNotices // nil: there are no Events about pods
-	Alive    Heartbeat  // nil: a node has no Lease but that which its kubelet writes
+	Notices  PodNotices   // nil: there are no Events about pods
+	Claims   ClaimNotices // nil: there are no Events about claims
+	Alive    Heartbeat    // nil: a node has no Lease but that which its kubelet writes
 
 	// Beside makes what answers requests for paths under /v1/, which are not of
 	// Kubernetes: it says itself who may ask. nil: nothing does.
@@ -340,11 +341,11 @@ func (s *Server) eventsBackend(t *table.Table) *kvBackend {
 	switch {
 	case s.config.ReadOnly == "":
 		b.read, b.end = s.config.Log.Tail, s.link.current
-		b.view = newEventView(s.config.Notices, time.Now().Add(-noticeTTL))
+		b.view = newEventView(s.config.Notices, s.config.Claims, time.Now().Add(-noticeTTL))
 	case s.config.Past != nil:
 		b.read, b.past = s.config.Past.Read, true
 		b.end = func(context.Context) (events.Seq, error) { return s.config.Objects.Position(), nil }
-		b.view = newEventView(s.config.Notices, s.config.Objects.Time().Add(-noticeTTL))
+		b.view = newEventView(s.config.Notices, s.config.Claims, s.config.Objects.Time().Add(-noticeTTL))
 	}
 	return b
 }

@@ -256,7 +256,7 @@ func TestEventView(t *testing.T) {
 			return nil
 		}
 		return []events.Notice{{Type: "Normal", Reason: "Seen", Message: pod.Status.Message + " on " + node.Name, Component: "kubelet"}}
-	}, now.Add(-time.Hour))
+	}, nil, now.Add(-time.Hour))
 	seq := events.Seq(0)
 	tell := func(k events.Kind, at time.Time, o metav1.Object) []viewed {
 		t.Helper()

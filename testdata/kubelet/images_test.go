@@ -20,7 +20,7 @@ const (
 )
 
 // applets are the commands of busybox that images have.
-const applets = "sh ls cat echo sleep kill hostname env tar id mkdir rm true false"
+const applets = "sh httpd ls cat echo sleep kill hostname env tar id mkdir rm true false"
 
 // writeImages writes an archive of images, as docker save writes it, for ctr to
 // import.
@@ -30,7 +30,7 @@ func writeImages(t *testing.T, busybox string) (archive string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const work = "while :; do echo agent $(cat /etc/version); sleep 1; done"
+	const work = "httpd -p 8080 -h /etc; while :; do echo agent $(cat /etc/version); sleep 1; done"
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	var manifest []map[string]any

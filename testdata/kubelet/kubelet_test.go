@@ -14,6 +14,8 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -282,10 +284,44 @@ func (c *cluster) look(hosts []*host, version string) {
 		if got, _ := os.ReadFile(file); string(got) != version {
 			c.t.Errorf("cp from %s: %q", name, got)
 		}
+		if got := c.forwarded(name, "8080", "/version"); got != version {
+			c.t.Errorf("through port-forward to %s on %s: %q, want %s", name, h.name, got, version)
+		}
 		if got := c.kubectl("get", "--raw", "/api/v1/nodes/"+h.name+"/proxy/stats/summary"); !strings.Contains(got, name) {
 			c.t.Errorf("the statistics of %s do not know %s", h.name, name)
 		}
 	}
+}
+
+// forwarded gets a path of what listens on a port of a pod, through a port-forward.
+func (c *cluster) forwarded(pod, port, path string) string {
+	c.t.Helper()
+	cmd := exec.Command(c.binary, "kubectl", "port-forward", pod, ":"+port)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+c.kubeconfig)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer cmd.Wait()
+	defer cmd.Process.Kill()
+	var local string
+	if _, err := fmt.Fscanf(out, "Forwarding from 127.0.0.1:%s", &local); err != nil {
+		c.t.Fatalf("port-forward to %s: %v", pod, err)
+	}
+	r, err := http.Get("http://127.0.0.1:" + local + path)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return string(body)
 }
 
 // restart kills a container: its kubelet starts it again, in the same pod.
