@@ -77,6 +77,7 @@ type miscount struct {
 func (w *shadow) due(k events.Key) { w.dueAfter(k, nil) }
 
 // dueAfter is due, after an event by which something was done; nil: by which nothing was.
+// What a list told of late has used up what was due for it as well.
 func (w *shadow) dueAfter(k events.Key, a *act) {
 	if !watched(w.s.Charter()) {
 		return
@@ -91,7 +92,7 @@ func (w *shadow) dueAfter(k events.Key, a *act) {
 	if w.s.DaemonSet(k) != nil && w.wants(k) {
 		w.seen[k] = true
 	}
-	if a != nil && (a.owner != k || a.Class == "") {
+	if a != nil && (a.owner != k || a.Class == "" && !a.late) {
 		a = nil
 	}
 	o.take(w.s, k, moment{w.s.Time(), w.at}, a)

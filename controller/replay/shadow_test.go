@@ -226,6 +226,14 @@ func TestShadowClasses(t *testing.T) {
 			w.pods["agent-c"].UID, w.pods["agent-c"].Name = "pod-listed", "agent-d"
 			return w.seen(events.Pod, w.pods["agent-c"])
 		}, Unseen, "agent-d"},
+		{"a pod is made beside one that a list told of", func(w *tape) events.Seq {
+			w.ends("agent-a", "")
+			w.over("agent-a")
+			p := w.pods["agent-a"].DeepCopy()
+			p.Name, p.UID, p.DeletionTimestamp, p.DeletionGracePeriodSeconds = "agent-c", "pod-listed", nil, nil
+			w.seen(events.Pod, p)
+			return w.makes("agent-d", "a")
+		}, Extra, "CreatePod pod/agent-d on a " + managerOfCluster},
 		{"states are missing", func(w *tape) events.Seq {
 			at := w.ends("agent-a", "")
 			data, _ := wire.Marshal(events.Relisted{Resource: "pods", From: uint64(w.rv - 1), To: uint64(w.rv)})
