@@ -29,6 +29,9 @@ func TestFailingOutput(t *testing.T) {
 		if strings.HasPrefix(line, "open ") || strings.HasPrefix(line, "ui ") || strings.HasPrefix(line, "kubectl ") {
 			continue
 		}
+		if strings.HasPrefix(line, "diverge ") {
+			continue // no recording here is of a real cluster: it is refused before anything is written
+		}
 		for _, f := range []struct {
 			err  error
 			said string
