@@ -77,13 +77,13 @@ func (s *session) uiConfig(ctx context.Context, t *target, beside string) (c pag
 	if live {
 		c.Act = d.act
 	}
-	if t.rec == "" {
+	if len(t.recs) == 0 {
 		c.Refused = d.refusals
 	}
 	if beside == "" {
 		return c, nil
 	}
-	o := &target{rec: beside}
+	o := &target{recs: []string{beside}}
 	if a, err = o.open(ctx, s); err == nil {
 		a.close()
 		c.Beside = &page.Beside{Name: beside, Open: o.opens(s)}
@@ -126,7 +126,11 @@ func (a *archive) past(ctx context.Context) (*page.Past, error) {
 // flags are those by which a command names the same log.
 func (t *target) flags() string {
 	var parts []string
-	for _, f := range [][2]string{{"--data", t.data}, {"--rec", t.rec}, {"--nats-url", instance.WithoutUser(t.natsURL)}} {
+	named := [][2]string{{"--data", t.data}, {"--nats-url", instance.WithoutUser(t.natsURL)}}
+	for _, rec := range t.recs {
+		named = append(named, [2]string{"--rec", rec})
+	}
+	for _, f := range named {
 		if f[1] != "" {
 			parts = append(parts, f[0]+" "+instance.QuoteShell(f[1]))
 		}

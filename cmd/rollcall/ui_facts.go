@@ -14,11 +14,13 @@ func (a *archive) facts(ctx context.Context) (all []page.Fact, err error) {
 		all = append(all, page.Fact{Name: name, Says: fmt.Sprintf(format, args...)})
 	}
 	if a.rec != nil {
-		m := a.rec.Manifest()
-		say("recording", "%d events in %d blocks, %s", m.Events, m.Blocks, map[bool]string{true: "complete", false: "not complete"}[m.Complete])
-		say("keyframes", "%s in it", plural(m.Keyframes, "keyframe"))
-		if m.Filter != "" {
-			say("filter", "%s", m.Filter)
+		for _, r := range a.rec {
+			m := r.Manifest()
+			say("recording", "%d events in %d blocks, %s", m.Events, m.Blocks, map[bool]string{true: "complete", false: "not complete"}[m.Complete])
+			say("keyframes", "%s in it", plural(m.Keyframes, "keyframe"))
+			if m.Filter != "" {
+				say("filter", "%s", m.Filter)
+			}
 		}
 	} else {
 		info, err := a.Info(ctx)
