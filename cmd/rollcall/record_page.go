@@ -40,7 +40,7 @@ func (s *session) exportPage(ctx context.Context, a *archive, cluster, path stri
 	defer allowGarbage()()
 	version, _ := built()
 	t := &target{recs: []string{file}, cluster: cluster}
-	out, err := page.WriteBundle(ctx, page.Config{Open: t.opens(s), Cluster: cluster, Target: "--rec " + instance.QuoteShell(name), Version: version}, b)
+	out, err := page.WriteBundle(ctx, page.Config{Open: t.opens(s, false), Cluster: cluster, Target: "--rec " + instance.QuoteShell(name), Version: version}, b)
 	if err != nil {
 		return err
 	}
