@@ -92,7 +92,7 @@ func (c *cluster) keep(ctx context.Context, p *corev1.Pod) error {
 	case p.DeletionTimestamp != nil && p.Spec.NodeName != "":
 		now := int64(0)
 		return api.Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &p.UID}})
-	case p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodRunning:
+	case p.DeletionTimestamp != nil || p.Status.Phase != corev1.PodPending:
 		return nil
 	case p.Spec.NodeName == "":
 		node := pin(p)
