@@ -7,11 +7,13 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
+	"rollcall/publisher/kube"
 )
 
 // connectLong is what connect says of itself.
@@ -53,8 +55,14 @@ the cluster is that in one of whose pods it runs.`
 func (o *connectOptions) addCluster(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: the account of the pod it runs in)")
+	f.IntVar(&o.reach.CallsPerSecond, "kube-qps", kube.CallsPerSecond, "requests a second that the cluster gets at most")
 	f.StringVar(&o.context, "context", "", "context of --kubeconfig (default: the current one)")
-	f.BoolVar(&o.anyVersion, "any-version", false, "record a cluster of a version that is not known: fields that are not known are left out")
+	f.BoolVar(&o.reach.AnyVersion, "any-version", false, "record a cluster of a version that is not known: fields that are not known are left out")
+}
+
+// addProbe adds the flag that says how long a probe waits.
+func (o *connectOptions) addProbe(f *pflag.FlagSet) {
+	f.DurationVar(&o.probeWait, "probe-wait", kube.ProbeTime, "how long somebody else has to show that he is the controller of DaemonSets")
 }
 
 // addLog adds the flags that say where its log is.
