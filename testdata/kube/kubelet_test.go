@@ -92,7 +92,7 @@ func (c *cluster) keep(ctx context.Context, p *corev1.Pod) error {
 	case p.DeletionTimestamp != nil && p.Spec.NodeName != "":
 		now := int64(0)
 		return api.Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &p.UID}})
-	case p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodRunning:
+	case p.DeletionTimestamp != nil || p.Status.Phase != corev1.PodPending:
 		return nil
 	case p.Spec.NodeName == "":
 		node := pin(p)
@@ -100,6 +100,9 @@ func (c *cluster) keep(ctx context.Context, p *corev1.Pod) error {
 			return nil
 		}
 		return api.Bind(ctx, &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: node}}, metav1.CreateOptions{})
+	}
+	if c.stuck(p) {
+		return errStuck
 	}
 	now := time.Now().UTC().Format(time.RFC3339)
 	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"phase":"Running","startTime":%q,"conditions":[{"type":"Ready","status":"True","lastTransitionTime":%q}]}}`, p.UID, now, now)
