@@ -112,7 +112,7 @@ func ParseSubject(text, namespace string) (Subject, error) {
 	}
 	for _, top := range []string{".metadata", ".spec", ".status"} {
 		if i := strings.Index(x.Key.Name, top); i > 0 {
-			x.Key.Name, x.Field = x.Key.Name[:i], x.Key.Name[i+1:]
+			x.Key.Name, x.Field = x.Key.Name[:i], unquoted.Replace(x.Key.Name[i+1:])
 			break
 		}
 	}

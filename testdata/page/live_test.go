@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -37,6 +38,34 @@ func TestLive(t *testing.T) {
 	b.until("[...document.querySelectorAll('.legend span')].some(e => e.textContent.includes('old revision'))")
 	b.shot("start")
 	b.clean("the start of the rollout")
+}
+
+// TestLost: a page says when nothing comes any more, so that nobody takes the past for
+// now, and goes on by itself, where it was, when the instance is back.
+func TestLost(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "d")
+	up := func(until string, more ...string) *server {
+		t.Helper()
+		s := start(t, append([]string{"up", "--data", data, "--durability", "relaxed", "--ui", "none"}, more...)...)
+		s.until(until)
+		return s
+	}
+	first := up("RolledOut", "--nodes", "20", "-f", "example:fluentd")
+	b := browse(t)
+	b.enter(serve(t, "ui", "--data", data))
+	b.show("#/events")
+	b.until("document.body.dataset.mode === 'LIVE'")
+	was := eval[int](b, "document.querySelector('rc-log').last")
+	first.stop()
+	b.until("document.body.dataset.mode === 'LOST' && document.querySelector('#lost [role=alert]')?.textContent.includes('E-CLI-OFFLINE')")
+	if badge := eval[string](b, "document.querySelector('.badge').textContent"); !strings.Contains(badge, "LOST since ") {
+		t.Errorf("the badge says %q", badge)
+	}
+	b.shot("lost")
+	up("Ctrl-C")
+	b.until(fmt.Sprintf("document.body.dataset.mode === 'LIVE' && !document.querySelector('#lost') && document.querySelector('rc-log')?.last >= %d", was))
+	command(t, "node", "fail", "node-0002", "--data", data)
+	b.until("[...document.querySelectorAll('rc-log .row')].some(e => e.textContent.includes('annotation rollcall/fail=true'))")
 }
 
 // TestDemo: a demo is a page in which something goes on, and says what to look at. The
