@@ -180,16 +180,16 @@ func (w *witness) see(o any) {
 // on: no pod is made twice, no command has two answers, and rollouts come to their end.
 func TestCrash(t *testing.T) {
 	c := newWorld(t)
-	c.controllers(besides)
+	c.controllers(others)
 	c.kubelets()
 	for i := range 2 {
 		c.node(fmt.Sprint("n", i))
 	}
 	k, through := newCutter(c)
 	path, data := c.kubeconfig("through", through), filepath.Join(t.TempDir(), "control")
-	us := c.controls(path, data)
+	us := c.control(path, data, soon)
 	w := c.witness()
-	c.makeDaemonSet("agent", nil)
+	c.daemonSet("agent")
 	c.rolledOut("agent", 2)
 	image := 1
 	all, answer := []string{"call", "answer", "told"}, []string{"answer"} // the simulation ends at every other point too
@@ -210,7 +210,7 @@ func TestCrash(t *testing.T) {
 				c.image("agent", fmt.Sprint("main:", image))
 			}
 			us.dies()
-			us = c.controls(path, data)
+			us = c.control(path, data, soon)
 			c.rolledOut("agent", 2)
 		}
 	}
@@ -233,14 +233,14 @@ func TestCrash(t *testing.T) {
 // on, so does the rollout, and no command has failed by it.
 func TestFrozen(t *testing.T) {
 	c := newWorld(t)
-	c.controllers(besides)
+	c.controllers(others)
 	c.kubelets()
 	for i := range 3 {
 		c.node(fmt.Sprint("n", i))
 	}
 	data := filepath.Join(t.TempDir(), "control")
-	us := c.controls(c.kubeconfig("admin", c.admin), data)
-	c.makeDaemonSet("agent", nil)
+	us := c.control(c.kubeconfig("admin", c.admin), data, soon)
+	c.daemonSet("agent")
 	c.rolledOut("agent", 3)
 	c.image("agent", "stuck:2")
 	c.status("agent", func(st appsv1.DaemonSetStatus) bool { return st.UpdatedNumberScheduled == 1 })

@@ -10,10 +10,8 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
 // handed is a DaemonSet that is in some state when it is handed over: a row of the matrix.
@@ -48,10 +46,7 @@ var handOvers = []handed{
 			return st.UpdatedNumberScheduled == 1 && st.NumberUnavailable == 1
 		})
 	}},
-	{name: "surge-pair", keeps: true, spec: func(ds *appsv1.DaemonSet) {
-		one, none := intstr.FromInt32(1), intstr.FromInt32(0)
-		ds.Spec.UpdateStrategy.RollingUpdate = &appsv1.RollingUpdateDaemonSet{MaxSurge: &one, MaxUnavailable: &none}
-	}, under: func(c *cluster, name string) {
+	{name: "surge-pair", keeps: true, spec: surge, under: func(c *cluster, name string) {
 		c.image(name, "stuck:surge")
 		c.until("there is a pair", func(context.Context) (bool, error) { return len(c.uidsOf(name)) == 5, nil })
 	}},
@@ -83,11 +78,8 @@ var handOvers = []handed{
 		if err := c.client.AppsV1().DaemonSets(space).Delete(c.Context(), name, metav1.DeleteOptions{PropagationPolicy: &orphan}); err != nil {
 			c.Fatal(err)
 		}
-		c.until(name+" is gone", func(ctx context.Context) (bool, error) {
-			_, err := c.client.AppsV1().DaemonSets(space).Get(ctx, name, metav1.GetOptions{})
-			return apierrors.IsNotFound(err), nil
-		})
-	}, alone: func(c *cluster, name string) { c.makeDaemonSet(name, nil) }},
+		c.goes(name)
+	}, alone: func(c *cluster, name string) { c.daemonSet(name) }},
 	{name: "failed-pods", alone: func(c *cluster, name string) {
 		p := c.podOn(name, "n1")
 		if _, err := c.client.CoreV1().Pods(space).Patch(c.Context(), p.Name, types.MergePatchType, []byte(`{"status":{"phase":"Failed"}}`), metav1.PatchOptions{}, "status"); err != nil {
@@ -113,7 +105,10 @@ func TestHandOver(t *testing.T) {
 		c.node(fmt.Sprint("n", i))
 	}
 	for _, h := range handOvers {
-		c.makeDaemonSet(h.name, h.spec)
+		if h.spec == nil {
+			h.spec = func(*appsv1.DaemonSet) {}
+		}
+		c.daemonSet(h.name, h.spec)
 	}
 	for _, h := range handOvers {
 		c.rolledOut(h.name, 4)
@@ -122,7 +117,7 @@ func TestHandOver(t *testing.T) {
 		}
 	}
 	theirs.end()
-	theirs = c.controllers(besides)
+	theirs = c.controllers(others)
 	for _, h := range handOvers {
 		if h.alone != nil {
 			h.alone(c, h.name)
@@ -131,7 +126,7 @@ func TestHandOver(t *testing.T) {
 	admin, data := c.kubeconfig("admin", c.admin), filepath.Join(t.TempDir(), "control")
 
 	was, revisions := c.snapshot(), c.revisions()
-	us := c.controls(admin, data, "--at-takeover", "allow")
+	us := c.control(admin, data, soon, "--at-takeover=allow")
 	c.handed(toUs, was)
 	for _, h := range handOvers {
 		if is := c.revisions()[h.name]; h.keeps && !slices.Equal(is, revisions[h.name]) {
@@ -141,7 +136,7 @@ func TestHandOver(t *testing.T) {
 
 	was = c.snapshot()
 	us.kill()
-	us = c.controls(admin, data)
+	us = c.control(admin, data, soon)
 	c.handed(toUsNow, was)
 	c.freed.Store("stuck:mid", true)
 	c.rolledOut("mid-rollout", 4)
@@ -166,7 +161,7 @@ func TestHandOver(t *testing.T) {
 func (c *cluster) handed(to column, was map[string][]types.UID) {
 	c.Helper()
 	last := fmt.Sprint("last-", to)
-	c.makeDaemonSet(last, nil) // whoever has rolled it out has looked at those before
+	c.daemonSet(last) // whoever has rolled it out has looked at those before
 	c.rolledOut(last, 4)
 	for _, h := range handOvers {
 		loses := 0
@@ -185,21 +180,6 @@ func (c *cluster) handed(to column, was map[string][]types.UID) {
 		if lost != loses || len(is) != len(was[h.name]) {
 			c.Errorf("hand-over %d: %s has lost %d pods, want %d; it has %d and had %d", to, h.name, lost, loses, len(is), len(was[h.name]))
 		}
-	}
-}
-
-// makeDaemonSet makes a DaemonSet, as it is usual or changed.
-func (c *cluster) makeDaemonSet(name string, change func(*appsv1.DaemonSet)) {
-	c.Helper()
-	labels := map[string]string{"app": name}
-	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels}, Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "main:1"}}}}}}
-	ds.Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
-	if change != nil {
-		change(ds)
-	}
-	if _, err := c.client.AppsV1().DaemonSets(space).Create(c.Context(), ds, metav1.CreateOptions{}); err != nil {
-		c.Fatal(err)
 	}
 }
 

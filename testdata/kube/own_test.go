@@ -15,12 +15,6 @@ import (
 // ownFlag has the tests of this file's users need no Kubernetes.
 var ownFlag = flag.Bool("own", false, "rollcall up stands in for kube-apiserver and kube-controller-manager")
 
-// daemonController is the controller that is handed over.
-const daemonController = "daemonset-controller"
-
-// besides are the others that have to do with DaemonSets.
-var besides = strings.TrimPrefix(all, daemonController+",")
-
 // newWorld starts a cluster in which nothing controls anything yet.
 func newWorld(t *testing.T) *cluster {
 	if !*ownFlag {
@@ -34,7 +28,7 @@ func (c *cluster) ownControllers(names string) *process {
 	c.Helper()
 	c.door.leads("")
 	run := "*,-node-lifecycle" // what nobody renews is no loss here
-	if !strings.Contains(names, daemonController) {
+	if !strings.Contains(names, own) {
 		run += ",-daemonset"
 	}
 	c.server = start(c.T, *rollcall, "up", "--nodes", "0", "--data", c.dir, "--controllers="+run)
@@ -52,13 +46,8 @@ func (c *cluster) stuck(p *corev1.Pod) bool {
 	return strings.HasPrefix(image, "stuck") && !free
 }
 
-// controls starts to control the cluster.
-func (c *cluster) controls(kubeconfig, data string, args ...string) *process {
-	c.Helper()
-	p := start(c.T, *rollcall, append([]string{"connect", "--control", "--probe-wait", "1s", "--kubeconfig", kubeconfig, "--data", data}, args...)...)
-	p.sees("controlling the DaemonSets")
-	return p
-}
+// soon has a probe wait no longer than it takes: nobody is there to answer it.
+const soon = "--probe-wait=1s"
 
 // kill ends the program as a power cut does.
 func (p *process) kill() {
