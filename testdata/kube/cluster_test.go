@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -81,8 +82,9 @@ type cluster struct {
 	server *process
 	client *kubernetes.Clientset
 	admin  *rest.Config
-	own    bool     // rollcall itself is what Kubernetes is elsewhere
-	freed  sync.Map // images of which pods are started that were stuck
+	own    bool                            // rollcall itself is what Kubernetes is elsewhere
+	freed  sync.Map                        // images of which pods are started that were stuck
+	pace   func(*corev1.Pod) time.Duration // that a pod takes to start; nil: it starts at once
 }
 
 // newCluster starts a kube-apiserver with an empty store.
