@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -81,8 +82,11 @@ func (o *connectOptions) restConfig() (*rest.Config, error) {
 	}
 	if o.kubeconfig == "" {
 		c, err := rest.InClusterConfig()
-		if err != nil {
+		switch {
+		case errors.Is(err, rest.ErrNotInCluster):
 			return nil, bad(errors.New("it is not given, and this is no pod of a cluster"), "give the kubeconfig of the cluster with --kubeconfig")
+		case err != nil:
+			return nil, bad(fmt.Errorf("this is a pod whose account cannot be used: %w", err), "give it a serviceAccountName, and automountServiceAccountToken if that is off")
 		}
 		return c, nil
 	}
