@@ -151,6 +151,7 @@ func TestRival(t *testing.T) {
 		{"a pod of before", events.Pod, pod(since), false, false},
 		{"a revision", events.ControllerRevision, revision(kubeControllerManager, since+1), false, true},
 		{"a revision of ours", events.ControllerRevision, revision(manager, since+1), false, false},
+		{"a revision that a user has made", events.ControllerRevision, revision("kubectl", since+1), false, false},
 		{"a revision of before", events.ControllerRevision, revision(kubeControllerManager, since), false, false},
 		{"a status", events.DaemonSet, set(kubeControllerManager, since+1), false, true},
 		{"a status of before", events.DaemonSet, set(kubeControllerManager, since), false, false},

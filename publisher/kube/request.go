@@ -88,8 +88,8 @@ func (s *Seen) rival(since int64, ours bool) string {
 	switch made := s.made.Unix() > since && !s.Gone; {
 	case s.Kind == events.Pod && made && s.owner != nil && s.owner.Kind == string(events.DaemonSet) && groupOf(s.owner) == events.DaemonSet.Group() && !ours:
 		return fmt.Sprintf("%s was made for DaemonSet %s, and by no command of this log", s.Ref, s.owner.Name)
-	case s.Kind == events.ControllerRevision && made && s.hands[wroteObject].manager != "" && s.hands[wroteObject].manager != manager && s.owner != nil && s.owner.Kind == string(events.DaemonSet):
-		return fmt.Sprintf("%s was made by %s", s.Ref, s.hands[wroteObject].manager)
+	case s.Kind == events.ControllerRevision && made && s.hands[wroteObject].manager == kubeControllerManager && s.owner != nil && s.owner.Kind == string(events.DaemonSet):
+		return fmt.Sprintf("%s was made by %s", s.Ref, kubeControllerManager)
 	case s.Kind == events.DaemonSet && s.hands[wroteStatus].manager == kubeControllerManager && s.hands[wroteStatus].at.Unix() > since:
 		return fmt.Sprintf("the status of %s was written by %s", s.Ref, kubeControllerManager)
 	}

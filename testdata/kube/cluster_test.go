@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -77,6 +78,7 @@ type cluster struct {
 	server *process
 	client *kubernetes.Clientset
 	admin  *rest.Config
+	pace   func(*corev1.Pod) time.Duration // that a pod takes to start; nil: it starts at once
 }
 
 // newCluster starts a kube-apiserver with an empty store.

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -260,18 +259,7 @@ func TestRestored(t *testing.T) {
 func TestHeartbeats(t *testing.T) {
 	c := newCluster(t)
 	const nodes = 1000
-	each := func(do func(i int)) {
-		var group sync.WaitGroup
-		for w := range 8 {
-			group.Go(func() {
-				for i := w; i < nodes; i += 8 {
-					do(i)
-				}
-			})
-		}
-		group.Wait()
-	}
-	each(func(i int) { c.node(fmt.Sprint("n", i)) })
+	each(nodes, func(i int) { c.node(fmt.Sprint("n", i)) })
 	data := filepath.Join(t.TempDir(), "record")
 	rec := c.record(c.kubeconfig("admin", c.admin), data)
 	facts := func() int {
@@ -285,7 +273,7 @@ func TestHeartbeats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	each(func(i int) { c.beats(&list.Items[i], time.Now().Add(10*time.Second)) })
+	each(nodes, func(i int) { c.beats(&list.Items[i], time.Now().Add(10*time.Second)) })
 	if err := c.client.CoreV1().Nodes().Delete(t.Context(), "n0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
