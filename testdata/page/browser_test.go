@@ -6,6 +6,7 @@ package page
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -246,7 +247,7 @@ func (b *tab) shot(name string) []byte {
 	}
 	var png []byte
 	b.run(chromedp.CaptureScreenshot(&png))
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)); err != nil {
 		b.t.Fatal(err)
 	}
 	return png

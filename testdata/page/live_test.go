@@ -1,6 +1,7 @@
 package page
 
 import (
+	"flag"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -68,12 +69,13 @@ func TestLost(t *testing.T) {
 	b.until("[...document.querySelectorAll('rc-log .row')].some(e => e.textContent.includes('annotation rollcall/fail=true'))")
 }
 
-// TestDemo: a demo is a page in which something goes on, and says what to look at. The
-// picture in README.md is what it leaves with -shots.
+var readme = flag.Bool("readme", false, "the demo has 1,000 nodes, as in the picture of README.md, which is what it leaves with -shots")
+
+// TestDemo: a demo is a page in which something goes on, and says what to look at.
 func TestDemo(t *testing.T) {
 	nodes := 300
-	if *shots != "" {
-		nodes = *many
+	if *readme {
+		nodes = 1000
 	}
 	data := filepath.Join(t.TempDir(), "d")
 	s := serve(t, "demo", "--scenario", "zone-outage", "--nodes", fmt.Sprint(nodes), "--speed", "4", "--data", data)
