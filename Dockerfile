@@ -5,7 +5,7 @@ COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
 ARG VERSION COMMIT
-# With both given, the program of .ci/release.
+# With both given, and the same Go, this is the program of .ci/release.
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -tags kustomize_disable_go_plugin_support \
 	-ldflags "-s -w -funcalign=16 -buildid= -X 'main.buildVersion=$VERSION' -X 'main.buildCommit=$COMMIT'" -o /rollcall ./cmd/rollcall
 

@@ -18,6 +18,7 @@ import (
 var (
 	wideFile  = flag.String("wide", "", "where TestWide leaves its recording; empty: nowhere")
 	wideNodes = flag.Int("wide-nodes", 3000, "nodes of the recording that TestWide makes")
+	wideLong  = flag.Int("wide-events", 0, "events of it, of which those that are left say that pods are ready or not")
 )
 
 // TestWide: a recording that is made wide is one that a fold believes, and its nodes
@@ -27,7 +28,7 @@ func TestWide(t *testing.T) {
 	if path == "" {
 		path = filepath.Join(t.TempDir(), "wide.rollcall")
 	}
-	makeWide(t, filepath.Join("..", "..", "testdata", "recordings", "clean-roll.rollcall"), path, *wideNodes)
+	makeWide(t, filepath.Join("..", "..", "testdata", "recordings", "clean-roll.rollcall"), path, *wideNodes, events.Seq(*wideLong))
 	r, err := recording.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -51,6 +52,9 @@ func TestWide(t *testing.T) {
 		}
 	}
 	c := s.DaemonSet(agentKey).Counts
+	if *wideLong > 0 {
+		return
+	}
 	if s.NodeCount() != *wideNodes || ready != *wideNodes || c.Desired != *wideNodes || c.Available >= c.Desired || c.Available < c.Desired*98/100 {
 		t.Errorf("%d nodes, %d of them ready, and %+v", s.NodeCount(), ready, c)
 	}
@@ -76,7 +80,7 @@ type model struct {
 // the last ones in it, but for their names. Of a few the pod is
 // not ready. Nobody has decided that: it is as wide as a large cluster, for
 // who has to show one, and costs a second where a large cluster takes minutes.
-func makeWide(tb testing.TB, small, path string, nodes int) {
+func makeWide(tb testing.TB, small, path string, nodes int, long events.Seq) {
 	tb.Helper()
 	must := func(err error) {
 		tb.Helper()
@@ -100,17 +104,28 @@ func makeWide(tb testing.TB, small, path string, nodes int) {
 			order = append(order, name)
 		}
 	}
-	for i := len(order); i < nodes; i++ {
+	write := func(e events.Event, i int, verb string) {
+		last.Seq, last.Stored = last.Seq+1, last.Stored.Add(20*time.Microsecond)
+		e.Seq, e.Stored = last.Seq, last.Stored
 		name := order[i%len(order)]
-		m := byNode[name]
-		all := []events.Event{m.node, m.pod}
+		must(w.Append(byNode[name].copied(e, name, i, verb)))
+	}
+	for i := len(order); i < nodes; i++ {
+		m := byNode[order[i%len(order)]]
+		write(m.node, i, "created")
 		if i%101 == 0 {
-			all[1] = m.begun
+			write(m.begun, i, "created")
+		} else {
+			write(m.pod, i, "created")
 		}
-		for _, e := range all {
-			last.Seq, last.Stored = last.Seq+1, last.Stored.Add(20*time.Microsecond)
-			e.Seq, e.Stored = last.Seq, last.Stored
-			must(w.Append(m.copied(e, name, i)))
+	}
+	for i := 0; last.Seq < long; i++ {
+		n := len(order) + i%(nodes-len(order))
+		m := byNode[order[n%len(order)]]
+		if i/1000%2 == 0 {
+			write(m.begun, n, "updated")
+		} else {
+			write(m.pod, n, "updated")
 		}
 	}
 	must(w.Close())
@@ -147,12 +162,12 @@ func see(all map[string]*model, e events.Event) (added string) {
 }
 
 // copied is an event about the node with a number that was told of another.
-func (m *model) copied(e events.Event, node string, i int) events.Event {
+func (m *model) copied(e events.Event, node string, i int, verb string) events.Event {
 	name := fmt.Sprintf("wide%0*d", namedNode-len("wide"), i)
 	pod := m.podName[:len(m.podName)-namedPod] + fmt.Sprintf("-%0*d", namedPod-1, i)
 	number := func(text string, n int) string { return text[:len(text)-numbered] + fmt.Sprintf("%0*d", numbered, n) }
 	id := events.Decode(e.Raw).ID.String()
-	pairs := []string{node, name, m.nodeUID, number(m.nodeUID, i), m.podName, pod, m.podUID, number(m.podUID, i), id, number(id, int(e.Seq)), "node.updated", "node.created", "pod.updated", "pod.created"}
+	pairs := []string{node, name, m.nodeUID, number(m.nodeUID, i), m.podName, pod, m.podUID, number(m.podUID, i), id, number(id, int(e.Seq)), "node.updated", "node." + verb, "pod.updated", "pod." + verb}
 	x := strings.NewReplacer(pairs...)
 	e.Raw, e.Subject = []byte(x.Replace(string(e.Raw))), x.Replace(e.Subject)
 	return e

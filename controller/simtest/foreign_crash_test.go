@@ -223,7 +223,7 @@ func (f *foreign) everything(how string) {
 // before what came of it is in the log and after that, each time it makes a pod, ends,
 // adopts and lets go one, and writes a status and a revision. Whoever goes on from the
 // log, from where the cluster was heard or from a list, makes no pod twice and does no
-// command twice, and the rollouts go on (kube.md rows 3.2, 3.3, F21).
+// command twice, and the rollouts go on.
 func TestCrashPoints(t *testing.T) {
 	const most = 3 // times that one thing happens
 	ends := map[string]int{}

@@ -96,5 +96,22 @@ func (s *Seen) rival(since int64, ours bool) string {
 	return ""
 }
 
+// odd reports whether somebody has written what a controller of DaemonSets writes, since a
+// second of the cluster's clock, who may be one or not.
+func (s *Seen) odd(since int64) bool {
+	h := s.hands[wroteObject]
+	switch s.Kind {
+	case events.DaemonSet:
+		h = s.hands[wroteStatus]
+	case events.ControllerRevision:
+		if s.owner == nil { // the garbage collector lets go what is to outlive its owner
+			return false
+		}
+	default:
+		return false
+	}
+	return !s.Gone && h.manager != "" && h.manager != manager && h.at.Unix() > since
+}
+
 // kubeControllerManager is how Kubernetes' own controllers write.
 const kubeControllerManager = "kube-controller-manager"
