@@ -228,12 +228,7 @@ func (w *shadow) match(a *act) {
 		return
 	}
 	now := w.now
-	if a.Do == events.AdoptPod {
-		if o.taken == nil {
-			o.taken = map[types.UID]time.Time{}
-		}
-		o.taken[a.uid] = now
-	}
+	o.adopts(a, now)
 	if a.ending && a.Do != events.CreatePod {
 		// It goes with its DaemonSet, or by what was decided before: who did it will tell.
 		a.stale = a.Do == events.DeletePod
@@ -278,6 +273,17 @@ func (w *shadow) match(a *act) {
 	if len(o.due) > 0 {
 		a.Due = o.due[0].String()
 	}
+}
+
+// adopts remembers when a pod was adopted, if that is what was done.
+func (o *shadowed) adopts(a *act, now time.Time) {
+	if a.Do != events.AdoptPod {
+		return
+	}
+	if o.taken == nil {
+		o.taken = map[types.UID]time.Time{}
+	}
+	o.taken[a.uid] = now
 }
 
 // adopted reports whether an act deletes a pod that was adopted just now: a controller adopts

@@ -205,9 +205,9 @@ func (r *Recorder) loop(ctx context.Context) error {
 
 // drain takes a thing that was heard, and what has come meanwhile.
 func (r *Recorder) drain(ctx context.Context, h heard) error {
-	for range heardBuffer {
+	for n := 0; ; n++ {
 		r.World.working(h.at)
-		if err := r.take(ctx, h); err != nil {
+		if err := r.take(ctx, h); err != nil || n == heardBuffer {
 			return err
 		}
 		select {
@@ -216,7 +216,6 @@ func (r *Recorder) drain(ctx context.Context, h heard) error {
 			return nil
 		}
 	}
-	return nil
 }
 
 // take takes one thing. What a list says is told at once: it is in no order of time.

@@ -11,6 +11,7 @@ import (
 	"github.com/oklog/ulid/v2"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"rollcall/events"
 	"rollcall/events/memlog"
@@ -139,5 +140,32 @@ func TestTooLarge(t *testing.T) {
 	}
 	if len(*warnings) != 1 || !strings.Contains((*warnings)[0], "E-KUBE-LARGE") || !strings.Contains((*warnings)[0], "agent-1") {
 		t.Errorf("warnings: %v", *warnings)
+	}
+}
+
+// However much is heard at once, all of it is told of: a bound on what is taken before the
+// rest is looked at loses nothing.
+func TestMuchIsHeardAtOnce(t *testing.T) {
+	r, log, _ := recorderOf(t, NewWorld(&Cluster{}, Rights{}))
+	of := func(i int) heard {
+		s, err := read(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("n", i), UID: types.UID(fmt.Sprint("u", i)), ResourceVersion: "5"}}, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Listed, s.First = true, true
+		return heard{plural: "nodes", at: time.Now(), what: s}
+	}
+	for i := range heardBuffer {
+		r.in <- of(i)
+	}
+	err := r.drain(t.Context(), of(heardBuffer))
+	for err == nil && len(r.in) > 0 {
+		err = r.drain(t.Context(), <-r.in)
+	}
+	if err == nil {
+		err = r.flush(t.Context())
+	}
+	if info, infoErr := log.Info(t.Context()); err != nil || infoErr != nil || info.Last != heardBuffer+1 {
+		t.Errorf("%d facts of %d, %v, %v", info.Last, heardBuffer+1, err, infoErr)
 	}
 }

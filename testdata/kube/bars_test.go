@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"hash/fnv"
@@ -14,6 +15,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -178,12 +180,19 @@ func (c *cluster) fill(name string) {
 		p.Name, p.Spec.NodeName = fmt.Sprintf("%s-%04d", name, i), fmt.Sprintf("n%04d", i)
 		p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
 			{MatchFields: []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{p.Spec.NodeName}}}}}}}}
-		is, err := c.client.CoreV1().Pods(space).Create(ctx, p, metav1.CreateOptions{})
-		if err == nil {
-			err = c.keep(ctx, is)
-		}
-		if err != nil {
-			c.Errorf("pod %s: %v", p.Name, err)
-		}
+		pods := c.client.CoreV1().Pods(space)
+		c.until("there is pod "+p.Name, func(ctx context.Context) (bool, error) {
+			is, err := pods.Create(ctx, p, metav1.CreateOptions{})
+			if apierrors.IsAlreadyExists(err) { // by an answer that was lost
+				is, err = pods.Get(ctx, p.Name, metav1.GetOptions{})
+			}
+			if err == nil {
+				err = c.keep(ctx, is)
+			}
+			if err != nil {
+				c.Logf("pod %s: %v; it is tried again", p.Name, err)
+			}
+			return err == nil, nil
+		})
 	})
 }

@@ -66,6 +66,11 @@ func (c *cluster) same(was []string, when string) {
 func (c *cluster) control(kubeconfig, data string, args ...string) *process {
 	c.Helper()
 	p := start(c.T, *rollcall, append([]string{"connect", "--control", "--kubeconfig", kubeconfig, "--data", data}, args...)...)
+	c.Cleanup(func() {
+		if c.Failed() {
+			c.Logf("rollcall connect --control:\n%s", p.output())
+		}
+	})
 	p.sees("controlling the DaemonSets of the cluster")
 	return p
 }
