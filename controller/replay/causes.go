@@ -58,6 +58,7 @@ type Causes struct {
 	first     events.Seq
 	kept      map[place]events.Object // as they were before the first event
 	of        []Link                  // of[i] is what the event at first+i comes from
+	alone     []bool                  // in causes of facts alone: alone[i], it comes from nothing in the log
 	witnesses []uint16                // witnesses[i] told of it: an index of names
 	names     []witness
 	reasons   map[events.Seq][]Link       // of each command of a plan
@@ -66,6 +67,7 @@ type Causes struct {
 	objects   map[place]*life
 	ending    map[types.UID]Link // objects that are being deleted: since when
 	passed    map[events.Seq]events.Unreadable
+	certain   map[events.Seq]bool    // writes of the controller: see spells.since
 	notes     []events.Seq           // notes and holds
 	about     map[place][]events.Seq // of those, by what they name
 }
@@ -158,7 +160,7 @@ func (c *Causes) Last() events.Seq { return c.first + events.Seq(len(c.of)) - 1 
 // Causes reads the log up to a position and returns what comes from what. It
 // keeps 16 bytes an event, 24 a command, and 8 a fact.
 func (h *History) Causes(ctx context.Context, to events.Seq) (*Causes, error) {
-	return h.CausesSince(ctx, 0, to)
+	return h.causes(ctx, extent{to: to, freed: true})
 }
 
 // tracker follows a log and notes since when what is called for.
@@ -171,7 +173,7 @@ type tracker struct {
 	writes   map[write]spells
 	counted  map[types.UID]*counted      // by DaemonSet
 	called   map[types.UID][]write       // writes that a DaemonSet calls for now
-	dues     map[events.Key]*dues        // by owner of plans
+	dues     map[events.Key]*dues        // by owner of plans; nil: nobody asks what freed a command
 	named    map[events.Key][]events.Ref // by holds that were not lifted
 	found    []controller.Call
 }
@@ -185,21 +187,30 @@ type cellID struct {
 // position, and nothing else.
 func newFacts(first events.Seq) *tracker {
 	return &tracker{out: &Causes{first: first, kept: map[place]events.Object{}, objects: map[place]*life{}, ending: map[types.UID]Link{},
-		passed: map[events.Seq]events.Unreadable{}, about: map[place][]events.Seq{}}, named: map[events.Key][]events.Ref{}}
+		passed: map[events.Seq]events.Unreadable{}, certain: map[events.Seq]bool{}, about: map[place][]events.Seq{}}, named: map[events.Key][]events.Ref{}}
 }
 
-// newTracker returns what follows a log from a state on.
-func newTracker(s *projector.State) *tracker {
-	t := newFacts(s.Seq() + 1)
-	t.out.kept, t.out.reasons, t.out.freed, t.out.plans = objectsOf(s, Filter{}), map[events.Seq][]Link{}, map[events.Seq][]events.Seq{}, map[events.Key][]events.Seq{}
-	t.cells, t.releases, t.garbage = map[cellID]calls{}, map[types.UID]calls{}, map[events.Ref]calls{}
-	t.writes, t.called, t.counted, t.dues = map[write]spells{}, map[types.UID][]write{}, map[types.UID]*counted{}, map[events.Key]*dues{}
+// know takes over what a state says of the objects and the holds that there are.
+func (t *tracker) know(s *projector.State) {
+	t.out.kept = objectsOf(s, Filter{})
 	for _, kind := range s.Kinds() {
 		for _, o := range s.List(kind, "") {
 			_, last, _ := s.Object(kind, o.Key)
 			t.note(events.Event{Seq: last, Body: o})
 		}
 	}
+	for _, h := range s.Holds() {
+		t.named[h.Ref().Key] = namedBy(h.Hold)
+	}
+}
+
+// newTracker returns what follows a log from a state on.
+func newTracker(s *projector.State) *tracker {
+	t := newFacts(s.Seq() + 1)
+	t.out.reasons, t.out.freed, t.out.plans = map[events.Seq][]Link{}, map[events.Seq][]events.Seq{}, map[events.Key][]events.Seq{}
+	t.cells, t.releases, t.garbage = map[cellID]calls{}, map[types.UID]calls{}, map[events.Ref]calls{}
+	t.writes, t.called, t.counted = map[write]spells{}, map[types.UID][]write{}, map[types.UID]*counted{}
+	t.know(s)
 	if s.Seq() > 0 {
 		t.calls(s, events.Event{Seq: s.Seq()}) // since then or before
 	}
@@ -256,7 +267,10 @@ func (t *tracker) origin(s *projector.State, e events.Event) Link {
 		}
 	}
 	if e.Source == controller.Source && e.Actor == "" {
-		if l := t.writes[writeOf(e)].since(t.lastFact(e), e.Seq); !l.IsZero() {
+		if l, certain := t.writes[writeOf(e)].since(t.lastFact(e), e.Seq); !l.IsZero() {
+			if certain {
+				t.out.certain[e.Seq] = true
+			}
 			return l
 		}
 		if r := events.RefOf(e); r.Kind == events.DaemonSet && s.DaemonSet(r.Key) != nil {
@@ -375,7 +389,9 @@ func (t *tracker) linkIn(e events.Event, c *sets.Cell) Link {
 // that has done something to them.
 func (t *tracker) setsCall(s *projector.State, e events.Event) {
 	for _, key := range s.Touched() {
-		t.due(s, key)
+		if t.dues != nil {
+			t.due(s, key)
+		}
 		for _, ds := range s.DeletedSets(key) {
 			t.setCalls(s, ds, e)
 		}
