@@ -10,7 +10,6 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
-	"rollcall/events/wire"
 	"rollcall/projector"
 	"rollcall/projector/sets"
 )
@@ -105,16 +104,6 @@ func (c *Causes) tells(e events.Event) {
 	c.witnesses = append(c.witnesses, uint16(i))
 }
 
-// life is where the facts about a name are.
-type life struct {
-	uid   types.UID // of the last incarnation
-	gone  bool      // it is gone
-	born  int       // index of its first fact
-	facts []events.Seq
-	ends  []events.Seq // those of them that say that it is gone
-	told  events.Seq   // the last of its facts that the controller has not written
-}
-
 // Of returns what the event or the command comes from; zero: from outside, or
 // from what is not in the log.
 func (c *Causes) Of(l Link) Link {
@@ -183,27 +172,6 @@ type cellID struct {
 	sets.CellKey
 }
 
-// newFacts returns what notes where the facts of a log are that begins with a
-// position, and nothing else.
-func newFacts(first events.Seq) *tracker {
-	return &tracker{out: &Causes{first: first, kept: map[place]events.Object{}, objects: map[place]*life{}, ending: map[types.UID]Link{},
-		passed: map[events.Seq]events.Unreadable{}, certain: map[events.Seq]bool{}, about: map[place][]events.Seq{}}, named: map[events.Key][]events.Ref{}}
-}
-
-// know takes over what a state says of the objects and the holds that there are.
-func (t *tracker) know(s *projector.State) {
-	t.out.kept = objectsOf(s, Filter{})
-	for _, kind := range s.Kinds() {
-		for _, o := range s.List(kind, "") {
-			_, last, _ := s.Object(kind, o.Key)
-			t.note(events.Event{Seq: last, Body: o})
-		}
-	}
-	for _, h := range s.Holds() {
-		t.named[h.Ref().Key] = namedBy(h.Hold)
-	}
-}
-
 // newTracker returns what follows a log from a state on.
 func newTracker(s *projector.State) *tracker {
 	t := newFacts(s.Seq() + 1)
@@ -267,7 +235,7 @@ func (t *tracker) origin(s *projector.State, e events.Event) Link {
 		}
 	}
 	if e.Source == controller.Source && e.Actor == "" {
-		if l, certain := t.writes[writeOf(e)].since(t.lastFact(e), e.Seq); !l.IsZero() {
+		if l, certain := t.writes[writeOf(e)].since(t.lastFact(aboutOf(e)), e.Seq); !l.IsZero() {
 			if certain {
 				t.out.certain[e.Seq] = true
 			}
@@ -285,60 +253,6 @@ func (t *tracker) origin(s *projector.State, e events.Event) Link {
 // by asking for them.
 func asked(e events.Event) bool {
 	return e.Verb == "delete" && e.Actor != "" && !strings.HasPrefix(e.Actor, "system:node:")
-}
-
-// lastFact returns where the last fact about the object of e is.
-func (t *tracker) lastFact(e events.Event) events.Seq {
-	r := events.RefOf(e)
-	if l := t.out.objects[place{r.Kind, r.Key}]; l != nil {
-		return l.facts[len(l.facts)-1]
-	}
-	return 0
-}
-
-// note keeps where facts are and what was told, and which objects are being deleted.
-func (t *tracker) note(e events.Event) {
-	switch b := e.Body.(type) {
-	case events.Object:
-		t.fact(e, b.Ref, false)
-		if _, known := t.out.ending[b.UID]; !known && len(wire.Field(wire.Field(b.Data, "metadata"), "deletionTimestamp")) > 1 {
-			t.out.ending[b.UID] = eventLink(e.Seq)
-		}
-	case events.Gone:
-		t.fact(e, b.Ref, true)
-		delete(t.out.ending, b.UID)
-	case events.Charter:
-		t.fact(e, b.Ref(), false)
-	case events.Unreadable:
-		t.out.passed[e.Seq] = b
-	case events.Note:
-		t.out.hears(e.Seq, b.Objects)
-	case events.Hold:
-		t.named[b.Ref().Key] = namedBy(b)
-		t.out.hears(e.Seq, t.named[b.Ref().Key])
-	case events.Lifted:
-		t.out.hears(e.Seq, append(t.named[b.Ref().Key], b.Ref()))
-		delete(t.named, b.Ref().Key)
-	}
-}
-
-func (t *tracker) fact(e events.Event, r events.Ref, gone bool) {
-	p := place{r.Kind, r.Key}
-	l := t.out.objects[p]
-	if l == nil {
-		l = &life{}
-		t.out.objects[p] = l
-	}
-	if l.uid != r.UID || l.gone && !gone {
-		l.uid, l.born = r.UID, len(l.facts)
-	}
-	l.gone, l.facts = gone, append(l.facts, e.Seq)
-	if gone {
-		l.ends = append(l.ends, e.Seq)
-	}
-	if e.Source != controller.Source {
-		l.told = e.Seq
-	}
 }
 
 // decided returns since when each command of a plan was called for at its basis.

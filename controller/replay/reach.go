@@ -110,22 +110,6 @@ func (h *History) causes(ctx context.Context, p extent) (*Causes, error) {
 	return t.out, nil
 }
 
-// facts returns causes that know after a state where the facts about all objects
-// are, and all notes, and that tell of each event whether it comes from nothing in
-// the log, and of no other what it comes from. Nobody may use the state any more.
-func (h *History) facts(ctx context.Context, s *projector.State, to events.Seq) (*Causes, error) {
-	t := newFacts(s.Seq() + 1)
-	t.know(s)
-	return t.out, h.skim(ctx, s, to, func(_ *projector.State, e events.Event) error {
-		_, gone := e.Body.(events.Gone)
-		t.out.of = append(t.out.of, Link{})
-		t.out.alone = append(t.out.alone, !gone && e.Cause.IsZero() && (e.Source != controller.Source || e.Actor != ""))
-		t.out.tells(e)
-		t.note(e)
-		return nil
-	})
-}
-
 // behind are causes of some stretches of the log, by their order: what lies far
 // between events that are told of is not followed.
 type behind []stretch

@@ -70,9 +70,10 @@ func (x *spread) open() bool {
 			return true
 		}
 	}
-	for _, ss := range x.writes {
+	for w, ss := range x.writes {
+		fence := x.lastFact(place{w.kind, w.key})
 		for _, s := range ss {
-			if x.reached[s.since] {
+			if x.reached[s.since] && (s.until == 0 || s.until > fence) {
 				return true
 			}
 		}
