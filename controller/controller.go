@@ -37,6 +37,7 @@ type Options struct {
 	// StatusEvery is the shortest time between two status writes of one DaemonSet; 0:
 	// statusInterval.
 	StatusEvery time.Duration
+	Queue       Queue // told what waits and what is under way; nil: nobody is. The garbage collector has none
 }
 
 // Controller reconciles DaemonSets as the log tells of changes. It is a
@@ -47,6 +48,7 @@ type Controller struct {
 	writer writer
 	clock  projector.LogClock
 	owns   func(events.Key) bool
+	queue  Queue
 	every  time.Duration // a status is written at most
 
 	works   map[events.Key]*work
@@ -71,13 +73,16 @@ type work struct {
 
 // New returns a controller that has observed nothing yet.
 func New(s events.Subjects, state *projector.State, o Options) *Controller {
-	c := &Controller{writer: newWriter(s, o), clock: projector.LogClock{State: state}, owns: o.Owns, works: map[events.Key]*work{},
+	c := &Controller{writer: newWriter(s, o), clock: projector.LogClock{State: state}, owns: o.Owns, queue: o.Queue, works: map[events.Key]*work{},
 		ready: map[events.Key]bool{}, waiting: map[events.Key]bool{}, due: map[events.Key]time.Time{}}
 	if c.every = o.StatusEvery; c.every == 0 {
 		c.every = statusInterval
 	}
 	if c.owns == nil {
 		c.owns = func(events.Key) bool { return true }
+	}
+	if c.queue == nil {
+		c.queue = unwatched{}
 	}
 	return c
 }
@@ -108,6 +113,7 @@ func (c *Controller) want(k events.Key) {
 		c.works[k] = w
 	}
 	w.wanted = true
+	c.queue.Add(k)
 	c.arm(k)
 }
 
@@ -192,6 +198,7 @@ func (c *Controller) ripen(present time.Time) {
 func (c *Controller) reconcile(k events.Key, now time.Time) *step {
 	state, w, present := c.clock.State, c.works[k], c.clock.LogTime(now)
 	w.wanted = false
+	c.queue.Begin(k)
 	res := Reconcile(state, k, present)
 	if !res.RequeueAt.IsZero() {
 		c.wakeAt(k, res.RequeueAt)
@@ -208,6 +215,7 @@ func (c *Controller) reconcile(k events.Key, now time.Time) *step {
 		if _, more := c.due[k]; !more && state.DaemonSet(k) == nil {
 			delete(c.works, k)
 		}
+		c.queue.Done(k)
 		return nil
 	}
 	w.under = true
@@ -221,6 +229,10 @@ func (c *Controller) Done(done drive.Step, err error, now time.Time) {
 	s := done.(*step)
 	w := c.works[s.key]
 	w.under = false
+	c.queue.Done(s.key)
+	if err != nil {
+		c.queue.Retry(s.key)
+	}
 	w.after = max(w.after, s.last)
 	switch {
 	case err == nil:

@@ -442,3 +442,25 @@ func TestScopeOfARealCluster(t *testing.T) {
 	}
 	c.check(t)
 }
+
+// L05: of a real cluster a kubelet's time is believed where it is hardly before log time,
+// since everybody else counts by it; a clock that is far off counts for nothing.
+func TestReadinessOfARealCluster(t *testing.T) {
+	for _, x := range []struct {
+		before time.Duration // of log time, the kubelet's
+		counts time.Duration
+	}{{time.Second, time.Second}, {time.Minute, 0}, {-time.Minute, 0}} {
+		c, _ := realCluster(t, 1)
+		p := c.pods()[0]
+		for _, status := range []corev1.ConditionStatus{corev1.ConditionFalse, corev1.ConditionTrue} {
+			c.now = c.now.Truncate(time.Second).Add(time.Minute)
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: status, LastTransitionTime: metav1.NewTime(c.now.Add(-x.before))}}
+			c.alter(p)
+		}
+		for q := range c.s.Pods() {
+			if got := c.s.Time().Sub(q.ReadySince); got.Round(time.Second/10) != x.counts {
+				t.Errorf("%s before log time: ready for %s, want %s", x.before, got, x.counts)
+			}
+		}
+	}
+}

@@ -58,6 +58,9 @@ func TestArchive(t *testing.T) {
 				a.run(0, archive(filepath.Join(dir, "b.rollcall"), "70")...)
 				a.same(file, "", hash, 70) // it does not reach up to there
 				a.run(0, archive(filepath.Join(dir, "c.rollcall"), "now")...)
+				if got := a.log("--rec", filepath.Join(dir, "c.rollcall"), "--rec", file, "--rec", filepath.Join(dir, "b.rollcall"), "--data", a.data); got != whole {
+					t.Errorf("three recordings and the log are\n%s\nand not\n%s", got, whole)
+				}
 				if rest := a.log("--data", a.data); strings.Count(rest, "\n#")+1 != 1 {
 					t.Errorf("of a log that was archived up to its end there is left\n%s", rest)
 				}
@@ -196,7 +199,7 @@ func TestJoin(t *testing.T) {
 	} {
 		log := open(clean)
 		a := &archive{history: log, from: log.Before(), dir: "log"}
-		err := a.join(t.Context(), x.rec)
+		err := a.join(t.Context(), recordedLog{x.rec}, "the recording")
 		var e *events.Error
 		if refused := errors.As(err, &e) && e.Code == "E-REC-SEAM"; refused == x.fits || x.fits && err != nil {
 			t.Errorf("%s: %v", name, err)

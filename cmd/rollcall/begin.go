@@ -1,14 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"iter"
 
 	"rollcall/events"
 	"rollcall/events/chain"
-	"rollcall/events/recording"
 	"rollcall/projector"
 	"rollcall/projector/table"
 )
@@ -77,11 +74,11 @@ func (a *archive) kept(ctx context.Context, objects *table.Tables) (*projector.S
 	case a.from.Seq == 0:
 		return projector.NewOver("", objects), nil
 	case a.rec != nil:
-		k, ok := a.rec.Newest(frameKind, projector.KeyframeFormat, a.from.Seq)
+		k, in, ok := a.rec.newest(a.from.Seq)
 		if !ok {
 			return projector.NewOver("", objects), nil
 		}
-		return readFrame(a.rec, k, objects)
+		return readFrame(in, k, objects)
 	}
 	store, err := a.store(ctx)
 	if err != nil {
@@ -96,70 +93,4 @@ func (a *archive) kept(ctx context.Context, objects *table.Tables) (*projector.S
 		err = fmt.Errorf("the keyframe that the log begins with is of position %d", st.Seq())
 	}
 	return st, err
-}
-
-// joined is a log that goes on from a recording of what was archived of it.
-type joined struct {
-	rec *recording.Recording
-	log history
-	at  events.Seq // the last event of the recording, which the log knows too
-}
-
-// Info implements history.
-func (j joined) Info(ctx context.Context) (events.Info, error) {
-	i, err := j.log.Info(ctx)
-	i.Before = j.rec.Before().Seq
-	return i, err
-}
-
-// Read implements events.Reader.
-func (j joined) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	return func(yield func(events.Event, error) bool) {
-		if after < j.at {
-			for e, err := range j.rec.Read(ctx, after) {
-				if !yield(e, err) || err != nil {
-					return
-				}
-			}
-		}
-		j.log.Read(ctx, max(after, j.at))(yield)
-	}
-}
-
-// join has the log be read on from a recording. It refuses one that does not end
-// with an event that the log has, with the same running hash up to there.
-func (a *archive) join(ctx context.Context, r *recording.Recording) error {
-	m := r.Manifest()
-	refuse := func(why string) error {
-		return &events.Error{Code: "E-REC-SEAM", What: "the recording and the log do not meet", Where: a.dir, Why: why,
-			Do: "give the recording that was archived of this log", Exit: events.ExitInput}
-	}
-	info, err := a.history.Info(ctx)
-	switch {
-	case err != nil:
-		return err
-	case m.Redacted != "" || r.Torn() != nil:
-		return refuse("the recording is redacted, or torn")
-	case m.Log != info.ID:
-		return refuse(fmt.Sprintf("the recording is of log %s, and this is %s", m.Log, info.ID))
-	case m.Last.Seq < a.from.Seq:
-		return refuse(fmt.Sprintf("the recording ends with #%d, and the log begins after #%d", m.Last.Seq, a.from.Seq))
-	case m.Last.Seq > info.Last:
-		return refuse(fmt.Sprintf("the recording ends with #%d, and the log with #%d", m.Last.Seq, info.Last))
-	}
-	c := chain.From(a.from)
-	for e, err := range a.history.Read(ctx, a.from.Seq) {
-		if c.Seq == m.Last.Seq {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		c.Take(e.Seq, e.Raw)
-	}
-	if c.Seq != m.Last.Seq || !bytes.Equal(c.Chain[:], m.Last.Chain[:]) {
-		return refuse(fmt.Sprintf("up to #%d they have other events", m.Last.Seq))
-	}
-	a.history, a.rec, a.from = joined{r, a.history, m.Last.Seq}, r, r.Before()
-	return nil
 }

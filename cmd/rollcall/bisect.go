@@ -184,7 +184,7 @@ func blameText(x *replay.Blame, e replay.Step) string {
 
 // part finds where the log and a recording part.
 func (s *session) part(ctx context.Context, x *asked, other string) error {
-	a, err := (&target{rec: other}).open(ctx, s)
+	a, err := (&target{recs: []string{other}}).open(ctx, s)
 	if err != nil {
 		return of("--diff", err)
 	}

@@ -150,7 +150,7 @@ func (b *build) picture(ctx context.Context, rec string, at events.Seq) (p any, 
 // carrier returns a recording of the log up to last, which another program can
 // read: that of the question itself, or one that lasts until done is called.
 func (a *archive) carrier(ctx context.Context, log events.Reader, cluster string, last events.Seq) (path string, done func(), err error) {
-	if a.rec != nil {
+	if _, alone := a.history.(recordedLog); alone && len(a.rec) == 1 {
 		return a.dir, func() {}, nil
 	}
 	dir, err := os.MkdirTemp("", "rollcall-verify-")

@@ -93,7 +93,8 @@ func flagOf(c *cobra.Command, name string) string {
 func glance(c *cobra.Command, look func(context.Context, *asked) error) {
 	ctx, cancel := context.WithTimeout(context.Background(), completionTime)
 	defer cancel()
-	q := &question{format: "text", target: &target{data: flagOf(c, "data"), rec: flagOf(c, "rec"), natsURL: flagOf(c, "nats-url"), natsCreds: flagOf(c, "nats-creds"),
+	recs, _ := c.Flags().GetStringArray("rec") // none of a command without it
+	q := &question{format: "text", target: &target{data: flagOf(c, "data"), recs: recs, natsURL: flagOf(c, "nats-url"), natsCreds: flagOf(c, "nats-creds"),
 		kubeconfig: flagOf(c, "kubeconfig"), cluster: flagOf(c, "cluster")}}
 	s := &session{out: newOutput(io.Discard, func(error) {}), err: io.Discard}
 	_ = s.ask(ctx, q, func(x *asked) error { return look(ctx, x) }) // then nothing is offered

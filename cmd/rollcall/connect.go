@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
@@ -38,7 +39,8 @@ type connectOptions struct {
 	once       bool
 	rewind     bool
 	rewound    bool // and the log says so
-	anyVersion bool
+	reach      kube.Options
+	probeWait  time.Duration
 	// handBack is done when the log says that it is a record: nil, but for release.
 	handBack func(context.Context, *instance.Instance, *kube.Cluster) error
 }
@@ -66,6 +68,7 @@ func (s *session) connectCommand() *cobra.Command {
 	f.BoolVar(&o.shadow, "shadow", false, "record the cluster, and change nothing there")
 	f.BoolVar(&o.rollouts, "rollouts", false, "replace old pods of OnDelete DaemonSets that have the annotation "+events.AnnotationRollout)
 	f.BoolVar(&o.control, "control", false, "be the controller of DaemonSets, instead of the cluster's own")
+	o.addProbe(f)
 	f.StringVar(&o.takeover, "at-takeover", "refuse", "refuse: with --control, if pods would be deleted or revisions made at once; allow: do so")
 	f.StringSliceVarP(&o.scope.Namespaces, "namespace", "n", nil, "only DaemonSets of these namespaces (default: all)")
 	f.StringVarP(&o.scope.Selector, "selector", "l", "", "only DaemonSets with these labels")
@@ -109,6 +112,10 @@ func (o *connectOptions) check(given func(string) bool) (err error) {
 		return usageError("E-CLI-FLAG", fmt.Sprintf("--at-takeover cannot be %q", o.takeover), "give refuse or allow")
 	case given("at-takeover") && !o.control:
 		return usageError("E-CLI-FLAG", "--at-takeover is for --control", "give both, or neither")
+	case given("probe-wait") && !o.control || o.probeWait < 0:
+		return usageError("E-CLI-FLAG", "--probe-wait is for --control, and is not negative", "give it with --control, as 10s")
+	case o.reach.CallsPerSecond < 0:
+		return usageError("E-CLI-FLAG", "--kube-qps is not negative", fmt.Sprintf("give a number, such as %d", kube.CallsPerSecond))
 	case given("data") && given("nats-url"):
 		return usageError("E-CLI-FLAG", "--data and --nats-url exclude each other", "give one of them")
 	case given("nats-creds") && !given("nats-url"):
@@ -156,7 +163,7 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	cluster, err := kube.Dial(ctx, config, o.anyVersion)
+	cluster, err := kube.Dial(ctx, config, o.reach)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
@@ -247,7 +254,7 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 		err = part.error
 	}
 	if o.control {
-		s.leave(ctx, in, world, o, isRival(err))
+		s.leave(ctx, in, world, o, err)
 	}
 	return err
 }

@@ -3,15 +3,18 @@ package main
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
+	"rollcall/publisher/kube"
 )
 
 // connectLong is what connect says of itself.
@@ -53,8 +56,14 @@ the cluster is that in one of whose pods it runs.`
 func (o *connectOptions) addCluster(c *cobra.Command) {
 	f := c.Flags()
 	f.StringVar(&o.kubeconfig, "kubeconfig", "", "kubeconfig of the cluster (default: the account of the pod it runs in)")
+	f.IntVar(&o.reach.CallsPerSecond, "kube-qps", kube.CallsPerSecond, "requests a second that the cluster gets at most")
 	f.StringVar(&o.context, "context", "", "context of --kubeconfig (default: the current one)")
-	f.BoolVar(&o.anyVersion, "any-version", false, "record a cluster of a version that is not known: fields that are not known are left out")
+	f.BoolVar(&o.reach.AnyVersion, "any-version", false, "record a cluster of a version that is not known: fields that are not known are left out")
+}
+
+// addProbe adds the flag that says how long a probe waits.
+func (o *connectOptions) addProbe(f *pflag.FlagSet) {
+	f.DurationVar(&o.probeWait, "probe-wait", kube.ProbeTime, "how long somebody else has to show that he is the controller of DaemonSets")
 }
 
 // addLog adds the flags that say where its log is.
@@ -73,8 +82,11 @@ func (o *connectOptions) restConfig() (*rest.Config, error) {
 	}
 	if o.kubeconfig == "" {
 		c, err := rest.InClusterConfig()
-		if err != nil {
+		switch {
+		case errors.Is(err, rest.ErrNotInCluster):
 			return nil, bad(errors.New("it is not given, and this is no pod of a cluster"), "give the kubeconfig of the cluster with --kubeconfig")
+		case err != nil:
+			return nil, bad(fmt.Errorf("this is a pod whose account cannot be used: %w", err), "give it a serviceAccountName, and automountServiceAccountToken if that is off")
 		}
 		return c, nil
 	}

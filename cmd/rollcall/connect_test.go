@@ -238,6 +238,10 @@ func (r *recorded) setImage(image string) {
 // is a cluster, and a cluster made of a record.
 func (r *recorded) refuses() {
 	r.t.Helper()
+	pod := []string{"KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1"} // without an account
+	if code, out := runToEnd(r.t, r.t.TempDir(), pod, "connect", "--shadow"); code != events.ExitInput || strings.Count(out, "\n") != 1 || !strings.Contains(out, "E-KUBE-CONFIG") || !strings.Contains(out, "serviceaccount/token") {
+		r.t.Errorf("in a pod without an account: exit code %d:\n%s", code, out)
+	}
 	for _, c := range []struct {
 		says string
 		args []string

@@ -37,8 +37,8 @@ func (s *session) govern(ctx context.Context, in *instance.Instance, world *kube
 	if err := world.Lease(ctx, info.ID); err != nil {
 		return err
 	}
-	s.out.printf("looking whether somebody else is the controller, for %s\n", kube.ProbeTime)
-	since, err := alone(ctx, world.Cluster)
+	s.out.printf("looking whether somebody else is the controller, for %s\n", o.probeWait)
+	since, err := world.Alone(ctx, o.probeWait)
 	if err != nil {
 		return err
 	}
@@ -54,13 +54,12 @@ func (s *session) govern(ctx context.Context, in *instance.Instance, world *kube
 	}
 	world.Take(since)
 	s.out.printf("controlling the DaemonSets of the cluster from #%d on\n", in.LastSeq())
-	defer world.Let()
-	return s.watchOver(ctx, world, info.ID)
+	return world.Guard(ctx, info.ID, o.probeWait, s.Warn)
 }
 
 // leave has a cluster not controlled from here any more. If somebody else controls it the
-// log is a record from there on.
-func (s *session) leave(ctx context.Context, in *instance.Instance, world *kube.World, o connectOptions, rival bool) {
+// log is a record from there on, and the cluster has an Event of it.
+func (s *session) leave(ctx context.Context, in *instance.Instance, world *kube.World, o connectOptions, why error) {
 	world.Let()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveTime)
 	defer cancel()
@@ -68,46 +67,14 @@ func (s *session) leave(ctx context.Context, in *instance.Instance, world *kube.
 	if err == nil {
 		err = world.Unlease(ctx, info.ID)
 	}
-	if rival {
+	var e *events.Error
+	if errors.As(why, &e) && e.Code == kube.RivalCode {
 		_, _, charted := s.charter(ctx, in, world.Cluster, o, events.Shadow)
-		err = errors.Join(err, charted)
+		err = errors.Join(err, charted, world.TellRival(ctx, e.Why))
 	}
 	if err != nil {
 		s.Warn(err.Error())
 	}
-}
-
-// watchOver keeps the Lease, and looks for others now and then.
-func (s *session) watchOver(ctx context.Context, world *kube.World, log string) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- world.Hold(ctx, log) }()
-	for {
-		select {
-		case err := <-ended:
-			return err
-		case <-time.After(kube.ProbeEvery):
-		}
-		if _, err := alone(ctx, world.Cluster); isRival(err) {
-			return err
-		}
-	}
-}
-
-// alone returns since when, by the cluster's clock, nobody else is the controller of
-// DaemonSets there, or says who is.
-func alone(ctx context.Context, c *kube.Cluster) (since time.Time, err error) {
-	rival, since, err := c.Probe(ctx, kube.ProbeTime)
-	if err == nil && rival != "" {
-		err = c.Rival(rival)
-	}
-	return since, err
-}
-
-func isRival(err error) bool {
-	var e *events.Error
-	return errors.As(err, &e) && e.Code == kube.RivalCode
 }
 
 // quiet says why a cluster is not taken over: pods would be deleted at once, or

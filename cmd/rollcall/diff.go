@@ -81,6 +81,9 @@ func (s *session) diff(ctx context.Context, x *asked, at replay.Instant, f repla
 		about, err = x.Subject(ctx, x.at.Seq, replay.Subject{Kind: f.Kind, Key: f.Key})
 		f.Kind, f.Key = about.Kind, about.Key
 	}
+	if err == nil && f.Key.Name != "" {
+		err = x.toldOf(ctx, f)
+	}
 	if err != nil {
 		return err
 	}
@@ -96,6 +99,16 @@ func (s *session) diff(ctx context.Context, x *asked, at replay.Instant, f repla
 		return errDiffers
 	}
 	return err
+}
+
+// toldOf refuses the name of an object that the log does not tell of.
+func (x *asked) toldOf(ctx context.Context, f replay.Filter) error {
+	names, err := x.Keys(ctx, f.Kind, x.at.Seq)
+	if err != nil || slices.Contains(names, f.Key) {
+		return err
+	}
+	return &events.Error{Code: "E-REPLAY-OBJECT", What: fmt.Sprintf("the log tells of no %s %s up to there", f.Kind, f.Key),
+		Do: suggestObject(names, replay.Subject{Kind: f.Kind, Key: f.Key}), Exit: events.ExitInput}
 }
 
 func diffText(d *replay.Diff, by string) string {

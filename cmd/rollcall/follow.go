@@ -17,7 +17,7 @@ import (
 
 // origin returns where a log is that was found.
 func (t *target) origin() instance.Origin {
-	return instance.Origin{Dir: t.dir, Data: t.data, Rec: t.rec, NATSURL: instance.WithoutUser(t.natsURL), NATSCreds: t.natsCreds, Cluster: t.cluster}.Absolute()
+	return instance.Origin{Dir: t.dir, Data: t.data, Recs: t.recs, NATSURL: instance.WithoutUser(t.natsURL), NATSCreds: t.natsCreds, Cluster: t.cluster}.Absolute()
 }
 
 // follow makes a target that of a kubeconfig: the file of --kubeconfig or, if
@@ -73,7 +73,7 @@ func originError(what, where, why string) *events.Error {
 // take makes a target that of an origin. The list of instances knows how to
 // log in to a NATS server, which a kubeconfig does not.
 func (t *target) take(o instance.Origin) {
-	t.dir, t.data, t.rec, t.past = o.Dir, o.Data, o.Rec, o.Past
+	t.dir, t.data, t.recs, t.past = o.Dir, o.Data, o.Recs, o.Past
 	t.cluster = cmp.Or(t.cluster, o.Cluster)
 	if o.NATSURL == "" {
 		return

@@ -90,7 +90,7 @@ func runKubectl(args []string, own bool) {
 // first request. If there is no target, what asks a cluster is refused: that of
 // ~/.kube/config is not meant.
 func (k kubectlTarget) aim(flags *genericclioptions.ConfigFlags) {
-	named := k.data != "" || k.rec != "" || k.natsURL != "" || k.at != ""
+	named := k.data != "" || len(k.recs) > 0 || k.natsURL != "" || k.at != ""
 	path, open, err := k.find()
 	switch {
 	case errors.Is(err, errForeign) && !named:

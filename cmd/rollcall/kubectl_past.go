@@ -26,19 +26,21 @@ type kubectlTarget struct {
 // and looks at those that it has too. Its --cluster names an entry of a
 // kubeconfig; where a log is named, there is none, and it names the log's cluster.
 func cutTarget(args []string) (k kubectlTarget, rest []string, err error) {
-	if _, err = cutFlags(args, map[string]*string{"--kubeconfig": &k.kubeconfig, "--context": &k.context}); err != nil {
+	to := func(p *string) func(string) { return func(value string) { *p = value } }
+	if _, err = cutFlags(args, map[string]func(string){"--kubeconfig": to(&k.kubeconfig), "--context": to(&k.context)}); err != nil {
 		return k, nil, err
 	}
-	rest, err = cutFlags(args, map[string]*string{"--data": &k.data, "--rec": &k.rec, "--at": &k.at, "--key-file": &k.keyFile, "--nats-url": &k.natsURL, "--nats-creds": &k.natsCreds})
+	rest, err = cutFlags(args, map[string]func(string){"--data": to(&k.data), "--rec": func(file string) { k.recs = append(k.recs, file) }, "--at": to(&k.at),
+		"--key-file": to(&k.keyFile), "--nats-url": to(&k.natsURL), "--nats-creds": to(&k.natsCreds)})
 	if err == nil && (k.data != "" || k.natsURL != "") {
-		rest, err = cutFlags(rest, map[string]*string{"--cluster": &k.cluster})
+		rest, err = cutFlags(rest, map[string]func(string){"--cluster": to(&k.cluster)})
 	}
 	return k, rest, err
 }
 
 // cutFlags takes flags with a value out of arguments, wherever they stand
 // before --.
-func cutFlags(args []string, into map[string]*string) (rest []string, err error) {
+func cutFlags(args []string, into map[string]func(value string)) (rest []string, err error) {
 	for i := 0; i < len(args); i++ {
 		if args[i] == "--" {
 			return append(rest, args[i:]...), nil
@@ -57,7 +59,7 @@ func cutFlags(args []string, into map[string]*string) (rest []string, err error)
 		if strings.TrimSpace(value) == "" {
 			return nil, usageError("E-CLI-FLAG", name+" has no value", "give one, or leave it out")
 		}
-		*to = value
+		to(value)
 	}
 	return rest, nil
 }

@@ -7,7 +7,6 @@ import (
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
 	"rollcall/events/natsd"
-	"rollcall/events/recording"
 )
 
 // history is a log that is only read.
@@ -41,20 +40,6 @@ func (a *archive) openStopped(ctx context.Context, t *target, subjects events.Su
 	return nil
 }
 
-// openRecording opens the recording of a target, whose cluster is the one that
-// it says.
-func (t *target) openRecording(s *session) (*archive, error) {
-	r, err := recording.Open(t.rec)
-	if err != nil {
-		return nil, err
-	}
-	if torn := r.Torn(); torn != nil {
-		s.Warn(torn.String())
-	}
-	t.cluster = r.Manifest().Cluster
-	return &archive{history: r, rec: r, from: r.Before(), session: s, dir: t.rec, close: func() { _ = r.Close() }}, nil
-}
-
 // beginning is a log whose readers from the beginning get what there is of it.
 type beginning struct{ *archive }
 
@@ -73,7 +58,7 @@ func (a *archive) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.E
 
 // Scan reads without decoding, where the log can be read so.
 func (a *archive) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	if r, ok := a.history.(*recording.Recording); ok {
+	if r, ok := a.history.(recordedLog); ok {
 		return r.Scan(ctx, after)
 	}
 	return a.Read(ctx, after)
@@ -82,8 +67,8 @@ func (a *archive) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.E
 // checkedText says what the log was compared with.
 func (a *archive) checkedText() string {
 	switch {
-	case a.rec != nil && a.rec.Manifest().Redacted != "":
-		return "the recording is redacted: " + a.rec.Manifest().Redacted
+	case a.rec != nil && a.rec.redacted() != "":
+		return "the recording is redacted: " + a.rec.redacted()
 	case a.rec != nil:
 		return "every block that was read is whole; rollcall record verify compares the chain as well"
 	case a.checked == nil && a.dir == "":

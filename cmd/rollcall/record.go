@@ -135,7 +135,7 @@ func (s *session) export(ctx context.Context, a *archive, cluster, path string, 
 		out.Redact, out.Redacted = r.Event, r.String()
 	}
 	if a.rec != nil {
-		if was := a.rec.Manifest().Redacted; was != "" && out.Redacted == "" {
+		if was := a.rec.redacted(); was != "" && out.Redacted == "" {
 			out.Redacted = was
 		}
 	}

@@ -39,21 +39,21 @@ func (a *archive) frames(ctx context.Context) (recording.Frames, error) {
 	return frames{st}, nil
 }
 
-// recordedFrames are the keyframes of a recording, and those that are made while
-// it is asked.
+// recordedFrames are the keyframes of recordings, and those that are made while
+// they are asked.
 type recordedFrames struct {
 	*replay.MemoryKeyframes
-	rec *recording.Recording
+	rec recordedLog
 }
 
 // Newest implements replay.Keyframes.
 func (f recordedFrames) Newest(ctx context.Context, at events.Seq) (events.Seq, []byte, error) {
 	seq, data, err := f.MemoryKeyframes.Newest(ctx, at)
-	k, ok := f.rec.Newest(frameKind, projector.KeyframeFormat, at)
+	k, in, ok := f.rec.newest(at)
 	if err != nil || !ok || k.At.Seq <= seq {
 		return seq, data, err
 	}
-	r, err := f.rec.Keyframe(k)
+	r, err := in.Keyframe(k)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -66,7 +66,7 @@ func (f recordedFrames) Newest(ctx context.Context, at events.Seq) (events.Seq, 
 // Add implements replay.Keyframes.
 func (f recordedFrames) Add(ctx context.Context, s *projector.State) error {
 	if s.Seq()%replay.KeyframeEvery == 0 {
-		if k, ok := f.rec.Newest(frameKind, projector.KeyframeFormat, s.Seq()); ok && k.At.Seq+replay.KeyframeEvery > s.Seq() {
+		if k, _, ok := f.rec.newest(s.Seq()); ok && k.At.Seq+replay.KeyframeEvery > s.Seq() {
 			return nil // what the recording has is near
 		}
 	}

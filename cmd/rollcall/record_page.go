@@ -29,18 +29,18 @@ func (s *session) exportPage(ctx context.Context, a *archive, cluster, path stri
 	if b.Recording, err = os.ReadFile(file); err != nil {
 		return err
 	}
-	r, err := (&target{rec: file}).openRecording(s)
+	r, err := (&target{recs: []string{file}}).openRecording(ctx, s)
 	if err != nil {
 		return err
 	}
-	b.Redacted = r.rec.Manifest().Redacted
+	b.Redacted = r.rec.redacted()
 	r.close()
 	done := s.Progress("asking what the page is to answer", nil)
 	defer done()
 	defer allowGarbage()()
 	version, _ := built()
-	t := &target{rec: file, cluster: cluster}
-	out, err := page.WriteBundle(ctx, page.Config{Open: t.opens(s), Cluster: cluster, Target: "--rec " + instance.QuoteShell(name), Version: version}, b)
+	t := &target{recs: []string{file}, cluster: cluster}
+	out, err := page.WriteBundle(ctx, page.Config{Open: t.opens(s, false), Cluster: cluster, Target: "--rec " + instance.QuoteShell(name), Version: version}, b)
 	if err != nil {
 		return err
 	}

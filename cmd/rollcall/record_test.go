@@ -54,7 +54,7 @@ func TestWrongKeyframe(t *testing.T) {
 			t.Error(err)
 		}
 		n, compareErr := compareFrames(t.Context(), r)
-		_, keptErr := (&archive{history: r, rec: r, from: r.Before()}).kept(t.Context(), table.New(table.History{}))
+		_, keptErr := (&archive{history: recordedLog{r}, rec: recordedLog{r}, from: r.Before()}).kept(t.Context(), table.New(table.History{}))
 		for _, err := range []error{compareErr, keptErr} {
 			var e *events.Error
 			if found := errors.As(err, &e) && e.Code == "E-REC-DAMAGED" && e.Exit == events.ExitHalt; found != (name == "wrong") || name == "right" && n != 1 {

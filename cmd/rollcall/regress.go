@@ -138,7 +138,7 @@ func (s *session) regressFile(ctx context.Context, r *regressed, o regressFlags)
 	if t := rec.Torn(); t != nil {
 		return &events.Error{Code: "E-REC-TORN", What: t.String(), Where: r.File, Do: "get another copy of it, if there is one", Exit: events.ExitHalt}
 	}
-	log := (&archive{history: rec, rec: rec, from: rec.Before(), session: s}).counting("deciding "+r.File+" again", 0)
+	log := (&archive{history: recordedLog{rec}, rec: recordedLog{rec}, from: rec.Before(), session: s}).counting("deciding "+r.File+" again", 0)
 	defer log.done()
 	h, err := replay.Open(ctx, log, nil)
 	if err != nil {

@@ -16,8 +16,8 @@ import (
 func (s *session) probeCommand() *cobra.Command {
 	var o connectOptions
 	c := &cobra.Command{Use: "probe", Short: "Find out whether a real cluster has a controller of DaemonSets", Args: takes(0, 0),
-		Long: `probe makes a DaemonSet in kube-system that no node has a pod of, waits ten seconds
-whether somebody acts upon it, and deletes it. The exit code is 0 if nobody does, and 3
+		Long: `probe makes a DaemonSet in kube-system that no node has a pod of, waits a while
+(--probe-wait) whether somebody acts upon it, and deletes it. The exit code is 0 if nobody does, and 3
 if somebody does (E-KUBE-RIVAL).`,
 		Example: `  rollcall probe --kubeconfig admin.conf`,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -25,9 +25,9 @@ if somebody does (E-KUBE-RIVAL).`,
 			if err != nil {
 				return err
 			}
-			cluster, err := kube.Dial(c.Context(), config, o.anyVersion)
+			cluster, err := kube.Dial(c.Context(), config, o.reach)
 			if err == nil {
-				_, err = alone(c.Context(), cluster)
+				_, err = cluster.Alone(c.Context(), o.probeWait)
 			}
 			if err != nil {
 				return interrupted(c.Context(), err)
@@ -36,6 +36,7 @@ if somebody does (E-KUBE-RIVAL).`,
 			return s.out.failure()
 		}}
 	o.addCluster(c)
+	o.addProbe(c.Flags())
 	return c
 }
 

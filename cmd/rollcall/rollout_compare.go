@@ -57,7 +57,7 @@ func (r rolloutNamed) asks(q *question) *question {
 	if r.file == "" {
 		return q
 	}
-	return &question{target: &target{rec: r.file}, format: q.format}
+	return &question{target: &target{recs: []string{r.file}}, format: q.format}
 }
 
 func (s *session) compareRollouts(ctx context.Context, q *question, a, b rolloutNamed) error {

@@ -71,7 +71,7 @@ func (s *session) receipt(ctx context.Context, x *asked, named rolloutNamed, for
 	}
 	d := receiptDocument{Kind: "RolloutReceipt", APIVersion: replay.AnswersVersion, Receipt: receipt}
 	if x.log.rec != nil {
-		d.Redacted = x.log.rec.Manifest().Redacted
+		d.Redacted = x.log.rec.redacted()
 	}
 	x.log.done()
 	if format == "md" {

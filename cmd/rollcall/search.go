@@ -156,6 +156,9 @@ func (s *session) search(ctx context.Context, x *asked, o *searching) error {
 	}
 	err = x.give("Search", []*replay.Searched{found}, func() string { return searchedText(found, o) })
 	if err == nil && len(found.Hits) == 0 {
+		if _, wrong := condition.Compile(o.query.Text); wrong == nil {
+			s.Warn("the text was looked for as it is written; an expression is given with --expr")
+		}
 		return errNothing
 	}
 	return err

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
@@ -19,7 +20,6 @@ import (
 	"rollcall/events/chain"
 	"rollcall/events/keyframes"
 	"rollcall/events/natsd"
-	"rollcall/events/recording"
 	"rollcall/events/seal"
 	"rollcall/events/stream"
 	"rollcall/projector"
@@ -32,7 +32,7 @@ const dataVariable = "ROLLCALL_DATA"
 // target says which cluster a command is about.
 type target struct {
 	data       string
-	rec        string // file of a recording
+	recs       []string // files of recordings
 	natsURL    string
 	natsCreds  string
 	kubeconfig string
@@ -68,7 +68,7 @@ func addLogTarget(c *cobra.Command) *target {
 // addRecording gives a command that reads a log the flag by which it reads that
 // of a recording.
 func (t *target) addRecording(c *cobra.Command) {
-	c.Flags().StringVar(&t.rec, "rec", "", "recording to read instead of a cluster, as rollcall record export has made it")
+	c.Flags().StringArrayVar(&t.recs, "rec", nil, "recording to read instead of a cluster, as rollcall record export has made it; several, also with --data or --nats-url, are read as one log if they go on from each other")
 }
 
 // addKeyFile gives a command that opens Secrets the flag that names their keys.
@@ -90,14 +90,17 @@ func (t *target) keys() (*seal.Ring, error) {
 
 // named reports whether flags name a cluster or a recording.
 func (t *target) named() bool {
-	return t.data != "" || t.rec != "" || t.natsURL != "" || t.kubeconfig != ""
+	return t.data != "" || len(t.recs) > 0 || t.natsURL != "" || t.kubeconfig != ""
 }
 
 // resolve finds the cluster where it is not given: by $ROLLCALL_DATA, by
 // $KUBECONFIG, or because only one instance runs.
 func (t *target) resolve() error {
-	given := [][2]string{{"--data", t.data}, {"--rec", t.rec}, {"--nats-url", t.natsURL}, {"--kubeconfig", t.kubeconfig}}
-	if t.rec != "" && (t.data != "" || t.natsURL != "") { // the log goes on from the recording
+	if slices.Contains(t.recs, "") {
+		return usageError("E-CLI-FLAG", "--rec has no value", "give one, or leave it out")
+	}
+	given := [][2]string{{"--data", t.data}, {"--rec", strings.Join(t.recs, ", ")}, {"--nats-url", t.natsURL}, {"--kubeconfig", t.kubeconfig}}
+	if len(t.recs) > 0 && (t.data != "" || t.natsURL != "") { // the log goes on from the recording
 		given[1][1] = ""
 	}
 	given = slices.DeleteFunc(given, func(f [2]string) bool { return f[1] == "" })
@@ -108,7 +111,7 @@ func (t *target) resolve() error {
 		t.data = os.Getenv(dataVariable)
 	}
 	switch {
-	case t.data != "" || t.natsURL != "" || t.rec != "":
+	case t.data != "" || t.natsURL != "" || len(t.recs) > 0:
 	case t.kubeconfig != "" || os.Getenv(clientcmd.RecommendedConfigPathEnvVar) != "":
 		if err := t.follow(t.kubeconfig); err != nil {
 			return err
@@ -168,7 +171,7 @@ func (t *target) serving(ctx context.Context) (kubeconfig string, runs bool, err
 
 // found is serving for a target of which no more is known than where its log is.
 func (t *target) found(ctx context.Context) (kubeconfig string, runs bool, err error) {
-	if t.rec != "" {
+	if len(t.recs) > 0 {
 		return "", false, nil
 	}
 	if t.data == "" {
@@ -221,8 +224,8 @@ func noPort(where string) error {
 type archive struct {
 	history
 	checked *datadir.Checked // nil: an instance runs, which has checked its log, or it is a recording's
-	rec     *recording.Recording
-	nc      *nats.Conn // nil: nothing runs
+	rec     recordedLog      // those that it is read from; nil: none
+	nc      *nats.Conn       // nil: nothing runs
 	session *session
 	dir     string
 	close   func()
@@ -238,21 +241,21 @@ func (t *target) open(ctx context.Context, s *session) (*archive, error) {
 	if err := t.resolve(); err != nil {
 		return nil, err
 	}
-	if t.rec != "" && t.data == "" && t.natsURL == "" {
-		return t.openRecording(s)
+	if len(t.recs) > 0 && t.data == "" && t.natsURL == "" {
+		return t.openRecording(ctx, s)
 	}
 	a, err := t.openLog(ctx, s)
-	if err != nil || t.rec == "" {
+	if err != nil || len(t.recs) == 0 {
 		return a, err
 	}
-	r, err := t.openRecording(s)
+	r, err := t.openRecording(ctx, s)
 	if err == nil {
 		closeLog := a.close
 		a.close = func() {
 			closeLog()
 			r.close()
 		}
-		err = a.join(ctx, r.rec)
+		err = a.join(ctx, r.rec, r.dir)
 	}
 	if err != nil {
 		a.close()

@@ -1,10 +1,9 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"errors"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -73,27 +72,34 @@ func (s *session) uiConfig(ctx context.Context, t *target, beside string) (c pag
 		return c, err
 	}
 	d := doors{session: s, target: t, config: t.config}
-	c = page.Config{Open: t.opens(s), Cluster: t.cluster, Target: t.flags(), Live: live, Insert: d.insert}
+	c = page.Config{Open: t.opens(s, live), Cluster: t.cluster, Target: t.flags(), Live: live, Insert: d.insert}
 	if live {
-		c.Act = d.act
+		c.Act, c.Health = d.act, d.health
 	}
-	if t.rec == "" {
+	if len(t.recs) == 0 {
 		c.Refused = d.refusals
 	}
 	if beside == "" {
 		return c, nil
 	}
-	o := &target{rec: beside}
+	o := &target{recs: []string{beside}}
 	if a, err = o.open(ctx, s); err == nil {
 		a.close()
-		c.Beside = &page.Beside{Name: beside, Open: o.opens(s)}
+		c.Beside = &page.Beside{Name: beside, Open: o.opens(s, false)}
 	}
 	return c, err
 }
 
-// opens returns what opens the log for a page.
-func (t *target) opens(s *session) func(context.Context) (*page.Past, error) {
+// opens returns what opens the log for a page. That of an instance which has gone is
+// not read from its files: the page would hold them when it comes back.
+func (t *target) opens(s *session, live bool) func(context.Context) (*page.Past, error) {
 	return func(ctx context.Context) (*page.Past, error) {
+		if live && t.data != "" {
+			if stopped, err := idle(t.data); err != nil || stopped {
+				return nil, cmp.Or(err, error(&events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the data directory", Where: t.data,
+					Do: "start it with rollcall up: the page goes on by itself; or read its past with rollcall ui", Exit: events.ExitInput}))
+			}
+		}
 		a, err := t.open(ctx, s)
 		if err != nil {
 			return nil, err
@@ -118,15 +124,26 @@ func (a *archive) past(ctx context.Context) (*page.Past, error) {
 		a.close()
 		return nil, err
 	}
-	return &page.Past{Log: a, Frames: frames, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error) {
+	p := &page.Past{Log: a, Frames: frames, Moment: func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error) {
 		return a.moment(ctx, at, last)
-	}, Facts: a.facts, Close: a.close}, nil
+	}, Facts: a.facts, Close: a.close}
+	if a.nc != nil {
+		p.Gone = a.nc.IsClosed
+	}
+	if log, ok := a.history.(*stream.Log); ok {
+		p.Members = func(ctx context.Context) ([]page.Check, error) { return members(ctx, log) }
+	}
+	return p, nil
 }
 
 // flags are those by which a command names the same log.
 func (t *target) flags() string {
 	var parts []string
-	for _, f := range [][2]string{{"--data", t.data}, {"--rec", t.rec}, {"--nats-url", instance.WithoutUser(t.natsURL)}} {
+	named := [][2]string{{"--data", t.data}, {"--nats-url", instance.WithoutUser(t.natsURL)}}
+	for _, rec := range t.recs {
+		named = append(named, [2]string{"--rec", rec})
+	}
+	for _, f := range named {
 		if f[1] != "" {
 			parts = append(parts, f[0]+" "+instance.QuoteShell(f[1]))
 		}
@@ -154,9 +171,9 @@ func (in *upRun) page(ctx context.Context, s *session) (link string, stop func()
 		return "", func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target().flags(), Live: true, Health: in.healthChecks, Scene: in.up.scene.told()}
+	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target().flags(), Live: true, Scene: in.up.scene.told()}
 	d := doors{session: s, target: in.target(), config: func(context.Context) (*rest.Config, error) { return in.LoopbackAs(actor()), nil }}
-	c.Act, c.Insert, c.Refused = d.act, d.insert, d.refusals
+	c.Act, c.Insert, c.Refused, c.Health = d.act, d.insert, d.refusals, d.health
 	begun, ended := make(chan string, 1), make(chan error, 1)
 	go func() { ended <- s.servePage(ctx, in.up.ui, c, func(link string) { begun <- link }) }()
 	select {
@@ -203,39 +220,6 @@ func (in *upRun) past(ctx context.Context, s *session) (*page.Past, error) {
 		return nil, err
 	}
 	return a.past(ctx)
-}
-
-// healthChecks are what /readyz of the API says of the instance.
-func (in *upRun) healthChecks(ctx context.Context) []page.Check {
-	failed := func(err error) []page.Check { return []page.Check{{Name: "API", State: err.Error()}} }
-	config := in.LoopbackAs(actor())
-	client, err := rest.HTTPClientFor(config)
-	if err != nil {
-		return failed(err)
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/readyz?verbose", nil)
-	if err != nil {
-		return failed(err)
-	}
-	res, err := client.Do(r)
-	if err != nil {
-		return failed(err)
-	}
-	defer res.Body.Close()
-	return readChecks(bufio.NewScanner(res.Body))
-}
-
-// readChecks reads lines such as "[+]log ok".
-func readChecks(lines *bufio.Scanner) (all []page.Check) {
-	for lines.Scan() {
-		sign, rest, ok := strings.Cut(lines.Text(), "]")
-		if !ok || sign != "[+" && sign != "[-" {
-			continue
-		}
-		name, state, _ := strings.Cut(rest, " ")
-		all = append(all, page.Check{Name: name, State: state, Good: sign == "[+"})
-	}
-	return all
 }
 
 // checkUI decides whether up serves a page.

@@ -1,11 +1,17 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net/http"
+	"strings"
 	"time"
 
+	"k8s.io/client-go/rest"
+
 	"rollcall/cmd/rollcall/page"
+	"rollcall/events/stream"
 )
 
 // facts say how the log is kept, and what is beside it.
@@ -14,11 +20,13 @@ func (a *archive) facts(ctx context.Context) (all []page.Fact, err error) {
 		all = append(all, page.Fact{Name: name, Says: fmt.Sprintf(format, args...)})
 	}
 	if a.rec != nil {
-		m := a.rec.Manifest()
-		say("recording", "%d events in %d blocks, %s", m.Events, m.Blocks, map[bool]string{true: "complete", false: "not complete"}[m.Complete])
-		say("keyframes", "%s in it", plural(m.Keyframes, "keyframe"))
-		if m.Filter != "" {
-			say("filter", "%s", m.Filter)
+		for _, r := range a.rec {
+			m := r.Manifest()
+			say("recording", "%d events in %d blocks, %s", m.Events, m.Blocks, map[bool]string{true: "complete", false: "not complete"}[m.Complete])
+			say("keyframes", "%s in it", plural(m.Keyframes, "keyframe"))
+			if m.Filter != "" {
+				say("filter", "%s", m.Filter)
+			}
 		}
 	} else {
 		info, err := a.Info(ctx)
@@ -44,4 +52,56 @@ func (a *archive) facts(ctx context.Context) (all []page.Fact, err error) {
 		say("checked", "%s", text)
 	}
 	return all, nil
+}
+
+// members are the servers that keep a log, and how they are.
+func members(ctx context.Context, log *stream.Log) (all []page.Check, err error) {
+	servers, err := log.Members(ctx)
+	for _, m := range servers {
+		c := page.Check{Name: m.Name, Good: !m.Away, State: fmt.Sprintf("follows, %d operations behind", m.Behind)}
+		switch {
+		case m.Leads:
+			c.State = "leads"
+		case m.Away:
+			c.State = fmt.Sprintf("away, %d operations behind", m.Behind)
+		}
+		all = append(all, c)
+	}
+	return all, err
+}
+
+// health is what /readyz of the API says of the instance.
+func (d doors) health(ctx context.Context) []page.Check {
+	failed := func(err error) []page.Check { return []page.Check{{Name: "API", State: err.Error()}} }
+	config, err := d.config(ctx)
+	if err != nil {
+		return failed(err)
+	}
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return failed(err)
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, config.Host+"/readyz?verbose", nil)
+	if err != nil {
+		return failed(err)
+	}
+	res, err := client.Do(r)
+	if err != nil {
+		return failed(err)
+	}
+	defer res.Body.Close()
+	return readChecks(bufio.NewScanner(res.Body))
+}
+
+// readChecks reads lines such as "[+]log ok".
+func readChecks(lines *bufio.Scanner) (all []page.Check) {
+	for lines.Scan() {
+		sign, rest, ok := strings.Cut(lines.Text(), "]")
+		if !ok || sign != "[+" && sign != "[-" {
+			continue
+		}
+		name, state, _ := strings.Cut(rest, " ")
+		all = append(all, page.Check{Name: name, State: state, Good: sign == "[+"})
+	}
+	return all
 }

@@ -97,7 +97,7 @@ func (s *session) verify(ctx context.Context, x *asked, cluster string, b build)
 	}
 	text := func() string {
 		t := a.text(x) + keyframesText(a.Keyframes) + a.Build.text(b.path)
-		if checked := x.log.checkedText(); checked != "" && (x.log.rec == nil || x.log.rec.Manifest().Redacted != "") {
+		if checked := x.log.checkedText(); checked != "" && (x.log.rec == nil || x.log.rec.redacted() != "") {
 			t += checked + "\n"
 		}
 		return t
@@ -139,10 +139,10 @@ func (s *session) say(ctx context.Context, x *asked) error {
 // chained holds the end of a log that was read whole against what a recording says
 // of it.
 func (a *archive) chained(end chain.Position) error {
-	if a.rec == nil || a.rec.Torn() != nil {
+	if a.rec == nil || a.rec.torn() != nil {
 		return nil
 	}
-	if want := a.rec.Manifest().Last; want.Seq == end.Seq && want.Chain != end.Chain {
+	if want := a.rec.last(); want.Seq == end.Seq && want.Chain != end.Chain {
 		return &events.Error{Code: "E-REC-DAMAGED", What: "the chain over the events is not that of the recording", Where: a.dir,
 			Why: fmt.Sprintf("it is %x at #%d", end.Chain, end.Seq), Do: "make the recording again from the log, or get another copy of it", Exit: events.ExitHalt}
 	}
@@ -171,7 +171,7 @@ func (a *verified) text(x *asked) string {
 		b.WriteString(sidesText(a.First, "RECORDED", "DECIDED NOW"))
 	}
 	fmt.Fprintf(&b, "no gap from #%d to #%d, chain %s", span.First, span.Last, a.Chain)
-	if x.log.rec != nil && x.log.rec.Torn() == nil {
+	if x.log.rec != nil && x.log.rec.torn() == nil {
 		b.WriteString(", as the recording has it")
 	}
 	b.WriteByte('\n')

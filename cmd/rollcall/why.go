@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/projector/story"
 )
 
 func (s *session) whyCommand() *cobra.Command {
@@ -60,6 +62,16 @@ func (s *session) why(ctx context.Context, x *asked, about replay.Subject, depth
 		return err
 	}
 	why, err := x.WhyAt(ctx, x.at.Seq, about)
+	if noObject(err) && about.Field == "" {
+		names, keysErr := x.Keys(ctx, about.Kind, x.at.Seq)
+		if keysErr != nil {
+			return keysErr
+		}
+		if in, is := about.Among(names); is {
+			about = in
+			why, err = x.WhyAt(ctx, x.at.Seq, about)
+		}
+	}
 	if err != nil {
 		return x.unknownObject(ctx, err, about)
 	}
@@ -70,14 +82,23 @@ func (s *session) why(ctx context.Context, x *asked, about replay.Subject, depth
 // unknownObject adds to an error that the log does not tell of an object what to
 // do about that.
 func (x *asked) unknownObject(ctx context.Context, err error, about replay.Subject) error {
-	if e := new(events.Error); errors.As(err, &e) && e.Code == "E-REPLAY-OBJECT" && e.Do == "" {
+	if e := new(events.Error); errors.As(err, &e) && noObject(err) && e.Do == "" {
 		names, err := x.Keys(ctx, about.Kind, x.at.Seq)
 		if err != nil {
 			return err
 		}
-		e.Do = suggestObject(names, about)
+		if e.Do = suggestObject(names, about); slices.Contains(names, about.Key) {
+			object := story.Name(events.Ref{Kind: about.Kind, Key: about.Key})
+			e.What, e.Do = object+" is not there any more", "see rollcall why "+object+", or ask about an earlier instant"
+		}
 	}
 	return err
+}
+
+// noObject reports whether an error says that the log tells of no such object.
+func noObject(err error) bool {
+	e := new(events.Error)
+	return errors.As(err, &e) && e.Code == "E-REPLAY-OBJECT"
 }
 
 // suggestObject says what to do about a name that the log does not tell of.

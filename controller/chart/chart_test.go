@@ -5,6 +5,8 @@ import (
 	"encoding/xml"
 	"errors"
 	"flag"
+	"fmt"
+	"image/png"
 	"io"
 	"os"
 	"path/filepath"
@@ -104,6 +106,49 @@ func TestSVG(t *testing.T) {
 	}
 }
 
+// TestPNG: a picture in points has what the SVG has, where that has it, and the same
+// bytes each time; what others have written cannot break it.
+func TestPNG(t *testing.T) {
+	for _, c := range charts(t, filepath.Join("..", "..", "testdata", "recordings", "zone-outage.rollcall")) {
+		b, err := chart.PNG(c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := chart.PNG(c); err != nil || !bytes.Equal(b, again) {
+			t.Errorf("%s is drawn in two ways: %v", c.Rollout, err)
+		}
+		m, err := png.Decode(bytes.NewReader(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var svg struct {
+			Width  int `xml:"width,attr"`
+			Height int `xml:"height,attr"`
+			Rects  []struct {
+				X    float64 `xml:"x,attr"`
+				Y    float64 `xml:"y,attr"`
+				Fill string  `xml:"fill,attr"`
+			} `xml:"rect"`
+		}
+		if err := xml.Unmarshal(chart.SVG(c), &svg); err != nil {
+			t.Fatal(err)
+		}
+		if got := m.Bounds().Size(); got.X != 2*svg.Width || got.Y != 2*svg.Height {
+			t.Errorf("%s has %v points, and %d x %d pixels", c.Rollout, got, svg.Width, svg.Height)
+		}
+		for _, r := range svg.Rects[1:] { // the first is the ground
+			red, green, blue, _ := m.At(int(2*r.X)+1, int(2*r.Y)+3).RGBA()
+			if got := fmt.Sprintf("#%02x%02x%02x", red>>8, green>>8, blue>>8); got != r.Fill {
+				t.Errorf("%s: at %g, %g there is %s, want %s", c.Rollout, r.X, r.Y, got, r.Fill)
+			}
+		}
+		c.Rollout.Why = "</text>\x00" + strings.Repeat("é✕", 3000)
+		if _, err := chart.PNG(c); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func kept(t *testing.T, svg []byte) {
 	file := filepath.Join("testdata", "zone-outage.svg")
 	if *rewrite {
@@ -128,6 +173,12 @@ func TestHostile(t *testing.T) {
 	svg := string(chart.SVG(&chart.Chart{Rollout: &r, Until: c.Until, Causes: c.Causes, Samples: c.Samples}))
 	if strings.Contains(svg, "<script") || strings.ContainsAny(svg, "\x1b\x00") {
 		t.Error(svg)
+	}
+	r.Why = strings.Repeat("a long story ", 90)
+	for _, line := range strings.Split(string(chart.SVG(&chart.Chart{Rollout: &r, Until: c.Until, Causes: c.Causes, Samples: c.Samples})), "\n") {
+		if strings.Contains(line, "a long story") && len(line) > 250 {
+			t.Errorf("it goes on beyond the edge: %s", line)
+		}
 	}
 	if n := strings.Count(svg, "<rect"); n > 200 {
 		t.Errorf("%d rectangles", n)

@@ -12,6 +12,7 @@ import (
 
 // Measures of the picture, in pixels.
 const (
+	letter   = 7.2 // of the size that most text has; in no usual font a line has wider ones
 	width    = 960
 	left     = 110 // of what has a scale
 	right    = 24
@@ -81,9 +82,9 @@ func (p *picture) head() {
 	state := cmp.Or(string(r.Ending), "under way")
 	title := fmt.Sprintf("%s: %s", r, state)
 	p.printf("<title>%s</title>\n<desc>%s</desc>\n<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n", text(title), text(p.summary()))
-	p.printf("<text x=\"20\" y=\"30\" font-size=\"18\" font-weight=\"600\">%s</text>\n", text(title))
-	p.printf("<text x=\"20\" y=\"50\" fill=\"%s\">%s → %s, by %s%s</text>\n", soft, text(cmp.Or(strings.Join(r.Before, ", "), "new")), text(strings.Join(r.Images, ", ")),
-		text(cmp.Or(r.Who, r.Manager, "somebody")), text(prefixed(": ", r.Why)))
+	p.printf("<text x=\"20\" y=\"30\" font-size=\"18\" font-weight=\"600\">%s</text>\n", text(fitting(title, 1.5*letter)))
+	p.printf("<text x=\"20\" y=\"50\" fill=\"%s\">%s</text>\n", soft, text(fitting(fmt.Sprintf("%s → %s, by %s%s", cmp.Or(strings.Join(r.Before, ", "), "new"), strings.Join(r.Images, ", "),
+		cmp.Or(r.Who, r.Manager, "somebody"), prefixed(": ", r.Why)), letter)))
 	p.printf("<text x=\"20\" y=\"68\" fill=\"%s\">#%d %s to #%d %s</text>\n", soft, r.Start.Seq, clock(r.Start.Time), p.Until.Seq, clock(p.Until.Time))
 	p.printf("<text x=\"20\" y=\"%d\" font-weight=\"600\">%s</text>\n", ganttTop-16, text(p.summary()))
 }
@@ -97,6 +98,15 @@ func (p *picture) summary() string {
 	}
 	return fmt.Sprintf("%s on %d nodes in %s, %d pods restarted, %d failures, at most %d nodes without an available pod%s", counted(len(r.Waves), "wave"), r.Nodes, p.took().Round(time.Millisecond),
 		r.Restarted, r.Failures, r.PeakUnavailable, limit)
+}
+
+// fitting cuts what is written from the left edge on to the width of the picture.
+func fitting(s string, letter float64) string {
+	all, most := []rune(story.OneLine(s)), int((width-40)/letter)
+	if len(all) <= most {
+		return string(all)
+	}
+	return string(all[:most-1]) + "…"
 }
 
 func counted(n int, noun string) string {
@@ -183,7 +193,6 @@ func (p *picture) gantt() {
 
 // beside writes what a bar says on the side where there is room.
 func (p *picture) beside(from, to, y float64, says string) {
-	const letter = 6.6 // a letter is not wider
 	switch w := letter * float64(len([]rune(says))); {
 	case to+6+w < width:
 		p.printf("<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", to+6, y, says)
@@ -198,7 +207,11 @@ func (p *picture) grid(y, tall int) {
 	for t := time.Duration(0); t <= p.took(); t += step {
 		x := p.x(p.Rollout.Start.Time.Add(t))
 		p.printf("<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"%s\"/>\n", x, y, x, y+tall, rule)
-		p.printf("<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\" fill=\"%s\" font-size=\"11\">+%s</text>\n", x, y+tall+14, soft, t)
+		anchor, half := "middle", letter*float64(len(t.String())+1)/2
+		if x+half > width {
+			x, anchor = width-2, "end"
+		}
+		p.printf("<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\" fill=\"%s\" font-size=\"11\">+%s</text>\n", x, y+tall+14, anchor, soft, t)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -63,7 +64,47 @@ func ParseSet(text, namespace string) (Set, error) {
 		return Set{}, fmt.Errorf("there is no field %q to set: write %s, annotations.KEY or a path that begins with spec", field, strings.Join(slices.Sorted(maps.Keys(shortFields)), ", "))
 	}
 	x.path = strings.Split(field, ".")
-	return x, nil
+	return x, x.check(field)
+}
+
+// share is a percentage of the nodes.
+var share = regexp.MustCompile(`^(100|[1-9]?[0-9])%$`)
+
+// check refuses a value that the API would refuse for a field that a rollout is
+// decided by: what cannot be written cannot be asked about.
+func (x Set) check(field string) error {
+	n, number := x.Value.(int64)
+	text, _ := x.Value.(string)
+	switch field {
+	case shortFields["maxUnavailable"], shortFields["maxSurge"]:
+		if number && n >= 0 || share.MatchString(text) {
+			return nil
+		}
+		return fmt.Errorf("%v is no number of nodes: write 3, or 10%%", x.Value)
+	case shortFields["minReadySeconds"]:
+		if number && n >= 0 {
+			return nil
+		}
+		return fmt.Errorf("%v is no number of seconds", x.Value)
+	case shortFields["updateStrategy"]:
+		if text == string(appsv1.RollingUpdateDaemonSetStrategyType) || text == string(appsv1.OnDeleteDaemonSetStrategyType) {
+			return nil
+		}
+		return fmt.Errorf("%v is no strategy: write RollingUpdate or OnDelete", x.Value)
+	}
+	return nil
+}
+
+// contradicts returns an error if two of some sets give one field different values.
+func contradicts(sets []Set) error {
+	for i, x := range sets {
+		for _, y := range sets[:i] {
+			if x.DaemonSet == y.DaemonSet && slices.Equal(x.path, y.path) && !reflect.DeepEqual(x.Value, y.Value) {
+				return fmt.Errorf("%s and %s contradict each other", y, x)
+			}
+		}
+	}
+	return nil
 }
 
 // String returns the set as it is written.

@@ -74,6 +74,9 @@ func (l upTo) Begin(ctx context.Context) (*projector.State, error) { return repl
 // NewWhatIf reads a history for the delays that it shows and for what a question
 // touches.
 func NewWhatIf(ctx context.Context, log replay.Log, s events.Subjects, q Question) (*WhatIf, error) {
+	if err := contradicts(q.Sets); err != nil {
+		return nil, refuseSet(err)
+	}
 	info, err := log.Info(ctx)
 	if err != nil {
 		return nil, err

@@ -373,12 +373,15 @@ func TestPurged(t *testing.T) {
 }
 
 func TestParseSet(t *testing.T) {
-	for _, text := range []string{"", "a", "a=1", "a.b=1", "x/a.maxUnavailable", ".maxUnavailable=1", "a.spec.x=", "a.metadata.name=b"} {
+	for _, text := range []string{"", "a", "a=1", "a.b=1", "x/a.maxUnavailable", ".maxUnavailable=1", "a.spec.x=", "a.metadata.name=b",
+		"a.maxUnavailable=many", "a.maxUnavailable=-1", "a.maxUnavailable=101%", "a.maxUnavailable=1.5", "a.spec.updateStrategy.rollingUpdate.maxSurge=x",
+		"a.minReadySeconds=-1", "a.minReadySeconds=1m", "a.updateStrategy=Recreate"} {
 		if x, err := play.ParseSet(text, "x"); err == nil {
 			t.Errorf("%q: %+v", text, x)
 		}
 	}
-	for text, want := range map[string]string{"a.maxSurge=2": "ds/x/a.maxSurge=2", "y/a.annotations.rollcall/partition=3": "ds/y/a.annotations.rollcall/partition=3"} {
+	for text, want := range map[string]string{"a.maxSurge=2": "ds/x/a.maxSurge=2", "a.maxUnavailable=100%": "ds/x/a.maxUnavailable=100%", "a.maxUnavailable=0": "ds/x/a.maxUnavailable=0",
+		"a.updateStrategy=OnDelete": "ds/x/a.updateStrategy=OnDelete", "y/a.annotations.rollcall/partition=3": "ds/y/a.annotations.rollcall/partition=3"} {
 		if x, err := play.ParseSet(text, "x"); err != nil || x.String() != want {
 			t.Errorf("%q: %s, %v", text, x, err)
 		}

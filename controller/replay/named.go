@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -95,8 +97,23 @@ func (h *History) Subject(ctx context.Context, at events.Seq, about Subject) (_ 
 	return about, nil
 }
 
+// fieldIn finds where a field begins behind a name.
+var fieldIn = regexp.MustCompile(`\.(metadata|spec|status)($|[.\[])`)
+
+// Among takes the end of a name for a field where that is what makes it the name of
+// one of some objects: creds.data.password is the field data.password of creds.
+func (x Subject) Among(names []events.Key) (Subject, bool) {
+	for i := strings.LastIndexByte(x.Key.Name, '.'); i > 0; i = strings.LastIndexByte(x.Key.Name[:i], '.') {
+		if k := (events.Key{Namespace: x.Key.Namespace, Name: x.Key.Name[:i]}); slices.Contains(names, k) {
+			return Subject{Kind: x.Kind, Key: k, Field: unquoted.Replace(x.Key.Name[i+1:])}, true
+		}
+	}
+	return x, false
+}
+
 // ParseSubject reads KIND/NAME[.FIELD]. A name may have dots in it: a field
-// begins with metadata, spec or status.
+// begins with metadata, spec or status. Of other fields only the log tells where
+// they begin (Subject.Among).
 func ParseSubject(text, namespace string) (Subject, error) {
 	kind, name, ok := strings.Cut(text, "/")
 	if !ok || name == "" {
@@ -110,11 +127,8 @@ func ParseSubject(text, namespace string) (Subject, error) {
 	if before, after, ok := strings.Cut(name, "/"); ok { // as rollcall log has them
 		x.Key.Name, namespace = after, before
 	}
-	for _, top := range []string{".metadata", ".spec", ".status"} {
-		if i := strings.Index(x.Key.Name, top); i > 0 {
-			x.Key.Name, x.Field = x.Key.Name[:i], x.Key.Name[i+1:]
-			break
-		}
+	if at := fieldIn.FindStringIndex(x.Key.Name); at != nil && at[0] > 0 {
+		x.Key.Name, x.Field = x.Key.Name[:at[0]], unquoted.Replace(x.Key.Name[at[0]+1:])
 	}
 	switch {
 	case events.Namespaced(k):

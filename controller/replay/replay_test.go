@@ -338,11 +338,17 @@ func TestWhyField(t *testing.T) {
 		{"spec.template.spec.containers.agent", set, true},
 		{"spec.template.spec.containers[0].image", set, true},
 		{"spec.template.spec.containers[name=agent].image", set, true},
+		{"spec.template.spec.containers[0].name", made, true},
+		{"spec.template.spec.containers['agent'].name", made, true},
 		{"spec.selector", made, true},
 		{"metadata.labels", labelled, true},
 		{"status.desiredNumberScheduled", status, false},
 	} {
-		x, err := h.Why(t.Context(), cs, replay.Subject{Kind: events.DaemonSet, Key: events.Key{Namespace: "logging", Name: "agent"}, Field: c.field})
+		about, err := replay.ParseSubject(strings.TrimSuffix("ds/agent."+c.field, "."), "logging")
+		if err != nil {
+			t.Fatal(err)
+		}
+		x, err := h.Why(t.Context(), cs, about)
 		if err != nil {
 			t.Errorf("%q: %v", c.field, err)
 			continue

@@ -22,8 +22,13 @@ type FieldChange struct {
 
 // NewFieldChange returns the change of a field.
 func NewFieldChange(path string, to *string) *FieldChange {
+	path = unquoted.Replace(path)
 	return &FieldChange{path, to, strings.FieldsFunc(path, func(r rune) bool { return strings.ContainsRune(".[]", r) })}
 }
+
+// unquoted writes the keys in brackets of a path without the quotes that jsonpath
+// has around them.
+var unquoted = strings.NewReplacer("['", "[", "']", "]", `["`, "[", `"]`, "]")
 
 // part is the part of an object that has a field in it: what is at the first few
 // keys of its path. It is compared with that of the fact before, and only where
@@ -85,9 +90,8 @@ func (s *search) changed(f *fact, is part) []story.Field {
 	if f.of == secret {
 		was.Kind, now.Kind = events.Secret, events.Secret
 	}
-	paths := story.PathsIn(was, now, s.Field.Path)
-	return slices.DeleteFunc(story.Fields(was, now), func(x story.Field) bool {
-		return !x.InAny(paths) || s.Field.To != nil && x.New != *s.Field.To
+	return slices.DeleteFunc(story.FieldsIn(was, now, s.Field.Path), func(x story.Field) bool {
+		return s.Field.To != nil && x.New != *s.Field.To
 	})
 }
 

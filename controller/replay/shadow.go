@@ -151,6 +151,9 @@ func (w *shadow) sum(d *Diverged, end time.Time) {
 	foreign := map[string]int{}
 	for _, a := range w.acts {
 		w.judge(a, end)
+	}
+	w.swap()
+	for _, a := range w.acts {
 		if !a.Class.diverges() || a.Class == Extra {
 			d.Acts++
 		}
@@ -185,6 +188,23 @@ func (w *shadow) sum(d *Diverged, end time.Time) {
 	slices.SortStableFunc(d.All, bySeq)
 	for _, k := range slices.SortedFunc(maps.Keys(w.unknown), events.Key.Compare) {
 		d.Unknown = append(d.Unknown, k.String())
+	}
+}
+
+// swap gives what was due to who did it: if an act that no Event tells of, and which rollcall
+// would have done to another, has used up what the cluster's controller then did, somebody
+// else did it.
+func (w *shadow) swap() {
+	for _, x := range w.acts {
+		if x.Class != Extra {
+			continue
+		}
+		for _, y := range w.acts {
+			if y.Class == Other && y.owner == x.owner && x.same(y.instead) && w.evidence.of(y) == "" && !y.crowded && !y.Time.After(x.Time) && !y.Time.Add(slowest).Before(x.Time) {
+				x.Class, x.Due, y.Class, y.By = Agreed, string(y.instead.reason), Foreign, "a user"
+				break
+			}
+		}
 	}
 }
 

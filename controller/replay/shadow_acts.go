@@ -28,6 +28,7 @@ type act struct {
 	ending  bool          // the DaemonSet or its namespace was being deleted, or gone
 	nodeOff bool          // the pod's node was gone
 	stale   bool          // why it was done may not hold any more
+	instead task          // of another choice: what it was due instead of
 	before  Class         // if it was decided before the DaemonSet was deleted
 	crowded bool          // the controller had no more Events to spare for the DaemonSet
 	cause   string        // of a disruption, by the pod's condition

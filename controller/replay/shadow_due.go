@@ -50,8 +50,11 @@ type shadowed struct {
 	at     time.Time // that it was decided for
 	again  time.Time // when it is decided again if nothing happens; zero: never
 	due    []dueTask
-	recent []dueTask         // that were due until past, and neither done nor replaced by what was
-	held   map[string]heldAt // by node, of the rules that a cluster's own controller has not
+	recent []dueTask               // that were due until past, and neither done nor replaced by what was
+	held   map[string]heldAt       // by node, of the rules that a cluster's own controller has not
+	spec   int64                   // generation of the DaemonSet
+	turned time.Time               // when that became what it is; zero: it was so from the beginning
+	taken  map[types.UID]time.Time // when pods were adopted
 	counts miscount
 }
 
@@ -102,6 +105,10 @@ func (w *shadow) dueAfter(k events.Key, a *act) {
 // controller does: the pod is for a node that is not there.
 const ruleNodeGone controller.Rule = "nodeGone"
 
+// ruleGeneration is why rollcall counts a pod as old that a DaemonSet controller takes for
+// new: it has the number of the template, and is older than the DaemonSet.
+const ruleGeneration controller.Rule = "generation"
+
 // moment is a time after the event at a position.
 type moment struct {
 	time time.Time
@@ -130,9 +137,15 @@ func (o *shadowed) take(s *projector.State, k events.Key, m moment, a *act) {
 		}
 		o.due = append(o.due, d)
 	}
+	if ds := s.DaemonSet(k); ds != nil && ds.Object.Generation != o.spec {
+		if o.spec > 0 {
+			o.turned = at
+		}
+		o.spec = ds.Object.Generation
+	}
 	o.recent = slices.DeleteFunc(o.recent, func(x dueTask) bool { return x.past.Add(slowest).Before(at) })
 	for _, x := range was {
-		if !slices.ContainsFunc(o.due, func(y dueTask) bool { return x.task == y.task }) && !(a != nil && a.Do == x.do && a.reason == x.reason) {
+		if !slices.ContainsFunc(o.due, func(y dueTask) bool { return x.task == y.task }) && !(a != nil && a.spends(x.task)) {
 			x.past = at
 			o.recent = append(o.recent, x)
 		}
@@ -215,11 +228,22 @@ func (w *shadow) match(a *act) {
 		return
 	}
 	now := w.now
+	if a.Do == events.AdoptPod {
+		if o.taken == nil {
+			o.taken = map[types.UID]time.Time{}
+		}
+		o.taken[a.uid] = now
+	}
 	if a.ending && a.Do != events.CreatePod {
 		// It goes with its DaemonSet, or by what was decided before: who did it will tell.
 		a.stale = a.Do == events.DeletePod
-		if _, ok := a.oneOf(o.recent, now); ok {
+		switch _, ok := a.oneOf(o.recent, now); {
+		case ok:
 			a.before, a.Class, a.By = a.Class, "", ""
+		case o.adopted(a, now):
+			a.before = Other
+		case a.Node != "" && w.s.Node(a.Node) == nil:
+			a.Rule = ruleNodeGone
 		}
 		return
 	}
@@ -228,10 +252,16 @@ func (w *shadow) match(a *act) {
 	}
 	a.stale = a.Do == events.DeletePod && a.reason == ""
 	if i, ok := a.oneOf(o.recent, now); ok {
-		o.recent = slices.Delete(o.recent, i, i+1)
+		if a.spends(o.recent[i].task) {
+			o.recent = slices.Delete(o.recent, i, i+1)
+		}
 		return
 	}
 	a.stale = false
+	if o.adopted(a, now) && !o.turned.Add(slowest).Before(now) {
+		a.Class, a.By, a.Due = Other, component, "what was wanted before"
+		return
+	}
 	// A kubelet's clock tells seconds, and a watch comes later: what is due in a
 	// moment the cluster may have found to be due already.
 	soon := shadowed{}
@@ -250,6 +280,12 @@ func (w *shadow) match(a *act) {
 	}
 }
 
+// adopted reports whether an act deletes a pod that was adopted just now: a controller adopts
+// and deletes in one round, for what was wanted at its beginning.
+func (o *shadowed) adopted(a *act, now time.Time) bool {
+	return a.Do == events.DeletePod && !o.taken[a.uid].Add(slowest).Before(now)
+}
+
 // oneOf takes the class of an act that is one of some tasks, or like one, and returns
 // which.
 func (a *act) oneOf(due []dueTask, now time.Time) (i int, ok bool) {
@@ -265,7 +301,7 @@ func (a *act) oneOf(due []dueTask, now time.Time) (i int, ok bool) {
 	}
 	a.By, a.Lead, a.reason, a.Due = component, max(0, now.Sub(due[i].since)), due[i].reason, string(due[i].reason)
 	if a.Class == Other {
-		a.Due = due[i].String()
+		a.Due, a.instead = due[i].String(), due[i].task
 	}
 	return i, true
 }
@@ -283,6 +319,13 @@ func (a *act) same(t task) bool {
 		return a.Object == t.object()
 	}
 	return a.uid == t.uid
+}
+
+// spends reports whether an act has used up a task. One that is told of late was done when
+// something else was due, so that it is known of no other task whether it was done instead;
+// and that a pod is missing on one node is not mended on another.
+func (a *act) spends(t task) bool {
+	return a.Do == t.do && a.reason == t.reason && (a.same(t) || !a.late && a.reason != events.Missing)
 }
 
 // alike reports whether a task is for the same reason, within the same budget.
@@ -323,53 +366,4 @@ func (t task) String() string {
 		parts = append(parts, "("+string(t.reason)+")")
 	}
 	return strings.Join(parts, " ")
-}
-
-// waits returns since when something waits that is due since a time: not before a gap in
-// the record, after which what was done meanwhile may be told of, or never.
-func (w *shadow) waits(since time.Time) time.Time {
-	if w.patient.After(since) {
-		return w.patient
-	}
-	return since
-}
-
-// overdue finds what was not done for too long, and a status that stays wrong. Each has
-// to be so still when skew has passed.
-func (w *shadow) overdue(k events.Key, o *shadowed, now time.Time) {
-	if !w.wants(k) {
-		return
-	}
-	for i := range o.due {
-		d := &o.due[i]
-		limit := overdueAfter
-		if d.reason == events.FailedPod || d.reason == events.Succeeded {
-			limit = failedOverdue
-		}
-		if d.told || now.Sub(w.waits(d.since)) < limit || !w.evidence.refused[k].Before(d.since) {
-			continue
-		}
-		if d.past.IsZero() {
-			d.past = now
-		}
-		if now.Sub(d.past) < skew {
-			continue
-		}
-		d.told = true
-		a := &act{owner: k, Act: Act{Class: Undone, DaemonSet: k.String(), Do: d.do, Node: d.node, Seq: d.seq, Time: d.since, Due: string(d.reason), Lead: now.Sub(d.since)}}
-		a.Object = d.object()
-		w.acts = append(w.acts, a)
-	}
-	c := &o.counts
-	if c.says == "" || c.told || now.Sub(w.waits(c.since)) < miscounted {
-		return
-	}
-	if c.past.IsZero() {
-		c.past = now
-	}
-	if now.Sub(c.past) < skew {
-		return
-	}
-	c.told = true
-	w.acts = append(w.acts, &act{owner: k, Act: Act{Class: Counted, DaemonSet: k.String(), Do: doCount, Object: "daemonset/" + k.Name, Seq: c.seq, Time: c.since, Due: c.says, Lead: now.Sub(c.since)}})
 }

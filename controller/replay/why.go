@@ -188,12 +188,12 @@ func (h *History) changed(ctx context.Context, cs *Causes, l *life, about Subjec
 			}
 			was, _ = e.Body.(events.Object)
 		}
-		if next.Data != nil && story.Differ(was, next, about.Field) {
+		if next.Data != nil && len(story.FieldsIn(was, next, about.Field)) > 0 {
 			return l.facts[i+1], nil
 		}
 		next = was
 	}
-	if next.Data != nil && story.Differ(events.Object{Ref: next.Ref}, next, about.Field) {
+	if next.Data != nil && len(story.FieldsIn(events.Object{Ref: next.Ref}, next, about.Field)) > 0 {
 		return l.facts[l.born], nil
 	}
 	return 0, &events.Error{Code: "E-REPLAY-FIELD", What: fmt.Sprintf("%s %s has never had a field %s", about.Kind, about.Key, about.Field),

@@ -36,10 +36,7 @@ func (b *bridge) hear(k events.Kind) {
 		return
 	}
 	if !b.calm && b.rng.IntN(150) == 0 { // 410
-		w.list = s.rv
-		for _, key := range s.keys(k) {
-			w.listed = append(w.listed, revision{rv: rvOf(s.bytes[objectAt{k, key}].Data), Object: s.bytes[objectAt{k, key}]})
-		}
+		b.lists(k)
 		half := len(w.listed) / 2
 		for _, c := range w.listed[:half] {
 			b.tell(c, "kube")
@@ -58,6 +55,15 @@ func (b *bridge) hear(k events.Kind) {
 			b.tell(c, "kube")
 		}
 		w.rv, w.due = c.rv, time.Time{}
+	}
+}
+
+// lists has all of a kind listed.
+func (b *bridge) lists(k events.Kind) {
+	w, s := b.watches[k], b.server
+	w.list = s.rv
+	for _, key := range s.keys(k) {
+		w.listed = append(w.listed, revision{rv: rvOf(s.bytes[objectAt{k, key}].Data), Object: s.bytes[objectAt{k, key}]})
 	}
 }
 
@@ -131,13 +137,16 @@ func (b *bridge) tell(c revision, source string) {
 		e.Type, e.Body = events.ObjectType(c.Kind, events.VerbDeleted), events.Gone(c.Object)
 	case !known || l.gone || l.uid != c.UID:
 		e.Type = events.ObjectType(c.Kind, events.VerbCreated)
+		b.attribute(&e, c)
 	}
 	b.append(e, l.seq)
 }
 
 func (b *bridge) append(e events.Event, last events.Seq) {
 	r := events.RefOf(e)
-	e.ID = b.id()
+	if e.Cause.IsZero() {
+		e.ID = b.id()
+	}
 	if _, err := b.log.Append(context.Background(), events.Entry{Event: e, Expect: events.Expect{Subject: b.subjects.Object(r.Kind, r.Key), Last: last}}); err != nil {
 		b.bad("append %s of %s: %v", e.Type, r, err)
 	}

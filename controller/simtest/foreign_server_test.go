@@ -51,10 +51,11 @@ type foreignServer struct {
 	orphaned map[types.UID]bool      // DaemonSets whose pods were to be kept
 	deleted  map[types.UID]time.Time // when that began
 	left     map[string]time.Time    // nodes that are gone, and since when
+	makers   map[types.UID]string    // who made a pod
 }
 
 func newForeignServer(rng *rand.Rand, now time.Time) *foreignServer {
-	return &foreignServer{rng: rng, now: now, objects: map[objectAt]metav1.Object{}, bytes: map[objectAt]events.Object{}, byRV: map[uint64]int{}, orphaned: map[types.UID]bool{}, deleted: map[types.UID]time.Time{}, left: map[string]time.Time{}}
+	return &foreignServer{rng: rng, now: now, objects: map[objectAt]metav1.Object{}, bytes: map[objectAt]events.Object{}, byRV: map[uint64]int{}, orphaned: map[types.UID]bool{}, deleted: map[types.UID]time.Time{}, left: map[string]time.Time{}, makers: map[types.UID]string{}}
 }
 
 func (s *foreignServer) uid() types.UID {
@@ -171,6 +172,7 @@ func (s *foreignServer) createPod(p *corev1.Pod, by string) (*corev1.Pod, bool) 
 	}
 	p = p.DeepCopy()
 	p.UID, p.CreationTimestamp = s.uid(), metav1.NewTime(s.now.Truncate(time.Second))
+	s.makers[p.UID] = by
 	switch s.webhook {
 	case "hash":
 		delete(p.Labels, daemonpod.RevisionLabel)
@@ -299,6 +301,14 @@ func (s *foreignServer) addNode(name string) {
 	delete(s.left, name)
 	s.put(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name, UID: s.uid(), Labels: map[string]string{"kubernetes.io/hostname": name}},
 		Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}}}}, "kubelet")
+}
+
+// whose returns whose doing that is what a fact of a type tells of a pod.
+func (s *foreignServer) whose(typ events.Type, c revision) string {
+	if typ == events.ObjectType(events.Pod, events.VerbCreated) {
+		return s.makers[c.UID] // what it was when it was heard of first may be later
+	}
+	return c.by
 }
 
 // ended returns the revision at which an object was removed.

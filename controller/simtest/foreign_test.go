@@ -45,6 +45,7 @@ type foreign struct {
 	rng       *rand.Rand
 	server    *foreignServer
 	log       *memlog.Log
+	writes    events.Log // log, as the controller and the executor append to it
 	subjects  events.Subjects
 	state     *projector.State
 	parties   []drive.Party
@@ -55,6 +56,7 @@ type foreign struct {
 	calm      bool
 	foreigner bool // the revision of the cluster's own controller lacks a default
 	ids       uint64
+	crash     *crash // nil: nobody ends
 	wrong     []string
 }
 
@@ -79,10 +81,10 @@ func newForeign(t *testing.T, seed uint64) *foreign {
 	}
 	rng := rand.New(rand.NewPCG(seed, 12))
 	f := &foreign{seed: seed, rng: rng, server: newForeignServer(rand.New(rand.NewPCG(seed, 13)), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)), subjects: s,
-		state: projector.New("foreign"), lanes: map[objectAt]lane{}, reasons: map[types.UID]events.Reason{}, maxDown: 1 + rng.IntN(2), foreigner: rng.IntN(2) == 0}
+		maxDown: 1 + rng.IntN(2), foreigner: rng.IntN(2) == 0}
 	f.log = memlog.New(s, func() time.Time { return f.server.now })
-	f.parties = []drive.Party{controller.New(s, f.state, controller.Options{Writer: foreignWriter{f}, ID: f.id}),
-		controller.NewGarbageCollector(s, f.state, controller.Options{ID: f.id}), executor.New(s, foreignPods{f})}
+	f.writes = f.log
+	f.start()
 	f.server.webhook = []string{"", "", "", "", "hash", "labels", "owner", "pin"}[rng.IntN(8)]
 	for i := range 1 + int(seed%2) {
 		b := &bridge{foreign: f, rng: rand.New(rand.NewPCG(seed, uint64(20+i))), watches: map[events.Kind]*ear{}}
@@ -92,6 +94,14 @@ func newForeign(t *testing.T, seed uint64) *foreign {
 		f.bridges = append(f.bridges, b)
 	}
 	return f
+}
+
+// start is a process that knows nothing but the log.
+func (f *foreign) start() {
+	f.state, f.lanes, f.reasons = projector.New("foreign"), map[objectAt]lane{}, map[types.UID]events.Reason{}
+	f.parties = []drive.Party{controller.New(f.subjects, f.state, controller.Options{Writer: foreignWriter{f}, ID: f.id}),
+		controller.NewGarbageCollector(f.subjects, f.state, controller.Options{ID: f.id}), executor.New(f.subjects, foreignPods{f})}
+	f.observe()
 }
 
 func (f *foreign) id() ulid.ULID {
@@ -203,7 +213,7 @@ func (f *foreign) step() {
 	for _, p := range f.parties {
 		f.observe()
 		for _, st := range p.Due(s.now, 100) {
-			p.Done(st, st.Perform(context.Background(), drivetest.At(s.now, f.log)), s.now)
+			p.Done(st, st.Perform(context.Background(), drivetest.At(s.now, f.writes)), s.now)
 			f.observe()
 		}
 	}
@@ -259,8 +269,8 @@ func (f *foreign) audit(e events.Event) {
 		f.bad("#%d %s: the world knows no revision %d of %s", e.Seq, e.Type, rv, r)
 	case rv <= was.rv:
 		f.bad("#%d %s of %s at revision %d, after %d", e.Seq, e.Type, r, rv, was.rv)
-	case r.Kind == events.Pod && !e.Cause.IsZero() != (f.server.changes[at].by == us):
-		f.bad("#%d %s of %s is by %s, and its cause is %v", e.Seq, e.Type, r, f.server.changes[at].by, e.Cause)
+	case r.Kind == events.Pod && !e.Cause.IsZero() != (f.server.whose(e.Type, f.server.changes[at]) == us) && !f.unsaid(rv):
+		f.bad("#%d %s of %s is by %s, and its cause is %v", e.Seq, e.Type, r, f.server.whose(e.Type, f.server.changes[at]), e.Cause)
 	}
 	f.lanes[p] = lane{max(rv, f.lanes[p].rv), r.UID, e.Seq, gone}
 }
@@ -275,10 +285,13 @@ type foreignPods struct{ *foreign }
 
 // Create implements executor.World.
 func (w foreignPods) Create(_ context.Context, c executor.Creation) (*corev1.Pod, error) {
+	w.reached("create", "call")
+	metav1.SetMetaDataAnnotation(&c.Pod.ObjectMeta, daemonpod.CauseAnnotation, markOf(c.Cause))
 	made, fresh := w.server.createPod(c.Pod, us)
-	if !fresh {
+	if !fresh && made.Annotations[daemonpod.CauseAnnotation] != markOf(c.Cause) {
 		return nil, &executor.Refusal{Reason: "AlreadyExists", Message: "another pod has the name"}
 	}
+	w.reached("create", "answer")
 	return made.DeepCopy(), nil
 }
 
@@ -297,7 +310,10 @@ func (w foreignPods) Delete(_ context.Context, d executor.Deletion) (*corev1.Pod
 	}
 	w.judge(p, w.reasons[p.UID])
 	last := p.DeepCopy()
-	if p = w.server.deletePod(keyOf(p), us); p == nil {
+	w.reached("delete", "call")
+	p = w.server.deletePod(keyOf(p), us)
+	w.reached("delete", "answer")
+	if p == nil {
 		last.ResourceVersion = strconv.FormatUint(w.server.ended(objectAt{events.Pod, keyOf(last)}, last.UID), 10)
 		return last, true, nil
 	}
@@ -314,9 +330,14 @@ func (w foreignPods) Update(_ context.Context, p *corev1.Pod) (*corev1.Pod, erro
 	if !is || o.GetUID() != p.UID || o.GetResourceVersion() != p.ResourceVersion {
 		return nil, &executor.Overtaken{Reason: "Changed", Message: "the pod has changed"}
 	}
-	now := o.(*corev1.Pod)
+	now, verb := o.(*corev1.Pod), "release"
+	if metav1.GetControllerOf(p) != nil {
+		verb = "adopt"
+	}
+	w.reached(verb, "call")
 	now.OwnerReferences = p.OwnerReferences
 	w.server.put(events.Pod, now, us)
+	w.reached(verb, "answer")
 	return now.DeepCopy(), nil
 }
 
@@ -346,27 +367,4 @@ func (f *foreign) judge(p *corev1.Pod, why events.Reason) {
 			f.bad("pod %s is deleted: %d pods are down of %d that may be, and %d things changed meanwhile", p.Name, n, f.maxDown, slack)
 		}
 	}
-}
-
-// foreignWriter is the foreign world as the controller writes to it.
-type foreignWriter struct{ *foreign }
-
-// Write implements controller.Writer.
-func (w foreignWriter) Write(_ context.Context, x controller.Write) (controller.Write, error) {
-	s, key := w.server, keyOf(x.Object)
-	now, is := s.typed(x.Kind, key)
-	switch {
-	case x.Verb == events.VerbCreated && !is:
-		x.Object.SetUID(s.uid())
-	case !is || x.Verb == events.VerbCreated || now.GetResourceVersion() != x.Object.GetResourceVersion():
-		return x, events.ErrConflict
-	case x.Verb == events.VerbDeleted:
-		if x.Kind != events.ControllerRevision {
-			w.bad("%s %s is deleted", x.Kind, key)
-		}
-		x.Object = s.remove(x.Kind, key, us)
-		return x, nil
-	}
-	s.put(x.Kind, x.Object, us)
-	return x, nil
 }

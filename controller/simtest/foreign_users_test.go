@@ -54,10 +54,12 @@ func (f *foreign) users() {
 }
 
 // edit gives a DaemonSet another template, as kubectl edit does.
-func (f *foreign) edit(key events.Key) {
+func (f *foreign) edit(key events.Key) { f.give(key, fmt.Sprintf("a:%d", 1+f.rng.IntN(3))) }
+
+// give gives a DaemonSet an image.
+func (f *foreign) give(key events.Key, image string) {
 	o, _ := f.server.typed(events.DaemonSet, key)
 	ds := o.(*appsv1.DaemonSet)
-	image := fmt.Sprintf("a:%d", 1+f.rng.IntN(3))
 	if c := &ds.Spec.Template.Spec.Containers[0]; ds.DeletionTimestamp == nil && c.Image != image {
 		n, _ := strconv.Atoi(ds.Annotations[daemonpod.GenerationAnnotation]) // which a server counts
 		c.Image, ds.Generation = image, ds.Generation+1

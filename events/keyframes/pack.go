@@ -19,7 +19,7 @@ const maxUnpacked = 1 << 33
 // pack compresses some bytes, one after the other.
 func pack(parts ...[]byte) ([]byte, error) {
 	var out bytes.Buffer
-	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest),
+	w, err := zstd.NewWriter(&out, zstd.WithEncoderConcurrency(2), zstd.WithEncoderLevel(zstd.SpeedFastest),
 		zstd.WithWindowSize(packWindow), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		return nil, err
@@ -39,7 +39,7 @@ func unpack(data []byte, state, parties int) ([]byte, error) {
 	if state < 0 || parties < 0 || size > maxUnpacked {
 		return nil, fmt.Errorf("it says that it is %d bytes", size)
 	}
-	r, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(8*packWindow))
+	r, err := zstd.NewReader(bytes.NewReader(data), zstd.WithDecoderConcurrency(2), zstd.WithDecoderMaxWindow(8*packWindow))
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,9 @@ func (d *door) Check(c server.ClientAuthentication) bool {
 	return true
 }
 
-// inbox is where users outside take answers: where every client does.
+// inbox is where users outside take answers: where every client does. Commands
+// that are given a URL with a user take them at Inbox, as on servers where others
+// share the account.
 const inbox = "_INBOX"
 
 // entry is how a user is let in: an account, the source that speaks there, what the
@@ -110,7 +112,7 @@ func (d *door) letLocked(c server.ClientAuthentication, user string, e entry) bo
 	}
 	c.RegisterUser(&server.User{Username: user, Account: acc, Permissions: &server.Permissions{
 		Publish:   &server.SubjectPermission{Allow: e.publish},
-		Subscribe: &server.SubjectPermission{Allow: []string{inbox + ".>"}},
+		Subscribe: &server.SubjectPermission{Allow: []string{inbox + ".>", Inbox(user) + ".>"}},
 	}})
 	return true
 }

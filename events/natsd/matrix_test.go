@@ -129,6 +129,8 @@ _INBOX.x                                             -   -   -   -   -   -   -  
 _R_.x                                                -   -   -   -   -   -   -   -
 x                                                    -   -   -   -   -   -   -   -
 SUB _INBOX.>                                         y   y   y   y   y   y   y   y
+SUB _INBOX_ann.>                                      y   -   -   -   -   -   -   -
+SUB _INBOX_inv.x                                     -   -   y   -   -   -   -   -
 SUB >                                                -   -   -   -   -   -   -   -
 SUB *.>                                              -   -   -   -   -   -   -   -
 SUB *.*.*                                            -   -   -   -   -   -   -   -

@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/klauspost/compress/zstd"
@@ -198,7 +199,11 @@ func TestNoRecording(t *testing.T) {
 			wantCode(t, err, "E-REC-NONE", events.ExitInput)
 		})
 	}
-	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing")} {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{t.TempDir(), filepath.Join(t.TempDir(), "missing"), pipe} {
 		_, err := recording.Open(path)
 		wantCode(t, err, "E-REC-NONE", events.ExitInput)
 	}

@@ -47,6 +47,10 @@ func (t Torn) String() string {
 // Open opens a recording. It reads no event, and of a file that is whole no more
 // than the manifest and the index.
 func Open(path string) (*Recording, error) {
+	// Who opens a pipe to which nobody writes waits for ever.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, none(path, "it is no file")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, unreadable(path, err)
@@ -71,9 +75,6 @@ func (r *Recording) load() error {
 	info, err := r.file.Stat()
 	if err != nil {
 		return unreadable(r.path, err)
-	}
-	if !info.Mode().IsRegular() {
-		return none(r.path, "it is no file")
 	}
 	n := info.Size()
 	if n < 4 {

@@ -169,6 +169,10 @@ func TestReplicatedLog(t *testing.T) {
 	if l.Replicas() != 3 {
 		t.Fatalf("the log has %d replicas, want 3", l.Replicas())
 	}
+	eventually(t, "three members, one of which leads", func() bool {
+		all, err := l.Members(t.Context())
+		return err == nil && len(all) == 3 && all[0].Leads && !all[1].Leads && !all[2].Leads && all[0].Name != all[1].Name && all[1].Name < all[2].Name
+	})
 	b, err := OpenKV(t.Context(), nc, l.subjects, KVOptions{Name: "leases", Replicas: l.Replicas(), Health: l.Health})
 	if err != nil {
 		t.Fatal(err)

@@ -209,7 +209,7 @@ func TestLostAnswerOfABatch(t *testing.T) {
 		round = append(round, en)
 	}
 	loseAck(l)
-	l.sendTogether(round)
+	<-l.sendTogether(round, nil)
 	for i, en := range round {
 		if r := <-en.done; !errors.Is(r.err, events.ErrUnknown) {
 			t.Fatalf("append %d: %+v, want an unknown outcome", i, r)

@@ -41,28 +41,42 @@ func (l *Log) withdraw(b *batch) bool {
 	return true
 }
 
-// flush sends what waits, round by round, until nothing does. Rounds do not
-// overlap, so that of one subject no two fenced appends are ever under way.
+// stageFrom is how many appends must wait to be staged while a batch is stored: fewer
+// become a larger batch by its end.
+const stageFrom = 200
+
+// flush sends what waits, round by round, until nothing does. While the server stores
+// a batch the next one is staged; the message with which that is stored is sent when
+// the one before has its answer. So rounds do not overlap, and of one subject no two
+// fenced appends are ever under way.
 func (l *Log) flush() {
+	var before <-chan struct{} // closed when the batch under way is answered; nil: there is none
 	for {
-		round := l.take()
-		if round == nil {
-			return
-		}
-		if len(round) < l.batchFrom {
-			l.sendEach(round)
+		round := l.take(before != nil)
+		if len(round) >= l.batchFrom {
+			before = l.sendTogether(round, before)
 			continue
 		}
-		l.sendTogether(round)
+		if before != nil {
+			<-before
+			before = nil
+		} else if round == nil {
+			return
+		}
+		l.sendEach(round)
 	}
 }
 
 // take takes a round out of the queue: appends of one message that can
 // go together, or one append of several. It returns nil, and
-// flush must end, when the queue is empty.
-func (l *Log) take() []*batch {
+// flush must end, when the queue is empty. Ahead of the end of another round it takes
+// what is worth to be staged, or nil.
+func (l *Log) take(ahead bool) []*batch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if ahead && (len(l.queue) < stageFrom || len(l.queue[0].msgs) > 1) {
+		return nil
+	}
 	if len(l.queue) == 0 {
 		l.flushing = false
 		return nil
@@ -139,21 +153,44 @@ func (l *Log) sendEach(round []*batch) {
 	wg.Wait()
 }
 
-// sendTogether sends appends as one batch. If it is refused, each is sent by
-// itself: one expectation that fails must not fail the others. If it is not
-// answered, each is unknown.
-func (l *Log) sendTogether(round []*batch) {
-	ms := make([]*nats.Msg, len(round))
-	for i, b := range round {
-		if l.blind(b.msgs) != nil {
+// sendTogether stages appends as one batch, and has it stored when the round before
+// it has ended, if there is one. It returns what is closed when this one has. If the
+// batch is refused, each append is sent by itself: one expectation that fails must not
+// fail the others. If it is not answered, each is unknown.
+func (l *Log) sendTogether(round []*batch, before <-chan struct{}) <-chan struct{} {
+	ended := make(chan struct{})
+	commit, err := l.stageRound(round)
+	if before != nil {
+		<-before
+	}
+	go func() {
+		defer close(ended)
+		if err != nil {
 			l.sendEach(round)
 			return
 		}
+		l.commit(commit, round)
+	}()
+	return ended
+}
+
+// stageRound stages a round as one batch.
+func (l *Log) stageRound(round []*batch) (commit *nats.Msg, err error) {
+	ms := make([]*nats.Msg, len(round))
+	for i, b := range round {
+		if err := l.blind(b.msgs); err != nil {
+			return nil, err
+		}
 		ms[i] = l.fenced(b.msgs[0])
 	}
+	return l.stage(ms)
+}
+
+// commit has a batch stored that was staged of a round.
+func (l *Log) commit(commit *nats.Msg, round []*batch) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()
-	last, err := l.publishBatch(ctx, ms)
+	last, err := l.publish(ctx, commit)
 	switch {
 	case err == nil:
 		for i, b := range round {

@@ -51,25 +51,36 @@ func (l *Log) publish(ctx context.Context, m *nats.Msg) (events.Seq, error) {
 }
 
 // publishBatch stores all of ms, one after another, or none, and returns the
-// position of the last. It writes its own headers to them.
+// position of the last.
 func (l *Log) publishBatch(ctx context.Context, ms []*nats.Msg) (events.Seq, error) {
+	commit, err := l.stage(ms)
+	if err != nil {
+		return 0, err
+	}
+	return l.publish(ctx, commit)
+}
+
+// stage sends all of ms but the last, which it returns: with it all are stored, one
+// after another, or none, and without it the server drops them. It writes its own
+// headers to them.
+func (l *Log) stage(ms []*nats.Msg) (commit *nats.Msg, err error) {
 	id := rand.Text()
 	for i, m := range ms {
 		m.Header[batchSeq] = []string{strconv.Itoa(i + 1)}
 		m.Header[batchID] = []string{id}
 		if i == len(ms)-1 {
 			m.Header[batchCommit] = []string{"1"}
-			return l.publish(ctx, m)
+			return m, nil
 		}
 		if err := l.nc.PublishMsg(m); err != nil {
 			// Without its last message the batch is dropped.
 			if errors.Is(err, nats.ErrMaxPayload) {
-				return 0, events.TooLarge(m.Subject, len(m.Data), l.most())
+				return nil, events.TooLarge(m.Subject, len(m.Data), l.most())
 			}
-			return 0, fmt.Errorf("append: %w", err)
+			return nil, fmt.Errorf("append: %w", err)
 		}
 	}
-	return 0, errors.New("append: an empty batch")
+	return nil, errors.New("append: an empty batch")
 }
 
 // most returns how many bytes of an event the log takes: what it is made for, or

@@ -80,18 +80,26 @@ func (p *Pod) foundAs(v *PodView) bool {
 // readySince returns since when a pod is ready, in log time: when the log told
 // it. The kubelet's own clock is believed only for a pod that is first heard of
 // when it is ready already, and never beyond log time, so that no skew shifts
-// availability (L05, L14).
+// availability (L05, L14). Of a real cluster it is believed too if it is hardly
+// before log time: everybody else there counts by it, and it has no fractions of
+// a second.
 func (s *Sets) readySince(p *Pod, v *PodView, e events.Event, fresh bool) time.Time {
 	switch {
 	case !v.Ready:
 		return time.Time{}
-	case fresh && !v.ReadyFrom.IsZero() && v.ReadyFrom.Before(e.Stored):
-		return s.now.Add(-e.Stored.Sub(v.ReadyFrom))
 	case !fresh && p.Ready && v.ReadyFrom.Equal(p.ReadyFrom):
 		return p.ReadySince
+	case v.ReadyFrom.IsZero() || !v.ReadyFrom.Before(e.Stored):
+		return s.now
+	case fresh || s.charter != nil && e.Stored.Sub(v.ReadyFrom) <= hardly:
+		return s.now.Add(-e.Stored.Sub(v.ReadyFrom))
 	}
 	return s.now
 }
+
+// hardly is how much the kubelet's time may be before log time: what it leaves out of a
+// second, and what a watch takes.
+const hardly = 2 * time.Second
 
 // index and unindex keep what is found by owner and by node.
 func (s *Sets) index(p *Pod) {

@@ -31,9 +31,23 @@ var plain = strings.NewReplacer("[", ".", "]", "")
 // be without data, for an object that came or went. Values of Secrets are
 // what of them everybody may see.
 func Fields(old, new events.Object) []Field {
+	return fieldsOf(old, new, diff(old.Data, new.Data))
+}
+
+// FieldsIn is Fields for what is at a path, or below it, as people write paths.
+// An element of a list that came or went is one field of Fields; here the path
+// may lead into it.
+func FieldsIn(old, new events.Object, path string) []Field {
+	paths := pathsIn(old, new, path)
+	d := differ{into: paths}
+	d.value(nil, old.Data, new.Data)
+	return slices.DeleteFunc(fieldsOf(old, new, d.changes), func(f Field) bool { return !slices.ContainsFunc(paths, f.In) })
+}
+
+func fieldsOf(old, new events.Object, changes []change) []Field {
 	var fs []Field
 	secret := new.Kind == events.Secret || old.Kind == events.Secret
-	for _, c := range diff(old.Data, new.Data) {
+	for _, c := range changes {
 		f := Field{Path: OneLine(pathText(c.path)), Old: OneLine(text(c.old)), New: OneLine(text(c.new))}
 		if secret && holdsValue(&c) {
 			f.Old, f.New = shown(c.old), shown(c.new)
@@ -42,12 +56,3 @@ func Fields(old, new events.Object) []Field {
 	}
 	return fs
 }
-
-// Differ reports whether two states of an object differ at a path.
-func Differ(old, new events.Object, path string) bool {
-	paths := PathsIn(old, new, path)
-	return slices.ContainsFunc(diff(old.Data, new.Data), func(c change) bool { return (Field{Path: pathText(c.path)}).InAny(paths) })
-}
-
-// InAny reports whether the field is at one of some paths, or below it.
-func (f Field) InAny(paths []string) bool { return slices.ContainsFunc(paths, f.In) }

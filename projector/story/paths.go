@@ -9,10 +9,10 @@ import (
 	"rollcall/events/wire"
 )
 
-// PathsIn returns how a path that people write is called in changes of an object
+// pathsIn returns how a path that people write is called in changes of an object
 // from old to new: containers[0] and containers[name=main] are the element of the
 // list that has this place, or this field, in one of the two.
-func PathsIn(old, new events.Object, path string) []string {
+func pathsIn(old, new events.Object, path string) []string {
 	if !strings.Contains(path, "[") {
 		return []string{path}
 	}

@@ -41,8 +41,42 @@ func TestPathsIn(t *testing.T) {
 		{"spec.containers[-1]", pod("a"), pod("a"), []string{"spec.containers.-1"}},
 		{"spec.containers[0", pod("a"), pod("a"), []string{"spec.containers.a"}},
 	} {
-		if got := PathsIn(c.old, c.new, c.path); !slices.Equal(got, c.want) {
+		if got := pathsIn(c.old, c.new, c.path); !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.path, got, c.want)
+		}
+	}
+}
+
+// TestFieldsIn: a path leads into an element that came or went with all that it
+// has, as all have of an object that was created.
+func TestFieldsIn(t *testing.T) {
+	pod := func(containers ...corev1.Container) events.Object {
+		o, err := events.NewObject(events.Pod, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p", UID: "u"}, Spec: corev1.PodSpec{Containers: containers}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return o
+	}
+	a := corev1.Container{Name: "a", Image: "a:1", Args: []string{"x", "y"}, Env: []corev1.EnvVar{{Name: "LEVEL", Value: "info"}}}
+	b := corev1.Container{Name: "b", Image: "b:1"}
+	none := events.Object{}
+	for _, c := range []struct {
+		path     string
+		old, new events.Object
+		want     []Field
+	}{
+		{"spec.containers[0].image", none, pod(a), []Field{{"spec.containers.a.image", "", "a:1"}}},
+		{"spec.containers[a].image", none, pod(a), []Field{{"spec.containers.a.image", "", "a:1"}}},
+		{"spec.containers[a].env[LEVEL].value", none, pod(a), []Field{{"spec.containers.a.env.LEVEL.value", "", "info"}}},
+		{"spec.containers[a].args[1]", none, pod(a), []Field{{"spec.containers.a.args[1]", "", "y"}}},
+		{"spec.containers[b].image", pod(a), pod(a, b), []Field{{"spec.containers.b.image", "", "b:1"}}},
+		{"spec.containers[b].image", pod(a, b), pod(a), []Field{{"spec.containers.b.image", "b:1", ""}}},
+		{"spec.containers[b].image", pod(a), pod(a), nil},
+		{"spec.containers[b]", pod(a), pod(a, b), []Field{{"spec.containers.b", "", `{"image":"b:1","name":"b","resources":{}}`}}},
+		{"spec.containers[a].nope", none, pod(a), nil},
+	} {
+		if got := FieldsIn(c.old, c.new, c.path); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.path, got, c.want)
 		}
 	}
 }

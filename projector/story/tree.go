@@ -43,7 +43,19 @@ func diff(old, new []byte) []change {
 	return d.changes
 }
 
-type differ struct{ changes []change }
+type differ struct {
+	changes []change
+	into    []string // paths into elements, which are told by their fields where a path leads
+}
+
+// leads reports whether one of the paths goes on below this one.
+func (d *differ) leads(path []string) bool {
+	if len(d.into) == 0 {
+		return false
+	}
+	here := plainPath(pathText(path)) + "."
+	return slices.ContainsFunc(d.into, func(p string) bool { return strings.HasPrefix(plainPath(p), here) })
+}
 
 // maxDiffDepth is deeper than any Kubernetes kind; below, values are compared whole.
 const maxDiffDepth = 40
@@ -86,7 +98,7 @@ func (d *differ) lists(path []string, old, new []byte) {
 	ids := identities
 	if len(path) == 2 && path[1] == "finalizers" {
 		ids = [][]string{nil} // strings, but each for itself
-	} else if scalar(a) && scalar(b) {
+	} else if scalar(a) && scalar(b) && !d.leads(path) {
 		d.emit(path, old, new)
 		return
 	}
@@ -107,7 +119,7 @@ func (d *differ) lists(path []string, old, new []byte) {
 }
 
 func (d *differ) element(path []string, old, new []byte) {
-	if (old == nil || new == nil) && path[0] != "status" {
+	if (old == nil || new == nil) && path[0] != "status" && !d.leads(path) {
 		d.emit(path, old, new)
 		return
 	}

@@ -115,6 +115,10 @@ func (x *Executor) Done(s drive.Step, err error, now time.Time) {
 		return
 	}
 	pause := min(firstRetry<<min(o.tries, 10), lastRetry)
+	var later *Later
+	if errors.As(err, &later) {
+		pause = max(pause, later.After)
+	}
 	o.tries++
 	x.fold.rearm(o, now.Add(pause))
 }

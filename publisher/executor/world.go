@@ -66,6 +66,19 @@ type Overtaken struct {
 // Error returns reason and message.
 func (o *Overtaken) Error() string { return fmt.Sprintf("%s: %s", o.Reason, o.Message) }
 
+// Later is the answer of a World that has too much to do, and says when it is to be asked
+// again.
+type Later struct {
+	After time.Duration
+	Err   error
+}
+
+// Error returns what the World has said.
+func (l *Later) Error() string { return l.Err.Error() }
+
+// Unwrap returns what the World has said.
+func (l *Later) Unwrap() error { return l.Err }
+
 // LogWorld is the world of a cluster that is nothing but its log: what is
 // appended is so. Its pods are ended by simulated kubelets.
 type LogWorld struct {

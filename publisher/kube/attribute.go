@@ -36,6 +36,9 @@ func (r *Recorder) attribute(ctx context.Context, s *Seen, e *events.Entry) erro
 		r.World.Let()
 		return errRival{what}
 	}
+	if s.odd(since.Unix()) {
+		r.World.suspect()
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
@@ -10,7 +11,10 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
 
 	"rollcall/events"
 	"rollcall/publisher/executor"
@@ -28,7 +32,7 @@ func (w *World) Create(ctx context.Context, c executor.Creation) (*corev1.Pod, e
 	if !w.rights.Control {
 		return nil, notOurs
 	}
-	ctx, leave, err := w.enter(ctx)
+	ctx, leave, err := w.enterCreate(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +42,16 @@ func (w *World) Create(ctx context.Context, c executor.Creation) (*corev1.Pod, e
 		return nil, err
 	}
 	mark := markOf(w.mark, c.Cause)
-	pods := w.client.CoreV1().Pods(key.Namespace)
-	pod, err := pods.Create(ctx, requestOf(c.Pod, mark), metav1.CreateOptions{FieldManager: manager})
+	client, pod := w.client.CoreV1(), new(corev1.Pod)
+	err = once(client.RESTClient().Post(), key, &metav1.CreateOptions{FieldManager: manager}).Body(requestOf(c.Pod, mark)).Do(ctx).Into(pod)
 	if apierrors.IsAlreadyExists(err) {
 		var is *corev1.Pod
-		if is, err = pods.Get(ctx, key.Name, metav1.GetOptions{}); err == nil {
+		if is, err = client.Pods(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{}); err == nil {
 			pod, err = is, sameName(is, c.Pod, mark)
+		}
+		var late *executor.Overtaken
+		if errors.As(err, &late) { // by whom?
+			w.suspect()
 		}
 	}
 	if err != nil {
@@ -75,7 +83,8 @@ func (w *World) Update(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error
 	if err != nil {
 		return nil, err
 	}
-	is, err := w.client.CoreV1().Pods(pod.Namespace).Patch(ctx, pod.Name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager})
+	is := new(corev1.Pod)
+	err = once(w.client.CoreV1().RESTClient().Patch(types.MergePatchType), keyOf(pod), &metav1.PatchOptions{FieldManager: manager}).Name(pod.Name).Body(patch).Do(ctx).Into(is)
 	if err != nil {
 		return nil, w.why(ctx, pod.Namespace, err)
 	}
@@ -101,20 +110,24 @@ func (w *World) Delete(ctx context.Context, d executor.Deletion) (pod *corev1.Po
 	return w.look(ctx, d.Pod)
 }
 
-// end asks the cluster to end a pod. It asks once: a client that waits by itself, as long
+// once is a request about pods that is made once: a client that waits by itself, as long
 // as an answer says, would do nothing else until then, and nobody could see why.
+func once(r *rest.Request, pod events.Key, options runtime.Object) *rest.Request {
+	return r.MaxRetries(0).Namespace(pod.Namespace).Resource("pods").VersionedParams(options, scheme.ParameterCodec)
+}
+
+// end asks the cluster to end a pod.
 func (w *World) end(ctx context.Context, d executor.Deletion) error {
 	p, client := d.Pod, w.client.CoreV1().RESTClient()
 	o := &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}}
 	if asItWas(d.Reason) {
 		o.Preconditions.ResourceVersion = &p.ResourceVersion
 	}
-	ask := client.Delete().Namespace(p.Namespace).Resource("pods").Name(p.Name).Body(o)
 	if w.rights.Evict {
-		ask = client.Post().Namespace(p.Namespace).Resource("pods").Name(p.Name).SubResource("eviction").
-			Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, DeleteOptions: o})
+		return once(client.Post(), keyOf(p), &metav1.CreateOptions{}).Name(p.Name).SubResource("eviction").
+			Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, DeleteOptions: o}).Do(ctx).Error()
 	}
-	return ask.MaxRetries(0).Do(ctx).Error()
+	return once(client.Delete(), keyOf(p), &metav1.DeleteOptions{}).Name(p.Name).Body(o).Do(ctx).Error()
 }
 
 // look returns what has become of a pod that was asked to end. A list of its name has a
@@ -137,10 +150,19 @@ func (w *World) look(ctx context.Context, was *corev1.Pod) (pod *corev1.Pod, gon
 // why says what an error means for the command. A right that is missing is nobody's
 // refusal of the pod: it is tried again until somebody has given it.
 func (w *World) why(ctx context.Context, namespace string, err error) error {
-	if apierrors.IsForbidden(err) {
-		if lacks := w.lacks(ctx, w.rights, namespace); lacks != "" {
-			return w.missing(w.rights, lacks, namespace)
-		}
+	if lacks := w.forbidden(ctx, namespace, err); lacks != nil {
+		return lacks
 	}
 	return answered(err)
+}
+
+// forbidden says which right is missing in a namespace if that is what an error means.
+func (w *World) forbidden(ctx context.Context, namespace string, err error) error {
+	if !apierrors.IsForbidden(err) {
+		return nil
+	}
+	if lacks := w.lacks(ctx, w.rights, namespace); lacks != "" {
+		return w.missing(w.rights, lacks, namespace)
+	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,23 +44,25 @@ const (
 	lastMinor  = 36
 )
 
-// How many requests a cluster gets at most: above them they wait, and then again
-// as many as it asks for (429).
-const (
-	callsPerSecond = 50
-	callBurst      = 100
-)
+// CallsPerSecond is how many requests a cluster gets at most, twice as many at once, if
+// nothing else is asked for: above them they wait.
+const CallsPerSecond = 50
+
+// Options say how a cluster is read.
+type Options struct {
+	AnyVersion     bool // also a server of a version that is not known
+	CallsPerSecond int  // 0: CallsPerSecond
+}
 
 // answerWait bounds the wait for an answer that is no stream.
 const answerWait = 30 * time.Second
 
 // Dial reaches a cluster, which has to answer as one, and has to let its kinds be read.
-// A server of a version that is not known is refused unless anyVersion says otherwise.
-func Dial(ctx context.Context, config *rest.Config, anyVersion bool) (*Cluster, error) {
-	own := rest.CopyConfig(config)
+func Dial(ctx context.Context, config *rest.Config, o Options) (*Cluster, error) {
+	own, calls := rest.CopyConfig(config), cmp.Or(o.CallsPerSecond, CallsPerSecond)
 	own.ContentType = "application/vnd.kubernetes.protobuf"
 	own.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
-	own.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(callsPerSecond, callBurst)
+	own.RateLimiter = flowcontrol.NewTokenBucketRateLimiter(float32(calls), 2*calls)
 	client, err := kubernetes.NewForConfig(own)
 	var whole dynamic.Interface
 	if err == nil {
@@ -71,7 +74,7 @@ func Dial(ctx context.Context, config *rest.Config, anyVersion bool) (*Cluster, 
 	c := &Cluster{Host: own.Host, client: client, whole: whole}
 	ctx, cancel := context.WithTimeout(ctx, answerWait)
 	defer cancel()
-	if err := c.readVersion(ctx, anyVersion); err != nil {
+	if err := c.readVersion(ctx, o.AnyVersion); err != nil {
 		return nil, err
 	}
 	if c.UID, err = c.uid(ctx); err != nil {
@@ -134,7 +137,7 @@ func (c *Cluster) refused(question string, err error) error {
 	case code == http.StatusUnauthorized:
 		e.Code, e.What, e.Do, e.Exit = "E-KUBE-USER", "the cluster does not know the user of the kubeconfig", "renew its token or certificate: it may be expired", events.ExitInput
 	case code == http.StatusForbidden:
-		e.Code, e.What, e.Do, e.Exit = "E-KUBE-FORBIDDEN", "the user of the kubeconfig may not "+question, "give it the rights of deploy/rbac-shadow.yaml", events.ExitInput
+		e.Code, e.What, e.Do, e.Exit = "E-KUBE-FORBIDDEN", "the user of the kubeconfig may not "+question, "give it the rights of deploy/rbac-shadow.yaml, or of the file of its mode beside that", events.ExitInput
 	default:
 		e.Code, e.What, e.Do = "E-KUBE-ANSWER", "the cluster does not answer what it is asked", "see what the server's log says"
 	}

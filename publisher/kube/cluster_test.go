@@ -56,7 +56,7 @@ func TestDialRefuses(t *testing.T) {
 				c.answer(w, r.URL.Path)
 			}))
 			defer s.Close()
-			_, err := Dial(t.Context(), &rest.Config{Host: s.URL}, false)
+			_, err := Dial(t.Context(), &rest.Config{Host: s.URL}, Options{})
 			var e *events.Error
 			if !errors.As(err, &e) || e.Code != c.code || e.Exit != c.exit || !strings.Contains(e.Error(), c.says) || strings.Contains(e.Error(), "\n") {
 				t.Errorf("%v", err)
@@ -69,7 +69,7 @@ func TestDialRefuses(t *testing.T) {
 func TestDialUnreachable(t *testing.T) {
 	s := httptest.NewServer(http.NotFoundHandler())
 	s.Close()
-	_, err := Dial(context.Background(), &rest.Config{Host: s.URL}, false)
+	_, err := Dial(context.Background(), &rest.Config{Host: s.URL}, Options{})
 	var e *events.Error
 	if !errors.As(err, &e) || e.Code != "E-KUBE-UNREACHABLE" || e.Exit != events.ExitHalt {
 		t.Errorf("%v", err)

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -119,6 +117,67 @@ func TestAttribution(t *testing.T) {
 	}
 }
 
+// A revision whose name is there already is what has the name: what the log is told, and
+// a controller counts as a collision, unless an earlier try has made it.
+func TestRevisionExists(t *testing.T) {
+	const is = `{"kind":"ControllerRevision","apiVersion":"apps/v1","metadata":{"name":"r","namespace":"default","uid":"theirs","resourceVersion":"9"}}`
+	s := &callee{answer: func(method, _ string) (int, string) {
+		if method == http.MethodPost {
+			return 409, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"AlreadyExists","code":409}`
+		}
+		return 200, is
+	}}
+	o, err := worldOf(t, s, Rights{Control: true}).Write(t.Context(), events.VerbCreated, &appsv1.ControllerRevision{ObjectMeta: metaOf("r", "wish", "")})
+	if err != nil || o.GetUID() != "theirs" || len(s.calls) != 2 {
+		t.Errorf("%v, %v; calls %v", o, err, s.calls)
+	}
+}
+
+// Who ends pods is not kept waiting by those who make some: it has places of its own.
+func TestCreatesLeaveRoom(t *testing.T) {
+	w := worldOf(t, &callee{}, Rights{Control: true})
+	for range createsInFlight {
+		if _, _, err := w.enterCreate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, _, err := w.enterCreate(full); err == nil {
+		t.Error("pods are made in every place")
+	}
+	if _, _, err := w.enter(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// What only a controller of DaemonSets writes is odd by anybody else, since the take-over.
+func TestOdd(t *testing.T) {
+	const since = 1e9
+	set := func(manager string, at int64) *Seen {
+		return &Seen{Object: events.Object{Ref: events.Ref{Kind: events.DaemonSet}}, hands: [2]hand{wroteStatus: {manager: manager, at: time.Unix(at, 0)}, wroteObject: {manager: "kubectl", at: time.Unix(at, 0)}}}
+	}
+	revision := func(owner *metav1.OwnerReference) *Seen {
+		return &Seen{Object: events.Object{Ref: events.Ref{Kind: events.ControllerRevision}}, owner: owner, hands: [2]hand{wroteObject: {manager: kubeControllerManager, at: time.Unix(since+1, 0)}}}
+	}
+	for _, c := range []struct {
+		name string
+		s    *Seen
+		odd  bool
+	}{
+		{"a status", set("other", since+1), true},
+		{"a status of ours", set(manager, since+1), false},
+		{"a status of before", set("other", since), false},
+		{"a spec", set("", since+1), false},
+		{"a revision", revision(&metav1.OwnerReference{}), true},
+		{"an orphan", revision(nil), false},
+	} {
+		if c.s.odd(since) != c.odd {
+			t.Errorf("%s: odd is %v", c.name, !c.odd)
+		}
+	}
+}
+
 // Who else acts is seen by what he makes and writes after the take-over, and what was there
 // before is nobody's fault.
 func TestRival(t *testing.T) {
@@ -151,6 +210,7 @@ func TestRival(t *testing.T) {
 		{"a pod of before", events.Pod, pod(since), false, false},
 		{"a revision", events.ControllerRevision, revision(kubeControllerManager, since+1), false, true},
 		{"a revision of ours", events.ControllerRevision, revision(manager, since+1), false, false},
+		{"a revision that a user has made", events.ControllerRevision, revision("kubectl", since+1), false, false},
 		{"a revision of before", events.ControllerRevision, revision(kubeControllerManager, since), false, false},
 		{"a status", events.DaemonSet, set(kubeControllerManager, since+1), false, true},
 		{"a status of before", events.DaemonSet, set(kubeControllerManager, since), false, false},
@@ -179,7 +239,6 @@ func TestWrite(t *testing.T) {
 		{"made", events.VerbCreated, "POST /apis/apps/v1/namespaces/default/controllerrevisions", 201, false},
 		{"renumbered", events.VerbUpdated, "PUT /apis/apps/v1/namespaces/default/controllerrevisions/r", 200, false},
 		{"forgotten", events.VerbDeleted, "DELETE /apis/apps/v1/namespaces/default/controllerrevisions/r", 200, false},
-		{"there already", events.VerbCreated, "POST /apis/apps/v1/namespaces/default/controllerrevisions", 409, true},
 		{"changed", events.VerbUpdated, "PUT /apis/apps/v1/namespaces/default/controllerrevisions/r", 409, true},
 		{"gone", events.VerbDeleted, "DELETE /apis/apps/v1/namespaces/default/controllerrevisions/r", 404, true},
 	} {
@@ -202,30 +261,5 @@ func TestWrite(t *testing.T) {
 		if _, err := w.Write(t.Context(), c.verb, revision); !errors.Is(err, events.ErrConflict) || len(s.calls) != 1 {
 			t.Errorf("%s: written by who does not control: %v", c.name, err)
 		}
-	}
-}
-
-// A Lease is another's while he renews it.
-func TestLease(t *testing.T) {
-	now, seconds := time.Unix(1e9, 0), int32(15)
-	for _, c := range []struct {
-		holder string
-		ago    time.Duration
-		other  bool
-	}{{"log-2", 14 * time.Second, true}, {"log-2", 15 * time.Second, false}, {"log-1", 0, false}, {"", 0, false}} {
-		renewed := metav1.NewMicroTime(now.Add(-c.ago))
-		l := &coordinationv1.LeaseSpec{HolderIdentity: &c.holder, LeaseDurationSeconds: &seconds, RenewTime: &renewed}
-		if got := heldByOther(l, "log-1", now); got != c.other {
-			t.Errorf("%q, renewed %s ago: %v", c.holder, c.ago, got)
-		}
-	}
-	s := &callee{answer: func(string, string) (int, string) {
-		return 200, fmt.Sprintf(`{"kind":"Lease","apiVersion":"coordination.k8s.io/v1","metadata":{"name":"rollcall"},"spec":{"holderIdentity":"log-2","leaseDurationSeconds":15,"renewTime":%q}}`,
-			time.Now().UTC().Format(metav1.RFC3339Micro))
-	}}
-	err := worldOf(t, s, Rights{Control: true}).Lease(context.Background(), "log-1")
-	var e *events.Error
-	if !errors.As(err, &e) || e.Code != "E-KUBE-LEASE" || e.Exit != events.ExitHalt || !strings.Contains(e.Why, "log-2") || len(s.calls) != 1 {
-		t.Errorf("%v, calls %v", err, s.calls)
 	}
 }

@@ -37,9 +37,12 @@ func (w *World) Write(ctx context.Context, verb string, o metav1.Object) (is met
 		return nil, fmt.Errorf("a controller writes no %T", o)
 	}
 	switch {
-	case apierrors.IsConflict(err), apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err):
+	case apierrors.IsConflict(err), apierrors.IsNotFound(err):
 		return nil, fmt.Errorf("%w: %w", events.ErrConflict, err)
 	case err != nil:
+		if lacks := w.forbidden(ctx, o.GetNamespace(), err); lacks != nil {
+			return nil, lacks
+		}
 		return nil, err
 	}
 	is.SetManagedFields(nil)
@@ -64,14 +67,20 @@ func (w *World) status(ctx context.Context, o *appsv1.DaemonSet) (metav1.Object,
 	return is, nil
 }
 
-// revision writes a revision.
+// revision writes a revision. One whose name is there already comes back as what has the
+// name: an earlier try has made it, or it is nobody's that the log knows of, and then the
+// controller counts a collision and takes another name.
 func (w *World) revision(ctx context.Context, verb string, o *appsv1.ControllerRevision) (metav1.Object, error) {
 	revisions := w.client.AppsV1().ControllerRevisions(o.Namespace)
 	switch verb {
 	case events.VerbCreated:
 		o = o.DeepCopy()
 		o.UID, o.ResourceVersion, o.CreationTimestamp = "", "", metav1.Time{}
-		return revisions.Create(ctx, o, metav1.CreateOptions{FieldManager: manager})
+		is, err := revisions.Create(ctx, o, metav1.CreateOptions{FieldManager: manager})
+		if apierrors.IsAlreadyExists(err) {
+			return revisions.Get(ctx, o.Name, metav1.GetOptions{})
+		}
+		return is, err
 	case events.VerbUpdated:
 		return revisions.Update(ctx, o, metav1.UpdateOptions{FieldManager: manager})
 	}

@@ -17,7 +17,7 @@ const (
 )
 
 // Gate says whether a log has what a cluster has, as far as anybody can tell: every
-// watch is open, has been for settleTime, and what it says is in the log within
+// watch of what is decided upon is open, has been for settleTime, and what it says is in the log within
 // behindTime. While it is shut nothing is decided that others' pods have a part in. The
 // zero Gate is shut.
 type Gate struct {
@@ -41,17 +41,17 @@ func (g *Gate) Expect(plural string) {
 	g.watches[plural] = watchState{}
 }
 
-// Opened tells that the n-th watch of a resource is open, and what was heard before it
+// Opened tells, of a watch that is waited for, that the n-th watch of a resource is open, and what was heard before it
 // is in the log.
 func (g *Gate) Opened(plural string, n int, now time.Time) {
-	if w := g.watches[plural]; n > w.n {
+	if w, is := g.watches[plural]; is && n > w.n {
 		g.watches[plural] = watchState{n, now}
 	}
 }
 
-// Ended tells that the n-th watch of a resource has ended.
+// Ended tells, of a watch that is waited for, that the n-th watch of a resource has ended.
 func (g *Gate) Ended(plural string, n int) {
-	if w := g.watches[plural]; n >= w.n {
+	if w, is := g.watches[plural]; is && n >= w.n {
 		g.watches[plural] = watchState{n: n}
 	}
 }

@@ -17,18 +17,17 @@ import (
 // never recorded.
 var probeKey = events.Key{Namespace: home, Name: "rollcall-probe"}
 
-// How long a probe waits, how often it looks, and how often a cluster that is controlled
-// is probed again. Kubernetes' own controller answers within a tenth of a second.
-const (
-	ProbeTime  = 10 * time.Second
-	probePause = 200 * time.Millisecond
-	ProbeEvery = 10 * time.Minute
-)
+// ProbeTime is how long a probe waits if nothing else is asked for: Kubernetes' own
+// controller answers within a tenth of a second.
+const ProbeTime = 10 * time.Second
 
-// Probe makes a DaemonSet that no node has a pod of, and waits whether somebody acts upon
+// probePause is how often a probe looks.
+const probePause = 200 * time.Millisecond
+
+// probe makes a DaemonSet that no node has a pod of, and waits whether somebody acts upon
 // it: rival says what he has done, or is empty. at is when it was made, by the cluster's
 // clock. The DaemonSet is deleted in any case.
-func (c *Cluster) Probe(ctx context.Context, wait time.Duration) (rival string, at time.Time, err error) {
+func (c *Cluster) probe(ctx context.Context, wait time.Duration) (rival string, at time.Time, err error) {
 	sets, background := c.client.AppsV1().DaemonSets(probeKey.Namespace), metav1.DeletePropagationBackground
 	remove := func(ctx context.Context) error {
 		err := sets.Delete(ctx, probeKey.Name, metav1.DeleteOptions{PropagationPolicy: &background})

@@ -128,7 +128,9 @@ func (r *Recorder) begin(ctx context.Context) error {
 			w.list, w.first = "it was not heard before", rows.Len() == 0 && r.Since == 0
 		}
 		r.behind[res.plural] = true
-		r.World.expect(res.plural)
+		if res.kind != "" { // upon Events nobody decides
+			r.World.expect(res.plural)
+		}
 		r.at[res.plural] = w.rv
 		if res.kind == events.Pod || res.kind == events.ControllerRevision {
 			look := *w

@@ -3,6 +3,7 @@ package kube
 import (
 	"errors"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -53,6 +54,9 @@ func answered(err error) error {
 	case s.Reason == metav1.StatusReasonConflict:
 		return &executor.Overtaken{Reason: reasonChanged, Message: s.Message}
 	case again(s):
+		if s.Details != nil && s.Details.RetryAfterSeconds > 0 {
+			return &executor.Later{After: time.Duration(s.Details.RetryAfterSeconds) * time.Second, Err: err}
+		}
 		return err
 	}
 	reason := string(s.Reason)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -55,6 +56,10 @@ func TestAnswered(t *testing.T) {
 		if class != c.class || reason != c.reason {
 			t.Errorf("%s: %s %s, want %s %s", c.name, class, reason, c.class, c.reason)
 		}
+	}
+	var later *executor.Later
+	if !errors.As(answered(apierrors.NewTooManyRequests("slow down", 3)), &later) || later.After != 3*time.Second {
+		t.Errorf("how long it is to be waited is not told: %v", later)
 	}
 	if answered(nil) != nil {
 		t.Error("no error is one")

@@ -88,12 +88,29 @@ func (s *Seen) rival(since int64, ours bool) string {
 	switch made := s.made.Unix() > since && !s.Gone; {
 	case s.Kind == events.Pod && made && s.owner != nil && s.owner.Kind == string(events.DaemonSet) && groupOf(s.owner) == events.DaemonSet.Group() && !ours:
 		return fmt.Sprintf("%s was made for DaemonSet %s, and by no command of this log", s.Ref, s.owner.Name)
-	case s.Kind == events.ControllerRevision && made && s.hands[wroteObject].manager != "" && s.hands[wroteObject].manager != manager && s.owner != nil && s.owner.Kind == string(events.DaemonSet):
-		return fmt.Sprintf("%s was made by %s", s.Ref, s.hands[wroteObject].manager)
+	case s.Kind == events.ControllerRevision && made && s.hands[wroteObject].manager == kubeControllerManager && s.owner != nil && s.owner.Kind == string(events.DaemonSet):
+		return fmt.Sprintf("%s was made by %s", s.Ref, kubeControllerManager)
 	case s.Kind == events.DaemonSet && s.hands[wroteStatus].manager == kubeControllerManager && s.hands[wroteStatus].at.Unix() > since:
 		return fmt.Sprintf("the status of %s was written by %s", s.Ref, kubeControllerManager)
 	}
 	return ""
+}
+
+// odd reports whether somebody has written what a controller of DaemonSets writes, since a
+// second of the cluster's clock, who may be one or not.
+func (s *Seen) odd(since int64) bool {
+	h := s.hands[wroteObject]
+	switch s.Kind {
+	case events.DaemonSet:
+		h = s.hands[wroteStatus]
+	case events.ControllerRevision:
+		if s.owner == nil { // the garbage collector lets go what is to outlive its owner
+			return false
+		}
+	default:
+		return false
+	}
+	return !s.Gone && h.manager != "" && h.manager != manager && h.at.Unix() > since
 }
 
 // kubeControllerManager is how Kubernetes' own controllers write.

@@ -118,6 +118,33 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// lagging is a server of several that has not heard yet what another has said.
+type lagging struct {
+	standIn
+	asked atomic.Int64
+}
+
+func (s *lagging) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Query().Get("watch") != "" && s.asked.Add(1) < 3 {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusGatewayTimeout)
+		fmt.Fprint(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Timeout","message":"Too large resource version","code":504,"details":{"causes":[{"reason":"ResourceVersionTooLarge"}]}}`)
+		return
+	}
+	s.standIn.ServeHTTP(w, r)
+}
+
+// A server that is behind is asked again until it has heard: nothing is listed, and
+// nothing that it says of before is taken for what is now.
+func TestBehind(t *testing.T) {
+	s := &lagging{}
+	s.now.Store(100)
+	err := watched(t, s, 60, func(h heard) bool { x, ok := h.what.(*Seen); return ok && x.RV == 61 })
+	if !errors.Is(err, context.Canceled) || s.lists.Load() != 0 || s.asked.Load() != 3 {
+		t.Errorf("%d lists, asked %d times: %v", s.lists.Load(), s.asked.Load(), err)
+	}
+}
+
 // A cluster whose store is older than what was heard of it is not gone on with: nothing
 // of what it says would be later than what is known. So is another cluster.
 func TestWentBack(t *testing.T) {
@@ -201,7 +228,7 @@ func TestWholeDaemonSets(t *testing.T) {
 		}
 	}))
 	defer server.Close()
-	c, err := Dial(t.Context(), &rest.Config{Host: server.URL}, false)
+	c, err := Dial(t.Context(), &rest.Config{Host: server.URL}, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,26 +20,54 @@ import (
 // The chart by which rollcall itself is installed is the directory of its plain files.
 var (
 	chart = filepath.Join("..", "..", "deploy")
-	modes = []string{"shadow", "rollouts"}
+	modes = []string{"shadow", "rollouts", "control"}
 )
 
-// TestChart: the chart installs what the plain files do, and an API server takes it.
-func TestChart(t *testing.T) {
-	c := newCluster(t)
-	plain, err := exec.Command(c.binary, "kubectl", "kustomize", chart).Output()
+// modeHere marks the mode in what the kustomization says of others.
+const modeHere = "#   "
+
+// kustomized is what the plain files make for a mode, as the kustomization says it is
+// asked for, in another namespace than kube-system.
+func (c running) kustomized(t *testing.T, mode string) map[string]map[string]any {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"rollcall.yaml", "rbac-" + mode + ".yaml", "kustomization.yaml"} {
+		text, err := os.ReadFile(filepath.Join(chart, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		is := strings.ReplaceAll(string(text), "namespace: kube-system", "namespace: "+namespace)
+		if name == "kustomization.yaml" {
+			is = strings.ReplaceAll(is, "rbac-shadow.yaml", "rbac-"+mode+".yaml")
+			is = strings.ReplaceAll(strings.ReplaceAll(is, modeHere, ""), "--MODE", "--"+mode)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(is), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	plain, err := exec.Command(c.binary, "kubectl", "kustomize", dir).Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	templated := c.helm(t, "template", "rollcall", chart)
-	want, got := objects(t, strings.ReplaceAll(string(plain), "namespace: kube-system", "namespace: "+namespace)), objects(t, templated)
-	if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) {
-		t.Fatalf("the chart has %v, the files have %v", slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
-	}
-	for name, o := range want {
-		if !reflect.DeepEqual(got[name], o) {
-			t.Errorf("%s of the chart:\n%v\nof the files:\n%v", name, got[name], o)
+	return objects(t, string(plain))
+}
+
+// TestChart: the chart installs what the plain files do, in every mode, and an API server
+// takes it.
+func TestChart(t *testing.T) {
+	c := newCluster(t)
+	for _, mode := range modes {
+		want, got := c.kustomized(t, mode), objects(t, c.helm(t, "template", "rollcall", chart, "--set", "mode="+mode))
+		if !slices.Equal(slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want))) {
+			t.Fatalf("mode %s: the chart has %v, the files have %v", mode, slices.Sorted(maps.Keys(got)), slices.Sorted(maps.Keys(want)))
+		}
+		for name, o := range want {
+			if !reflect.DeepEqual(got[name], o) {
+				t.Errorf("mode %s: %s of the chart:\n%v\nof the files:\n%v", mode, name, got[name], o)
+			}
 		}
 	}
+	templated := c.helm(t, "template", "rollcall", chart)
 	file := filepath.Join(t.TempDir(), "rollcall.yaml")
 	if err := os.WriteFile(file, []byte(templated), 0o600); err != nil {
 		t.Fatal(err)

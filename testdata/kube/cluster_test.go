@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -40,6 +41,9 @@ var (
 // patience bounds every wait for something that has to come.
 const patience = 4 * time.Minute
 
+// built is the directory that binaries has made; empty: none.
+var built string
+
 // binaries returns the directory of what Kubernetes is made of.
 var binaries = sync.OnceValues(func() (string, error) {
 	if *compiled != "" {
@@ -49,6 +53,7 @@ var binaries = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	for _, name := range []string{"kubeapiserver", "kubernetes"} {
 		c := exec.Command("go", "build", "-ldflags", "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3", "-o", filepath.Join(dir, name), "./"+name)
 		c.Dir = "../parity"
@@ -62,8 +67,8 @@ var binaries = sync.OnceValues(func() (string, error) {
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
-	if dir, err := binaries(); err == nil && *compiled == "" {
-		_ = os.RemoveAll(dir)
+	if built != "" {
+		_ = os.RemoveAll(built)
 	}
 	os.Exit(code)
 }
@@ -77,6 +82,9 @@ type cluster struct {
 	server *process
 	client *kubernetes.Clientset
 	admin  *rest.Config
+	own    bool                            // rollcall itself is what Kubernetes is elsewhere
+	freed  sync.Map                        // images of which pods are started that were stuck
+	pace   func(*corev1.Pod) time.Duration // that a pod takes to start; nil: it starts at once
 }
 
 // newCluster starts a kube-apiserver with an empty store.
@@ -94,6 +102,12 @@ func newCluster(t *testing.T) *cluster {
 func (c *cluster) serve() {
 	c.Helper()
 	c.server = start(c.T, filepath.Join(c.bin, "kubeapiserver"), c.dir)
+	c.served()
+}
+
+// served waits until the API server answers.
+func (c *cluster) served() {
+	c.Helper()
 	c.server.sees("export KUBECONFIG=")
 	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(c.dir, "kubeconfig"))
 	if err != nil {
@@ -121,6 +135,9 @@ func (c *cluster) stop() {
 
 // controllers starts a kube-controller-manager with some controllers.
 func (c *cluster) controllers(names string) *process {
+	if c.own {
+		return c.ownControllers(names)
+	}
 	return start(c.T, filepath.Join(c.bin, "kubernetes"), "kube-controller-manager", "--kubeconfig="+c.kubeconfig("admin", c.admin), "--secure-port=0", "--leader-elect=false",
 		"--controllers="+names, "--use-service-account-credentials=true", "--root-ca-file="+filepath.Join(c.dir, "apiserver.crt"), "--service-account-private-key-file="+filepath.Join(c.dir, "serviceaccount.key"))
 }
@@ -129,7 +146,7 @@ func (c *cluster) controllers(names string) *process {
 func (c *cluster) kubeconfig(name string, config *rest.Config) string {
 	c.Helper()
 	k := clientcmdapi.NewConfig()
-	k.Clusters["c"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthority: config.CAFile, InsecureSkipTLSVerify: config.Insecure}
+	k.Clusters["c"] = &clientcmdapi.Cluster{Server: config.Host, CertificateAuthority: config.CAFile, CertificateAuthorityData: config.CAData, InsecureSkipTLSVerify: config.Insecure}
 	k.AuthInfos["u"] = &clientcmdapi.AuthInfo{Token: config.BearerToken}
 	k.Contexts["x"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "u"}
 	k.CurrentContext = "x"

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,18 +23,25 @@ import (
 )
 
 // all are the controllers that have to do with DaemonSets and what becomes of them.
-const all = "daemonset-controller,garbage-collector-controller,namespace-controller,pod-garbage-collector-controller,serviceaccount-controller"
+const (
+	all    = own + "," + others
+	own    = "daemonset-controller"
+	others = "disruption-controller,garbage-collector-controller,namespace-controller,pod-garbage-collector-controller,serviceaccount-controller"
+)
 
 const space = "default"
 
-// daemonSet makes a DaemonSet.
-func (c *cluster) daemonSet(name string) {
+// daemonSet makes a DaemonSet, as it is usual or changed.
+func (c *cluster) daemonSet(name string, changed ...func(*appsv1.DaemonSet)) {
 	c.Helper()
 	labels := map[string]string{"app": name}
-	_, err := c.client.AppsV1().DaemonSets(space).Create(c.Context(), &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
+	ds := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: labels},
 		Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels},
-			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "main:1"}}}}}}, metav1.CreateOptions{})
-	if err != nil {
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "main:1"}}}}}}
+	for _, change := range changed {
+		change(ds)
+	}
+	if _, err := c.client.AppsV1().DaemonSets(space).Create(c.Context(), ds, metav1.CreateOptions{}); err != nil {
 		c.Fatal(err)
 	}
 }
@@ -62,14 +68,22 @@ func (c *cluster) rolledOut(name string, nodes int32) {
 	})
 }
 
-// recorder is the kubeconfig of an account with the rights of deploy/rbac-shadow.yaml
+// granted is the kubeconfig of an account with the rights of a mode as deploy has them,
 // and none besides.
-func (c *cluster) recorder() string {
+func (c *cluster) granted(mode string) string {
 	c.Helper()
-	if code, said := runs(c.T, "kubectl", "--kubeconfig", c.kubeconfig("admin", c.admin), "apply", "-f", "../../deploy/rbac-shadow.yaml"); code != 0 {
-		c.Fatalf("exit code %d:\n%s", code, said)
-	}
+	c.kubectl("apply", "-f", "../../deploy/rbac-"+mode+".yaml")
 	return c.account("rollcall")
+}
+
+// kubectl runs kubectl as the cluster's administrator.
+func (c *cluster) kubectl(args ...string) string {
+	c.Helper()
+	code, said := runs(c.T, append([]string{"kubectl", "--kubeconfig", c.kubeconfig("admin", c.admin)}, args...)...)
+	if code != 0 {
+		c.Fatalf("kubectl %v, exit code %d:\n%s", args, code, said)
+	}
+	return said
 }
 
 // account is the kubeconfig of an account of kube-system.
@@ -133,7 +147,7 @@ func TestShadow(t *testing.T) {
 		c.node(fmt.Sprint("n", i))
 	}
 	data := filepath.Join(t.TempDir(), "record")
-	rec := c.record(c.recorder(), data)
+	rec := c.record(c.granted("shadow"), data)
 	c.daemonSet("agent")
 	c.rolledOut("agent", 4)
 	c.image("agent", "main:2")
@@ -245,18 +259,7 @@ func TestRestored(t *testing.T) {
 func TestHeartbeats(t *testing.T) {
 	c := newCluster(t)
 	const nodes = 1000
-	each := func(do func(i int)) {
-		var group sync.WaitGroup
-		for w := range 8 {
-			group.Go(func() {
-				for i := w; i < nodes; i += 8 {
-					do(i)
-				}
-			})
-		}
-		group.Wait()
-	}
-	each(func(i int) { c.node(fmt.Sprint("n", i)) })
+	each(nodes, func(i int) { c.node(fmt.Sprint("n", i)) })
 	data := filepath.Join(t.TempDir(), "record")
 	rec := c.record(c.kubeconfig("admin", c.admin), data)
 	facts := func() int {
@@ -270,7 +273,7 @@ func TestHeartbeats(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	each(func(i int) { c.beats(&list.Items[i], time.Now().Add(10*time.Second)) })
+	each(nodes, func(i int) { c.beats(&list.Items[i], time.Now().Add(10*time.Second)) })
 	if err := c.client.CoreV1().Nodes().Delete(t.Context(), "n0", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,6 +28,34 @@ func (c *cluster) node(name string) {
 	c.beats(n, time.Now())
 }
 
+// beat has nodes say every ten seconds that they are there, until the test ends.
+func (c *cluster) beat(names ...string) {
+	c.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			for _, name := range names {
+				patch := fmt.Sprintf(`{"status":{"conditions":[{"type":"Ready","status":"True","lastHeartbeatTime":%q}]}}`, time.Now().UTC().Format(time.RFC3339))
+				_, err := c.client.CoreV1().Nodes().Patch(ctx, name, types.StrategicMergePatchType, []byte(patch), metav1.PatchOptions{}, "status")
+				if err != nil && ctx.Err() == nil {
+					c.Logf("heartbeat of %s: %v", name, err)
+				}
+			}
+			select {
+			case <-time.After(10 * time.Second):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	c.Cleanup(func() {
+		stop()
+		<-done
+	})
+}
+
 // beats has a node say that it was there at a time.
 func (c *cluster) beats(n *corev1.Node, at time.Time) {
 	c.Helper()
@@ -46,12 +75,20 @@ func (c *cluster) kubelets() {
 	pods := factory.Core().V1().Pods().Informer()
 	var group sync.WaitGroup
 	todo := make(chan *corev1.Pod, 4096)
+	put := func(p *corev1.Pod) {
+		select {
+		case todo <- p:
+		case <-ctx.Done():
+		}
+	}
 	see := func(o any) {
-		if p, ok := o.(*corev1.Pod); ok {
-			select {
-			case todo <- p:
-			case <-ctx.Done():
-			}
+		p, ok := o.(*corev1.Pod)
+		switch {
+		case !ok:
+		case p.Spec.NodeName != "" && p.Status.Phase == corev1.PodPending && p.DeletionTimestamp == nil:
+			time.AfterFunc(c.starts(p), func() { put(p) })
+		default:
+			put(p)
 		}
 	}
 	if _, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{AddFunc: see, UpdateFunc: func(_, o any) { see(o) }}); err != nil {
@@ -66,7 +103,7 @@ func (c *cluster) kubelets() {
 						group.Go(func() { // the server is away, or a race was lost
 							select {
 							case <-time.After(500 * time.Millisecond):
-								see(p)
+								put(p)
 							case <-ctx.Done():
 							}
 						})
@@ -85,6 +122,17 @@ func (c *cluster) kubelets() {
 	})
 }
 
+// starts is how long a pod takes until it is ready.
+func (c *cluster) starts(p *corev1.Pod) (d time.Duration) {
+	if c.pace != nil {
+		d = c.pace(p)
+	}
+	if probe := p.Spec.Containers[0].ReadinessProbe; probe != nil {
+		d += time.Duration(probe.InitialDelaySeconds) * time.Second
+	}
+	return d
+}
+
 // keep does the next thing for a pod.
 func (c *cluster) keep(ctx context.Context, p *corev1.Pod) error {
 	api := c.client.CoreV1().Pods(p.Namespace)
@@ -92,7 +140,7 @@ func (c *cluster) keep(ctx context.Context, p *corev1.Pod) error {
 	case p.DeletionTimestamp != nil && p.Spec.NodeName != "":
 		now := int64(0)
 		return api.Delete(ctx, p.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, Preconditions: &metav1.Preconditions{UID: &p.UID}})
-	case p.DeletionTimestamp != nil || p.Status.Phase == corev1.PodRunning:
+	case p.DeletionTimestamp != nil || p.Status.Phase != corev1.PodPending || strings.HasSuffix(p.Spec.Containers[0].Image, ":non-existent"):
 		return nil
 	case p.Spec.NodeName == "":
 		node := pin(p)
@@ -100,6 +148,9 @@ func (c *cluster) keep(ctx context.Context, p *corev1.Pod) error {
 			return nil
 		}
 		return api.Bind(ctx, &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name, UID: p.UID}, Target: corev1.ObjectReference{Kind: "Node", Name: node}}, metav1.CreateOptions{})
+	}
+	if c.stuck(p) {
+		return errStuck
 	}
 	now := time.Now().UTC().Format(time.RFC3339)
 	patch := fmt.Sprintf(`{"metadata":{"uid":%q},"status":{"phase":"Running","startTime":%q,"conditions":[{"type":"Ready","status":"True","lastTransitionTime":%q}]}}`, p.UID, now, now)

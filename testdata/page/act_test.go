@@ -12,7 +12,8 @@ import (
 )
 
 // TestActions: a rollout is paused, resumed and undone on the page, and held and let
-// go, each with a reason that stands in the log; nothing is offered in the past; and
+// go, each with a reason that stands in the log, and what it brings about is told
+// before; nothing is offered in the past; and
 // who has no session, or is another page, does nothing.
 func TestActions(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "d")
@@ -21,21 +22,24 @@ func TestActions(t *testing.T) {
 	b.enter(s)
 	b.until("document.querySelector('#do-pause-kube-system-fluentd') && document.querySelector('.card').textContent.includes('19 of 19 available')")
 	command(t, "kubectl", "--data", data, "-n", "kube-system", "set", "image", "ds/fluentd", "fluentd=xianchao/fluentd:v2.5.2")
-	do := func(button, reason, then string) {
+	do := func(button, preview, reason, then string) {
 		t.Helper()
 		b.until(fmt.Sprintf("document.querySelector('%s')", button))
 		b.run(chromedp.Click(button, chromedp.ByQuery))
 		b.until("document.querySelector('#help').open && document.activeElement.id === 'reason'")
+		if preview != "" {
+			b.until(fmt.Sprintf("document.querySelector('#preview')?.textContent.includes(%q)", preview))
+		}
 		b.run(chromedp.KeyEvent(reason + "\r"))
 		b.until("!document.querySelector('#help').open")
 		b.until(then)
 	}
-	do("#do-pause-kube-system-fluentd", "a look first", "document.querySelector('.card h3').textContent.includes('paused')")
+	do("#do-pause-kube-system-fluentd", "another pod", "a look first", "document.querySelector('.card h3').textContent.includes('paused')")
 	b.shot("paused")
-	do("#do-resume-kube-system-fluentd", "it is good", "!document.querySelector('.card h3').textContent.includes('paused')")
-	do("#do-hold-kube-system-fluentd", "freeze", "document.querySelector('#do-lift-admin-page')")
-	do("#do-lift-admin-page", "thawed", "!document.querySelector('#do-lift-admin-page')")
-	do("#do-undo-kube-system-fluentd", "it is bad", "document.querySelector('.card').textContent.includes('v2.5.1')")
+	do("#do-resume-kube-system-fluentd", "another pod", "it is good", "!document.querySelector('.card h3').textContent.includes('paused')")
+	do("#do-hold-kube-system-fluentd", "", "freeze", "document.querySelector('#do-lift-admin-page')")
+	do("#do-lift-admin-page", "", "thawed", "!document.querySelector('#do-lift-admin-page')")
+	do("#do-undo-kube-system-fluentd", "v2.5.2 → xianchao/fluentd:v2.5.1", "it is bad", "document.querySelector('.card').textContent.includes('v2.5.1')")
 	log := command(t, "log", "--data", data)
 	for _, part := range []string{"annotation rollcall/paused=true", "annotation -rollcall/paused", "image v2.5.2→v2.5.1", "freeze", "hold.lifted", "a look first", "it is bad"} {
 		if !contains(log, part) {

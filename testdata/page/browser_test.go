@@ -6,6 +6,7 @@ package page
 import (
 	"bufio"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -37,6 +38,7 @@ type server struct {
 	t    *testing.T
 	link string
 	pid  int
+	stop func()
 	mu   sync.Mutex
 	said []string
 	more *sync.Cond // there is another line, or none will come
@@ -45,9 +47,8 @@ type server struct {
 
 var linkLine = regexp.MustCompile(`http://127\.0\.0\.1:\d+/login\?token=\w+`)
 
-// serve runs rollcall until the test ends, and returns when it has said where its
-// page is.
-func serve(t *testing.T, args ...string) *server {
+// start runs rollcall until the test ends, or stop.
+func start(t *testing.T, args ...string) *server {
 	t.Helper()
 	if *binary == "" {
 		t.Fatal("give the built binary with -rollcall")
@@ -66,8 +67,8 @@ func serve(t *testing.T, args ...string) *server {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	s, found, ended := &server{t: t}, make(chan string, 1), make(chan struct{})
-	s.more, s.pid = sync.NewCond(&s.mu), cmd.Process.Pid
+	s, ended := &server{t: t, pid: cmd.Process.Pid}, make(chan struct{})
+	s.more = sync.NewCond(&s.mu)
 	go func() {
 		defer func() {
 			s.end()
@@ -78,21 +79,25 @@ func serve(t *testing.T, args ...string) *server {
 			s.said = append(s.said, lines.Text())
 			s.more.Broadcast()
 			s.mu.Unlock()
-			if link := linkLine.FindString(lines.Text()); link != "" {
-				found <- link
-			}
 		}
 	}()
-	t.Cleanup(func() {
+	s.stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		<-ended
 		_ = cmd.Wait()
 	})
-	select {
-	case s.link = <-found:
-	case <-ended:
-		t.Fatalf("rollcall %s has ended: %s", strings.Join(args, " "), strings.Join(s.said, "\n"))
-	case <-time.After(patience):
+	t.Cleanup(s.stop)
+	return s
+}
+
+// serve is start, and returns when rollcall has said where its page is.
+func serve(t *testing.T, args ...string) *server {
+	t.Helper()
+	s := start(t, args...)
+	s.until("/login?token=")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link = linkLine.FindString(strings.Join(s.said, "\n")); s.link == "" {
 		t.Fatalf("rollcall %s says no link: %s", strings.Join(args, " "), strings.Join(s.said, "\n"))
 	}
 	return s
@@ -242,7 +247,7 @@ func (b *tab) shot(name string) []byte {
 	}
 	var png []byte
 	b.run(chromedp.CaptureScreenshot(&png))
-	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)); err != nil {
 		b.t.Fatal(err)
 	}
 	return png

@@ -1,10 +1,12 @@
 package page
 
 import (
+	"flag"
 	"fmt"
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"testing"
 )
 
@@ -39,12 +41,41 @@ func TestLive(t *testing.T) {
 	b.clean("the start of the rollout")
 }
 
-// TestDemo: a demo is a page in which something goes on, and says what to look at. The
-// picture in README.md is what it leaves with -shots.
+// TestLost: a page says when nothing comes any more, so that nobody takes the past for
+// now, and goes on by itself, where it was, when the instance is back.
+func TestLost(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "d")
+	up := func(until string, more ...string) *server {
+		t.Helper()
+		s := start(t, append([]string{"up", "--data", data, "--durability", "relaxed", "--ui", "none"}, more...)...)
+		s.until(until)
+		return s
+	}
+	first := up("RolledOut", "--nodes", "20", "-f", "example:fluentd")
+	b := browse(t)
+	b.enter(serve(t, "ui", "--data", data))
+	b.show("#/events")
+	b.until("document.body.dataset.mode === 'LIVE'")
+	was := eval[int](b, "document.querySelector('rc-log').last")
+	first.stop()
+	b.until("document.body.dataset.mode === 'LOST' && document.querySelector('#lost [role=alert]')?.textContent.includes('E-CLI-OFFLINE')")
+	if badge := eval[string](b, "document.querySelector('.badge').textContent"); !strings.Contains(badge, "LOST since ") {
+		t.Errorf("the badge says %q", badge)
+	}
+	b.shot("lost")
+	up("Ctrl-C")
+	b.until(fmt.Sprintf("document.body.dataset.mode === 'LIVE' && !document.querySelector('#lost') && document.querySelector('rc-log')?.last >= %d", was))
+	command(t, "node", "fail", "node-0002", "--data", data)
+	b.until("[...document.querySelectorAll('rc-log .row')].some(e => e.textContent.includes('annotation rollcall/fail=true'))")
+}
+
+var readme = flag.Bool("readme", false, "the demo has 1,000 nodes, as in the picture of README.md, which is what it leaves with -shots")
+
+// TestDemo: a demo is a page in which something goes on, and says what to look at.
 func TestDemo(t *testing.T) {
 	nodes := 300
-	if *shots != "" {
-		nodes = *many
+	if *readme {
+		nodes = 1000
 	}
 	data := filepath.Join(t.TempDir(), "d")
 	s := serve(t, "demo", "--scenario", "zone-outage", "--nodes", fmt.Sprint(nodes), "--speed", "4", "--data", data)

@@ -3,19 +3,22 @@ package instance
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"rollcall/events"
 	"rollcall/events/blocks"
 	"rollcall/events/keyframes"
 	"rollcall/projector"
+	"rollcall/projector/table"
 	"rollcall/publisher/simkubelet"
 )
 
-// early reads the newest keyframe of a data directory from its files while the
-// server reads its store: for a large cluster each takes seconds, on one core. What
-// was read is held against the log before it is used, as every keyframe is; one that
-// cannot be read so, since the server may move its files, is read through the server.
+// early reads the newest keyframe of a data directory from its files while these
+// are checked and the server reads its store: for a large cluster each takes seconds,
+// on one core. What was read is held against the log before it is used, as every
+// keyframe is; one that cannot be read so, since the check or the server may move
+// its files, is read through the server.
 type early struct {
 	done chan struct{}
 	from *resumed // for who has received from done; nil: nothing was read
@@ -24,11 +27,8 @@ type early struct {
 // check has a data directory checked before the server reads it, and starts to read
 // its newest keyframe.
 func (in *Instance) check(ctx context.Context, dir string) error {
-	err := in.keeping.Check(ctx, dir)
-	if err == nil {
-		in.readEarly(dir)
-	}
-	return err
+	in.readEarly(dir)
+	return in.keeping.Check(ctx, dir)
 }
 
 // world returns the simulated world as of the state that the instance goes on from,
@@ -46,11 +46,11 @@ func (in *Instance) readEarly(dir string) {
 	e := &early{done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		e.from = earliest(ctx, dir, in.Subjects)
-		if e.from != nil && in.Record == nil {
-			e.from.world = simkubelet.New(in.Subjects, in.Delays)
-			each(e.from.state.Objects(), func(x events.Event) { e.from.world.Observe(x, time.Now()) })
+		var world *simkubelet.World
+		if in.Record == nil {
+			world = simkubelet.New(in.Subjects, in.Delays)
 		}
+		e.from = earliest(ctx, dir, in.Subjects, world)
 	}()
 	in.early = e
 	in.stops = append(in.stops, func() error {
@@ -61,8 +61,8 @@ func (in *Instance) readEarly(dir string) {
 }
 
 // earliest returns the newest keyframe in the files of a directory that this program
-// reads, or nil.
-func earliest(ctx context.Context, dir string, subjects events.Subjects) *resumed {
+// reads, or nil. A world, if there is one, has observed it.
+func earliest(ctx context.Context, dir string, subjects events.Subjects, world *simkubelet.World) *resumed {
 	began := time.Now()
 	objects, err := blocks.OpenObjects(ctx, dir, subjects, keyframes.Bucket)
 	if err != nil {
@@ -78,10 +78,22 @@ func earliest(ctx context.Context, dir string, subjects events.Subjects) *resume
 		if err != nil {
 			return nil
 		}
-		from, err := readResumed(subjects, f, k, began)
+		objects := table.New(table.Recent)
+		var observed sync.WaitGroup
+		if world != nil {
+			observed.Go(func() {
+				if objects.Await(ctx, f.Seq) == nil { // they are there before the state is
+					each(objects, func(x events.Event) { world.Observe(x, time.Now()) })
+				}
+			})
+		}
+		from, err := readResumed(subjects, f, k, objects, began)
+		objects.End(err)
+		observed.Wait()
 		if err != nil {
 			return nil
 		}
+		from.world = world
 		return from
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"rollcall/events/natsd"
+	"rollcall/publisher/simkubelet"
 )
 
 // TestEarliest: the newest keyframe in the files of a directory is the one that the
@@ -16,16 +17,20 @@ func TestEarliest(t *testing.T) {
 	defer func() { keyframeIdle = before }()
 	o := Options{Nodes: 2, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience}
 	in, _ := start(t, o)
-	if from := earliest(t.Context(), t.TempDir(), in.Subjects); from != nil {
+	if from := earliest(t.Context(), t.TempDir(), in.Subjects, nil); from != nil {
 		t.Errorf("an empty directory has the keyframe of #%d", from.frame.Seq)
 	}
 	populate(t, in)
 	newest := awaitKeyframe(t, in, 1)
 	mustStop(t, in)
 
-	from := earliest(t.Context(), o.Data, in.Subjects)
+	world := simkubelet.New(in.Subjects, in.Delays)
+	from := earliest(t.Context(), o.Data, in.Subjects, world)
 	if from == nil || from.frame.Seq < newest {
 		t.Fatalf("%+v in the files, and the newest is of #%d", from, newest)
+	}
+	if from.world != world {
+		t.Error("the world has not observed what was read")
 	}
 	in, _ = start(t, o)
 	if in.From != from.frame.Seq {

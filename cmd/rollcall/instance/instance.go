@@ -216,7 +216,7 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 	var all []drive.Party
 	state := in.State.State()
 	if slices.Contains(in.Controllers, ownController) {
-		all = append(all, controller.New(in.Subjects, state, controller.Options{}))
+		all = append(all, controller.New(in.Subjects, state, controller.Options{Queue: in.queue()}))
 	}
 	if len(in.Controllers) > 0 { // what others leave behind is collected for all
 		all = append(all, controller.NewGarbageCollector(in.Subjects, state, controller.Options{}))
@@ -227,7 +227,7 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 		all = append(all, in.world(from))
 	}
 	var err error
-	all = append(all, in.Record.decides(in.Subjects, state)...)
+	all = append(all, in.decides(state)...)
 	if from != nil {
 		err = from.resume(all)
 	}

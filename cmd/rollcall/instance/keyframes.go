@@ -61,7 +61,7 @@ func (in *Instance) newest(ctx context.Context, at events.Seq) (*resumed, error)
 func newestOf(ctx context.Context, s shelf, at events.Seq) (from *resumed, err error) {
 	began := time.Now()
 	_, err = s.store.Newest(ctx, 0, at, s.of(), func(f keyframes.Frame, k keyframes.Kept) (err error) {
-		from, err = readResumed(s.subjects, f, k, began)
+		from, err = readResumed(s.subjects, f, k, table.New(table.Recent), began)
 		return err
 	})
 	return from, err
@@ -72,9 +72,10 @@ func (s shelf) of() keyframes.Log {
 	return keyframes.Log{Event: keyframes.EventAt(s.log), Format: projector.KeyframeFormat, Passed: s.passed}
 }
 
-// readResumed reads a keyframe, which somebody has begun to look for at a time.
-func readResumed(subjects events.Subjects, f keyframes.Frame, k keyframes.Kept, began time.Time) (*resumed, error) {
-	st, err := projector.ReadFrame(f, k, "", table.New(table.Recent))
+// readResumed reads a keyframe, which somebody has begun to look for at a time, into
+// empty tables: first these, then the rest of the state.
+func readResumed(subjects events.Subjects, f keyframes.Frame, k keyframes.Kept, objects *table.Tables, began time.Time) (*resumed, error) {
+	st, err := projector.ReadFrame(f, k, "", objects)
 	if err == nil {
 		err = executor.New(subjects, nil).Resume(k.Parties, st.UnderWay())
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -41,7 +42,7 @@ func TestKubeconfigTargets(t *testing.T) {
 		{"", true, ":b", Kubeconfigs{merge: "b"}},
 		{"", true, "", Kubeconfigs{merge: "/home/u/.kube/config"}},
 	} {
-		if got := KubeconfigTargets(c.file, c.merge, c.variable, "/home/u"); got != c.want {
+		if got := KubeconfigTargets(c.file, c.merge, c.variable, "/home/u"); !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%+v gives %+v", c, got)
 		}
 	}

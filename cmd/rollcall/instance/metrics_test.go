@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"rollcall/controller"
+	"rollcall/events"
 	"rollcall/projector/sets"
 )
 
@@ -31,6 +32,11 @@ func TestMetricsListener(t *testing.T) {
 	for _, line := range []string{"rollcall_commands_pending 0", `rollcall_rollouts{state="stalled"} 0`, `rollcall_rollouts{state="complete"} 0`} {
 		if !strings.Contains(told, "\n"+line+"\n") {
 			t.Errorf("no %q", line)
+		}
+	}
+	for _, what := range []string{"depth", "adds_total", "queue_duration_seconds_count", "work_duration_seconds_count", "unfinished_work_seconds", "longest_running_processor_seconds", "retries_total"} {
+		if !strings.Contains(told, "\nworkqueue_"+what+`{name="daemonset"} `) {
+			t.Errorf("no workqueue_%s of the controller", what)
 		}
 	}
 	if !regexp.MustCompile(`(?m)^rollcall_facts_total\{type="[\w.]+"\} \d`).MatchString(told) {
@@ -59,6 +65,35 @@ func TestMetricsListener(t *testing.T) {
 	}
 	for _, file := range []string{"dashboard.json", "alerts.yaml"} {
 		checkNames(t, file, told)
+	}
+}
+
+// TestQueue: a controller's names go through the queue of which /metrics tells, each in
+// its turn whatever the order in which they came.
+func TestQueue(t *testing.T) {
+	in := &Instance{}
+	q := in.queue().(queue)
+	t.Cleanup(func() { _ = in.stops[0]() })
+	a, b, c := events.Key{Name: "a"}, events.Key{Name: "b"}, events.Key{Name: "c"}
+	for _, k := range []events.Key{a, b, a} {
+		q.Add(k)
+	}
+	q.Begin(b)
+	if n := q.Len(); n != 1 {
+		t.Errorf("%d names wait beside the one that is under way, want 1", n)
+	}
+	q.Add(b) // again, while it is under way
+	q.Done(b)
+	q.Retry(b)
+	if n := q.Len(); n != 2 {
+		t.Errorf("%d names wait, want 2", n)
+	}
+	for _, k := range []events.Key{c, b, a} { // c is not there
+		q.Begin(k)
+		q.Done(k)
+	}
+	if n := q.Len(); n != 0 {
+		t.Errorf("%d names wait at the end", n)
 	}
 }
 

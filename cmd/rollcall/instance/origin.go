@@ -3,6 +3,7 @@ package instance
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -15,13 +16,13 @@ const originName = "rollcall"
 // Origin says where the log behind a Kubernetes API is. With it in the
 // kubeconfig, commands that read the log follow $KUBECONFIG as kubectl does.
 type Origin struct {
-	Dir       string `json:"dir,omitempty"` // of the instance, as it is listed
-	Data      string `json:"data,omitempty"`
-	Rec       string `json:"rec,omitempty"`     // file of a recording
-	NATSURL   string `json:"natsURL,omitempty"` // without a user: a kubeconfig is passed on more easily than meant
-	NATSCreds string `json:"natsCreds,omitempty"`
-	Cluster   string `json:"cluster"`
-	Past      bool   `json:"past,omitempty"` // the API shows the cluster as it was, and not as it is
+	Dir       string   `json:"dir,omitempty"` // of the instance, as it is listed
+	Data      string   `json:"data,omitempty"`
+	Recs      []string `json:"recs,omitempty"`    // files of recordings
+	NATSURL   string   `json:"natsURL,omitempty"` // without a user: a kubeconfig is passed on more easily than meant
+	NATSCreds string   `json:"natsCreds,omitempty"`
+	Cluster   string   `json:"cluster"`
+	Past      bool     `json:"past,omitempty"` // the API shows the cluster as it was, and not as it is
 }
 
 // origin returns where the log of an instance is.
@@ -37,7 +38,12 @@ func (in *Instance) origin() Origin {
 
 // Absolute makes paths good for every working directory.
 func (o Origin) Absolute() Origin {
-	for _, path := range []*string{&o.Dir, &o.Data, &o.Rec, &o.NATSCreds} {
+	o.Recs = slices.Clone(o.Recs)
+	paths := []*string{&o.Dir, &o.Data, &o.NATSCreds}
+	for i := range o.Recs {
+		paths = append(paths, &o.Recs[i])
+	}
+	for _, path := range paths {
 		if abs, err := filepath.Abs(*path); err == nil && *path != "" {
 			*path = abs
 		}
@@ -78,5 +84,5 @@ func OriginOf(c *api.Cluster) (o Origin, ok bool) {
 	if !is || json.Unmarshal(raw.Raw, &o) != nil {
 		return o, false
 	}
-	return o, o.Data != "" || o.Rec != "" || o.NATSURL != ""
+	return o, o.Data != "" || len(o.Recs) > 0 || o.NATSURL != ""
 }

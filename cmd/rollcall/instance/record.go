@@ -52,11 +52,6 @@ func (d desk) Write(ctx context.Context, w controller.Write) (controller.Write, 
 // statusEvery is the shortest time between two statuses that are written to a cluster.
 const statusEvery = time.Second
 
-// options are those of the controller that acts upon a record.
-func (r *Record) options() controller.Options {
-	return controller.Options{Writer: desk{r.Writer}, StatusEvery: statusEvery}
-}
-
 // heed has parties act upon a record only while it is ready.
 func (r *Record) heed(parties []drive.Party) {
 	if r == nil || r.Ready == nil {
@@ -68,11 +63,12 @@ func (r *Record) heed(parties []drive.Party) {
 }
 
 // decides returns who decides upon a record; of what is none nobody does.
-func (r *Record) decides(s events.Subjects, state *projector.State) []drive.Party {
+func (in *Instance) decides(state *projector.State) []drive.Party {
+	r := in.Record
 	if r == nil || r.Ready == nil {
 		return nil
 	}
-	return []drive.Party{controller.New(s, state, r.options())}
+	return []drive.Party{controller.New(in.Subjects, state, controller.Options{Writer: desk{r.Writer}, StatusEvery: statusEvery, Queue: in.queue()})}
 }
 
 // wakes is Wake of a record; of what is none nothing wakes anybody.

@@ -52,7 +52,7 @@ type question struct {
 
 // questions are what is answered under /v1/.
 var questions = map[string]question{
-	"info": {do: info}, "overview": {do: overview}, "events": {do: steps, fleeting: true}, "names": {do: names}, "health": {do: health, fleeting: true},
+	"info": {do: info}, "overview": {do: overview}, "events": {do: steps, fleeting: true}, "names": {do: names}, "health": {do: health, fleeting: true}, "instance": {do: instance, fleeting: true},
 	"state": {lane: places, do: state}, "nodes": {lane: places, do: nodes}, "deltas": {lane: places, do: deltas}, "density": {lane: places, do: density},
 	"sources": {lane: places, do: sources, fleeting: true}, "plan": {lane: places, do: nearPlan},
 	"rollouts": {lane: courses, do: rollouts}, "marks": {lane: courses, do: marks}, "rates": {lane: courses, do: rates}, "compare": {lane: courses, do: compare}, "wave": {lane: courses, do: nearWave},
@@ -330,14 +330,13 @@ func sources(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Sources", []saidBy{x}, nil
 }
 
-// healthSaid is what the page and the instance say of themselves.
+// healthSaid is what the page says of the log and of itself.
 type healthSaid struct {
-	Checks      []Check `json:"checks"` // of the instance; none: none runs
-	Log         []Fact  `json:"log"`    // of the log and what is kept beside it
-	Hash        string  `json:"sha256"` // of the state
-	Chain       string  `json:"chain"`  // hash over all events up to there
-	Quarantined int     `json:"quarantined"`
-	Streams     int     `json:"streams"` // pages that follow the log
+	Log         []Fact `json:"log"`    // of the log and what is kept beside it
+	Hash        string `json:"sha256"` // of the state
+	Chain       string `json:"chain"`  // hash over all events up to there
+	Quarantined int    `json:"quarantined"`
+	Streams     int    `json:"streams"` // pages that follow the log
 }
 
 func health(_ http.ResponseWriter, q *query) (string, any, error) {
@@ -345,15 +344,12 @@ func health(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	x := healthSaid{Checks: []Check{}, Log: []Fact{}, Streams: q.page.live.readers()}
+	x := healthSaid{Log: []Fact{}, Streams: q.page.live.readers()}
 	if x.Hash, err = replay.StateHash(s); err != nil {
 		return "", nil, err
 	}
 	x.Chain = fmt.Sprintf("%x", s.Position().Chain)
 	x.Quarantined, _ = s.Quarantined()
-	if q.page.Health != nil {
-		x.Checks = append(x.Checks, q.page.Health(q.Context())...)
-	}
 	if q.past.Facts != nil {
 		facts, err := q.past.Facts(q.Context())
 		if err != nil {

@@ -1,6 +1,9 @@
 package page
 
 import (
+	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -8,17 +11,24 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
 	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/daemonpod"
+	"rollcall/events/wire"
+	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // goesOn is how long at most the model goes on, for rollouts to end.
 const goesOn = time.Hour
 
-// forecast plays a DaemonSet on from an instant, as rollcall plan does, without
-// anything else being written: at the start of a rollout that is its plan, and where
-// it has got to, what is left of it.
+// forecast plays a DaemonSet on from an instant, as rollcall plan does: at the start
+// of a rollout that is its plan, and where it has got to, what is left of it. With do
+// it is what an action on the page would bring about, before anybody takes it.
 func forecast(_ http.ResponseWriter, q *query) (string, any, error) {
 	s, err := q.state(q.Context(), q.at.Seq)
 	if err != nil {
@@ -32,6 +42,10 @@ func forecast(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
+	intent, err := q.intended(s, o)
+	if err != nil {
+		return "", nil, err
+	}
 	delays, _, err := play.DelaysOf(q.Context(), q.h, q.at.Seq)
 	if err != nil {
 		return "", nil, err
@@ -40,8 +54,55 @@ func forecast(_ http.ResponseWriter, q *query) (string, any, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	all, err := f.Play(q.Context(), []play.Intent{{Before: o, After: o}}, play.Terms{Delays: &delays, Seed: 1, Longer: goesOn})
+	all, err := f.Play(q.Context(), []play.Intent{intent}, play.Terms{Delays: &delays, Seed: 1, Longer: goesOn})
 	return "Forecast", all, err
+}
+
+// intended is what is written of a DaemonSet: nothing, or what an action writes.
+func (q *query) intended(s *projector.State, o events.Object) (i play.Intent, err error) {
+	do := q.FormValue("do")
+	if do == "" {
+		return play.Intent{Before: o, After: o}, nil
+	}
+	j, err := wire.ToJSON(o.Data)
+	if err != nil {
+		return i, err
+	}
+	var before, after map[string]any
+	if err := errors.Join(json.Unmarshal(j, &before), json.Unmarshal(j, &after)); err != nil {
+		return i, err
+	}
+	switch do {
+	case "undo":
+		var template map[string]any
+		if template, err = templateBefore(s.DaemonSet(o.Key)); err == nil {
+			err = unstructured.SetNestedMap(after, template, "spec", "template")
+		}
+	case "pause":
+		err = unstructured.SetNestedField(after, "true", "metadata", "annotations", events.AnnotationPaused)
+	case "resume":
+		unstructured.RemoveNestedField(after, "metadata", "annotations", events.AnnotationPaused)
+	default:
+		err = &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("do cannot be %q", do), Do: "give undo, pause or resume, or leave it out", Exit: events.ExitInput}
+	}
+	if err != nil {
+		return i, err
+	}
+	return play.NewIntent(events.DaemonSet, before, after)
+}
+
+// templateBefore is the template to which kubectl rollout undo goes back: that of the
+// revision with the second highest number.
+func templateBefore(d *sets.DaemonSet) (map[string]any, error) {
+	all := slices.SortedFunc(slices.Values(d.Revisions()), func(a, b *sets.Revision) int { return cmp.Compare(b.Number, a.Number) })
+	if len(all) < 2 {
+		return nil, &events.Error{Code: "E-UI-ACTION", What: "there is no template before this one", Where: "ds/" + d.Key.String(), Do: "see rollcall rollout list for what there was", Exit: events.ExitInput}
+	}
+	t, err := daemonpod.Template(all[1].Object.Data.Raw)
+	if err != nil {
+		return nil, err
+	}
+	return runtime.DefaultUnstructuredConverter.ToUnstructured(t)
 }
 
 // whatIf plays the history again with something else.

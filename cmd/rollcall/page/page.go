@@ -33,6 +33,11 @@ type Past struct {
 	Moment func(ctx context.Context, at replay.Instant, last events.Seq) (replay.Moment, error)
 	// Facts says how the log is kept; nil: there is nothing to say.
 	Facts func(ctx context.Context) ([]Fact, error)
+	// Members are the servers that keep the log; nil: it is read from files.
+	Members func(ctx context.Context) ([]Check, error)
+	// Gone reports whether nothing will be read any more: the log is opened again by
+	// whoever asks next. Nil: it never is.
+	Gone  func() bool
 	Close func()
 }
 
@@ -78,7 +83,7 @@ type Beside struct {
 	Open func(ctx context.Context) (*Past, error)
 }
 
-// Check is one thing about which an instance says how it is.
+// Check is one thing about which an instance, or a server, says how it is.
 type Check struct {
 	Name  string `json:"name"`
 	State string `json:"state"`
@@ -98,6 +103,7 @@ type Page struct {
 	lanes  [lanes]*reader
 	beside *reader // nil: there is none
 	live   *live
+	seen   seen // of the lane of instants
 	mux    *http.ServeMux
 }
 

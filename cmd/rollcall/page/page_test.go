@@ -150,7 +150,7 @@ func TestPaths(t *testing.T) {
 	for path, kind := range map[string]string{
 		"info": "Info", "overview?at=300": "Overview", "rollouts": "Rollouts", "events?after=100&limit=5": "Events", "event?at=200": "Event", "nodes": "Nodes",
 		"object?of=node/node-0003": "Object", "names?kind=Node": "Names", "why?of=ds/kube-system/node-agent": "Why", "why-not?of=node/node-0003&at=300": "WhyNot",
-		"diff?from=100&at=200": "Diff", "density?buckets=10&axis=time": "Density", "wave?at=200&way=back": "Near", "plan?at=200": "Near", "sources": "Sources", "marks": "Marks", "rates": "Rates", "forecast?ds=kube-system/node-agent&at=400": "Forecast", "health": "Health", "state?at=50": "State",
+		"diff?from=100&at=200": "Diff", "density?buckets=10&axis=time": "Density", "wave?at=200&way=back": "Near", "plan?at=200": "Near", "sources": "Sources", "marks": "Marks", "rates": "Rates", "forecast?ds=kube-system/node-agent&at=400": "Forecast", "forecast?ds=kube-system/node-agent&at=400&do=undo": "Forecast", "forecast?ds=kube-system/node-agent&at=400&do=pause": "Forecast", "forecast?ds=kube-system/node-agent&at=400&do=resume": "Forecast", "health": "Health", "instance": "Instance", "state?at=50": "State",
 		"whatif?set=kube-system/node-agent.maxUnavailable%3D50%25": "WhatIf", "state?format=hash": "StateHash",
 	} {
 		res := get("/v1/" + path)
@@ -161,7 +161,7 @@ func TestPaths(t *testing.T) {
 	}
 	for path, code := range map[string]string{
 		"state?at=99999": "E-CLI-INSTANT", "state?at=never": "E-CLI-INSTANT", "state?format=xml": "E-UI-VALUE", "object?of=node/none": "E-REPLAY-OBJECT", "why?of=none/x": "E-CLI-NAME",
-		"whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME", "forecast?ds=x": "E-CLI-NAME", "rollouts?beside=1": "E-UI-VALUE", "whatif?insert=x": "E-UI-VALUE",
+		"whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME", "forecast?ds=x": "E-CLI-NAME", "forecast?ds=kube-system/node-agent&do=x": "E-UI-VALUE", "forecast?ds=kube-system/node-agent&at=100&do=undo": "E-UI-ACTION", "rollouts?beside=1": "E-UI-VALUE", "whatif?insert=x": "E-UI-VALUE",
 	} {
 		res := get("/v1/" + path)
 		var e events.Error

@@ -45,8 +45,22 @@ func (r *reader) take(ctx context.Context, do func() error) error {
 	return do()
 }
 
+// drop lets go of a log of which nothing can be read any more.
+func (r *reader) drop() {
+	r.past.Close()
+	fresh := newReader(r.open, nil)
+	if r.index != nil {
+		fresh.index = newIndex()
+	}
+	fresh.turn = r.turn
+	*r = *fresh
+}
+
 // refresh opens the log, or looks how far it goes now.
 func (r *reader) refresh(ctx context.Context) error {
+	if r.past != nil && r.past.Gone != nil && r.past.Gone() {
+		r.drop()
+	}
 	if r.past == nil {
 		past, err := r.open(ctx)
 		if err != nil {

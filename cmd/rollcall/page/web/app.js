@@ -1,7 +1,7 @@
 // @ts-check
 import { h, say } from "./lib/dom.js";
 import { ask, Refusal } from "./lib/api.js";
-import { clock, num } from "./lib/words.js";
+import { clock, hour, num } from "./lib/words.js";
 import { Bar } from "./lib/bar.js";
 import { Feed } from "./lib/feed.js";
 import * as overview from "./views/overview.js";
@@ -33,6 +33,7 @@ export class App {
     /** @type {any} */ this.info = null;
     /** @type {any} */ this.span = null;
     this.seq = 0; this.time = ""; this.playing = 0; this.next = 0; this.lasted = 0;
+    /** since when nothing comes of a log that goes on; 0: it does */ this.lost = 0;
     /** @type {AbortController|null} */ this.pending = null;
     this.feed = new Feed(this);
   }
@@ -52,7 +53,7 @@ export class App {
     addEventListener("hashchange", () => this.read());
     addEventListener("keydown", (e) => this.key(e));
     this.read();
-    if (this.info.live) setInterval(() => this.bar?.load(), 5000);
+    if (this.info.live) setInterval(() => { if (!this.lost) this.bar?.load(); }, 5000);
   }
 
   /** Takes what the address says. */
@@ -83,7 +84,7 @@ export class App {
   get live() { return !!this.info.live && !this.state.at && !this.playing; }
   /** The position that is shown; empty: the end. */
   get at() { return this.state.at ?? ""; }
-  get mode() { return this.state.view === "whatif" ? "WHAT-IF" : this.playing ? "REPLAY" : this.state.at || !this.info.live ? "AT" : "LIVE"; }
+  get mode() { return this.state.view === "whatif" ? "WHAT-IF" : this.playing ? "REPLAY" : this.state.at || !this.info.live ? "AT" : this.lost ? "LOST" : "LIVE"; }
   /** Flags that name the log and the instant in commands. */
   flags(at = true) { return (this.info.target ? " " + this.info.target : "") + (at && this.state.at ? ` --at ${this.state.at}` : ""); }
 
@@ -114,12 +115,42 @@ export class App {
     main.dataset.shown = location.hash || "#/overview";
     view.frame?.(this);
     this.lasted = performance.now() - began;
+    if (this.live && !this.lost && !this.feed.stream) this.feed.at(this.feed.ds || "default/none").catch(() => this.lose()); // what is live goes on
+  }
+
+  /** Nothing comes of the log any more: what is shown is the past, until it is found again. */
+  lose() {
+    if (this.lost) return;
+    this.lost = Date.now();
+    this.paint();
+    say("the instance does not answer");
+    const again = async () => {
+      try {
+        await ask("info");
+        this.found();
+      } catch (e) {
+        document.getElementById("lost")?.remove();
+        if (this.mode === "LOST") document.getElementById("main")?.prepend(h("div", { id: "lost" }, problem(e)));
+        this.waiting = setTimeout(again, 2000);
+      }
+    };
+    this.waiting = setTimeout(again, 500);
+  }
+
+  /** The log goes on. */
+  found() {
+    clearTimeout(this.waiting);
+    if (!this.lost) return;
+    this.lost = 0;
+    this.feed.leave();
+    say("the instance answers again");
+    this.show();
   }
 
   /** What is the same for all views: badge, border, tabs, time bar. */
   paint(moving = false) {
     document.body.dataset.mode = this.mode;
-    const where = this.mode === "LIVE" ? "LIVE" : `${this.mode} #${num(Number(this.state.at) || this.seq)}`;
+    const where = this.mode === "LIVE" ? "LIVE" : this.mode === "LOST" ? `LOST since ${hour(this.lost).slice(0, 8)}, #${num(this.seq)}` : `${this.mode} #${num(Number(this.state.at) || this.seq)}`;
     if (this.badge) { this.badge.textContent = this.mode === "WHAT-IF" ? "WHAT-IF: a model" : where; this.badge.title = this.time ? clock(this.time) : ""; }
     if (!moving) this.nav?.replaceChildren(...Object.entries(views).map(([name, v]) => h("a", { href: this.link({ view: name }), "aria-current": name === this.state.view ? "page" : null, title: `${v.title} (${v.key})` }, v.title, " ", h("kbd", null, v.key))));
     if (this.time) this.bar?.show(this.seq, this.time, Number(this.state.mark) || null);
@@ -130,6 +161,7 @@ export class App {
 
   /** Renders again, as the log goes on, unless somebody is about to choose something. */
   refresh() {
+    if (this.lost) return;
     const on = document.activeElement, within = document.getElementById("main")?.contains(on) && on?.id !== "main";
     if (!within && !(/** @type {any} */ (document.getElementById("help"))?.open)) this.show();
   }

@@ -1,6 +1,7 @@
 // @ts-check
 import { h, say } from "./dom.js";
-import { act } from "./api.js";
+import { act, ask as asked } from "./api.js";
+import { count, took } from "./words.js";
 
 /** @typedef {{do: string, ds?: string, hold?: string, title: string, says: string, command: string}} Offer */
 
@@ -31,11 +32,25 @@ function ask(app, offer) {
       said.textContent = [r.message, r.why, r.todo].filter(Boolean).join(": ");
       go.removeAttribute("disabled");
     }
-  } }, h("p", null, offer.says), name ? h("p", null, h("label", null, "name  ", name)) : null, h("p", null, h("label", null, "why  ", why)), said, h("p", null, go, " ", h("button", { type: "button", onclick: () => d.close() }, "leave it")), h("p.soft", null, "the same by command: ", h("code.mono", null, offer.command)));
+  } }, h("p", null, offer.says), offer.do === "hold" || offer.do === "lift" ? null : preview(offer), name ? h("p", null, h("label", null, "name  ", name)) : null, h("p", null, h("label", null, "why  ", why)), said, h("p", null, go, " ", h("button", { type: "button", onclick: () => d.close() }, "leave it")), h("p.soft", null, "the same by command: ", h("code.mono", null, offer.command)));
   d.setAttribute("aria-label", offer.title);
   d.replaceChildren(h("h2", null, offer.title), form);
   d.showModal();
   why.focus();
+}
+
+/** What it would bring about, as the model has it. Nobody has to wait for that. @param {Offer} offer */
+function preview(offer) {
+  const p = h("p.soft", { id: "preview" }, "what it would bring about is played …");
+  asked("forecast", { ds: offer.ds, do: offer.do }).then((a) => p.replaceChildren(...told(a.items[0])), (e) => p.replaceChildren(h("span.bad", null, [e.message, e.todo].filter(Boolean).join(": "))));
+  return p;
+}
+
+/** @param {any} o an outcome @returns {any[]} */
+function told(o) {
+  const was = (o.imagesBefore ?? []).join(", "), is = (o.images ?? []).join(", "), all = (o.updated ?? []).length;
+  const blocked = (o.blocked ?? []).map((/** @type {any} */ g) => `${count(g.nodes.length, "node")} (${g.says || g.rule})`).join(", ");
+  return [...(was && was !== is ? [h("b", null, `${was} → ${is}`), ". "] : []), all ? `${count(all, "node")} of ${o.nodes} ${all === 1 ? "gets" : "get"} another pod, in ${count((o.waves ?? []).length, "wave")}; at the peak ${o.peakUnavailable} unavailable${o.maxUnavailable ? ` of max ${o.maxUnavailable}` : ""}; ${o.nanoseconds ? `it takes about ${took(o.nanoseconds)}` : "it does not end by itself"}. ` : "No node gets another pod. ", blocked ? `Held back: ${blocked}. ` : "", "This is played by a model: nobody comes in between."];
 }
 
 /** What can be done to a DaemonSet. @param {any} app @param {string} ds NAMESPACE/NAME @param {boolean} paused */

@@ -59,13 +59,15 @@ export async function act(what) {
 }
 
 /**
- * Follows the log.
- * @param {Record<string, any>} query @param {(frame: any) => void} frame @param {() => void} end
+ * Follows the log. A stream that breaks off is asked for again by the browser, from the position that it had.
+ * @param {Record<string, any>} query @param {{frame: (frame: any) => void, open: () => void, lost: (ended: boolean) => void}} on lost is told whether nothing will come any more
  * @returns {() => void} what ends it
  */
-export function follow(query, frame, end) {
+export function follow(query, on) {
   const s = new EventSource(url("stream", query));
-  s.addEventListener("frame", (e) => frame(JSON.parse(e.data)));
-  s.addEventListener("end", end);
+  s.addEventListener("frame", (e) => on.frame(JSON.parse(e.data)));
+  s.addEventListener("open", on.open);
+  s.addEventListener("end", () => on.lost(true));
+  s.addEventListener("error", () => on.lost(s.readyState === EventSource.CLOSED));
   return () => s.close();
 }

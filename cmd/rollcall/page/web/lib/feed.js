@@ -72,7 +72,7 @@ export class Feed {
     const seq = Number(r.headers.get("Rollcall-Seq"));
     this.app.seq = seq; this.app.time = r.headers.get("Rollcall-Time") ?? "";
     this.streamed = this.ds;
-    this.stream = follow({ ds: this.ds, from: seq }, (frame) => this.take(frame), () => this.leave());
+    this.stream = follow({ ds: this.ds, from: seq }, { frame: (frame) => this.take(frame), open: () => this.app.found(), lost: (ended) => { if (ended) this.leave(); this.app.lose(); } });
   }
 
   /** @param {any} frame */

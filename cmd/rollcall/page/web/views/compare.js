@@ -1,7 +1,7 @@
 // @ts-check
 import { h } from "../lib/dom.js";
 import { ask } from "../lib/api.js";
-import { quote, rolloutName, span, took } from "../lib/words.js";
+import { count, quote, rolloutName, span, took } from "../lib/words.js";
 import { choice, empty, position } from "../lib/parts.js";
 
 /** @param {any} app */
@@ -25,7 +25,7 @@ export async function render(app, signal) {
 }
 
 /** @param {any} c @param {number} long */
-const byWave = (c, long) => c.waves.map((/** @type {any} */ w, /** @type {number} */ i) => [[w.a, c.a, "a"], [w.b, c.b, "b"]].map(([x, r, side]) => [h("span.soft", null, side === "a" ? `wave ${i + 1}` : ""), bar(x, r, long, x ? Date.parse(x.time) : 0), h("span.soft", null, x ? `${side}: ${x.nodes?.length ?? x.nodes ?? "?"} nodes` : `${side}: none`)]));
+const byWave = (c, long) => c.waves.map((/** @type {any} */ w, /** @type {number} */ i) => [[w.a, c.a, "a"], [w.b, c.b, "b"]].map(([x, r, side]) => [h("span.soft", null, side === "a" ? `wave ${i + 1}` : ""), bar(x, r, long, x ? Date.parse(x.time) : 0), h("span.soft", null, x ? `${side}: ${count(x.nodes?.length ?? x.nodes ?? 0, "node")}` : `${side}: none`)]));
 
 /** @param {any} c @param {number} long */
 const byTime = (c, long) => [["a", c.a], ["b", c.b]].map(([side, r]) => [h("span", null, side), h("div.track", null, c.waves.map((/** @type {any} */ w) => w[side] && bar(w[side], r, long, 0).firstChild)), h("span.soft", null, lasted(r) ? span(lasted(r)) : "no end")]);

@@ -1,8 +1,8 @@
 // @ts-check
 import { h } from "../lib/dom.js";
 import { ask, fetchPart } from "../lib/api.js";
-import { clock, count, hour, num } from "../lib/words.js";
-import { empty, step, who } from "../lib/parts.js";
+import { count, num } from "../lib/words.js";
+import { empty, moment, step, who } from "../lib/parts.js";
 
 /** @param {any} app */
 export const command = (app) => "rollcall log" + app.flags(false) + (app.state.ds ? ` --daemonset ${app.state.ds}` : "") + (app.state.type ? ` --type '${app.state.type}'` : "") + (app.state.from ? ` --from ${app.state.from}` : "") + (app.state.at ? ` --to ${app.state.at}` : "");
@@ -14,6 +14,7 @@ class Log extends HTMLElement {
   constructor() {
     super();
     /** @type {any} */ this.app = null;
+    /** @type {string|undefined} that is chosen */ this.event = undefined;
     /** @type {Map<number, any[]>} pages by number */ this.pages = new Map();
     /** @type {any[]} with a filter: the rows that were found */ this.rows = [];
     this.filtered = false; this.first = 1; this.last = 0; this.looked = 0; this.more = true;
@@ -38,9 +39,11 @@ class Log extends HTMLElement {
   /** @returns {number} */
   get total() { return this.filtered ? this.rows.length : this.last - this.first + 1; }
 
-  begin() {
+  /** Shows the row that is asked about, or where somebody has been. @param {number} [was] how far it was scrolled */
+  begin(was) {
     if (this.filtered) return this.find();
     this.fill();
+    if (was !== undefined) { this.scrollTop = was; return this.fill(); }
     const at = Number(this.app.state.event || this.app.seq);
     this.scrollTop = Math.max(0, (at - this.first) * rowHeight - this.clientHeight / 2);
     this.fill();
@@ -91,7 +94,7 @@ class Log extends HTMLElement {
   row(i, e) {
     const seq = e?.seq ?? this.first + i;
     return h("div.row", { role: "row", style: { top: i * rowHeight + "px" }, "aria-selected": String(seq) === this.app.state.event, onclick: () => this.app.go({ event: seq }, true) },
-      h("span.mono", null, `#${seq}`), h("span.soft", { title: e ? clock(e.time) : "" }, e ? hour(e.time) : "…"), h("span", null, e?.type ?? ""), h("span", null, e?.object ?? ""), h("span", { title: e?.what }, e?.what ?? ""), h("span.soft", null, e ? who(e) : ""));
+      h("span.mono", null, `#${seq}`), h("span", null, e ? moment(this.app, e.time) : "…"), h("span", null, e?.type ?? ""), h("span", null, e?.object ?? ""), h("span", { title: e?.what }, e?.what ?? ""), h("span.soft", null, e ? who(e) : ""));
   }
 }
 customElements.define("rc-log", Log);
@@ -102,15 +105,17 @@ const kinds = [["pod.*", "pods"], ["node.*", "nodes"], ["daemonset.*", "daemonse
 export async function render(app, signal) {
   const a = await ask("info", { at: app.at }, signal);
   app.saw(a);
+  // Of a log that goes on, who looks at older events is left there.
+  const shown = /** @type {any} */ (document.querySelector("rc-log")), stays = app.live && shown && !shown.filtered && shown.event === app.state.event && shown.scrollTop + shown.clientHeight < shown.scrollHeight - 2 * rowHeight ? shown.scrollTop : undefined;
   const log = new Log();
-  log.app = app; log.first = a.coverage.first; log.last = a.at.seq;
+  log.app = app; log.event = app.state.event; log.first = a.coverage.first; log.last = a.at.seq;
   log.filtered = !!(app.state.type || app.state.ds || app.state.from);
   log.query = { type: app.state.type, ds: app.state.ds };
   log.looked = Number(app.state.from || log.first) - 1;
   const chip = (/** @type {string} */ text, /** @type {boolean} */ on, /** @type {() => void} */ go) => h("button", { "aria-pressed": String(on), onclick: go }, text);
   const chips = h("span.chips", null, kinds.map(([t, text]) => chip(text, app.state.type === t, () => app.go({ type: app.state.type === t ? null : t }))), app.state.ds ? chip(`of ${app.state.ds}`, true, () => app.go({ ds: null })) : null, app.state.from ? chip(`from #${app.state.from}`, true, () => app.go({ from: null })) : null);
   const beside = h("div", { id: "event-detail" });
-  queueMicrotask(() => requestAnimationFrame(() => log.begin()));
+  queueMicrotask(() => requestAnimationFrame(() => log.begin(stays)));
   if (app.state.event) detail(app, beside, signal);
   return h("div", null, h("div.tools", null, chips, h("span.soft", null, log.filtered ? "" : count(log.total, "event") + ` up to #${num(log.last)}`)), log, beside);
 }

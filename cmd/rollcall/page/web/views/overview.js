@@ -17,10 +17,12 @@ export async function render(app, signal) {
     open.textContent = num(r.items.filter((x) => !x.ending).length);
     list.replaceChildren(table(app, r.items));
   }, (e) => { if (!signal.aborted) list.replaceChildren(h("p.bad", null, String(e))); });
+  const lag = h("b", null, "…");
+  if (app.info.live) ask("instance", {}, signal).then((r) => { lag.textContent = r.items[0].behind === undefined ? "?" : num(r.items[0].behind); }, () => { lag.textContent = "?"; });
   await Promise.race([rolls, new Promise((later) => setTimeout(later, 150))]);
   const o = a.items[0], sets = o.daemonSets;
   if (app.live) await app.feed.at((sets[0]?.daemonSet ?? "ds/none").replace(/^ds\//, ""), signal);
-  return h("div", null, scene(app), tiles(app, o, open), stuck(app, sets), holds(app, o.holds),
+  return h("div", null, scene(app), tiles(app, o, open, lag), stuck(app, sets), holds(app, o.holds),
     h("h2", null, "DaemonSets"), sets.length ? h("div.cards", null, sets.map((/** @type {any} */ s) => card(app, s, o.paused))) : empty("There is no DaemonSet at this instant. Go on in the bar below, or apply one with kubectl."),
     h("h2", null, "Rollouts"), list);
 }
@@ -37,11 +39,12 @@ function scene(app) {
   return s ? h("div.scene", null, h("b", null, `demo ${s.name}`), s.lines.map((/** @type {string} */ l) => h("p", null, l))) : null;
 }
 
-/** @param {any} app @param {any} o @param {HTMLElement} open how many rollouts are under way */
-function tiles(app, o, open) {
+/** @param {any} app @param {any} o @param {HTMLElement} open how many rollouts are under way @param {HTMLElement} lag how far the instance is behind */
+function tiles(app, o, open, lag) {
   const tile = (/** @type {any} */ n, /** @type {string} */ what, /** @type {string} */ href) => h("div.tile", null, h("b", null, href ? h("a", { href }, n) : n), h("span", null, what));
   return h("div.tiles", null, tile(num(o.nodes), "nodes", app.link({ view: "nodes" })), tile(num(o.notReady.length), "nodes not ready", app.link({ view: "nodes", color: "cause" })), tile(num(o.daemonSets.length), "DaemonSets", ""),
-    h("div.tile", null, h("a", { href: app.link({ view: "rollouts" }) }, open), h("span", null, "rollouts under way")), tile(num(o.perMinute), "events in the last minute", app.link({ view: "events" })));
+    h("div.tile", null, h("a", { href: app.link({ view: "rollouts" }) }, open), h("span", null, "rollouts under way")), tile(num(o.perMinute), "events in the last minute", app.link({ view: "events" })),
+    app.info.live ? h("div.tile", { title: "events of the log that the instance has not taken yet" }, h("a", { href: app.link({ view: "health" }) }, lag), h("span", null, "events behind")) : null);
 }
 
 /** @param {any} app @param {any[]} sets */
