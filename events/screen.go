@@ -35,7 +35,7 @@ import (
 type Screen struct {
 	under      map[Cause]struct{} // commands without an answer
 	plans      map[Key]Seq        // the last believed plan of each DaemonSet, and under the zero Key of the garbage collector
-	young, old map[idTail]Seq     // where events were that are believed, by id
+	young, old *tails             // where events were that are believed, by id
 	told       toldIDs            // and those that were told
 	times      toldTimes          // and of which times that was
 	charter    *Charter           // the last; nil: there was none
@@ -45,12 +45,9 @@ type Screen struct {
 // least; at most twice as many are remembered.
 const RecentEvents = 1 << 14
 
-// idTail is the part of an id that sources choose at random.
-type idTail [8]byte
-
 // NewScreen returns the screen before the first event of a log.
 func NewScreen() *Screen {
-	return &Screen{under: map[Cause]struct{}{}, plans: map[Key]Seq{}, young: map[idTail]Seq{}}
+	return &Screen{under: map[Cause]struct{}{}, plans: map[Key]Seq{}, young: newTails(0), old: newTails(0)}
 }
 
 // Take takes the next event and returns it as it is to be read: one that is not
@@ -77,11 +74,11 @@ func (s *Screen) believe(e *Event) {
 		s.times.add(e)
 		return
 	}
-	if len(s.young) >= RecentEvents {
-		s.old, s.young = s.young, make(map[idTail]Seq, RecentEvents)
+	if s.young.len() >= RecentEvents {
+		s.old, s.young = s.young, newTails(RecentEvents)
 	}
 	if e.ID != (ulid.ULID{}) { // which no log takes
-		s.young[tailOf(e)] = e.Seq
+		s.young.add(tailOf(e), e.Seq)
 	}
 	switch b := e.Body.(type) {
 	case *Plan:
@@ -93,8 +90,6 @@ func (s *Screen) believe(e *Event) {
 		s.charter = &b
 	}
 }
-
-func tailOf(e *Event) idTail { return idTail(e.ID[8:]) }
 
 // doubt says why an event is not believed; the code is empty if it is.
 func (s *Screen) doubt(e *Event) (code, why string) {
@@ -141,11 +136,10 @@ func (s *Screen) seen(e *Event) (Seq, bool) {
 		return 0, false
 	}
 	t := tailOf(e)
-	if at, ok := s.young[t]; ok {
+	if at, ok := s.young.get(t); ok {
 		return at, true
 	}
-	at, ok := s.old[t]
-	return at, ok
+	return s.old.get(t)
 }
 
 // stale compares the basis of a plan with its own position and with that of

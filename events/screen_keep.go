@@ -2,8 +2,6 @@ package events
 
 import (
 	"cmp"
-	"encoding/binary"
-	"fmt"
 	"maps"
 	"slices"
 )
@@ -30,7 +28,7 @@ type KeptPlan struct {
 
 // Keep returns what the screen remembers.
 func (s *Screen) Keep() KeptScreen {
-	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: keepTails(s.young), Old: keepTails(s.old),
+	return KeptScreen{Under: slices.SortedFunc(maps.Keys(s.under), Cause.Compare), Plans: KeepPlans(s.plans), Young: s.young.keep(), Old: s.old.keep(),
 		Told: s.told.keep(), Times: keepTimes(s.times.young), TimesOld: keepTimes(s.times.old), Charter: s.charter}
 }
 
@@ -77,26 +75,4 @@ func PlansOf(ps []KeptPlan) map[Key]Seq {
 		m[p.Key] = p.Seq
 	}
 	return m
-}
-
-const keptTail = 16 // bytes of one
-
-func keepTails(m map[idTail]Seq) []byte {
-	tails := slices.SortedFunc(maps.Keys(m), func(a, b idTail) int { return cmp.Compare(m[a], m[b]) })
-	out := make([]byte, 0, keptTail*len(tails))
-	for _, t := range tails {
-		out = binary.BigEndian.AppendUint64(append(out, t[:]...), uint64(m[t]))
-	}
-	return out
-}
-
-func tailsOf(b []byte) (map[idTail]Seq, error) {
-	if len(b)%keptTail != 0 {
-		return nil, fmt.Errorf("%d bytes are not ids and positions", len(b))
-	}
-	m := make(map[idTail]Seq, len(b)/keptTail)
-	for ; len(b) > 0; b = b[keptTail:] {
-		m[idTail(b[:8])] = Seq(binary.BigEndian.Uint64(b[8:]))
-	}
-	return m, nil
 }

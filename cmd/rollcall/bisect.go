@@ -126,11 +126,7 @@ func (s *session) bisect(ctx context.Context, x *asked, o bisection) (err error)
 		a.Events = found.Events
 	}
 	if len(a.First) > 0 {
-		cs, err := x.Causes(ctx, a.First[0].Event.Seq)
-		if err != nil {
-			return err
-		}
-		if a.Blame, err = x.Blame(ctx, cs, o.ps.Condition, a.First[0].Event.Seq); err != nil {
+		if a.Blame, err = x.Blame(ctx, o.ps.Condition, a.First[0].Event.Seq); err != nil {
 			return err
 		}
 	}

@@ -36,11 +36,7 @@ EVENT is an instant.
 }
 
 func (s *session) effects(ctx context.Context, x *asked) error {
-	cs, err := x.CausesSince(ctx, x.at.Seq-1, x.Span().Last)
-	if err != nil {
-		return err
-	}
-	of, err := x.Effects(ctx, cs, x.at.Seq, maxEffects)
+	of, err := x.EffectsOf(ctx, x.at.Seq, x.Span().Last, maxEffects)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/files"
 	"rollcall/events/recording"
 	"rollcall/events/redact"
 )
@@ -96,6 +98,9 @@ func (o *exportOptions) check(path string) error {
 	}
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return &events.Error{Code: "E-REC-EXISTS", What: "there is a file of that name", Where: path, Do: "give another name, or remove it", Exit: events.ExitInput}
+	}
+	if _, err := os.Stat(filepath.Dir(path)); err != nil {
+		return &events.Error{Code: "E-CLI-FILE", What: "the recording cannot be written", Where: path, Why: files.Reason(err), Do: "make the directory, or give another", Exit: events.ExitInput}
 	}
 	if _, err := redact.New(nil, o.annotations...); err != nil {
 		return usageError("E-CLI-FLAG", err.Error(), "write a name with * for any letters")

@@ -195,3 +195,44 @@ func BenchmarkCheck(b *testing.B) {
 		run(name, replay.Properties{Condition: c})
 	}
 }
+
+// BenchmarkFromHere asks what is not to take more than a few seconds: what has
+// changed over all of the log and over its end, which rollouts there were, and what
+// the templates of some of them have led to.
+func BenchmarkFromHere(b *testing.B) {
+	run := func(name string, ask func(b *testing.B, h *replay.History, last events.Seq) error) {
+		b.Run(name, func(b *testing.B) {
+			h := large(b)
+			for b.Loop() {
+				if err := ask(b, h, h.Span().Last); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	diff := func(back events.Seq) func(*testing.B, *replay.History, events.Seq) error {
+		return func(b *testing.B, h *replay.History, last events.Seq) error {
+			_, err := h.Diff(b.Context(), last-min(back, last-1), last, replay.Filter{})
+			return err
+		}
+	}
+	run("diff/all", diff(largeEvents*2))
+	run("diff/last-15000", diff(15_000))
+	var all []*replay.Rollout
+	run("rollouts", func(b *testing.B, h *replay.History, last events.Seq) (err error) {
+		all, err = h.Rollouts(b.Context(), last)
+		return err
+	})
+	run("effects", func(b *testing.B, h *replay.History, last events.Seq) error {
+		var took durations
+		for i := 0; i < len(all); i += 10 {
+			start := time.Now()
+			if _, err := h.EffectsOf(b.Context(), all[i].Start.Seq, last, 20); err != nil {
+				return err
+			}
+			took.since(start)
+		}
+		took.report(b)
+		return nil
+	})
+}

@@ -31,8 +31,12 @@ type TermChange struct {
 
 // Blame says who caused what an event has broken. c is the expression that it
 // breaks; nil: it breaks an invariant.
-func (h *History) Blame(ctx context.Context, cs *Causes, c *condition.Condition, at events.Seq) (*Blame, error) {
+func (h *History) Blame(ctx context.Context, c *condition.Condition, at events.Seq) (*Blame, error) {
 	b := &Blame{}
+	cs, err := h.reach(ctx, extent{from: at, to: at}, eventLink(at))
+	if err != nil {
+		return nil, err
+	}
 	chain := cs.Chain(eventLink(at))
 	var command Link
 	for _, l := range chain {
@@ -42,9 +46,11 @@ func (h *History) Blame(ctx context.Context, cs *Causes, c *condition.Condition,
 	}
 	if len(cs.reasons[at]) > 0 { // a plan is the controller's word
 		command = Link{at, 0}
+		if cs, err = h.reach(ctx, extent{from: at, to: at}, command); err != nil {
+			return nil, err
+		}
 		chain = cs.Chain(command)
 	}
-	var err error
 	if !command.IsZero() {
 		if b.Command, err = h.linkStep(ctx, cs, command); err != nil {
 			return nil, err
@@ -58,7 +64,9 @@ func (h *History) Blame(ctx context.Context, cs *Causes, c *condition.Condition,
 				b.Without = s.Seq
 			}
 		}
-	} else if plan := cs.planBefore(at); plan > 0 {
+	} else if plan, cs, err := h.planBefore(ctx, at); err != nil {
+		return nil, err
+	} else if plan > 0 {
 		if b.Before, err = h.linkStep(ctx, cs, eventLink(plan)); err != nil {
 			return nil, err
 		}
@@ -74,15 +82,23 @@ func (h *History) linkStep(ctx context.Context, cs *Causes, l Link) (*Step, erro
 	return &s, err
 }
 
-// planBefore returns the last plan with commands before a position; 0: there is
-// none.
-func (c *Causes) planBefore(at events.Seq) events.Seq {
-	for seq := at - 1; seq >= c.first && seq > 0; seq-- {
-		if len(c.reasons[seq]) > 0 {
-			return seq
+// planBefore returns the last plan with commands before a position, and causes that
+// tell of it; 0: there is none.
+func (h *History) planBefore(ctx context.Context, at events.Seq) (events.Seq, *Causes, error) {
+	for size := h.reached; ; size *= 4 {
+		cs, err := h.causes(ctx, extent{from: at - min(at, size), to: at})
+		if err != nil {
+			return 0, nil, err
+		}
+		for seq := at - 1; seq >= cs.first && seq > 0; seq-- {
+			if len(cs.reasons[seq]) > 0 {
+				return seq, cs, nil
+			}
+		}
+		if cs.first == h.before+1 {
+			return 0, cs, nil
 		}
 	}
-	return 0
 }
 
 // termsAt returns what the sides of the comparisons were before an event, and are

@@ -98,21 +98,21 @@ const maxSpells = 8
 
 // since returns since when a write was called for that came at a position. It
 // was decided after the last fact about its object, which is its fence; when is
-// not told, so where there was more than one spell since then, nobody knows.
-func (ss spells) since(fence, at events.Seq) Link {
-	var l Link
+// not told, so where there was more than one spell since then, nobody knows. It is
+// certain if the write was called for until it came, whatever was before that.
+func (ss spells) since(fence, at events.Seq) (l Link, certain bool) {
 	for _, x := range ss {
 		switch {
 		case x.until != 0 && x.until <= fence:
 		case x.holds(at - 1):
-			return x.since
+			return x.since, true
 		case l.IsZero():
 			l = x.since
 		default:
-			return Link{}
+			return Link{}, false
 		}
 	}
-	return l
+	return l, false
 }
 
 // writesOf takes over which writes are called for by a DaemonSet after an event.

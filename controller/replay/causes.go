@@ -10,7 +10,6 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
-	"rollcall/events/wire"
 	"rollcall/projector"
 	"rollcall/projector/sets"
 )
@@ -58,6 +57,7 @@ type Causes struct {
 	first     events.Seq
 	kept      map[place]events.Object // as they were before the first event
 	of        []Link                  // of[i] is what the event at first+i comes from
+	alone     []bool                  // in causes of facts alone: alone[i], it comes from nothing in the log
 	witnesses []uint16                // witnesses[i] told of it: an index of names
 	names     []witness
 	reasons   map[events.Seq][]Link       // of each command of a plan
@@ -66,6 +66,7 @@ type Causes struct {
 	objects   map[place]*life
 	ending    map[types.UID]Link // objects that are being deleted: since when
 	passed    map[events.Seq]events.Unreadable
+	certain   map[events.Seq]bool    // writes of the controller: see spells.since
 	notes     []events.Seq           // notes and holds
 	about     map[place][]events.Seq // of those, by what they name
 }
@@ -101,16 +102,6 @@ func (c *Causes) tells(e events.Event) {
 		c.names = append(c.names, is)
 	}
 	c.witnesses = append(c.witnesses, uint16(i))
-}
-
-// life is where the facts about a name are.
-type life struct {
-	uid   types.UID // of the last incarnation
-	gone  bool      // it is gone
-	born  int       // index of its first fact
-	facts []events.Seq
-	ends  []events.Seq // those of them that say that it is gone
-	told  events.Seq   // the last of its facts that the controller has not written
 }
 
 // Of returns what the event or the command comes from; zero: from outside, or
@@ -158,7 +149,7 @@ func (c *Causes) Last() events.Seq { return c.first + events.Seq(len(c.of)) - 1 
 // Causes reads the log up to a position and returns what comes from what. It
 // keeps 16 bytes an event, 24 a command, and 8 a fact.
 func (h *History) Causes(ctx context.Context, to events.Seq) (*Causes, error) {
-	return h.CausesSince(ctx, 0, to)
+	return h.causes(ctx, extent{to: to, freed: true})
 }
 
 // tracker follows a log and notes since when what is called for.
@@ -171,7 +162,7 @@ type tracker struct {
 	writes   map[write]spells
 	counted  map[types.UID]*counted      // by DaemonSet
 	called   map[types.UID][]write       // writes that a DaemonSet calls for now
-	dues     map[events.Key]*dues        // by owner of plans
+	dues     map[events.Key]*dues        // by owner of plans; nil: nobody asks what freed a command
 	named    map[events.Key][]events.Ref // by holds that were not lifted
 	found    []controller.Call
 }
@@ -181,25 +172,13 @@ type cellID struct {
 	sets.CellKey
 }
 
-// newFacts returns what notes where the facts of a log are that begins with a
-// position, and nothing else.
-func newFacts(first events.Seq) *tracker {
-	return &tracker{out: &Causes{first: first, kept: map[place]events.Object{}, objects: map[place]*life{}, ending: map[types.UID]Link{},
-		passed: map[events.Seq]events.Unreadable{}, about: map[place][]events.Seq{}}, named: map[events.Key][]events.Ref{}}
-}
-
 // newTracker returns what follows a log from a state on.
 func newTracker(s *projector.State) *tracker {
 	t := newFacts(s.Seq() + 1)
-	t.out.kept, t.out.reasons, t.out.freed, t.out.plans = objectsOf(s, Filter{}), map[events.Seq][]Link{}, map[events.Seq][]events.Seq{}, map[events.Key][]events.Seq{}
+	t.out.reasons, t.out.freed, t.out.plans = map[events.Seq][]Link{}, map[events.Seq][]events.Seq{}, map[events.Key][]events.Seq{}
 	t.cells, t.releases, t.garbage = map[cellID]calls{}, map[types.UID]calls{}, map[events.Ref]calls{}
-	t.writes, t.called, t.counted, t.dues = map[write]spells{}, map[types.UID][]write{}, map[types.UID]*counted{}, map[events.Key]*dues{}
-	for _, kind := range s.Kinds() {
-		for _, o := range s.List(kind, "") {
-			_, last, _ := s.Object(kind, o.Key)
-			t.note(events.Event{Seq: last, Body: o})
-		}
-	}
+	t.writes, t.called, t.counted = map[write]spells{}, map[types.UID][]write{}, map[types.UID]*counted{}
+	t.know(s)
 	if s.Seq() > 0 {
 		t.calls(s, events.Event{Seq: s.Seq()}) // since then or before
 	}
@@ -256,7 +235,10 @@ func (t *tracker) origin(s *projector.State, e events.Event) Link {
 		}
 	}
 	if e.Source == controller.Source && e.Actor == "" {
-		if l := t.writes[writeOf(e)].since(t.lastFact(e), e.Seq); !l.IsZero() {
+		if l, certain := t.writes[writeOf(e)].since(t.lastFact(aboutOf(e)), e.Seq); !l.IsZero() {
+			if certain {
+				t.out.certain[e.Seq] = true
+			}
 			return l
 		}
 		if r := events.RefOf(e); r.Kind == events.DaemonSet && s.DaemonSet(r.Key) != nil {
@@ -271,60 +253,6 @@ func (t *tracker) origin(s *projector.State, e events.Event) Link {
 // by asking for them.
 func asked(e events.Event) bool {
 	return e.Verb == "delete" && e.Actor != "" && !strings.HasPrefix(e.Actor, "system:node:")
-}
-
-// lastFact returns where the last fact about the object of e is.
-func (t *tracker) lastFact(e events.Event) events.Seq {
-	r := events.RefOf(e)
-	if l := t.out.objects[place{r.Kind, r.Key}]; l != nil {
-		return l.facts[len(l.facts)-1]
-	}
-	return 0
-}
-
-// note keeps where facts are and what was told, and which objects are being deleted.
-func (t *tracker) note(e events.Event) {
-	switch b := e.Body.(type) {
-	case events.Object:
-		t.fact(e, b.Ref, false)
-		if _, known := t.out.ending[b.UID]; !known && len(wire.Field(wire.Field(b.Data, "metadata"), "deletionTimestamp")) > 1 {
-			t.out.ending[b.UID] = eventLink(e.Seq)
-		}
-	case events.Gone:
-		t.fact(e, b.Ref, true)
-		delete(t.out.ending, b.UID)
-	case events.Charter:
-		t.fact(e, b.Ref(), false)
-	case events.Unreadable:
-		t.out.passed[e.Seq] = b
-	case events.Note:
-		t.out.hears(e.Seq, b.Objects)
-	case events.Hold:
-		t.named[b.Ref().Key] = namedBy(b)
-		t.out.hears(e.Seq, t.named[b.Ref().Key])
-	case events.Lifted:
-		t.out.hears(e.Seq, append(t.named[b.Ref().Key], b.Ref()))
-		delete(t.named, b.Ref().Key)
-	}
-}
-
-func (t *tracker) fact(e events.Event, r events.Ref, gone bool) {
-	p := place{r.Kind, r.Key}
-	l := t.out.objects[p]
-	if l == nil {
-		l = &life{}
-		t.out.objects[p] = l
-	}
-	if l.uid != r.UID || l.gone && !gone {
-		l.uid, l.born = r.UID, len(l.facts)
-	}
-	l.gone, l.facts = gone, append(l.facts, e.Seq)
-	if gone {
-		l.ends = append(l.ends, e.Seq)
-	}
-	if e.Source != controller.Source {
-		l.told = e.Seq
-	}
 }
 
 // decided returns since when each command of a plan was called for at its basis.
@@ -375,7 +303,9 @@ func (t *tracker) linkIn(e events.Event, c *sets.Cell) Link {
 // that has done something to them.
 func (t *tracker) setsCall(s *projector.State, e events.Event) {
 	for _, key := range s.Touched() {
-		t.due(s, key)
+		if t.dues != nil {
+			t.due(s, key)
+		}
 		for _, ds := range s.DeletedSets(key) {
 			t.setCalls(s, ds, e)
 		}

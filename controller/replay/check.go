@@ -58,7 +58,11 @@ func (h *History) Check(ctx context.Context, ps Properties, from, to events.Seq)
 	if len(x.Broken) == 0 {
 		return x, nil
 	}
-	cs, err := h.Causes(ctx, x.Broken[len(x.Broken)-1].seq)
+	s, err := h.nearest(ctx, x.Broken[0].seq-1)
+	if err != nil {
+		return nil, err
+	}
+	cs, err := h.facts(ctx, s, x.Broken[len(x.Broken)-1].seq)
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ func (c *Course) upTo(ctx context.Context, h *History, to events.Seq) (_ []*Roll
 		}
 		c.begin(c.state)
 	}
-	c.state, err = h.forward(ctx, c.state, to, Visit{After: func(s *projector.State, e events.Event) error {
+	err = h.pass(ctx, c.state, to, Visit{After: func(s *projector.State, e events.Event) error {
 		c.take(s, e)
 		if c.See != nil {
 			c.See(s, e)

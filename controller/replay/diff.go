@@ -55,29 +55,40 @@ func (f Filter) passes(p place) bool {
 // Diff compares the objects of two positions, and groups what differs by what
 // caused it: what came from outside, at the end of the chain of causes.
 func (h *History) Diff(ctx context.Context, from, to events.Seq, f Filter) (*Diff, error) {
-	s, err := h.Begin(ctx)
+	s, err := h.At(ctx, max(from, h.before))
 	if err != nil {
 		return nil, err
 	}
-	t := newTracker(s)
-	var old map[place]events.Object
-	if from <= s.Seq() {
-		old = objectsOf(s, f)
+	end, err := h.At(ctx, max(to, h.before))
+	if err != nil {
+		return nil, err
 	}
-	s, err = h.forward(ctx, s, to, Visit{After: func(s *projector.State, e events.Event) error {
-		if e.Seq == from {
-			old = objectsOf(s, f)
-		}
-		return t.after(s, e)
-	}})
+	old, now := objectsOf(s, f), objectsOf(end, f)
+	facts, err := h.facts(ctx, s, to)
 	if err != nil {
 		return nil, err
 	}
 	d := &Diff{From: from, To: to}
-	if d.Notes, err = h.noted(ctx, t.out, t.out.meanwhile(from, f)); err != nil {
+	if d.Notes, err = h.noted(ctx, facts, facts.meanwhile(from, f)); err != nil {
 		return nil, err
 	}
-	return d, h.group(ctx, t.out, d, changesOf(t.out, from, old, objectsOf(s, f)))
+	changes := changesOf(facts, from, old, now)
+	var asked []events.Seq
+	for _, c := range changes {
+		if !facts.alone[c.By-facts.first] {
+			asked = append(asked, c.By)
+		}
+	}
+	b, err := h.behind(ctx, asked, slices.Clone(asked))
+	if err != nil {
+		return nil, err
+	}
+	return d, h.group(ctx, d, changes, func(seq events.Seq) *Causes {
+		if facts.alone[seq-facts.first] {
+			return facts
+		}
+		return b.of(seq)
+	})
 }
 
 // objectsOf returns the objects of a state that pass a filter.
@@ -150,15 +161,16 @@ func placesIn[T any](m map[place]T) []place {
 	})
 }
 
-// group sorts changes by what they come from.
-func (h *History) group(ctx context.Context, cs *Causes, d *Diff, changes []Change) error {
+// group sorts changes by what they come from, as the causes say that tell of each.
+func (h *History) group(ctx context.Context, d *Diff, changes []Change, of func(events.Seq) *Causes) error {
 	type origin struct {
 		at     events.Seq
 		source string
 	}
 	var order []origin
-	groups := map[origin][]Change{}
+	groups, told := map[origin][]Change{}, map[origin]*Causes{}
 	for _, c := range changes {
+		cs := of(c.By)
 		chain := cs.Chain(eventLink(c.By))
 		end := chain[len(chain)-1]
 		if cs.before(end.Seq) {
@@ -171,6 +183,7 @@ func (h *History) group(ctx context.Context, cs *Causes, d *Diff, changes []Chan
 		}
 		if groups[o] == nil {
 			order = append(order, o)
+			told[o] = cs
 		}
 		groups[o] = append(groups[o], c)
 	}
@@ -178,11 +191,11 @@ func (h *History) group(ctx context.Context, cs *Causes, d *Diff, changes []Chan
 	for _, o := range order {
 		g := Group{Source: o.source, Changes: groups[o]}
 		if o.at > 0 {
-			s, err := h.steps(ctx, cs, []Link{eventLink(o.at)})
+			s, err := h.step(ctx, told[o], eventLink(o.at))
 			if err != nil {
 				return err
 			}
-			g.Cause = &s[0]
+			g.Cause = &s
 		}
 		d.Groups = append(d.Groups, g)
 	}

@@ -39,7 +39,8 @@ type FactCount struct {
 	N    int         `json:"n"`
 }
 
-// closure returns what comes from l, directly or by way of others, by position.
+// closure returns what comes from l, directly or by way of others, by position. A
+// command has one answer: what names it after that is not believed.
 func (c *Causes) closure(l Link) []Link {
 	reached := map[Link]bool{l: true}
 	var links []Link
@@ -54,8 +55,15 @@ func (c *Causes) closure(l Link) []Link {
 			take(Link{l.Seq, i}, l) // a plan is all of its commands
 		}
 	}
+	answered := map[Link]bool{}
 	for seq := l.Seq + 1; seq <= c.Last(); seq++ {
-		take(eventLink(seq), c.Of(eventLink(seq)))
+		of := c.Of(eventLink(seq))
+		if _, command := of.Command(); !command || !answered[of] {
+			take(eventLink(seq), of)
+			if command && reached[of] {
+				answered[of] = true
+			}
+		}
 		for i, of := range c.reasons[seq] {
 			take(Link{seq, i}, of)
 		}
@@ -75,6 +83,16 @@ func (h *History) Effects(ctx context.Context, cs *Causes, seq events.Seq, steps
 		return nil, err
 	}
 	return x, h.count(ctx, x)
+}
+
+// EffectsOf returns what the event at a position has led to up to another one. Of
+// the log it reads what the effects go through.
+func (h *History) EffectsOf(ctx context.Context, seq, to events.Seq, steps int) (*Effects, error) {
+	cs, err := h.since(ctx, seq, to)
+	if err != nil {
+		return nil, err
+	}
+	return h.Effects(ctx, cs, seq, steps)
 }
 
 // count reads what the effects are, in one pass.

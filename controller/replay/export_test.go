@@ -11,12 +11,39 @@ import (
 // Unsure stands for an event that the causes leave to whoever asks.
 const Unsure = unsure
 
-// Reach has h read so many events at first for what one comes from.
-func (h *History) Reach(n events.Seq) { h.reached = n }
+// Reach has h read so many events at first for what one comes from, and look as often
+// whether more can come from one.
+func (h *History) Reach(n events.Seq) { h.reached, h.looks = n, n }
+
+// CausesUntil returns the causes by which EffectsOf tells of an event.
+func (h *History) CausesUntil(ctx context.Context, seq, to events.Seq) (*Causes, error) {
+	return h.since(ctx, seq, to)
+}
+
+// DiffWhole is Diff with the causes of the whole log.
+func (h *History) DiffWhole(ctx context.Context, from, to events.Seq, f Filter) (*Diff, error) {
+	s, err := h.At(ctx, max(from, h.before))
+	if err != nil {
+		return nil, err
+	}
+	end, err := h.At(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	cs, err := h.Causes(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	d := &Diff{From: from, To: to}
+	if d.Notes, err = h.noted(ctx, cs, cs.meanwhile(from, f)); err != nil {
+		return nil, err
+	}
+	return d, h.group(ctx, d, changesOf(cs, from, objectsOf(s, f), objectsOf(end, f)), func(events.Seq) *Causes { return cs })
+}
 
 // CausesOf returns the causes by which WhyAt tells of an event.
 func (h *History) CausesOf(ctx context.Context, seq events.Seq) (*Causes, error) {
-	return h.reach(ctx, seq, seq, seq)
+	return h.reach(ctx, extent{from: seq, to: seq, freed: true}, eventLink(seq))
 }
 
 // Since returns which position causes go back to.

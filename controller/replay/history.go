@@ -32,6 +32,7 @@ type History struct {
 	before events.Seq // position before its first event
 
 	reached events.Seq // firstReach; tests have less
+	looks   events.Seq // spreadLook; tests have less
 }
 
 // Span is what a history covers. A log with a gap cannot be read past it, so
@@ -64,7 +65,7 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID, before: info.Before, reached: firstReach}
+	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID, before: info.Before, reached: firstReach, looks: spreadLook}
 	if info.Last == info.Before {
 		return h, nil
 	}

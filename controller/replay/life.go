@@ -57,7 +57,7 @@ func (h *History) Tell(ctx context.Context, seq, to events.Seq, effects int) (*T
 	if is, ok := e.Body.(events.Object); ok {
 		x.Fields = story.Fields(was, is)
 	}
-	cs, err := h.reach(ctx, seq, seq, seq)
+	cs, err := h.reach(ctx, extent{from: seq, to: seq}, eventLink(seq))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (h *History) Tell(ctx context.Context, seq, to events.Seq, effects int) (*T
 		return nil, err
 	}
 	x.Step, x.From = from[0], from[1:]
-	if cs, err = h.CausesSince(ctx, seq-1, to); err != nil {
+	if cs, err = h.since(ctx, seq, to); err != nil {
 		return nil, err
 	}
 	if x.Effects, err = h.Effects(ctx, cs, seq, effects); err != nil {

@@ -24,21 +24,29 @@ func (h *History) WhyAt(ctx context.Context, at events.Seq, about Subject) (*Exp
 	if err != nil {
 		return nil, err
 	}
-	return h.why(ctx, facts, about, func(seq events.Seq) (*Causes, error) { return h.reach(ctx, seq, seq, seq) })
+	return h.why(ctx, facts, about, func(seq events.Seq) (*Causes, error) {
+		return h.reach(ctx, extent{from: seq, to: seq, freed: true}, eventLink(seq))
+	})
 }
 
-// reach returns causes that say of the events from from to to what the log says,
-// and in which the chains of some of them end where they would if it were known
-// what all of the log comes from.
-func (h *History) reach(ctx context.Context, from, to events.Seq, of ...events.Seq) (*Causes, error) {
+// extent is of which events of a log it is wanted what they come from.
+type extent struct {
+	from, to events.Seq
+	freed    bool // and of commands what freed them, which takes half as long again
+}
+
+// reach returns causes that say of the events of a part what the log says, and in
+// which the chains of some links end where they would if it were known what all of
+// the log comes from.
+func (h *History) reach(ctx context.Context, p extent, of ...Link) (*Causes, error) {
 	for size := h.reached; ; size *= 4 {
-		cs, err := h.CausesSince(ctx, from-min(from, size), to)
+		cs, err := h.causes(ctx, extent{p.from - min(p.from, size), p.to, p.freed})
 		if err != nil || cs.first == h.before+1 {
 			return cs, err
 		}
-		complete := true
-		for _, seq := range of {
-			if complete, err = h.complete(ctx, cs, seq); err != nil {
+		complete, known := true, map[Link]bool{}
+		for _, l := range of {
+			if complete, err = h.complete(ctx, cs, l, known); err != nil {
 				return nil, err
 			}
 			if !complete {
@@ -51,20 +59,22 @@ func (h *History) reach(ctx context.Context, from, to events.Seq, of ...events.S
 	}
 }
 
-// complete reports whether the chain of an event is that of the whole log: it ends
+// complete reports whether the chain of a link is that of the whole log: it ends
 // outside, at what somebody else than the controller has told, and what the
-// controller wrote without a command has the fact that it was fenced by among the
-// causes. Who does not know that fact may not know all of when the write was called
-// for.
-func (h *History) complete(ctx context.Context, cs *Causes, seq events.Seq) (bool, error) {
-	for _, l := range cs.Chain(eventLink(seq)) {
+// controller wrote without a command was called for until then, or has the fact that
+// it was fenced by among the causes. Who does not know that fact may not know all of
+// when the write was called for. The links of which that is known need not be asked
+// about again.
+func (h *History) complete(ctx context.Context, cs *Causes, l Link, known map[Link]bool) (bool, error) {
+	for ; !l.IsZero() && !known[l]; l = cs.Of(l) {
 		if cs.before(l.Seq) {
 			return false, nil
 		}
+		known[l] = true // or nobody asks any more
 		w := cs.witness(l.Seq)
 		_, command := l.Command()
 		last := cs.Of(l).IsZero()
-		if command || w.source != controller.Source {
+		if command || w.source != controller.Source || cs.certain[l.Seq] {
 			if command && last {
 				return false, nil
 			}
@@ -83,17 +93,70 @@ func (h *History) complete(ctx context.Context, cs *Causes, seq events.Seq) (boo
 	return true, nil
 }
 
-// CausesSince is Causes from the newest keyframe on that is at or before a position.
-func (h *History) CausesSince(ctx context.Context, from, to events.Seq) (*Causes, error) {
-	s, err := h.nearest(ctx, from)
+// causes returns what comes from what from the newest keyframe on that is at or
+// before a part.
+func (h *History) causes(ctx context.Context, p extent) (*Causes, error) {
+	s, err := h.nearest(ctx, p.from)
 	if err != nil {
 		return nil, err
 	}
 	t := newTracker(s)
-	if err := h.pass(ctx, s, to, Visit{After: t.after}); err != nil {
+	if p.freed {
+		t.dues = map[events.Key]*dues{}
+	}
+	if err := h.pass(ctx, s, p.to, Visit{After: t.after}); err != nil {
 		return nil, err
 	}
 	return t.out, nil
+}
+
+// behind are causes of some stretches of the log, by their order: what lies far
+// between events that are told of is not followed.
+type behind []stretch
+
+type stretch struct {
+	to events.Seq // the last event that they tell of
+	*Causes
+}
+
+// of returns the causes that tell of an event.
+func (b behind) of(seq events.Seq) *Causes {
+	for _, x := range b {
+		if seq <= x.to {
+			return x.Causes
+		}
+	}
+	return nil
+}
+
+// maxBetween is over how many events that nobody asks about causes go on.
+const maxBetween = 20_000
+
+// behind returns causes that tell of some events, and in which the chains of some of
+// them are those of the whole log.
+func (h *History) behind(ctx context.Context, seqs, chains []events.Seq) (b behind, err error) {
+	slices.Sort(seqs)
+	seqs = slices.DeleteFunc(seqs, func(seq events.Seq) bool { return seq == 0 })
+	for len(seqs) > 0 {
+		n := 1
+		for n < len(seqs) && (h.frames == nil || seqs[n]-seqs[n-1] <= maxBetween) {
+			n++
+		}
+		from, to := seqs[0], seqs[n-1]
+		var of []Link
+		for _, seq := range chains {
+			if from <= seq && seq <= to {
+				of = append(of, eventLink(seq))
+			}
+		}
+		cs, err := h.reach(ctx, extent{from: from, to: to}, of...)
+		if err != nil {
+			return nil, err
+		}
+		b = append(b, stretch{to, cs})
+		seqs = seqs[n:]
+	}
+	return b, nil
 }
 
 // factsOf returns causes that know of one object where its facts are up to a

@@ -1,6 +1,8 @@
 package replay_test
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -37,30 +39,90 @@ func TestWhyAt(t *testing.T) {
 	t.Logf("%d chains were told without the whole log", short)
 }
 
-// TestEffectsFromHere follows events forwards with the causes since them, and with
-// those of the whole log: both say the same.
-func TestEffectsFromHere(t *testing.T) {
-	for seed := range uint64(10) {
-		h, err := replay.Open(t.Context(), simtest.Run(seed, simtest.Options{}).Log(), replay.NewMemoryKeyframes(13, 1<<30))
+// logs opens the recordings and some random histories, with keyframes in short
+// distances, and of which little is read at first for what comes from what.
+func logs(t *testing.T, visit func(name string, h *replay.History)) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "testdata", "recordings", "*.rollcall"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d recordings: %v", len(files), err)
+	}
+	begin := func(name string, log replay.Log, every, reach events.Seq) {
+		h, err := replay.Open(t.Context(), log, replay.NewMemoryKeyframes(every, 1<<30))
 		if err != nil {
 			t.Fatal(err)
 		}
-		last := h.Span().Last
-		if _, err := h.At(t.Context(), last); err != nil { // makes the keyframes
+		h.Reach(reach)
+		if _, err := h.At(t.Context(), h.Span().Last); err != nil { // makes the keyframes
 			t.Fatal(err)
 		}
-		whole := causes(t, h)
-		for seq := events.Seq(14); seq <= last; seq += 11 {
-			since, err := h.CausesSince(t.Context(), seq-1, last)
+		visit(name, h)
+	}
+	for _, file := range files {
+		r, err := recording.Open(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		begin(filepath.Base(file), r, 101, 40)
+	}
+	for seed := range uint64(10) {
+		begin(fmt.Sprintf("seed %d", seed), simtest.Run(seed, simtest.Options{}).Log(), 13, 10)
+	}
+}
+
+// TestEffectsFromHere follows events forwards from where they are and no further than
+// they go, and with the causes of the whole log: both say the same.
+func TestEffectsFromHere(t *testing.T) {
+	asked, short := 0, 0
+	logs(t, func(name string, h *replay.History) {
+		whole, last := causes(t, h), h.Span().Last
+		for seq := events.Seq(1); seq <= last; seq += max(7, last/40) {
+			want, err1 := h.Effects(t.Context(), whole, seq, 20)
+			got, err2 := h.EffectsOf(t.Context(), seq, last, 20)
+			if err1 != nil || err2 != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s, #%d: %v, %v\n got %+v\nwant %+v", name, seq, err1, err2, got, want)
+			}
+			cs, err := h.CausesUntil(t.Context(), seq, last)
 			if err != nil {
 				t.Fatal(err)
 			}
-			want, err1 := h.Effects(t.Context(), whole, seq, 20)
-			got, err2 := h.Effects(t.Context(), since, seq, 20)
-			if err1 != nil || err2 != nil || !reflect.DeepEqual(got, want) {
-				t.Errorf("seed %d, #%d: %v, %v\n got %+v\nwant %+v", seed, seq, err1, err2, got, want)
+			if asked++; cs.Last() < last {
+				short++
 			}
 		}
+	})
+	if short < asked/3 {
+		t.Errorf("%d of %d events were not followed to the end of the log", short, asked)
+	}
+	t.Logf("%d of %d events were not followed to the end of the log", short, asked)
+}
+
+// TestDiffFromHere compares pairs of instants with as few causes as may do, and with
+// those of the whole log: both say the same.
+func TestDiffFromHere(t *testing.T) {
+	changes := 0
+	logs(t, func(name string, h *replay.History) {
+		last := h.Span().Last
+		pick := rand.New(rand.NewPCG(1, uint64(last)))
+		for range 12 {
+			from, to := events.Seq(pick.Uint64N(uint64(last))), 1+events.Seq(pick.Uint64N(uint64(last)))
+			if from > to {
+				from, to = to, from
+			}
+			want, err1 := h.DiffWhole(t.Context(), from, to, replay.Filter{})
+			got, err2 := h.Diff(t.Context(), from, to, replay.Filter{})
+			if err1 != nil || err2 != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s, #%d to #%d: %v, %v\n got %+v\nwant %+v", name, from, to, err1, err2, got, want)
+				continue
+			}
+			for _, g := range got.Groups {
+				changes += len(g.Changes)
+			}
+		}
+	})
+	if changes < 1000 {
+		t.Errorf("%d changes were compared", changes)
 	}
 }
 

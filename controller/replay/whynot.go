@@ -153,7 +153,7 @@ func (h *History) WhyNot(ctx context.Context, at Moment, of events.Ref, node str
 	if err != nil {
 		return nil, err
 	}
-	cs, err := h.behind(ctx, x, begun)
+	cs, err := h.behindAll(ctx, x, begun)
 	if err != nil {
 		return nil, err
 	}
@@ -171,30 +171,8 @@ func (h *History) WhyNot(ctx context.Context, at Moment, of events.Ref, node str
 	return x, nil
 }
 
-// behind are causes of some stretches of the log, by their order: what lies far between events
-// that are told of is not followed.
-type behind []stretch
-
-type stretch struct {
-	to events.Seq // the last event that they tell of
-	*Causes
-}
-
-// of returns the causes that tell of an event.
-func (b behind) of(seq events.Seq) *Causes {
-	for _, x := range b {
-		if seq <= x.to {
-			return x.Causes
-		}
-	}
-	return nil
-}
-
-// maxBetween is over how many events that nobody asks about causes go on.
-const maxBetween = 20_000
-
-// behind returns the causes that tell of all that holds back, and since when.
-func (h *History) behind(ctx context.Context, x *WhyNot, begun map[mark]events.Seq) (b behind, err error) {
+// behindAll returns the causes that tell of all that holds back, and since when.
+func (h *History) behindAll(ctx context.Context, x *WhyNot, begun map[mark]events.Seq) (behind, error) {
 	chains := slices.Collect(maps.Values(begun)) // in no order: all of them have to be known
 	seqs := slices.Clone(chains)
 	take := func(hs []Holder) {
@@ -209,23 +187,7 @@ func (h *History) behind(ctx context.Context, x *WhyNot, begun map[mark]events.S
 	for _, u := range x.Unready {
 		take(u.Pods)
 	}
-	slices.Sort(seqs)
-	seqs = slices.DeleteFunc(seqs, func(seq events.Seq) bool { return seq == 0 })
-	for len(seqs) > 0 {
-		n := 1
-		for n < len(seqs) && (h.frames == nil || seqs[n]-seqs[n-1] <= maxBetween) {
-			n++
-		}
-		from, to := seqs[0], seqs[n-1]
-		of := slices.DeleteFunc(slices.Clone(chains), func(seq events.Seq) bool { return seq < from || seq > to })
-		cs, err := h.reach(ctx, from, to, of...)
-		if err != nil {
-			return nil, err
-		}
-		b = append(b, stretch{to, cs})
-		seqs = seqs[n:]
-	}
-	return b, nil
+	return h.behind(ctx, seqs, chains)
 }
 
 // WhyNots is WhyNot of some DaemonSets, one after the other.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"hash/crc32"
 
 	"rollcall/events"
 	"rollcall/events/chain"
@@ -64,6 +65,9 @@ func (r *Recording) Verify(ctx context.Context, progress func(events.Seq)) error
 		data, err := r.unpack(e, buf)
 		if err != nil {
 			return err
+		}
+		if crc32.ChecksumIEEE(data) != e.crc {
+			return r.damaged(e.name, e.offset, "its CRC-32 is another")
 		}
 		if why := verify(data, e, c); why != "" {
 			return r.damaged(e.name, e.offset, why)
