@@ -3,6 +3,7 @@ package replay
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"rollcall/events"
 	"rollcall/projector"
@@ -60,17 +61,17 @@ func (x *spread) take(e events.Event) {
 
 // open reports whether what follows may come from what was reached: a command has no
 // answer, an object is being deleted, or something is called for, or was and may be
-// told of yet, since then.
+// told of yet, since then. That takes no order: one is enough.
 func (x *spread) open() bool {
 	if len(x.commands) > 0 || openCalls(x.reached, x.cells) || openCalls(x.reached, x.releases) || openCalls(x.reached, x.garbage) {
 		return true
 	}
-	for _, l := range x.out.ending {
+	for l := range maps.Values(x.out.ending) {
 		if x.reached[l] {
 			return true
 		}
 	}
-	for w, ss := range x.writes {
+	for w, ss := range maps.All(x.writes) {
 		fence := x.lastFact(place{w.kind, w.key})
 		for _, s := range ss {
 			if x.reached[s.since] && (s.until == 0 || s.until > fence) {
@@ -78,7 +79,7 @@ func (x *spread) open() bool {
 			}
 		}
 	}
-	for _, c := range x.counted {
+	for c := range maps.Values(x.counted) {
 		for _, s := range c.spells {
 			if x.reached[s.since] {
 				return true
@@ -89,7 +90,7 @@ func (x *spread) open() bool {
 }
 
 func openCalls[K comparable](reached map[Link]bool, m map[K]calls) bool {
-	for _, cs := range m {
+	for cs := range maps.Values(m) {
 		for _, c := range cs {
 			if reached[c.since] {
 				return true
