@@ -75,7 +75,7 @@ func Create(path string, o Options) (*Writer, error) {
 		return nil, err
 	}
 	if w.file, err = os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-"); err != nil {
-		return nil, fmt.Errorf("make a recording: %w", err)
+		return nil, w.unwritten(err)
 	}
 	if err := w.writeManifest(false); err != nil {
 		return nil, errors.Join(err, w.Abort())
@@ -107,7 +107,7 @@ func (w *Writer) writeManifest(complete bool) error {
 	head := e.header()
 	e.sum = sumOf(head, b)
 	if _, err := w.file.WriteAt(append(append(head, e.sum[:]...), b...), 0); err != nil {
-		return fmt.Errorf("write a recording: %w", err)
+		return w.unwritten(err)
 	}
 	if len(w.entries) == 0 {
 		w.entries = []entry{e}
@@ -217,7 +217,7 @@ func (w *Writer) write(e entry, data []byte) error {
 	e.sum = sumOf(head, packed)
 	for _, b := range [][]byte{head, e.sum[:], packed} {
 		if _, err := w.file.Write(b); err != nil {
-			return fmt.Errorf("write a recording: %w", err)
+			return w.unwritten(err)
 		}
 	}
 	w.entries, w.offset = append(w.entries, e), e.end()
@@ -229,12 +229,21 @@ func (w *Writer) write(e entry, data []byte) error {
 func (w *Writer) Close() error {
 	err := w.finish()
 	if err == nil {
-		err = os.Rename(w.file.Name(), w.path)
+		err = w.unwritten(os.Rename(w.file.Name(), w.path))
 	}
 	if err != nil {
 		return errors.Join(err, w.Abort())
 	}
-	return files.SyncDir(filepath.Dir(w.path))
+	return w.unwritten(files.SyncDir(filepath.Dir(w.path)))
+}
+
+// unwritten returns the refusal of a file system as an error that names the recording.
+func (w *Writer) unwritten(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &events.Error{Code: "E-REC-WRITE", What: "the recording cannot be written", Where: w.path, Why: files.Reason(err),
+		Do: "make room, or name a file on another disk; nothing is left of it", Exit: events.ExitFailure, Err: err}
 }
 
 func (w *Writer) finish() error {
@@ -242,9 +251,9 @@ func (w *Writer) finish() error {
 		return err
 	}
 	if _, err := w.file.Write(appendDirectory(nil, w.entries, w.offset)); err != nil {
-		return fmt.Errorf("write a recording: %w", err)
+		return w.unwritten(err)
 	}
-	return errors.Join(w.file.Sync(), w.file.Close())
+	return w.unwritten(errors.Join(w.file.Sync(), w.file.Close()))
 }
 
 // Abort ends a recording that is not wanted.
