@@ -196,16 +196,19 @@ func TestHandMadeVolume(t *testing.T) {
 	if p := st.w.volumes["big"].object.Status.Phase; p != corev1.VolumeAvailable {
 		t.Errorf("a volume without a claim is %s", p)
 	}
-	for name, alter := range map[string]func(*corev1.PersistentVolumeClaim){
-		"task": func(*corev1.PersistentVolumeClaim) {}, "named": func(*corev1.PersistentVolumeClaim) {},
+	alter := map[string]func(*corev1.PersistentVolumeClaim){
 		"names": func(c *corev1.PersistentVolumeClaim) { c.Spec.VolumeName = "big" },
 		"selects": func(c *corev1.PersistentVolumeClaim) {
 			c.Spec.Selector = metav1.SetAsLabelSelector(map[string]string{"a": "b"})
 		},
-	} {
+	}
+	// The claim "task" comes first: of what is for nobody, and for "named", it would get the smallest.
+	for _, name := range []string{"task", "named", "names", "selects"} {
 		c := newClaim(name, "u-"+name)
 		c.Spec.StorageClassName = ptr.To("manual")
-		alter(c)
+		if f := alter[name]; f != nil {
+			f(c)
+		}
 		st.put(events.StorageClass, events.VerbCreated, newClass("manual", noProvisioner, false))
 		st.put(events.PersistentVolumeClaim, events.VerbCreated, c)
 	}
