@@ -38,6 +38,7 @@ func TestStagedAhead(t *testing.T) {
 		return len(l.queue)
 	}
 	real, sent := l.request, uint64(0)
+	alone := make(chan struct{}) // closed when the first is under way
 	var requests, under, batches atomic.Int32
 	l.request = func(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
 		commits := m.Header.Get(batchCommit) != ""
@@ -48,23 +49,30 @@ func TestStagedAhead(t *testing.T) {
 			defer under.Add(-1)
 		}
 		if requests.Add(1) == 1 {
+			close(alone)
 			until("all others are in the queue", func() bool { return queued() == n-1 })
 			sent = l.nc.Stats().OutMsgs
 		}
 		if commits && batches.Add(1) == 1 {
 			until("the next batch is staged", func() bool { return l.nc.Stats().OutMsgs == sent+n-2 })
-			time.Sleep(50 * time.Millisecond) // of which one that does not wait makes use
+			// One that does not wait has a round trip's time to be seen.
+			if err := l.nc.FlushWithContext(ctx); err != nil {
+				t.Error(err)
+			}
 		}
 		return real(ctx, m)
 	}
 	var all sync.WaitGroup
-	for i := range n {
-		all.Go(func() {
-			e := node(fmt.Sprintf("n%d", i), i+1)
-			if _, err := l.Append(t.Context(), events.Entry{Event: e, Expect: events.Expect{Subject: l.subjects.Object(events.Node, events.RefOf(e).Key)}}); err != nil {
-				t.Error(err)
-			}
-		})
+	add := func(i int) {
+		e := node(fmt.Sprintf("n%d", i), i+1)
+		if _, err := l.Append(t.Context(), events.Entry{Event: e, Expect: events.Expect{Subject: l.subjects.Object(events.Node, events.RefOf(e).Key)}}); err != nil {
+			t.Error(err)
+		}
+	}
+	all.Go(func() { add(0) })
+	<-alone
+	for i := 1; i < n; i++ {
+		all.Go(func() { add(i) })
 	}
 	all.Wait()
 	if info, err := l.Info(t.Context()); err != nil || info.Last != n || batches.Load() < 2 {
