@@ -193,19 +193,7 @@ func TestReplicatedLog(t *testing.T) {
 	stop(rest[0])
 	// Until the leader itself knows that it is alone, it may seem well again. From
 	// then on nobody waits.
-	eventually(t, "E-LOG-QUORUM for everything", func() bool {
-		_, appended := l.Append(t.Context(), events.Entry{Event: node("b", 1000)})
-		_, asked := l.Info(t.Context())
-		_, _, looked := l.Latest(t.Context(), l.subjects.Object(events.Node, events.Key{Name: "a"}))
-		_, put := b.Put(t.Context(), "a", []byte("2"), 0)
-		for _, err := range []error{appended, l.Health(), asked, looked, put} {
-			var e *events.Error
-			if !errors.As(err, &e) || e.Code != "E-LOG-QUORUM" || !errors.Is(err, events.ErrUnavailable) {
-				return false
-			}
-		}
-		return true
-	})
+	eventually(t, "E-LOG-QUORUM for everything", func() bool { return refusesAll(t, l, b) })
 	// A leader that was cut off a moment ago still describes its stream.
 	eventually(t, "E-LOG-QUORUM for who opens the log", func() bool {
 		told := 0
@@ -231,6 +219,22 @@ func TestReplicatedLog(t *testing.T) {
 	if read != acked+1 {
 		t.Errorf("%d of %d acknowledged events are there, in order", read, acked+1)
 	}
+}
+
+// refusesAll reports whether whatever is asked of a log and its bucket is refused for
+// want of a majority.
+func refusesAll(t *testing.T, l *Log, b *KV) bool {
+	_, appended := l.Append(t.Context(), events.Entry{Event: node("b", 1000)})
+	_, asked := l.Info(t.Context())
+	_, _, looked := l.Latest(t.Context(), l.subjects.Object(events.Node, events.Key{Name: "a"}))
+	_, put := b.Put(t.Context(), "a", []byte("2"), 0)
+	for _, err := range []error{appended, l.Health(), asked, looked, put} {
+		var e *events.Error
+		if !errors.As(err, &e) || e.Code != "E-LOG-QUORUM" || !errors.Is(err, events.ErrUnavailable) {
+			return false
+		}
+	}
+	return true
 }
 
 // raised checks that replicas are added to what exists when they are asked for,

@@ -101,6 +101,33 @@ func TestSourcesAtTheStart(t *testing.T) {
 	}
 }
 
+// tellNode tells as the user of c of a node, and returns the answer.
+func tellNode(t *testing.T, c natsd.Connection, subject, node string) string {
+	t.Helper()
+	nc, err := c.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	m, err := nc.Request(subject, []byte(`{"type":"node.observed","subject":"node/`+node+`","data":{"labels":{"a":"b"}}}`), patience)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(m.Data)
+}
+
+// nextData returns the next data of a stream of server-sent events.
+func nextData(t *testing.T, lines *bufio.Scanner) string {
+	t.Helper()
+	for lines.Scan() {
+		if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+			return data
+		}
+	}
+	t.Fatal("the stream has ended: ", lines.Err())
+	return ""
+}
+
 // TestTellAndRead: what the admin and a source tell over NATS, each as itself, is
 // read over HTTP as it was told, by who follows, until the instance stops.
 func TestTellAndRead(t *testing.T) {
@@ -128,30 +155,7 @@ func TestTellAndRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	inv := natsd.Connection{URL: admin.URL, User: "inv", Password: "token"}
-	tell := func(c natsd.Connection, subject, node string) string {
-		t.Helper()
-		nc, err := c.Connect()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer nc.Close()
-		m, err := nc.Request(subject, []byte(`{"type":"node.observed","subject":"node/`+node+`","data":{"labels":{"a":"b"}}}`), patience)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(m.Data)
-	}
 	lines := bufio.NewScanner(stream.Body)
-	next := func() string {
-		t.Helper()
-		for lines.Scan() {
-			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
-				return data
-			}
-		}
-		t.Fatal("the stream has ended: ", lines.Err())
-		return ""
-	}
 	for _, told := range []struct {
 		c                       natsd.Connection
 		subject, node, by, code string
@@ -160,7 +164,7 @@ func TestTellAndRead(t *testing.T) {
 		{inv, in.Subjects.Ingest("inv", "node.observed"), "n-2", "", "E-TOLD-"},
 		{inv, in.Subjects.Ingest("inv", "node.observed"), "edge-2", "inv", ""},
 	} {
-		answer := tell(told.c, told.subject, told.node)
+		answer := tellNode(t, told.c, told.subject, told.node)
 		if told.code != "" {
 			if !strings.Contains(answer, told.code) {
 				t.Errorf("another's node is answered with %s", answer)
@@ -170,7 +174,7 @@ func TestTellAndRead(t *testing.T) {
 		if !strings.Contains(answer, `"accepted":true`) {
 			t.Fatalf("%s is answered with %s", told.node, answer)
 		}
-		if e := next(); !strings.Contains(e, `"subject":"node/`+told.node+`"`) || !strings.Contains(e, `"toldby":"`+told.by+`"`) || !strings.Contains(e, `"data":{"labels":{"a":"b"}}`) || !strings.Contains(e, `"type":"node.observed"`) {
+		if e := nextData(t, lines); !strings.Contains(e, `"subject":"node/`+told.node+`"`) || !strings.Contains(e, `"toldby":"`+told.by+`"`) || !strings.Contains(e, `"data":{"labels":{"a":"b"}}`) || !strings.Contains(e, `"type":"node.observed"`) {
 			t.Errorf("what was told of %s is read as %s", told.node, e)
 		}
 	}
