@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -98,6 +99,21 @@ func (s *State) Keyframe() ([]byte, error) {
 		return nil, errors.New("a state without a chain has no keyframe")
 	}
 	return s.Keep().bytes()
+}
+
+// Same reports whether a keyframe is that of the state, or would be if the state had
+// not lost its chain.
+func (s *State) Same(keyframe []byte) bool {
+	k := s.Keep()
+	if s.unchained {
+		head, err := ReadKeyframeHead(keyframe)
+		if err != nil {
+			return false
+		}
+		k.keyframe.Chain = head.Chain
+	}
+	raw, err := k.bytes()
+	return err == nil && bytes.Equal(raw, keyframe)
 }
 
 func (k *Kept) bytes() ([]byte, error) {

@@ -70,13 +70,17 @@ func (s *session) Progress(work string, far func() string) (done func()) {
 	})
 }
 
-// reading is a log of whose reading the user is told how far it is.
+// reading is a log of whose reading the user is told how far it is. Where several
+// parts of it are read at once that is as far as one would be who has read as much
+// from the beginning of the first.
 type reading struct {
 	*archive
-	read atomic.Uint64 // events, of all readings
-	at   atomic.Uint64 // position of the last
-	last atomic.Uint64 // position of the log; 0: not known yet
-	done func()
+	read  atomic.Uint64 // events, of all readings
+	at    atomic.Uint64 // position of the last
+	last  atomic.Uint64 // position of the log; 0: not known yet
+	under atomic.Int64  // readings under way
+	from  atomic.Int64  // what at is more than read
+	done  func()
 }
 
 // counting tells of the reading of so many events; 0: of as many as it takes, and
@@ -118,24 +122,27 @@ func (r *reading) Info(ctx context.Context) (events.Info, error) {
 
 // Read implements events.Reader.
 func (r *reading) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	return r.count(r.archive.Read(ctx, after))
+	return r.count(after, r.archive.Read(ctx, after))
 }
 
 // Scan reads without decoding.
 func (r *reading) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	return r.count(r.archive.Scan(ctx, after))
+	return r.count(after, r.archive.Scan(ctx, after))
 }
 
 // Tail implements events.Tailer.
 func (r *reading) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	return r.count(r.archive.Tail(ctx, after))
+	return r.count(after, r.archive.Tail(ctx, after))
 }
 
-func (r *reading) count(es iter.Seq2[events.Event, error]) iter.Seq2[events.Event, error] {
+func (r *reading) count(after events.Seq, es iter.Seq2[events.Event, error]) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
+		if from := int64(after) - int64(r.read.Load()); r.under.Add(1) == 1 || from < r.from.Load() {
+			r.from.Store(from)
+		}
+		defer r.under.Add(-1)
 		for e, err := range es {
-			r.read.Add(1)
-			r.at.Store(uint64(e.Seq))
+			r.at.Store(uint64(r.from.Load() + int64(r.read.Add(1))))
 			if !yield(e, err) {
 				return
 			}

@@ -57,15 +57,15 @@ type receiptDocument struct {
 }
 
 func (s *session) receipt(ctx context.Context, x *asked, named rolloutNamed, format string) error {
-	all, err := x.Rollouts(ctx, x.Span().Last)
+	ledger, err := x.Ledger(ctx)
 	if err != nil {
 		return err
 	}
-	r, err := named.in(all)
+	r, err := named.in(ledger.Rollouts)
 	if err != nil {
 		return err
 	}
-	receipt, err := x.Receipt(ctx, r)
+	receipt, err := ledger.Receipt(ctx, r)
 	if err != nil {
 		return err
 	}

@@ -35,8 +35,7 @@ func onePod(p *planned, c *command) string {
 		pods++
 	}
 	for _, pod := range cell.Pods {
-		_, made := p.w.made[pod.UID]
-		if made && pod.OwnerUID == p.ds.UID && !pod.Deleting && !pod.Terminal() && p.ds.Selector.Matches(labels.Set(pod.Labels())) {
+		if pod.OwnerUID == p.ds.UID && !pod.Deleting && !pod.Terminal() && p.ds.Selector.Matches(labels.Set(pod.Labels())) && p.w.hasMade(pod.UID) {
 			count(pod.Revision)
 		}
 	}
@@ -46,7 +45,7 @@ func onePod(p *planned, c *command) string {
 		}
 	}
 	limit := 1
-	if p.w.surged[p.ds.UID] {
+	if p.w.hasSurged(p.ds.UID) {
 		limit = 2
 	}
 	if pods > limit || revisions[c.Revision] > 1 {

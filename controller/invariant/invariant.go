@@ -8,6 +8,7 @@ package invariant
 
 import (
 	"fmt"
+	"maps"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -58,20 +59,96 @@ func Named(names ...string) ([]Invariant, error) {
 // Watch holds a log against invariants, event by event from the first. Before
 // every event is folded Before is called, and then After.
 type Watch struct {
-	// Raced is how many plans were not judged by what they were decided from.
-	Raced int
-
 	invariants []Invariant
 	made       map[types.UID]events.Cause // pods by the command that makes them
 	surged     map[types.UID]bool         // DaemonSets that have been surging
 	touched    map[events.Key]events.Seq  // when a DaemonSet's decision last changed
 	found      []Violation                // by the event at hand, if that is believed
 	commands   []command                  // memory for those of a plan
+	guessed    *guesses                   // nil: it has seen the log from its first event on
 }
 
 // NewWatch returns a watch that has seen nothing yet.
 func NewWatch(is []Invariant) *Watch {
 	return &Watch{invariants: is, made: map[types.UID]events.Cause{}, surged: map[types.UID]bool{}, touched: map[events.Key]events.Seq{}}
+}
+
+// guesses are what a watch that begins in the middle of a log has taken to be so
+// before: that there was no other plan or change than those that the state tells of.
+type guesses struct {
+	made   map[types.UID]bool        // pods that commands have made
+	steady map[types.UID]bool        // DaemonSets that have not been surging
+	calm   map[events.Key]events.Seq // the position after which a DaemonSet's decision has not changed
+}
+
+// NewLaterWatch returns a watch that begins in the middle of a log, and has seen
+// nothing of what was before. Another one has to go on with it (GoOn).
+func NewLaterWatch(is []Invariant) *Watch {
+	w := NewWatch(is)
+	w.guessed = &guesses{map[types.UID]bool{}, map[types.UID]bool{}, map[events.Key]events.Seq{}}
+	return w
+}
+
+// GoOn takes over what a later watch has seen, which begins where w has come to.
+// It reports false, and does nothing, if that one would not have found the same
+// had it seen what w has.
+func (w *Watch) GoOn(next *Watch) bool {
+	g := next.guessed
+	for uid := range maps.Keys(g.made) {
+		if _, made := w.made[uid]; !made {
+			return false
+		}
+	}
+	for uid := range maps.Keys(g.steady) {
+		if w.surged[uid] {
+			return false
+		}
+	}
+	for k, since := range maps.All(g.calm) {
+		if w.touched[k] > since {
+			return false
+		}
+	}
+	for uid := range maps.Keys(next.made) {
+		if _, made := w.made[uid]; made {
+			return false
+		}
+	}
+	maps.Copy(w.made, next.made)
+	maps.Copy(w.surged, next.surged)
+	maps.Copy(w.touched, next.touched)
+	return true
+}
+
+// hasMade reports whether a command has made a pod that is there.
+func (w *Watch) hasMade(pod types.UID) bool {
+	_, made := w.made[pod]
+	if !made && w.guessed != nil {
+		w.guessed.made[pod] = true
+		return true
+	}
+	return made
+}
+
+// hasSurged reports whether a DaemonSet has been surging.
+func (w *Watch) hasSurged(ds types.UID) bool {
+	if !w.surged[ds] && w.guessed != nil {
+		w.guessed.steady[ds] = true
+	}
+	return w.surged[ds]
+}
+
+// raced reports whether something has come between a plan and what it was decided
+// from.
+func (w *Watch) raced(p *events.Plan) bool {
+	k, basis := p.Owner.Key, p.Basis.Seq
+	at, seen := w.touched[k]
+	if g := w.guessed; !seen && g != nil {
+		if since, known := g.calm[k]; !known || basis < since {
+			g.calm[k] = basis
+		}
+	}
+	return at > basis
 }
 
 // planned is a plan of a DaemonSet in the state that judges it.
@@ -93,14 +170,19 @@ type command struct {
 }
 
 // Before judges an event by the state right before it. Whether the event is to
-// be believed is not known yet: what is found is told by After.
-func (w *Watch) Before(s *projector.State, e events.Event) {
+// be believed is not known yet: what is found is told by After. It reports whether
+// the event is a plan that is not judged, since that is not what it was decided from.
+func (w *Watch) Before(s *projector.State, e events.Event) (raced bool) {
 	w.found = w.found[:0]
 	p, ok := e.Body.(*events.Plan)
 	if !ok || p.Owner == (events.Ref{}) {
-		return
+		return false
+	}
+	if w.raced(p) {
+		return true
 	}
 	w.judge(&planned{Plan: p, w: w, s: s, ds: daemonSet(s, p.Owner), seq: e.Seq}, false)
+	return false
 }
 
 // After takes the event as it was folded, with the state right after it, and
@@ -126,10 +208,6 @@ func (w *Watch) After(s *projector.State, e events.Event) []Violation {
 }
 
 func (w *Watch) judge(p *planned, after bool) {
-	if !after && w.touched[p.Owner.Key] > p.Basis.Seq {
-		w.Raced++
-		return
-	}
 	w.commands = p.lookUp(w.commands[:0])
 	for _, i := range w.invariants {
 		if i.after != after {

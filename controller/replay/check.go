@@ -55,50 +55,110 @@ func (h *History) Check(ctx context.Context, ps Properties, from, to events.Seq)
 	if ps.Condition != nil && x.Events == x.Vague {
 		return nil, noValue(ps.Condition)
 	}
+	return x, h.tell(ctx, x)
+}
+
+// tell says of what was found which events those are.
+func (h *History) tell(ctx context.Context, x *Checked) error {
 	if len(x.Broken) == 0 {
-		return x, nil
+		return nil
 	}
 	s, err := h.nearest(ctx, x.Broken[0].seq-1)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cs, err := h.facts(ctx, s, x.Broken[len(x.Broken)-1].seq)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for i := range x.Broken {
 		if x.Broken[i].Event, err = h.step(ctx, cs, eventLink(x.Broken[i].seq)); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return x, nil
+	return nil
 }
 
+// checkInvariants passes over the log up to x.To.
 func (h *History) checkInvariants(ctx context.Context, ps Properties, x *Checked) error {
-	w := invariant.NewWatch(ps.Invariants)
-	s, err := h.At(ctx, 0)
+	s, err := h.Begin(ctx)
 	if err != nil {
 		return err
 	}
-	return h.pass(ctx, s, x.To, Visit{
+	j := &judged{Properties: ps, from: x.From, w: invariant.NewWatch(ps.Invariants)}
+	_, err = h.over(ctx, s, x.To, j, j.later)
+	j.between(x)
+	return err
+}
+
+// judged holds the events of a log against invariants.
+type judged struct {
+	Properties
+	from   events.Seq // before which nothing is kept of what is found
+	w      *invariant.Watch
+	broken []Broken
+	raced  []events.Seq // plans that were not judged
+	last   events.Seq
+}
+
+// later returns what holds a later leg against the same.
+func (j *judged) later(*projector.State) passer {
+	return &judged{Properties: j.Properties, from: j.from, w: invariant.NewLaterWatch(j.Invariants)}
+}
+
+// visit implements passer.
+func (j *judged) visit() Visit {
+	raced := false
+	return Visit{
 		Before: func(s *projector.State, e events.Event) error {
-			w.Before(s, e)
+			raced = j.w.Before(s, e)
 			return nil
 		},
 		After: func(s *projector.State, e events.Event) error {
-			found := w.After(s, e)
-			if e.Seq < x.From {
-				w.Raced = 0
+			found := j.w.After(s, e)
+			if j.last = e.Seq; e.Seq < j.from {
 				return nil
 			}
-			x.Events++
-			x.Raced = w.Raced
-			for _, v := range found {
-				x.Broken = append(x.Broken, Broken{Invariant: v.Invariant, What: v.What, seq: v.Seq})
+			if raced {
+				j.raced = append(j.raced, e.Seq)
 			}
-			return x.enough(ps)
+			for _, v := range found {
+				j.broken = append(j.broken, Broken{Invariant: v.Invariant, What: v.What, seq: v.Seq})
+			}
+			if j.First && len(j.broken) > 0 {
+				return errFound
+			}
+			return nil
 		},
-	})
+	}
+}
+
+// goOn implements passer.
+func (j *judged) goOn(next passer) bool {
+	n := next.(*judged)
+	if !j.w.GoOn(n.w) {
+		return false
+	}
+	j.broken, j.raced, j.last = append(j.broken, n.broken...), append(j.raced, n.raced...), n.last
+	return true
+}
+
+// between fills in what was found from x.From to x.To.
+func (j *judged) between(x *Checked) {
+	within := func(seq events.Seq) bool { return x.From <= seq && seq <= x.To }
+	for _, b := range j.broken {
+		if within(b.seq) {
+			x.Broken = append(x.Broken, b)
+		}
+	}
+	for _, seq := range j.raced {
+		if within(seq) {
+			x.Raced++
+		}
+	}
+	if last := min(j.last, x.To); last >= x.From {
+		x.Events = int(last - x.From + 1)
+	}
 }
 
 func (h *History) checkCondition(ctx context.Context, ps Properties, x *Checked) error {
@@ -153,7 +213,7 @@ func (h *History) skim(ctx context.Context, s *projector.State, to events.Seq, a
 	return fmt.Errorf("read up to #%d: %w", to, events.ErrTruncated)
 }
 
-// enough ends the walk of who looks for the first violation alone.
+// enough ends the walk of who looks for the first violation of an expression alone.
 func (x *Checked) enough(ps Properties) error {
 	if ps.First && len(x.Broken) > 0 {
 		return errFound

@@ -29,13 +29,17 @@ func (c *Course) upTo(ctx context.Context, h *History, to events.Seq) (_ []*Roll
 		}
 		c.begin(c.state)
 	}
-	err = h.pass(ctx, c.state, to, Visit{After: func(s *projector.State, e events.Event) error {
-		c.take(s, e)
-		if c.See != nil {
+	f := &chronicle{rollouts: &c.rollouts}
+	if c.See == nil {
+		c.state, err = h.over(ctx, c.state, to, f, laterChronicle)
+	} else {
+		follow := f.visit().After
+		err = h.pass(ctx, c.state, to, Visit{After: func(s *projector.State, e events.Event) error {
+			err := follow(s, e)
 			c.See(s, e)
-		}
-		return nil
-	}})
+			return err
+		}})
+	}
 	if err != nil {
 		*c = Course{See: c.See} // nobody knows how far it has got
 	}

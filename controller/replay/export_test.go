@@ -80,3 +80,28 @@ func (h *History) Freed(ctx context.Context, cs *Causes, visit func(plan events.
 	}
 	return nil
 }
+
+// Legs has h pass over a log on so many legs at once that have so many events at
+// least.
+func (h *History) Legs(abreast int, least events.Seq) { h.abreast, h.leg = abreast, least }
+
+// Met passes over the log up to a position, and returns on how many legs, and how many
+// of them have come to where the next begins.
+func (h *History) Met(ctx context.Context, to events.Seq) (legs, met int, err error) {
+	s, err := h.Begin(ctx)
+	if err != nil {
+		return 0, 0, err
+	}
+	all, err := h.legs(ctx, s.Seq(), to)
+	if err != nil {
+		return 0, 0, err
+	}
+	all[0].state, all[0].passer = s, laterChronicle(s)
+	h.passLegs(ctx, all, laterChronicle)
+	for _, l := range all {
+		if l.met {
+			met++
+		}
+	}
+	return len(all), met, nil
+}

@@ -33,6 +33,8 @@ type History struct {
 
 	reached events.Seq // firstReach; tests have less
 	looks   events.Seq // spreadLook; tests have less
+	leg     events.Seq // minLeg; tests have less
+	abreast int        // how many legs are passed over at once
 }
 
 // Span is what a history covers. A log with a gap cannot be read past it, so
@@ -65,7 +67,8 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID, before: info.Before, reached: firstReach, looks: spreadLook}
+	h := &History{log: &near{Log: log, last: info.Last, bound: maxNear}, frames: frames, span: Span{Last: info.Last}, id: info.ID, before: info.Before,
+		reached: firstReach, looks: spreadLook, leg: minLeg, abreast: ahead.Parts}
 	if info.Last == info.Before {
 		return h, nil
 	}

@@ -100,27 +100,40 @@ func (m *MemoryKeyframes) thin() {
 }
 
 // nearest returns the state of the newest keyframe at or before a position that
-// is one of this log, or the state before the first event. One of another format
-// is passed over as one of another log is.
+// is one of this log, or the state before the first event.
 func (h *History) nearest(ctx context.Context, at events.Seq) (*projector.State, error) {
+	k, err := h.keyframe(ctx, at)
+	switch {
+	case err != nil:
+		return nil, err
+	case k.data == nil:
+		return h.Begin(ctx)
+	}
+	return projector.ReadKeyframe(k.data, h.id, table.New(table.History{}))
+}
+
+// keyframe returns the newest keyframe at or before a position that is one of this
+// log; without data: there is none after the one that the log begins with. One of
+// another format is passed over as one of another log is.
+func (h *History) keyframe(ctx context.Context, at events.Seq) (k memoryKeyframe, err error) {
 	for h.frames != nil && at > h.before {
 		seq, data, err := h.frames.Newest(ctx, at)
 		if err != nil {
-			return nil, fmt.Errorf("find a keyframe: %w", err)
+			return k, fmt.Errorf("find a keyframe: %w", err)
 		}
 		if seq <= h.before {
 			break
 		}
 		e, err := h.Event(ctx, seq)
 		if err != nil {
-			return nil, err
+			return k, err
 		}
 		if isOf(data, e) {
-			return projector.ReadKeyframe(data, h.id, table.New(table.History{}))
+			return memoryKeyframe{seq, data}, nil
 		}
 		at = seq - 1
 	}
-	return h.Begin(ctx)
+	return k, nil
 }
 
 // isOf reports whether a keyframe can be read and is of an event.

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 
 	"rollcall/controller"
-	"rollcall/controller/invariant"
 	"rollcall/events"
 	"rollcall/events/chain"
 	"rollcall/projector"
@@ -46,7 +45,8 @@ type Unserved struct {
 }
 
 // Receipt makes the receipt of a rollout.
-func (h *History) Receipt(ctx context.Context, r *Rollout) (*Receipt, error) {
+func (l *Ledger) Receipt(ctx context.Context, r *Rollout) (*Receipt, error) {
+	h := l.of
 	side := Side{h, r}
 	last := side.last()
 	e, err := h.Event(ctx, last)
@@ -65,15 +65,12 @@ func (h *History) Receipt(ctx context.Context, r *Rollout) (*Receipt, error) {
 	if err := h.seal(ctx, x); err != nil {
 		return nil, err
 	}
-	all, err := invariant.Named()
-	if err != nil {
-		return nil, err
-	}
-	for _, i := range all {
+	for _, i := range l.judged.Invariants {
 		x.Names = append(x.Names, i.Name)
 	}
-	x.Checked, err = h.Check(ctx, Properties{Invariants: all}, x.First.Seq, x.Last.Seq)
-	return x, err
+	x.Checked = &Checked{From: x.First.Seq, To: x.Last.Seq, Broken: []Broken{}}
+	l.judged.between(x.Checked)
+	return x, h.tell(ctx, x.Checked)
 }
 
 // outcome fills in what has become of the nodes. A rollout that was cut short is

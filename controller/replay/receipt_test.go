@@ -42,11 +42,11 @@ func receiptOf(t *testing.T, log Log, i int) *Receipt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := h.Rollouts(t.Context(), h.Span().Last)
+	l, err := h.Ledger(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	x, err := h.Receipt(t.Context(), all[i])
+	x, err := l.Receipt(t.Context(), l.Rollouts[i])
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,9 @@
 package replay
 
 import (
-	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -66,7 +66,8 @@ func (r *Rollout) String() string { return fmt.Sprintf("rollout/%s#%d", r.Daemon
 const changeCause = "kubernetes.io/change-cause"
 
 // rollouts folds a log into its rollouts. The zero one has seen nothing; it has to
-// be told of every event from the beginning of the log on, or of the state there.
+// take what see tells of every event from the beginning of the log on, or to begin
+// with the state there.
 type rollouts struct {
 	all     []*Rollout                // in the order in which they began
 	sets    map[events.Key]*rolling   // of the DaemonSets that are there
@@ -92,36 +93,6 @@ func (r *rollouts) begin(s *projector.State) {
 	}
 }
 
-// take is told of an event, as it was folded, and of the state after it.
-func (r *rollouts) take(s *projector.State, e events.Event) {
-	switch b := e.Body.(type) {
-	case events.Object:
-		r.deleted(e.Cause)
-		switch b.Kind {
-		case events.DaemonSet:
-			if d := s.DaemonSet(b.Key); d != nil && d.Seq == e.Seq { // else nobody can read it
-				r.daemonSet(d.Object, d.Digest, e)
-			}
-		case events.Pod:
-			r.pod(s.Pod(b.Key), e)
-		}
-	case events.Gone:
-		r.deleted(e.Cause)
-		if b.Kind == events.DaemonSet {
-			r.forget(b.Key, e)
-		}
-	case *events.Plan:
-		if x := r.sets[b.Owner.Key]; x != nil && x.UID == b.Owner.UID {
-			r.plan(x, Point{e.Seq, e.Stored}, b)
-		}
-	}
-	for _, key := range s.Touched() {
-		if x, d := r.sets[key], s.DaemonSet(key); x != nil && d != nil && x.Ending == "" {
-			x.look(d.CurrentRevision(), d.Counts)
-		}
-	}
-}
-
 // deleted counts the pod that a command has deleted for a rollout.
 func (r *rollouts) deleted(by events.Cause) {
 	x := r.deletes[by]
@@ -137,12 +108,11 @@ func (r *rollouts) deleted(by events.Cause) {
 }
 
 // daemonSet takes a fact about a DaemonSet that is there.
-func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event) {
-	key := events.Key{Namespace: ds.Namespace, Name: ds.Name}
+func (r *rollouts) daemonSet(ds *seenSet) {
 	var before []string
-	x := r.sets[key]
-	if x != nil && x.UID != ds.UID {
-		r.forget(key, e) // it was made again
+	x := r.sets[ds.key]
+	if x != nil && x.UID != ds.uid {
+		r.forget(ds.key, ds.Point) // it was made again
 		x = nil
 	}
 	switch {
@@ -151,19 +121,18 @@ func (r *rollouts) daemonSet(ds *appsv1.DaemonSet, digest string, e events.Event
 		if r.sets == nil {
 			r.sets = map[events.Key]*rolling{}
 		}
-		r.sets[key] = x
-	case x.digest != digest:
-		x.end(e, Superseded)
+		r.sets[ds.key] = x
+	case x.digest != ds.digest:
+		x.end(ds.Point, Superseded)
 		before, x.created = x.Images, false
 	default:
-		if HasRolledOut(ds, x.generation) {
-			x.end(e, RolledOut)
+		if ds.rolledOut >= x.generation {
+			x.end(ds.Point, RolledOut)
 		}
 		return
 	}
-	x.generation, x.digest, x.progress = ds.Generation, digest, progress{}
-	x.Rollout = &Rollout{DaemonSet: key, UID: ds.UID, Who: e.Actor, Manager: e.Manager, Start: Point{e.Seq, e.Stored}, Before: before, Images: imagesOf(ds),
-		Why: cmp.Or(ds.Annotations[changeCause], e.Change)}
+	x.generation, x.digest, x.progress = ds.generation, ds.digest, progress{}
+	x.Rollout = &Rollout{DaemonSet: ds.key, UID: ds.uid, Who: ds.who, Manager: ds.manager, Start: ds.Point, Before: before, Images: ds.images, Why: ds.why}
 	r.all = append(r.all, x.Rollout)
 }
 
@@ -177,24 +146,31 @@ func imagesOf(ds *appsv1.DaemonSet) (images []string) {
 
 // HasRolledOut reports whether the controller has said of a generation that it is
 // rolled out.
-func HasRolledOut(ds *appsv1.DaemonSet, generation int64) bool {
-	return ds.Status.ObservedGeneration >= generation && slices.ContainsFunc(ds.Status.Conditions, func(c appsv1.DaemonSetCondition) bool {
+func HasRolledOut(ds *appsv1.DaemonSet, generation int64) bool { return rolledOut(ds) >= generation }
+
+// rolledOut returns the last generation that the controller has said to be rolled
+// out; the least number: it says of none.
+func rolledOut(ds *appsv1.DaemonSet) int64 {
+	if !slices.ContainsFunc(ds.Status.Conditions, func(c appsv1.DaemonSetCondition) bool {
 		return c.Type == controller.ConditionProgressing && c.Status == corev1.ConditionTrue && c.Reason == controller.ReasonRolledOut
-	})
+	}) {
+		return math.MinInt64
+	}
+	return ds.Status.ObservedGeneration
 }
 
 // forget takes a DaemonSet that is gone off the list.
-func (r *rollouts) forget(key events.Key, e events.Event) {
+func (r *rollouts) forget(key events.Key, at Point) {
 	if x := r.sets[key]; x != nil {
-		x.end(e, Deleted)
+		x.end(at, Deleted)
 		delete(r.sets, key)
 	}
 }
 
 // end ends a rollout, unless it has ended.
-func (r *Rollout) end(e events.Event, how Ending) {
+func (r *Rollout) end(at Point, how Ending) {
 	if r.Ending == "" {
-		r.End, r.Ending = Point{e.Seq, e.Stored}, how
+		r.End, r.Ending = at, how
 	}
 }
 
@@ -216,7 +192,7 @@ func RolloutsOf(ctx context.Context, log events.Reader) ([]*Rollout, error) {
 			return nil, fmt.Errorf("fold: %w", err)
 		}
 		e = projector.Fold(s, e)
-		r.take(s, e)
+		see(s, e, r.take)
 	}
 	return r.all, nil
 }

@@ -53,12 +53,12 @@ type taken struct {
 }
 
 // look notes how the DaemonSet stands while its rollout is under way.
-func (r *Rollout) look(rev *sets.Revision, now sets.Counts) {
-	if rev != nil {
-		r.Revision, r.Hash = rev.Number, rev.Hash
+func (r *Rollout) look(now *seenCounts) {
+	if now.known {
+		r.Revision, r.Hash = now.revision, now.hash
 	}
-	r.Nodes = now.Desired
-	without := now.Desired - now.Available
+	r.Nodes = now.desired
+	without := now.desired - now.available
 	r.PeakUnavailable = max(r.PeakUnavailable, without)
 	if n := len(r.Waves); n > 0 {
 		r.Waves[n-1].PeakUnavailable = max(r.Waves[n-1].PeakUnavailable, without)
@@ -120,26 +120,23 @@ func (x *rolling) begin(at Point, nodes []string) {
 
 // pod takes a fact about a pod: it may be the first ready one of the template on
 // its node, or one that fails.
-func (r *rollouts) pod(p *sets.Pod, e events.Event) {
-	if p == nil || !p.Daemon || p.Deleting {
+func (r *rollouts) pod(p *seenPod) {
+	x := r.sets[p.owner.Key]
+	if x == nil || x.UID != p.owner.UID || x.Ending != "" || p.revision != x.Hash {
 		return
 	}
-	x := r.sets[events.Key{Namespace: p.Key.Namespace, Name: p.OwnerName}]
-	if x == nil || x.UID != p.OwnerUID || x.Ending != "" || p.Revision != x.Hash {
+	n := x.nodes[p.node]
+	if p.ready {
+		n.reach(p.node, p.Point)
 		return
 	}
-	n := x.nodes[p.Node]
-	if p.Ready {
-		n.reach(p.Node, e)
-		return
-	}
-	if x.failed[p.UID] || failureOf(p) == "" {
+	if x.failed[p.uid] {
 		return
 	}
 	if x.failed == nil {
 		x.failed = map[types.UID]bool{}
 	}
-	x.failed[p.UID] = true
+	x.failed[p.uid] = true
 	if x.Failures++; n != nil {
 		n.waves[len(n.waves)-1].Failures++
 	}
@@ -154,7 +151,7 @@ func failureOf(p *sets.Pod) string {
 }
 
 // reach notes that a node has a ready pod of the template.
-func (n *taken) reach(node string, e events.Event) {
+func (n *taken) reach(node string, at Point) {
 	if n == nil || n.ready {
 		return
 	}
@@ -163,9 +160,9 @@ func (n *taken) reach(node string, e events.Event) {
 		if !w.Done.Time.IsZero() || slices.ContainsFunc(w.Ready, func(r Reached) bool { return r.Node == node }) {
 			continue
 		}
-		w.Ready = append(w.Ready, Reached{node, e.Stored.Sub(w.Time)})
+		w.Ready = append(w.Ready, Reached{node, at.Time.Sub(w.Time)})
 		if w.left--; w.left == 0 {
-			w.Done = Point{e.Seq, e.Stored}
+			w.Done = at
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -83,5 +84,20 @@ func TestLook(t *testing.T) {
 	}
 	if running {
 		t.Error("it is still read when it has ended")
+	}
+}
+
+// TestTogether: all are called at once, and have returned when it does.
+func TestTogether(t *testing.T) {
+	var met sync.WaitGroup
+	met.Add(3)
+	var done atomic.Int32
+	ahead.Together(3, func(i int) {
+		met.Done()
+		met.Wait() // for all others
+		done.Add(int32(1 << i))
+	})
+	if done.Load() != 7 {
+		t.Errorf("%b", done.Load())
 	}
 }
