@@ -1,7 +1,7 @@
 // Package redact takes out of the events of a log what not everybody who may
-// read of them is to see: the values of Secrets and of environment variables,
-// and annotations by rule. Positions, ids, causes, names and all that is decided
-// from stay as they are.
+// read of them is to see: the values of Secrets, of environment variables and of
+// the headers of probes, and annotations by rule. Positions, ids, causes, names and
+// all that is decided from stay as they are.
 //
 // A value is replaced by REDACTED and a keyed hash of it, so that two values which
 // were the same still are: revisions are told apart as before, and a plan is
@@ -49,7 +49,7 @@ func New(key []byte, annotations ...string) (*Redactor, error) {
 
 // String says what is redacted.
 func (r *Redactor) String() string {
-	s := "values of Secrets and of environment variables, manifests in annotations"
+	s := "values of Secrets and of environment variables, headers of probes, manifests in annotations"
 	if len(r.annotations) > 0 {
 		s += ", annotations " + strings.Join(r.annotations, " ")
 	}
@@ -113,10 +113,11 @@ func (r *Redactor) within(v any, note func(annotation string) bool) {
 				r.values(notes, note)
 			}
 		}
-		if env, ok := x["env"].([]any); ok {
-			for _, item := range env {
-				if variable, ok := item.(map[string]any); ok {
-					r.values(variable, func(k string) bool { return k == "value" })
+		for _, list := range []string{"env", "httpHeaders"} { // credentials stand in both
+			pairs, _ := x[list].([]any)
+			for _, item := range pairs {
+				if pair, ok := item.(map[string]any); ok {
+					r.values(pair, func(k string) bool { return k == "value" })
 				}
 			}
 		}

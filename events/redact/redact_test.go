@@ -54,7 +54,8 @@ func set(value string) *appsv1.DaemonSet {
 		"kubectl.kubernetes.io/last-applied-configuration": "{hidden}", "example.com/token": "hidden", "example.com/team": "seen"}}}
 	ds.Spec.Template.Spec.InitContainers = []corev1.Container{{Name: "i", Image: "seen", Env: []corev1.EnvVar{{Name: "A", Value: "hidden"}}}}
 	ds.Spec.Template.Spec.Containers = []corev1.Container{{Name: "c", Image: "seen", Env: []corev1.EnvVar{{Name: "SEEN", Value: "hidden" + value},
-		{Name: "B", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "seen"}}}}}}
+		{Name: "B", ValueFrom: &corev1.EnvVarSource{FieldRef: &corev1.ObjectFieldSelector{FieldPath: "seen"}}}},
+		LivenessProbe: &corev1.Probe{ProbeHandler: corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: "/seen", HTTPHeaders: []corev1.HTTPHeader{{Name: "Authorization", Value: "Bearer hidden"}}}}}}}
 	return ds
 }
 
