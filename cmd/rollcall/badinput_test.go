@@ -143,6 +143,7 @@ func badFiles(t *testing.T, dir string, good []byte) []badFile {
 		{name: write("huge", huge), codes: "E-REC-LIMIT", exit: 2},
 		{name: write("terabyte", terabyte), codes: "E-REC-LIMIT", exit: 2},
 		{name: write("cut", good[:100]), codes: "E-REC-TORN", exit: 3},
+		{name: write("cut in the first block", good[:parts[1]+200]), codes: "E-REC-TORN", exit: 3},
 		{name: write("manifest", flipped(200)), codes: "E-REC-DAMAGED", exit: 3},
 		{name: write("block", flipped(parts[1]+200)), codes: "E-REC-DAMAGED", exit: 3, late: true},
 		{name: write("directory", flipped(len(good)-100)), codes: "E-REC-DAMAGED", exit: 3, late: true},

@@ -295,6 +295,9 @@ func (r *Recording) readManifest() error {
 func (r *Recording) compare() error {
 	m, last := &r.manifest, max(r.lastEvent(), r.manifest.Before.Seq)
 	if t := r.torn; t != nil {
+		if len(r.blocks) == 0 {
+			return r.tornAtOnce(t.Size)
+		}
 		if t.Last = last; m.Last.Seq > last {
 			t.Missing = m.Last.Seq - last
 		}
