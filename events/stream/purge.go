@@ -73,17 +73,50 @@ func (l *Log) Purge(ctx context.Context, to events.Seq) error {
 		return denied(l.subjects.Stream(), "the stream was made by an older rollcall, which let nobody purge it, and that cannot be taken back",
 			"make a recording with rollcall record export, and a directory of it with rollcall record import")
 	}
-	if err := st.Purge(ctx, jetstream.WithPurgeSequence(uint64(to))); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			return denied(l.subjects.Stream(), "the server did not answer: this user may not purge the stream, or it is busy", "give the credentials of the user that rollcall up has")
-		}
+	err = st.Purge(ctx, jetstream.WithPurgeSequence(uint64(to)))
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("purge stream %s: %w", l.subjects.Stream(), err)
 	}
-	i, err := l.look(ctx)
-	if err == nil && before(i)+1 < to {
-		err = fmt.Errorf("purge stream %s: it begins at %d still", l.subjects.Stream(), before(i)+1)
+	return l.purged(ctx, to)
+}
+
+// purgeWait is how long a log whose server answers may stay as it was after a purge.
+// It is no constant, since a test does not wait so long.
+var purgeWait = 10 * time.Second
+
+// Times of a wait for a purge.
+const (
+	purgeLook  = 100 * time.Millisecond // between two looks
+	purgeLimit = 5 * time.Minute        // until a server that answers nothing is given up
+)
+
+// purged waits until the log begins at a position. A server that removes a million
+// events answers late, and nothing else meanwhile; one that does not let this user
+// purge never answers that, and leaves the log as it is.
+func (l *Log) purged(ctx context.Context, to events.Seq) error {
+	asked := time.Now()
+	answered := time.Time{} // since when it answers
+	for {
+		i, err := l.look(ctx)
+		switch now := time.Now(); {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && (!errors.Is(err, context.DeadlineExceeded) || now.Sub(asked) > purgeLimit):
+			return fmt.Errorf("purge stream %s: %w", l.subjects.Stream(), err)
+		case err != nil:
+			answered = time.Time{}
+		case before(i)+1 >= to:
+			return nil
+		case answered.IsZero():
+			answered = now
+		case now.Sub(answered) > purgeWait:
+			return denied(l.subjects.Stream(), fmt.Sprintf("it begins at %d still: this user may not purge the stream", before(i)+1), "give the credentials of the user that rollcall up has")
+		}
+		select {
+		case <-time.After(purgeLook):
+		case <-ctx.Done():
+		}
 	}
-	return err
 }
 
 func denied(stream, why, do string) error {

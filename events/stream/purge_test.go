@@ -2,6 +2,7 @@ package stream
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -155,4 +156,51 @@ func TestPurgeDenied(t *testing.T) {
 	if err := l.Purge(t.Context(), 1); !errors.As(err, &e) || e.Code != "E-ARCHIVE-DENIED" {
 		t.Errorf("%v, want E-ARCHIVE-DENIED", err)
 	}
+}
+
+// TestPurgeUnanswered: a purge that nobody has answered is not taken for one that was
+// refused while it may still come about, and for one when the log stays as it is.
+func TestPurgeUnanswered(t *testing.T) {
+	s := mustServer(t, natsd.Options{Durability: natsd.Relaxed})
+	open := func() *Log {
+		l, err := Open(t.Context(), mustConnect(t, s), mustSubjects(t), Options{Create: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	l, other := open(), open()
+	for i, name := range []string{"a", "b", "c"} {
+		if _, err := l.Append(t.Context(), events.Entry{Event: node(name, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was := purgeWait
+	defer func() { purgeWait = was }()
+	purgeWait = 0
+	var e *events.Error
+	if err := l.purged(t.Context(), 3); !errors.As(err, &e) || e.Code != "E-ARCHIVE-DENIED" || !strings.Contains(e.Why, "it begins at 1 still") {
+		t.Errorf("nobody has purged: %v, want E-ARCHIVE-DENIED", err)
+	}
+	purgeWait = patience
+	before, done := requests(t, l), make(chan error)
+	go func() { done <- l.purged(t.Context(), 3) }()
+	for n := 1; requests(t, l)-before-n < 3; n++ { // those of this loop left out: it has looked more than once
+	}
+	if err := other.Purge(t.Context(), 3); err != nil {
+		t.Error(err)
+	}
+	if err := <-done; err != nil {
+		t.Errorf("the log begins at 3 now: %v", err)
+	}
+}
+
+// requests returns how many the server has answered before this one.
+func requests(t *testing.T, l *Log) int {
+	t.Helper()
+	i, err := l.js.AccountInfo(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return int(i.API.Total)
 }
