@@ -33,7 +33,8 @@ It tells what the event changed of what the expression compares, whether the con
 caused it, and by which command, and what that comes from. docs/DEBUGGING.md tells what
 an expression can name.
 
---diff finds the first event at which the log and a recording part.
+--diff finds the first event at which the log and a recording part, from the first
+position that both have on.
 
 It exits 0 if nothing is broken or parts, and 1 if something does.
 
@@ -206,6 +207,9 @@ func (s *session) part(ctx context.Context, x *asked, other string) error {
 
 func partingText(p *replay.Parting) string {
 	head := fmt.Sprintf("the first %s are the same\n", plural(p.Same, "event"))
+	if p.From > 1 {
+		head = fmt.Sprintf("%s from #%d on are the same\n", plural(p.Same, "event"), p.From)
+	}
 	if !p.Parted() {
 		return head
 	}

@@ -72,7 +72,7 @@ func checkPicture(out, format string, given bool) (string, error) {
 }
 
 func (s *session) chart(ctx context.Context, x *asked, named rolloutNamed, format, out string) error {
-	all, err := x.Rollouts(ctx, x.at.Seq)
+	all, err := x.AllRollouts(ctx, x.at.Seq)
 	if err != nil {
 		return err
 	}

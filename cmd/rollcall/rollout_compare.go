@@ -62,7 +62,7 @@ func (r rolloutNamed) asks(q *question) *question {
 
 func (s *session) compareRollouts(ctx context.Context, q *question, a, b rolloutNamed) error {
 	return s.ask(ctx, a.asks(q), func(x *asked) error {
-		all, err := x.Rollouts(ctx, x.Span().Last)
+		all, err := x.AllRollouts(ctx, x.Span().Last)
 		if err != nil {
 			return err
 		}
@@ -79,7 +79,7 @@ func (s *session) compareRollouts(ctx context.Context, q *question, a, b rollout
 			return s.compare(ctx, x, first, replay.Side{History: x.History, Rollout: right}, a, b)
 		}
 		return s.ask(ctx, b.asks(q), func(y *asked) error {
-			all, err := y.Rollouts(ctx, y.Span().Last)
+			all, err := y.AllRollouts(ctx, y.Span().Last)
 			if err != nil {
 				return err
 			}

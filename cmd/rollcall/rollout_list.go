@@ -24,7 +24,8 @@ func (s *session) rolloutList() *cobra.Command {
 gone: from the write of a template to the controller's word that it is done. It says
 the image, who began it and why, where it begins and ends and how long it took, the
 plans that put it on nodes (waves), the pods that were deleted for it, and how many
-nodes were without an available pod at most.
+nodes were without an available pod at most. Of one that was under way where the log
+begins, it tells what it did from there on.
 
 A rollout is named as an instant is: rollout/kube-system/fluentd#2:start.
 
@@ -51,7 +52,7 @@ A rollout is named as an instant is: rollout/kube-system/fluentd#2:start.
 }
 
 func (s *session) listRollouts(ctx context.Context, x *asked, namespace, name string) error {
-	all, err := x.Rollouts(ctx, x.at.Seq)
+	all, err := x.AllRollouts(ctx, x.at.Seq)
 	if err != nil {
 		return err
 	}
@@ -63,7 +64,7 @@ func (s *session) listRollouts(ctx context.Context, x *asked, namespace, name st
 		fmt.Fprintf(s.err, "No rollouts found%s\n", otherNamespace(all, name))
 		found = []*replay.Rollout{}
 	}
-	return x.give("Rollouts", found, func() string { return rolloutsText(found) })
+	return x.give("Rollouts", found, func() string { return rolloutsText(found, x.Span().First) })
 }
 
 // otherNamespace says where there are rollouts of a name, or which name is meant.
@@ -81,8 +82,8 @@ func otherNamespace(all []*replay.Rollout, name string) string {
 	return ""
 }
 
-// rolloutsText is a line a rollout.
-func rolloutsText(all []*replay.Rollout) string {
+// rolloutsText is a line a rollout of a log that begins with first.
+func rolloutsText(all []*replay.Rollout, first events.Seq) string {
 	if len(all) == 0 {
 		return ""
 	}
@@ -90,12 +91,18 @@ func rolloutsText(all []*replay.Rollout) string {
 	w := tabwriter.NewWriter(&b, 0, 8, 3, ' ', 0)
 	fmt.Fprintln(w, "ROLLOUT\tIMAGE\tBY\tSTART\tEND\tTOOK\tSTATE\tNODES\tWAVES\tRESTARTED\tPEAK UNAVAILABLE\tWHY")
 	for _, r := range all {
-		end, took := "-", "-"
-		if r.End.Seq > 0 {
-			end, took = fmt.Sprintf("#%d", r.End.Seq), r.End.Time.Sub(r.Start.Time).Round(time.Millisecond).String()
+		start, end, took := fmt.Sprintf("before #%d", first), "-", "-"
+		if r.Start.Seq > 0 {
+			start = fmt.Sprintf("#%d %s", r.Start.Seq, r.Start.Time.UTC().Format(time.RFC3339))
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t#%d %s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", r, strings.Join(r.Images, ","), cmp.Or(r.Who, r.Manager, "-"), r.Start.Seq,
-			r.Start.Time.UTC().Format(time.RFC3339), end, took, endingText(r), r.Nodes, len(r.Waves), r.Restarted+r.RestartedAfter, r.PeakUnavailable, cmp.Or(r.Why, "-"))
+		if r.End.Seq > 0 {
+			end = fmt.Sprintf("#%d", r.End.Seq)
+		}
+		if r.Start.Seq > 0 && r.End.Seq > 0 {
+			took = r.End.Time.Sub(r.Start.Time).Round(time.Millisecond).String()
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\n", r, strings.Join(r.Images, ","), cmp.Or(r.Who, r.Manager, "-"), start,
+			end, took, endingText(r), r.Nodes, len(r.Waves), r.Restarted+r.RestartedAfter, r.PeakUnavailable, cmp.Or(r.Why, "-"))
 	}
 	_ = w.Flush() // into memory
 	return b.String()
@@ -150,15 +157,20 @@ func parseRollout(text, namespace string, files bool) (r rolloutNamed, err error
 	return r, nil
 }
 
-// in returns the rollout among those of its log.
-func (r rolloutNamed) in(all []*replay.Rollout) (*replay.Rollout, error) {
-	if r.any && len(all) > 0 {
-		return all[len(all)-1], nil
-	}
-	if r.any {
+// in returns the rollout among those of its log, if all of it is there.
+func (r rolloutNamed) in(all []*replay.Rollout) (found *replay.Rollout, err error) {
+	do := ""
+	switch {
+	case !r.any:
+		found, do = replay.FindRollout(all, r.of, r.revision)
+	case len(all) == 0:
 		return nil, usageError("E-CLI-NAME", "there is no rollout", "see rollcall rollout list --rec "+r.file)
+	default:
+		found = all[len(all)-1]
 	}
-	found, do := replay.FindRollout(all, r.of, r.revision)
+	if found != nil && found.Start.Seq == 0 {
+		return nil, usageError("E-CLI-NAME", found.String()+" began before the log does", replay.WithArchive)
+	}
 	if found != nil {
 		return found, nil
 	}

@@ -2,8 +2,10 @@ package replay_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"rollcall/controller"
@@ -130,4 +132,57 @@ func compareBegun(t *testing.T, h *replay.History, whole *replay.Causes, log rep
 		t.Errorf("the history begins after #%d and has a state before", begin)
 	}
 	return n
+}
+
+// TestBegunRollouts cuts off the beginnings of histories: rollouts that were under way
+// there are told of, with what became of them, and those that began later as before.
+func TestBegunRollouts(t *testing.T) {
+	for _, name := range []string{"clean-roll", "bad-image", "second-update", "stuck-node"} {
+		r, err := recording.Open(filepath.Join("..", "..", "testdata", "recordings", name+".rollcall"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := open(t, r)
+		last := h.Span().Last
+		whole, err := h.AllRollouts(t.Context(), last)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cut := 0
+		for begin := events.Seq(60); begin < last; begin += 17 {
+			s, err := h.At(t.Context(), begin)
+			if err != nil {
+				t.Fatal(err)
+			}
+			k, err := s.Keyframe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			rest, err := open(t, later{r, k, begin}).AllRollouts(t.Context(), last)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := slices.DeleteFunc(slices.Clone(whole), func(r *replay.Rollout) bool { return r.End.Seq > 0 && r.End.Seq <= begin })
+			told := func(all []*replay.Rollout) (lines []string) {
+				for _, r := range all {
+					start := r.Start.Seq
+					if start <= begin {
+						start = 0
+					}
+					lines = append(lines, fmt.Sprintf("#%d from #%d, %s #%d, %s, %v, %d nodes", r.Revision, start, r.Ending, r.End.Seq, r.Hash, r.Images, r.Nodes))
+				}
+				return lines
+			}
+			if got, want := told(rest), told(want); !slices.Equal(got, want) {
+				t.Errorf("%s after #%d: %v, want %v", name, begin, got, want)
+			}
+			if len(rest) > 0 && rest[0].Start.Seq == 0 {
+				cut++
+			}
+		}
+		if cut == 0 {
+			t.Errorf("%s: no rollout was under way where it was cut", name)
+		}
+		_ = r.Close()
+	}
 }

@@ -96,21 +96,28 @@ func (h *History) valueAt(ctx context.Context, c *condition.Condition, at events
 
 // Parting is where two logs part.
 type Parting struct {
-	Same   int   `json:"same"`            // events before
-	First  *Step `json:"first,omitempty"` // the next of the one; nil: it ends there
-	Second *Step `json:"second,omitempty"`
+	From   events.Seq `json:"from"`            // the first position that both have
+	Same   int        `json:"same"`            // events before
+	First  *Step      `json:"first,omitempty"` // the next of the one; nil: it ends there
+	Second *Step      `json:"second,omitempty"`
 }
 
 // Parted reports whether the logs part at all.
 func (p *Parting) Parted() bool { return p.First != nil || p.Second != nil }
 
-// Part compares the events of two logs, byte by byte, from their first.
+// Part compares the events of two logs, byte by byte, from the first position that
+// both have.
 func Part(ctx context.Context, a, b *History) (*Parting, error) {
-	nextA, stopA := iter.Pull2(a.all(ctx))
+	before := max(a.before, b.before)
+	if before >= min(a.span.Last, b.span.Last) {
+		return nil, &events.Error{Code: "E-CLI-RANGE", What: "the logs have no position in common", Why: fmt.Sprintf("the one goes from #%d to #%d, the other from #%d to #%d", a.span.First, a.span.Last, b.span.First, b.span.Last),
+			Do: "give one that has the positions of the other", Exit: events.ExitInput}
+	}
+	nextA, stopA := iter.Pull2(a.rest(ctx, before))
 	defer stopA()
-	nextB, stopB := iter.Pull2(b.all(ctx))
+	nextB, stopB := iter.Pull2(b.rest(ctx, before))
 	defer stopB()
-	for p := new(Parting); ; p.Same++ {
+	for p := (&Parting{From: before + 1}); ; p.Same++ {
 		e, errA, okA := nextA()
 		f, errB, okB := nextB()
 		switch {
@@ -132,13 +139,13 @@ func Part(ctx context.Context, a, b *History) (*Parting, error) {
 	}
 }
 
-// all yields the events of the history.
-func (h *History) all(ctx context.Context) iter.Seq2[events.Event, error] {
+// rest yields the events of the history after a position.
+func (h *History) rest(ctx context.Context, seq events.Seq) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
-		if h.span.Last == 0 {
+		if seq >= h.span.Last {
 			return
 		}
-		for e, err := range h.log.Read(ctx, h.before) {
+		for e, err := range h.log.Read(ctx, seq) {
 			if !yield(e, err) || err != nil || e.Seq >= h.span.Last {
 				return
 			}

@@ -193,13 +193,16 @@ func (at Instant) locateEvent(ctx context.Context, log events.Reader) (Instant, 
 }
 
 func (at Instant) locateRollout(ctx context.Context, log events.Reader) (Instant, error) {
-	all, err := RolloutsOf(ctx, log)
+	all, err := rolloutsOf(ctx, log)
 	if err != nil {
 		return at, err
 	}
-	r, do := FindRollout(all, at.rollout.of, at.rollout.revision)
-	if r == nil {
+	r, do := FindRollout(slices.Concat(all.earlier, all.all), at.rollout.of, at.rollout.revision)
+	switch {
+	case r == nil:
 		return at, at.refuse("the log has no such rollout", do)
+	case r.Start.Seq == 0 && !at.rollout.end:
+		return at, at.refuse("the rollout began before the log does", WithArchive)
 	}
 	p := r.Start
 	switch n := at.rollout.wave; {
@@ -215,6 +218,9 @@ func (at Instant) locateRollout(ctx context.Context, log events.Reader) (Instant
 	}
 	return Instant{text: at.text, seq: p.Seq}, nil
 }
+
+// WithArchive is what to do for what was before the log begins.
+const WithArchive = "give what was archived with --rec, together with --data or --nats-url"
 
 func waveCount(n int) string {
 	switch n {

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"slices"
 
 	"rollcall/controller/invariant"
 	"rollcall/events"
@@ -10,7 +11,7 @@ import (
 
 // Ledger is what receipts of the rollouts of a log are made from.
 type Ledger struct {
-	Rollouts []*Rollout // in the order in which they began
+	Rollouts []*Rollout // in the order in which they began, with those that had begun before
 
 	of     *History
 	judged *judged
@@ -31,7 +32,7 @@ func (h *History) Ledger(ctx context.Context) (*Ledger, error) {
 	r.begin(s)
 	b := &entries{chronicle{rollouts: r}, judged{Properties: Properties{Invariants: all}, w: invariant.NewWatch(all)}}
 	_, err = h.over(ctx, s, h.span.Last, b, b.later)
-	return &Ledger{r.all, h, &b.judged}, err
+	return &Ledger{slices.Concat(r.earlier, r.all), h, &b.judged}, err
 }
 
 // entries is what a ledger is made from.

@@ -68,7 +68,7 @@ func (h *History) Reel(ctx context.Context) (*Reel, error) {
 	if err != nil {
 		return nil, err
 	}
-	for e, err := range h.all(ctx) {
+	for e, err := range h.rest(ctx, h.before) {
 		if err != nil {
 			return nil, err
 		}

@@ -46,8 +46,8 @@ type Rollout struct {
 	Manager string `json:"manager,omitempty"` // with what, if that is known
 	Why     string `json:"why,omitempty"`     // kubernetes.io/change-cause, else what the write changed
 
-	Start  Point  `json:"start"`
-	End    Point  `json:"end,omitzero"` // zero: it is under way
+	Start  Point  `json:"start,omitzero"` // zero: it is before the log begins
+	End    Point  `json:"end,omitzero"`   // zero: it is under way
 	Ending Ending `json:"ending,omitempty"`
 
 	Nodes           int     `json:"nodes"`                    // that should run a pod, at the end or as far as the log goes
@@ -70,6 +70,7 @@ const changeCause = "kubernetes.io/change-cause"
 // with the state there.
 type rollouts struct {
 	all     []*Rollout                // in the order in which they began
+	earlier []*Rollout                // that were under way where the log begins
 	sets    map[events.Key]*rolling   // of the DaemonSets that are there
 	deletes map[events.Cause]*Rollout // for which a command deletes a pod, whose fact is to come
 }
@@ -83,13 +84,22 @@ type rolling struct {
 	progress
 }
 
-// begin is told of the state that the log begins with. Rollouts that began before
-// are known, and are not told of.
+// begin is told of the state that the log begins with. Rollouts that were over there
+// are not told of. Of those that were under way nobody knows when and with whom they
+// began, and what they did before.
 func (r *rollouts) begin(s *projector.State) {
 	r.sets = map[events.Key]*rolling{}
 	for _, d := range s.DaemonSets() {
-		was := &Rollout{DaemonSet: d.Key, UID: d.UID, Ending: RolledOut, Images: imagesOf(d.Object)}
+		was := &Rollout{DaemonSet: d.Key, UID: d.UID, Images: imagesOf(d.Object), Why: d.Object.Annotations[changeCause]}
 		r.sets[d.Key] = &rolling{Rollout: was, generation: d.Object.Generation, digest: d.Digest}
+		// The controllers of other clusters do not say of a rollout that it is done.
+		silent := !slices.ContainsFunc(d.Object.Status.Conditions, func(c appsv1.DaemonSetCondition) bool { return c.Type == controller.ConditionProgressing })
+		if d.Deleted || HasRolledOut(d.Object, d.Object.Generation) || silent && d.Counts.Updated >= d.Counts.Desired {
+			was.Ending = RolledOut
+			continue
+		}
+		was.look(standing(d))
+		r.earlier = append(r.earlier, was)
 	}
 }
 
@@ -174,25 +184,37 @@ func (r *Rollout) end(at Point, how Ending) {
 	}
 }
 
-// Rollouts returns the rollouts that the log tells of up to a position.
+// Rollouts returns the rollouts that began in the log, up to a position.
 func (h *History) Rollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
 	return new(Course).upTo(ctx, h, to)
 }
 
-// RolloutsOf returns the rollouts of a log, in the order in which they began.
+// AllRollouts returns those that were under way where the log begins as well, as
+// the first of all. They have no Start, and what is counted is so from there on.
+func (h *History) AllRollouts(ctx context.Context, to events.Seq) ([]*Rollout, error) {
+	var c Course
+	all, err := c.upTo(ctx, h, to)
+	return slices.Concat(c.earlier, all), err
+}
+
+// RolloutsOf returns the rollouts that began in a log, in the order in which they did.
 func RolloutsOf(ctx context.Context, log events.Reader) ([]*Rollout, error) {
-	var r rollouts
+	r, err := rolloutsOf(ctx, log)
+	return r.all, err
+}
+
+func rolloutsOf(ctx context.Context, log events.Reader) (r rollouts, err error) {
 	s, err := Begin(ctx, log)
 	if err != nil {
-		return nil, err
+		return r, err
 	}
 	r.begin(s)
 	for e, err := range log.Read(ctx, s.Seq()) {
 		if err != nil {
-			return nil, fmt.Errorf("fold: %w", err)
+			return r, fmt.Errorf("fold: %w", err)
 		}
 		e = projector.Fold(s, e)
 		see(s, e, r.take)
 	}
-	return r.all, nil
+	return r, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // seen is something that rollouts want to know of an event and of the state after
@@ -110,12 +111,17 @@ func see(s *projector.State, e events.Event, take func(seen)) {
 		if d == nil {
 			continue
 		}
-		x := &seenCounts{key: key, desired: d.Counts.Desired, available: d.Counts.Available}
-		if rev := d.CurrentRevision(); rev != nil {
-			x.known, x.revision, x.hash = true, rev.Number, rev.Hash
-		}
-		take(x)
+		take(standing(d))
 	}
+}
+
+// standing tells how a DaemonSet stands.
+func standing(d *sets.DaemonSet) *seenCounts {
+	x := &seenCounts{key: d.Key, desired: d.Counts.Desired, available: d.Counts.Available}
+	if rev := d.CurrentRevision(); rev != nil {
+		x.known, x.revision, x.hash = true, rev.Number, rev.Hash
+	}
+	return x
 }
 
 func seeSet(s *projector.State, key events.Key, e events.Event, take func(seen)) {
