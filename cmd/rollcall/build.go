@@ -159,13 +159,17 @@ func (a *archive) carrier(ctx context.Context, log events.Reader, cluster string
 	}
 	done = func() { _ = os.RemoveAll(dir) }
 	info, err := a.Info(ctx)
+	var kept recording.Frames // only what the log begins with, if it does not with nothing
+	if err == nil && a.begin().Seq > 0 {
+		kept, err = a.frames(ctx)
+	}
 	if err == nil {
 		begin := a.begin()
 		begin.Log = info.ID
 		path = filepath.Join(dir, "log.rollcall")
 		version, _ := built()
 		o := recording.Options{Cluster: cluster, Build: "rollcall " + version, Compression: recording.Compressions["zstd"]}
-		_, err = recording.Export(ctx, path, o, log, begin, recording.Range{Until: func(e events.Event) bool { return e.Seq <= last }}, nil)
+		_, err = recording.Export(ctx, path, o, log, begin, recording.Range{Until: func(e events.Event) bool { return e.Seq <= last }}, kept)
 	}
 	if err != nil {
 		done()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,6 +9,7 @@ import (
 
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/cmd/rollcall/manifest"
+	"rollcall/events/recording"
 	"rollcall/testdata/manifests"
 )
 
@@ -18,10 +20,15 @@ func completed(c *cobra.Command) {
 		"durability":  {"sync", "relaxed"},
 		"controllers": instance.KnownControllers,
 		"type":        append(eventTypes(), kindGlobs(eventTypes())...),
+		"by":          diffGroupings,
+		"step":        replaySteps,
+		"compression": slices.Sorted(maps.Keys(recording.Compressions)),
 	} {
 		complete(c, flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	}
-	complete(c, "output", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp))
+	if f := c.Flags().Lookup("output"); f != nil && f.DefValue != "" { // else it names a file
+		complete(c, "output", cobra.FixedCompletions(strings.Split(f.Usage, ", "), cobra.ShellCompDirectiveNoFileComp))
+	}
 	complete(c, "filename", func(_ *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if !strings.HasPrefix(manifest.ExamplePrefix, begun) && !strings.HasPrefix(begun, manifest.ExamplePrefix) || begun == "" {
 			return []string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt

@@ -29,18 +29,27 @@ const maxOffered = 1000
 func completedFromLog(c *cobra.Command) {
 	path := strings.TrimPrefix(c.CommandPath(), "rollcall ")
 	for flag, how := range map[string]cobra.CompletionFunc{
-		"at": namedInstants, "from": namedInstants, "to": namedInstants, "good": namedInstants, "bad": namedInstants, "before": namedInstants, "without": namedInstants,
-		"namespace": namespaces, "rec": recordings, "diff": recordings,
+		"without": namedInstants, "namespace": namespaces, "rec": recordings, "diff": recordings, "beside": recordings,
 	} {
 		complete(c, flag, how)
+	}
+	for _, flag := range []string{"at", "from", "to", "good", "bad", "before"} {
+		switch f := c.Flags().Lookup(flag); {
+		case f == nil:
+		case strings.Contains(f.Usage, "instant"):
+			complete(c, flag, namedInstants)
+		case strings.Contains(f.Usage, "recording"): // archive --to
+			complete(c, flag, recordings)
+		}
 	}
 	if how, ok := map[string][]cobra.CompletionFunc{
 		"why": {objects}, "why-not": {blocked}, "effects": {namedInstants}, "diff": {namedInstants, namedInstants, objects},
 		"check": {invariants}, "bisect": {invariants}, "plan": {daemonSetNames}, "diverge": {daemonSetNames},
 		"rollout list": {daemonSetNames}, "rollout status": {daemonSetNames}, "rollout pause": {daemonSetNames}, "rollout resume": {daemonSetNames},
-		"rollout receipt": {rolloutNames}, "rollout compare": {rolloutNames, rolloutNames},
+		"rollout receipt": {rolloutNames}, "rollout chart": {rolloutNames}, "rollout compare": {rolloutNames, rolloutNames},
 		"node fail": {nodeNamesOf}, "node recover": {nodeNamesOf},
 		"record info": {recordings}, "record verify": {recordings}, "record import": {recordings}, "regress": {recordings},
+		"rollout apply": {plans},
 	}[path]; ok {
 		last := path == "check" || path == "regress" || strings.HasPrefix(path, "node ")
 		c.ValidArgsFunction = func(c *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
@@ -61,6 +70,11 @@ func completedFromLog(c *cobra.Command) {
 // recordings completes files.
 func recordings(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 	return []string{strings.TrimPrefix(recordingSuffix, ".")}, cobra.ShellCompDirectiveFilterFileExt
+}
+
+// plans completes files that rollcall plan may have written.
+func plans(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	return []string{"json"}, cobra.ShellCompDirectiveFilterFileExt
 }
 
 // invariants completes their names.

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -94,6 +95,28 @@ func forbidRepeats(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		forbidRepeats(sub)
 	}
+}
+
+// refuseEmpty refuses a flag or an argument that is given without a value, as by a
+// script whose variable is not set: what it is then taken for is not what was meant.
+func refuseEmpty(c *cobra.Command, args []string) (err error) {
+	if c.DisableFlagParsing {
+		return nil // the arguments are kubectl's, or what a shell completes
+	}
+	c.Flags().Visit(func(f *pflag.Flag) {
+		values := []string{f.Value.String()}
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			values = list.GetSlice()
+		}
+		blank := func(value string) bool { return strings.TrimSpace(value) == "" }
+		if err == nil && (len(values) == 0 || slices.ContainsFunc(values, blank)) {
+			err = usageError("E-CLI-FLAG", "--"+f.Name+" has no value", "give one, or leave it out")
+		}
+	})
+	if err == nil && slices.Contains(args, "") {
+		err = usageError("E-CLI-ARGS", c.CommandPath()+" has an argument that is empty", "write "+c.UseLine())
+	}
+	return err
 }
 
 // within refuses a number outside a range.

@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -78,9 +77,8 @@ Secrets are hashes.
 }
 
 func (o *logOptions) check() error {
-	if !slices.Contains(logFormats, o.format) {
-		return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", o.format), Where: "--output",
-			Do: events.Suggest(o.format, logFormats, "choose from "+strings.Join(logFormats, ", ")), Exit: events.ExitInput}
+	if err := checkFormat(o.format, logFormats); err != nil {
+		return err
 	}
 	if o.follow && o.format == "json" {
 		return usageError("E-CLI-FLAG", "-f cannot write one JSON document", "use -o jsonl")
@@ -145,7 +143,7 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	if err := o.locate(ctx, a); err != nil {
 		return err
 	}
-	if err := o.within(info.Last); err != nil {
+	if err := o.within(info); err != nil {
 		return err
 	}
 	p := a.counting("reading the log", info.Last)
@@ -192,20 +190,25 @@ func (s *session) tell(ctx context.Context, a *archive, o logOptions) error {
 	return w.end()
 }
 
-// afterEnd refuses a range that ends where the log does not go yet.
-func afterEnd(to string, last events.Seq) error {
-	return usageError("E-CLI-RANGE", fmt.Sprintf("--to %s is after the end of the log", to), fmt.Sprintf("it ends at %d; leave --to out", last))
-}
-
-// within refuses a range that goes on after the end of a log that is not followed.
-func (o *logOptions) within(last events.Seq) error {
+// within refuses a range that begins or ends before the log does, or that goes on
+// after the end of one that is not followed.
+func (o *logOptions) within(log events.Info) error {
+	last := log.Last
+	for _, f := range []struct {
+		flag, text string
+		at         events.Seq
+	}{{"--from", o.from, o.filter.From}, {"--to", o.to, o.filter.To}} {
+		if f.at > 0 && f.at <= log.Before {
+			return usageError("E-CLI-RANGE", fmt.Sprintf("%s %s is before the first event", f.flag, f.text), fmt.Sprintf("the log begins at %d; %s", log.Before+1, replay.WithArchive))
+		}
+	}
 	switch {
 	case o.follow:
 		return nil
 	case o.filter.From > last:
 		return usageError("E-CLI-RANGE", fmt.Sprintf("--from %s is after the end of the log", o.from), fmt.Sprintf("it ends at %d", last))
 	case o.filter.To > last:
-		return afterEnd(o.to, last)
+		return usageError("E-CLI-RANGE", fmt.Sprintf("--to %s is after the end of the log", o.to), fmt.Sprintf("it ends at %d; leave --to out", last))
 	}
 	return nil
 }

@@ -142,7 +142,9 @@ func (r *reading) count(after events.Seq, es iter.Seq2[events.Event, error]) ite
 		}
 		defer r.under.Add(-1)
 		for e, err := range es {
-			r.at.Store(uint64(r.from.Load() + int64(r.read.Add(1))))
+			if err == nil { // else there is no event
+				r.at.Store(uint64(r.from.Load() + int64(r.read.Add(1))))
+			}
 			if !yield(e, err) {
 				return
 			}

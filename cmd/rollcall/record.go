@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -47,9 +48,10 @@ func (s *session) recordExport() *cobra.Command {
 a NATS server or of another recording. FILE is made whole or not at all, and must
 not be there. What is at --from and --to belongs to the recording.
 
-With --redact the values of Secrets and environment variables, and the manifests
-that kubectl keeps in annotations, are not in the file, and it says so. Positions,
-ids and causes are the same. Command lines and ConfigMaps are not redacted.
+With --redact the values of Secrets, environment variables and headers of probes, and
+the manifests that kubectl keeps in annotations, are not in the file, and it says so.
+Positions, ids and causes are the same. Command lines, ConfigMaps and what others have
+told are not redacted.
 
 With --html FILE is a page that any browser opens from disk, with no program and no
 network: the views of rollcall ui, with the answers that they ask for, and the recording,
@@ -119,15 +121,11 @@ func (s *session) export(ctx context.Context, a *archive, cluster, path string, 
 	if err != nil {
 		return err
 	}
-	if o.since, err = a.locate(ctx, o.since); err != nil {
-		return of("--from", err)
+	l := logOptions{from: o.from, to: o.to, since: o.since, until: o.until}
+	if err := cmp.Or(l.locate(ctx, a), l.within(info)); err != nil {
+		return err
 	}
-	if o.until, err = a.locate(ctx, o.until); err != nil {
-		return of("--to", err)
-	}
-	if to, _, _ := o.until.Bounds(); to > info.Last {
-		return afterEnd(o.to, info.Last)
-	}
+	o.since, o.until = l.since, l.until
 	version, _ := built()
 	out := recording.Options{Cluster: cluster, Build: "rollcall " + version, Compression: recording.Compressions[o.compression], Filter: o.filter()}
 	if o.redact {

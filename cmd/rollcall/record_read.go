@@ -21,10 +21,10 @@ func (s *session) recordInfo() *cobra.Command {
 	var format string
 	c := &cobra.Command{Use: "info FILE", Short: "Tell what a recording covers", Args: takes(1, 1),
 		Long: "info tells what a recording says of itself. It reads no event: see verify."}
-	c.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	c.Flags().StringVarP(&format, "output", "o", "text", strings.Join(answerFormats[:2], ", "))
 	c.RunE = func(_ *cobra.Command, args []string) error {
-		if format != "text" && format != "json" {
-			return usageError("E-CLI-FLAG", fmt.Sprintf("unknown format %q", format), "choose from text, json")
+		if err := checkFormat(format, answerFormats[:2]); err != nil {
+			return err
 		}
 		return s.tellRecording(args[0], format)
 	}
@@ -120,7 +120,8 @@ verify --rec FILE tells.`,
 			}
 			defer r.Close()
 			var at atomic.Uint64
-			done := s.Progress("reading the recording", func() string { return fmt.Sprintf("%d events", at.Load()) })
+			m := r.Manifest()
+			done := s.Progress("reading the recording", func() string { return fmt.Sprintf("at #%d of #%d", at.Load(), m.Last.Seq) })
 			defer done()
 			frames := 0
 			var seal []byte
@@ -134,7 +135,6 @@ verify --rec FILE tells.`,
 			if err != nil {
 				return err
 			}
-			m := r.Manifest()
 			if t := r.Torn(); t != nil {
 				return &events.Error{Code: "E-REC-TORN", What: t.String(), Where: args[0], Why: "what is there of it is whole", Do: "get another copy of it, if there is one", Exit: events.ExitHalt}
 			}
@@ -188,7 +188,7 @@ rollcall up --data DIR goes on from its end.`,
 			s.Warn("the recording is redacted: the cluster that goes on from it has placeholders where values were")
 		}
 		var at atomic.Uint64
-		done := s.Progress("copying the log", func() string { return fmt.Sprintf("%d events", at.Load()) })
+		done := s.Progress("copying the log", func() string { return fmt.Sprintf("at #%d of #%d", at.Load(), m.Last.Seq) })
 		defer done()
 		end, err := instance.Restore(c.Context(), r, dir, func(seq events.Seq) { at.Store(uint64(seq)) })
 		done()

@@ -7,40 +7,54 @@ import (
 	"testing"
 
 	"rollcall/events"
+	"rollcall/events/chain"
 	"rollcall/events/recording"
 )
+
+// cutter makes recordings of parts of those in testdata.
+type cutter struct {
+	t   *testing.T
+	dir string
+	id  chain.Position // of the log that they say they are of
+}
+
+// recorded opens one of the six.
+func (c cutter) recorded(name string) *recording.Recording {
+	c.t.Helper()
+	r, err := recording.Open(filepath.Join("..", "..", "testdata", "recordings", name+".rollcall"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(func() { _ = r.Close() })
+	return r
+}
+
+// cut makes a recording of some events of another.
+func (c cutter) cut(name string, from *recording.Recording, first, last events.Seq, o recording.Options) string {
+	c.t.Helper()
+	path := filepath.Join(c.dir, name)
+	o.Cluster = "demo"
+	part := recording.Range{From: func(e events.Event) bool { return e.Seq >= first }, Until: func(e events.Event) bool { return e.Seq <= last }}
+	if _, err := recording.Export(c.t.Context(), path, o, from, c.id, part, nil); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
+}
 
 // TestRecorded: recordings are read as one log, in whatever order they are named, if
 // each goes on from those before; what does not is refused with why.
 func TestRecorded(t *testing.T) {
-	dir := t.TempDir()
-	of := func(name string) *recording.Recording {
-		r, err := recording.Open(filepath.Join("..", "..", "testdata", "recordings", name+".rollcall"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = r.Close() })
-		return r
-	}
-	clean, stuck := of("clean-roll"), of("stuck-node")
-	id := clean.Before()
-	cut := func(name string, from *recording.Recording, first, last events.Seq, o recording.Options) string {
-		path := filepath.Join(dir, name)
-		o.Cluster = "demo"
-		part := recording.Range{From: func(e events.Event) bool { return e.Seq >= first }, Until: func(e events.Event) bool { return e.Seq <= last }}
-		if _, err := recording.Export(t.Context(), path, o, from, id, part, nil); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
+	c := cutter{t: t, dir: t.TempDir()}
+	clean, stuck := c.recorded("clean-roll"), c.recorded("stuck-node")
+	c.id = clean.Before()
 	plain := recording.Options{}
-	a, b, over := cut("a", clean, 1, 100, plain), cut("b", clean, 101, 200, plain), cut("over", clean, 60, 180, plain)
-	in, far := cut("in", clean, 20, 80, plain), cut("far", clean, 150, 250, plain)
+	a, b, over := c.cut("a", clean, 1, 100, plain), c.cut("b", clean, 101, 200, plain), c.cut("over", clean, 60, 180, plain)
+	in, far := c.cut("in", clean, 20, 80, plain), c.cut("far", clean, 150, 250, plain)
 	// The ID of the log is that of a, as a copy may have it.
-	other, otherIn := cut("other", stuck, 60, 220, plain), cut("other-in", stuck, 20, 80, plain)
-	redacted := cut("redacted", clean, 101, 200, recording.Options{Redact: func(raw []byte) []byte { return raw }, Redacted: "nothing"})
-	id.Log = "another"
-	foreign := cut("foreign", clean, 101, 200, plain)
+	other, otherIn := c.cut("other", stuck, 60, 220, plain), c.cut("other-in", stuck, 20, 80, plain)
+	redacted := c.cut("redacted", clean, 101, 200, recording.Options{Redact: func(raw []byte) []byte { return raw }, Redacted: "nothing"})
+	c.id.Log = "another"
+	foreign := c.cut("foreign", clean, 101, 200, plain)
 	for name, x := range map[string]struct {
 		paths []string
 		last  events.Seq // of a log that is whole; 0: they are refused
@@ -61,30 +75,35 @@ func TestRecorded(t *testing.T) {
 		"what is redacted, alone": {[]string{redacted}, 200, ""},
 	} {
 		r, err := openRecorded(t.Context(), x.paths)
-		if x.last == 0 {
+		switch {
+		case x.last == 0:
 			var e *events.Error
-			if why := strings.ReplaceAll(errorText(err), dir+string(filepath.Separator), ""); !errors.As(err, &e) || e.Code != "E-REC-SEAM" || e.Exit != events.ExitInput || !strings.Contains(why, x.why) {
+			if why := strings.ReplaceAll(errorText(err), c.dir+string(filepath.Separator), ""); !errors.As(err, &e) || e.Code != "E-REC-SEAM" || e.Exit != events.ExitInput || !strings.Contains(why, x.why) {
 				t.Errorf("%s: %v, want %q", name, err, x.why)
 			}
-			continue
-		}
-		if err != nil {
+		case err != nil:
 			t.Errorf("%s: %v", name, err)
-			continue
+		default:
+			readsTo(t, name, r, x.last)
+			r.close()
 		}
-		for _, after := range []events.Seq{r.Before().Seq, x.last / 2, x.last} {
-			at := max(after, r.Before().Seq)
-			for e, err := range r.Read(t.Context(), at) {
-				if err != nil || e.Seq != at+1 {
-					t.Fatalf("%s: after #%d comes #%d, %v", name, at, e.Seq, err)
-				}
-				at = e.Seq
+	}
+}
+
+// readsTo wants a log to be read to its last position from wherever one begins.
+func readsTo(t *testing.T, name string, r recordedLog, last events.Seq) {
+	t.Helper()
+	for _, after := range []events.Seq{r.Before().Seq, last / 2, last} {
+		at := max(after, r.Before().Seq)
+		for e, err := range r.Read(t.Context(), at) {
+			if err != nil || e.Seq != at+1 {
+				t.Fatalf("%s: after #%d comes #%d, %v", name, at, e.Seq, err)
 			}
-			if info, err := r.Info(t.Context()); err != nil || at != x.last || info.Last != x.last {
-				t.Errorf("%s: read from #%d to #%d, %+v, %v; want #%d", name, after, at, info, err, x.last)
-			}
+			at = e.Seq
 		}
-		r.close()
+		if info, err := r.Info(t.Context()); err != nil || at != last || info.Last != last {
+			t.Errorf("%s: read from #%d to #%d, %+v, %v; want #%d", name, after, at, info, err, last)
+		}
 	}
 }
 

@@ -69,11 +69,10 @@ It exits 0 if all is as approved, 1 if not, 2 if a recording could not be told a
 	f.BoolVar(&o.approve, "approve", false, "write what is found to the golden files")
 	f.StringVarP(&o.format, "output", "o", "text", strings.Join(answerFormats[:2], ", "))
 	c.RunE = func(c *cobra.Command, args []string) error {
-		switch {
-		case !slices.Contains(answerFormats[:2], o.format):
-			return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("unknown format %q", o.format), Where: "--output",
-				Do: events.Suggest(o.format, answerFormats[:2], "choose from text, json"), Exit: events.ExitInput}
-		case o.approve && o.baseline != golden:
+		if err := checkFormat(o.format, answerFormats[:2]); err != nil {
+			return err
+		}
+		if o.approve && o.baseline != golden {
 			return usageError("E-CLI-FLAG", "--approve writes golden files, and --baseline names something else", "give one of them")
 		}
 		if err := o.build.check(); err != nil {
@@ -124,8 +123,12 @@ func (s *session) regress(ctx context.Context, paths []string, o regressFlags) e
 	if worst == 0 {
 		return nil
 	}
-	return &events.Error{Code: "E-REGRESS-DIFFERENT", What: fmt.Sprintf("%d of %s are not as approved", bad, plural(len(all), "recording")),
+	e := &events.Error{Code: "E-REGRESS-DIFFERENT", What: "recordings are not as approved", Why: fmt.Sprintf("%d of %d", bad, len(all)),
 		Do: "correct the rule, or approve with --approve what is meant to be", Exit: worst}
+	if o.baseline != golden {
+		e.What, e.Do = "recordings are not decided as by the other program", "correct the rule, or compare with a build that has it"
+	}
+	return e
 }
 
 // regressFile decides a recording again and compares with the baseline.

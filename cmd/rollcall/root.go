@@ -46,7 +46,10 @@ func (s *session) execute(ctx context.Context, args []string) error {
 	}
 	started := false
 	root := s.root()
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.PersistentPreRunE = func(c *cobra.Command, args []string) error {
+		started = true
+		return refuseEmpty(c, args)
+	}
 	root.SetArgs(instantArguments(args))
 	root.SetIn(s.in)
 	root.SetErr(s.err)

@@ -96,9 +96,6 @@ func (t *target) named() bool {
 // resolve finds the cluster where it is not given: by $ROLLCALL_DATA, by
 // $KUBECONFIG, or because only one instance runs.
 func (t *target) resolve() error {
-	if slices.Contains(t.recs, "") {
-		return usageError("E-CLI-FLAG", "--rec has no value", "give one, or leave it out")
-	}
 	given := [][2]string{{"--data", t.data}, {"--rec", strings.Join(t.recs, ", ")}, {"--nats-url", t.natsURL}, {"--kubeconfig", t.kubeconfig}}
 	if len(t.recs) > 0 && (t.data != "" || t.natsURL != "") { // the log goes on from the recording
 		given[1][1] = ""

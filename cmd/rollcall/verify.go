@@ -171,7 +171,7 @@ func (a *verified) text(x *asked) string {
 		b.WriteString(sidesText(a.First, "RECORDED", "DECIDED NOW"))
 	}
 	fmt.Fprintf(&b, "no gap from #%d to #%d, chain %s", span.First, span.Last, a.Chain)
-	if x.log.rec != nil && x.log.rec.torn() == nil {
+	if x.log.rec != nil && x.log.rec.torn() == nil && x.log.rec.last().Seq == span.Last {
 		b.WriteString(", as the recording has it")
 	}
 	b.WriteByte('\n')
