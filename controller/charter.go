@@ -135,6 +135,16 @@ func (d *decider) holdSkew() Result {
 	return out
 }
 
+// holdUnrecorded leaves a DaemonSet alone of which the log does not have all as it is: it
+// would be driven by what is not so any more. No status is written either, which would
+// count what nobody knows.
+func (d *decider) holdUnrecorded() Result {
+	d.holdMore(max(1, d.ds.Counts.Desired), events.HeldUnrecorded)
+	d.block(nil, Blocker{Rule: Rule(events.HeldUnrecorded), Says: d.ds.Missed[0].String()})
+	d.whole = true
+	return d.finish()
+}
+
 // guardCreates limits creates where pods come back altered, or are never ready and
 // new, and reports whether it did: none for a while, and then one.
 func (d *decider) guardCreates() bool {

@@ -12,7 +12,57 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/events/daemonpod"
+	"rollcall/projector"
+	"rollcall/projector/table"
 )
+
+// A DaemonSet of which the log does not have all as it is in the cluster is left alone, and
+// that is said, until it has: a state that is read back knows it too.
+func TestUnrecordedOfARealCluster(t *testing.T) {
+	c, ds := realCluster(t, 2)
+	next := ds.DeepCopy()
+	next.Generation++
+	image("a:2")(next)
+	c.apply(next)
+	if r := controller.Reconcile(c.s, kubeAgent, c.now); len(r.Writes) != 1 {
+		t.Fatalf("a new template makes no revision: %+v", r)
+	}
+	note := func(typ string, about ...events.Ref) {
+		told := &events.Told{Source: events.SourceKube, ID: fmt.Sprint(c.seq), Type: typ}
+		c.fold(events.Event{ID: events.ToldID(told.Source, told.From, told.ID), Type: events.NoteTold, Source: events.SourceKube, At: c.now, Told: told, Body: events.Note{Objects: about}})
+	}
+	set, pod := events.RefFor(events.DaemonSet, ds), events.Ref{Kind: events.Pod, Key: events.Key{Namespace: kubeAgent.Namespace, Name: "other"}, UID: "p"}
+	held := func(why string) {
+		t.Helper()
+		r := controller.Reconcile(c.s, kubeAgent, c.now)
+		if r.Plan == nil || len(r.Plan.Commands) > 0 || len(r.Writes) > 0 || r.Status != nil || fmt.Sprint(r.Plan.Held) != "[{unrecorded 2}]" {
+			t.Fatalf("decided %+v", r)
+		}
+		if _, trace := controller.Explain(c.s, kubeAgent, c.now); len(trace.Blockers) != 1 || trace.Blockers[0].String() != "unrecorded "+why {
+			t.Errorf("explained by %v", trace.Blockers)
+		}
+	}
+	note(events.NoteLarge, set)
+	held("DaemonSet kube-system/agent")
+	raw, err := c.s.Keyframe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.s, err = projector.ReadKeyframe(raw, "bench", table.New(table.History{})); err != nil {
+		t.Fatal(err)
+	}
+	held("DaemonSet kube-system/agent")
+	note(events.NoteStrange, pod, set)
+	c.apply(next)
+	held("Pod kube-system/other")
+	note(events.NoteGone, pod)
+	if r := controller.Reconcile(c.s, kubeAgent, c.now); len(r.Writes) != 1 {
+		t.Errorf("when the log has all nothing is done: %+v", r)
+	}
+	if note(events.NoteLarge, events.Ref{Kind: events.DaemonSet, Key: kubeAgent, UID: "another"}); len(c.s.Missed()) > 0 {
+		t.Errorf("of another of the name: %v", c.s.Missed())
+	}
+}
 
 // Rollouts only: old pods of OnDelete DaemonSets that ask for it, within their budget,
 // and nothing else.

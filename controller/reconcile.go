@@ -73,6 +73,8 @@ func (d *decider) decide() Result {
 	d.ripen()
 	d.move()
 	switch {
+	case len(ds.Missed) > 0:
+		return d.holdUnrecorded()
 	case ds.Unknown != "":
 		return d.holdSkew()
 	case d.mode() == events.Rollouts:

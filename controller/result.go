@@ -64,7 +64,7 @@ type decider struct {
 
 // heldOrder is the order in which causes of waiting are listed.
 var heldOrder = [...]events.Held{events.HeldAltered, events.HeldBackoff, events.HeldBudget, events.HeldCanary, events.HeldHold, events.HeldLimit, events.HeldLoop,
-	events.HeldNamespace, events.HeldPartition, events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldSkew, events.HeldTerminating}
+	events.HeldNamespace, events.HeldPartition, events.HeldPaused, events.HeldPending, events.HeldPredecessor, events.HeldSkew, events.HeldTerminating, events.HeldUnrecorded}
 
 // requeueBy asks to be called again at t at the latest.
 func (d *decider) requeueBy(t time.Time) {

@@ -151,6 +151,7 @@ const (
 	HeldSkew        Held = "skew"        // the template has a field that this version does not know
 	HeldAltered     Held = "altered"     // a pod came back from the cluster other than it was made
 	HeldLoop        Held = "loop"        // pods are made and replaced again and again
+	HeldUnrecorded  Held = "unrecorded"  // the log does not have it, or a pod or revision of it, as it is in the cluster
 )
 
 // Lasts reports whether what is held back by h may stay so for long: somebody
@@ -159,7 +160,7 @@ const (
 // nothing to do.
 func (h Held) Lasts() bool {
 	switch h {
-	case HeldPaused, HeldCanary, HeldHold, HeldPartition, HeldBudget, HeldSkew, HeldAltered, HeldLoop:
+	case HeldPaused, HeldCanary, HeldHold, HeldPartition, HeldBudget, HeldSkew, HeldAltered, HeldLoop, HeldUnrecorded:
 		return true
 	}
 	return false

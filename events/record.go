@@ -7,6 +7,10 @@ const (
 
 	NoteKubeEvent = "io.k8s.event"    // an Event of the cluster about a DaemonSet: a KubeEvent
 	NoteRelisted  = "io.k8s.relisted" // states between two lists may be missing: a Relisted
+
+	NoteLarge   = "io.k8s.object.large"   // the log does not take an object as it is: it is too large
+	NoteStrange = "io.k8s.object.strange" // the same: it has a form that no log holds
+	NoteGone    = "io.k8s.object.gone"    // one of which that was told is gone
 )
 
 // KubeEvent is a core Event of a cluster, as a note of it is kept.

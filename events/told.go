@@ -98,7 +98,7 @@ func (l Lifted) Ref() Ref { return holdRef(l.Owner, l.Name) }
 func holdRef(owner, name string) Ref { return Ref{Kind: HoldKind, Key: Key{owner, name}} }
 
 // Note is something that happened outside, about these objects; what, Told says.
-// It decides nothing.
+// It decides nothing, but that of a record which says what the record does not have.
 type Note struct {
 	Objects []Ref `json:"objects,omitempty"` // at most MaxNoteObjects
 }

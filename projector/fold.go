@@ -92,7 +92,9 @@ func (s *State) foldBody(e events.Event) error {
 		s.fold.Lift(b)
 	case events.Charter:
 		s.fold.Charter(&b)
-	case events.Unreadable, events.Unchanged, events.Note:
+	case events.Note:
+		s.fold.Note(e.Told, b)
+	case events.Unreadable, events.Unchanged:
 	default:
 		return fmt.Errorf("body %T", e.Body)
 	}

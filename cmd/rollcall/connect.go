@@ -233,7 +233,7 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 	}
 	w := &warner{warn: s.Warn}
 	r := kube.New(kube.Config{World: world, Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Cursors: cursors, Scope: o.scope, AllPods: o.pods == "all",
-		Epoch: epoch, Since: since, Once: o.once, Report: w.report, Warn: s.Warn, UnderWay: underWay(in)})
+		Epoch: epoch, Since: since, Once: o.once, Report: w.report, Warn: s.Warn, UnderWay: underWay(in), Missed: missed(in)})
 	s.recordBanner(in, world)
 	go func() {
 		select {
@@ -264,6 +264,14 @@ func underWay(in *instance.Instance) func() []events.Cause {
 	return func() (under []events.Cause) {
 		in.State.Read(func(st *projector.State) { under = st.UnderWay() })
 		return under
+	}
+}
+
+// missed returns what tells the objects that a log did not take.
+func missed(in *instance.Instance) func() []events.Ref {
+	return func() (refs []events.Ref) {
+		in.State.Read(func(st *projector.State) { refs = st.Missed() })
+		return refs
 	}
 }
 

@@ -141,7 +141,7 @@ func divergedText(d *replay.Diverged) string {
 		fmt.Fprintf(&b, "   foreign: %d by %s\n", f.Acts, f.By)
 	}
 	for _, name := range d.Unknown {
-		fmt.Fprintf(&b, "not compared: %s, whose template has fields that this version does not know\n", name)
+		fmt.Fprintf(&b, "not compared: %s, whose template has fields that this version does not know, or of which not all is in the record\n", name)
 	}
 	switch {
 	case len(d.Divergences) > 0:

@@ -232,6 +232,7 @@ var ruleTexts = map[string]string{
 	string(events.HeldSkew):        "a field of the template is not known to this version",
 	string(events.HeldAltered):     "the last pod came back from the cluster other than it was made",
 	string(events.HeldLoop):        "pods are made and replaced here again and again",
+	string(events.HeldUnrecorded):  "the log does not have it, or a pod or revision of it, as it is in the cluster",
 	string(controller.RuleMode):    "the charter of the log lets no more be done in the cluster",
 	string(controller.RuleScope):   "the DaemonSet is not in the scope of the charter",
 	string(events.HeldLimit):       "no more commands fit into a plan, or creates are slowed down",

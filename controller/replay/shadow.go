@@ -82,7 +82,7 @@ type Diverged struct {
 	Foreign     []ByWhom      `json:"foreign"`
 	Unseen      int           `json:"notSeen"`
 	TooNew      int           `json:"tooNew"`
-	Unknown     []string      `json:"unknown,omitempty"` // DaemonSets with fields that are not known here: not compared
+	Unknown     []string      `json:"unknown,omitempty"` // DaemonSets with fields that are not known here, or of which not all is in the record: not compared
 	Divergences []Act         `json:"divergences"`
 	All         []Act         `json:"all,omitempty"` // if asked for
 }

@@ -58,7 +58,7 @@ func (w *shadow) actOf(e ordered) *act {
 	}
 	ds := w.s.DaemonSet(a.owner)
 	a.ending = a.ending || ds == nil || ds.Deleting() || w.s.Terminating(a.owner.Namespace)
-	if ds != nil && ds.Unknown != "" {
+	if ds != nil && (ds.Unknown != "" || len(ds.Missed) > 0) {
 		w.unknown[a.owner] = true
 		return nil
 	}

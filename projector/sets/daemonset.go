@@ -40,6 +40,7 @@ type DaemonSet struct {
 	Progress  time.Time      // log time of the last progress of its rollout
 	Paused    Pause          // zero: it is not
 	Unknown   string         // the first field of the template that this version does not know, in a real cluster
+	Missed    []events.Ref   // what of it the log does not have as it is in the cluster, in order and without uids
 	Guard     Guard
 	Held      []events.Held // what its last plan said holds it, of what does not pass by itself
 	RateFrom  time.Time     // when the present second of creates began

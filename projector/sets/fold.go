@@ -32,7 +32,10 @@ func (f Fold) Object(e events.Event, i *table.Item) (err error) {
 		s.foldNode(i)
 		return nil
 	case events.Pod:
-		return s.foldPod(e, i)
+		if err = s.foldPod(e, i); err == nil {
+			s.found(i.Ref)
+		}
+		return err
 	case events.DaemonSet:
 		err = s.foldDaemonSet(e, i.Object)
 	case events.ControllerRevision:
@@ -43,6 +46,7 @@ func (f Fold) Object(e events.Event, i *table.Item) (err error) {
 		}
 	}
 	if err == nil {
+		s.found(i.Ref)
 		s.owners.Put(s.owners.View(i.Ref, i.Data))
 	}
 	return err
@@ -68,6 +72,7 @@ func Readable(o events.Object, words *wire.Words) (err error) {
 // Gone folds that an object is gone, before it is taken off the tables.
 func (f Fold) Gone(r events.Ref) {
 	s := f.s
+	s.found(r)
 	switch r.Kind {
 	case events.Node:
 		s.dropNode(r.Key.Name)
@@ -151,6 +156,7 @@ func (s *Sets) fencePlan(owner events.Key) {
 func (s *Sets) fenceDaemonSet(key events.Key) {
 	if d := s.sets[key]; d != nil {
 		d.Seq = s.seq
+		s.miss(d.Ref(), d)
 		s.mark(d)
 	}
 }

@@ -64,6 +64,7 @@ type KeptSet struct {
 	RateFrom   time.Time     `json:"rateFrom,omitzero"`
 	RateUsed   int           `json:"rateUsed,omitempty"`
 	Guard      Guard         `json:"guard,omitzero"`
+	Missed     []events.Ref  `json:"missed,omitempty"`
 	Cells      []KeptCell    `json:"cells,omitempty"` // by node
 }
 
@@ -126,7 +127,7 @@ func (s *Sets) Keep() Kept {
 
 func (d *DaemonSet) keep(at stage) KeptSet {
 	k := KeptSet{Key: d.Key, UID: d.UID, Stage: at, Seq: d.Seq, Refusals: d.Refusals, RefusedAt: d.RefusedAt, Refused: d.refused,
-		SlowStart: d.SlowStart, Progress: d.Progress, PausedAt: d.Paused.At, PausedBy: d.Paused.By, Held: slices.Clone(d.Held), RateFrom: d.RateFrom, RateUsed: d.RateUsed, Guard: d.Guard}
+		SlowStart: d.SlowStart, Progress: d.Progress, PausedAt: d.Paused.At, PausedBy: d.Paused.By, Held: slices.Clone(d.Held), RateFrom: d.RateFrom, RateUsed: d.RateUsed, Guard: d.Guard, Missed: slices.Clone(d.Missed)}
 	if at != live {
 		k.Last = d.raw.whole
 	}
@@ -221,6 +222,9 @@ func (s *Sets) restoreSets(k Kept) error {
 		case live:
 			s.sets[x.Key], s.byUID[x.UID] = d, d
 			s.order = append(s.order, d)
+			for _, r := range d.Missed {
+				s.missed[r] = d
+			}
 		case deleted:
 			s.deletedSets[x.Key], s.byUID[x.UID] = append(s.deletedSets[x.Key], d), d
 		default:
@@ -235,7 +239,7 @@ func (s *Sets) restoreSets(k Kept) error {
 func (d *DaemonSet) restore(x KeptSet) {
 	d.Deleted = x.Stage != live
 	d.Refusals, d.RefusedAt, d.refused, d.SlowStart = x.Refusals, x.RefusedAt, x.Refused, x.SlowStart
-	d.Paused, d.Held, d.RateFrom, d.RateUsed = Pause{x.PausedAt, x.PausedBy}, x.Held, x.RateFrom, x.RateUsed
+	d.Paused, d.Held, d.RateFrom, d.RateUsed, d.Missed = Pause{x.PausedAt, x.PausedBy}, x.Held, x.RateFrom, x.RateUsed, x.Missed
 	for _, c := range x.Cells {
 		cell := d.addCell(CellKey{c.Node, c.NodeUID})
 		cell.Place, cell.Lost, cell.Withheld = c.Place, c.Lost, c.Withheld

@@ -53,11 +53,12 @@ type Sets struct {
 	onNode      map[string][]*Pod
 	plans       map[events.Key]events.Seq
 	pending     map[events.Cause]pendingRef
-	changed     []*Cell      // by this event
-	touched     []events.Key // names of DaemonSets that the last event did something to
-	ripe        time.Time    // no cell matures before; zero: none does
-	holds       []*Hold      // that stand, by owner and name
-	holdsEnd    time.Time    // none of them ends before; zero: there is none
+	changed     []*Cell                   // by this event
+	touched     []events.Key              // names of DaemonSets that the last event did something to
+	ripe        time.Time                 // no cell matures before; zero: none does
+	holds       []*Hold                   // that stand, by owner and name
+	holdsEnd    time.Time                 // none of them ends before; zero: there is none
+	missed      map[events.Ref]*DaemonSet // of DaemonSet.Missed; it may have more
 }
 
 type pendingRef struct {
@@ -79,7 +80,7 @@ func New(objects *table.Tables) (*Sets, Fold) {
 		tombstones: map[types.UID]*DaemonSet{},
 		revisions:  map[events.Key]*Revision{}, revOwned: map[owned][]*Revision{}, revFence: map[events.Key]events.Seq{},
 		owned: map[owned][]*Pod{}, onNode: map[string][]*Pod{}, plans: map[events.Key]events.Seq{},
-		pending: map[events.Cause]pendingRef{},
+		pending: map[events.Cause]pendingRef{}, missed: map[events.Ref]*DaemonSet{},
 	}
 	s.owners = owners.New(cluster{s})
 	return s, Fold{s}

@@ -172,8 +172,6 @@ func factID(epoch int, s *Seen, typ events.Type) ulid.ULID {
 // Types of the notes that a record has.
 const (
 	NoteRelisted = events.NoteRelisted
-	noteLarge    = "io.k8s.object.large"   // an object is larger than the log takes
-	noteStrange  = "io.k8s.object.strange" // an object that a log cannot hold
 )
 
 // note makes an entry of what a cluster has told besides its objects. id tells it

@@ -28,6 +28,8 @@ type Lanes struct {
 	// Since is the position from which on revisions are of this epoch: those of facts
 	// before it say nothing.
 	Since events.Seq
+	// Missed returns what the log does not have as it is, since it did not take it.
+	Missed func() []events.Ref
 
 	match func(events.Key, map[string]string) bool
 }
@@ -54,10 +56,15 @@ func (l *Lanes) Tell(s *Seen) (e events.Entry, ok, again bool) {
 		e = l.entry(gone, events.VerbDeleted, was)
 		e.Source, e.Change = SourceMissing, "another of this name is there"
 		return e, true, true
-	case !events.Worth(was.Object, s.Object):
+	case !events.Worth(was.Object, s.Object) && !l.misses(s.Ref):
 		return e, false, false
 	}
 	return l.entry(s, events.VerbUpdated, was), true, false
+}
+
+// misses reports whether an object is one of those that Missed returns.
+func (l *Lanes) misses(r events.Ref) bool {
+	return slices.ContainsFunc(l.Missed(), func(m events.Ref) bool { return m.Kind == r.Kind && m.Key == r.Key })
 }
 
 // known is the revision at which the log has an object.

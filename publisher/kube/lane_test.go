@@ -31,7 +31,7 @@ func newRig(t *testing.T) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &rig{&Lanes{Subjects: subjects, Objects: table.New(table.History{})}, t, 0}
+	return &rig{&Lanes{Subjects: subjects, Objects: table.New(table.History{}), Missed: func() []events.Ref { return nil }}, t, 0}
 }
 
 // hear tells of an object, and says which types of events the log got.

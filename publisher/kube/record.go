@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 type Config struct {
 	World    *World                // the cluster, which is told how far its record is
 	UnderWay func() []events.Cause // the commands of the log that are not answered
+	Missed   func() []events.Ref   // what the log did not take, and does not have as it is
 	Log      events.Log
 	Subjects events.Subjects
 	Objects  *table.Tables // of the log, which somebody fills
@@ -74,7 +76,7 @@ const saveEvery = time.Second
 func New(c Config) *Recorder {
 	r := &Recorder{Config: c, in: make(chan heard, heardBuffer), wrote: map[string]bool{}, at: map[string]uint64{},
 		synced: make(chan struct{}), behind: map[string]bool{}, fail: make(chan error, len(resources))}
-	r.lanes = Lanes{Subjects: c.Subjects, Objects: c.Objects, Scope: c.Scope, AllPods: c.AllPods, Epoch: c.Epoch, Since: c.Since}
+	r.lanes = Lanes{Subjects: c.Subjects, Objects: c.Objects, Scope: c.Scope, AllPods: c.AllPods, Epoch: c.Epoch, Since: c.Since, Missed: c.Missed}
 	r.log = drive.Log{Log: c.Log, GiveUp: func(err error) error {
 		c.Report(err)
 		return nil
@@ -121,11 +123,14 @@ func (r *Recorder) begin(ctx context.Context) error {
 		return err
 	}
 	var watchers []*watcher
+	missed := r.Missed()
 	for _, res := range resources {
 		w := &watcher{cluster: r.World.Cluster, resource: res, out: r.in, report: r.Report, ended: func(n int) { r.World.ended(res.plural, n) }, once: r.Once, rv: was.Heard[res.plural]}
 		if w.rv == 0 {
 			rows, _ := r.Objects.Of(res.kind).Snapshot()
 			w.list, w.first = "it was not heard before", rows.Len() == 0 && r.Since == 0
+		} else if slices.ContainsFunc(missed, func(m events.Ref) bool { return m.Kind == res.kind }) {
+			w.list = "the log did not take all of it" // and may take it now
 		}
 		r.behind[res.plural] = true
 		if res.kind != "" { // upon Events nobody decides

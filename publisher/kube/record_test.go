@@ -15,6 +15,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/memlog"
+	"rollcall/projector"
 	"rollcall/projector/table"
 )
 
@@ -23,6 +24,7 @@ import (
 type folded struct {
 	*memlog.Log
 	objects *table.Tables
+	state   *projector.State // which knows what it did not take
 	most    int
 }
 
@@ -34,8 +36,9 @@ func (l *folded) Append(ctx context.Context, es ...events.Entry) (events.Seq, er
 	}
 	seq, err := l.Log.Append(ctx, es...)
 	if err == nil {
-		for e := range l.Log.Read(ctx, l.objects.Position()) {
+		for e := range l.Log.Read(ctx, l.state.Seq()) {
 			l.objects.Take(e)
+			projector.Fold(l.state, e)
 		}
 	}
 	return seq, err
@@ -47,12 +50,12 @@ func recorderOf(t *testing.T, w *World) (r *Recorder, log *folded, warnings *[]s
 	if err != nil {
 		t.Fatal(err)
 	}
-	log = &folded{memlog.New(subjects, time.Now), table.New(table.History{}), 1 << 20}
+	log = &folded{memlog.New(subjects, time.Now), table.New(table.History{}), projector.New("test"), 1 << 20}
 	warnings = new([]string)
 	w.begin(log, "log-1")
 	r = New(Config{World: w, Log: log, Subjects: subjects, Objects: log.objects, Report: func(err error) { t.Log(err) },
 		Warn:     func(text string) { *warnings = append(*warnings, text) },
-		UnderWay: func() []events.Cause { return []events.Cause{{Seq: 1, Index: 0}} }})
+		UnderWay: func() []events.Cause { return []events.Cause{{Seq: 1, Index: 0}} }, Missed: log.state.Missed})
 	r.mark = "log-1"
 	return r, log, warnings
 }
@@ -139,6 +142,65 @@ func TestTooLarge(t *testing.T) {
 		t.Errorf("the log has %v", got)
 	}
 	if len(*warnings) != 1 || !strings.Contains((*warnings)[0], "E-KUBE-LARGE") || !strings.Contains((*warnings)[0], "agent-1") {
+		t.Errorf("warnings: %v", *warnings)
+	}
+}
+
+// Of a DaemonSet, or one of its pods, that the log does not take the log knows that it has
+// not: until it has been told as it is, also as it was told before, or is gone.
+func TestUnrecorded(t *testing.T) {
+	r, log, warnings := recorderOf(t, NewWorld(&Cluster{}, Rights{}))
+	if _, err := log.Append(t.Context(), Charter(r.Subjects, ulid.Make(), events.Charter{Cluster: "c", Mode: events.Control}, 0)); err != nil {
+		t.Fatal(err)
+	}
+	log.most = 1000
+	large := map[string]string{"text": strings.Repeat("x", 2000)}
+	hear := func(kind events.Kind, o metav1.Object, gone bool) string {
+		s, err := read(kind, o, gone)
+		if err == nil {
+			err = r.tell(t.Context(), heard{what: s})
+		}
+		if err == nil {
+			err = r.flush(t.Context())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(r.Missed())
+	}
+	set, pod := daemonSet("ds", "6"), daemonPod("agent-1", "a", "7")
+	wide, stout := set.DeepCopy(), pod.DeepCopy()
+	wide.Annotations, wide.ResourceVersion = large, "8"
+	stout.Annotations = large
+	later := stout.DeepCopy()
+	later.ResourceVersion = "9"
+	again := set.DeepCopy()
+	again.ResourceVersion = "9"
+	for _, c := range []struct {
+		name   string
+		kind   events.Kind
+		o      metav1.Object
+		gone   bool
+		missed string
+	}{
+		{"told", events.DaemonSet, set, false, "[]"},
+		{"too large", events.DaemonSet, wide, false, "[DaemonSet default/agent]"},
+		{"as it was", events.DaemonSet, again, false, "[]"},
+		{"a pod", events.Pod, stout.DeepCopy(), false, "[Pod default/agent-1]"},
+		{"it is gone", events.Pod, stout.DeepCopy(), true, "[]"},
+		{"once more", events.Pod, later, false, "[Pod default/agent-1]"},
+	} {
+		if got := hear(c.kind, c.o, c.gone); got != c.missed {
+			t.Errorf("%s: not in the log is %s, want %s", c.name, got, c.missed)
+		}
+	}
+	if err := r.tell(t.Context(), heard{plural: "pods", rv: 20, what: listed{keys: map[events.Key]bool{}}}); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Missed()) > 0 {
+		t.Errorf("a list does not have it, and not in the log is %v", r.Missed())
+	}
+	if len(*warnings) != 3 || !strings.Contains((*warnings)[1], "Pod default/agent-1 is not recorded") || !strings.HasSuffix((*warnings)[1], "nothing is done for DaemonSet default/agent until it is") {
 		t.Errorf("warnings: %v", *warnings)
 	}
 }

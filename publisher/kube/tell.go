@@ -50,6 +50,13 @@ func (r *Recorder) tellListed(ctx context.Context, h heard, x listed) error {
 				return err
 			}
 		}
+		for _, m := range r.Missed() {
+			if m.Kind == kind && !x.keys[m.Key] && r.Objects.Get(kind, m.Key) == nil {
+				if err := r.goneUntold(ctx, m, h.rv); err != nil {
+					return err
+				}
+			}
+		}
 	}
 	if x.first {
 		return nil
@@ -89,6 +96,9 @@ func (r *Recorder) tellSeen(ctx context.Context, s *Seen, careful bool) error {
 		var e events.Entry
 		var ok bool
 		if e, ok, again = r.lanes.Tell(s); !ok {
+			if s.Gone && r.lanes.misses(s.Ref) {
+				return r.goneUntold(ctx, s.Ref, s.RV)
+			}
 			return nil
 		}
 		if careful || e.Expect.Last == 0 && !s.First {
@@ -234,37 +244,6 @@ func (r *Recorder) retell(ctx context.Context, batch []pending) error {
 		return err
 	}
 	return r.flush(ctx)
-}
-
-// refused tells of an object that the log does not take, by its name: what the log has
-// of it is old from there on.
-func (r *Recorder) refused(ctx context.Context, p pending, why error) error {
-	if p.seen == nil {
-		r.Warn(fmt.Sprintf("a note is not recorded: %v", why))
-		return nil
-	}
-	code, typ := "E-KUBE-STRANGE", noteStrange
-	if errors.Is(why, events.ErrTooLarge) {
-		code, typ = "E-KUBE-LARGE", noteLarge
-	}
-	s := p.seen
-	r.Warn(fmt.Sprintf("%s: %s is not recorded as it is at revision %d: %v", code, s.Ref, s.RV, why))
-	n, err := note(typ, fmt.Sprintf("%s/%d", s.UID, s.RV), s.Key.String(), time.Time{},
-		map[string]any{"code": code, "kind": string(s.Kind), "bytes": len(s.Data), "revision": s.RV}, s.Ref)
-	if err != nil {
-		return err
-	}
-	n.Body = events.Note{Objects: aboutOf(s.Ref)}
-	_, err = r.log.Submit(ctx, n)
-	return err
-}
-
-// aboutOf is what a note can name of an object.
-func aboutOf(ref events.Ref) []events.Ref {
-	if events.CheckObjectName(ref.Kind, ref.Key) != "" {
-		return nil
-	}
-	return []events.Ref{ref}
 }
 
 // load reads how far the cluster was heard for this log.
