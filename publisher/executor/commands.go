@@ -1,12 +1,10 @@
 package executor
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/tidwall/btree"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,7 +21,7 @@ import (
 type commands struct {
 	pending map[events.Cause]*order
 	queues  map[events.Ref][]*order // of each object, by cause; only the first may be under way
-	ready   btree.BTreeG[*order]    // the first of their queues that are not under way
+	ready   ready                   // the first of their queues that are not under way
 
 	objects   table.Reader              // what the commands are about
 	own       *table.Tables             // objects, if no other fold of the process fills them; or nil
@@ -49,10 +47,6 @@ type order struct {
 
 // queue names the object that the command is about, whatever its incarnation.
 func (o *order) queue() events.Ref { return events.Ref{Kind: o.command.Kind, Key: o.command.Key} }
-
-func compareCauses(a, b events.Cause) int {
-	return cmp.Or(cmp.Compare(a.Seq, b.Seq), cmp.Compare(a.Index, b.Index))
-}
 
 // nodeFact is a node as the log last told it.
 type nodeFact struct {
@@ -85,9 +79,7 @@ func newCommands() *commands {
 		spoiled: map[events.Key]events.Seq{}, nodes: map[string]nodeFact{},
 		sets: map[events.Key]*setFact{}, revisions: map[events.Key]*revisionFact{}, byHash: map[hashKey]events.Key{},
 	}
-	c.ready = *btree.NewBTreeGOptions(func(a, b *order) bool {
-		return cmp.Or(a.from.Compare(b.from), compareCauses(a.cause, b.cause)) < 0
-	}, btree.Options{NoLocks: true})
+	c.ready = newReady()
 	return c
 }
 
@@ -123,7 +115,7 @@ func (c *commands) add(o *order) {
 	q := o.queue()
 	c.queues[q] = append(c.queues[q], o)
 	if len(c.queues[q]) == 1 {
-		c.ready.Set(o)
+		c.ready.put(o)
 	}
 }
 
@@ -134,7 +126,7 @@ func (c *commands) answered(cause events.Cause) {
 		return
 	}
 	delete(c.pending, cause)
-	c.ready.Delete(o)
+	c.ready.drop(o)
 	q := o.queue()
 	rest := slices.DeleteFunc(c.queues[q], func(x *order) bool { return x == o })
 	if len(rest) == 0 {
@@ -143,7 +135,7 @@ func (c *commands) answered(cause events.Cause) {
 	}
 	c.queues[q] = rest
 	if !rest[0].underway {
-		c.ready.Set(rest[0])
+		c.ready.put(rest[0])
 	}
 }
 
@@ -156,10 +148,10 @@ func (c *commands) moved(pod events.Key) {
 
 // rearm makes o ready from a time on.
 func (c *commands) rearm(o *order, from time.Time) {
-	c.ready.Delete(o)
+	c.ready.drop(o)
 	o.underway, o.from = false, from
 	if c.pending[o.cause] == o {
-		c.ready.Set(o)
+		c.ready.put(o)
 	}
 }
 

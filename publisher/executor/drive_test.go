@@ -3,6 +3,7 @@ package executor_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"rollcall/events"
 	"rollcall/events/drive"
@@ -73,6 +75,67 @@ func TestDriveDoesNotActOnOldNews(t *testing.T) {
 		b.want("5/0 command.failed Forbidden", "5/1 pod.created")
 		cancel()
 		<-done
+	})
+}
+
+// slow is a world that makes no pod before it is let, and tells of what it ends.
+type slow struct {
+	executor.LogWorld
+	let, ended chan struct{}
+}
+
+func (w slow) Create(ctx context.Context, c executor.Creation) (*corev1.Pod, error) {
+	select {
+	case <-w.let:
+		return w.LogWorld.Create(ctx, c)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (w slow) Delete(ctx context.Context, d executor.Deletion) (*corev1.Pod, bool, error) {
+	close(w.ended)
+	return w.LogWorld.Delete(ctx, d)
+}
+
+// However many pods are to be made, one that is to be ended does not wait for them.
+func TestCreatesAreNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.put(events.Pod, events.VerbCreated, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: dsKey.Namespace, Name: "old", UID: uidOf("old")}, Spec: corev1.PodSpec{NodeName: "b"}})
+		const n = 4 * events.MaxCommands
+		for i := range n / events.MaxCommands {
+			var many []events.Command
+			for j := range events.MaxCommands {
+				many = append(many, create(fmt.Sprintf("agent-%d-%d", i, j), "a"))
+			}
+			b.plan(many...)
+		}
+		b.plan(do(events.DeletePod, "old", "b"))
+		w := slow{let: make(chan struct{}), ended: make(chan struct{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error)
+		x := executor.New(b.s, w)
+		go func() { done <- drive.Drive(ctx, b.log, drive.Options{}, x) }()
+		synctest.Wait()
+		select {
+		case <-w.ended:
+		default:
+			t.Error("a deletion waits behind all creates")
+		}
+		close(w.let)
+		synctest.Wait()
+		cancel()
+		<-done
+		made := 0
+		for _, e := range b.all() {
+			if e.Type == "pod.created" && e.Source == "executor" {
+				made++
+			}
+		}
+		if made != n {
+			t.Errorf("%d pods of %d are made", made, n)
+		}
 	})
 }
 

@@ -57,7 +57,7 @@ func (x *Executor) Observe(e events.Event, _ time.Time) { x.fold.observe(e) }
 
 // Next implements drive.Party.
 func (x *Executor) Next() (time.Time, bool) {
-	o, ok := x.fold.ready.Min()
+	o, ok := x.fold.ready.first()
 	if !ok {
 		return time.Time{}, false
 	}
@@ -68,11 +68,10 @@ func (x *Executor) Next() (time.Time, bool) {
 func (x *Executor) Due(now time.Time, limit int) []drive.Step {
 	var steps []drive.Step
 	for len(steps) < limit {
-		o, ok := x.fold.ready.Min()
-		if !ok || o.from.After(now) {
+		o, ok := x.fold.ready.take(now)
+		if !ok {
 			break
 		}
-		x.fold.ready.Delete(o)
 		o.underway, o.seen = true, x.end(o)
 		steps = append(steps, &task{executor: x, order: o, situation: x.situation(o), now: now})
 	}
@@ -105,11 +104,12 @@ func (x *Executor) situation(o *order) situation {
 
 // Done implements drive.Party.
 func (x *Executor) Done(s drive.Step, err error, now time.Time) {
+	o := s.(*task).order
+	x.fold.ready.done(o)
 	if err == nil {
 		// The answer is in the log and will be observed.
 		return
 	}
-	o := s.(*task).order
 	if errors.Is(err, events.ErrConflict) && x.end(o) != o.seen {
 		x.fold.rearm(o, time.Time{})
 		return

@@ -32,7 +32,7 @@ func (w *World) Create(ctx context.Context, c executor.Creation) (*corev1.Pod, e
 	if !w.rights.Control {
 		return nil, notOurs
 	}
-	ctx, leave, err := w.enterCreate(ctx)
+	ctx, leave, err := w.enterAs(ctx, w.creates)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (w *World) Update(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error
 	if !w.rights.Control {
 		return nil, notOurs
 	}
-	ctx, leave, err := w.enter(ctx)
+	ctx, leave, err := w.enterAs(ctx, w.ends)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (w *World) Update(ctx context.Context, pod *corev1.Pod) (*corev1.Pod, error
 // evicts if that is allowed, so that PodDisruptionBudgets have their say. A pod that is
 // deleted for what it is has to be as it was decided upon.
 func (w *World) Delete(ctx context.Context, d executor.Deletion) (pod *corev1.Pod, gone bool, err error) {
-	ctx, leave, err := w.enter(ctx)
+	ctx, leave, err := w.enterAs(ctx, w.ends)
 	if err != nil {
 		return nil, false, err
 	}

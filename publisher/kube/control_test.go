@@ -133,21 +133,34 @@ func TestRevisionExists(t *testing.T) {
 	}
 }
 
-// Who ends pods is not kept waiting by those who make some: it has places of its own.
-func TestCreatesLeaveRoom(t *testing.T) {
+// Of the calls at once some are left for those that end pods while pods are made, and the
+// other way round.
+func TestKindsLeaveRoom(t *testing.T) {
 	w := worldOf(t, &callee{}, Rights{Control: true})
-	for range createsInFlight {
-		if _, _, err := w.enterCreate(t.Context()); err != nil {
+	for _, c := range []struct {
+		name        string
+		busy, other chan struct{}
+	}{{"made", w.creates, w.ends}, {"ended", w.ends, w.creates}} {
+		var all []func()
+		for range kindInFlight {
+			_, leave, err := w.enterAs(t.Context(), c.busy)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, leave)
+		}
+		full, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		if _, _, err := w.enterAs(full, c.busy); err == nil {
+			t.Errorf("pods are %s in every place", c.name)
+		}
+		cancel()
+		_, leave, err := w.enterAs(t.Context(), c.other)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	full, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, _, err := w.enterCreate(full); err == nil {
-		t.Error("pods are made in every place")
-	}
-	if _, _, err := w.enter(t.Context()); err != nil {
-		t.Error(err)
+		for _, f := range append(all, leave) {
+			f()
+		}
 	}
 }
 

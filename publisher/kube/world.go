@@ -12,11 +12,11 @@ import (
 
 // Bounds of calls.
 const (
-	callsInFlight   = 32
-	createsInFlight = 24               // of them
-	callTime        = 10 * time.Second // of one command
-	laneTime        = 5 * time.Second  // that what is heard of a pod waits for a call about it
-	aliveTime       = time.Second      // until a log is asked again whether it answers
+	callsInFlight = 32
+	kindInFlight  = 24               // of them, that make pods, or that change or end any
+	callTime      = 10 * time.Second // of one command
+	laneTime      = 5 * time.Second  // that what is heard of a pod waits for a call about it
+	aliveTime     = time.Second      // until a log is asked again whether it answers
 )
 
 // World is a cluster as an executor acts in it, in which a charter's mode lets it act. It
@@ -30,7 +30,8 @@ type World struct {
 	*Cluster
 	rights   Rights
 	slots    chan struct{}
-	creates  chan struct{} // places of those that make pods: some are left for those that end any
+	creates  chan struct{} // places of those that make pods: some are left for
+	ends     chan struct{} // those that change or end any, and the other way round
 	suspects chan struct{} // there is reason to probe
 	wake     chan struct{}
 	complete chan struct{} // closed when the log had what the cluster has
@@ -50,7 +51,7 @@ type call chan struct{}
 // NewWorld returns a world in which that may be done which the rights say; one that is to
 // be controlled only when it was taken.
 func NewWorld(c *Cluster, r Rights) *World {
-	return &World{Cluster: c, rights: r, slots: make(chan struct{}, callsInFlight), creates: make(chan struct{}, createsInFlight), suspects: make(chan struct{}, 1), wake: make(chan struct{}, 1), complete: make(chan struct{}), calls: map[events.Key]call{}}
+	return &World{Cluster: c, rights: r, slots: make(chan struct{}, callsInFlight), creates: make(chan struct{}, kindInFlight), ends: make(chan struct{}, kindInFlight), suspects: make(chan struct{}, 1), wake: make(chan struct{}, 1), complete: make(chan struct{}), calls: map[events.Key]call{}}
 }
 
 // Does says what is done in the cluster; "": nothing.
@@ -166,19 +167,19 @@ func (w *World) enter(ctx context.Context) (_ context.Context, leave func(), err
 	return ctx, func() { <-w.slots; cancel() }, nil
 }
 
-// enterCreate is enter for who makes a pod.
-func (w *World) enterCreate(ctx context.Context) (_ context.Context, leave func(), err error) {
+// enterAs is enter for one of a kind of which not all places are.
+func (w *World) enterAs(ctx context.Context, kind chan struct{}) (_ context.Context, leave func(), err error) {
 	select {
-	case w.creates <- struct{}{}:
+	case kind <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
 	ctx, out, err := w.enter(ctx)
 	if err != nil {
-		<-w.creates
+		<-kind
 		return nil, nil, err
 	}
-	return ctx, func() { out(); <-w.creates }, nil
+	return ctx, func() { out(); <-kind }, nil
 }
 
 // permit begins a call about a pod, or says why there is none. basis is the position of
