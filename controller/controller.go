@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"slices"
@@ -37,7 +38,8 @@ type Options struct {
 	// StatusEvery is the shortest time between two status writes of one DaemonSet; 0:
 	// statusInterval.
 	StatusEvery time.Duration
-	Queue       Queue // told what waits and what is under way; nil: nobody is. The garbage collector has none
+	RoundEvery  time.Duration // the shortest time between two rounds; 0: roundInterval
+	Queue       Queue         // told what waits and what is under way; nil: nobody is. The garbage collector has none
 }
 
 // Controller reconciles DaemonSets as the log tells of changes. It is a
@@ -50,6 +52,7 @@ type Controller struct {
 	owns   func(events.Key) bool
 	queue  Queue
 	every  time.Duration // a status is written at most
+	rounds time.Duration // one begins at most
 
 	works   map[events.Key]*work
 	ready   map[events.Key]bool      // names that the next round reconciles
@@ -75,9 +78,7 @@ type work struct {
 func New(s events.Subjects, state *projector.State, o Options) *Controller {
 	c := &Controller{writer: newWriter(s, o), clock: projector.LogClock{State: state}, owns: o.Owns, queue: o.Queue, works: map[events.Key]*work{},
 		ready: map[events.Key]bool{}, waiting: map[events.Key]bool{}, due: map[events.Key]time.Time{}}
-	if c.every = o.StatusEvery; c.every == 0 {
-		c.every = statusInterval
-	}
+	c.every, c.rounds = cmp.Or(o.StatusEvery, statusInterval), cmp.Or(o.RoundEvery, roundInterval)
 	if c.owns == nil {
 		c.owns = func(events.Key) bool { return true }
 	}
@@ -159,7 +160,7 @@ func (c *Controller) Due(now time.Time, limit int) []drive.Step {
 	if now.Before(c.round) {
 		return nil
 	}
-	c.round = now.Add(roundInterval)
+	c.round = now.Add(c.rounds)
 	c.ripen(c.clock.LogTime(now))
 	var steps []drive.Step
 	for _, k := range keys(c.ready) {

@@ -127,3 +127,31 @@ func TestWriter(t *testing.T) {
 		}
 	})
 }
+
+// TestRounds: what is told between two rounds is decided upon in the next one.
+func TestRounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const every = 10 * time.Second
+		s := start(t, 0, simkubelet.DefaultOptions())
+		defer s.end()
+		s.control(controller.Options{RoundEvery: every}, drive.Options{})
+		s.populate("agent", "other")
+		<-time.After(time.Minute)
+		if n := s.plans(); n["agent"] != 1 || n["other"] != 1 {
+			t.Errorf("plans %v, want one for each", n)
+		}
+		var last time.Time
+		for e, err := range s.log.Read(t.Context(), 0) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Source != controller.Source {
+				continue
+			}
+			if after := e.Stored.Sub(last); after > 0 && after < every {
+				t.Errorf("#%d is decided %s after what was before it", e.Seq, after)
+			}
+			last = e.Stored
+		}
+	})
+}

@@ -104,10 +104,21 @@ func (w *World) Delete(ctx context.Context, d executor.Deletion) (pod *corev1.Po
 	if err := w.permit(ctx, keyOf(d.Pod), basisOf(d)); err != nil {
 		return nil, false, err
 	}
-	if err := w.end(ctx, d); err != nil {
+	is, err := w.end(ctx, d)
+	switch {
+	case err != nil:
 		return nil, false, w.why(ctx, d.Pod.Namespace, err)
+	case ends(is) && is.UID == d.Pod.UID:
+		is.ManagedFields = nil
+		return is, false, nil
 	}
 	return w.look(ctx, d.Pod)
+}
+
+// ends reports whether a pod is one that is being deleted, and there until its time has
+// passed: of one that is gone at once an answer says no more than how it was.
+func ends(p *corev1.Pod) bool {
+	return p.DeletionTimestamp != nil && p.DeletionGracePeriodSeconds != nil && *p.DeletionGracePeriodSeconds > 0
 }
 
 // once is a request about pods that is made once: a client that waits by itself, as long
@@ -116,18 +127,19 @@ func once(r *rest.Request, pod events.Key, options runtime.Object) *rest.Request
 	return r.MaxRetries(0).Namespace(pod.Namespace).Resource("pods").VersionedParams(options, scheme.ParameterCodec)
 }
 
-// end asks the cluster to end a pod.
-func (w *World) end(ctx context.Context, d executor.Deletion) error {
-	p, client := d.Pod, w.client.CoreV1().RESTClient()
+// end asks the cluster to end a pod, and returns what it says that the pod is: nothing, if
+// that is an eviction.
+func (w *World) end(ctx context.Context, d executor.Deletion) (*corev1.Pod, error) {
+	p, is, client := d.Pod, new(corev1.Pod), w.client.CoreV1().RESTClient()
 	o := &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &p.UID}}
 	if asItWas(d.Reason) {
 		o.Preconditions.ResourceVersion = &p.ResourceVersion
 	}
 	if w.rights.Evict {
-		return once(client.Post(), keyOf(p), &metav1.CreateOptions{}).Name(p.Name).SubResource("eviction").
+		return is, once(client.Post(), keyOf(p), &metav1.CreateOptions{}).Name(p.Name).SubResource("eviction").
 			Body(&policyv1.Eviction{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}, DeleteOptions: o}).Do(ctx).Error()
 	}
-	return once(client.Delete(), keyOf(p), &metav1.DeleteOptions{}).Name(p.Name).Body(o).Do(ctx).Error()
+	return is, once(client.Delete(), keyOf(p), &metav1.DeleteOptions{}).Name(p.Name).Body(o).Do(ctx).Into(is)
 }
 
 // look returns what has become of a pod that was asked to end. A list of its name has a

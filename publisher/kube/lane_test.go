@@ -344,17 +344,17 @@ func TestMerge(t *testing.T) {
 	at := func(ms int) time.Time { return t0.Add(time.Duration(ms) * time.Millisecond) }
 	m.Take(5, at(0), "pod")
 	m.Take(4, at(50), "revision")
-	m.Take(6, at(90), "node")
-	if due := m.Due(at(99)); len(due) > 0 {
+	m.Take(6, at(110), "node")
+	if due := m.Due(at(199)); len(due) > 0 {
 		t.Errorf("too early: %v", due)
 	}
-	if next, ok := m.Next(); !ok || !next.Equal(at(100)) {
+	if next, ok := m.Next(); !ok || !next.Equal(at(200)) {
 		t.Errorf("next at %v", next)
 	}
-	if due := m.Due(at(100)); !slices.Equal(due, []string{"revision", "pod"}) {
+	if due := m.Due(at(200)); !slices.Equal(due, []string{"revision", "pod"}) {
 		t.Errorf("due: %v", due)
 	}
-	m.Take(6, at(120), "mark")
+	m.Take(6, at(220), "mark")
 	if rest := m.All(); !slices.Equal(rest, []string{"node", "mark"}) {
 		t.Errorf("rest: %v", rest)
 	}

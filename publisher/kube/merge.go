@@ -11,6 +11,10 @@ import (
 // of different ones, which reads better in the order in which things were.
 const holdBack = 100 * time.Millisecond
 
+// gatherTime is for how long more what follows is waited for: a log that is told of it
+// together stores it once, and it is decided upon once.
+const gatherTime = 100 * time.Millisecond
+
 // Merge puts what several watches say into the order of the cluster's revisions, as
 // far as it is heard within holdBack. Of one kind the order stays that in which it was
 // taken. The zero Merge has nothing.
@@ -34,8 +38,12 @@ func (m *Merge[T]) Take(rv uint64, at time.Time, what T) {
 	m.waiting = slices.Insert(m.waiting, i, waiting[T]{rv, at, what})
 }
 
-// Due returns what has waited long enough, with all that was before it.
+// Due returns what has waited long enough, with all that was before it; nothing if it is
+// not time yet for the first.
 func (m *Merge[T]) Due(now time.Time) (due []T) {
+	if at, ok := m.Next(); !ok || at.After(now) {
+		return nil
+	}
 	last := -1
 	for i, w := range m.waiting {
 		if !w.at.Add(holdBack).After(now) {
@@ -56,11 +64,12 @@ func (m *Merge[T]) cut(n int) (out []T) {
 	return out
 }
 
-// Next returns when Due will have something; ok is false if nothing waits.
+// Next returns when Due will have something, which is the same however much is taken
+// until then; ok is false if nothing waits.
 func (m *Merge[T]) Next() (at time.Time, ok bool) {
 	if len(m.waiting) == 0 {
 		return at, false
 	}
 	first := slices.MinFunc(m.waiting, func(a, b waiting[T]) int { return cmp.Compare(a.at.UnixNano(), b.at.UnixNano()) })
-	return first.at.Add(holdBack), true
+	return first.at.Add(holdBack + gatherTime), true
 }

@@ -64,9 +64,10 @@ type pending struct {
 
 // Bounds of what is appended at once.
 const (
-	batchEvents = 400
-	batchBytes  = 2 << 20
-	heardBuffer = 1024
+	batchEvents  = 400
+	togetherFrom = 10 // less is appended one after the other: a server makes a store of its own for what is stored together
+	batchBytes   = 2 << 20
+	heardBuffer  = 1024
 )
 
 // saveEvery is how often cursors are kept while something is heard.

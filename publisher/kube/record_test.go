@@ -120,29 +120,35 @@ func TestCallsAreTheirs(t *testing.T) {
 }
 
 // An object that the log does not take is told by its name, and a note is in the log; what
-// comes after it is recorded.
+// comes after it is recorded, whether it is appended together or one after the other.
 func TestTooLarge(t *testing.T) {
-	r, log, warnings := recorderOf(t, NewWorld(&Cluster{}, Rights{}))
-	log.most = 1000
-	large := daemonPod("agent-1", "a", "7")
-	large.Annotations = map[string]string{"text": strings.Repeat("x", 2000)}
-	for _, p := range []*corev1.Pod{large, daemonPod("agent-2", "b", "8")} {
-		s, err := read(events.Pod, p, false)
-		if err != nil {
+	for _, others := range []int{1, togetherFrom} {
+		r, log, warnings := recorderOf(t, NewWorld(&Cluster{}, Rights{}))
+		log.most = 1000
+		pods := []*corev1.Pod{daemonPod("agent-1", "a", "7")}
+		pods[0].Annotations = map[string]string{"text": strings.Repeat("x", 2000)}
+		want := []events.Type{"note.told"}
+		for i := range others {
+			pods, want = append(pods, daemonPod(fmt.Sprintf("agent-1%d", i), fmt.Sprint("b", i), "8")), append(want, "pod.created")
+		}
+		for _, p := range pods {
+			s, err := read(events.Pod, p, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := r.tellSeen(t.Context(), s, false); err != nil { // all are in one batch
+				t.Fatal(err)
+			}
+		}
+		if err := r.flush(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.tellSeen(t.Context(), s, false); err != nil { // both are in one batch
-			t.Fatal(err)
+		if got := log.types(t); !slices.Equal(got, want) {
+			t.Errorf("the log has %v", got)
 		}
-	}
-	if err := r.flush(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := log.types(t); !slices.Equal(got, []events.Type{"note.told", "pod.created"}) {
-		t.Errorf("the log has %v", got)
-	}
-	if len(*warnings) != 1 || !strings.Contains((*warnings)[0], "E-KUBE-LARGE") || !strings.Contains((*warnings)[0], "agent-1") {
-		t.Errorf("warnings: %v", *warnings)
+		if len(*warnings) != 1 || !strings.Contains((*warnings)[0], "E-KUBE-LARGE") || !strings.Contains((*warnings)[0], "agent-1 ") {
+			t.Errorf("warnings: %v", *warnings)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"rollcall/events"
@@ -197,18 +198,35 @@ func (r *Recorder) flush(ctx context.Context) error {
 	return r.append(ctx, batch)
 }
 
+// append appends what was told, together if that is worth it and else in its order, and
+// waits until it is known.
 func (r *Recorder) append(ctx context.Context, batch []pending) error {
-	es := make([]events.Entry, len(batch))
-	for i, p := range batch {
-		es[i] = p.Entry
+	size := len(batch)
+	if size < togetherFrom {
+		size = 1
 	}
-	seq, err := r.log.Submit(ctx, es...)
+	var last events.Seq
+	for part := range slices.Chunk(batch, size) {
+		es := make([]events.Entry, len(part))
+		for i, p := range part {
+			es[i] = p.Entry
+		}
+		seq, err := r.log.Submit(ctx, es...)
+		if err == nil {
+			last = seq
+			r.mu.Lock()
+			r.facts += len(part)
+			r.mu.Unlock()
+		} else if err := r.failed(ctx, part, err); err != nil {
+			return err
+		}
+	}
+	return r.Objects.Await(ctx, last)
+}
+
+// failed does what is left to do for what could not be appended.
+func (r *Recorder) failed(ctx context.Context, batch []pending, err error) error {
 	switch {
-	case err == nil:
-		r.mu.Lock()
-		r.facts += len(batch)
-		r.mu.Unlock()
-		return r.Objects.Await(ctx, seq)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, events.ErrConflict):

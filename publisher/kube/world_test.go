@@ -81,6 +81,7 @@ const (
 	lookPath     = "GET /api/v1/namespaces/default/pods"
 	success      = `{"kind":"Status","apiVersion":"v1","status":"Success"}`
 	podItem      = `{"metadata":{"name":"agent-1","namespace":"default","uid":"a","resourceVersion":"9","managedFields":[{"manager":"x"}]}}`
+	endingPod    = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"agent-1","namespace":"default","uid":"a","resourceVersion":"8","deletionTimestamp":"2026-01-01T00:00:30Z","deletionGracePeriodSeconds":30,"managedFields":[{"manager":"x"}]}}`
 	createPath   = "POST /api/v1/namespaces/default/pods"
 	getPath      = "GET /api/v1/namespaces/default/pods/agent-1"
 	reviewPath   = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -107,16 +108,24 @@ func TestEnd(t *testing.T) {
 		{"evicted", Rights{Evict: true}, podItem, evictionPath, false, "9"},
 		{"deleted", Rights{Delete: true}, podItem, deletePath, false, "9"},
 		{"gone at once", Rights{Evict: true}, "", evictionPath, true, "12"},
+		{"deleted, and it takes its time", Rights{Delete: true}, "", deletePath, false, "8"},
 		{"another of its name", Rights{Evict: true}, strings.Replace(podItem, `"uid":"a"`, `"uid":"b"`, 1), evictionPath, true, "7"},
 	} {
 		s := &callee{answer: func(method, path string) (int, string) {
 			if method == http.MethodGet {
 				return 200, podList(c.item)
 			}
+			if c.rv == "8" {
+				return 200, endingPod
+			}
 			return 200, success
 		}}
+		calls := []string{c.call, lookPath}
+		if c.rv == "8" { // the answer has it
+			calls = calls[:1]
+		}
 		pod, gone, err := worldOf(t, s, c.rights).Delete(t.Context(), deletionOf(10))
-		if err != nil || gone != c.gone || pod.ResourceVersion != c.rv || pod.ManagedFields != nil || !slices.Equal(s.calls, []string{c.call, lookPath}) {
+		if err != nil || gone != c.gone || pod.ResourceVersion != c.rv || pod.ManagedFields != nil || !slices.Equal(s.calls, calls) {
 			t.Errorf("%s: %v gone %v, %v; calls %v", c.name, pod, gone, err, s.calls)
 		}
 	}

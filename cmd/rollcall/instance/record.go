@@ -49,8 +49,12 @@ func (d desk) Write(ctx context.Context, w controller.Write) (controller.Write, 
 	return w, err
 }
 
-// statusEvery is the shortest time between two statuses that are written to a cluster.
-const statusEvery = time.Second
+// The shortest times between two statuses that are written to a cluster, and between two
+// rounds of decisions about it, which is heard of in such steps too.
+const (
+	statusEvery = time.Second
+	roundEvery  = 100 * time.Millisecond
+)
 
 // heed has parties act upon a record only while it is ready.
 func (r *Record) heed(parties []drive.Party) {
@@ -68,7 +72,7 @@ func (in *Instance) decides(state *projector.State) []drive.Party {
 	if r == nil || r.Ready == nil {
 		return nil
 	}
-	return []drive.Party{controller.New(in.Subjects, state, controller.Options{Writer: desk{r.Writer}, StatusEvery: statusEvery, Queue: in.queue()})}
+	return []drive.Party{controller.New(in.Subjects, state, controller.Options{Writer: desk{r.Writer}, StatusEvery: statusEvery, RoundEvery: roundEvery, Queue: in.queue()})}
 }
 
 // wakes is Wake of a record; of what is none nothing wakes anybody.
