@@ -2,9 +2,12 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"hash/fnv"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,8 +18,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -24,7 +25,11 @@ import (
 var (
 	rolledNodes  = flag.Int("rolled", 40, "nodes of TestRolloutCPU")
 	adoptedNodes = flag.Int("adopted", 40, "nodes of TestAdoption")
+	profiled     = flag.String("profiled", "", "file for what rollcall does in the first profileTime of TestRolloutCPU, for go tool pprof")
 )
+
+// profileTime is less than 1,000 nodes take.
+const profileTime = 60 * time.Second
 
 // writers is how many requests at once fill a cluster.
 const writers = 16
@@ -89,22 +94,52 @@ func spread(p *corev1.Pod) time.Duration {
 	return time.Duration(h.Sum32()%6000) * time.Millisecond
 }
 
+// profile begins to write down what rollcall does, if that is asked for, and returns what
+// waits until it is done.
+func (p *process) profile() (wait func()) {
+	p.Helper()
+	if *profiled == "" {
+		return func() {}
+	}
+	_, after, _ := strings.Cut(p.output(), "http://")
+	address, _, _ := strings.Cut(after, "/metrics")
+	done := make(chan error, 1)
+	go func() {
+		done <- func() error {
+			res, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", address, profileTime/time.Second))
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			f, err := os.Create(*profiled)
+			if err != nil {
+				return err
+			}
+			_, err = io.Copy(f, res.Body)
+			return errors.Join(err, f.Close())
+		}()
+	}()
+	return func() {
+		if err := <-done; err != nil {
+			p.Error(err)
+		}
+	}
+}
+
 // TestRolloutCPU rolls a DaemonSet out twice, whose pods take up to six seconds to start:
 // once with the cluster's own DaemonSet controller, of which there is nothing else in its
 // process, and once with rollcall, with its log and all that it serves; and tells how long
-// each was on a processor.
+// each was on a processor. Beside rollcall up (-own) it is rolled out by rollcall alone.
 func TestRolloutCPU(t *testing.T) {
-	c := newCluster(t)
+	c := newWorld(t)
 	c.controllers(others)
 	c.pace = spread
 	c.kubelets()
 	each(*rolledNodes, func(i int) { c.node(fmt.Sprintf("n%04d", i)) })
-	kcm := c.controllers(own)
 	few := intstr.FromString("5%")
 	c.daemonSet("agent", func(ds *appsv1.DaemonSet) {
 		ds.Spec.UpdateStrategy = appsv1.DaemonSetUpdateStrategy{Type: appsv1.RollingUpdateDaemonSetStrategyType, RollingUpdate: &appsv1.RollingUpdateDaemonSet{MaxUnavailable: &few}}
 	})
-	c.rolledOut("agent", int32(*rolledNodes))
 	roll := func(p *process, image string) time.Duration {
 		begun, cpu := time.Now(), p.cpu()
 		c.image("agent", image)
@@ -113,10 +148,18 @@ func TestRolloutCPU(t *testing.T) {
 		t.Logf("%s: %s of CPU in %s", filepath.Base(p.cmd.Path), cpu, time.Since(begun).Round(time.Second))
 		return cpu
 	}
-	theirs := roll(kcm, "main:2")
-	kcm.end()
-	us := c.control(c.granted("control"), filepath.Join(t.TempDir(), "control"))
+	var theirs time.Duration
+	if !c.own {
+		kcm := c.controllers(own)
+		c.rolledOut("agent", int32(*rolledNodes))
+		theirs = roll(kcm, "main:2")
+		kcm.end()
+	}
+	us := c.control(c.granted("control"), filepath.Join(t.TempDir(), "control"), "--metrics", "127.0.0.1:0")
+	c.rolledOut("agent", int32(*rolledNodes))
+	profile := us.profile()
 	ours := roll(us, "main:3")
+	profile()
 	t.Logf("%d nodes: theirs %.1f times ours", *rolledNodes, float64(theirs)/float64(max(ours, 1)))
 	us.end()
 }
@@ -126,25 +169,21 @@ func TestRolloutCPU(t *testing.T) {
 // than 20 seconds on a processor and less than 900 MB.
 func TestAdoption(t *testing.T) {
 	const sets = 10
-	c := newCluster(t)
-	kcm := c.controllers(all)
-	for i := range sets {
-		c.daemonSet(fmt.Sprint("agent-", i))
-		c.rolledOut(fmt.Sprint("agent-", i), 0)
-	}
-	kcm.end()
-	each(*adoptedNodes, func(i int) { c.node(fmt.Sprintf("n%04d", i)) })
-	for i := range sets {
-		c.fill(fmt.Sprint("agent-", i))
-	}
-	account, data := c.granted("control"), filepath.Join(t.TempDir(), "control")
+	l := largeCluster(t, *adoptedNodes, sets)
+	c := &cluster{T: t, dir: t.TempDir()}
+	account, data := c.kubeconfig("lists", l.serve()), filepath.Join(t.TempDir(), "control")
 	begun := time.Now()
-	us := c.control(account, data)
+	us := c.control(account, data, soon)
 	cpu, memory := us.cpu(), us.memory()
+	us.sees(fmt.Sprintf("recording from #%d on", 1+2+*adoptedNodes+2*sets+*adoptedNodes*sets)) // the charter and each object
 	t.Logf("%d nodes, %d pods: %s of CPU, %d MB, %s with the probe", *adoptedNodes, *adoptedNodes*sets, cpu, memory, time.Since(begun).Round(100*time.Millisecond))
-	for i := range sets {
-		c.rolledOut(fmt.Sprint("agent-", i), int32(*adoptedNodes)) // it has been decided
-	}
+	c.until("a status of each is written: it has been decided", func(context.Context) (bool, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.puts >= sets, nil
+	})
+	t.Logf("and when it was decided: %s of CPU, %d MB", us.cpu(), us.memory())
+	us.end()
 	if n := c.count(data, "daemonset.planned"); n > 0 {
 		t.Errorf("taking over took %d plans", n)
 	}
@@ -154,42 +193,4 @@ func TestAdoption(t *testing.T) {
 	if *adoptedNodes >= 5000 && (cpu > 20*time.Second || memory > 900) {
 		t.Errorf("it took %s and %d MB", cpu, memory)
 	}
-	us.end()
-}
-
-// fill gives each node a pod of a DaemonSet, as a controller and a kubelet would have.
-func (c *cluster) fill(name string) {
-	c.Helper()
-	ctx := c.Context()
-	ds, err := c.client.AppsV1().DaemonSets(space).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		c.Fatal(err)
-	}
-	revisions, err := c.client.AppsV1().ControllerRevisions(space).List(ctx, metav1.ListOptions{LabelSelector: "app=" + name})
-	if err != nil || len(revisions.Items) != 1 {
-		c.Fatalf("%d revisions of %s, %v", len(revisions.Items), name, err)
-	}
-	made := corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: name + "-", Labels: map[string]string{"app": name, "pod-template-generation": "1",
-		appsv1.DefaultDaemonSetUniqueLabelKey: revisions.Items[0].Labels[appsv1.DefaultDaemonSetUniqueLabelKey]},
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(ds, appsv1.SchemeGroupVersion.WithKind("DaemonSet"))}}, Spec: ds.Spec.Template.Spec}
-	each(*adoptedNodes, func(i int) {
-		p := made.DeepCopy()
-		p.Name, p.Spec.NodeName = fmt.Sprintf("%s-%04d", name, i), fmt.Sprintf("n%04d", i)
-		p.Spec.Affinity = &corev1.Affinity{NodeAffinity: &corev1.NodeAffinity{RequiredDuringSchedulingIgnoredDuringExecution: &corev1.NodeSelector{NodeSelectorTerms: []corev1.NodeSelectorTerm{
-			{MatchFields: []corev1.NodeSelectorRequirement{{Key: "metadata.name", Operator: corev1.NodeSelectorOpIn, Values: []string{p.Spec.NodeName}}}}}}}}
-		pods := c.client.CoreV1().Pods(space)
-		c.until("there is pod "+p.Name, func(ctx context.Context) (bool, error) {
-			is, err := pods.Create(ctx, p, metav1.CreateOptions{})
-			if apierrors.IsAlreadyExists(err) { // by an answer that was lost
-				is, err = pods.Get(ctx, p.Name, metav1.GetOptions{})
-			}
-			if err == nil {
-				err = c.keep(ctx, is)
-			}
-			if err != nil {
-				c.Logf("pod %s: %v; it is tried again", p.Name, err)
-			}
-			return err == nil, nil
-		})
-	})
 }
