@@ -248,7 +248,7 @@ func (in *Instance) parties(from *resumed) ([]drive.Party, error) {
 // connect starts the embedded server or reaches the one that is named.
 func (in *Instance) connect(ctx context.Context) (err error) {
 	sweepKilled()
-	in.launch(giveBack)
+	in.launch(in.giveBack)
 	o := in.Options
 	if o.NATSURL != "" {
 		if in.NC, err = Dial(o.NATSURL, o.NATSCreds); err != nil {

@@ -50,7 +50,7 @@ func TestGiver(t *testing.T) {
 			t.Fatalf("idle look %d gives back", i)
 		}
 	}
-	if memoryLimit(100*testMB) != roomyHeap || memoryLimit(4000*testMB) != 6000*testMB {
+	if memoryLimit(100*testMB, roomyHeap) != roomyHeap || memoryLimit(4000*testMB, roomyHeap) != 6000*testMB {
 		t.Error("the limit of a small heap, or of a large one, is another")
 	}
 	gives := 0
