@@ -173,103 +173,110 @@ func (w *tape) diverge(q ShadowQuery) *Diverged {
 	return d
 }
 
+// shadowClass is something that is done in a cluster, and the class that it is of.
+type shadowClass struct {
+	name string
+	do   func(w *tape) events.Seq
+	want Class
+	says string // of the act, as text
+}
+
+var shadowClasses = []shadowClass{
+	{"a pod is made where one is missing", func(w *tape) events.Seq { w.ends("agent-a", ""); w.over("agent-a"); return w.makes("agent-c", "a") }, Agreed, "CreatePod pod/agent-c on a Missing"},
+	{"an old pod is deleted", func(w *tape) events.Seq { w.image("agent:2"); w.quiet(3 * time.Second); return w.ends("agent-a", "") }, Agreed, "DeletePod pod/agent-a on a Rollout 4s"},
+	{"another old pod is deleted", func(w *tape) events.Seq { w.image("agent:2"); return w.ends("agent-b", "") }, Other, "DeletePod pod/agent-b on b DeletePod agent-a on a (Rollout)"},
+	{"an old pod is deleted before its revision is heard of", func(w *tape) events.Seq {
+		w.edit("agent:2")
+		w.rv += 10
+		at := w.endsAt("agent-a", "", w.rv)
+		w.seenAt(events.DaemonSet, w.ds, w.rv-3)
+		w.hash = w.revisesAt(2, w.rv-2)
+		w.rv++
+		return at
+	}, Agreed, "DeletePod pod/agent-a on a Rollout"},
+	{"a second old pod is deleted beyond the budget", func(w *tape) events.Seq {
+		w.image("agent:2")
+		w.ends("agent-a", "")
+		defer w.says("SuccessfulDelete", "Deleted pod: agent-b")
+		return w.ends("agent-b", "")
+	}, Extra, "DeletePod pod/agent-b on b daemonset-controller"},
+	{"a new pod is deleted", func(w *tape) events.Seq {
+		defer w.says("SuccessfulDelete", "Deleted pod: agent-a")
+		return w.ends("agent-a", "")
+	}, Extra, "daemonset-controller"},
+	{"a pod is made beside another", func(w *tape) events.Seq { return w.makes("agent-c", "a") }, Extra, "CreatePod pod/agent-c on a " + managerOfCluster},
+	{"a user deletes a pod", func(w *tape) events.Seq { return w.ends("agent-a", "") }, Foreign, "a user"},
+	{"a pod is evicted", func(w *tape) events.Seq { return w.ends("agent-a", "EvictionByEvictionAPI") }, Foreign, "disruption: EvictionByEvictionAPI"},
+	{"a pod goes with its DaemonSet", func(w *tape) events.Seq {
+		w.gone(events.DaemonSet, events.Key{Namespace: "logging", Name: "agent"}, w.ds.UID)
+		return w.ends("agent-a", "")
+	}, Foreign, "garbage collector"},
+	{"a pod goes with its node", func(w *tape) events.Seq {
+		w.gone(events.Node, events.Key{Name: "a"}, "node-a")
+		return w.ends("agent-a", "")
+	}, Foreign, "pod garbage collector"},
+	{"a deletion of a controller that has no Events to spare", func(w *tape) events.Seq {
+		for i := range eventBurst {
+			w.says("SuccessfulCreate", fmt.Sprint("Created pod: other-", i))
+		}
+		return w.ends("agent-a", "")
+	}, Foreign, "nobody can tell"},
+	{"a list tells of a pod", func(w *tape) events.Seq {
+		w.makes("agent-c", "a")
+		w.ready("agent-c")
+		w.pods["agent-c"].UID, w.pods["agent-c"].Name = "pod-listed", "agent-d"
+		return w.seen(events.Pod, w.pods["agent-c"])
+	}, Unseen, "agent-d"},
+	{"a pod is made beside one that a list told of", func(w *tape) events.Seq {
+		w.ends("agent-a", "")
+		w.over("agent-a")
+		p := w.pods["agent-a"].DeepCopy()
+		p.Name, p.UID, p.DeletionTimestamp, p.DeletionGracePeriodSeconds = "agent-c", "pod-listed", nil, nil
+		w.seen(events.Pod, p)
+		return w.makes("agent-d", "a")
+	}, Extra, "CreatePod pod/agent-d on a " + managerOfCluster},
+	{"states are missing", func(w *tape) events.Seq {
+		at := w.ends("agent-a", "")
+		data, _ := wire.Marshal(events.Relisted{Resource: "pods", From: uint64(w.rv - 1), To: uint64(w.rv)})
+		w.told(events.NoteRelisted, data)
+		return at
+	}, Unseen, "agent-a"},
+	{"the last word of the record", func(w *tape) events.Seq {
+		w.passes(time.Minute)
+		w.image("agent:2")
+		w.ends("agent-a", "")
+		return w.endsLast("agent-b")
+	}, TooNew, "agent-b"},
+}
+
 // TestShadowClasses: each class of what is done in a cluster, and of what is not.
 func TestShadowClasses(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		do   func(w *tape) events.Seq
-		want Class
-		says string // of the act, as text
-	}{
-		{"a pod is made where one is missing", func(w *tape) events.Seq { w.ends("agent-a", ""); w.over("agent-a"); return w.makes("agent-c", "a") }, Agreed, "CreatePod pod/agent-c on a Missing"},
-		{"an old pod is deleted", func(w *tape) events.Seq { w.image("agent:2"); w.quiet(3 * time.Second); return w.ends("agent-a", "") }, Agreed, "DeletePod pod/agent-a on a Rollout 4s"},
-		{"another old pod is deleted", func(w *tape) events.Seq { w.image("agent:2"); return w.ends("agent-b", "") }, Other, "DeletePod pod/agent-b on b DeletePod agent-a on a (Rollout)"},
-		{"an old pod is deleted before its revision is heard of", func(w *tape) events.Seq {
-			w.edit("agent:2")
-			w.rv += 10
-			at := w.endsAt("agent-a", "", w.rv)
-			w.seenAt(events.DaemonSet, w.ds, w.rv-3)
-			w.hash = w.revisesAt(2, w.rv-2)
-			w.rv++
-			return at
-		}, Agreed, "DeletePod pod/agent-a on a Rollout"},
-		{"a second old pod is deleted beyond the budget", func(w *tape) events.Seq {
-			w.image("agent:2")
-			w.ends("agent-a", "")
-			defer w.says("SuccessfulDelete", "Deleted pod: agent-b")
-			return w.ends("agent-b", "")
-		}, Extra, "DeletePod pod/agent-b on b daemonset-controller"},
-		{"a new pod is deleted", func(w *tape) events.Seq {
-			defer w.says("SuccessfulDelete", "Deleted pod: agent-a")
-			return w.ends("agent-a", "")
-		}, Extra, "daemonset-controller"},
-		{"a pod is made beside another", func(w *tape) events.Seq { return w.makes("agent-c", "a") }, Extra, "CreatePod pod/agent-c on a " + managerOfCluster},
-		{"a user deletes a pod", func(w *tape) events.Seq { return w.ends("agent-a", "") }, Foreign, "a user"},
-		{"a pod is evicted", func(w *tape) events.Seq { return w.ends("agent-a", "EvictionByEvictionAPI") }, Foreign, "disruption: EvictionByEvictionAPI"},
-		{"a pod goes with its DaemonSet", func(w *tape) events.Seq {
-			w.gone(events.DaemonSet, events.Key{Namespace: "logging", Name: "agent"}, w.ds.UID)
-			return w.ends("agent-a", "")
-		}, Foreign, "garbage collector"},
-		{"a pod goes with its node", func(w *tape) events.Seq {
-			w.gone(events.Node, events.Key{Name: "a"}, "node-a")
-			return w.ends("agent-a", "")
-		}, Foreign, "pod garbage collector"},
-		{"a deletion of a controller that has no Events to spare", func(w *tape) events.Seq {
-			for i := range eventBurst {
-				w.says("SuccessfulCreate", fmt.Sprint("Created pod: other-", i))
-			}
-			return w.ends("agent-a", "")
-		}, Foreign, "nobody can tell"},
-		{"a list tells of a pod", func(w *tape) events.Seq {
-			w.makes("agent-c", "a")
-			w.ready("agent-c")
-			w.pods["agent-c"].UID, w.pods["agent-c"].Name = "pod-listed", "agent-d"
-			return w.seen(events.Pod, w.pods["agent-c"])
-		}, Unseen, "agent-d"},
-		{"a pod is made beside one that a list told of", func(w *tape) events.Seq {
-			w.ends("agent-a", "")
-			w.over("agent-a")
-			p := w.pods["agent-a"].DeepCopy()
-			p.Name, p.UID, p.DeletionTimestamp, p.DeletionGracePeriodSeconds = "agent-c", "pod-listed", nil, nil
-			w.seen(events.Pod, p)
-			return w.makes("agent-d", "a")
-		}, Extra, "CreatePod pod/agent-d on a " + managerOfCluster},
-		{"states are missing", func(w *tape) events.Seq {
-			at := w.ends("agent-a", "")
-			data, _ := wire.Marshal(events.Relisted{Resource: "pods", From: uint64(w.rv - 1), To: uint64(w.rv)})
-			w.told(events.NoteRelisted, data)
-			return at
-		}, Unseen, "agent-a"},
-		{"the last word of the record", func(w *tape) events.Seq {
-			w.passes(time.Minute)
-			w.image("agent:2")
-			w.ends("agent-a", "")
-			return w.endsLast("agent-b")
-		}, TooNew, "agent-b"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := recordOf(t)
-			w.quiet(time.Minute)
-			at := c.do(w)
-			if c.want != TooNew {
-				w.passes(10 * time.Second)
-			}
-			d := w.diverge(ShadowQuery{All: true})
-			i := slices.IndexFunc(d.All, func(a Act) bool { return a.Seq == at })
-			if i < 0 {
-				t.Fatalf("no act at #%d of %+v", at, d.All)
-			}
-			a := d.All[i]
-			text := fmt.Sprintln(a.Do, a.Object, "on", a.Node, a.Due, a.By, a.Lead)
-			for _, want := range strings.Split(c.says, " ") {
-				if a.Class != c.want || !strings.Contains(text, want) {
-					t.Fatalf("%+v; want %s, %s", a, c.want, c.says)
-				}
-			}
-			if is := slices.ContainsFunc(d.Divergences, func(x Act) bool { return x.Seq == at }); is != (c.want == Extra) {
-				t.Errorf("it is told as a divergence: %v", is)
-			}
-		})
+	for _, c := range shadowClasses {
+		t.Run(c.name, c.check)
+	}
+}
+
+func (c shadowClass) check(t *testing.T) {
+	w := recordOf(t)
+	w.quiet(time.Minute)
+	at := c.do(w)
+	if c.want != TooNew {
+		w.passes(10 * time.Second)
+	}
+	d := w.diverge(ShadowQuery{All: true})
+	i := slices.IndexFunc(d.All, func(a Act) bool { return a.Seq == at })
+	if i < 0 {
+		t.Fatalf("no act at #%d of %+v", at, d.All)
+	}
+	a := d.All[i]
+	text := fmt.Sprintln(a.Do, a.Object, "on", a.Node, a.Due, a.By, a.Lead)
+	for _, want := range strings.Split(c.says, " ") {
+		if a.Class != c.want || !strings.Contains(text, want) {
+			t.Fatalf("%+v; want %s, %s", a, c.want, c.says)
+		}
+	}
+	if is := slices.ContainsFunc(d.Divergences, func(x Act) bool { return x.Seq == at }); is != (c.want == Extra) {
+		t.Errorf("it is told as a divergence: %v", is)
 	}
 }
 
