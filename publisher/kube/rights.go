@@ -27,8 +27,8 @@ type right struct{ group, verb, resource string }
 // controlRights are what a controller of DaemonSets needs besides reading, in every
 // namespace and in its own.
 var (
-	controlRights = []right{{"", "create", "pods"}, {"", "delete", "pods"}, {"", "patch", "pods"}, {"apps", "create", "controllerrevisions"}, {"apps", "update", "controllerrevisions"},
-		{"apps", "delete", "controllerrevisions"}, {"apps", "update", "daemonsets/status"}, {"apps", "update", "daemonsets/finalizers"}, {"", "create", "events"}, {"", "patch", "events"}}
+	controlRights = []right{{"", "get", "pods"}, {"", "create", "pods"}, {"", "delete", "pods"}, {"", "patch", "pods"}, {"apps", "get", "controllerrevisions"}, {"apps", "create", "controllerrevisions"},
+		{"apps", "update", "controllerrevisions"}, {"apps", "delete", "controllerrevisions"}, {"apps", "get", "daemonsets"}, {"apps", "update", "daemonsets/status"}, {"apps", "update", "daemonsets/finalizers"}, {"", "create", "events"}, {"", "patch", "events"}}
 	homeRights = []right{{"apps", "create", "daemonsets"}, {"apps", "delete", "daemonsets"}, {"coordination.k8s.io", "get", "leases"}, {"coordination.k8s.io", "create", "leases"}, {"coordination.k8s.io", "update", "leases"}}
 	evict      = right{"", "create", "pods/eviction"}
 	deletePods = right{"", "delete", "pods"}
