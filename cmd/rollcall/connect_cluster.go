@@ -22,8 +22,8 @@ const connectLong = `connect reads a real Kubernetes cluster and keeps a log of 
 their pods and revisions, namespaces and priority classes, each change with who has
 made it.
 
-With --shadow it writes nothing to the cluster; get, list and watch are all that it
-needs (deploy/rbac-shadow.yaml).
+With --shadow it writes nothing to the cluster, and needs to read alone
+(deploy/rbac-shadow.yaml).
 
 With --rollouts it also replaces old pods of DaemonSets that ask for it: their
 updateStrategy is OnDelete, and they have an annotation such as
@@ -92,7 +92,10 @@ func (o *connectOptions) restConfig() (*rest.Config, error) {
 	}
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.kubeconfig}
 	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
-	if err != nil {
+	switch {
+	case clientcmd.IsEmptyConfig(err):
+		return nil, bad(errors.New("it names no cluster"), "give the kubeconfig of a cluster")
+	case err != nil:
 		return nil, bad(err, "see whether kubectl takes the file, and the context if one is given")
 	}
 	return c, nil

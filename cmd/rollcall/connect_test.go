@@ -32,9 +32,9 @@ type recorded struct {
 }
 
 // up starts the cluster.
-func (r *recorded) up() *process {
+func (r *recorded) up(args ...string) *process {
 	r.t.Helper()
-	p, err := startProcess(r.dir, r.env, "up", "--nodes", "4", "--data", r.cluster, "-f", filepath.Join(r.dir, "agent.yaml"), "--pod-start", "0s", "--pod-stop", "0s")
+	p, err := startProcess(r.dir, r.env, append([]string{"up", "--nodes", "4", "--data", r.cluster, "-f", filepath.Join(r.dir, "agent.yaml"), "--pod-start", "0s", "--pod-stop", "0s"}, args...)...)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -248,6 +248,8 @@ func (r *recorded) refuses() {
 	}{
 		{"E-KUBE-CLUSTER", []string{"up", "--data", r.rec, "--once"}},
 		{"E-CLI-FLAG", []string{"connect", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
+		{"E-CLI-FLAG", []string{"connect", "--control", "--any-version", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
+		{"names no cluster", []string{"connect", "--shadow", "--kubeconfig", os.DevNull}},
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.dir, "none")}},
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow"}},
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--context", "other"}},

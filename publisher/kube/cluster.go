@@ -140,6 +140,9 @@ func (c *Cluster) refused(question string, err error) error {
 		e.Code, e.What, e.Do, e.Exit = "E-KUBE-FORBIDDEN", "the user of the kubeconfig may not "+question, "give it the rights of deploy/rbac-shadow.yaml, or of the file of its mode beside that", events.ExitInput
 	default:
 		e.Code, e.What, e.Do = "E-KUBE-ANSWER", "the cluster does not answer what it is asked", "see what the server's log says"
+		if c := caused(status.Status(), metav1.CauseTypeUnexpectedServerResponse); c != nil { // no answer of an API: what it says is not in the error
+			e.Why += ": " + head([]byte(c.Message))
+		}
 	}
 	return e
 }

@@ -32,6 +32,9 @@ func TestDialRefuses(t *testing.T) {
 		{"older", "E-KUBE-VERSION", "v1.29.1", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.29.1"}`)) }},
 		{"newer", "E-KUBE-VERSION", "v1.40.0", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.40.0"}`)) }},
 		{"broken", "E-KUBE-ANSWER", "500", events.ExitHalt, func(w http.ResponseWriter, _ string) { http.Error(w, "500 broken", http.StatusInternalServerError) }},
+		{"HTTP at a port of HTTPS", "E-KUBE-ANSWER", "an HTTP request to an HTTPS server", events.ExitHalt, func(w http.ResponseWriter, _ string) {
+			http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
+		}},
 		{"no right to list pods", "E-KUBE-FORBIDDEN", "rbac-shadow", events.ExitInput, func(w http.ResponseWriter, path string) {
 			w.Header().Set("Content-Type", "application/json")
 			list, found := map[string]string{"/version": known, "/api/v1/namespaces/kube-system": system, "/apis/scheduling.k8s.io/v1/priorityclasses": "scheduling.k8s.io/v1 PriorityClassList",
