@@ -9,6 +9,7 @@ package projector
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/oklog/ulid/v2"
@@ -31,6 +32,17 @@ func (s *State) advance(seq events.Seq, raw []byte) {
 // Unchain ends the chain of a state: from here on its positions have none, and no
 // keyframe is made of it. It is for who passes over a log and keeps nothing of it.
 func (s *State) Unchain() { s.unchained = true }
+
+// Copy returns a state of its own that is the same. Both have the bytes of their objects
+// in common, which nobody changes.
+func (s *State) Copy() (*State, error) {
+	k := s.Keep().keyframe
+	c := New(s.chain.Log)
+	if err := c.restore(&k); err != nil {
+		return nil, fmt.Errorf("copy the state at position %d: %w", k.Seq, err)
+	}
+	return c, nil
+}
 
 // State is the fold of a log. The objects themselves are in tables, which
 // others may read beside it.

@@ -108,6 +108,8 @@ func (o *connectOptions) check(given func(string) bool) (err error) {
 		return usageError("E-CLI-FLAG", "it is not said what may be done in the cluster", "give one of --shadow to record it, --rollouts to replace old pods too, and --control to be its DaemonSet controller")
 	case !o.shadow && o.once:
 		return usageError("E-CLI-FLAG", "--once records what is there, and the other modes go on", "give --shadow with --once")
+	case o.control && o.reach.AnyVersion:
+		return usageError("E-CLI-FLAG", "--any-version is to record a cluster, and --control would make pods without fields that are not known here", "give a version of rollcall that knows the cluster's, or --shadow")
 	case o.takeover != "refuse" && o.takeover != "allow":
 		return usageError("E-CLI-FLAG", fmt.Sprintf("--at-takeover cannot be %q", o.takeover), "give refuse or allow")
 	case given("at-takeover") && !o.control:
@@ -190,11 +192,16 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 		defer n.Shutdown()
 		o.Follow = n.follow
 	}
+	d := &divergences{world: world, warn: s.Warn}
+	if o.shadow && !o.Metrics.None() {
+		o.Follow, o.Record.Diverged = d.follow, d.tell
+	}
 	fresh := o.Data != "" && !exists(o.Data)
 	in, err := instance.Start(ctx, o.Options)
 	if err != nil {
 		return interrupted(ctx, err)
 	}
+	d.of(in.State)
 	err = s.record(ctx, in, world, o)
 	if errors.Is(err, context.Canceled) && !o.once {
 		err = nil

@@ -217,6 +217,8 @@ var ruleTexts = map[string]string{
 
 	"available": "too few nodes are available for the old pod to go first",
 
+	"generation": "the number of the template says something else of the pod than its revision: it is that of a DaemonSet before, or a later one",
+
 	string(replay.NothingHeld): "nothing held it back: a command was due",
 
 	string(events.HeldBudget):      "as many nodes as the rollout may take are without an available pod, or have two",

@@ -34,6 +34,7 @@ type act struct {
 	cause   string        // of a disruption, by the pod's condition
 	manager string        // who wrote the object, by its managedFields
 	rv      uint64
+	counted bool // by Divergences
 }
 
 // lateAfter is how long after it was done an act is told of at most if the recorder

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -106,7 +107,8 @@ func (w *shadow) dueAfter(k events.Key, a *act) {
 const ruleNodeGone controller.Rule = "nodeGone"
 
 // ruleGeneration is why rollcall counts a pod as old that a DaemonSet controller takes for
-// new: it has the number of the template, and is older than the DaemonSet.
+// new, or as new what that takes for old: it has the number of the template and is older
+// than the DaemonSet, or a later number, which the log may be about to tell of.
 const ruleGeneration controller.Rule = "generation"
 
 // moment is a time after the event at a position.
@@ -270,6 +272,9 @@ func (w *shadow) match(a *act) {
 	if a.Node != "" && w.s.Node(a.Node) == nil {
 		a.Rule = ruleNodeGone
 	}
+	if a.Do == events.DeletePod && w.byNumber(a.owner, w.s.Pod(events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")})) {
+		a.Rule = ruleGeneration
+	}
 	if len(o.due) > 0 {
 		a.Due = o.due[0].String()
 	}
@@ -283,6 +288,7 @@ func (o *shadowed) adopts(a *act, now time.Time) {
 	if o.taken == nil {
 		o.taken = map[types.UID]time.Time{}
 	}
+	maps.DeleteFunc(o.taken, func(_ types.UID, at time.Time) bool { return at.Add(slowest).Before(now) })
 	o.taken[a.uid] = now
 }
 

@@ -52,9 +52,14 @@ func (o *order) take(e events.Event) (out []ordered) {
 	o.waiting = append(o.waiting, ordered{})
 	copy(o.waiting[i+1:], o.waiting[i:])
 	o.waiting[i] = x
+	return o.ripe(x.heard)
+}
+
+// ripe returns those that need not wait any more at a time.
+func (o *order) ripe(at time.Time) []ordered {
 	last := -1
 	for i, w := range o.waiting {
-		if !w.heard.Add(skew).After(x.heard) {
+		if !w.heard.Add(skew).After(at) {
 			last = i
 		}
 	}

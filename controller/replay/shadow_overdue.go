@@ -42,7 +42,7 @@ func (w *shadow) overdue(k events.Key, o *shadowed, now time.Time) {
 		d.told = true
 		a := &act{owner: k, Act: Act{Class: Undone, DaemonSet: k.String(), Do: d.do, Node: d.node, Seq: d.seq, Time: d.since, Due: string(d.reason), Lead: now.Sub(d.since)}}
 		a.Object = d.object()
-		if p := w.s.Pod(events.Key{Namespace: k.Namespace, Name: d.name}); d.do == events.DeletePod && p != nil && w.spared(k, p) {
+		if d.do == events.DeletePod && w.byNumber(k, w.s.Pod(events.Key{Namespace: k.Namespace, Name: d.name})) {
 			a.Rule = ruleGeneration
 		}
 		w.acts = append(w.acts, a)
@@ -60,21 +60,22 @@ func (w *shadow) overdue(k events.Key, o *shadowed, now time.Time) {
 	c.told = true
 	a := &act{owner: k, Act: Act{Class: Counted, DaemonSet: k.String(), Do: doCount, Object: "daemonset/" + k.Name, Seq: c.seq, Time: c.since, Due: c.says, Lead: now.Sub(c.since)}}
 	for p := range w.s.Pods() {
-		if w.spared(k, p) {
+		if w.byNumber(k, p) {
 			a.Rule = ruleGeneration
 		}
 	}
 	w.acts = append(w.acts, a)
 }
 
-// spared reports whether a pod of a DaemonSet has its present template by nothing but the
-// number of it, which is that of another DaemonSet before it: to a cluster's own controller
-// it is new.
-func (w *shadow) spared(k events.Key, p *sets.Pod) bool {
+// byNumber reports whether a pod of a DaemonSet is new to rollcall and old to a cluster's own
+// controller, or the other way round, by nothing but the number of the template: to that
+// controller it is new if it has that of the DaemonSet, even of another DaemonSet before
+// it, and old if it has a later one.
+func (w *shadow) byNumber(k events.Key, p *sets.Pod) bool {
 	ds := w.s.DaemonSet(k)
-	if ds == nil || p.OwnerUID != ds.UID || ds.IsNew(&p.PodView) {
+	if ds == nil || p == nil || p.OwnerUID != ds.UID || ds.Current(p.Revision) {
 		return false
 	}
 	n, err := strconv.ParseInt(ds.Object.Annotations[daemonpod.GenerationAnnotation], 10, 64)
-	return err == nil && p.Template >= n
+	return err == nil && ds.IsNew(&p.PodView) != (p.Template == n)
 }

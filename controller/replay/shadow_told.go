@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"maps"
 	"strings"
 	"time"
 
@@ -20,7 +21,7 @@ const (
 
 // evidence is what Events of the cluster say of who did what.
 type evidence struct {
-	made, ended map[events.Key]bool      // pods that the DaemonSet controller says it has made, or deleted
+	made, ended map[events.Key]time.Time // pods that the DaemonSet controller says it has made, or deleted, and when it did
 	refused     map[events.Key]time.Time // DaemonSets of which it says that the cluster refused something, and when last
 	spent       map[events.Key]*spent
 }
@@ -32,7 +33,7 @@ type spent struct {
 }
 
 func newEvidence() evidence {
-	return evidence{map[events.Key]bool{}, map[events.Key]bool{}, map[events.Key]time.Time{}, map[events.Key]*spent{}}
+	return evidence{map[events.Key]time.Time{}, map[events.Key]time.Time{}, map[events.Key]time.Time{}, map[events.Key]*spent{}}
 }
 
 // take takes what an Event says of a DaemonSet.
@@ -51,9 +52,9 @@ func (x evidence) take(ds events.Key, is events.KubeEvent, at time.Time) {
 	pod.Name = strings.TrimSpace(pod.Name)
 	switch is.Reason {
 	case "SuccessfulCreate":
-		x.made[pod] = true
+		x.made[pod] = at
 	case "SuccessfulDelete":
-		x.ended[pod] = true
+		x.ended[pod] = at
 	case "FailedCreate", "FailedDelete", "FailedPlacement":
 		x.refused[ds] = at
 	}
@@ -72,10 +73,17 @@ func (x evidence) crowded(ds events.Key, at time.Time) bool {
 // of returns who says that it did an act; empty: nobody does.
 func (x evidence) of(a *act) string {
 	pod := events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")}
-	if a.Do == events.CreatePod && x.made[pod] || a.Do == events.DeletePod && x.ended[pod] {
+	if a.Do == events.CreatePod && !x.made[pod].IsZero() || a.Do == events.DeletePod && !x.ended[pod].IsZero() {
 		return component
 	}
 	return ""
+}
+
+// forget drops what was said of pods before a time.
+func (x evidence) forget(before time.Time) {
+	for _, of := range []map[events.Key]time.Time{x.made, x.ended} {
+		maps.DeleteFunc(of, func(_ events.Key, at time.Time) bool { return at.Before(before) })
+	}
 }
 
 // note takes what a note says.

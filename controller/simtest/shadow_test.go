@@ -23,7 +23,7 @@ import (
 var shadowHistories = flag.Int("shadow-histories", 150, "histories of TestShadow")
 
 // shadowFound are histories of which something was told that is no divergence.
-var shadowFound = []uint64{100, 118, 791, 1010, 1112, 1194, 1295, 1380}
+var shadowFound = []uint64{100, 118, 712, 791, 1010, 1112, 1194, 1295, 1380}
 
 // manager is the cluster's own DaemonSet controller, as its objects name it.
 const manager = "kube-controller-manager"
@@ -84,6 +84,7 @@ func (k *own) run(t *testing.T) *replay.Diverged {
 	if err != nil {
 		t.Fatal(err)
 	}
+	k.counts(t, h)
 	return d
 }
 

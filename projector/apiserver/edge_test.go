@@ -320,7 +320,7 @@ func TestMetrics(t *testing.T) {
 	c, _ := newIll(t, func(c *Config) {
 		c.Quarantined = func() Quarantine { return Quarantine{Events: 2} }
 		c.Figures = func(name string, tell func(float64, ...string)) {
-			labels := map[string][]string{"rollcall_gate_events_total": {"inventory", "accepted"}, "rollcall_gate_events_open": {"inventory"}, "rollcall_rollouts": {"stalled"}}
+			labels := map[string][]string{"rollcall_gate_events_total": {"inventory", "accepted"}, "rollcall_gate_events_open": {"inventory"}, "rollcall_rollouts": {"stalled"}, "rollcall_divergences_total": {"extra", ""}}
 			tell(7, labels[name]...)
 		}
 	})

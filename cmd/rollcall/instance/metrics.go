@@ -115,6 +115,10 @@ func (in *Instance) figures(name string, tell func(v float64, labels ...string))
 		in.State.Read(func(st *projector.State) { tell(float64(st.Unanswered())) })
 	case name == "rollcall_rollouts":
 		in.rollouts(tell)
+	case name == "rollcall_divergences_total":
+		if r := in.Record; r != nil && r.Diverged != nil {
+			r.Diverged(tell)
+		}
 	case strings.HasPrefix(name, "rollcall_gate_rejects"):
 		in.rejected(name, tell)
 	default:

@@ -29,6 +29,8 @@ type Record struct {
 	Writer   Writer          // what a controller writes is written there; nil: it writes nothing
 	Ready    func() bool     // whether the log has what the cluster has; nil: nothing is decided
 	Wake     <-chan struct{} // tells that it may have by now
+	// Diverged tells how many divergences there are, by class and rule; nil: nobody counts.
+	Diverged func(tell func(v float64, labels ...string))
 }
 
 // Writer is where revisions and statuses become so: it returns the object as it is then.

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"sync"
+	"time"
+
+	"rollcall/controller/replay"
+	"rollcall/events"
+	"rollcall/projector"
+	"rollcall/publisher/kube"
+)
+
+// divergences counts what diverges in a cluster while it is recorded, for /metrics. It
+// begins when the log has what the cluster has.
+type divergences struct {
+	world *kube.World
+	warn  func(string)
+
+	mu    sync.Mutex
+	state *projector.Projector // nil: it is not there yet
+	c     *replay.Divergences  // nil: it has not begun
+}
+
+// of has the log of an instance compared.
+func (d *divergences) of(state *projector.Projector) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.state = state
+}
+
+// follow takes an event of the log, which is folded.
+func (d *divergences) follow(e events.Event) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.c != nil {
+		d.c.Take(e)
+		return
+	}
+	select {
+	case <-d.world.Complete():
+	default:
+		return
+	}
+	if d.state == nil {
+		return
+	}
+	var err error
+	d.state.Read(func(s *projector.State) {
+		var own *projector.State
+		if own, err = s.Copy(); err == nil {
+			d.c = replay.NewDivergences(own)
+		}
+	})
+	if err != nil {
+		d.warn("divergences are not counted: " + err.Error())
+		d.state = nil
+	}
+}
+
+// tell tells how many there are. While the log has what the cluster has, that nothing
+// happens there counts too.
+func (d *divergences) tell(tell func(v float64, labels ...string)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	counts := map[replay.Divergence]int{}
+	if d.c != nil {
+		if d.world.Ready() {
+			var at time.Time
+			d.state.ReadNow(func(_ *projector.State, now time.Time) { at = now })
+			d.c.Pass(at)
+		}
+		counts = d.c.Counts()
+	}
+	for _, class := range []replay.Class{replay.Extra, replay.Undone, replay.Counted} {
+		counts[replay.Divergence{Class: class}] += 0 // a counter is there before it counts
+	}
+	for of, n := range counts { // the registry sorts
+		tell(float64(n), string(of.Class), string(of.Rule))
+	}
+}

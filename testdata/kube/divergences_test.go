@@ -1,0 +1,69 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// TestDivergences: who records a cluster tells, while it goes on, that what is due there is
+// not done, though nothing at all happens; and nothing while its controller is at work.
+func TestDivergences(t *testing.T) {
+	c := newCluster(t)
+	kcm := c.controllers(all)
+	c.kubelets()
+	for i := range 2 {
+		c.node(fmt.Sprint("n", i))
+	}
+	c.daemonSet("agent")
+	c.rolledOut("agent", 2)
+	data := filepath.Join(t.TempDir(), "record")
+	rec := start(t, *rollcall, "connect", "--shadow", "--kubeconfig", c.granted("shadow"), "--data", data, "--metrics", "127.0.0.1:0")
+	rec.sees("the log has what the cluster has")
+	at := regexp.MustCompile(`Metrics +(\S+)`).FindStringSubmatch(rec.output())
+	if at == nil {
+		t.Fatalf("no metrics:\n%s", rec.output())
+	}
+	told := func() string {
+		t.Helper()
+		res, err := http.Get(at[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Join(regexp.MustCompile(`(?m)^rollcall_divergences_total.*$`).FindAllString(string(body), -1), "\n")
+	}
+	none := `rollcall_divergences_total{class="extra",rule=""} 0
+rollcall_divergences_total{class="missing",rule=""} 0
+rollcall_divergences_total{class="status",rule=""} 0`
+	c.image("agent", "main:2")
+	c.rolledOut("agent", 2)
+	if is := told(); is != none {
+		t.Errorf("while its controller is at work:\n%s", is)
+	}
+	kcm.end()
+	c.daemonSet("waits")
+	last := ""
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("told last:\n%s\nrollcall connect --shadow:\n%s", last, rec.output())
+		}
+	})
+	c.until("what is missing is told", func(context.Context) (bool, error) {
+		last = told()
+		return !strings.Contains(last, `{class="missing",rule=""} 0`), nil // its revision
+	})
+	if strings.Contains(last, `extra",rule=""} 1`) {
+		t.Error(last)
+	}
+	rec.end()
+}
