@@ -101,19 +101,7 @@ func (o outside) tells() {
 // address.
 func outsideServer(t *testing.T) string {
 	t.Helper()
-	ns, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true, JetStream: true, StoreDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	t.Cleanup(func() {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-	})
-	if !ns.ReadyForConnections(patience) {
-		t.Fatal("the server does not start")
-	}
-	return ns.ClientURL()
+	return natsAt(t, t.TempDir(), server.RANDOM_PORT).ClientURL()
 }
 
 // outside is a cluster, not named as by default, on a NATS server that is

@@ -292,18 +292,23 @@ func (p *process) output() string {
 func (p *process) sees(what string) {
 	p.Helper()
 	for begun := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		ended := false
-		select {
-		case <-p.done:
-			ended = true
-		default:
-		}
+		ended := p.ended()
 		if strings.Contains(p.output(), what) {
 			return
 		}
 		if ended || time.Since(begun) > patience {
 			p.Fatalf("%s does not say %q (ended: %v):\n%s", filepath.Base(p.cmd.Path), what, ended, p.output())
 		}
+	}
+}
+
+// ended reports whether the program has ended.
+func (p *process) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
 	}
 }
 
