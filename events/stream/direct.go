@@ -16,7 +16,10 @@ import (
 
 // How a log is read without a consumer.
 const (
-	directBatch = 2000    // messages asked for at once
+	// Messages asked for at once: at first one, since who looks at one event wants no
+	// more and gets all that was asked for, then more and more.
+	directBatch = 2000
+	directMore  = 45
 	directBytes = 4 << 20 // of a batch, about
 	directPoll  = 200 * time.Millisecond
 	// A batch whose next message does not come in this time is asked for again.
@@ -36,6 +39,7 @@ type direct struct {
 	tail  bool
 	from  events.Seq // the place when the batch under way was asked for
 	asked bool       // a batch is under way
+	batch int        // messages of it
 	inbox string
 	sub   *nats.Subscription // nil until the first batch
 	tries int
@@ -91,11 +95,12 @@ func (d *direct) ask() (err error) {
 			return err
 		}
 	}
+	d.batch = min(max(1, d.batch*directMore), directBatch)
 	body, err := json.Marshal(struct {
 		Seq   events.Seq `json:"seq"`
 		Batch int        `json:"batch"`
 		Bytes int        `json:"max_bytes"`
-	}{d.at + 1, directBatch, directBytes})
+	}{d.at + 1, d.batch, directBytes})
 	if err != nil {
 		return err
 	}
