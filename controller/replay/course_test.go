@@ -9,11 +9,12 @@ import (
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/events/recording"
+	"rollcall/projector"
 	"rollcall/publisher/simkubelet"
 )
 
 // TestCourse: a course that goes on with a log tells of the rollouts that the log
-// tells of when it is read anew.
+// tells of when it is read anew, whether it reads or is told.
 func TestCourse(t *testing.T) {
 	files, err := filepath.Glob("../../testdata/recordings/*.rollcall")
 	if err != nil || len(files) != 6 {
@@ -29,7 +30,8 @@ func TestCourse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var course replay.Course
+		var course, told replay.Course
+		var s *projector.State // that of who tells it; nil: he has not begun
 		var log *play.Cluster
 		for e, err := range r.Read(t.Context(), 0) {
 			if err != nil {
@@ -38,7 +40,10 @@ func TestCourse(t *testing.T) {
 			if log == nil {
 				log = play.New(subjects, "", e.Stored, simkubelet.DefaultOptions())
 			}
-			if log.Copy(e); e.Seq%97 != 0 {
+			if log.Copy(e); s != nil {
+				told.Take(s, projector.Fold(s, e))
+			}
+			if e.Seq%97 != 0 {
 				continue
 			}
 			h, err := replay.Open(t.Context(), log.Log, nil)
@@ -54,6 +59,16 @@ func TestCourse(t *testing.T) {
 			b, _ := json.Marshal(want)
 			if string(a) != string(b) {
 				t.Fatalf("%s at #%d: the course tells\n%s\nand the log\n%s", filepath.Base(file), e.Seq, a, b)
+			}
+			is, err1 = told.Go(t.Context(), h)
+			if a, _ = json.Marshal(is); err1 != nil || string(a) != string(b) {
+				t.Fatalf("%s at #%d: a course that was told tells\n%s\nand the log\n%s: %v", filepath.Base(file), e.Seq, a, b, err1)
+			}
+			told.Rest()
+			if s == nil && e.Seq > 97 { // it reads twice before it is told
+				if s, err1 = h.At(t.Context(), e.Seq); err1 != nil {
+					t.Fatal(err1)
+				}
 			}
 		}
 	}

@@ -84,6 +84,14 @@ func Open(ctx context.Context, log Log, frames Keyframes) (*History, error) {
 	return h, nil
 }
 
+// Extend has the history go on to an event that the log has got since, and when that
+// was stored.
+func (h *History) Extend(last events.Seq, stored time.Time) {
+	if last > h.span.Last {
+		h.span.Last, h.span.To, h.log.last = last, stored, last
+	}
+}
+
 // Begin returns the state before the first event: what a fold of the whole
 // history goes on from.
 func (h *History) Begin(ctx context.Context) (*projector.State, error) {

@@ -42,6 +42,7 @@ func (p *Page) act(w http.ResponseWriter, r *http.Request) {
 		writeError(w, err)
 		return
 	}
+	p.ending.again(r.Context())
 	for _, l := range p.lanes {
 		if l.take(r.Context(), func() error { l.kept.forget(); return nil }) != nil {
 			break // the one who asked has gone

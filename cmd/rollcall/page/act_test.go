@@ -99,7 +99,7 @@ func TestLanes(t *testing.T) {
 func TestKept(t *testing.T) {
 	ask := func(url string) *http.Request { return httptest.NewRequest(http.MethodGet, url, nil) }
 	k, now := kept{docs: map[string]document{}}, time.Unix(1000, 0)
-	k.keep(ask("/v1/overview?at=7"), document{[]byte("x"), 7, now})
+	k.keep(ask("/v1/overview?at=7"), document{nil, []byte("x"), 7, now})
 	for i, c := range []struct {
 		url   string
 		last  events.Seq
@@ -109,7 +109,7 @@ func TestKept(t *testing.T) {
 		{"/v1/overview?at=7", 7, time.Hour, true}, {"/v1/overview?at=7", 8, freshFor, true}, {"/v1/overview?at=7", 8, freshFor + 1, false},
 		{"/v1/overview?at=6", 7, 0, false}, {"/v1/overview", 7, 0, false},
 	} {
-		if got := k.find(ask(c.url), c.last, now.Add(c.after)) != nil; got != c.good {
+		if got := k.find(ask(c.url), c.last, now.Add(c.after)).body != nil; got != c.good {
 			t.Errorf("%d: %+v: found %v", i, c, got)
 		}
 	}
@@ -118,7 +118,7 @@ func TestKept(t *testing.T) {
 			t.Errorf("%s is kept: %v", url, !want)
 		}
 	}
-	k.keep(ask("/v1/rollouts"), document{make([]byte, maxKept), 8, now})
+	k.keep(ask("/v1/rollouts"), document{nil, make([]byte, maxKept), 8, now})
 	if len(k.docs) != 1 || k.bytes != maxKept {
 		t.Errorf("%d answers of %d bytes are kept", len(k.docs), k.bytes)
 	}

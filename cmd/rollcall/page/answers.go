@@ -2,7 +2,6 @@ package page
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,66 +27,12 @@ const (
 	maxRuns     = 100
 )
 
-// lane is which reader a question is put to.
-type lane int
-
-// The lanes: what stands at an instant, what needs the index of all events, what is
-// said of rollouts from the beginning of the log, and what may read much of it. The
-// index of a long log takes a while, and the first view does not wait for it.
-const (
-	instants lane = iota
-	places
-	courses
-	stories
-	lanes
-)
-
-// question is how one is answered, and where. The answer of a fleeting one may be
-// another the next time.
-type question struct {
-	lane     lane
-	do       answer
-	fleeting bool
-}
-
-// questions are what is answered under /v1/.
-var questions = map[string]question{
-	"info": {do: info}, "overview": {do: overview}, "events": {do: steps, fleeting: true}, "names": {do: names}, "health": {do: health, fleeting: true}, "instance": {do: instance, fleeting: true},
-	"state": {lane: places, do: state}, "nodes": {lane: places, do: nodes}, "deltas": {lane: places, do: deltas}, "density": {lane: places, do: density},
-	"sources": {lane: places, do: sources, fleeting: true}, "plan": {lane: places, do: nearPlan},
-	"rollouts": {lane: courses, do: rollouts}, "marks": {lane: courses, do: marks}, "rates": {lane: courses, do: rates}, "compare": {lane: courses, do: compare}, "wave": {lane: courses, do: nearWave},
-	"object": {lane: stories, do: object}, "event": {lane: stories, do: told}, "why": {lane: stories, do: why}, "why-not": {lane: stories, do: whyNot},
-	"diff": {lane: stories, do: diff}, "whatif": {lane: stories, do: whatIf}, "forecast": {lane: stories, do: forecast},
-}
-
-// number reads a parameter; absent: the default.
-func (q *query) number(name string, def, most int) (int, error) {
-	text := q.FormValue(name)
-	if text == "" {
-		return def, nil
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 || n > most {
-		return 0, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("%s cannot be %q", name, text), Do: fmt.Sprintf("give 0 to %d", most), Exit: events.ExitInput}
-	}
-	return n, nil
-}
-
-// key reads [NAMESPACE/]NAME of a DaemonSet.
-func (q *query) key(name string) events.Key {
-	text := strings.TrimPrefix(q.FormValue(name), "ds/")
-	if before, after, ok := strings.Cut(text, "/"); ok {
-		return events.Key{Namespace: before, Name: after}
-	}
-	return events.Key{Namespace: "default", Name: text}
-}
-
-func rollouts(_ http.ResponseWriter, q *query) (_ string, _ any, err error) {
+func rollouts(q *query) (_ string, _ any, err error) {
 	var all []*replay.Rollout
 	if q.FormValue("beside") != "" {
 		all, err = q.besides(nil)
 	} else {
-		all, err = q.rolloutsAt(q.Context(), q.at.Seq)
+		all, err = q.rollouts()
 	}
 	if all == nil {
 		all = []*replay.Rollout{}
@@ -96,30 +41,32 @@ func rollouts(_ http.ResponseWriter, q *query) (_ string, _ any, err error) {
 }
 
 // steps are the events after a position, or the last before one.
-func steps(w http.ResponseWriter, q *query) (string, any, error) {
-	limit, err := q.number("limit", 100, maxSteps)
+func steps(q *query) (string, any, error) {
+	limit, err := q.number("limit", 100, 1, maxSteps)
 	if err != nil {
 		return "", nil, err
 	}
-	after, err := q.number("after", 0, 1<<53)
+	after, err := q.number("after", 0, 0, 1<<53)
 	if err != nil {
 		return "", nil, err
 	}
 	f := story.Filter{Types: q.Form["type"]}
 	if q.FormValue("ds") != "" {
-		f.DaemonSet = q.key("ds")
+		if f.DaemonSet, err = q.daemonSet(); err != nil {
+			return "", nil, err
+		}
 	}
 	from := max(events.Seq(after), q.h.Span().First-1)
 	if from >= q.at.Seq {
 		return "Events", []replay.Step{}, nil
 	}
 	all, looked, err := q.h.Steps(q.Context(), f, from, q.at.Seq, limit)
-	w.Header().Set("Rollcall-Looked", strconv.FormatUint(uint64(looked), 10))
+	q.head.Set("Rollcall-Looked", strconv.FormatUint(uint64(looked), 10))
 	return "Events", all, err
 }
 
 // told is one event, before and after, with what it comes from and led to.
-func told(_ http.ResponseWriter, q *query) (string, any, error) {
+func told(q *query) (string, any, error) {
 	x, err := q.h.Tell(q.Context(), q.at.Seq, min(q.h.Span().Last, q.at.Seq+maxFollowed), maxEffects)
 	return "Event", []*replay.Told{x}, err
 }
@@ -133,20 +80,21 @@ type thing struct {
 	Older  int           `json:"older,omitempty"` // facts that are left out
 }
 
-func object(_ http.ResponseWriter, q *query) (string, any, error) {
+func object(q *query) (string, any, error) {
 	about, err := q.subject("of")
 	if err != nil {
 		return "", nil, err
 	}
 	x := thing{Object: story.Name(events.Ref{Kind: about.Kind, Key: about.Key})}
-	if x.Life, x.Older, err = q.h.Life(q.Context(), q.at.Seq, about, maxLife); err != nil {
-		return "", nil, err
-	}
-	s, err := q.state(q.Context(), q.at.Seq)
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
 	o, _, there := s.Object(about.Kind, about.Key)
+	q.letGo()
+	if x.Life, x.Older, err = q.h.Life(q.Context(), q.at.Seq, about, maxLife); err != nil {
+		return "", nil, err
+	}
 	if x.Exists = there; !there {
 		return "Object", []thing{x}, nil
 	}
@@ -163,8 +111,8 @@ func object(_ http.ResponseWriter, q *query) (string, any, error) {
 const maxNames = 2000
 
 // names lists the objects of a kind, to choose from.
-func names(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.state(q.Context(), q.at.Seq)
+func names(q *query) (string, any, error) {
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
@@ -182,7 +130,7 @@ func names(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Names", all, nil
 }
 
-func why(_ http.ResponseWriter, q *query) (string, any, error) {
+func why(q *query) (string, any, error) {
 	about, err := q.subject("of")
 	if err != nil {
 		return "", nil, err
@@ -191,16 +139,17 @@ func why(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Why", []*replay.Explanation{x}, err
 }
 
-func whyNot(_ http.ResponseWriter, q *query) (string, any, error) {
+func whyNot(q *query) (string, any, error) {
 	about, err := q.subject("of")
 	if err != nil {
 		return "", nil, err
 	}
-	s, err := q.state(q.Context(), q.at.Seq)
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
 	of, node, err := replay.Asked(s, about)
+	q.letGo()
 	if err != nil {
 		return "", nil, err
 	}
@@ -209,7 +158,10 @@ func whyNot(_ http.ResponseWriter, q *query) (string, any, error) {
 }
 
 // diff compares the instants from and at.
-func diff(_ http.ResponseWriter, q *query) (string, any, error) {
+func diff(q *query) (string, any, error) {
+	if q.FormValue("from") == "" {
+		return "", nil, refused("from is missing", "give the instant with which at is compared")
+	}
 	from, err := q.moment("from")
 	if err != nil {
 		return "", nil, err
@@ -219,8 +171,8 @@ func diff(_ http.ResponseWriter, q *query) (string, any, error) {
 	return "Diff", []*replay.Diff{d}, err
 }
 
-func density(_ http.ResponseWriter, q *query) (string, any, error) {
-	n, err := q.number("buckets", 400, maxBuckets)
+func density(q *query) (string, any, error) {
+	n, err := q.number("buckets", 400, 1, maxBuckets)
 	if err != nil {
 		return "", nil, err
 	}
@@ -238,19 +190,24 @@ func density(_ http.ResponseWriter, q *query) (string, any, error) {
 	if from > to {
 		from, to = to, from
 	}
-	return "Density", []*histogram{q.index.density(from, to, max(n, 1), q.FormValue("axis") == "time")}, nil
+	axis, err := q.choice("axis", "time")
+	if err != nil {
+		return "", nil, err
+	}
+	return "Density", []*histogram{q.index.density(from, to, n, axis == "time")}, nil
 }
 
 // besides returns the rollouts of the recording beside, and has its history used.
 func (q *query) besides(use func(*replay.History, []*replay.Rollout) error) (all []*replay.Rollout, err error) {
 	r := q.page.beside
 	if r == nil {
-		return nil, &events.Error{Code: "E-UI-VALUE", What: "there is no recording beside", Do: "give one with rollcall ui --beside FILE", Exit: events.ExitInput}
+		return nil, refused("there is no recording beside", "give one with rollcall ui --beside FILE")
 	}
 	err = r.take(q.Context(), func() (err error) {
-		if all, err = r.rolloutsAt(q.Context(), r.h.Span().Last); err == nil && use != nil {
+		if all, err = r.course.read(q.Context(), r.h); err == nil && use != nil {
 			err = use(r.h, all)
 		}
+		r.course.Rest()
 		return err
 	})
 	return all, err
@@ -268,8 +225,8 @@ func (q *query) sideOf(name string, h *replay.History, all []*replay.Rollout) (r
 
 // compare holds two rollouts against each other: both of the log, or the second of
 // the recording beside.
-func compare(_ http.ResponseWriter, q *query) (_ string, _ any, err error) {
-	all, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
+func compare(q *query) (_ string, _ any, err error) {
+	all, err := q.courseToEnd()
 	if err != nil {
 		return "", nil, err
 	}
@@ -303,8 +260,8 @@ type saidBy struct {
 	Refused     []Refused               `json:"refused"`
 }
 
-func sources(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.state(q.Context(), q.at.Seq)
+func sources(q *query) (string, any, error) {
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
@@ -312,6 +269,7 @@ func sources(_ http.ResponseWriter, q *query) (string, any, error) {
 	n, last := s.Quarantined()
 	x.Quarantined = n
 	x.Rejected = append(x.Rejected, last...)
+	q.letGo()
 	told := slices.DeleteFunc(slices.Clone(q.index.told), func(seq events.Seq) bool { return seq > q.at.Seq })
 	for _, seq := range told[max(0, len(told)-maxEffects):] {
 		step, err := q.h.Step(q.Context(), seq)
@@ -339,8 +297,8 @@ type healthSaid struct {
 	Streams     int    `json:"streams"` // pages that follow the log
 }
 
-func health(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.state(q.Context(), q.at.Seq)
+func health(q *query) (string, any, error) {
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
@@ -350,6 +308,7 @@ func health(_ http.ResponseWriter, q *query) (string, any, error) {
 	}
 	x.Chain = fmt.Sprintf("%x", s.Position().Chain)
 	x.Quarantined, _ = s.Quarantined()
+	q.letGo()
 	if q.past.Facts != nil {
 		facts, err := q.past.Facts(q.Context())
 		if err != nil {
@@ -361,27 +320,34 @@ func health(_ http.ResponseWriter, q *query) (string, any, error) {
 }
 
 // nearPlan is the decision before a position or after it.
-func nearPlan(_ http.ResponseWriter, q *query) (string, any, error) {
-	return "Near", near(q, q.index.plans), nil
+func nearPlan(q *query) (string, any, error) {
+	return q.near(q.index.plans)
 }
 
 // nearWave is the wave before a position or after it.
-func nearWave(_ http.ResponseWriter, q *query) (string, any, error) {
+func nearWave(q *query) (string, any, error) {
 	var all []events.Seq
-	rolls, err := q.rolloutsAt(q.Context(), q.h.Span().Last)
+	rolls, err := q.courseToEnd()
+	if err != nil {
+		return "", nil, err
+	}
 	for _, r := range rolls {
 		for _, w := range r.Waves {
 			all = append(all, w.Seq)
 		}
 	}
 	slices.Sort(all)
-	return "Near", near(q, all), err
+	return q.near(all)
 }
 
 // near is the position among others, in order, before one or after it; else itself.
-func near(q *query, all []events.Seq) []map[string]events.Seq {
+func (q *query) near(all []events.Seq) (string, any, error) {
+	way, err := q.choice("way", "on", "back")
+	if err != nil {
+		return "", nil, err
+	}
 	i, there := slices.BinarySearch(all, q.at.Seq)
-	if q.FormValue("way") == "back" {
+	if way == "back" {
 		i--
 	} else if there {
 		i++
@@ -390,5 +356,5 @@ func near(q *query, all []events.Seq) []map[string]events.Seq {
 	if i >= 0 && i < len(all) {
 		seq = all[i]
 	}
-	return []map[string]events.Seq{{"seq": seq}}
+	return "Near", []map[string]events.Seq{{"seq": seq}}, nil
 }

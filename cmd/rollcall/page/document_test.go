@@ -10,7 +10,7 @@ import (
 )
 
 // asks are where the code reads a parameter.
-var asks = regexp.MustCompile(`(?:FormValue|moment|key|subject|number|sideOf)\("([a-z]+)"|Form\["([a-z]+)"\]`)
+var asks = regexp.MustCompile(`(?:FormValue|moment|subject|number|choice|sideOf)\("([a-z]+)"|Form\["([a-z]+)"\]`)
 
 // TestDocument: docs/HTTP.md has every path that is answered, none that is not, and
 // every parameter that is read.
@@ -21,9 +21,14 @@ func TestDocument(t *testing.T) {
 	}
 	text := string(b)
 	told := map[string]bool{}
-	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|").FindAllStringSubmatch(text, -1) {
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|([^|]*)\\|").FindAllStringSubmatch(text, -1) {
 		for _, name := range regexp.MustCompile("`([a-z-]+)`").FindAllStringSubmatch(row[1], -1) {
 			told[name[1]] = true
+			for _, param := range strings.Fields(questions[name[1]].params) {
+				if !strings.Contains(row[2], "`"+param) && name[1] != "state" {
+					t.Errorf("the row of %s in docs/HTTP.md has no %s", name[1], param)
+				}
+			}
 		}
 	}
 	for path := range questions {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,12 +28,16 @@ const goesOn = time.Hour
 // forecast plays a DaemonSet on from an instant, as rollcall plan does: at the start
 // of a rollout that is its plan, and where it has got to, what is left of it. With do
 // it is what an action on the page would bring about, before anybody takes it.
-func forecast(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.state(q.Context(), q.at.Seq)
+func forecast(q *query) (string, any, error) {
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
-	o, _, there := s.Object(events.DaemonSet, q.key("ds"))
+	of, err := q.daemonSet()
+	if err != nil {
+		return "", nil, err
+	}
+	o, _, there := s.Object(events.DaemonSet, of)
 	if !there {
 		return "", nil, &events.Error{Code: "E-CLI-NAME", What: fmt.Sprintf("there is no DaemonSet %q at this instant", q.FormValue("ds")), Do: "choose another, or go to an instant of its life", Exit: events.ExitInput}
 	}
@@ -43,6 +46,7 @@ func forecast(_ http.ResponseWriter, q *query) (string, any, error) {
 		return "", nil, err
 	}
 	intent, err := q.intended(s, o)
+	q.letGo()
 	if err != nil {
 		return "", nil, err
 	}
@@ -83,7 +87,7 @@ func (q *query) intended(s *projector.State, o events.Object) (i play.Intent, er
 	case "resume":
 		unstructured.RemoveNestedField(after, "metadata", "annotations", events.AnnotationPaused)
 	default:
-		err = &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("do cannot be %q", do), Do: "give undo, pause or resume, or leave it out", Exit: events.ExitInput}
+		err = refused(fmt.Sprintf("do cannot be %q", do), "give undo, pause or resume, or leave it out")
 	}
 	if err != nil {
 		return i, err
@@ -106,8 +110,8 @@ func templateBefore(d *sets.DaemonSet) (map[string]any, error) {
 }
 
 // whatIf plays the history again with something else.
-func whatIf(_ http.ResponseWriter, q *query) (string, any, error) {
-	runs, err := q.number("runs", 1, maxRuns)
+func whatIf(q *query) (string, any, error) {
+	runs, err := q.number("runs", 1, 1, maxRuns)
 	if err != nil {
 		return "", nil, err
 	}
@@ -123,7 +127,7 @@ func whatIf(_ http.ResponseWriter, q *query) (string, any, error) {
 	if len(ask.Inserts) > 0 {
 		changed = append(changed, "what is applied besides")
 	}
-	a, err := play.Ask(q.Context(), q.past.Log, subjects, ask, changed, play.Runs{N: max(runs, 1), Seed: 1})
+	a, err := play.Ask(q.Context(), q.past.Log, subjects, ask, changed, play.Runs{N: runs, Seed: 1})
 	return "WhatIf", []*play.Answer{a}, err
 }
 
@@ -147,7 +151,7 @@ func (q *query) question() (ask play.Question, err error) {
 	for _, text := range q.Form["without"] {
 		seq, err := strconv.ParseUint(strings.TrimPrefix(text, "#"), 10, 64)
 		if err != nil {
-			return ask, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("%q is no position", text), Do: "give that of an event from outside", Exit: events.ExitInput}
+			return ask, refused(fmt.Sprintf("%q is no position", text), "give that of an event from outside")
 		}
 		ask.Without = append(ask.Without, events.Seq(seq))
 	}
@@ -156,7 +160,7 @@ func (q *query) question() (ask play.Question, err error) {
 		return ask, nil
 	}
 	if q.page.Insert == nil {
-		return ask, &events.Error{Code: "E-UI-VALUE", What: "nothing can be applied besides", Do: "ask rollcall whatif --insert", Exit: events.ExitInput}
+		return ask, refused("nothing can be applied besides", "ask rollcall whatif --insert")
 	}
 	if from.Seq == 0 {
 		from = q.at

@@ -1,13 +1,13 @@
 package page
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"net/http"
 	"slices"
+	"sort"
 	"time"
 
 	"rollcall/controller/board"
@@ -34,7 +34,7 @@ type introduction struct {
 	Classes []string  `json:"classes"`
 }
 
-func info(_ http.ResponseWriter, q *query) (string, any, error) {
+func info(q *query) (string, any, error) {
 	c := q.page.Config
 	x := introduction{Cluster: c.Cluster, Target: c.Target, Live: c.Live, Writes: c.Act != nil, Inserts: c.Insert != nil, Version: c.Version, Scene: c.Scene,
 		Epoch: q.h.Span().From, Phases: grid.Phases, Causes: grid.Causes, Classes: classes}
@@ -46,8 +46,8 @@ func info(_ http.ResponseWriter, q *query) (string, any, error) {
 
 // state is the state at an instant: in words, as rollcall state has it, its hash
 // alone, or a DaemonSet on all nodes in four bytes each.
-func state(w http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.state(q.Context(), q.at.Seq)
+func state(q *query) (string, any, error) {
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
@@ -59,23 +59,24 @@ func state(w http.ResponseWriter, q *query) (string, any, error) {
 		h, err := replay.StateHash(s)
 		return "StateHash", []any{map[string]any{"seq": s.Seq(), "sha256": h}}, err
 	case "bin":
-		g := grid.New(q.index.nodes, q.key("ds"), q.h.Span().From)
-		g.Set(s)
-		writeBin(w, s, g.Cells())
-		return "", nil, nil
+		of, err := q.daemonSet()
+		if err == nil {
+			cells := q.cellsOf(s, of)
+			q.head.Set("Rollcall-Time", s.Time().UTC().Format(time.RFC3339Nano))
+			q.bytes(s.Seq(), cells, cells)
+		}
+		return "", nil, err
 	default:
-		return "", nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("there is no format %q", format), Do: "give bin or hash, or leave it out", Exit: events.ExitInput}
+		return "", nil, refused(fmt.Sprintf("there is no format %q", format), "give bin or hash, or leave it out")
 	}
 }
 
-// writeBin writes cells, with where they are of and their hash beside them.
-func writeBin(w http.ResponseWriter, s *projector.State, cells []byte) {
-	h := w.Header()
-	h.Set("Content-Type", "application/octet-stream")
-	h.Set("Rollcall-Seq", fmt.Sprint(uint64(s.Seq())))
-	h.Set("Rollcall-Time", s.Time().UTC().Format(time.RFC3339Nano))
-	h.Set("Rollcall-Cells", hashOf(cells))
-	_, _ = w.Write(cells) // who does not want it any more has gone
+// bytes answers with bytes, from which who asked has cells at a position.
+func (q *query) bytes(seq events.Seq, cells, body []byte) {
+	q.head.Set("Content-Type", "application/octet-stream")
+	q.head.Set("Rollcall-Seq", fmt.Sprint(uint64(seq)))
+	q.head.Set("Rollcall-Cells", hashOf(cells))
+	q.body = body
 }
 
 func hashOf(cells []byte) string {
@@ -86,47 +87,124 @@ func hashOf(cells []byte) string {
 // maxDeltas bounds the events in one answer of deltas.
 const maxDeltas = 65536
 
+// cellsOf returns the cells of a DaemonSet in a state. Of one that pages follow they
+// are there already.
+func (q *query) cellsOf(s *projector.State, of events.Key) []byte {
+	if t := q.end.tail; q.held && t != nil && s == q.end.state && t.grids[of] != nil {
+		return bytes.Clone(t.grids[of].Cells())
+	}
+	g := grid.New(q.index.nodes, of, q.h.Span().From)
+	g.Set(s)
+	return g.Cells()
+}
+
+// cells returns those of a DaemonSet at the instant.
+func (q *query) cells(of events.Key) (cells []byte, err error) {
+	known, err := q.followed(of, q.at.Seq, q.at.Seq, func(c *changes) { cells = q.whole(c.at(q.at.Seq), q.at.Seq) })
+	if known || err != nil {
+		return cells, err
+	}
+	s, err := q.state()
+	if err != nil {
+		return nil, err
+	}
+	return q.cellsOf(s, of), nil
+}
+
+// whole returns as many cells as there are nodes at a position.
+func (q *query) whole(cells []byte, seq events.Seq) []byte {
+	return append(cells, make([]byte, max(0, grid.CellBytes*q.index.nodes.Upto(seq)-len(cells)))...)
+}
+
+// followed shows use what pages that follow a DaemonSet have been told of it, if it
+// covers both positions; known says whether it does.
+func (q *query) followed(of events.Key, from, to events.Seq, use func(*changes)) (known bool, err error) {
+	if !q.page.Live {
+		return false, nil
+	}
+	if err := q.hold(); err != nil {
+		return false, err
+	}
+	defer q.letGo()
+	if q.end.tail == nil {
+		return false, nil
+	}
+	g := q.end.tail.grids[of]
+	if g == nil || from < g.from || to > q.end.state.Seq() {
+		return false, nil
+	}
+	use(&g.changes)
+	return true, nil
+}
+
 // deltas are the cells before a position, and then each that an event has changed,
 // up to another: number of cells, the cells, and for each change the position after
 // the first, the place and the new cell, each number in four bytes, the low first.
-func deltas(w http.ResponseWriter, q *query) (string, any, error) {
+func deltas(q *query) (string, any, error) {
 	from, err := q.moment("from")
 	if err != nil {
 		return "", nil, err
 	}
-	if from.Seq > q.at.Seq || q.at.Seq-from.Seq > maxDeltas {
-		return "", nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("#%d to #%d cannot be given at once", from.Seq, q.at.Seq), Do: fmt.Sprintf("give at most %d events, forwards", maxDeltas), Exit: events.ExitInput}
-	}
-	g := grid.New(q.index.nodes, q.key("ds"), q.h.Span().From)
-	s, err := q.h.At(q.Context(), from.Seq)
+	of, err := q.daemonSet()
 	if err != nil {
 		return "", nil, err
 	}
+	if from.Seq > q.at.Seq || q.at.Seq-from.Seq > maxDeltas {
+		return "", nil, refused(fmt.Sprintf("#%d to #%d cannot be given at once", from.Seq, q.at.Seq), fmt.Sprintf("give at most %d events, forwards", maxDeltas))
+	}
+	var out, cells []byte
+	give := func(c *changes) {
+		out, cells = c.after(q.whole(c.at(from.Seq), from.Seq), from.Seq, q.at.Seq), q.whole(c.at(q.at.Seq), q.at.Seq)
+	}
+	q.now = false // what is asked about stands
+	known, err := q.followed(of, from.Seq, q.at.Seq, give)
+	if !known && err == nil {
+		var c *changes
+		if c, err = q.changes(of, from.Seq, q.at.Seq); err == nil {
+			give(c)
+		}
+	}
+	if err != nil {
+		return "", nil, err
+	}
+	q.bytes(q.at.Seq, cells, out)
+	return "", nil, nil
+}
+
+// changes folds what has changed of a DaemonSet from one position to another. Where
+// pages follow it they go on with what was found: who asks again is told at once.
+func (q *query) changes(of events.Key, from, to events.Seq) (*changes, error) {
+	g := grid.New(q.index.nodes, of, q.h.Span().From)
+	s, err := q.h.At(q.Context(), from)
+	if err != nil {
+		return nil, err
+	}
 	g.Set(s)
-	out := binary.LittleEndian.AppendUint32(nil, uint32(len(g.Cells())/grid.CellBytes))
-	out = append(out, g.Cells()...)
-	err = q.h.Walk(q.Context(), from.Seq, q.at.Seq, replay.Visit{
+	c := &changes{from: from, cells: bytes.Clone(g.Cells())}
+	err = q.h.Walk(q.Context(), from, to, replay.Visit{
 		Before: func(s *projector.State, e events.Event) error {
 			g.Before(s, e)
 			return nil
 		},
 		After: func(s *projector.State, e events.Event) error {
-			for _, i := range g.After(s, e) {
-				out = binary.LittleEndian.AppendUint32(out, uint32(e.Seq-from.Seq))
-				out = binary.LittleEndian.AppendUint32(out, uint32(i))
-				out = append(out, g.Cells()[grid.CellBytes*i:][:grid.CellBytes]...)
-			}
+			c.note(e.Seq, g.After(s, e), g.Cells())
 			return nil
 		},
 	})
-	if err != nil {
-		return "", nil, err
+	if err != nil || !q.page.Live || len(c.list) > maxChanges/2 {
+		return c, err
 	}
-	w.Header().Set("Content-Type", "application/octet-stream")
-	w.Header().Set("Rollcall-Seq", fmt.Sprint(uint64(q.at.Seq)))
-	w.Header().Set("Rollcall-Cells", hashOf(g.Cells()))
-	_, _ = w.Write(out) // who does not want it any more has gone
-	return "", nil, nil
+	if err := q.hold(); err != nil {
+		return nil, err
+	}
+	defer q.letGo()
+	if q.end.tail != nil {
+		if x := q.end.tail.grids[of]; x != nil && from < x.from && x.from <= to {
+			x.list = append(slices.Clone(c.list[:c.upto(x.from)]), x.list...)
+			x.from, x.cells = from, c.cells
+		}
+	}
+	return c, nil
 }
 
 // nodeTable are the names of nodes by place, and by label the value that each has at
@@ -147,8 +225,8 @@ type label struct {
 // maxGroups bounds the values of a label by which nodes are grouped.
 const maxGroups = 64
 
-func nodes(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.state(q.Context(), q.at.Seq)
+func nodes(q *query) (string, any, error) {
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
@@ -202,8 +280,8 @@ type glance struct {
 	PerMinute  int               `json:"perMinute"` // events in the minute before
 }
 
-func overview(_ http.ResponseWriter, q *query) (string, any, error) {
-	s, err := q.state(q.Context(), q.at.Seq)
+func overview(q *query) (string, any, error) {
+	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
@@ -229,18 +307,22 @@ func overview(_ http.ResponseWriter, q *query) (string, any, error) {
 }
 
 // minuteBefore is the position a minute before the instant, or that before the first
-// event.
+// event. Of a clock that steps back it is one of several.
 func (q *query) minuteBefore() (events.Seq, error) {
 	t := q.at.Time.Add(-time.Minute)
-	if span := q.h.Span(); t.Before(span.From) {
-		return span.First - 1, nil
+	span := q.h.Span()
+	if q.held {
+		if i := q.end.upto(t); i > 0 && i < len(q.end.heard) {
+			return q.end.heard[i].seq - 1, nil
+		}
 	}
-	at, err := replay.ParseInstant(t.UTC().Format(time.RFC3339Nano), time.Now())
-	if err != nil {
-		return 0, err
-	}
-	m, err := q.past.Moment(q.Context(), at, q.h.Span().Last)
-	return m.Seq, err
+	var failed error
+	n := sort.Search(int(q.at.Seq-span.First)+1, func(i int) bool {
+		e, err := q.h.Event(q.Context(), span.First+events.Seq(i))
+		failed = cmp.Or(failed, err)
+		return err != nil || e.Stored.After(t)
+	})
+	return span.First + events.Seq(n) - 1, failed
 }
 
 // nodesOf are the nodes that are there, by name: in other places than those in which

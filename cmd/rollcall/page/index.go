@@ -1,8 +1,10 @@
 package page
 
 import (
+	"cmp"
 	"context"
 	"iter"
+	"slices"
 	"sort"
 
 	"rollcall/controller/grid"
@@ -39,6 +41,8 @@ type index struct {
 	nodes *grid.Nodes
 	told  []events.Seq // notes and holds
 	plans []events.Seq
+
+	ahead []heard // events that follow, and need not be read
 }
 
 func newIndex() *index { return &index{nodes: grid.NewNodes()} }
@@ -62,6 +66,13 @@ func (x *index) read(ctx context.Context, h *replay.History, log replay.Log) err
 			x.nodes.See(n.Key.Name, after)
 		}
 	}
+	for _, e := range x.ahead {
+		if e.seq == after+1 {
+			x.take(e)
+			after = e.seq
+		}
+	}
+	x.ahead = nil
 	if after >= span.Last {
 		return nil
 	}
@@ -73,7 +84,7 @@ func (x *index) read(ctx context.Context, h *replay.History, log replay.Log) err
 		if err != nil {
 			return err
 		}
-		x.take(e)
+		x.take(heard{e.Seq, e.Stored, e.Subject})
 		if e.Seq >= span.Last {
 			break
 		}
@@ -81,18 +92,26 @@ func (x *index) read(ctx context.Context, h *replay.History, log replay.Log) err
 	return nil
 }
 
+// hear is told of events that others have read. Nil hears nothing.
+func (x *index) hear(all []heard) {
+	if x != nil && len(x.times) > 0 {
+		i, _ := slices.BinarySearchFunc(all, x.last()+1, func(h heard, seq events.Seq) int { return cmp.Compare(h.seq, seq) })
+		x.ahead = append(x.ahead[:0], all[i:]...)
+	}
+}
+
 // take notes the next event. Times never step back.
-func (x *index) take(e events.Event) {
-	of, key := events.Under(e.Subject)
+func (x *index) take(e heard) {
+	of, key := events.Under(e.subject)
 	switch of {
 	case "node":
-		x.nodes.See(key.Name, e.Seq)
+		x.nodes.See(key.Name, e.seq)
 	case "note", "hold":
-		x.told = append(x.told, e.Seq)
+		x.told = append(x.told, e.seq)
 	case "plan":
-		x.plans = append(x.plans, e.Seq)
+		x.plans = append(x.plans, e.seq)
 	}
-	ms := e.Stored.UnixMilli()
+	ms := e.stored.UnixMilli()
 	if n := len(x.times); n > 0 {
 		ms = max(ms, x.times[n-1])
 	}

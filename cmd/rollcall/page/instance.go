@@ -2,7 +2,6 @@ package page
 
 import (
 	"fmt"
-	"net/http"
 	"time"
 
 	"rollcall/events"
@@ -26,7 +25,7 @@ type seen struct {
 	at   time.Time
 }
 
-func instance(_ http.ResponseWriter, q *query) (string, any, error) {
+func instance(q *query) (string, any, error) {
 	s := &q.page.seen
 	if s.said != nil && time.Since(s.at) < freshFor {
 		return "Instance", []*instanceSaid{s.said}, nil

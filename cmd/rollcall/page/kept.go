@@ -24,6 +24,7 @@ type kept struct {
 
 // document is an answer as it was sent.
 type document struct {
+	head http.Header
 	body []byte
 	last events.Seq // end of the log then
 	made time.Time
@@ -40,13 +41,13 @@ func lasting(r *http.Request) bool {
 	return true
 }
 
-// find returns an answer that was given, and is good yet.
-func (k *kept) find(r *http.Request, last events.Seq, now time.Time) []byte {
+// find returns an answer that was given, and is good yet; one without bytes: none is.
+func (k *kept) find(r *http.Request, last events.Seq, now time.Time) (d document) {
 	d, there := k.docs[r.URL.RequestURI()]
 	if !there || d.last != last && now.Sub(d.made) > freshFor {
-		return nil
+		return document{}
 	}
-	return d.body
+	return d
 }
 
 // keep keeps an answer. Where there is too much, all goes.

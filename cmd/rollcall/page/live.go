@@ -1,14 +1,13 @@
 package page
 
 import (
-	"bytes"
 	"context"
+	"maps"
+	"net/http"
 	"sync"
 	"time"
 
-	"rollcall/controller/grid"
 	"rollcall/events"
-	"rollcall/projector"
 )
 
 // framesEvery is the least time between two frames of a stream, and maxStreams how
@@ -20,8 +19,9 @@ const (
 	lingers     = 10 * time.Second
 )
 
-// live follows the log for all pages that do: one fold of its own, so that none of
-// them asks for the lock of the instance's. It folds only while a page follows.
+// live follows the log for all pages that do, and folds it for all that is asked of
+// its end: so none of them asks for the lock of the instance's fold. It folds only
+// while a page follows.
 type live struct {
 	reader *reader
 	quit   chan struct{}
@@ -44,6 +44,9 @@ type frame struct {
 	time  time.Time
 	cells []byte // nobody changes them
 	err   error  // why no more come
+
+	before events.Seq // of the frame that was given before this one; 0: none was
+	text   string     // that makes what a page has of that one this one
 }
 
 func newLive(r *reader) *live {
@@ -98,6 +101,7 @@ func (l *live) follow() {
 	t, err := l.begin(ctx)
 	if err == nil {
 		err = l.run(ctx, t)
+		l.finish(t)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -110,25 +114,30 @@ func (l *live) follow() {
 
 // run folds until nobody follows any more, or the log cannot be read.
 func (l *live) run(ctx context.Context, t *tail) error {
-	es, failed := make(chan events.Event, 1024), make(chan error, 1)
+	end := l.reader.end
+	es, failed := make(chan events.Event, maxTaken), make(chan error, 1)
 	go t.read(ctx, es, failed)
 	tick := time.NewTicker(framesEvery)
 	defer tick.Stop()
 	for wanted := time.Now(); ; {
+		var err error
 		select {
 		case e := <-es:
-			t.take(e)
-		case err := <-failed:
-			return err
+			err = end.follow(ctx, t, e, es)
+		case err = <-failed:
 		case <-ctx.Done():
-			return ctx.Err()
+			err = ctx.Err()
 		case now := <-tick.C:
-			if l.show(t) {
+			some := false
+			if some, err = l.show(ctx, t); some {
 				wanted = now
 			}
 			if now.Sub(wanted) > lingers && l.idle() {
 				return nil
 			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 }
@@ -145,13 +154,25 @@ func (l *live) idle() bool {
 }
 
 // show gives frames to the pages, and reports whether there are any.
-func (l *live) show(t *tail) bool {
+func (l *live) show(ctx context.Context, t *tail) (some bool, err error) {
+	if err := l.reader.end.enter(ctx); err != nil {
+		return false, err
+	}
+	defer l.reader.end.leave()
+	if l.reader.end.tail != t {
+		return false, events.ErrUnavailable // the log was opened anew
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	wanted := map[events.Key]bool{}
 	for f := range l.streams {
-		f.give(t.frame(f.of))
+		wanted[f.of] = true
+		f.give(t.frame(l.reader.end.state, f.of))
 	}
-	return len(l.streams) > 0
+	if len(t.grids) > maxStreams {
+		maps.DeleteFunc(t.grids, func(of events.Key, _ *shown) bool { return !wanted[of] })
+	}
+	return len(l.streams) > 0, nil
 }
 
 // give puts the newest frame in the place of one that was not taken.
@@ -163,78 +184,28 @@ func (f *follower) give(x frame) {
 	f.frames <- x
 }
 
-// begin takes the state of the end of the log.
+// begin has the end of the log be followed.
 func (l *live) begin(ctx context.Context) (t *tail, err error) {
-	err = l.reader.take(ctx, func() error {
-		h := l.reader.h
-		s, err := h.At(ctx, h.Span().Last)
-		t = &tail{log: l.reader.past.Log, state: s, nodes: l.reader.index.nodes.Clone(), epoch: h.Span().From, grids: map[events.Key]*shown{}}
-		return err
+	r := l.reader
+	err = r.take(ctx, func() error {
+		q := &query{Request: (&http.Request{}).WithContext(ctx), reader: r}
+		defer q.letGo()
+		if err := q.hold(); err != nil {
+			return err
+		}
+		t = &tail{log: r.end.past.Log, from: r.end.state.Seq(), nodes: r.index.nodes.Clone(), epoch: r.end.h.Span().From, grids: map[events.Key]*shown{}}
+		r.end.tail = t
+		return nil
 	})
 	return t, err
 }
 
-// tail is a fold that goes on with the log, and the grids that pages look at.
-type tail struct {
-	log   events.Reader
-	state *projector.State
-	nodes *grid.Nodes
-	epoch time.Time
-	grids map[events.Key]*shown
-}
-
-// shown is a grid, and its cells as they were given last.
-type shown struct {
-	*grid.Grid
-	cells []byte
-	dirty bool
-}
-
-// read reads the log as it goes on.
-func (t *tail) read(ctx context.Context, es chan<- events.Event, failed chan<- error) {
-	log, ok := t.log.(events.Tailer)
-	if !ok {
-		return // nothing comes
+// finish has the end of the log be asked how far it goes again, unless others follow it.
+func (l *live) finish(t *tail) {
+	end := l.reader.end
+	end.turn <- struct{}{}
+	if end.tail == t {
+		end.tail, end.looked = nil, time.Time{}
 	}
-	for e, err := range log.Tail(ctx, t.state.Seq()) {
-		if err != nil {
-			failed <- err
-			return
-		}
-		select {
-		case es <- e:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// take folds the next event.
-func (t *tail) take(e events.Event) {
-	for _, g := range t.grids {
-		g.Before(t.state, e)
-	}
-	if r := events.RefOf(e); r.Kind == events.Node {
-		t.nodes.See(r.Key.Name, e.Seq)
-	}
-	e = projector.Fold(t.state, e)
-	for _, g := range t.grids {
-		if len(g.After(t.state, e)) > 0 {
-			g.dirty = true
-		}
-	}
-}
-
-// frame returns how a DaemonSet stands.
-func (t *tail) frame(of events.Key) frame {
-	g := t.grids[of]
-	if g == nil {
-		g = &shown{Grid: grid.New(t.nodes, of, t.epoch), dirty: true}
-		g.Set(t.state)
-		t.grids[of] = g
-	}
-	if g.dirty || len(g.cells) != len(g.Cells()) {
-		g.cells, g.dirty = bytes.Clone(g.Cells()), false
-	}
-	return frame{seq: t.state.Seq(), time: t.state.Time(), cells: g.cells}
+	end.leave()
 }

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -146,11 +145,11 @@ func (w *witness) mark(e events.Event, kind, what string) {
 }
 
 // marks are what the time bar marks, up to an instant: the last of them.
-func marks(_ http.ResponseWriter, q *query) (string, any, error) {
-	if _, err := q.rolloutsAt(q.Context(), q.h.Span().Last); err != nil {
+func marks(q *query) (string, any, error) {
+	if _, err := q.courseToEnd(); err != nil {
 		return "", nil, err
 	}
-	all := q.witness.marks
+	all := q.course.marks
 	n, _ := slices.BinarySearchFunc(all, q.at.Seq+1, func(m *mark, seq events.Seq) int { return cmp.Compare(m.Seq, seq) })
 	return "Marks", slices.Clone(all[max(0, n-maxMarks):n]), nil
 }
@@ -164,15 +163,15 @@ type rate struct {
 }
 
 // rates are who has told the log how much, up to the minute of an instant.
-func rates(_ http.ResponseWriter, q *query) (string, any, error) {
-	if _, err := q.rolloutsAt(q.Context(), q.h.Span().Last); err != nil {
+func rates(q *query) (string, any, error) {
+	if _, err := q.courseToEnd(); err != nil {
 		return "", nil, err
 	}
 	all := []rate{}
 	now := q.at.Time.Unix() / 60
-	for _, name := range slices.SortedFunc(maps.Keys(q.witness.speakers), strings.Compare) {
+	for _, name := range slices.SortedFunc(maps.Keys(q.course.speakers), strings.Compare) {
 		x := rate{Source: name}
-		for minute, n := range q.witness.speakers[name].minutes {
+		for minute, n := range q.course.speakers[name].minutes {
 			if minute > now {
 				continue
 			}

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"time"
@@ -100,6 +101,7 @@ type Scene struct {
 type Page struct {
 	Config
 	door   *door
+	ending *ending
 	lanes  [lanes]*reader
 	beside *reader // nil: there is none
 	live   *live
@@ -110,9 +112,10 @@ type Page struct {
 // New returns a page that is reached by an address, as the Host of requests has it.
 func New(c Config, address string) *Page {
 	p := &Page{Config: c, door: newDoor(address), mux: http.NewServeMux()}
-	p.lanes = [lanes]*reader{instants: newReader(c.Open, nil), places: newReader(c.Open, newIndex()), courses: newReader(c.Open, nil), stories: newReader(c.Open, nil)}
+	p.ending = newEnding(c.Open)
+	p.lanes = [lanes]*reader{instants: newReader(p.ending, nil), places: newReader(p.ending, newIndex()), courses: newReader(p.ending, nil), stories: newReader(p.ending, nil)}
 	if c.Beside != nil {
-		p.beside = newReader(c.Beside.Open, nil)
+		p.beside = newReader(newEnding(c.Beside.Open), nil)
 	}
 	p.live = newLive(p.lanes[places])
 	assets, err := fs.Sub(web, "web")
@@ -124,6 +127,9 @@ func New(c Config, address string) *Page {
 		p.mux.HandleFunc("GET /v1/"+path, p.handler(x))
 	}
 	p.mux.HandleFunc("GET /v1/stream", p.stream)
+	p.mux.HandleFunc("GET /v1/", func(w http.ResponseWriter, r *http.Request) {
+		refuse(w, http.StatusNotFound, refused("there is no "+r.URL.Path, "ask one of the paths that docs/HTTP.md has, such as /v1/overview"))
+	})
 	p.mux.HandleFunc("POST "+actPath, p.act)
 	return p
 }
@@ -160,6 +166,10 @@ func (p *Page) end() {
 			r.close()
 		}
 	}
+	p.ending.close()
+	if p.beside != nil {
+		p.beside.end.close()
+	}
 }
 
 // ServeHTTP implements http.Handler.
@@ -175,47 +185,57 @@ type query struct {
 	*reader
 	page *Page
 	at   replay.Moment // that is asked about
+	now  bool          // that is the end of the log, whatever comes
+	held bool          // the end is held
+	head http.Header   // of the answer
+	body []byte        // of one that is no document
 }
 
-// answer answers a request with a kind of document and its items, or writes the
-// answer itself, with an empty kind.
-type answer func(w http.ResponseWriter, q *query) (kind string, items any, err error)
+// answer answers a request with a kind of document and its items, or with bytes, and
+// an empty kind.
+type answer func(q *query) (kind string, items any, err error)
 
 // handler has a request wait for its turn, and answers it.
 func (p *Page) handler(x question) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		if err := reads(r, x.params); err != nil {
+			writeError(w, err)
+			return
+		}
 		l := p.lanes[x.lane]
-		var body []byte
+		var d document
 		err := l.take(r.Context(), func() (err error) {
 			keep := !x.fleeting && lasting(r)
-			if body = l.kept.find(r, l.h.Span().Last, time.Now()); keep && body != nil {
+			if d = l.kept.find(r, l.h.Span().Last, time.Now()); keep && d.body != nil {
 				return nil
 			}
-			if body, err = p.document(w, x, &query{Request: r, reader: l, page: p}); keep && body != nil {
-				l.kept.keep(r, document{body, l.h.Span().Last, time.Now()})
+			q := &query{Request: r, reader: l, page: p, now: r.FormValue("at") == "", head: http.Header{"Content-Type": {"application/json"}}}
+			if d, err = q.document(x); keep && err == nil {
+				l.kept.keep(r, d)
 			}
 			return err
 		})
 		switch {
 		case err != nil && r.Context().Err() == nil:
 			writeError(w, err)
-		case body != nil:
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write(body) // who does not want it any more has gone
+		case err == nil:
+			maps.Copy(w.Header(), d.head)
+			_, _ = w.Write(d.body) // who does not want it any more has gone
 		}
 	}
 }
 
-// document answers a question; nil: the answer is written already.
-func (p *Page) document(w http.ResponseWriter, x question, q *query) (_ []byte, err error) {
+// document answers a question.
+func (q *query) document(x question) (d document, err error) {
+	defer q.letGo()
 	if q.at, err = q.moment("at"); err != nil {
-		return nil, err
+		return d, err
 	}
-	kind, items, err := x.do(w, q)
-	if err != nil || kind == "" {
-		return nil, err
+	kind, items, err := x.do(q)
+	if err == nil && kind != "" {
+		q.body, err = json.Marshal(replay.NewAnswer(kind, q.at, q.h.Span(), items))
 	}
-	return json.Marshal(replay.NewAnswer(kind, q.at, q.h.Span(), items))
+	return document{q.head, q.body, q.h.Span().Last, time.Now()}, err
 }
 
 // writeError tells what is wrong, and what to do about it.
@@ -228,6 +248,11 @@ func writeError(w http.ResponseWriter, err error) {
 	if e.Exit == events.ExitInput {
 		status = http.StatusBadRequest
 	}
+	refuse(w, status, e)
+}
+
+// refuse writes an error as its document.
+func refuse(w http.ResponseWriter, status int, e error) {
 	b, err := json.Marshal(e)
 	if err != nil {
 		b = []byte("{}") // strings have a JSON form

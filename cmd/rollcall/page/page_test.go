@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -143,6 +144,56 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestFollowed: while a page follows, what is asked of the end of the log is that which
+// a page says that reads it anew, and so is what has changed of the cells since
+// before.
+func TestFollowed(t *testing.T) {
+	all := eventsOf(t)
+	half := len(all) / 2
+	c, get, _ := visit(t, all[:half])
+	_, fresh, p := visit(t, all)
+	p.Live = false
+	asked := func(get func(string) *http.Response, path string) string {
+		t.Helper()
+		res := get("/v1/" + path)
+		b, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s %v %s", path, res.Status, err, b)
+		}
+		return string(b)
+	}
+	asked(get, "rollouts")
+	asked(get, "overview")
+	stream := get(fmt.Sprintf("/v1/stream?ds=kube-system/node-agent&from=%d", half))
+	lines := bufio.NewScanner(stream.Body)
+	lines.Scan() // it begins
+	first := half - 100
+	last := len(all)
+	for i, e := range all[half:] {
+		c.Copy(e)
+		waits := i%100 == 99 || int(e.Seq) == last
+		for seq := 0; waits && seq < int(e.Seq) && lines.Scan(); {
+			if id, ok := strings.CutPrefix(lines.Text(), "id: "); ok {
+				seq, _ = strconv.Atoi(id)
+			}
+		}
+		if i == 99 { // what was before is put before what was told since
+			asked(get, fmt.Sprintf("deltas?ds=kube-system/node-agent&from=%d&at=%d", first, e.Seq))
+		}
+	}
+	for _, path := range []string{"overview", "rollouts", "marks", "rates", "nodes", "names", "sources", "state", "density?buckets=50", "wave?way=back", "plan?way=back", "state?format=hash",
+		"state?format=bin&ds=kube-system/node-agent", "deltas?ds=kube-system/node-agent&from=" + strconv.Itoa(first), "deltas?ds=kube-system/node-agent&from=" + strconv.Itoa(half+10), "deltas?ds=kube-system/node-agent&from=100"} {
+		at := "?at="
+		if strings.Contains(path, "?") {
+			at = "&at="
+		}
+		path += at + strconv.Itoa(last)
+		if got, want := asked(get, path), asked(fresh, path); got != want {
+			t.Errorf("%s: a page that is followed answers\n%.600s\nand one that reads anew\n%.600s", path, got, want)
+		}
+	}
+}
+
 // TestPaths: each path answers with the kind that it is to, and what it refuses
 // says what to do.
 func TestPaths(t *testing.T) {
@@ -162,12 +213,24 @@ func TestPaths(t *testing.T) {
 	for path, code := range map[string]string{
 		"state?at=99999": "E-CLI-INSTANT", "state?at=never": "E-CLI-INSTANT", "state?format=xml": "E-UI-VALUE", "object?of=node/none": "E-REPLAY-OBJECT", "why?of=none/x": "E-CLI-NAME",
 		"whatif?set=x": "E-WHATIF-SET", "events?limit=100000": "E-UI-VALUE", "compare?a=x&b=y": "E-CLI-NAME", "forecast?ds=x": "E-CLI-NAME", "forecast?ds=kube-system/node-agent&do=x": "E-UI-VALUE", "forecast?ds=kube-system/node-agent&at=100&do=undo": "E-UI-ACTION", "rollouts?beside=1": "E-UI-VALUE", "whatif?insert=x": "E-UI-VALUE",
+		"info?ta=7": "E-UI-VALUE", "state?form=hash": "E-UI-VALUE", "state?format=bin": "E-UI-VALUE", "state?format=bin&ds=a/b/c": "E-UI-VALUE", "deltas?from=1": "E-UI-VALUE", "deltas?ds=a/b&from=9&at=3": "E-UI-VALUE", "events?limit=0": "E-UI-VALUE",
+		"events?ds=/": "E-UI-VALUE", "density?buckets=0": "E-UI-VALUE", "density?axis=x": "E-UI-VALUE", "plan?way=x": "E-UI-VALUE", "wave?way=x": "E-UI-VALUE", "diff?at=3": "E-UI-VALUE", "whatif?runs=0": "E-UI-VALUE", "forecast": "E-UI-VALUE", "stream": "E-UI-VALUE", "stream?ds=a/b&from=x": "E-UI-VALUE", "stream?ds=a/b&from=1&at=2&x=1": "E-UI-VALUE",
 	} {
 		res := get("/v1/" + path)
 		var e events.Error
 		if err := json.NewDecoder(res.Body).Decode(&e); err != nil || res.StatusCode != http.StatusBadRequest || e.Code != code {
 			t.Errorf("%s: %s, %+v, %v", path, res.Status, e, err)
 		}
+	}
+}
+
+// TestNoPath: what is not answered is refused as all else, and says so to programs.
+func TestNoPath(t *testing.T) {
+	_, get, _ := visit(t, eventsOf(t))
+	res := get("/v1/nodez")
+	var e events.Error
+	if err := json.NewDecoder(res.Body).Decode(&e); err != nil || res.StatusCode != http.StatusNotFound || e.Code != "E-UI-VALUE" || e.Do == "" {
+		t.Errorf("%s, %+v, %v", res.Status, e, err)
 	}
 }
 

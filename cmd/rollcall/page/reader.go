@@ -5,30 +5,28 @@ import (
 	"time"
 
 	"rollcall/controller/replay"
-	"rollcall/events"
 	"rollcall/projector"
 )
 
 // reader is a history that requests ask in turns, since it has one user at a time.
 // A page has one for each kind of question, so that what is asked for at every
-// instant waits for nothing that takes long; each has the log open for itself.
+// instant waits for nothing that takes long; each has the log open for itself. How
+// things are at the end of the log is not asked of it, but of the ending that all
+// readers share.
 type reader struct {
 	open func(ctx context.Context) (*Past, error)
 	turn chan struct{} // holds one place
+	end  *ending
 
-	past    *Past // nil: nobody has asked yet
-	h       *replay.History
-	index   *index           // nil: of what it is asked nothing needs one
-	end     *projector.State // at the end of the log, or before; nil: nobody has asked for it
-	course  replay.Course
-	witness *witness          // of what the course has passed
-	rolls   []*replay.Rollout // up to the end of the log, or before
-	rolled  events.Seq
-	kept    kept
+	past   *Past // nil: nobody has asked yet
+	h      *replay.History
+	index  *index  // nil: of what it is asked nothing needs one
+	course *course // up to the end of the log, or before
+	kept   kept
 }
 
-func newReader(open func(ctx context.Context) (*Past, error), x *index) *reader {
-	return &reader{open: open, turn: make(chan struct{}, 1), index: x, kept: kept{docs: map[string]document{}}}
+func newReader(e *ending, x *index) *reader {
+	return &reader{open: e.open, end: e, turn: make(chan struct{}, 1), index: x, course: newCourse(), kept: kept{docs: map[string]document{}}}
 }
 
 // take has do ask the history, when nobody else does, as far as the log goes now.
@@ -48,7 +46,7 @@ func (r *reader) take(ctx context.Context, do func() error) error {
 // drop lets go of a log of which nothing can be read any more.
 func (r *reader) drop() {
 	r.past.Close()
-	fresh := newReader(r.open, nil)
+	fresh := newReader(r.end, nil)
 	if r.index != nil {
 		fresh.index = newIndex()
 	}
@@ -56,7 +54,7 @@ func (r *reader) drop() {
 	*r = *fresh
 }
 
-// refresh opens the log, or looks how far it goes now.
+// refresh opens the log, or learns how far it goes now.
 func (r *reader) refresh(ctx context.Context) error {
 	if r.past != nil && r.past.Gone != nil && r.past.Gone() {
 		r.drop()
@@ -68,18 +66,21 @@ func (r *reader) refresh(ctx context.Context) error {
 		}
 		r.past = past
 	}
-	info, err := r.past.Log.Info(ctx)
+	span, err := r.end.reach(ctx, r.index)
 	if err != nil {
 		return err
 	}
-	if r.h == nil || info.Last > r.h.Span().Last {
+	if r.h == nil {
 		if r.h, err = replay.Open(ctx, r.past.Log, r.past.Frames); err != nil {
 			return err
 		}
 	}
-	if r.h.Span().Last == 0 {
-		return &events.Error{Code: "E-CLI-INSTANT", What: "the log is empty", Do: "wait for its first event", Exit: events.ExitInput}
-	}
+	return r.upTo(ctx, span)
+}
+
+// upTo has the history, and the index, go as far as the end of the log.
+func (r *reader) upTo(ctx context.Context, span replay.Span) error {
+	r.h.Extend(span.Last, span.To)
 	if r.index == nil {
 		return nil
 	}
@@ -95,11 +96,14 @@ func (r *reader) close() {
 
 // moment finds the instant that a parameter names; none: the end of the log.
 func (q *query) moment(name string) (m replay.Moment, err error) {
-	at := replay.Instant{}
-	if text := q.FormValue(name); text != "" {
-		if at, err = replay.ParseInstant(text, time.Now()); err != nil {
-			return m, err
-		}
+	text := q.FormValue(name)
+	if text == "" {
+		span := q.h.Span()
+		return replay.Moment{Point: replay.Point{Seq: span.Last, Time: span.To}, Now: span.To}, nil
+	}
+	at, err := replay.ParseInstant(text, time.Now())
+	if err != nil {
+		return m, err
 	}
 	m, err = q.past.Moment(q.Context(), at, q.h.Span().Last)
 	if err == nil {
@@ -108,34 +112,48 @@ func (q *query) moment(name string) (m replay.Moment, err error) {
 	return m, err
 }
 
-// state returns the state at a position, which nobody changes. That of the end is
-// kept, and goes on with the log.
-func (r *reader) state(ctx context.Context, seq events.Seq) (_ *projector.State, err error) {
-	if seq != r.h.Span().Last {
-		return r.h.At(ctx, seq)
+// hold waits for the end of the log, where a question about it stands from then on.
+// Nobody folds on until the question lets go, or has its answer.
+func (q *query) hold() error {
+	if q.held {
+		return nil
 	}
-	r.end, err = r.h.Onwards(ctx, r.end, seq)
-	return r.end, err
+	err := q.end.enter(q.Context())
+	if err != nil {
+		return err
+	}
+	q.held = true
+	if err := q.end.fold(q.Context()); err != nil {
+		return err
+	}
+	if q.now {
+		q.at = q.end.moment()
+	}
+	q.index.hear(q.end.heard)
+	return q.upTo(q.Context(), q.end.h.Span())
 }
 
-// rolloutsAt returns the rollouts up to a position. Those of the end are kept, and
-// go on with the log.
-func (r *reader) rolloutsAt(ctx context.Context, seq events.Seq) (_ []*replay.Rollout, err error) {
-	if seq != r.h.Span().Last {
-		return r.h.Rollouts(ctx, seq)
+// letGo lets others have the end of the log.
+func (q *query) letGo() {
+	if q.held {
+		q.held = false
+		q.end.leave()
 	}
-	if seq != r.rolled {
-		if r.rolled == 0 {
-			r.witness = newWitness()
-			r.course.See = r.witness.take
-		}
-		if r.rolls, err = r.course.Go(ctx, r.h); err != nil {
-			r.rolled = 0
+}
+
+// state returns the state at the instant, which nobody changes. That of the end is
+// held.
+func (q *query) state() (*projector.State, error) {
+	if q.now || q.at.Seq == q.h.Span().Last {
+		if err := q.hold(); err != nil {
 			return nil, err
 		}
-		r.rolled = seq
+		if q.end.state.Seq() == q.at.Seq {
+			return q.end.state, nil
+		}
+		q.letGo()
 	}
-	return r.rolls, nil
+	return q.h.At(q.Context(), q.at.Seq)
 }
 
 // subject reads the object that a parameter names.

@@ -37,8 +37,15 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q := &query{Request: r, reader: p.lanes[places], page: p}
-	f := &follower{of: q.key("ds"), frames: make(chan frame, 1)}
-	known, err := p.knows(q, f)
+	f := &follower{frames: make(chan frame, 1)}
+	err := reads(r, "ds from")
+	if err == nil {
+		f.of, err = q.daemonSet()
+	}
+	var known *known
+	if err == nil {
+		known, err = p.knows(q, f)
+	}
 	if err != nil {
 		writeError(w, err)
 		return
@@ -89,18 +96,14 @@ func (p *Page) knows(q *query, f *follower) (*known, error) {
 	}
 	seq, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return nil, &events.Error{Code: "E-UI-VALUE", What: fmt.Sprintf("from cannot be %q", text), Do: "give the position that the page has", Exit: events.ExitInput}
+		return nil, refused(fmt.Sprintf("from cannot be %q", text), "give the position that the page has")
 	}
 	return k, q.take(q.Context(), func() error {
+		defer q.letGo()
 		k.seq = min(events.Seq(seq), q.h.Span().Last)
-		s, err := q.state(q.Context(), max(k.seq, q.h.Span().First))
-		if err != nil {
-			return err
-		}
-		g := grid.New(q.index.nodes, f.of, q.h.Span().From)
-		g.Set(s)
-		k.cells = g.Cells()
-		return nil
+		q.at.Seq = max(k.seq, q.h.Span().First)
+		k.cells, err = q.cells(f.of)
+		return err
 	})
 }
 
@@ -112,8 +115,12 @@ type known struct {
 
 // goOn returns the message that makes what a page has a frame; empty: it has that.
 func (k *known) goOn(x frame) string {
-	if x.seq <= k.seq {
+	switch {
+	case x.seq <= k.seq:
 		return ""
+	case x.text != "" && x.before == k.seq: // as the others have it
+		k.seq, k.cells = x.seq, x.cells
+		return x.text
 	}
 	var out []byte
 	for i := 0; i < len(x.cells); i += grid.CellBytes {
