@@ -110,7 +110,10 @@ const keyframesBound = 64 << 20
 
 // find returns where an instant is.
 func (x *asked) find(ctx context.Context, at replay.Instant) (m replay.Moment, err error) {
-	if at, err = x.log.locate(ctx, at); err != nil {
+	if at, err = x.Locate(ctx, at); err == nil {
+		at, err = x.log.locate(ctx, at)
+	}
+	if err != nil {
 		return m, err
 	}
 	return at.Find(ctx, beginning{x.log.archive}, x.Span().Last)

@@ -175,7 +175,11 @@ func (at Instant) Locate(ctx context.Context, log events.Reader, end time.Time) 
 	case at.id != ulid.ULID{}:
 		return at.locateEvent(ctx, log)
 	case at.rollout != stage{}:
-		return at.locateRollout(ctx, log)
+		all, err := rolloutsOf(ctx, log)
+		if err != nil {
+			return at, err
+		}
+		return at.among(slices.Concat(all.earlier, all.all))
 	}
 	return at, nil
 }
@@ -192,12 +196,23 @@ func (at Instant) locateEvent(ctx context.Context, log events.Reader) (Instant, 
 	return at, at.refuse("the log has no event of that id", "copy one from rollcall log -o jsonl")
 }
 
-func (at Instant) locateRollout(ctx context.Context, log events.Reader) (Instant, error) {
-	all, err := rolloutsOf(ctx, log)
+// Locate makes an instant that names a rollout a position, for who has opened the
+// history: it reads a log that has keyframes on several legs. Others it leaves as they
+// are.
+func (h *History) Locate(ctx context.Context, at Instant) (Instant, error) {
+	if (at.rollout == stage{}) {
+		return at, nil
+	}
+	all, err := h.AllRollouts(ctx, h.span.Last)
 	if err != nil {
 		return at, err
 	}
-	r, do := FindRollout(slices.Concat(all.earlier, all.all), at.rollout.of, at.rollout.revision)
+	return at.among(all)
+}
+
+// among returns where an instant that names a rollout is.
+func (at Instant) among(all []*Rollout) (Instant, error) {
+	r, do := FindRollout(all, at.rollout.of, at.rollout.revision)
 	switch {
 	case r == nil:
 		return at, at.refuse("the log has no such rollout", do)

@@ -7,6 +7,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/events/ahead"
 	"rollcall/projector"
 )
 
@@ -39,10 +40,18 @@ type extent struct {
 // which the chains of some links end where they would if it were known what all of
 // the log comes from.
 func (h *History) reach(ctx context.Context, p extent, of ...Link) (*Causes, error) {
-	for size := h.reached; ; size *= 4 {
-		cs, err := h.causes(ctx, extent{p.from - min(p.from, size), p.to, p.freed})
-		if err != nil || cs.first == h.before+1 {
-			return cs, err
+	cs, err := h.causes(ctx, extent{p.from - min(p.from, h.reached), p.to, p.freed})
+	if err != nil {
+		return nil, err
+	}
+	return h.reachOn(ctx, cs, p, of)
+}
+
+// reachOn is reach for who has the causes from firstReach on.
+func (h *History) reachOn(ctx context.Context, cs *Causes, p extent, of []Link) (_ *Causes, err error) {
+	for size := h.reached; ; {
+		if cs.first == h.before+1 {
+			return cs, nil
 		}
 		complete, known := true, map[Link]bool{}
 		for _, l := range of {
@@ -55,6 +64,10 @@ func (h *History) reach(ctx context.Context, p extent, of ...Link) (*Causes, err
 		}
 		if complete {
 			return cs, nil
+		}
+		size *= 4
+		if cs, err = h.causes(ctx, extent{p.from - min(p.from, size), p.to, p.freed}); err != nil {
+			return nil, err
 		}
 	}
 }
@@ -100,6 +113,12 @@ func (h *History) causes(ctx context.Context, p extent) (*Causes, error) {
 	if err != nil {
 		return nil, err
 	}
+	return h.causesOn(ctx, s, p)
+}
+
+// causesOn returns what comes from what from a state on, which nobody may use any
+// more.
+func (h *History) causesOn(ctx context.Context, s *projector.State, p extent) (*Causes, error) {
 	t := newTracker(s)
 	if p.freed {
 		t.dues = map[events.Key]*dues{}
@@ -133,8 +152,42 @@ func (b behind) of(seq events.Seq) *Causes {
 const maxBetween = 20_000
 
 // behind returns causes that tell of some events, and in which the chains of some of
-// them are those of the whole log.
+// them are those of the whole log. As many stretches as there are cores are followed
+// at once.
 func (h *History) behind(ctx context.Context, seqs, chains []events.Seq) (b behind, err error) {
+	all := h.stretches(seqs)
+	for len(all) > 0 {
+		now := all[:min(len(all), max(1, h.abreast))]
+		all = all[len(now):]
+		states, found, errs := make([]*projector.State, len(now)), make([]*Causes, len(now)), make([]error, len(now))
+		for i, p := range now {
+			if states[i], err = h.nearest(ctx, p.from-min(p.from, h.reached)); err != nil {
+				return nil, err
+			}
+		}
+		ahead.Together(len(now), func(i int) { found[i], errs[i] = h.causesOn(ctx, states[i], now[i]) })
+		for i, p := range now {
+			var of []Link
+			for _, seq := range chains {
+				if p.from <= seq && seq <= p.to {
+					of = append(of, eventLink(seq))
+				}
+			}
+			cs, err := found[i], errs[i]
+			if err == nil {
+				cs, err = h.reachOn(ctx, cs, p, of)
+			}
+			if err != nil {
+				return nil, err
+			}
+			b = append(b, stretch{p.to, cs})
+		}
+	}
+	return b, nil
+}
+
+// stretches returns the parts of the log in which some events lie together, in order.
+func (h *History) stretches(seqs []events.Seq) (all []extent) {
 	slices.Sort(seqs)
 	seqs = slices.DeleteFunc(seqs, func(seq events.Seq) bool { return seq == 0 })
 	for len(seqs) > 0 {
@@ -142,21 +195,10 @@ func (h *History) behind(ctx context.Context, seqs, chains []events.Seq) (b behi
 		for n < len(seqs) && (h.frames == nil || seqs[n]-seqs[n-1] <= maxBetween) {
 			n++
 		}
-		from, to := seqs[0], seqs[n-1]
-		var of []Link
-		for _, seq := range chains {
-			if from <= seq && seq <= to {
-				of = append(of, eventLink(seq))
-			}
-		}
-		cs, err := h.reach(ctx, extent{from: from, to: to}, of...)
-		if err != nil {
-			return nil, err
-		}
-		b = append(b, stretch{to, cs})
+		all = append(all, extent{from: seqs[0], to: seqs[n-1]})
 		seqs = seqs[n:]
 	}
-	return b, nil
+	return all
 }
 
 // factsOf returns causes that know of one object where its facts are up to a
