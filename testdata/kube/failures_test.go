@@ -100,7 +100,8 @@ func hooked(on registrationv1.OperationType, mutates bool, answer func(*admissio
 
 // asks reports whether the webhook has a say in what is done with a pod of nobody.
 func (c *cluster) asks(ctx context.Context, on registrationv1.OperationType) (bool, error) {
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "tried", Labels: map[string]string{"controller-revision-hash": "tried"}},
+	name := "tried-" + strings.ToLower(string(on)) // what cannot be deleted is there for the next
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"controller-revision-hash": "tried"}},
 		Spec: corev1.PodSpec{SchedulerName: "nobody", Containers: []corev1.Container{{Name: "main", Image: "main:1"}}}}
 	pods := c.client.CoreV1().Pods(space)
 	o := metav1.CreateOptions{}
@@ -118,7 +119,7 @@ func (c *cluster) asks(ctx context.Context, on registrationv1.OperationType) (bo
 	case err != nil && !apierrors.IsAlreadyExists(err):
 		return false, err
 	}
-	err = pods.Delete(ctx, "tried", metav1.DeleteOptions{})
+	err = pods.Delete(ctx, name, metav1.DeleteOptions{})
 	return err != nil && strings.Contains(err.Error(), "hook.example.com"), nil
 }
 
