@@ -155,7 +155,11 @@ func TestRolloutCPU(t *testing.T) {
 		theirs = roll(kcm, "main:2")
 		kcm.end()
 	}
-	us := c.control(c.granted("control"), filepath.Join(t.TempDir(), "control"), "--metrics", "127.0.0.1:0")
+	args := []string{"--metrics", "127.0.0.1:0"}
+	if c.own { // nobody has made a revision
+		args = append(args, "--at-takeover", "allow")
+	}
+	us := c.control(c.granted("control"), filepath.Join(t.TempDir(), "control"), args...)
 	c.rolledOut("agent", int32(*rolledNodes))
 	profile := us.profile()
 	ours := roll(us, "main:3")
