@@ -28,7 +28,7 @@ func TestControlWithoutLog(t *testing.T) {
 	nats := natsAt(t, store, server.RANDOM_PORT)
 	at := nats.ClientURL()
 	r.up("--controllers=*,-daemonset")
-	us, err := startProcess(r.dir, r.env, "connect", "--control", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--nats-url", at, "--cluster", "stage", "--probe-wait", "1s")
+	us, err := startProcess(r.dir, r.env, "connect", "--control", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--nats-url", at, "--cluster", "stage", "--probe-wait", "1s", "--at-takeover", "allow")
 	if err != nil {
 		t.Fatal(err)
 	}

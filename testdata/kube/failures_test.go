@@ -133,12 +133,18 @@ func refuse(*admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
 	return &admissionv1.AdmissionResponse{Result: &metav1.Status{Message: "not on a Friday"}}
 }
 
-// strip takes the label off by which a pod's revision is known.
+// strip takes the labels off by which a pod's revision is known.
 func strip(r *admissionv1.AdmissionRequest) *admissionv1.AdmissionResponse {
-	patch, kind := []byte(`[{"op":"remove","path":"/metadata/labels/controller-revision-hash"}]`), admissionv1.PatchTypeJSONPatch
+	kind := admissionv1.PatchTypeJSONPatch
 	a := &admissionv1.AdmissionResponse{Allowed: true}
-	if strings.Contains(string(r.Object.Raw), `"controller-revision-hash"`) {
-		a.Patch, a.PatchType = patch, &kind
+	var ops []string
+	for _, label := range []string{"controller-revision-hash", "pod-template-generation"} {
+		if strings.Contains(string(r.Object.Raw), `"`+label+`"`) {
+			ops = append(ops, `{"op":"remove","path":"/metadata/labels/`+label+`"}`)
+		}
+	}
+	if len(ops) > 0 {
+		a.Patch, a.PatchType = []byte("["+strings.Join(ops, ",")+"]"), &kind
 	}
 	return a
 }
