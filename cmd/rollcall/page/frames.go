@@ -98,19 +98,6 @@ func (q *query) cellsOf(s *projector.State, of events.Key) []byte {
 	return g.Cells()
 }
 
-// cells returns those of a DaemonSet at the instant.
-func (q *query) cells(of events.Key) (cells []byte, err error) {
-	known, err := q.followed(of, q.at.Seq, q.at.Seq, func(c *changes) { cells = q.whole(c.at(q.at.Seq), q.at.Seq) })
-	if known || err != nil {
-		return cells, err
-	}
-	s, err := q.state()
-	if err != nil {
-		return nil, err
-	}
-	return q.cellsOf(s, of), nil
-}
-
 // whole returns as many cells as there are nodes at a position.
 func (q *query) whole(cells []byte, seq events.Seq) []byte {
 	return append(cells, make([]byte, max(0, grid.CellBytes*q.index.nodes.Upto(seq)-len(cells)))...)

@@ -181,6 +181,27 @@ func TestFollowed(t *testing.T) {
 			asked(get, fmt.Sprintf("deltas?ds=kube-system/node-agent&from=%d&at=%d", first, e.Seq))
 		}
 	}
+	// A page that was away is told of what it has missed, and of no more.
+	missed := half + 150
+	back := []byte(asked(get, fmt.Sprintf("state?format=bin&ds=kube-system/node-agent&at=%d", missed)))
+	again := bufio.NewScanner(get(fmt.Sprintf("/v1/stream?ds=kube-system/node-agent&from=%d", missed)).Body)
+	for again.Scan() && !strings.HasPrefix(again.Text(), "data: ") {
+		continue
+	}
+	var d delta
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(again.Text(), "data: ")), &d); err != nil {
+		t.Fatal(err)
+	}
+	changed, err := base64.StdEncoding.DecodeString(d.Cells)
+	if err != nil || len(changed) == 0 || len(changed) >= 8*d.Nodes {
+		t.Errorf("a page that was away at #%d is told of %d bytes for %d nodes: %v", missed, len(changed), d.Nodes, err)
+	}
+	for ; len(changed) > 0; changed = changed[8:] {
+		copy(back[grid.CellBytes*int(changed[0]):], changed[4:8])
+	}
+	if got, want := hashOf(back), get("/v1/state?format=bin&ds=kube-system/node-agent").Header.Get("Rollcall-Cells"); got != want {
+		t.Errorf("a page that was away at #%d has cells of hash %s, and the server %s", missed, got, want)
+	}
 	for _, path := range []string{"overview", "rollouts", "marks", "rates", "nodes", "names", "sources", "state", "density?buckets=50", "wave?way=back", "plan?way=back", "state?format=hash",
 		"state?format=bin&ds=kube-system/node-agent", "deltas?ds=kube-system/node-agent&from=" + strconv.Itoa(first), "deltas?ds=kube-system/node-agent&from=" + strconv.Itoa(half+10), "deltas?ds=kube-system/node-agent&from=100"} {
 		at := "?at="

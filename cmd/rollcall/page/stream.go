@@ -87,7 +87,8 @@ func (p *Page) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// knows returns what a page has that begins a stream, or goes on with one.
+// knows returns what a page has that begins a stream, or goes on with one. Where nobody
+// has been told of that the cells are not known, and the first frame has all of them.
 func (p *Page) knows(q *query, f *follower) (*known, error) {
 	k := &known{}
 	text := q.FormValue("from")
@@ -99,10 +100,8 @@ func (p *Page) knows(q *query, f *follower) (*known, error) {
 		return nil, refused(fmt.Sprintf("from cannot be %q", text), "give the position that the page has")
 	}
 	return k, q.take(q.Context(), func() error {
-		defer q.letGo()
 		k.seq = min(events.Seq(seq), q.h.Span().Last)
-		q.at.Seq = max(k.seq, q.h.Span().First)
-		k.cells, err = q.cells(f.of)
+		_, err := q.followed(f.of, k.seq, k.seq, func(c *changes) { k.cells = q.whole(c.at(k.seq), k.seq) })
 		return err
 	})
 }
