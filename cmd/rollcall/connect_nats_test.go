@@ -60,7 +60,7 @@ func TestControlWithoutLog(t *testing.T) {
 		t.Errorf("%d revisions, %v", len(revisions.Items), err)
 	}
 	pods, err := r.client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(pods.Items) != 4 {
+	if err != nil || len(pods.Items) != 3 {
 		t.Errorf("%d pods, %v", len(pods.Items), err)
 	}
 	for _, p := range pods.Items {
