@@ -99,7 +99,7 @@ func (s *session) demo(ctx context.Context, x *scene, o demoFlags) error {
 		for _, step := range x.steps {
 			s.out.printf("# %s later\n%s\n", time.Duration(float64(step.after)/o.speed).Round(time.Millisecond), strings.ReplaceAll(step.as, "rollcall ", self()+" "))
 		}
-		s.out.printf("\n%s\n", strings.Join(x.lines, "\n"))
+		s.out.printf("\n%s\n", strings.Join(x.say(o.nodes), "\n"))
 		return nil
 	}
 	d := *s
@@ -113,9 +113,9 @@ func (s *session) demo(ctx context.Context, x *scene, o demoFlags) error {
 }
 
 // told is what the page says of a scene.
-func (x *scene) told() *page.Scene {
+func (x *scene) told(nodes int) *page.Scene {
 	if x == nil {
 		return nil
 	}
-	return &page.Scene{Name: x.name, Lines: x.lines}
+	return &page.Scene{Name: x.name, Lines: x.say(nodes)}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,6 +31,19 @@ type sceneStep struct {
 	do    func(ctx context.Context, api kubernetes.Interface) error
 }
 
+// halfway stands in the lines of a scene for a node in the middle of the cluster.
+const halfway = "NODE"
+
+// say are the lines of a scene over a cluster of so many nodes, with the name of the
+// program as it was called.
+func (x *scene) say(nodes int) []string {
+	lines := slices.Clone(x.lines)
+	for i, line := range lines {
+		lines[i] = strings.ReplaceAll(strings.ReplaceAll(line, halfway, fmt.Sprintf("node-%04d", nodes/2)), " rollcall ", " "+self()+" ")
+	}
+	return lines
+}
+
 // demoAgent is the DaemonSet of the scenes.
 var demoAgent = events.Key{Namespace: "kube-system", Name: "node-agent"}
 
@@ -37,7 +51,7 @@ var demoAgent = events.Key{Namespace: "kube-system", Name: "node-agent"}
 var scenes = []*scene{
 	{"clean", []string{
 		"Nodes (2): 5 % of the nodes at a time get the new image. Rollouts (3): a row a wave, and what is left.",
-		"Why has a node not got it yet?      rollcall why-not node/node-0500",
+		"Why has a node not got it yet?      rollcall why-not node/" + halfway,
 		"What has the change led to so far?  rollcall rollout list",
 	}, []sceneStep{setImage(2*time.Second, "2.4.0")}},
 	{"bad-image", []string{
@@ -52,8 +66,8 @@ var scenes = []*scene{
 	}, []sceneStep{setBudget(2*time.Second, "1"), fail(time.Second, "node-0007", true), setImage(4*time.Second, "2.4.0")}},
 	{"zone-outage", []string{
 		"Nodes (2), grouped by zone: a third of the nodes is lost in the middle of the rollout, and comes back.",
-		"Which nodes are without a pod, and why?  Rollouts (3), below the waves",
-		"What did the outage change?              set a mark (m) before it, then Diff (7), or rollcall diff A B",
+		"Which nodes are without a pod, and why?    rollcall top --once --group zone --by cause",
+		"What has changed since the rollout began?  rollcall diff rollout/kube-system/node-agent#2:start now",
 	}, []sceneStep{setImage(2*time.Second, "2.4.0"), failZone(6*time.Second, "region-1a", true), failZone(25*time.Second, "region-1a", false)}},
 	{"double-update", []string{
 		"Rollouts (3): the second update supersedes the first while that is under way.",
@@ -63,7 +77,7 @@ var scenes = []*scene{
 	{"flapping", []string{
 		"Nodes (2), coloured by why: some nodes come and go while the rollout is under way.",
 		"What do they cost?              Events (4) of nodes, each with what it has led to",
-		"Why was a pod made again?       rollcall why node/node-0011",
+		"Which nodes come and go?        rollcall log --type node.updated --from rollout/kube-system/node-agent#2:start",
 	}, flapping()},
 }
 
@@ -168,7 +182,7 @@ func (in *upRun) stage(ctx context.Context, s *session) (wait func()) {
 	if x == nil {
 		return func() {}
 	}
-	s.out.printf("\ndemo %s: what to look at, and which command answers it\n  %s\n\n", x.name, strings.Join(x.lines, "\n  "))
+	s.out.printf("\ndemo %s: what to look at, and which command answers it\n  %s\n\n", x.name, strings.Join(x.say(in.up.Nodes), "\n  "))
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan struct{})
 	go func() {

@@ -1,8 +1,9 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"os"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -24,32 +25,55 @@ const (
 
 func (s *session) topCommand() *cobra.Command {
 	var once bool
-	c := &cobra.Command{Use: "top", Short: "See nodes, rollouts and what holds them, kept up to date on a terminal", Args: takes(0, 0),
+	var by, group, namespace string
+	c := &cobra.Command{Use: "top [ds/NAME]", Short: "See nodes, rollouts and what holds them, kept up to date on a terminal", Args: takes(0, 1),
 		Long: `top shows how each DaemonSet stands: how far its rollout is, since when and for how
 long still if it goes on so, why nodes have no available pod, and a mark for each node.
 Under that stand the last changes. It is what the page of rollcall ui shows, by the
-same functions, for a terminal.
+same functions, for a terminal. The nodes are those of the first DaemonSet, or of the one
+that is named; --group puts them into groups by a label, in full or its part after the
+slash (zone), and --by says what their marks are.
 
 Of an instance that runs the picture is kept up to date; of the past, that of --at or
 the end of the log, it stands. Keys: up and down choose a DaemonSet, left and right
-what the marks say, space holds the picture, ? lists the keys, q leaves.
+what the marks say, g the groups, space holds the picture, ? lists the keys, q leaves.
 
 Without a terminal, or with --once, it prints one picture and ends. Without colours
 ($NO_COLOR) the marks say the same.`,
 		Example: `  rollcall top
-  rollcall top --once
+  rollcall top --once --group zone --by cause
   rollcall top --rec incident.rollcall --at 20`}
 	q := addQuestion(c)
 	q.addAt(c)
-	c.Flags().BoolVar(&once, "once", false, "print one picture and end")
-	c.RunE = func(c *cobra.Command, _ []string) error {
+	f := c.Flags()
+	f.BoolVar(&once, "once", false, "print one picture and end")
+	f.StringVar(&by, "by", board.Kinds[0], "what the marks of nodes say: "+strings.Join(board.Kinds, ", "))
+	f.StringVar(&group, "group", "", "label by which nodes stand together, such as zone")
+	f.StringVarP(&namespace, "namespace", "n", "", "namespace of the DaemonSet that is named (default: any)")
+	c.RunE = func(c *cobra.Command, args []string) (err error) {
+		name := ""
+		if len(args) > 0 {
+			if name, err = daemonSetName(args[0]); err != nil {
+				return err
+			}
+		}
+		kind := slices.Index(board.Kinds, by)
+		if kind < 0 {
+			return &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("marks do not say %q", by), Where: "--by", Do: "choose from " + strings.Join(board.Kinds, ", "), Exit: events.ExitInput}
+		}
 		return s.ask(c.Context(), q, func(x *asked) error {
+			t, err := s.newTop(c.Context(), x, board.View{Cluster: q.target.cluster, By: board.By(kind), Group: group}, namespace, name)
+			if err != nil {
+				return err
+			}
 			from, watched := s.keyboard()
 			if watched && !once && q.format == "text" {
-				live := x.log.nc != nil && q.at == ""
-				return s.watchTop(c.Context(), x, live, q.target.cluster, from)
+				t.live = x.log.nc != nil && q.at == ""
+				return atKeys(c.Context(), from, func(ctx context.Context, keys <-chan player.Key) error {
+					return t.run(ctx, x.log, keys)
+				})
 			}
-			return s.printTop(c.Context(), x, q.target.cluster)
+			return t.print(s, x)
 		})
 	}
 	return c
@@ -96,26 +120,6 @@ func (x *asked) look(ctx context.Context) (*board.Look, *projector.State, error)
 	return l, st, nil
 }
 
-// printTop prints one picture.
-func (s *session) printTop(ctx context.Context, x *asked, cluster string) error {
-	l, st, err := x.look(ctx)
-	if err != nil {
-		return err
-	}
-	b := l.Heads(st)
-	b.Fill(func(do func(*projector.State)) { do(st) }, st.Time())
-	if b.Sets == nil {
-		b.Sets = []*board.Standing{}
-	}
-	width, height, ok := terminal(s.out)
-	if !ok {
-		width, height = printedWidth, printedHeight
-	}
-	return x.give("Top", b.Sets, func() string {
-		return strings.Join(board.Draw(b, board.View{Mode: "AT", Cluster: cluster}, width, height, ok && colours()), "\n") + "\n\n"
-	})
-}
-
 // top is a picture that somebody looks at.
 type top struct {
 	*viewer
@@ -123,17 +127,57 @@ type top struct {
 	live  bool
 }
 
-// watchTop keeps a picture up to date until it is left.
-func (s *session) watchTop(ctx context.Context, x *asked, live bool, cluster string, from *os.File) error {
+// newTop looks for the first time, and refuses what is not there: a DaemonSet that is
+// named, a label by which nodes are to be grouped.
+func (s *session) newTop(ctx context.Context, x *asked, v board.View, namespace, name string) (*top, error) {
 	l, st, err := x.look(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	x.log.done()
-	t := &top{viewer: newViewer(s.out), state: st, live: live}
-	t.look, t.from, t.view = l, st.Seq(), board.View{Cluster: cluster, Keys: true}
-	return atKeys(ctx, from, func(ctx context.Context, keys <-chan player.Key) error {
-		return t.run(ctx, x.log, keys)
+	t := &top{viewer: newViewer(s.out), state: st}
+	t.look, t.from, t.view = l, st.Seq(), v
+	t.view.Keys = true // labels are read
+	t.mode()
+	t.see(func(do func(*projector.State)) { do(st) }, st.Time())
+	if name != "" {
+		var names []string
+		found := false
+		for i, d := range slices.Backward(t.board.Sets) {
+			ns, is, _ := strings.Cut(strings.TrimPrefix(d.DaemonSet, "ds/"), "/")
+			names = append(names, is)
+			if is == name && (namespace == "" || ns == namespace) {
+				t.view.Chosen, found = i, true
+			}
+		}
+		if !found {
+			return nil, notFound("daemonset", name, fmt.Sprintf("#%d", t.board.Seq), names)
+		}
+	}
+	if v.Group != "" && t.board.Label(v.Group) == nil {
+		var keys []string
+		for _, l := range t.board.Labels {
+			keys = append(keys, l.Key)
+		}
+		return nil, &events.Error{Code: "E-CLI-FLAG", What: fmt.Sprintf("no label %q puts the nodes into groups", v.Group), Where: "--group",
+			Do: events.Suggest(v.Group, keys, "choose from "+cmp.Or(strings.Join(keys, ", "), "none: all nodes have the same labels")), Exit: events.ExitInput}
+	}
+	return t, nil
+}
+
+// print prints one picture.
+func (t *top) print(s *session, x *asked) error {
+	sets := t.board.Sets
+	if sets == nil {
+		sets = []*board.Standing{}
+	}
+	width, height, ok := terminal(s.out)
+	if !ok {
+		width, height = printedWidth, printedHeight
+	}
+	t.view.Keys = false
+	return x.give("Top", sets, func() string {
+		return strings.Join(board.Draw(t.board, t.view, width, height, ok && colours()), "\n") + "\n\n"
 	})
 }
 
@@ -151,7 +195,7 @@ func (t *top) run(ctx context.Context, log *reading, keys <-chan player.Key) err
 		case e := <-es:
 			t.follow(projector.Fold(t.state, e))
 		case k := <-keys:
-			if t.view.Press(k, len(t.board.Sets)) {
+			if t.view.Press(k, t.board) {
 				return nil
 			}
 			t.mode()

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -47,6 +48,58 @@ func TestTopOnTerminal(t *testing.T) {
 		go func() { defer close(drained); _, _ = io.Copy(io.Discard, user) }()
 		if code := <-ended; code != 0 {
 			t.Errorf("exit code %d", code)
+		}
+		_ = program.Close()
+		<-drained
+	}
+}
+
+// TestTopLive: over an instance that runs the picture goes on with the log, by what is
+// asked for, at every size of the terminal, which is left as it was.
+func TestTopLive(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	up, err := startProcess(t.TempDir(), append(os.Environ(), "HOME="+t.TempDir()), "up", "--nodes", "12", "-f", "example:fluentd", "--data", data, "--durability", "relaxed", "--ui", "none")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(up.kill)
+	if _, err := up.finds(`available 11/11`); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TERM", "xterm")
+	for _, c := range []struct{ leave, image, was string }{{"q", "v2.5.2", "v2.5.1"}, {"\x03", "v2.5.1", "v2.5.2"}} {
+		user, program := pty(t)
+		was, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan int, 1)
+		go func() {
+			ended <- run(t.Context(), []string{"top", "ds/fluentd", "--data", data, "--group", "zone"}, program, program, io.Discard)
+		}()
+		if first := awaits(t, user, "? keys"); !strings.Contains(first, "LIVE local") || !strings.Contains(first, "by topology.kubernetes.io/zone") {
+			t.Errorf("%q", first)
+		}
+		if code := run(t.Context(), []string{"kubectl", "--data", data, "-n", "kube-system", "set", "image", "ds/fluentd", "fluentd=xianchao/fluentd:" + c.image}, strings.NewReader(""), io.Discard, io.Discard); code != 0 {
+			t.Fatalf("set image: exit code %d", code)
+		}
+		awaits(t, user, "image "+c.was+"→"+c.image) // the last changes
+		for _, size := range []unix.Winsize{{Row: 8, Col: 30}, {Row: 3, Col: 9}, {Row: 40, Col: 160}} {
+			if err := unix.IoctlSetWinsize(int(user.Fd()), unix.TIOCSWINSZ, &size); err != nil {
+				t.Fatal(err)
+			}
+			awaits(t, user, map[uint16]string{30: "←→ wha…", 9: "LIVE lo…", 160: "? keys"}[size.Col])
+		}
+		if _, err := user.WriteString(c.leave); err != nil {
+			t.Fatal(err)
+		}
+		drained := make(chan struct{})
+		go func() { defer close(drained); _, _ = io.Copy(io.Discard, user) }()
+		if code := <-ended; code != 0 {
+			t.Errorf("exit code %d", code)
+		}
+		if is, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS); err != nil || *is != *was {
+			t.Errorf("the terminal is %+v, and was %+v: %v", is, was, err)
 		}
 		_ = program.Close()
 		<-drained

@@ -171,7 +171,7 @@ func (in *upRun) page(ctx context.Context, s *session) (link string, stop func()
 		return "", func() {}, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target().flags(), Live: true, Scene: in.up.scene.told()}
+	c := page.Config{Open: func(ctx context.Context) (*page.Past, error) { return in.past(ctx, s) }, Cluster: in.Cluster, Target: in.target().flags(), Live: true, Scene: in.up.scene.told(in.up.Nodes)}
 	d := doors{session: s, target: in.target(), config: func(context.Context) (*rest.Config, error) { return in.LoopbackAs(actor()), nil }}
 	c.Act, c.Insert, c.Refused, c.Health = d.act, d.insert, d.refusals, d.health
 	begun, ended := make(chan string, 1), make(chan error, 1)

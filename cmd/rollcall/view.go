@@ -221,7 +221,7 @@ func (v *viewer) see(read board.Reader, now time.Time) {
 	v.mu.Lock()
 	read(func(s *projector.State) { b = v.look.Heads(s) })
 	v.mu.Unlock()
-	b.Fill(read, now)
+	b.Fill(read, now, v.view.Keys)
 	v.board = b
 	tail := append(v.view.Tail, v.take(shortLine)...)
 	v.view.Tail = tail[max(0, len(tail)-maxTail):]

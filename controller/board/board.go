@@ -6,6 +6,8 @@
 package board
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"rollcall/controller/grid"
@@ -22,6 +24,7 @@ type Board struct {
 	Nodes    []string // in the order of their names
 	NotReady int
 	Sets     []*Standing
+	Labels   []grid.Label // of the nodes, by which they can be grouped
 }
 
 // Standing is how a DaemonSet stands.
@@ -136,11 +139,15 @@ func (l *Look) Heads(s *projector.State) *Board {
 }
 
 // Fill adds the nodes, and reads the state in parts: what changes between two of them
-// is seen in the later one. How long rollouts take is told as of now.
-func (b *Board) Fill(read Reader, now time.Time) {
+// is seen in the later one. How long rollouts take is told as of now. Labels are read
+// if somebody can ask for groups.
+func (b *Board) Fill(read Reader, now time.Time, labelled bool) {
 	nodes := grid.NewNodes()
 	for _, name := range b.Nodes {
 		nodes.See(name, 0)
+	}
+	if labelled {
+		b.label(read)
 	}
 	for _, x := range b.Sets {
 		g := grid.New(nodes, x.key, time.Time{})
@@ -150,4 +157,34 @@ func (b *Board) Fill(read Reader, now time.Time) {
 		x.Count(b.Nodes, g.Cells())
 		x.Round.reckon(x, now)
 	}
+}
+
+// label reads the labels of the nodes.
+func (b *Board) label(read Reader) {
+	labels := grid.NewLabels(len(b.Nodes))
+	for from := 0; from < len(b.Nodes); from += part {
+		read(func(s *projector.State) {
+			for i, name := range b.Nodes[from:min(from+part, len(b.Nodes))] {
+				if n := s.Node(name); n != nil {
+					labels.See(from+i, n.Labels())
+				}
+			}
+		})
+	}
+	for _, l := range labels.All() {
+		if n := len(l.Values); n < len(b.Nodes) && (n > 1 || slices.Contains(l.Of, -1)) { // else all are one group, or each is
+			b.Labels = append(b.Labels, l)
+		}
+	}
+}
+
+// Label returns the label of nodes with a key, or whose key ends with it after a
+// slash; nil: by none of it nodes fall into groups.
+func (b *Board) Label(key string) *grid.Label {
+	for i, l := range b.Labels {
+		if l.Key == key || key != "" && strings.HasSuffix(l.Key, "/"+key) {
+			return &b.Labels[i]
+		}
+	}
+	return nil
 }

@@ -51,6 +51,11 @@ func example(nodes int) *Board {
 		}
 		cells = append(cells, byte(phase)|byte(cause)<<4, revision, 0, 0)
 	}
+	zone := grid.Label{Key: "topology.kubernetes.io/zone", Values: []string{"region-1c", "region-1a", ""}}
+	for i := range nodes {
+		zone.Of = append(zone.Of, []int{0, 1, 0, 2, 1, -1}[i%6])
+	}
+	b.Labels = []grid.Label{zone}
 	x.Count(b.Nodes, cells)
 	x.Round.reckon(x, b.Time)
 	b.Sets = []*Standing{x}
@@ -62,9 +67,13 @@ func TestDraw(t *testing.T) {
 	v := View{Mode: "LIVE", Cluster: "demo", Keys: true, Tail: []string{"#4820   12:01:29  pod/kube-system/node-agent-x  ready", "#4821   12:01:30  node/node-00025  NotReady"}}
 	for _, nodes := range []int{50, 1000, 100_000} {
 		b, all := example(nodes), ""
-		for _, size := range [][2]int{{40, 16}, {80, 24}, {200, 50}} {
-			lines := Draw(b, v, size[0], size[1], false)
-			all += fmt.Sprintf("%d columns, %d lines\n%s\n\n", size[0], size[1], strings.Join(lines, "\n"))
+		for _, c := range []struct {
+			width, height int
+			group         string
+		}{{40, 16, ""}, {80, 24, ""}, {80, 24, "zone"}, {40, 12, "zone"}, {200, 50, ""}} {
+			v.Group = c.group
+			lines := Draw(b, v, c.width, c.height, false)
+			all += fmt.Sprintf("%d columns, %d lines\n%s\n\n", c.width, c.height, strings.Join(lines, "\n"))
 		}
 		file := filepath.Join("testdata", fmt.Sprintf("%d.txt", nodes))
 		if *rewrite {
@@ -93,7 +102,7 @@ func TestSizes(t *testing.T) {
 	for _, b := range []*Board{{}, b, &two} {
 		for by := range kindsOfBy {
 			for _, help := range []bool{false, true} {
-				v := View{Mode: "AT", Cluster: "demo", Chosen: 2, By: by, Help: help, Keys: true, Tail: strings.Split(strings.Repeat("a change ", 9), " ")}
+				v := View{Mode: "AT", Cluster: "demo", Chosen: 2, By: by, Group: []string{"", "zone"}[by%2], Help: help, Keys: true, Tail: strings.Split(strings.Repeat("a change ", 9), " ")}
 				for width := 0; width < 90; width += 1 + width/9 {
 					for height := range 26 {
 						plain, coloured := Draw(b, v, width, height, false), Draw(b, v, width, height, true)
@@ -141,22 +150,28 @@ func TestMarks(t *testing.T) {
 // TestPress: what keys do, and that they never choose what is not there.
 func TestPress(t *testing.T) {
 	v := View{}
+	two := &Board{Sets: make([]*Standing, 2), Labels: []grid.Label{{Key: "pool"}, {Key: "topology.kubernetes.io/zone"}}}
 	for _, k := range []player.Key{player.Down, player.Down, player.Down, player.Left, " ", "?"} {
-		if v.Press(k, 2) {
+		if v.Press(k, two) {
 			t.Fatalf("%s leaves", k)
 		}
 	}
 	if v.Chosen != 1 || v.By != ByRevision || !v.Paused || !v.Help {
 		t.Errorf("%+v", v)
 	}
-	v.Press(player.Up, 2) // ends the help, and no more
+	v.Press(player.Up, two) // ends the help, and no more
 	if v.Chosen != 1 || v.Help {
 		t.Errorf("%+v", v)
 	}
-	if v.Press(player.Down, 0); v.Chosen != 0 {
+	if v.Press(player.Down, &Board{}); v.Chosen != 0 {
 		t.Errorf("DaemonSet %d of none is chosen", v.Chosen)
 	}
-	if !v.Press("q", 2) || !v.Press(player.Interrupt, 2) {
+	for _, want := range []string{"pool", "topology.kubernetes.io/zone", "", "pool"} {
+		if v.Press("g", two); v.Group != want {
+			t.Errorf("nodes are grouped by %q, want %q", v.Group, want)
+		}
+	}
+	if !v.Press("q", two) || !v.Press(player.Interrupt, two) {
 		t.Error("nothing leaves")
 	}
 }
@@ -178,7 +193,7 @@ func TestLook(t *testing.T) {
 			l.Follow(projector.Fold(s, e))
 		}
 		b := l.Heads(s)
-		b.Fill(func(do func(*projector.State)) { do(s) }, s.Time())
+		b.Fill(func(do func(*projector.State)) { do(s) }, s.Time(), true)
 		all, err := replay.RolloutsOf(t.Context(), r)
 		if err != nil {
 			t.Fatal(err)

@@ -1,6 +1,7 @@
 package board
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -105,7 +106,7 @@ func Draw(b *Board, v View, width, height int, colours bool) []string {
 	}
 	d.lines = d.lines[:min(len(d.lines), d.height)]
 	if foot > 0 {
-		d.add(d.line().put("", "q quit  ↑↓ DaemonSet  ←→ what marks say  space pause  ? keys"))
+		d.add(d.line().put("", "q quit  ↑↓ DaemonSet  ←→ what marks say  g groups  space pause  ? keys"))
 	}
 	return d.lines
 }
@@ -214,36 +215,130 @@ func (d *drawing) bar(x *Standing) *line {
 // cells are the nodes of a DaemonSet, a mark for each or for several of them, and
 // what the marks say.
 func (d *drawing) cells(x *Standing) {
-	n, columns, rows := len(x.cells)/grid.CellBytes, d.width-2, d.room()-2
-	if n == 0 || columns <= 0 || rows <= 0 {
+	rows := d.room() - 2
+	if len(x.cells) == 0 || d.width <= 2 || rows <= 0 {
 		return
 	}
-	per := (n + rows*columns - 1) / (rows * columns)
-	d.add(d.line())
-	for from := 0; from < n; from += per * columns {
-		l := d.line().put("", "  ")
-		run, now := "", mark{}
-		for i := from; i < min(n, from+per*columns); i += per {
-			m := d.By.worst(x.cells[grid.CellBytes*i : grid.CellBytes*min(n, i+per)])
-			if m.colour != now.colour {
-				l.put(now.colour, run)
-				run, now = "", m
-			}
-			run += m.sign
-		}
-		d.add(l.put(now.colour, run))
+	groups, by, above := d.groups(x), "", len(d.lines)
+	if groups == nil {
+		groups = []group{{cells: x.cells}}
+	} else {
+		by = "by " + story.OneLine(d.Label(d.Group).Key) + "  "
 	}
-	d.add(d.legend(x, per))
+	d.add(d.line())
+	shown := groups
+	if len(groups) > rows {
+		rows--
+		shown = groups[:rows]
+	}
+	per := d.marks(shown, rows)
+	if more := len(groups) - len(shown); more > 0 {
+		d.add(d.line().put("", fmt.Sprintf("  and %s more", count(more, "group"))))
+	}
+	if per > 1 {
+		by += fmt.Sprintf("a mark is %d nodes: the worst of them", per)
+	}
+	if by != "" {
+		d.lines[above] = d.line().put("", "  "+by).String()
+	}
+	d.add(d.legend(x))
+}
+
+// group is what stands together.
+type group struct {
+	title string
+	cells []byte
+}
+
+// groups are the cells of a DaemonSet by a label of their nodes, in the order of its
+// values; nil: by none.
+func (d *drawing) groups(x *Standing) []group {
+	l := d.Label(d.Group)
+	if l == nil {
+		return nil
+	}
+	by := make([][]byte, len(l.Values)+1)
+	for i, value := range l.Of {
+		at := value
+		if value < 0 {
+			at = len(l.Values)
+		}
+		by[at] = append(by[at], x.cells[grid.CellBytes*i:grid.CellBytes*(i+1)]...)
+	}
+	order := make([]int, len(l.Values))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return strings.Compare(l.Values[a], l.Values[b]) })
+	var all []group
+	for _, i := range append(order, len(l.Values)) {
+		title := "(none)"
+		if i < len(l.Values) {
+			title = cmp.Or(l.Values[i], "(empty)")
+		}
+		if n := len(by[i]) / grid.CellBytes; n > 0 {
+			all = append(all, group{fmt.Sprintf("%s %d", story.OneLine(title), n), by[i]})
+		}
+	}
+	return all
+}
+
+// marks draws groups, each with its title to the left, in so many lines, and returns
+// how many nodes a mark is.
+func (d *drawing) marks(groups []group, rows int) (per int) {
+	wide, most, all := 0, 0, 0
+	for _, g := range groups {
+		n := len(g.cells) / grid.CellBytes
+		wide, most, all = max(wide, utf8.RuneCountInString(g.title)), max(most, n), all+n
+	}
+	wide = min(wide, max(8, d.width/3))
+	if wide > 0 {
+		wide++
+	}
+	columns := max(1, d.width-2-wide)
+	for per = max(1, all/max(1, rows*columns)); per < most; per++ {
+		need := 0
+		for _, g := range groups {
+			need += (len(g.cells)/grid.CellBytes + per*columns - 1) / (per * columns)
+		}
+		if need <= rows {
+			break
+		}
+	}
+	for _, g := range groups {
+		title := &line{left: max(0, wide-1)}
+		title.put("", g.title)
+		for from := 0; from < len(g.cells)/grid.CellBytes; from += per * columns {
+			l := d.line().put("", "  ")
+			if wide > 0 {
+				l.put("", fmt.Sprintf("%-*s ", wide-1, title))
+				title = &line{}
+			}
+			d.add(d.row(l, g.cells[grid.CellBytes*from:min(len(g.cells), grid.CellBytes*(from+per*columns))], per))
+		}
+	}
+	return per
+}
+
+// row adds a mark for each so many cells to a line.
+func (d *drawing) row(l *line, cells []byte, per int) *line {
+	run, now := "", mark{}
+	for i := 0; i < len(cells); i += grid.CellBytes * per {
+		m := d.By.worst(cells[i:min(len(cells), i+grid.CellBytes*per)])
+		if m.colour != now.colour {
+			l.put(now.colour, run)
+			run, now = "", m
+		}
+		run += m.sign
+	}
+	return l.put(now.colour, run)
 }
 
 // legend says what the marks mean, and how many nodes there are of each.
-func (d *drawing) legend(x *Standing, per int) *line {
+func (d *drawing) legend(x *Standing) *line {
 	l := d.line().put("", "  ")
 	for _, e := range d.By.entries(x.cells) {
 		l.put(e.colour, e.sign).put("", fmt.Sprintf(" %s %d  ", e.text, e.n))
-	}
-	if per > 1 {
-		l.put("", fmt.Sprintf("(a mark is %d nodes: the worst of them)", per))
 	}
 	return l
 }

@@ -15,6 +15,7 @@ type View struct {
 	Cluster string
 	Chosen  int // DaemonSet whose nodes are shown
 	By      By
+	Group   string // label by which the marks of nodes are grouped; empty: by none
 	Paused  bool
 	Help    bool
 	Keys    bool     // there are keys
@@ -32,18 +33,21 @@ const (
 	kindsOfBy
 )
 
+// Kinds are the names of what marks can say, in order.
+var Kinds = []string{"phase", "cause", "revision"}
+
 var help = []string{
 	"",
 	"up, down       the DaemonSet before, after: its nodes are shown",
 	"left, right    what the marks say: phase, why there is no available pod, revision",
+	"g              groups of nodes: by one of their labels after the other, or none",
 	"space          hold the picture; go on",
 	"?              these lines; any key ends them",
 	"q              leave, as Ctrl-C does",
 }
 
-// Press takes a key, with so many DaemonSets to choose from, and reports whether
-// somebody leaves.
-func (v *View) Press(k player.Key, sets int) (leave bool) {
+// Press takes a key, and reports whether somebody leaves.
+func (v *View) Press(k player.Key, b *Board) (leave bool) {
 	if k == "q" || k == player.Interrupt {
 		return true
 	}
@@ -55,17 +59,31 @@ func (v *View) Press(k player.Key, sets int) (leave bool) {
 	case player.Up, "k":
 		v.Chosen = max(0, v.Chosen-1)
 	case player.Down, "j":
-		v.Chosen = max(0, min(sets-1, v.Chosen+1))
+		v.Chosen = max(0, min(len(b.Sets)-1, v.Chosen+1))
 	case player.Left:
 		v.By = (v.By + kindsOfBy - 1) % kindsOfBy
 	case player.Right:
 		v.By = (v.By + 1) % kindsOfBy
+	case "g":
+		v.Group = b.after(v.Group)
 	case " ":
 		v.Paused = !v.Paused
 	case "?":
 		v.Help = true
 	}
 	return false
+}
+
+// after returns the key of the label that groups nodes after those of another.
+func (b *Board) after(key string) string {
+	next := 0
+	if l := b.Label(key); l != nil {
+		next = 1 + slices.IndexFunc(b.Labels, func(x grid.Label) bool { return x.Key == l.Key })
+	}
+	if next == len(b.Labels) {
+		return ""
+	}
+	return b.Labels[next].Key
 }
 
 // worst returns the mark of several cells.

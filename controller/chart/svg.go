@@ -185,19 +185,23 @@ func (p *picture) gantt() {
 		x, to := p.x(r.from), p.x(r.to)
 		p.printf("<rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%.1f\" fill=\"%s\"><title>%s: %s%s</title></rect>\n", x, y+tall/8, max(1.5, to-x), tall*3/4, colour, name, counted(r.nodes, "node"), says)
 		if tall >= 14 {
-			p.beside(x, to, y+tall-5, counted(r.nodes, "node")+says)
+			p.beside(x, to, y+tall-5, counted(r.nodes, "node")+says, colour)
 		}
 	}
 	p.y += int(tall * float64(len(rows)))
 }
 
-// beside writes what a bar says on the side where there is room.
-func (p *picture) beside(from, to, y float64, says string) {
+// beside writes what a bar says on the side where there is room, or in it.
+func (p *picture) beside(from, to, y float64, says, colour string) {
 	switch w := letter * float64(len([]rune(says))); {
 	case to+6+w < width:
 		p.printf("<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", to+6, y, says)
 	case from-6-w > left:
 		p.printf("<text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n", from-6, y, says)
+	case colour == fillFailed:
+		p.printf("<text x=\"%.1f\" y=\"%.1f\" fill=\"#ffffff\">%s</text>\n", from+6, y, says)
+	default:
+		p.printf("<text x=\"%.1f\" y=\"%.1f\">%s</text>\n", from+6, y, says)
 	}
 }
 

@@ -197,56 +197,23 @@ func (q *query) changes(of events.Key, from, to events.Seq) (*changes, error) {
 // nodeTable are the names of nodes by place, and by label the value that each has at
 // the instant.
 type nodeTable struct {
-	Names  []string `json:"names"`
-	Labels []label  `json:"labels"`
+	Names  []string     `json:"names"`
+	Labels []grid.Label `json:"labels"`
 }
-
-// label is a label of nodes, with its values and for each node which of these it
-// has; -1: none.
-type label struct {
-	Key    string   `json:"key"`
-	Values []string `json:"values"`
-	Of     []int    `json:"of"`
-}
-
-// maxGroups bounds the values of a label by which nodes are grouped.
-const maxGroups = 64
 
 func nodes(q *query) (string, any, error) {
 	s, err := q.state()
 	if err != nil {
 		return "", nil, err
 	}
-	x := nodeTable{Names: q.index.nodes.Names()[:q.index.nodes.Upto(q.at.Seq)], Labels: []label{}}
-	byKey, value := map[string]*label{}, map[[2]string]int{}
+	x := nodeTable{Names: q.index.nodes.Names()[:q.index.nodes.Upto(q.at.Seq)]}
+	labels := grid.NewLabels(len(x.Names))
 	for i, name := range x.Names {
-		n := s.Node(name)
-		if n == nil {
-			continue
-		}
-		for k, v := range n.Labels() {
-			l := byKey[k]
-			if l == nil {
-				l = &label{Key: k, Of: slices.Repeat([]int{-1}, len(x.Names))}
-				byKey[k] = l
-			}
-			if len(l.Values) > maxGroups {
-				continue
-			}
-			at, known := value[[2]string{k, v}]
-			if !known {
-				at = len(l.Values)
-				value[[2]string{k, v}], l.Values = at, append(l.Values, v)
-			}
-			l.Of[i] = at
+		if n := s.Node(name); n != nil {
+			labels.See(i, n.Labels())
 		}
 	}
-	for _, l := range byKey {
-		if len(l.Values) <= maxGroups {
-			x.Labels = append(x.Labels, *l)
-		}
-	}
-	slices.SortFunc(x.Labels, func(a, b label) int { return cmp.Compare(a.Key, b.Key) })
+	x.Labels = labels.All()
 	return "Nodes", []nodeTable{x}, nil
 }
 
