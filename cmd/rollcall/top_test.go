@@ -67,7 +67,7 @@ func TestTopLive(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("TERM", "xterm")
-	for _, c := range []struct{ leave, image, was string }{{"q", "v2.5.2", "v2.5.1"}, {"\x03", "v2.5.1", "v2.5.2"}} {
+	for _, c := range []struct{ leave, node, then string }{{"q", "another", "13 nodes"}, {"\x03", "third", "14 nodes"}} {
 		user, program := pty(t)
 		was, err := unix.IoctlGetTermios(int(program.Fd()), unix.TCGETS)
 		if err != nil {
@@ -80,10 +80,10 @@ func TestTopLive(t *testing.T) {
 		if first := awaits(t, user, "? keys"); !strings.Contains(first, "LIVE local") || !strings.Contains(first, "by topology.kubernetes.io/zone") {
 			t.Errorf("%q", first)
 		}
-		if code := run(t.Context(), []string{"kubectl", "--data", data, "-n", "kube-system", "set", "image", "ds/fluentd", "fluentd=xianchao/fluentd:" + c.image}, strings.NewReader(""), io.Discard, io.Discard); code != 0 {
-			t.Fatalf("set image: exit code %d", code)
+		if code := run(t.Context(), []string{"node", "add", c.node, "--data", data}, strings.NewReader(""), io.Discard, io.Discard); code != 0 {
+			t.Fatalf("node add: exit code %d", code)
 		}
-		awaits(t, user, "image "+c.was+"→"+c.image) // the last changes
+		awaits(t, user, c.then)
 		for _, size := range []unix.Winsize{{Row: 8, Col: 30}, {Row: 3, Col: 9}, {Row: 40, Col: 160}} {
 			if err := unix.IoctlSetWinsize(int(user.Fd()), unix.TIOCSWINSZ, &size); err != nil {
 				t.Fatal(err)

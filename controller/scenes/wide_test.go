@@ -2,10 +2,12 @@ package scenes
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"flag"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -16,19 +18,28 @@ import (
 )
 
 var (
-	wideFile  = flag.String("wide", "", "where TestWide leaves its recording; empty: nowhere")
-	wideNodes = flag.Int("wide-nodes", 3000, "nodes of the recording that TestWide makes")
+	wideFile  = flag.String("wide", "", "where TestWide leaves its recordings, with %d in the name for their nodes if they are several; empty: nowhere")
+	wideNodes = flag.String("wide-nodes", "3000", "nodes of the recordings that TestWide makes, with commas")
 	wideLong  = flag.Int("wide-events", 0, "events of it, of which those that are left say that pods are ready or not")
 )
 
 // TestWide: a recording that is made wide is one that a fold believes, and its nodes
 // stand as they are to.
 func TestWide(t *testing.T) {
-	path := *wideFile
-	if path == "" {
-		path = filepath.Join(t.TempDir(), "wide.rollcall")
+	for text := range strings.SplitSeq(*wideNodes, ",") {
+		nodes, err := strconv.Atoi(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := strings.ReplaceAll(cmp.Or(*wideFile, filepath.Join(t.TempDir(), "wide.rollcall")), "%d", text)
+		makeWide(t, filepath.Join("..", "..", "testdata", "recordings", "clean-roll.rollcall"), path, nodes, events.Seq(*wideLong))
+		checkWide(t, path, nodes)
 	}
-	makeWide(t, filepath.Join("..", "..", "testdata", "recordings", "clean-roll.rollcall"), path, *wideNodes, events.Seq(*wideLong))
+}
+
+// checkWide folds a recording.
+func checkWide(t *testing.T, path string, nodes int) {
+	t.Helper()
 	r, err := recording.Open(path)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +66,7 @@ func TestWide(t *testing.T) {
 	if *wideLong > 0 {
 		return
 	}
-	if s.NodeCount() != *wideNodes || ready != *wideNodes || c.Desired != *wideNodes || c.Available >= c.Desired || c.Available < c.Desired*98/100 {
+	if s.NodeCount() != nodes || ready != nodes || c.Desired != nodes || c.Available >= c.Desired || c.Available < c.Desired*98/100 {
 		t.Errorf("%d nodes, %d of them ready, and %+v", s.NodeCount(), ready, c)
 	}
 }

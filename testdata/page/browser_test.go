@@ -208,12 +208,12 @@ func eval[T any](b *tab, expression string) (v T) {
 	return v
 }
 
-// until waits for an expression to be true: the page looks with every change of what
-// it shows, and before every frame.
+// until waits for an expression to be true. The page looks now and then, and not
+// before every frame: with that it would draw all the time.
 func (b *tab) until(expression string) {
 	b.t.Helper()
 	met := false
-	err := chromedp.Run(b.ctx, chromedp.Poll("!!("+expression+")", &met, chromedp.WithPollingTimeout(patience)))
+	err := chromedp.Run(b.ctx, chromedp.Poll("!!("+expression+")", &met, chromedp.WithPollingTimeout(patience), chromedp.WithPollingInterval(50*time.Millisecond)))
 	if err != nil || !met {
 		b.t.Fatalf("it never was so: %s: %v\n%s", expression, err, eval[string](b, "location.href + ' ' + document.body.innerText.slice(0, 600)"))
 	}

@@ -1,7 +1,9 @@
 package page
 
 import (
+	"flag"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/chromedp/chromedp"
@@ -10,49 +12,118 @@ import (
 
 const recordings = "../../testdata/recordings/"
 
-// views are the views over the recording of a zone that is lost, as their addresses.
-var views = []struct{ name, hash, needs string }{
-	{"overview", "#/overview?at=400", "document.querySelectorAll('.card').length === 1"},
-	{"nodes", "#/nodes?at=300&group=topology.kubernetes.io%2Fzone", "document.querySelector('rc-grid').paint.length > 0"},
-	{"cause", "#/nodes?at=400&color=cause", "document.querySelectorAll('.legend span').length > 1"},
-	{"rollouts", "#/rollouts?at=500&rollout=kube-system%2Fnode-agent%232", "document.querySelectorAll('.gantt .span').length > 3 && document.querySelector('.legend')"},
-	{"events", "#/events?at=450&event=330", "document.querySelectorAll('rc-log .row').length > 5 && document.querySelector('#event-detail h2')"},
-	{"filtered", "#/events?at=450&type=node.*", "document.querySelectorAll('rc-log .row').length > 5"},
-	{"objects", "#/object?at=400", "document.querySelectorAll('main li a').length > 0"},
-	{"why", "#/object?at=400&of=ds%2Fkube-system%2Fnode-agent", "document.querySelectorAll('.chain li').length > 0"},
-	{"why-not", "#/object?at=400&of=ds%2Fkube-system%2Fnode-agent&tab=why-not", "document.querySelector('.card')"},
-	{"yaml", "#/object?at=400&of=node%2Fnode-0003&tab=yaml", "document.querySelector('pre').textContent.includes('kind') || document.querySelector('pre').textContent.includes('metadata')"},
-	{"graph", "#/graph?event=330", "document.querySelectorAll('svg.graph .box').length > 1"},
-	{"diff", "#/diff?at=400&mark=200", "document.querySelectorAll('.card').length > 0"},
-	{"compare", "#/compare", "document.querySelectorAll('tbody tr').length > 5"},
-	{"whatif", "#/whatif?set=kube-system%2Fnode-agent.maxUnavailable%3D50%25&asked=1", "document.querySelectorAll('.card').length > 0"},
-	{"sources", "#/sources", "document.querySelector('.empty')"},
-	{"health", "#/health?at=400", "document.querySelector('#state-hash').textContent.length === 64"},
+var wide = flag.String("wide", "", "recordings of 1,000 and 100,000 nodes, which TestWide of controller/scenes makes: %d in the name is their nodes")
+
+// view is a view of the page: the key that leads to it, what its address says besides,
+// and when it is there; and how it is used with keys alone, and what then is so.
+type view struct {
+	name, path, key, query, needs string
+	press                         []string
+	then                          string
+	again                         bool // the view was there with another address
 }
 
-// TestViews: every view is there, says so in its address alone, and complains of
-// nothing.
+// hash is the address of a view, which says more besides.
+func (v view) hash(more string) string {
+	return "#/" + v.path + "?" + strings.ReplaceAll(v.query, late, "200") + more
+}
+
+// late stands in an address for a position that is not far from the end of the log.
+const late = "LATE"
+
+// away are the keys that leave a view by the first link in it.
+var away = []string{kb.Tab, kb.Tab, kb.Enter}
+
+// copied is what is so when the command of a view was copied.
+const copied = "/command is (copied|selected)/.test(document.querySelector('#said').textContent)"
+
+// asked is a view whose question takes as long as its cluster is large: it is played.
+const asked = "asked=1"
+
+// views are the views of the page, over each log of the tests.
+var views = []view{
+	{"overview", "overview", "1", "", "document.querySelectorAll('.card').length === 1", away, "location.hash.startsWith('#/nodes')", false},
+	{"nodes", "nodes", "2", "group=topology.kubernetes.io%2Fzone", "document.querySelector('rc-grid')?.paint.length > 0 && document.querySelector('rc-grid').cells.length === 4 * document.querySelector('rc-grid').names.length && document.querySelector('rc-grid').groups.length > 1",
+		[]string{kb.Tab, kb.Tab, kb.Tab, kb.Tab, kb.Tab, kb.ArrowRight, kb.ArrowRight}, "document.querySelector('rc-grid').chosen >= 0 && !document.querySelector('rc-grid').tip.hidden", false},
+	{"cause", "nodes", "2", "color=cause", "document.querySelectorAll('.legend span').length > 1", []string{"/"}, "document.activeElement.tagName === 'SELECT'", true},
+	{"rollouts", "rollouts", "3", "rollout=kube-system%2Fnode-agent%232", "document.querySelectorAll('.gantt .span').length > 3 && document.querySelector('.legend')", []string{kb.Tab, kb.Tab, kb.Enter}, "location.hash.startsWith('#/events')", false},
+	{"events", "events", "4", "", "document.querySelectorAll('rc-log .row time').length > 5", []string{"c"}, copied, false},
+	{"filtered", "events", "4", "type=node.*&event=330", "document.querySelectorAll('rc-log .row').length > 5 && document.querySelector('#event-detail h2')", []string{kb.Tab, kb.Tab, kb.Tab, " "}, "!location.hash.includes('type=node')", true},
+	{"objects", "object", "5", "kind=Node", "document.querySelectorAll('main li a').length > 1", []string{"/"}, "document.activeElement.tagName === 'INPUT'", false},
+	{"why", "object", "5", "of=ds%2Fkube-system%2Fnode-agent", "document.querySelectorAll('.chain li').length > 0", []string{kb.Tab, kb.Tab, kb.Enter}, "!location.hash.includes('of=')", true},
+	{"why-not", "object", "5", "of=ds%2Fkube-system%2Fnode-agent&tab=why-not", "document.querySelector('.card')", []string{"c"}, copied, true},
+	{"yaml", "object", "5", "of=node%2Fnode-0003&tab=yaml", "document.querySelector('pre').textContent.includes('metadata')", []string{"c"}, copied, true},
+	{"graph", "graph", "6", "event=330", "document.querySelectorAll('svg.graph .box').length > 1", []string{"/"}, "document.activeElement.id === 'graph-event'", false},
+	{"diff", "diff", "7", "mark=" + late, "document.querySelectorAll('.card').length > 0", []string{"c"}, copied, false},
+	{"compare", "compare", "8", "", "document.querySelectorAll('tbody tr').length > 5", []string{"/"}, "document.activeElement.tagName === 'SELECT'", false},
+	{"whatif", "whatif", "9", "set=kube-system%2Fnode-agent.maxUnavailable%3D50%25&" + asked, "document.querySelectorAll('.card').length > 0", []string{"/"}, "document.activeElement.id === 'whatif-set'", false},
+	{"sources", "sources", "0", "", "document.querySelectorAll('#rates tbody tr').length > 2", []string{"c"}, copied, false},
+	{"health", "health", "h", "", "document.querySelector('#state-hash').textContent.length === 64", []string{"c"}, copied, false},
+}
+
+// TestViews: every view over 1,000 and over 100,000 nodes: it is reached by its key,
+// is there, has the same address when it is loaded again, can be used with keys, looks
+// as it did, and complains of nothing.
 func TestViews(t *testing.T) {
-	s := serve(t, "ui", "--rec", recordings+"zone-outage.rollcall")
-	b := browse(t)
-	b.enter(s)
-	for _, v := range views {
-		b.show(v.hash)
-		b.until(v.needs)
-		if text := eval[string](b, "[...document.querySelectorAll('[role=alert]')].map(e => e.textContent).join()"); text != "" {
-			t.Errorf("%s: %s", v.name, text)
-		}
-		shown := eval[string](b, "location.hash")
-		b.run(chromedp.Reload())
-		b.until("document.querySelector('main h1')")
-		b.shown()
-		b.until(v.needs)
-		if again := eval[string](b, "location.hash"); again != shown {
-			t.Errorf("%s: its address is %s, and %s when it is loaded again", v.name, shown, again)
-		}
-		b.like(v.name)
-		b.clean(v.name)
+	if *wide == "" {
+		t.Fatalf("give recordings of 1,000 and of 100,000 nodes with -wide FILE-%%d: go test ./controller/scenes -run TestWide -wide FILE-%%d -wide-nodes 1000,100000")
 	}
+	for _, nodes := range []int{1000, 100_000} {
+		t.Run(fmt.Sprint(nodes), func(t *testing.T) {
+			s := serve(t, "ui", "--rec", fmt.Sprintf(*wide, nodes))
+			b := browse(t)
+			b.enter(s)
+			b.until(fmt.Sprintf("document.querySelector('.card')?.textContent.replace(/,/g, '').includes('of %d available')", nodes))
+			last := eval[int](b, `fetch("v1/info").then((r) => r.json()).then((a) => a.coverage.last)`)
+			for _, v := range views {
+				if nodes > 1000 && v.again {
+					continue
+				}
+				v.query = strings.ReplaceAll(v.query, late, fmt.Sprint(last-200))
+				if nodes > 1000 && strings.HasSuffix(v.query, asked) { // nobody waits for that to be played
+					v.query, v.needs = "", "document.querySelector('#whatif-play')"
+				}
+				b.look(v, fmt.Sprint(nodes, "-", v.name))
+			}
+		})
+	}
+}
+
+// look goes to a view and through what TestViews asks of it.
+func (b *tab) look(v view, picture string) {
+	b.t.Helper()
+	bad := func() {
+		if text := eval[string](b, "[...document.querySelectorAll('[role=alert]')].map(e => e.textContent).join()"); text != "" {
+			b.t.Errorf("%s: %s", v.name, text)
+		}
+	}
+	eval[bool](b, fmt.Sprintf("(document.querySelector('rc-bar').app.state = {view: '', ...Object.fromEntries(new URLSearchParams(%q))}, document.activeElement.blur(), true)", v.query))
+	b.run(chromedp.KeyEvent(v.key))
+	b.until("location.hash.startsWith('#/" + v.path + "')")
+	b.shown()
+	b.until(v.needs)
+	bad()
+	shown := eval[string](b, "location.hash")
+	b.run(chromedp.Reload())
+	b.until("document.querySelector('main h1')")
+	b.shown()
+	b.until(v.needs)
+	bad()
+	if again := eval[string](b, "location.hash"); again != shown {
+		b.t.Errorf("%s: its address is %s, and %s when it is loaded again", v.name, shown, again)
+	}
+	b.like(picture)
+	for _, keys := range [][]string{{kb.Tab, kb.Tab, kb.Tab, kb.Tab, kb.Tab}, v.press} {
+		eval[bool](b, "(document.getElementById('main').focus(), true)")
+		for _, key := range keys {
+			b.run(chromedp.KeyEvent(key))
+			if is := eval[string](b, focused); strings.Contains(is, "unseen") {
+				b.t.Errorf("%s: nobody sees that the focus is on %s", v.name, is)
+			}
+		}
+	}
+	b.until(v.then)
+	b.clean(v.name)
 }
 
 // TestKeys: all of it can be done with keys alone.

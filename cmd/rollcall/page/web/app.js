@@ -101,7 +101,7 @@ export class App {
       content = await view.render(this, mine.signal);
     } catch (e) {
       if (mine.signal.aborted) return;
-      content = problem(e);
+      content = h("div", null, problem(e), this.state.of ? h("p", null, h("a", { href: this.link({ of: null }) }, "choose another object")) : null);
     }
     if (mine.signal.aborted) return;
     const focused = document.activeElement?.id;
@@ -266,6 +266,7 @@ export class App {
 function command(line) {
   const b = h("button.small", { title: "copy as command (c)", onclick: async () => {
     try { await navigator.clipboard.writeText(line); b.textContent = "copied"; } catch { getSelection()?.selectAllChildren(code); b.textContent = "selected"; }
+    say(`the command is ${b.textContent}`);
     setTimeout(() => { b.textContent = "copy as command"; }, 1500);
   } }, "copy as command");
   const code = h("code", null, line);

@@ -26,7 +26,7 @@ export class Bar extends HTMLElement {
     this.play = button("▶ play", "play, or pause (space)", () => a.togglePlay());
     this.speed = h("select", { title: "how fast to play", "aria-label": "how fast to play", onchange: () => a.go({ speed: this.speed.value }) },
       ["0.1", "0.5", "1", "2", "5", "10", "30", "100", "max"].map((x) => h("option", { value: x }, x === "max" ? "max" : x + "×")));
-    this.goto = h("input", { size: 22, placeholder: "go to: 4821, -5m, rollout/…:end", "aria-label": "instant to go to", onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter") a.goInstant(/** @type {any} */ (this.goto).value); } });
+    this.goto = h("input", { size: 18, placeholder: "go to: 4821, -5m, …", title: "4821, -5m, a time, rollout/NAMESPACE/NAME#REVISION:end (g)", "aria-label": "instant to go to", onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter") a.goInstant(/** @type {any} */ (this.goto).value); } });
     this.axisButton = button("by events", "what is wide: events, or time (t)", () => this.turn());
     this.live = button(a.info.live ? "LIVE" : "end", "the end of the log (l)", () => a.go({ at: null, model: null }));
     this.append(h("div.row", null,
@@ -199,6 +199,7 @@ export class Bar extends HTMLElement {
   /** @param {CanvasRenderingContext2D} ctx @param {number} w */
   drawRollouts(ctx, w) {
     ctx.font = "11px sans-serif"; ctx.textBaseline = "top";
+    let free = 0; // no name is written over another
     for (const r of this.rollouts) {
       const from = this.xOf(r.start.seq) * w, to = r.end?.seq ? this.xOf(r.end.seq) * w : w;
       ctx.fillStyle = colour(r.ending === "RolledOut" ? "--p5" : r.ending ? "--p8" : "--p3");
@@ -206,7 +207,8 @@ export class Bar extends HTMLElement {
       ctx.fillRect(from, 2, 2, 13);
       ctx.fillStyle = colour("--text");
       const text = rolloutName(r).replace(/^.*\//, "") + (r.failures ? ` ✕${r.failures}` : "");
-      if (to - from > ctx.measureText(text).width + 8) ctx.fillText(text, from + 5, 3);
+      const long = ctx.measureText(text).width + 8;
+      if (to - from > long && from >= free) { ctx.fillText(text, from + 5, 3); free = from + long; }
     }
   }
 

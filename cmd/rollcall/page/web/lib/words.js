@@ -14,12 +14,12 @@ export const num = (n) => n.toLocaleString("en");
 
 /** @param {number} ms @returns {string} "1 h 3 min", "4.2 s" */
 export function span(ms) {
-  const s = ms / 1000;
-  if (s < 1) return `${Math.round(ms)} ms`;
-  if (s < 60) return `${s.toFixed(s < 10 ? 1 : 0)} s`;
-  if (s < 3600) return `${Math.floor(s / 60)} min ${Math.round(s % 60)} s`;
-  if (s < 86400) return `${Math.floor(s / 3600)} h ${Math.round((s % 3600) / 60)} min`;
-  return `${Math.floor(s / 86400)} d ${Math.round((s % 86400) / 3600)} h`;
+  if (Math.round(ms) < 1000) return `${Math.round(ms)} ms`;
+  const s = Math.round(ms / 1000), m = Math.round(s / 60), hours = Math.round(m / 60);
+  if (s < 60) return `${s < 10 ? (ms / 1000).toFixed(1) : s} s`;
+  if (s < 3600) return `${Math.floor(s / 60)} min ${s % 60} s`;
+  if (m < 1440) return `${Math.floor(m / 60)} h ${m % 60} min`;
+  return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
 /** @param {string|number} t @returns {string} to the millisecond, in UTC */

@@ -16,6 +16,7 @@ export async function render(app, signal) {
   const a = all.includes(s.a) ? s.a : all[Math.max(0, all.length - (beside ? 1 : 2))], b = others.includes(s.b) ? s.b : others[others.length - 1];
   if (a !== s.a || b !== s.b) { s.a = a; s.b = b; }
   const c = (await ask("compare", { a, b, beside }, signal)).items[0];
+  c.waves ??= [];
   const options = (/** @type {string[]} */ names) => names.map((n) => [n, n]), name = beside ? `${b} in ${app.info.beside}` : b;
   const long = Math.max(1, ...[c.a, c.b].map(lasted)), align = s.align ?? "wave";
   return h("div", null, h("div.tools", null, choice("one", options(all), a, (v) => app.go({ a: v })), choice("the other", options(others), b, (v) => app.go({ b: v })), which, choice("by", [["wave", "wave"], ["time", "time"]], align, (v) => app.go({ align: v }))),

@@ -1,11 +1,11 @@
 // @ts-check
 import { h } from "../lib/dom.js";
 import { ask, fetchPart } from "../lib/api.js";
-import { count, num } from "../lib/words.js";
+import { count, num, quote } from "../lib/words.js";
 import { empty, moment, step, who } from "../lib/parts.js";
 
 /** @param {any} app */
-export const command = (app) => "rollcall log" + app.flags(false) + (app.state.ds ? ` --daemonset ${app.state.ds}` : "") + (app.state.type ? ` --type '${app.state.type}'` : "") + (app.state.from ? ` --from ${app.state.from}` : "") + (app.state.at ? ` --to ${app.state.at}` : "");
+export const command = (app) => "rollcall log" + app.flags(false) + (app.state.ds ? ` --daemonset ${quote(app.state.ds)}` : "") + (app.state.type ? ` --type ${quote(app.state.type)}` : "") + (app.state.from ? ` --from ${app.state.from}` : "") + (app.state.at ? ` --to ${app.state.at}` : "");
 
 const rowHeight = 24, pageRows = 100;
 

@@ -23,7 +23,7 @@ export async function render(app, signal) {
   const drawing = svg("svg", { class: "graph", viewBox: `0 0 ${width} ${height}`, style: { width: width + "px", height: height + "px", "max-width": "none" }, role: "group", "aria-label": "causes to the left, effects to the right; the table is below" }, lines, nodes.map((n) => box(app, n)));
   const x = e.effects, folded = nodes.filter((n) => n.folds);
   return h("div", null, h("div.tools", null, h("label", null, "event #", h("input", { id: "graph-event", size: 10, value: String(e.seq), onkeydown: (/** @type {any} */ k) => { if (k.key === "Enter") app.go({ event: k.target.value.replace(/^#/, ""), open: null }); } })),
-    folded.length ? h("button", { id: "unfold", onclick: () => app.go({ open: "all" }) }, `unfold all ${folded.length}`) : app.state.open ? h("button", { id: "fold", onclick: () => app.go({ open: null }) }, "fold") : null,
+    folded.length ? h("button", { id: "unfold", onclick: () => app.go({ open: "all" }) }, `unfold ${count(folded.length, "box", "boxes")}`) : app.state.open ? h("button", { id: "fold", onclick: () => app.go({ open: null }) }, "fold") : null,
     h("button", { onclick: () => save(`event-${e.seq}.svg`, "image/svg+xml", styled(drawing)) }, "save as SVG"), h("button", { onclick: () => save(`event-${e.seq}.dot`, "text/vnd.graphviz", dot(nodes)) }, "save as DOT")),
     h("p", null, `comes from ${count(e.from.length, "step")}, has led to ${count(x.plans, "plan")}, ${count(x.podsDeleted, "pod")} deleted and ${num(x.podsCreated)} created on ${count(x.nodes, "node")}, as far as #${num(e.upto)}.`),
     h("div.scroll", { tabindex: 0, role: "region", "aria-label": "graph" }, drawing),
@@ -73,10 +73,10 @@ function graphOf(e, open) {
 
 /** @param {any} app @param {Node} n */
 function box(app, n) {
-  const short = (/** @type {string} */ t) => (t.length > 33 ? t.slice(0, 32) + "…" : t), [x, y] = corner(n);
+  const short = (/** @type {string} */ t) => (t.length > 33 ? t.slice(0, 32) + "…" : t), [x, y] = corner(n), space = n.text.lastIndexOf(" ", 32), cut = n.text.length > 32 && space > 9 ? space + 1 : 32;
   const to = n.folds ? app.link({ open: [app.state.open, n.folds].filter(Boolean).join(",") }) : app.link({ event: n.steps[0].seq, open: null });
   return svg("a", { href: to, "aria-label": `${n.title}: ${n.text}${n.folds ? "; opens" : ""}` }, svg("title", null, n.text), n.folds ? svg("rect", { class: "box", x: x + 5, y: y + 5, width: wide, height: high, rx: 6 }) : [], svg("rect", { class: "box", x, y, width: wide, height: high, rx: 6, "stroke-width": n.here ? 3 : 1 }),
-    svg("text", { x: x + 10, y: y + 20, "font-weight": 600 }, short(n.title)), svg("text", { x: x + 10, y: y + 37 }, n.text.slice(0, 32)), svg("text", { x: x + 10, y: y + 53 }, n.folds ? "⊞ opens" : short(n.text.slice(32))));
+    svg("text", { x: x + 10, y: y + 20, "font-weight": 600 }, short(n.title)), svg("text", { x: x + 10, y: y + 37 }, n.text.slice(0, cut)), svg("text", { x: x + 10, y: y + 53 }, n.folds ? "⊞ opens" : short(n.text.slice(cut))));
 }
 
 /** @param {Node} n @returns {number[]} */

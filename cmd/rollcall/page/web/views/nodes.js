@@ -3,11 +3,17 @@ import { h, colour, ink } from "../lib/dom.js";
 import { ask, fetchPart } from "../lib/api.js";
 import { cellBytes, causes, phases } from "../lib/cells.js";
 import { Grid, ageGlyphs, ageNames } from "../lib/grid.js";
-import { causeColours, causeGlyphs, glyphs, num } from "../lib/words.js";
+import { causeColours, causeGlyphs, glyphs, num, quote } from "../lib/words.js";
 import { choice, empty } from "../lib/parts.js";
 
 /** @param {any} app */
-export const command = (app) => `rollcall state${app.flags()}`;
+export const command = (app) => {
+  const s = app.state, [namespace, name] = shown.split("/");
+  return "rollcall top" + (name ? ` ds/${name} -n ${namespace}` : "") + " --once" + (["cause", "revision"].includes(s.color) ? ` --by ${s.color}` : "") + (s.group && labels?.labels.some((/** @type {any} */ l) => l.key === s.group && l.values.length > 1) ? ` --group ${quote(s.group)}` : "") + app.flags();
+};
+
+/** The DaemonSet whose nodes are shown. */
+let shown = "";
 
 /** @type {Grid|null} */
 let grid = null;
@@ -20,8 +26,10 @@ let legend = null, listing = null;
 export async function render(app, signal) {
   const o = await ask("overview", { at: app.at }, signal);
   const sets = o.items[0].daemonSets.map((/** @type {any} */ s) => s.daemonSet.replace(/^ds\//, ""));
-  if (!sets.length) { app.saw(o); return empty("There is no DaemonSet at this instant, so that no node stands anyhow. Go on in the bar below."); }
+  shown = "";
+  if (!sets.length) { app.saw(o); return empty("There is no DaemonSet at this instant, so there is nothing that a node could run. kubectl apply makes one; the bar below leads to other instants."); }
   const ds = sets.includes(app.state.ds) ? app.state.ds : sets[0];
+  shown = ds;
   const [n] = await Promise.all([ask("nodes", { at: app.at }, signal), app.feed.at(ds, signal)]);
   labels = n.items[0];
   if (!app.live) app.saw(n);

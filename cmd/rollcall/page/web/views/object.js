@@ -1,14 +1,19 @@
 // @ts-check
 import { h } from "../lib/dom.js";
 import { ask } from "../lib/api.js";
-import { clock, count, took } from "../lib/words.js";
+import { clock, count, quote, took } from "../lib/words.js";
 import { empty, objectLink, position, step } from "../lib/parts.js";
 
 /** @param {any} app */
 export const command = (app) => {
   const of = app.state.of, tab = app.state.tab ?? "why";
   if (!of) return "";
-  return tab === "yaml" ? `rollcall kubectl${app.flags()} get ${of.replace(/^(\w+)\/([^/]+)\/(.*)$/, "$1/$3 -n $2")} -o yaml` : tab === "life" ? `rollcall log${app.flags(false)}` : `rollcall ${tab} ${of}${app.flags()}`;
+  const [kind, namespace, name] = of.split("/");
+  switch (tab) {
+    case "yaml": return `rollcall kubectl${app.flags()} get ${name ? `${kind}/${name} -n ${namespace}` : of} -o yaml`;
+    case "life": return `rollcall search ${quote(name ?? namespace)} --kind ${kind}${name ? ` -n ${namespace}` : ""}${app.flags(false)}`;
+  }
+  return `rollcall ${tab} ${of}${app.flags()}`;
 };
 
 /** @param {any} app @param {AbortSignal} signal */
@@ -53,7 +58,7 @@ async function panel(app, tab, o, signal) {
 function whyNot(app, a) {
   if (!a.items.length) return empty("There is no DaemonSet at this instant.");
   return h("div", null, a.items.map((/** @type {any} */ w) => h("div.card", null, h("h3", null, w.daemonSet, w.node ? ` on ${w.node}` : ""),
-    w.blockers.length ? h("ol", null, w.blockers.map((/** @type {any} */ b) => h("li", null, h("b", null, b.rule), b.says ? `: ${b.says}` : "", b.limit ? `  (${b.used} of ${b.limit})` : "", (b.nodes ?? []).length ? h("div.soft.wrap", null, `${count(b.nodes.length, "node")}: `, b.nodes.slice(0, 12).map((/** @type {string} */ n, /** @type {number} */ i) => [i ? ", " : "", objectLink(app, "node/" + n)]), b.nodes.length > 12 ? " …" : "") : null,
+    (w.blockers ?? []).length ? h("ol", null, w.blockers.map((/** @type {any} */ b) => h("li", null, h("b", null, b.rule), b.says ? `: ${b.says}` : "", b.limit ? `  (${b.used} of ${b.limit})` : "", (b.nodes ?? []).length ? h("div.soft.wrap", null, `${count(b.nodes.length, "node")}: `, b.nodes.slice(0, 12).map((/** @type {string} */ n, /** @type {number} */ i) => [i ? ", " : "", objectLink(app, "node/" + n)]), b.nodes.length > 12 ? " …" : "") : null,
       (b.holders ?? []).length ? h("div.soft.wrap", null, "held by ", b.holders.slice(0, 8).map((/** @type {any} */ x, /** @type {number} */ i) => [i ? ", " : "", x.pod ? objectLink(app, x.pod) : x.node])) : null, b.since ? h("div.soft", null, "since ", position(app, b.since.seq), ` ${b.since.object ?? ""} ${b.since.what}`) : null, b.until ? h("div.soft", null, `passes by itself at ${clock(b.until)}`) : null)))
       : (w.due ?? []).length ? h("p", null, `nothing holds it back: ${count(w.due.length, "command")} due`) : h("p.good", null, "● it is as it should be", w.since ? [", since ", position(app, w.since.seq)] : null))));
 }

@@ -6,7 +6,7 @@ import { empty, objectLink, position } from "../lib/parts.js";
 import { actions, lift } from "../lib/actions.js";
 
 /** @param {any} app */
-export const command = (app) => `rollcall rollout list${app.flags()}`;
+export const command = (app) => `rollcall top --once${app.flags()}`;
 
 /** @param {any} app @param {AbortSignal} signal */
 export async function render(app, signal) {
@@ -23,7 +23,7 @@ export async function render(app, signal) {
   const o = a.items[0], sets = o.daemonSets;
   if (app.live) await app.feed.at((sets[0]?.daemonSet ?? "ds/none").replace(/^ds\//, ""), signal);
   return h("div", null, scene(app), tiles(app, o, open, lag), stuck(app, sets), holds(app, o.holds),
-    h("h2", null, "DaemonSets"), sets.length ? h("div.cards", null, sets.map((/** @type {any} */ s) => card(app, s, o.paused))) : empty("There is no DaemonSet at this instant. Go on in the bar below, or apply one with kubectl."),
+    h("h2", null, "DaemonSets"), sets.length ? h("div.cards", null, sets.map((/** @type {any} */ s) => card(app, s, o.paused))) : empty("There is no DaemonSet at this instant. kubectl apply makes one; the bar below leads to other instants."),
     h("h2", null, "Rollouts"), list);
 }
 
@@ -55,11 +55,9 @@ function stuck(app, sets) {
     h("p.soft", null, Object.entries(s.names).map(([why, nodes]) => `${s.causes[why]} ${why}: ${nodes.slice(0, 5).join(", ")}${s.causes[why] > 5 ? " …" : ""}`).join(" · ")), h("p", null, h("a", { href: app.link({ view: "object", of: s.daemonSet, tab: "why-not" }) }, "why not?")))));
 }
 
-const order = ["available", "node lost", "image cannot be pulled", "pod fails", "old pod stops", "new pod starts", "ready, not yet available", "no pod"];
-
 /** @param {any} app @param {any} s @param {string[]} paused */
 function card(app, s, paused) {
-  const c = s.counts, name = s.daemonSet.replace(/^ds\//, ""), without = c.desired - c.available;
+  const c = s.counts, order = app.info.causes, name = s.daemonSet.replace(/^ds\//, ""), without = c.desired - c.available;
   const part = (/** @type {number} */ n, /** @type {string} */ token) => h("i", { style: { width: `${(100 * n) / Math.max(1, c.desired)}%`, background: `var(${token})` } });
   return h("div.card", null, h("h3", null, objectLink(app, s.daemonSet), s.deleted ? h("span.bad", null, "  deleted") : null, paused.includes(name) ? h("span.bad", null, "  ‖ paused") : null), h("div.soft.wrap", null, `${(s.images ?? []).join(", ")}  revision ${s.revision ?? "?"}`),
     h("div.meter", { role: "img", "aria-label": `${c.available} of ${c.desired} available` }, part(c.available, "--p5"), Object.entries(s.causes).map(([why, n]) => part(Number(n), causeColours[order.indexOf(why)] ?? "--p2"))),
@@ -74,7 +72,7 @@ export function table(app, rolls) {
   const rows = [...rolls].reverse().map((r) => {
     const name = rolloutName(r);
     const state = r.ending ?? "RollingOut", sign = r.ending === "RolledOut" ? "●" : r.ending ? "✕" : "◔";
-    return h("tr", { "aria-selected": app.state.rollout === name }, h("td", null, h("a", { href: app.link({ view: "rollouts", rollout: name }) }, name)), h("td.wrap", null, (r.images ?? []).join(", ")), h("td", null, `${sign} ${state}`),
+    return h("tr", { "aria-selected": app.state.rollout === name }, h("td", null, h("a", { href: app.link({ view: "rollouts", rollout: name }) }, name)), h("td.wrap", null, (r.images ?? []).join(", ")), h("td.keep", null, `${sign} ${state}`),
       h("td", null, position(app, r.start.seq), r.end?.seq ? [" → ", position(app, r.end.seq)] : null), h("td.n", null, r.end?.seq ? span(Date.parse(r.end.time) - Date.parse(r.start.time)) : "-"), h("td.n", null, num(r.nodes)), h("td.n", null, (r.waves ?? []).length), h("td.n", null, r.peakUnavailable), h("td.n", null, r.failures), h("td.wrap", null, `${r.who || "-"}${r.why ? ": " + r.why : ""}`));
   });
   const head = ["rollout", "image", "state", "from, to", "took", "nodes", "waves", "peak unavailable", "failures", "who, why"];

@@ -2,13 +2,13 @@
 import { h, colour, ink } from "../lib/dom.js";
 import { ask, fetchPart } from "../lib/api.js";
 import { Stretch, causes } from "../lib/cells.js";
-import { causeColours, causeGlyphs, count, hour, keyName, num, rolloutName, span, took } from "../lib/words.js";
+import { causeColours, causeGlyphs, count, hour, keyName, num, quote, rolloutName, span, took } from "../lib/words.js";
 import { asTable, empty, objectLink, position, step } from "../lib/parts.js";
 import { actions } from "../lib/actions.js";
 import { table } from "./overview.js";
 
 /** @param {any} app */
-export const command = (app) => (app.state.rollout ? `rollcall rollout receipt '${app.state.rollout}'${app.flags(false)}` : `rollcall rollout list${app.flags()}`);
+export const command = (app) => (app.state.rollout ? `rollcall rollout receipt ${quote(app.state.rollout)}${app.flags(false)}` : `rollcall rollout list${app.flags()}`);
 
 /** @param {any} app @param {AbortSignal} signal */
 export async function render(app, signal) {
@@ -33,7 +33,7 @@ export async function render(app, signal) {
 /** @param {any} app @param {any} r @param {any} at */
 function header(app, r, at) {
   const tile = (/** @type {any} */ n, /** @type {string} */ what) => h("div.tile", null, h("b", null, n), h("span", null, what));
-  const end = r.end?.seq ? r.end : at, ms = Date.parse(end.time) - Date.parse(r.start.time), ready = new Set((r.waves ?? []).flatMap((/** @type {any} */ w) => (w.ready ?? []).map((/** @type {any} */ x) => x.node))).size;
+  const ms = (r.end?.seq ? Date.parse(r.end.time) : app.live ? Date.now() : Date.parse(at.time)) - Date.parse(r.start.time), ready = new Set((r.waves ?? []).flatMap((/** @type {any} */ w) => (w.ready ?? []).map((/** @type {any} */ x) => x.node))).size;
   const left = r.nodes - ready, eta = !r.ending && ready > 0 ? span((ms / ready) * left) : "";
   const ds = keyName(r.daemonSet);
   return h("div", null, h("div", null, h("b", null, `rollout/${rolloutName(r)}`), "  ", r.ending === "RolledOut" ? h("span.good", null, "● RolledOut") : r.ending ? h("span.bad", null, `✕ ${r.ending}`) : h("span", null, "◔ under way"), "  ", h("span.soft", null, `${(r.imagesBefore ?? []).join(", ") || "new"} → ${(r.images ?? []).join(", ")}`)),

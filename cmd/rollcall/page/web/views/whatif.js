@@ -21,9 +21,10 @@ export async function render(app, signal) {
   const form = h("div", null, h("div.tools", null, set, without, from, runs, h("button", { id: "whatif-play", onclick: play }, "play it")), app.info.inserts ? h("details", { open: !!s.insert }, h("summary", null, "apply a manifest besides, at “from” or the end"), insert) : null);
   const note = h("p.soft", null, "The history is copied up to the first event that the change touches. From there on it is a model: the real controller and simulated kubelets in played time, with delays that this history shows. Nothing is written.");
   if (!s.asked) return h("div", null, form, note, empty("Nothing was asked yet: change the field above and play it."));
-  const a = (await ask("whatif", { set: s.set || [], without: s.without, from: s.from, runs: s.runs, insert: s.insert }, signal)).items[0];
-  return h("div", null, form, h("p", null, "recorded up to ", position(app, a.modelFrom - 1), h("b", null, "  ┃ the model begins  "), `${count(a.eventsFromOutside, "event")} from outside happened again, ${a.skipped} skipped${a.inserted ? `, ${a.inserted} written besides` : ""}`), note, a.rollouts.map((/** @type {any} */ p, /** @type {number} */ i) => pair(p, a, i)),
-    a.rollouts.length ? null : empty("No rollout was under way from there on."), h("p.soft", null, a.firstDifference ? `first difference: ${a.firstDifference.what}` : "no recorded plan is decided otherwise in the model"));
+  if (!command(app)) return h("div", null, form, note, empty("Nothing is changed: set a field, leave an event out, apply a manifest, or say from where it is played."));
+  const a = (await ask("whatif", { set: s.set || [], without: s.without, from: s.from, runs: s.runs, insert: s.insert }, signal)).items[0], rollouts = a.rollouts ?? [];
+  return h("div", null, form, h("p", null, "recorded up to ", position(app, a.modelFrom - 1), h("b", null, "  ┃ the model begins  "), `${count(a.eventsFromOutside, "event")} from outside happened again, ${a.skipped} skipped${a.inserted ? `, ${a.inserted} written besides` : ""}`), note, rollouts.map((/** @type {any} */ p, /** @type {number} */ i) => pair(p, a, i)),
+    rollouts.length ? null : empty("No rollout was under way from there on."), h("p.soft", null, a.firstDifference ? `first difference: ${a.firstDifference.what}` : "no recorded plan is decided otherwise in the model"));
 }
 
 /** @param {string} label @param {string} value @param {number} size @returns {any} */
