@@ -48,6 +48,7 @@ Without a terminal, or with --once, it prints one picture and ends. Without colo
 	f := c.Flags()
 	f.BoolVar(&once, "once", false, "print one picture and end")
 	f.StringVar(&by, "by", board.Kinds[0], "what the marks of nodes say: "+strings.Join(board.Kinds, ", "))
+	complete(c, "by", cobra.FixedCompletions(board.Kinds, cobra.ShellCompDirectiveNoFileComp))
 	f.StringVar(&group, "group", "", "label by which nodes stand together, such as zone")
 	f.StringVarP(&namespace, "namespace", "n", "", "namespace of the DaemonSet that is named (default: any)")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
