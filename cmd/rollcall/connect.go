@@ -185,7 +185,7 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 	o.Record = &instance.Record{Cluster: string(cluster.UID), Version: cluster.Version, World: world, Writer: world, Wake: world.Wake(),
 		ReadOnly: fmt.Sprintf("this is a record of cluster %s: nothing can be changed here; write to %s", cluster.UID, cluster.Host)}
 	if !o.shadow {
-		o.Record.Ready = world.Ready
+		o.Record.Ready, o.Record.Report = world.Ready, (&warner{warn: s.Warn}).report
 	}
 	if o.control {
 		n := &noticer{story.NewNoticer(), cluster.NewNotices(), world}

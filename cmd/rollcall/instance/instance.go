@@ -300,7 +300,7 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 // project starts the reading of the log, and who acts upon it, and waits until
 // it has been read.
 func (in *Instance) project(ctx context.Context) error {
-	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.engine.report, Wake: in.Record.wakes()},
+	o := projector.Options{History: table.Recent, Drive: drive.Options{Report: in.reports(), Wake: in.Record.wakes()},
 		Follow: []func(events.Event){in.Follow, in.prints.Follow, in.readers.Follow, func(e events.Event) { Reached(fmt.Sprintf("event %d", e.Seq)) }}}
 	if in.keeping != nil {
 		o.Known, o.Save = in.keeping.Known(), in.keeping.Save

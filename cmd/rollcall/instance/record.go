@@ -29,6 +29,7 @@ type Record struct {
 	Writer   Writer          // what a controller writes is written there; nil: it writes nothing
 	Ready    func() bool     // whether the log has what the cluster has; nil: nothing is decided
 	Wake     <-chan struct{} // tells that it may have by now
+	Report   func(error)     // told of what is tried again; nil: nobody is
 	// Diverged tells how many divergences there are, by class and rule; nil: nobody counts.
 	Diverged func(tell func(v float64, labels ...string))
 }
@@ -75,6 +76,19 @@ func (in *Instance) decides(state *projector.State) []drive.Party {
 		return nil
 	}
 	return []drive.Party{controller.New(in.Subjects, state, controller.Options{Writer: desk{r.Writer}, StatusEvery: statusEvery, RoundEvery: roundEvery, Queue: in.queue()})}
+}
+
+// reports returns who is told of what is tried again: /readyz, and of a record whoever
+// keeps it.
+func (in *Instance) reports() func(error) {
+	r := in.Record
+	if r == nil || r.Report == nil {
+		return in.engine.report
+	}
+	return func(err error) {
+		in.engine.report(err)
+		r.Report(err)
+	}
 }
 
 // wakes is Wake of a record; of what is none nothing wakes anybody.
