@@ -92,9 +92,7 @@ func (r *rollouts) begin(s *projector.State) {
 	for _, d := range s.DaemonSets() {
 		was := &Rollout{DaemonSet: d.Key, UID: d.UID, Images: imagesOf(d.Object), Why: d.Object.Annotations[changeCause]}
 		r.sets[d.Key] = &rolling{Rollout: was, generation: d.Object.Generation, digest: d.Digest}
-		// The controllers of other clusters do not say of a rollout that it is done.
-		silent := !slices.ContainsFunc(d.Object.Status.Conditions, func(c appsv1.DaemonSetCondition) bool { return c.Type == controller.ConditionProgressing })
-		if d.Deleted || HasRolledOut(d.Object, d.Object.Generation) || silent && d.Counts.Updated >= d.Counts.Desired {
+		if d.Deleted || HasRolledOut(d.Object, d.Object.Generation) {
 			was.Ending = RolledOut
 			continue
 		}
@@ -154,19 +152,22 @@ func imagesOf(ds *appsv1.DaemonSet) (images []string) {
 	return images
 }
 
-// HasRolledOut reports whether the controller has said of a generation that it is
-// rolled out.
+// HasRolledOut reports whether a controller has said of a generation that it is rolled
+// out.
 func HasRolledOut(ds *appsv1.DaemonSet, generation int64) bool { return rolledOut(ds) >= generation }
 
-// rolledOut returns the last generation that the controller has said to be rolled
-// out; the least number: it says of none.
+// rolledOut returns the last generation that is said to be rolled out: by rollcall in a
+// condition, by the controller of another cluster, which has none such, in its counts, as
+// kubectl rollout status reads them; the least number: of none.
 func rolledOut(ds *appsv1.DaemonSet) int64 {
-	if !slices.ContainsFunc(ds.Status.Conditions, func(c appsv1.DaemonSetCondition) bool {
-		return c.Type == controller.ConditionProgressing && c.Status == corev1.ConditionTrue && c.Reason == controller.ReasonRolledOut
-	}) {
+	st := &ds.Status
+	i := slices.IndexFunc(st.Conditions, func(c appsv1.DaemonSetCondition) bool { return c.Type == controller.ConditionProgressing })
+	switch {
+	case i >= 0 && (st.Conditions[i].Status != corev1.ConditionTrue || st.Conditions[i].Reason != controller.ReasonRolledOut),
+		i < 0 && min(st.UpdatedNumberScheduled, st.NumberAvailable) < st.DesiredNumberScheduled:
 		return math.MinInt64
 	}
-	return ds.Status.ObservedGeneration
+	return st.ObservedGeneration
 }
 
 // forget takes a DaemonSet that is gone off the list.

@@ -189,6 +189,29 @@ func TestRollouts(t *testing.T) {
 	}
 }
 
+// TestRolloutsOfOthers: the controller of another cluster has no condition for a rollout
+// that is done; its counts say so.
+func TestRolloutsOfOthers(t *testing.T) {
+	w := tell(t)
+	w.is(events.DaemonSet, w.ds, events.Event{Manager: "kubectl"}) // #3
+	status := func(st appsv1.DaemonSetStatus) events.Seq {
+		w.ds.Status = st
+		return w.is(events.DaemonSet, w.ds, events.Event{Manager: "kube-controller-manager"})
+	}
+	status(appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 2, UpdatedNumberScheduled: 2, NumberAvailable: 1})
+	first := status(appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 2, UpdatedNumberScheduled: 2, NumberAvailable: 2})
+	w.image("agent:2", events.Event{}) // the counts are those of before
+	status(appsv1.DaemonSetStatus{ObservedGeneration: 2, DesiredNumberScheduled: 2, UpdatedNumberScheduled: 1, NumberAvailable: 2})
+	all, err := RolloutsOf(t.Context(), w.log)
+	if err != nil || len(all) != 2 || all[0].Ending != RolledOut || all[0].End.Seq != first || all[1].Ending != "" {
+		t.Fatalf("%v, %v", all, err)
+	}
+	second := status(appsv1.DaemonSetStatus{ObservedGeneration: 2, DesiredNumberScheduled: 2, UpdatedNumberScheduled: 2, NumberAvailable: 2})
+	if all, err = RolloutsOf(t.Context(), w.log); err != nil || all[1].Ending != RolledOut || all[1].End.Seq != second {
+		t.Errorf("%v, %v", all, err)
+	}
+}
+
 // TestFind: where instants are in a log, and the line for those that are not in
 // it.
 func TestFind(t *testing.T) {

@@ -177,7 +177,7 @@ func TestFollowed(t *testing.T) {
 				seq, _ = strconv.Atoi(id)
 			}
 		}
-		if i == 99 { // what was before is put before what was told since
+		if i == 199 { // what was before is put before what was told since
 			asked(get, fmt.Sprintf("deltas?ds=kube-system/node-agent&from=%d&at=%d", first, e.Seq))
 		}
 	}
