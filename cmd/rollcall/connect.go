@@ -109,7 +109,7 @@ func (o *connectOptions) check(given func(string) bool) (err error) {
 	case !o.shadow && o.once:
 		return usageError("E-CLI-FLAG", "--once records what is there, and the other modes go on", "give --shadow with --once")
 	case o.control && o.reach.AnyVersion:
-		return usageError("E-CLI-FLAG", "--any-version is to record a cluster, and --control would make pods without fields that are not known here", "give a version of rollcall that knows the cluster's, or --shadow")
+		return usageError("E-CLI-FLAG", "--any-version is to record a cluster, and --control would make pods without fields that are not known here", "give a version of this program that knows the cluster's, or --shadow")
 	case o.takeover != "refuse" && o.takeover != "allow":
 		return usageError("E-CLI-FLAG", fmt.Sprintf("--at-takeover cannot be %q", o.takeover), "give refuse or allow")
 	case given("at-takeover") && !o.control:
