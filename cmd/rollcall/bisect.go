@@ -61,10 +61,10 @@ It exits 0 if nothing is broken or parts, and 1 if something does.
 		if named != 1 {
 			return usageError("E-CLI-ARGS", "bisect looks for one thing", "give an invariant, or --expr, or --diff")
 		}
-		if o.halve && o.scan {
+		switch {
+		case o.halve && o.scan:
 			return usageError("E-CLI-FLAG", "--halve and --scan exclude each other", "give one of them")
-		}
-		if o.halve && expr == "" {
+		case o.halve && expr == "":
 			return usageError("E-CLI-FLAG", "--halve is for --expr", "leave it out: an invariant depends on all events before")
 		}
 		if o.ps, err = properties(expr, args); err != nil {

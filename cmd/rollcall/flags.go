@@ -109,7 +109,8 @@ func refuseEmpty(c *cobra.Command, args []string) (err error) {
 			values = list.GetSlice()
 		}
 		blank := func(value string) bool { return strings.TrimSpace(value) == "" }
-		if err == nil && (len(values) == 0 || slices.ContainsFunc(values, blank)) {
+		none := len(values) == 0 && f.Name != "controllers" // none of them is a choice
+		if err == nil && (none || slices.ContainsFunc(values, blank)) {
 			err = usageError("E-CLI-FLAG", "--"+f.Name+" has no value", "give one, or leave it out")
 		}
 	})
