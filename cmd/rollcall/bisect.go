@@ -52,20 +52,8 @@ It exits 0 if nothing is broken or parts, and 1 if something does.
 	f.BoolVar(&o.scan, "scan", false, "look at every event, also with an expression that is costly")
 	f.StringVar(&o.other, "diff", "", "recording to compare the log with")
 	c.RunE = func(c *cobra.Command, args []string) (err error) {
-		named := len(args)
-		for _, set := range []bool{expr != "", o.other != ""} {
-			if set {
-				named++
-			}
-		}
-		if named != 1 {
-			return usageError("E-CLI-ARGS", "bisect looks for one thing", "give an invariant, or --expr, or --diff")
-		}
-		switch {
-		case o.halve && o.scan:
-			return usageError("E-CLI-FLAG", "--halve and --scan exclude each other", "give one of them")
-		case o.halve && expr == "":
-			return usageError("E-CLI-FLAG", "--halve is for --expr", "leave it out: an invariant depends on all events before")
+		if err := o.check(expr, args); err != nil {
+			return err
 		}
 		if o.ps, err = properties(expr, args); err != nil {
 			return err
@@ -73,12 +61,33 @@ It exits 0 if nothing is broken or parts, and 1 if something does.
 		if o.from, err = q.instant(o.good); err != nil {
 			return of("--good", err)
 		}
-		if o.other != "" {
-			return s.ask(c.Context(), q, func(x *asked) error { return s.part(c.Context(), x, o.other) })
-		}
-		return s.ask(c.Context(), q, func(x *asked) error { return s.bisect(c.Context(), x, o) })
+		return s.ask(c.Context(), q, func(x *asked) error {
+			if o.other != "" {
+				return s.part(c.Context(), x, o.other)
+			}
+			return s.bisect(c.Context(), x, o)
+		})
 	}
 	return c
+}
+
+// check refuses flags that do not go together.
+func (o *bisection) check(expr string, args []string) error {
+	named := len(args)
+	for _, set := range []bool{expr != "", o.other != ""} {
+		if set {
+			named++
+		}
+	}
+	switch {
+	case named != 1:
+		return usageError("E-CLI-ARGS", "bisect looks for one thing", "give an invariant, or --expr, or --diff")
+	case o.halve && o.scan:
+		return usageError("E-CLI-FLAG", "--halve and --scan exclude each other", "give one of them")
+	case o.halve && expr == "":
+		return usageError("E-CLI-FLAG", "--halve is for --expr", "leave it out: an invariant depends on all events before")
+	}
+	return nil
 }
 
 // bisected is the answer of bisect.
