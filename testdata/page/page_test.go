@@ -42,7 +42,7 @@ const asked = "asked=1"
 
 // views are the views of the page, over each log of the tests.
 var views = []view{
-	{"overview", "overview", "1", "", "document.querySelectorAll('.card').length === 1", away, "location.hash.startsWith('#/nodes')", false},
+	{"overview", "overview", "1", "", "document.querySelectorAll('.card').length === 1 && !document.querySelector('#rollouts').textContent.includes('read from the log')", away, "location.hash.startsWith('#/nodes')", false},
 	{"nodes", "nodes", "2", "group=topology.kubernetes.io%2Fzone", "document.querySelector('rc-grid')?.paint.length > 0 && document.querySelector('rc-grid').cells.length === 4 * document.querySelector('rc-grid').names.length && document.querySelector('rc-grid').groups.length > 1",
 		[]string{kb.Tab, kb.Tab, kb.Tab, kb.Tab, kb.Tab, kb.ArrowRight, kb.ArrowRight}, "document.querySelector('rc-grid').chosen >= 0 && !document.querySelector('rc-grid').tip.hidden", false},
 	{"cause", "nodes", "2", "color=cause", "document.querySelectorAll('.legend span').length > 1", []string{"/"}, "document.activeElement.tagName === 'SELECT'", true},
