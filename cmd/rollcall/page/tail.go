@@ -117,7 +117,8 @@ func (t *tail) read(ctx context.Context, es chan<- events.Event, failed chan<- e
 }
 
 // follow folds an event, and those that have come behind it. What a question has
-// folded already is passed over.
+// folded already is passed over. What has been received is taken: whoever is let in between
+// may not find a log with a hole.
 func (e *ending) follow(ctx context.Context, t *tail, x events.Event, es <-chan events.Event) error {
 	if err := e.enter(ctx); err != nil {
 		return err
@@ -126,9 +127,12 @@ func (e *ending) follow(ctx context.Context, t *tail, x events.Event, es <-chan 
 	if e.tail != t {
 		return events.ErrUnavailable // the log was opened anew
 	}
-	for range maxTaken {
+	for n := 1; ; n++ {
 		if x.Seq > e.state.Seq() {
 			e.take(x)
+		}
+		if n == maxTaken {
+			return nil
 		}
 		select {
 		case x = <-es:
@@ -136,7 +140,6 @@ func (e *ending) follow(ctx context.Context, t *tail, x events.Event, es <-chan 
 			return nil
 		}
 	}
-	return nil
 }
 
 // before is told of an event that is to be folded.
