@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/nats-io/nats-server/v2/server"
+	appsv1 "k8s.io/api/apps/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -48,26 +49,7 @@ func TestControlWithoutLog(t *testing.T) {
 	if err := us.sees("E-LOG-UNREACHABLE"); err != nil {
 		t.Fatal(err)
 	}
-	is, err := r.client.AppsV1().DaemonSets("default").Get(t.Context(), "agent", metav1.GetOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if is.ResourceVersion != ds.ResourceVersion {
-		t.Errorf("its status was written without a log: %+v", is.Status)
-	}
-	revisions, err := r.client.AppsV1().ControllerRevisions("default").List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(revisions.Items) != 1 {
-		t.Errorf("%d revisions, %v", len(revisions.Items), err)
-	}
-	pods, err := r.client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{})
-	if err != nil || len(pods.Items) != 3 {
-		t.Errorf("%d pods, %v", len(pods.Items), err)
-	}
-	for _, p := range pods.Items {
-		if !slices.Contains(was, "Pod "+string(p.UID)) || p.DeletionTimestamp != nil {
-			t.Errorf("without a log %s was made, or is deleted", p.Name)
-		}
-	}
+	r.untouched(ds, was)
 
 	u, err := url.Parse(at)
 	if err != nil {
@@ -108,4 +90,30 @@ func natsAt(t *testing.T, store string, port int) *server.Server {
 		t.Fatal("the server does not start")
 	}
 	return ns
+}
+
+// untouched sees that a cluster is as it was after a template was written.
+func (r *recorded) untouched(ds *appsv1.DaemonSet, was []string) {
+	t := r.t
+	t.Helper()
+	is, err := r.client.AppsV1().DaemonSets("default").Get(t.Context(), "agent", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if is.ResourceVersion != ds.ResourceVersion {
+		t.Errorf("its status was written without a log: %+v", is.Status)
+	}
+	revisions, err := r.client.AppsV1().ControllerRevisions("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(revisions.Items) != 1 {
+		t.Errorf("%d revisions, %v", len(revisions.Items), err)
+	}
+	pods, err := r.client.CoreV1().Pods("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil || len(pods.Items) != 3 {
+		t.Errorf("%d pods, %v", len(pods.Items), err)
+	}
+	for _, p := range pods.Items {
+		if !slices.Contains(was, "Pod "+string(p.UID)) || p.DeletionTimestamp != nil {
+			t.Errorf("without a log %s was made, or is deleted", p.Name)
+		}
+	}
 }

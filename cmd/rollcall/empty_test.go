@@ -18,7 +18,7 @@ func TestEmptyValues(t *testing.T) {
 	var look func(c *cobra.Command)
 	look = func(c *cobra.Command) {
 		c.Flags().VisitAll(func(f *pflag.Flag) {
-			if c.DisableFlagParsing || f.Name == "controllers" || !slices.Contains([]string{"string", "stringArray", "stringSlice"}, f.Value.Type()) {
+			if c.DisableFlagParsing || mayBeNone(f) || !slices.Contains([]string{"string", "stringArray", "stringSlice"}, f.Value.Type()) {
 				return
 			}
 			n++

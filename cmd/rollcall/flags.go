@@ -97,6 +97,13 @@ func forbidRepeats(c *cobra.Command) {
 	}
 }
 
+// mayBeNone reports whether an empty list is a choice: it is another than the list that a
+// flag has when it is left out.
+func mayBeNone(f *pflag.Flag) bool {
+	_, list := f.Value.(pflag.SliceValue)
+	return list && f.DefValue != "[]"
+}
+
 // refuseEmpty refuses a flag or an argument that is given without a value, as by a
 // script whose variable is not set: what it is then taken for is not what was meant.
 func refuseEmpty(c *cobra.Command, args []string) (err error) {
@@ -109,8 +116,7 @@ func refuseEmpty(c *cobra.Command, args []string) (err error) {
 			values = list.GetSlice()
 		}
 		blank := func(value string) bool { return strings.TrimSpace(value) == "" }
-		none := len(values) == 0 && f.Name != "controllers" // none of them is a choice
-		if err == nil && (none || slices.ContainsFunc(values, blank)) {
+		if err == nil && (len(values) == 0 && !mayBeNone(f) || slices.ContainsFunc(values, blank)) {
 			err = usageError("E-CLI-FLAG", "--"+f.Name+" has no value", "give one, or leave it out")
 		}
 	})

@@ -172,7 +172,7 @@ func (b *Board) label(read Reader) {
 		})
 	}
 	for _, l := range labels.All() {
-		if n := len(l.Values); n < len(b.Nodes) && (n > 1 || slices.Contains(l.Of, -1)) { // else all are one group, or each is
+		if len(l.Values) > 1 || slices.Contains(l.Of, -1) { // else all are one group
 			b.Labels = append(b.Labels, l)
 		}
 	}

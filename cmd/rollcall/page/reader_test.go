@@ -92,6 +92,31 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// TestTurns has many events wait at once: whoever is let in between finds a log without
+// a hole, and the last is not left behind.
+func TestTurns(t *testing.T) {
+	all := eventsOf(t)
+	begin := len(all) - maxTaken - 20 // a turn, and part of the next
+	c, _, p := visit(t, all[:begin])
+	followed, err := p.live.begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	es := make(chan events.Event, len(all))
+	for _, e := range all[begin:] {
+		c.Copy(e)
+		es <- e
+	}
+	for len(es) > 0 {
+		if err := p.ending.follow(t.Context(), followed, <-es, es); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := int(p.ending.state.Seq()), len(all)-len(es); got != want {
+			t.Fatalf("after a turn the end is at #%d, and %d events wait: want #%d", got, len(es), want)
+		}
+	}
+}
+
 // TestBehind: how far an instance is behind is what it says of its fold.
 func TestBehind(t *testing.T) {
 	for _, c := range []struct {
