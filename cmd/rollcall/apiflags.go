@@ -71,18 +71,22 @@ func (o *apiOptions) check(given func(string) bool) (err error) {
 
 // addMetricsFlag adds the flag of where figures are told.
 func addMetricsFlag(f *pflag.FlagSet, at *instance.Address) {
-	f.Var(metricsFlag{at}, "metrics", "address of /metrics, /livez and /readyz over plain HTTP, and to this machine of /debug/pprof, all without a token (default: none)")
+	f.Var(&metricsFlag{at: at}, "metrics", "address of /metrics, /livez and /readyz over plain HTTP, and to this machine of /debug/pprof, all without a token (default: none)")
 }
 
 // metricsFlag is the flag of where figures are told.
-type metricsFlag struct{ at *instance.Address }
+type metricsFlag struct {
+	at   *instance.Address
+	text string // that was given
+}
 
-func (f metricsFlag) String() string { return "" }
-func (f metricsFlag) Type() string   { return "string" }
-func (f metricsFlag) Set(text string) (err error) {
+func (f *metricsFlag) String() string { return f.text }
+func (f *metricsFlag) Type() string   { return "string" }
+func (f *metricsFlag) Set(text string) (err error) {
 	if *f.at, err = instance.ParseListen("--metrics", text); err != nil {
 		return err
 	}
+	f.text = text
 	return f.at.Probe()
 }
 

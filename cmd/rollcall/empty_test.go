@@ -54,3 +54,34 @@ func TestEmptyValues(t *testing.T) {
 		}
 	}
 }
+
+// TestGivenValues gives every flag of every command values that some flag takes: one
+// that is taken is seen as given, whatever type of its own the flag has.
+func TestGivenValues(t *testing.T) {
+	taken := 0
+	var look func(c *cobra.Command)
+	look = func(c *cobra.Command) {
+		c.Flags().VisitAll(func(f *pflag.Flag) {
+			for _, value := range []string{"127.0.0.1:0", "1", "10s", "true", "json", "a=b", "a"} {
+				again, _, err := testRoot().Find(strings.Fields(c.CommandPath())[1:])
+				if err != nil {
+					t.Fatal(err)
+				}
+				if c.DisableFlagParsing || again.ParseFlags([]string{"--" + f.Name + "=" + value}) != nil {
+					continue
+				}
+				taken++
+				if err := refuseEmpty(again, nil); err != nil {
+					t.Errorf("%s --%s=%s: %v", c.CommandPath(), f.Name, value, err)
+				}
+			}
+		})
+		for _, sub := range c.Commands() {
+			look(sub)
+		}
+	}
+	look(testRoot())
+	if taken < 500 {
+		t.Errorf("only %d values were taken", taken)
+	}
+}
