@@ -17,7 +17,7 @@ func TestImageIsTheRelease(t *testing.T) {
 			t.Fatal(err)
 		}
 		one := strings.ReplaceAll(string(text), "\\\n", " ")
-		build := regexp.MustCompile(`CGO_ENABLED=0[^\n]* go build -trimpath -buildvcs=false\s+-tags (\S+)\s+-ldflags "([^"]+)"`).FindStringSubmatch(one)
+		build := regexp.MustCompile(`CGO_ENABLED=0[^\n]* go build -trimpath -buildvcs=false -pgo=\.ci/rollout\.pgo\s+-tags (\S+)\s+-ldflags "([^"]+)"`).FindStringSubmatch(one)
 		if build == nil {
 			t.Fatalf("%s builds no static program", file)
 		}
@@ -31,7 +31,7 @@ func TestImageIsTheRelease(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(task), "TAGS: "+tags+"\n") || !strings.Contains(string(task), "-ldflags '"+strings.Split(link, " -buildid=")[0]+"'") {
+	if !strings.Contains(string(task), "CGO_ENABLED=0 go build -trimpath -pgo=.ci/rollout.pgo ") || !strings.Contains(string(task), "TAGS: "+tags+"\n") || !strings.Contains(string(task), "-ldflags '"+strings.Split(link, " -buildid=")[0]+"'") {
 		t.Errorf("task build has other flags than -tags %s -ldflags %q", tags, link)
 	}
 }

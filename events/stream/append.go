@@ -73,6 +73,9 @@ func (l *Log) Append(ctx context.Context, es ...events.Entry) (events.Seq, error
 
 // batch makes the messages of an append.
 func (l *Log) batch(ctx context.Context, es []events.Entry) (*batch, error) {
+	if l.resting.Load() {
+		return nil, errResting
+	}
 	if len(es) > maxBatch {
 		return nil, fmt.Errorf("%d events at once, at most %d", len(es), maxBatch)
 	}

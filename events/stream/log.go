@@ -40,6 +40,9 @@ type Options struct {
 	// Room returns an error if the store of the log has no room for n bytes more;
 	// nil where that cannot be known.
 	Room func(n int64) error
+	// Own says that the server is of this process, and that none other writes to the
+	// log: it may have been left at rest, by Rest.
+	Own bool
 	// Direct reads without a consumer, for users that may make none. Events are
 	// seen a little later.
 	Direct        bool
@@ -71,6 +74,7 @@ type Log struct {
 	request func(context.Context, *nats.Msg) (*nats.Msg, error)
 
 	room     func(n int64) error
+	resting  atomic.Bool // nothing is appended any more
 	direct   bool
 	replicas atomic.Int32                 // of the stream
 	first    atomic.Uint64                // position of the first event that it has

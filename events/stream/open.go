@@ -74,6 +74,11 @@ func (l *Log) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	if o.Own {
+		if info, err = l.wake(ctx, info); err != nil {
+			return err
+		}
+	}
 	if err := checkConfig(want, info.Config); err != nil {
 		return err
 	}

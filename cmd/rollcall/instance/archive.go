@@ -130,7 +130,7 @@ func ArchiveStopped(ctx context.Context, dir string, subjects events.Subjects, w
 		return err
 	}
 	defer nc.Close()
-	shelf, err := openShelf(ctx, nc, subjects, warn)
+	shelf, err := openShelf(ctx, nc, subjects, true, warn)
 	if err != nil {
 		return err
 	}
@@ -147,16 +147,17 @@ func ArchiveStopped(ctx context.Context, dir string, subjects events.Subjects, w
 // ArchiveFar makes the log on somebody else's server begin with the event of a
 // keyframe, with what the connection may do there.
 func ArchiveFar(ctx context.Context, nc *nats.Conn, subjects events.Subjects, want keyframes.Frame, warn func(string)) error {
-	shelf, err := openShelf(ctx, nc, subjects, warn)
+	shelf, err := openShelf(ctx, nc, subjects, false, warn)
 	if err != nil {
 		return err
 	}
 	return shelf.beginWith(ctx, want, func(purge func() error) error { return purge() })
 }
 
-// openShelf opens a log that is there and the keyframes beside it.
-func openShelf(ctx context.Context, nc *nats.Conn, subjects events.Subjects, warn func(string)) (s shelf, err error) {
-	log, err := stream.Open(ctx, nc, subjects, stream.Options{})
+// openShelf opens a log that is there and the keyframes beside it; own: the server is of
+// this process.
+func openShelf(ctx context.Context, nc *nats.Conn, subjects events.Subjects, own bool, warn func(string)) (s shelf, err error) {
+	log, err := stream.Open(ctx, nc, subjects, stream.Options{Own: own})
 	if err != nil {
 		return s, err
 	}

@@ -2,6 +2,7 @@ package instance
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -11,6 +12,7 @@ import (
 
 	"rollcall/events"
 	"rollcall/events/natsd"
+	"rollcall/events/stream"
 	"rollcall/events/waittest"
 )
 
@@ -68,6 +70,37 @@ func TestStart(t *testing.T) {
 	default:
 	}
 	if err := in.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLeavesLogAtRest stops an instance: the log is open to who starts its server for
+// itself, and an instance goes on with it.
+func TestLeavesLogAtRest(t *testing.T) {
+	sandbox(t)
+	o := Options{Nodes: 3, Data: t.TempDir(), Durability: natsd.Relaxed, Controllers: []string{ownController}, Patience: patience}
+	in, _ := start(t, o)
+	populate(t, in)
+	mustStop(t, in)
+	open := func(so stream.Options) error {
+		s, err := natsd.Start(t.Context(), natsd.Options{Dir: o.Data, Cluster: in.Subjects.Cluster()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nc, err := s.Connect()
+		if err == nil {
+			_, err = stream.Open(t.Context(), nc, in.Subjects, so)
+			nc.Close()
+		}
+		return errors.Join(err, s.Close())
+	}
+	var e *events.Error
+	if err := open(stream.Options{}); !errors.As(err, &e) || e.Code != "E-STREAM-CONFIG" {
+		t.Errorf("a log at rest is open to everybody: %v", err)
+	}
+	in, _ = start(t, o)
+	mustStop(t, in)
+	if err := open(stream.Options{Own: true}); err != nil {
 		t.Error(err)
 	}
 }

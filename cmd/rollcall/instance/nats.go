@@ -92,7 +92,7 @@ func Dial(urls, creds string) (*nats.Conn, error) {
 
 // streamOptions are those of the log of an instance.
 func (in *Instance) streamOptions() stream.Options {
-	o := stream.Options{Create: true, MemoryStorage: in.Memory, Replicas: in.Replicas, Wait: electionWait,
+	o := stream.Options{Create: true, Own: in.Server != nil, MemoryStorage: in.Memory, Replicas: in.Replicas, Wait: electionWait,
 		Waiting: func(why error) {
 			in.Console.Warn(fmt.Sprintf("waiting up to %s for the NATS servers of the log: %v", electionWait, why))
 		}}
