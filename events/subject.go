@@ -248,7 +248,10 @@ func Under(subject string) (of string, key Key) {
 func untoken(t string) string {
 	name := strings.ReplaceAll(t, "_", ".")
 	for i := 0; i+2 < len(name); i++ {
-		if c, err := strconv.ParseUint(name[i+1:i+3], 16, 8); err == nil && name[i] == '%' {
+		if name[i] != '%' {
+			continue
+		}
+		if c, err := strconv.ParseUint(name[i+1:i+3], 16, 8); err == nil {
 			name = name[:i] + string([]byte{byte(c)}) + name[i+3:]
 		}
 	}

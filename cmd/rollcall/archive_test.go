@@ -207,7 +207,7 @@ func TestJoin(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		for how, es := range map[string]iter.Seq2[events.Event, error]{"read": a.Read(t.Context(), 0), "scanned": a.Scan(t.Context(), 0)} {
+		for how, es := range map[string]iter.Seq2[events.Event, error]{"read": a.Read(t.Context(), 0), "scanned": a.Scan(t.Context(), 0, nil)} {
 			at := events.Seq(0)
 			for e, err := range es {
 				if err != nil || e.Seq != at+1 {

@@ -56,10 +56,10 @@ func (a *archive) Tail(ctx context.Context, after events.Seq) iter.Seq2[events.E
 	return func(yield func(events.Event, error) bool) { yield(events.Event{}, a.wait("it")) }
 }
 
-// Scan reads without decoding, where the log can be read so.
-func (a *archive) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+// Scan reads without decoding, and has somebody look ahead, where the log can be read so.
+func (a *archive) Scan(ctx context.Context, after events.Seq, look func([]byte) any) iter.Seq2[events.Event, error] {
 	if r, ok := a.history.(recordedLog); ok {
-		return r.Scan(ctx, after)
+		return r.Scan(ctx, after, look)
 	}
 	return a.Read(ctx, after)
 }

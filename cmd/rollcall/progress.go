@@ -125,9 +125,9 @@ func (r *reading) Read(ctx context.Context, after events.Seq) iter.Seq2[events.E
 	return r.count(after, r.archive.Read(ctx, after))
 }
 
-// Scan reads without decoding.
-func (r *reading) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	return r.count(after, r.archive.Scan(ctx, after))
+// Scan reads without decoding: see archive.Scan.
+func (r *reading) Scan(ctx context.Context, after events.Seq, look func([]byte) any) iter.Seq2[events.Event, error] {
+	return r.count(after, r.archive.Scan(ctx, after, look))
 }
 
 // Tail implements events.Tailer.

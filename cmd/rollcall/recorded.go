@@ -34,9 +34,11 @@ func (r recordedLog) Read(ctx context.Context, after events.Seq) iter.Seq2[event
 	return r.each(ctx, after, (*recording.Recording).Read)
 }
 
-// Scan is Read without decoding.
-func (r recordedLog) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
-	return r.each(ctx, after, (*recording.Recording).Scan)
+// Scan is Read without decoding, and with a look ahead: see Recording.Scan.
+func (r recordedLog) Scan(ctx context.Context, after events.Seq, look func([]byte) any) iter.Seq2[events.Event, error] {
+	return r.each(ctx, after, func(one *recording.Recording, ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+		return one.Scan(ctx, after, look)
+	})
 }
 
 // each reads on from a position, in one recording after the other.

@@ -101,7 +101,7 @@ func (x *asked) look(ctx context.Context) (*board.Look, *projector.State, error)
 	if !underWay {
 		return l, st, nil
 	}
-	for e, err := range x.log.Scan(ctx, x.Span().First-1) {
+	for e, err := range x.log.Scan(ctx, x.Span().First-1, nil) {
 		if err != nil {
 			return nil, nil, err
 		}

@@ -222,7 +222,7 @@ func (h *History) factsOf(ctx context.Context, to events.Seq, about Subject) (*C
 		t.note(events.Event{Seq: last, Body: o})
 	}
 	under := strings.TrimPrefix(events.Subjects{}.Object(about.Kind, about.Key), "rollcall.")
-	for e, err := range h.bare(ctx) {
+	for e, err := range h.bare(ctx, nil) {
 		if err != nil || e.Seq > to {
 			return t.out, err
 		}
@@ -259,7 +259,7 @@ func (h *History) Keys(ctx context.Context, kind events.Kind, to events.Seq) ([]
 		take(o.Key)
 	}
 	under := "." + strings.ReplaceAll(strings.ToLower(string(kind)), ".", "_") + "."
-	for e, err := range h.bare(ctx) {
+	for e, err := range h.bare(ctx, nil) {
 		if err != nil {
 			return nil, err
 		}

@@ -18,9 +18,10 @@ import (
 )
 
 // scanner is a log that can be read without its events being decoded: of an event
-// there are position, time, subject and bytes, which are good until the next one.
+// there are position, time, subject and bytes, which are good until the next one, and
+// what look returned for these bytes on another core, if the log can be read so.
 type scanner interface {
-	Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error]
+	Scan(ctx context.Context, after events.Seq, look func(raw []byte) any) iter.Seq2[events.Event, error]
 }
 
 // Query says what is looked for: one of Text, Pattern, Field and Condition.
@@ -74,7 +75,7 @@ func (h *History) Search(ctx context.Context, q Query, from, to events.Seq) (*Se
 			return nil, err
 		}
 	}
-	for e, err := range h.bare(ctx) {
+	for e, err := range h.bare(ctx, q.look()) {
 		switch {
 		case err != nil:
 			return nil, err
@@ -91,9 +92,9 @@ func (h *History) Search(ctx context.Context, q Query, from, to events.Seq) (*Se
 }
 
 // bare yields the events of the history, whose bytes are good until the next one.
-func (h *History) bare(ctx context.Context) iter.Seq2[events.Event, error] {
+func (h *History) bare(ctx context.Context, look func([]byte) any) iter.Seq2[events.Event, error] {
 	if s, ok := h.log.Log.(scanner); ok {
-		return s.Scan(ctx, h.before)
+		return s.Scan(ctx, h.before, look)
 	}
 	return h.log.Read(ctx, h.before)
 }
@@ -134,7 +135,7 @@ func (s *search) take(e events.Event, wanted bool) (hit Hit, found bool) {
 			found = len(hit.Fields) > 0
 		}
 		f.field = part{is.depth, append(f.field.value[:0], is.value...)}
-	case s.Field == nil && wanted:
+	case s.Field == nil && wanted && e.Looked != absent:
 		hit.In, hit.Value, found = s.find(f, e.Raw)
 	}
 	if found {

@@ -16,6 +16,26 @@ var secret = strings.ToLower(string(events.Secret))
 // maxQuoted bounds how much is told of a string before and after what was found.
 const maxQuoted = 60
 
+// absent is what look says of an event in whose bytes a text is not.
+const absent = absence(true)
+
+type absence bool
+
+// look returns what can be said of the bytes of an event alone: whether a text may be
+// in it. It is asked on other cores; nil: there is nothing to say.
+func (q Query) look() func(raw []byte) any {
+	if q.Field != nil || q.Pattern != nil || q.Text == "" {
+		return nil
+	}
+	text := []byte(q.Text)
+	return func(raw []byte) any {
+		if bytes.Contains(raw, text) {
+			return nil
+		}
+		return absent
+	}
+}
+
 // find looks in the strings of an event. What is found in its bytes may be none:
 // bytes of numbers, or of two strings.
 func (s *search) find(f *fact, raw []byte) (in, value string, found bool) {

@@ -10,14 +10,21 @@ import (
 
 // Scan is Read without decoding: of an event there are position, time, subject
 // and bytes, which are good until the next one is asked for. It refuses what Read
-// refuses. Who looks for a few of many events decodes those.
-func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+// refuses. Who looks for a few of many events decodes those. look, if there is one, is
+// called with the bytes of each event ahead of who takes it, on any core and for several
+// events at once; Looked has what it returned.
+func (r *Recording) Scan(ctx context.Context, after events.Seq, look func(raw []byte) any) iter.Seq2[events.Event, error] {
 	return func(yield func(events.Event, error) bool) {
 		if err := r.covers(after); err != nil {
 			yield(events.Event{}, err)
 			return
 		}
-		for u := range ahead.Load(ctx, r.blocks[r.blockOf(after+1):], r.unpackBlock) {
+		unpack := func(block int) unpacked {
+			u := r.unpackBlock(block)
+			u.lookAt(after, look)
+			return u
+		}
+		for u := range ahead.Load(ctx, r.blocks[r.blockOf(after+1):], unpack) {
 			if !r.handOn(ctx, u, after, yield) {
 				return
 			}
@@ -30,10 +37,28 @@ func (r *Recording) Scan(ctx context.Context, after events.Seq) iter.Seq2[events
 
 // unpacked is a block in memory that was borrowed.
 type unpacked struct {
-	entry *entry
-	buf   *buffers
-	data  []byte
-	err   error
+	entry  *entry
+	buf    *buffers
+	data   []byte
+	looked []any // of its records, from the first on; nil: nobody has looked
+	err    error
+}
+
+// lookAt looks at the records after a position. What of them is damaged is found, and
+// told, when they are handed on.
+func (u *unpacked) lookAt(after events.Seq, look func([]byte) any) {
+	if look == nil || u.err != nil {
+		return
+	}
+	u.looked = make([]any, 0, u.entry.last-u.entry.first+1)
+	records(u.data, u.entry, func(x record) bool {
+		var is any
+		if x.seq > after {
+			is = look(x.raw)
+		}
+		u.looked = append(u.looked, is)
+		return true
+	})
 }
 
 // unpackBlock unpacks a block.
@@ -64,7 +89,11 @@ func (r *Recording) handOn(ctx context.Context, u unpacked, after events.Seq, yi
 		if subject != string(x.subject) {
 			subject = string(x.subject)
 		}
-		on = yield(events.Event{Seq: x.seq, Stored: clock(x.time), Subject: subject, Raw: x.raw}, nil)
+		e := events.Event{Seq: x.seq, Stored: clock(x.time), Subject: subject, Raw: x.raw}
+		if u.looked != nil {
+			e.Looked = u.looked[x.seq-u.entry.first]
+		}
+		on = yield(e, nil)
 		return on
 	})
 	if on && why != "" {

@@ -19,18 +19,22 @@ func TestScan(t *testing.T) {
 	r := open(t, write(t, recording.Options{}, es))
 	for _, after := range []events.Seq{0, 1, 700, 4999, 5000} {
 		var got []events.Event
-		for e, err := range r.Scan(t.Context(), after) {
+		look := func(raw []byte) any { return events.Decode(bytes.Clone(raw)).ID }
+		for e, err := range r.Scan(t.Context(), after, look) {
 			if err != nil {
 				t.Fatal(err)
 			}
 			e.Raw = bytes.Clone(e.Raw)
-			e.ID = events.Decode(e.Raw).ID
+			if e.ID = events.Decode(e.Raw).ID; e.Looked != any(e.ID) {
+				t.Errorf("#%d was looked at as %v, and is %s", e.Seq, e.Looked, e.ID)
+			}
+			e.Looked = nil
 			got = append(got, e)
 		}
 		wantSame(t, got, es[after:])
 	}
 	n := 0
-	for range r.Scan(t.Context(), 0) {
+	for range r.Scan(t.Context(), 0, nil) {
 		if n++; n == 100 {
 			break
 		}
@@ -38,7 +42,7 @@ func TestScan(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	var last error
-	for e, err := range r.Scan(ctx, 0) {
+	for e, err := range r.Scan(ctx, 0, nil) {
 		if last = err; err == nil && e.Seq == 10 {
 			cancel()
 		}
@@ -46,7 +50,7 @@ func TestScan(t *testing.T) {
 	if !errors.Is(last, context.Canceled) {
 		t.Errorf("it ended with %v", last)
 	}
-	for _, err := range r.Scan(t.Context(), 5001) {
+	for _, err := range r.Scan(t.Context(), 5001, nil) {
 		if !errors.Is(err, events.ErrTruncated) {
 			t.Errorf("after the end: %v", err)
 		}
@@ -72,7 +76,7 @@ func TestScanDamage(t *testing.T) {
 		}
 		_, want := read(r, 0)
 		var got error
-		for _, got = range r.Scan(t.Context(), 0) {
+		for _, got = range r.Scan(t.Context(), 0, nil) {
 			if got != nil {
 				break
 			}

@@ -39,9 +39,6 @@ import (
 // stopTime bounds a clean stop.
 const stopTime = 30 * time.Second
 
-// restTime bounds how long the server may take to leave the log at rest.
-const restTime = 2 * time.Second
-
 // Options say what an instance is. The zero one is a new cluster without nodes, in
 // a temporary directory, with no controllers and no port.
 type Options struct {
@@ -299,17 +296,6 @@ func (in *Instance) connect(ctx context.Context) (err error) {
 		return nil
 	})
 	return nil
-}
-
-// rest leaves a log at rest whose server ends next: whoever wrote to it has ended.
-// Without it the next start takes longer.
-func (in *Instance) rest() {
-	if in.Server == nil || in.Log.Log == nil || in.Memory {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), restTime)
-	defer cancel()
-	_ = in.Log.Rest(ctx)
 }
 
 // project starts the reading of the log, and who acts upon it, and waits until

@@ -49,7 +49,7 @@ func newIndex() *index { return &index{nodes: grid.NewNodes()} }
 
 // scanner is a log that can be read without decoding.
 type scanner interface {
-	Scan(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error]
+	Scan(ctx context.Context, after events.Seq, look func(raw []byte) any) iter.Seq2[events.Event, error]
 }
 
 // read takes the events that the index does not have.
@@ -76,11 +76,11 @@ func (x *index) read(ctx context.Context, h *replay.History, log replay.Log) err
 	if after >= span.Last {
 		return nil
 	}
-	es := log.Read
+	es := log.Read(ctx, after)
 	if s, ok := log.(scanner); ok {
-		es = s.Scan
+		es = s.Scan(ctx, after, nil)
 	}
-	for e, err := range es(ctx, after) {
+	for e, err := range es {
 		if err != nil {
 			return err
 		}
