@@ -47,7 +47,7 @@ func Ask(ctx context.Context, log replay.Log, subjects events.Subjects, q Questi
 			return nil, err
 		}
 		if run == 0 {
-			a.Rollouts, a.Applied, a.Skipped, a.Inserted = pairs, p.Applied, p.Skipped, p.Inserted
+			a.Rollouts, a.Applied, a.Skipped, a.Inserted = append([]Pair{}, pairs...), p.Applied, p.Skipped, p.Inserted
 			if err := a.compare(ctx, w, p); err != nil {
 				return nil, err
 			}
@@ -74,13 +74,14 @@ func (a *Answer) compare(ctx context.Context, w *WhatIf, p Played) (err error) {
 	if a.ModelSlowest, err = w.Slowest(ctx, p.Log); err != nil {
 		return err
 	}
+	a.Slowest, a.ModelSlowest = append([]Slow{}, a.Slowest...), append([]Slow{}, a.ModelSlowest...)
 	a.FirstDifference, err = w.FirstDifference(ctx, p.Log)
 	return err
 }
 
 // add notes how long the rollouts of a run took; nil: it has no end, or none there.
 func (a *Answer) add(pairs []Pair) {
-	var took []*time.Duration
+	took := []*time.Duration{}
 	for i := range a.Rollouts {
 		took = append(took, nil)
 		if i < len(pairs) && pairs[i].Model != nil && pairs[i].Model.End.Seq > 0 {

@@ -207,3 +207,14 @@ func merge(now, before, after map[string]any) map[string]any {
 	}
 	return out
 }
+
+// within refuses events that a log does not have.
+func within(all []events.Seq, first, last events.Seq) error {
+	for _, seq := range all {
+		if seq < first || seq > last {
+			return &events.Error{Code: "E-WHATIF-EVENT", What: fmt.Sprintf("#%d cannot be left out", seq), Why: fmt.Sprintf("the log goes from #%d to #%d", first, last),
+				Do: "name an event from outside that rollcall log lists", Exit: events.ExitInput}
+		}
+	}
+	return nil
+}

@@ -103,6 +103,9 @@ func NewWhatIf(ctx context.Context, log replay.Log, s events.Subjects, q Questio
 		}
 	}
 	w.before = st.Seq()
+	if err := within(q.Without, w.before+1, info.Last); err != nil {
+		return nil, err
+	}
 	for e, err := range log.Read(ctx, w.before) {
 		if err != nil {
 			return nil, fmt.Errorf("read the history: %w", err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -247,6 +248,11 @@ func TestWithout(t *testing.T) {
 	s, _ := events.NewSubjects("demo")
 	if _, err := play.NewWhatIf(t.Context(), r, s, play.Question{Without: []events.Seq{last + 1}}); err == nil {
 		t.Error("an event of the controller is left out")
+	}
+	for _, beyond := range []events.Seq{0, 1 << 40} {
+		if _, err := play.NewWhatIf(t.Context(), r, s, play.Question{Without: []events.Seq{beyond}}); err == nil || !strings.Contains(err.Error(), "the log goes from #1") {
+			t.Errorf("#%d is left out: %v", beyond, err)
+		}
 	}
 }
 

@@ -68,7 +68,7 @@ func (h *History) Diff(ctx context.Context, from, to events.Seq, f Filter) (*Dif
 	if err != nil {
 		return nil, err
 	}
-	d := &Diff{From: from, To: to}
+	d := &Diff{From: from, To: to, Groups: []Group{}}
 	if d.Notes, err = h.noted(ctx, facts, facts.meanwhile(from, f)); err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (h *History) Effects(ctx context.Context, cs *Causes, seq events.Seq, steps
 	if err != nil {
 		return nil, err
 	}
-	x := &Effects{Of: of, links: cs.closure(eventLink(seq))}
+	x := &Effects{Of: of, Commands: []CommandCount{}, Facts: []FactCount{}, links: cs.closure(eventLink(seq))}
 	if x.Steps, err = h.steps(ctx, cs, x.links[:min(len(x.links), steps)]); err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func (h *History) DiffWhole(ctx context.Context, from, to events.Seq, f Filter) 
 	if err != nil {
 		return nil, err
 	}
-	d := &Diff{From: from, To: to}
+	d := &Diff{From: from, To: to, Groups: []Group{}}
 	if d.Notes, err = h.noted(ctx, cs, cs.meanwhile(from, f)); err != nil {
 		return nil, err
 	}

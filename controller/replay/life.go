@@ -72,6 +72,7 @@ func (h *History) Tell(ctx context.Context, seq, to events.Seq, effects int) (*T
 	if x.Effects, err = h.Effects(ctx, cs, seq, effects); err != nil {
 		return nil, err
 	}
+	x.Parents = []int{}
 	at := map[Link]int{}
 	for i, l := range x.Effects.links[:len(x.Effects.Steps)] {
 		at[l] = i

@@ -141,6 +141,7 @@ func (h *History) WhyNot(ctx context.Context, at Moment, of events.Ref, node str
 	b := blocking{of.Key, node}
 	x := &WhyNot{DaemonSet: story.Name(of), Node: node}
 	x.Blockers, x.Due, _ = b.ask(s, now)
+	x.Blockers = append([]Blocker{}, x.Blockers...)
 	x.Unready = b.unready(s)
 	var want []mark
 	for _, k := range x.Blockers {
