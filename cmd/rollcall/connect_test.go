@@ -3,8 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -188,6 +193,7 @@ func TestConnect(t *testing.T) {
 	if err := rec.sees("the log has what the cluster has"); err != nil {
 		t.Fatal(err)
 	}
+	r.looks()
 	ctx := t.Context()
 	log, closeLog := openRunning(t, ctx, r.rec)
 	heard, err := log.Info(ctx)
@@ -224,6 +230,60 @@ func TestConnect(t *testing.T) {
 		t.Errorf("notes %v, told from a list: %v", notes, missing)
 	}
 	r.refuses()
+}
+
+// looks sees that a page over a record that goes on offers nothing to be done, and
+// refuses it to who asks all the same.
+func (r *recorded) looks() {
+	r.t.Helper()
+	p, err := startProcess(r.dir, r.env, "ui", "--data", r.rec)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(p.kill)
+	if err := p.sees("The link lets one browser in"); err != nil {
+		r.t.Fatal(err)
+	}
+	link, err := url.Parse(regexp.MustCompile(`http://\S+`).FindString(p.output()))
+	jar, err1 := cookiejar.New(nil)
+	if err != nil || err1 != nil {
+		r.t.Fatal(err, err1)
+	}
+	browser, origin := &http.Client{Jar: jar}, "http://"+link.Host
+	ask := func(method, path, body string) (int, string) {
+		r.t.Helper()
+		q, err := http.NewRequestWithContext(r.t.Context(), method, origin+path, strings.NewReader(body))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		q.Header.Set("Origin", origin)
+		q.Header.Set("Rollcall-Page", "1")
+		a, err := browser.Do(q)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		defer a.Body.Close()
+		text, err := io.ReadAll(a.Body)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return a.StatusCode, string(text)
+	}
+	if code, out := ask(http.MethodGet, link.RequestURI(), ""); code != http.StatusOK {
+		r.t.Fatalf("%d %s", code, out)
+	}
+	if code, out := ask(http.MethodGet, "/v1/info", ""); code != http.StatusOK || !strings.Contains(out, `"live":true,"writes":[]`) {
+		r.t.Errorf("%d %s", code, out)
+	}
+	for _, do := range []string{"pause", "undo", "hold"} {
+		body := fmt.Sprintf(`{"do":%q,"ds":"default/agent","hold":"page","reason":"a look"}`, do)
+		if code, out := ask(http.MethodPost, "/v1/act", body); code != http.StatusBadRequest || !strings.Contains(out, "E-UI-ACTION") || !strings.Contains(out, "is the record of cluster") {
+			r.t.Errorf("%s: %d %s", do, code, out)
+		}
+	}
+	if code, err := p.end(syscall.SIGTERM); err != nil || code != 0 {
+		r.t.Errorf("exit code %d, %v", code, err)
+	}
 }
 
 func (r *recorded) setImage(image string) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -20,6 +21,7 @@ import (
 	"rollcall/controller/play"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/events/stream"
 	"rollcall/publisher"
 	"rollcall/publisher/gate"
 )
@@ -37,6 +39,9 @@ type doors struct {
 
 // act does what somebody asks for on the page, and tells the gate why.
 func (d doors) act(ctx context.Context, x page.Action) error {
+	if err := d.may(ctx, x); err != nil {
+		return err
+	}
 	c, err := d.config(ctx)
 	if err != nil {
 		return err
@@ -55,6 +60,29 @@ func (d doors) act(ctx context.Context, x page.Action) error {
 		return err
 	}
 	return tellOne(ctx, c, reasonNote, "ds/"+x.DaemonSet.String(), map[string]any{"did": x.Do, "reason": x.Reason})
+}
+
+// may refuses what the charter of the log leaves to another cluster. It is read each
+// time: the instance may be started again with another one while the page is open.
+func (d doors) may(ctx context.Context, x page.Action) error {
+	a, err := d.target.open(ctx, d.session)
+	if err != nil {
+		return err
+	}
+	defer a.close()
+	log, ok := a.history.(*stream.Log)
+	if !ok {
+		return nil // nothing runs there, and the API says so
+	}
+	e, _, err := log.Latest(ctx, a.subjects.Charter())
+	if err != nil {
+		return err
+	}
+	if c, ok := e.Body.(events.Charter); ok && !slices.Contains(page.Actions(&c), x.Do) {
+		return &events.Error{Code: "E-UI-ACTION", What: fmt.Sprintf("%s cannot be done here", x.Do), Why: fmt.Sprintf("the log is the record of cluster %s (%s)", c.Cluster, c.Mode),
+			Do: "do it in that cluster, with kubectl", Exit: events.ExitInput}
+	}
+	return nil
 }
 
 // change changes a DaemonSet through the API.

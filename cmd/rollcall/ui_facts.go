@@ -22,7 +22,7 @@ func (a *archive) facts(ctx context.Context) (all []page.Fact, err error) {
 	if a.rec != nil {
 		for _, r := range a.rec {
 			m := r.Manifest()
-			say("recording", "%d events in %d blocks, %s", m.Events, m.Blocks, map[bool]string{true: "complete", false: "not complete"}[m.Complete])
+			say("recording", "%s in %s, %s", plural(int(m.Events), "event"), plural(m.Blocks, "block"), map[bool]string{true: "complete", false: "not complete"}[m.Complete])
 			say("keyframes", "%s in it", plural(m.Keyframes, "keyframe"))
 			if m.Filter != "" {
 				say("filter", "%s", m.Filter)

@@ -26,6 +26,18 @@ const actPath = "/v1/act"
 // actions are what can be done.
 var actions = []string{"pause", "resume", "undo", "hold", "lift"}
 
+// Actions are what can be done where a log has a charter. What a record tells of is
+// changed in its own cluster, and holds matter only where something is done there.
+func Actions(c *events.Charter) []string {
+	switch {
+	case c == nil:
+		return actions
+	case c.Mode == events.Shadow:
+		return []string{}
+	}
+	return []string{"hold", "lift"}
+}
+
 // maxReason and maxAction bound what a page sends.
 const (
 	maxReason = 1000

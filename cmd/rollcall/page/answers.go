@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -60,9 +61,40 @@ func steps(q *query) (string, any, error) {
 	if from >= q.at.Seq {
 		return "Events", []replay.Step{}, nil
 	}
-	all, looked, err := q.h.Steps(q.Context(), f, from, q.at.Seq, limit)
+	tell := q.h.Steps
+	if q.page.Live && q.h.Span().Last-from <= replay.MaxRecent {
+		tell = q.recentSteps
+	}
+	all, looked, err := tell(q.Context(), f, from, q.at.Seq, limit)
 	q.head.Set("Rollcall-Looked", strconv.FormatUint(uint64(looked), 10))
 	return "Events", all, err
+}
+
+// recentSteps are steps near the end of a log that goes on. Where pages follow it they
+// are told from what the end has folded, and what had to be folded for them is kept
+// there: who looks at the end again and again has no state made for it.
+func (q *query) recentSteps(ctx context.Context, f story.Filter, after, to events.Seq, limit int) (all []replay.Step, looked events.Seq, err error) {
+	q.now = false // what is asked about stands
+	known := false
+	if err := q.atTail(func(t *tail) { all, looked, known = t.recent.Steps(f, after, to, limit) }); known || err != nil {
+		return all, looked, err
+	}
+	x := &replay.Recent{}
+	err = q.h.Walk(ctx, after, to, replay.Visit{
+		Before: func(s *projector.State, e events.Event) error {
+			x.Before(s, e)
+			return nil
+		},
+		After: func(_ *projector.State, e events.Event) error {
+			x.After(e)
+			return nil
+		},
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	all, looked, _ = x.Steps(f, after, to, limit)
+	return all, looked, q.atTail(func(t *tail) { t.recent.Join(x, q.end.state.Seq()) })
 }
 
 // told is one event, before and after, with what it comes from and led to.

@@ -23,7 +23,7 @@ type introduction struct {
 	Cluster string    `json:"cluster"`
 	Target  string    `json:"target"`
 	Live    bool      `json:"live"`
-	Writes  bool      `json:"writes"` // actions are done
+	Writes  []string  `json:"writes"` // actions that are done
 	Inserts bool      `json:"inserts"`
 	Beside  string    `json:"beside,omitempty"` // the recording beside
 	Version string    `json:"version"`
@@ -36,10 +36,16 @@ type introduction struct {
 
 func info(q *query) (string, any, error) {
 	c := q.page.Config
-	x := introduction{Cluster: c.Cluster, Target: c.Target, Live: c.Live, Writes: c.Act != nil, Inserts: c.Insert != nil, Version: c.Version, Scene: c.Scene,
+	x := introduction{Cluster: c.Cluster, Target: c.Target, Live: c.Live, Writes: []string{}, Inserts: c.Insert != nil, Version: c.Version, Scene: c.Scene,
 		Epoch: q.h.Span().From, Phases: grid.Phases, Causes: grid.Causes, Classes: classes}
 	if c.Beside != nil {
 		x.Beside = c.Beside.Name
+	}
+	if c.Act != nil {
+		if err := q.hold(); err != nil {
+			return "", nil, err
+		}
+		x.Writes = Actions(q.end.state.Charter())
 	}
 	return "Info", []introduction{x}, nil
 }
@@ -109,19 +115,26 @@ func (q *query) followed(of events.Key, from, to events.Seq, use func(*changes))
 	if !q.page.Live {
 		return false, nil
 	}
+	err = q.atTail(func(t *tail) {
+		if g := t.grids[of]; g != nil && from >= g.from && to <= q.end.state.Seq() {
+			known = true
+			use(&g.changes)
+		}
+	})
+	return known, err
+}
+
+// atTail shows use what pages that follow the log are shown, if any do. The end of the
+// log is held meanwhile.
+func (q *query) atTail(use func(*tail)) error {
 	if err := q.hold(); err != nil {
-		return false, err
+		return err
 	}
 	defer q.letGo()
-	if q.end.tail == nil {
-		return false, nil
+	if q.end.tail != nil {
+		use(q.end.tail)
 	}
-	g := q.end.tail.grids[of]
-	if g == nil || from < g.from || to > q.end.state.Seq() {
-		return false, nil
-	}
-	use(&g.changes)
-	return true, nil
+	return nil
 }
 
 // deltas are the cells before a position, and then each that an event has changed,
@@ -181,17 +194,12 @@ func (q *query) changes(of events.Key, from, to events.Seq) (*changes, error) {
 	if err != nil || !q.page.Live || len(c.list) > maxChanges/2 {
 		return c, err
 	}
-	if err := q.hold(); err != nil {
-		return nil, err
-	}
-	defer q.letGo()
-	if q.end.tail != nil {
-		if x := q.end.tail.grids[of]; x != nil && from < x.from && x.from <= to {
+	return c, q.atTail(func(t *tail) {
+		if x := t.grids[of]; x != nil && from < x.from && x.from <= to {
 			x.list = append(slices.Clone(c.list[:c.upto(x.from)]), x.list...)
 			x.from, x.cells = from, c.cells
 		}
-	}
-	return c, nil
+	})
 }
 
 // nodeTable are the names of nodes by place, and by label the value that each has at

@@ -298,3 +298,24 @@ func TestDoor(t *testing.T) {
 		t.Errorf("the link gives %d, and %d the second time", a, b)
 	}
 }
+
+// TestLists: a list in an answer is a list, also where there is nothing in it.
+func TestLists(t *testing.T) {
+	all := eventsOf(t)
+	_, get, _ := visit(t, all)
+	maybe := []string{"firstDifference", "lastProbeTime"} // that are no lists
+	for _, path := range []string{"info", "overview?at=1", "rollouts?at=1", "nodes?at=1", "names?kind=Foo", "marks?at=1", "rates", "events?type=foo", "event?at=1", fmt.Sprintf("event?at=%d", len(all)),
+		"why-not?of=ds/kube-system/node-agent", fmt.Sprintf("diff?from=%d", len(all)), "whatif?without=1", "whatif?set=kube-system/node-agent.maxUnavailable%3D3", "sources", "health", "instance"} {
+		b, err := io.ReadAll(get("/v1/" + path).Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(b)
+		for _, name := range maybe {
+			text = strings.ReplaceAll(text, fmt.Sprintf("%q:null", name), "")
+		}
+		if i := strings.Index(text, "\":null"); i >= 0 {
+			t.Errorf("%s: ...%s", path, text[max(0, i-40):i+6])
+		}
+	}
+}

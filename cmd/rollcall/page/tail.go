@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"rollcall/controller/grid"
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/projector"
 )
@@ -23,6 +24,8 @@ type tail struct {
 	nodes *grid.Nodes
 	epoch time.Time
 	grids map[events.Key]*shown
+
+	recent replay.Recent
 }
 
 // shown is a grid, with what has changed of it lately, and as it was given last.
@@ -144,6 +147,7 @@ func (e *ending) follow(ctx context.Context, t *tail, x events.Event, es <-chan 
 
 // before is told of an event that is to be folded.
 func (t *tail) before(s *projector.State, e events.Event) {
+	t.recent.Before(s, e)
 	for _, g := range t.grids {
 		g.Before(s, e)
 	}
@@ -154,6 +158,7 @@ func (t *tail) before(s *projector.State, e events.Event) {
 
 // after is told of it when it is.
 func (t *tail) after(s *projector.State, e events.Event) {
+	t.recent.After(e)
 	for _, g := range t.grids {
 		g.note(e.Seq, g.After(s, e), g.Cells())
 		g.thin()

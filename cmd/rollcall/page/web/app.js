@@ -32,7 +32,7 @@ export class App {
     /** @type {Record<string, any>} */ this.state = {};
     /** @type {any} */ this.info = null;
     /** @type {any} */ this.span = null;
-    this.seq = 0; this.time = ""; this.playing = 0; this.next = 0; this.lasted = 0;
+    this.seq = 0; this.time = ""; this.playing = 0; this.next = 0; this.lasted = 0; this.missed = false;
     /** since when nothing comes of a log that goes on; 0: it does */ this.lost = 0;
     /** @type {AbortController|null} */ this.pending = null;
     this.feed = new Feed(this);
@@ -53,7 +53,9 @@ export class App {
     addEventListener("hashchange", () => this.read());
     addEventListener("keydown", (e) => this.key(e));
     this.read();
-    if (this.info.live) setInterval(() => { if (!this.lost) this.bar?.load(); }, 5000);
+    if (!this.info.live) return;
+    setInterval(() => { if (!this.lost && !document.hidden) this.bar?.load(); }, 5000);
+    document.addEventListener("visibilitychange", () => { if (!document.hidden && this.missed) { this.missed = false; this.bar?.load(); this.refreshSoon(); } });
   }
 
   /** Takes what the address says. */
@@ -162,6 +164,7 @@ export class App {
   /** Renders again, as the log goes on, unless somebody is about to choose something. */
   refresh() {
     if (this.lost) return;
+    if (document.hidden) { this.missed = true; return; } // nobody looks: it is shown when somebody does
     const on = document.activeElement, within = document.getElementById("main")?.contains(on) && on?.id !== "main";
     if (!within && !(/** @type {any} */ (document.getElementById("help"))?.open)) this.show();
   }

@@ -7,7 +7,7 @@ import { count, took } from "./words.js";
 
 /** A button that asks why, shows the command that does the same, and has it done. It is only there where something can be done: not in the past, nor over what nobody runs. @param {any} app @param {Offer} offer */
 export function action(app, offer) {
-  if (!app.info.writes || !app.live) return null;
+  if (!app.info.writes.includes(offer.do) || !app.live) return null;
   return h("button", { id: `do-${offer.do}-${(offer.hold ?? offer.ds ?? "").replace(/\W/g, "-")}`, onclick: () => ask(app, offer) }, offer.title);
 }
 

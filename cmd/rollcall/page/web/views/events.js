@@ -112,6 +112,7 @@ export async function render(app, signal) {
   log.filtered = !!(app.state.type || app.state.ds || app.state.from);
   log.query = { type: app.state.type, ds: app.state.ds };
   log.looked = Number(app.state.from || log.first) - 1;
+  if (shown && !log.filtered && shown.first === log.first) for (const [n, rows] of shown.pages) if (rows.length === pageRows && log.first + n * pageRows <= log.last) { log.pages.set(n, rows); log.asked.add(n); } // an event never changes
   const chip = (/** @type {string} */ text, /** @type {boolean} */ on, /** @type {() => void} */ go) => h("button", { "aria-pressed": String(on), onclick: go }, text);
   const chips = h("span.chips", null, kinds.map(([t, text]) => chip(text, app.state.type === t, () => app.go({ type: app.state.type === t ? null : t }))), app.state.ds ? chip(`of ${app.state.ds}`, true, () => app.go({ ds: null })) : null, app.state.from ? chip(`from #${app.state.from}`, true, () => app.go({ from: null })) : null);
   const beside = h("div", { id: "event-detail" });
