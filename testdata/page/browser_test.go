@@ -148,9 +148,9 @@ func browse(t *testing.T) *tab {
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), opts...)
-	ctx, cancel := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {})) // of events that it does not know
+	ctx, _ := chromedp.NewContext(alloc, chromedp.WithErrorf(func(string, ...any) {})) // of events that it does not know
 	t.Cleanup(func() {
-		cancel()
+		_ = chromedp.Cancel(ctx) // it is asked to close: one that is killed leaves children that write to its directory yet
 		stop()
 	})
 	b := &tab{t: t, ctx: ctx}
