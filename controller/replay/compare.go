@@ -102,7 +102,7 @@ type Move struct {
 // Compare holds two rollouts against each other.
 func Compare(ctx context.Context, a, b Side) (*Comparison, error) {
 	c := &Comparison{A: a.bare(), B: b.bare(), Differs: []string{}, Waves: []WavePair{}}
-	c.Slowest.A, c.Slowest.B = a.Rollout.Slowest(), b.Rollout.Slowest()
+	c.Slowest.A, c.Slowest.B = append([]Reached{}, a.Rollout.Slowest()...), append([]Reached{}, b.Rollout.Slowest()...)
 	for i := range max(len(a.Waves), len(b.Waves)) {
 		c.Waves = append(c.Waves, WavePair{i + 1, a.stretch(i), b.stretch(i)})
 	}

@@ -151,7 +151,7 @@ func marks(q *query) (string, any, error) {
 	}
 	all := q.course.marks
 	n, _ := slices.BinarySearchFunc(all, q.at.Seq+1, func(m *mark, seq events.Seq) int { return cmp.Compare(m.Seq, seq) })
-	return "Marks", slices.Clone(all[max(0, n-maxMarks):n]), nil
+	return "Marks", append([]*mark{}, all[max(0, n-maxMarks):n]...), nil
 }
 
 // rate is how much a source has told up to an instant.
