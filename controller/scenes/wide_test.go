@@ -106,7 +106,7 @@ func makeWide(tb testing.TB, small, path string, nodes int, long events.Seq) {
 	must(err)
 	var last events.Event
 	byNode, order := map[string]*model{}, []string{}
-	for e, err := range r.Scan(context.Background(), 0) {
+	for e, err := range r.Scan(context.Background(), 0, nil) {
 		must(err)
 		e.Raw = bytes.Clone(e.Raw)
 		must(w.Append(e))
