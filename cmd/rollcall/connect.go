@@ -192,7 +192,7 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 		defer n.Shutdown()
 		o.Follow = n.follow
 	}
-	d := &divergences{world: world, warn: s.Warn}
+	d := &divergences{complete: world.Complete(), ready: world.Ready, warn: s.Warn}
 	if o.shadow && !o.Metrics.None() {
 		o.Follow, o.Record.Diverged = d.follow, d.tell
 	}

@@ -7,14 +7,15 @@ import (
 	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/projector"
-	"rollcall/publisher/kube"
 )
 
 // divergences counts what diverges in a cluster while it is recorded, for /metrics. It
-// begins when the log has what the cluster has.
+// begins when the log has what the cluster has, with the next event or when it is asked,
+// for after that there may be no event any more.
 type divergences struct {
-	world *kube.World
-	warn  func(string)
+	complete <-chan struct{} // closed when the log has what the cluster has
+	ready    func() bool     // whether it has by now
+	warn     func(string)
 
 	mu    sync.Mutex
 	state *projector.Projector // nil: it is not there yet
@@ -32,17 +33,20 @@ func (d *divergences) of(state *projector.Projector) {
 func (d *divergences) follow(e events.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.c != nil {
+	if d.begun() {
 		d.c.Take(e)
-		return
+	}
+}
+
+// begun reports whether there is a comparison, and begins it if it may.
+func (d *divergences) begun() bool {
+	if d.c != nil || d.state == nil {
+		return d.c != nil
 	}
 	select {
-	case <-d.world.Complete():
+	case <-d.complete:
 	default:
-		return
-	}
-	if d.state == nil {
-		return
+		return false
 	}
 	var err error
 	d.state.Read(func(s *projector.State) {
@@ -55,6 +59,7 @@ func (d *divergences) follow(e events.Event) {
 		d.warn("divergences are not counted: " + err.Error())
 		d.state = nil
 	}
+	return d.c != nil
 }
 
 // tell tells how many there are. While the log has what the cluster has, that nothing
@@ -63,8 +68,8 @@ func (d *divergences) tell(tell func(v float64, labels ...string)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	counts := map[replay.Divergence]int{}
-	if d.c != nil {
-		if d.world.Ready() {
+	if d.begun() {
+		if d.ready() {
 			var at time.Time
 			d.state.ReadNow(func(_ *projector.State, now time.Time) { at = now })
 			d.c.Pass(at)
