@@ -222,7 +222,12 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 	ctx, failed := whole(ctx, in)
 	defer failed(nil)
 	if o.handBack != nil {
-		in.State.Read(func(st *projector.State) { o.scope = cmp.Or(st.Charter(), &events.Charter{}).Scope })
+		var was *events.Charter
+		in.State.Read(func(st *projector.State) { was = st.Charter() })
+		if was == nil {
+			return &events.Error{Code: "E-KUBE-CLUSTER", What: "the log is no record of a cluster", Where: in.Data, Why: "it is empty", Do: "give --data or --nats-url of the log by which connect --control has controlled it", Exit: events.ExitInput}
+		}
+		o.scope = was.Scope
 	}
 	epoch, since, err := s.charter(ctx, in, world.Cluster, o, o.begins(in))
 	if err != nil {

@@ -311,6 +311,7 @@ func (r *recorded) refuses() {
 		{"E-CLI-FLAG", []string{"connect", "--control", "--any-version", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
 		{"names no cluster", []string{"connect", "--shadow", "--kubeconfig", os.DevNull}},
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.dir, "none")}},
+		{"E-KUBE-CLUSTER", []string{"release", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}}, // and no log
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow"}},
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--context", "other"}},
 	} {

@@ -46,7 +46,8 @@ func (s *session) releaseCommand() *cobra.Command {
 		Long: `release ends what connect --control has begun: the log is a record from there on, the
 conditions that the cluster's own controller does not know are taken off its DaemonSets,
 and the Lease is given up. Stop connect before, and start the cluster's own controller
-after. No pod is touched, and none is restarted by either.`,
+after. No pod is touched, and none is restarted by either. A cluster that is controlled
+from another log is not handed back by this one.`,
 		Example: `  rollcall release --kubeconfig admin.conf --data ./control`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			if err := o.check(c.Flags().Changed); err != nil {
@@ -64,10 +65,14 @@ after. No pod is touched, and none is restarted by either.`,
 }
 
 // handBack takes off a cluster what its own controller would leave there, and returns
-// when that is done. The log has a charter that it is a record.
+// when that is done. The log has a charter that it is a record. Whoever does so has the
+// Lease: from another log the cluster may be controlled still.
 func (s *session) handBack(ctx context.Context, in *instance.Instance, cluster *kube.Cluster) error {
 	info, err := in.Log.Info(ctx)
 	if err != nil {
+		return err
+	}
+	if err := cluster.Lease(ctx, info.ID); err != nil {
 		return err
 	}
 	var keys []events.Key

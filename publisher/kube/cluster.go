@@ -107,7 +107,7 @@ func (c *Cluster) readVersion(ctx context.Context, anyVersion bool) error {
 		return nil
 	}
 	return &events.Error{Code: "E-KUBE-VERSION", What: "the cluster is of a version that is not known here", Where: c.Host, Why: fmt.Sprintf("it is %s, and known are 1.%d to 1.%d", is.GitVersion, firstMinor, lastMinor),
-		Do: "give --any-version to record it all the same: fields that are not known are left out", Exit: events.ExitInput}
+		Do: "give --shadow --any-version to record it all the same: fields that are not known are left out", Exit: events.ExitInput}
 }
 
 // head is the beginning of an answer.
@@ -133,15 +133,16 @@ func (c *Cluster) refused(question string, err error) error {
 	if !errors.As(err, &status) {
 		return e
 	}
+	s := caused(status.Status(), metav1.CauseTypeUnexpectedServerResponse) // no answer of an API
 	switch code := status.Status().Code; {
 	case code == http.StatusUnauthorized:
 		e.Code, e.What, e.Do, e.Exit = "E-KUBE-USER", "the cluster does not know the user of the kubeconfig", "renew its token or certificate: it may be expired", events.ExitInput
-	case code == http.StatusForbidden:
-		e.Code, e.What, e.Do, e.Exit = "E-KUBE-FORBIDDEN", "the user of the kubeconfig may not "+question, "give it the rights of deploy/rbac-shadow.yaml, or of the file of its mode beside that", events.ExitInput
+	case code == http.StatusForbidden && s == nil:
+		e.Code, e.What, e.Do, e.Exit = "E-KUBE-FORBIDDEN", "the user of the kubeconfig may not "+question, "give it the rights of deploy/rbac-shadow.yaml, or of the file of its mode beside that; probe and release need those of control", events.ExitInput
 	default:
 		e.Code, e.What, e.Do = "E-KUBE-ANSWER", "the cluster does not answer what it is asked", "see what the server's log says"
-		if c := caused(status.Status(), metav1.CauseTypeUnexpectedServerResponse); c != nil { // no answer of an API: what it says is not in the error
-			e.Why += ": " + head([]byte(c.Message))
+		if s != nil { // what it says is not always in the error
+			e.Why += ": " + head([]byte(s.Message))
 		}
 	}
 	return e

@@ -28,9 +28,12 @@ func TestDialRefuses(t *testing.T) {
 		answer           func(w http.ResponseWriter, path string)
 	}{
 		{"HTML", "E-KUBE-ANSWER", "login", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte("<html>login</html>")) }},
+		{"a page that forbids", "E-KUBE-ANSWER", "log in", events.ExitHalt, func(w http.ResponseWriter, _ string) {
+			http.Error(w, "<html>\n<body>log in</body>\n</html>", http.StatusForbidden)
+		}},
 		{"expired token", "E-KUBE-USER", "expired", events.ExitInput, func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusUnauthorized) }},
 		{"older", "E-KUBE-VERSION", "v1.29.1", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.29.1"}`)) }},
-		{"newer", "E-KUBE-VERSION", "v1.40.0", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.40.0"}`)) }},
+		{"newer", "E-KUBE-VERSION", "v1.40.0, and known are 1.34 to 1.36; give --shadow --any-version", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.40.0"}`)) }},
 		{"broken", "E-KUBE-ANSWER", "500", events.ExitHalt, func(w http.ResponseWriter, _ string) { http.Error(w, "500 broken", http.StatusInternalServerError) }},
 		{"HTTP at a port of HTTPS", "E-KUBE-ANSWER", "an HTTP request to an HTTPS server", events.ExitHalt, func(w http.ResponseWriter, _ string) {
 			http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
