@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -109,6 +110,9 @@ type warner struct {
 }
 
 func (w *warner) report(err error) {
+	if errors.Is(err, context.Canceled) {
+		return // who ends tries nothing again
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if time.Since(w.last) < time.Minute {

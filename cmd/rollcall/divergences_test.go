@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,6 +68,25 @@ func TestDivergencesOfSilence(t *testing.T) {
 		}
 		if n := missing(); n != 1 {
 			t.Errorf("%v are missing, want 1: the revision", n)
+		}
+	})
+}
+
+// TestWarner: a trouble is told once a minute, and that somebody has been told to end is none.
+func TestWarner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		told := 0
+		w := &warner{warn: func(string) { told++ }}
+		w.report(fmt.Errorf("append: %w", context.Canceled))
+		if told != 0 {
+			t.Error("who ends is told to try again")
+		}
+		w.report(errors.New("refused"))
+		w.report(errors.New("refused"))
+		time.Sleep(time.Minute)
+		w.report(errors.New("refused"))
+		if told != 2 {
+			t.Errorf("told %d times, want 2", told)
 		}
 	})
 }

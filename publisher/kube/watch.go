@@ -78,7 +78,8 @@ func (e errRewound) Error() string {
 var errOther = errors.New("another cluster answers at the address")
 
 // run says what there is and what changes until ctx is done, or the cluster is not the
-// one that it was; with once it ends when all was said. What fails is tried again.
+// one that it was; with once it ends when all was said, which it is not of a watch after
+// which a list is due. What fails is tried again.
 func (w *watcher) run(ctx context.Context) error {
 	for pause := firstPause; ; {
 		was := w.rv
@@ -87,7 +88,7 @@ func (w *watcher) run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &rewound), errors.Is(err, errOther), err == nil && w.once:
+		case errors.As(err, &rewound), errors.Is(err, errOther), err == nil && w.once && w.list == "":
 			return err
 		case err == nil || w.rv > was:
 			pause = firstPause

@@ -54,7 +54,7 @@ func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // watched runs a watcher of a stand-in from a revision until f has heard enough, and
 // returns why it has ended.
-func watched(t *testing.T, s http.Handler, from uint64, f func(heard) bool) error {
+func watched(t *testing.T, s http.Handler, from uint64, f func(heard) bool, is ...func(*watcher)) error {
 	t.Helper()
 	server := httptest.NewServer(s)
 	defer server.Close()
@@ -66,6 +66,9 @@ func watched(t *testing.T, s http.Handler, from uint64, f func(heard) bool) erro
 	defer cancel()
 	out := make(chan heard)
 	w := &watcher{cluster: &Cluster{Host: server.URL, UID: "u-kube-system", client: client}, resource: resources[1], out: out, report: func(err error) { t.Log(err) }, ended: func(int) {}, rv: from}
+	for _, is := range is {
+		is(w)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- w.run(ctx) }()
 	for {
@@ -98,6 +101,24 @@ func TestExpired(t *testing.T) {
 		return false
 	})
 	if !errors.Is(err, context.Canceled) || s.lists.Load() != 1 || end.from != 10 || !end.keys[events.Key{Name: "a"}] {
+		t.Errorf("%d lists, %+v, %v", s.lists.Load(), end, err)
+	}
+}
+
+// Who only looks once lists too what a cluster has forgotten: a watch that can not go on
+// says nothing, and would not the next time either.
+func TestExpiredOnce(t *testing.T) {
+	s := &standIn{}
+	s.now.Store(100)
+	s.oldest.Store(50)
+	var end listed
+	err := watched(t, s, 10, func(h heard) bool {
+		if x, ok := h.what.(listed); ok {
+			end = x
+		}
+		return false
+	}, func(w *watcher) { w.once = true })
+	if err != nil || s.lists.Load() != 1 || end.from != 10 || !end.keys[events.Key{Name: "a"}] {
 		t.Errorf("%d lists, %+v, %v", s.lists.Load(), end, err)
 	}
 }
