@@ -302,6 +302,16 @@ func (r *recorded) refuses() {
 	if code, out := runToEnd(r.t, r.t.TempDir(), pod, "connect", "--shadow"); code != events.ExitInput || strings.Count(out, "\n") != 1 || !strings.Contains(out, "E-KUBE-CONFIG") || !strings.Contains(out, "serviceaccount/token") {
 		r.t.Errorf("in a pod without an account: exit code %d:\n%s", code, out)
 	}
+	copied, said := filepath.Join(r.dir, "copy.rollcall"), ""
+	for _, args := range [][]string{{"export", copied, "--data", r.rec}, {"import", copied, "--data", filepath.Join(r.dir, "again")}} {
+		var code int
+		if code, said = runToEnd(r.t, r.dir, r.env, append([]string{"record"}, args...)...); code != 0 {
+			r.t.Fatalf("%v: exit code %d:\n%s", args, code, said)
+		}
+	}
+	if !strings.Contains(said, " connect --shadow --kubeconfig ") {
+		r.t.Errorf("what goes on with the copy of a record:\n%s", said)
+	}
 	for _, c := range []struct {
 		says string
 		args []string

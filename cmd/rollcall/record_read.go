@@ -195,9 +195,20 @@ rollcall up --data DIR goes on from its end.`,
 		if err != nil {
 			return err
 		}
-		s.out.printf("%s up to #%d, with the positions, the times and the chain of the recording: go on with\n  %s up --data %s\n",
-			plural(int(end.Seq), "event"), end.Seq, self(), instance.QuoteShell(dir))
+		s.out.printf("%s up to #%d, with the positions, the times and the chain of the recording: go on with\n  %s %s --data %s\n",
+			plural(int(end.Seq), "event"), end.Seq, self(), goesOn(c.Context(), r), instance.QuoteShell(dir))
 		return nil
 	}
 	return c
+}
+
+// goesOn is the command that goes on with a log. That of a real cluster begins with a charter.
+func goesOn(ctx context.Context, r *recording.Recording) string {
+	for e, err := range r.Read(ctx, 0) {
+		if _, is := e.Body.(events.Charter); is && err == nil {
+			return "connect --shadow --kubeconfig FILE"
+		}
+		break
+	}
+	return "up"
 }
