@@ -70,7 +70,7 @@ type Trace struct {
 // About is what alone is asked about a decision: whether some rules hold back a
 // node, or any.
 type About struct {
-	Rules []Rule
+	Rules []Rule // nil: any
 	Node  string // empty: any
 }
 
@@ -80,18 +80,22 @@ func Explain(s *projector.State, key events.Key, now time.Time) (Result, *Trace)
 	return reconcile(s, key, now, t), t
 }
 
-// Holding returns what Explain says of some rules alone, and until when that is so if
-// nothing happens; zero: for ever. It is for who asks after every event: of each rule,
-// and of each thing that it says, one node is named, without who uses what is waited for.
-func Holding(s *projector.State, key events.Key, now time.Time, of About) ([]Blocker, time.Time) {
+// Holding returns what Explain says of some rules alone, the commands that are due as
+// Due has them, and until when that is so if nothing happens; zero: for ever. It is for
+// who asks after every event: of each rule, and of each thing that it says, one node is
+// named, without who uses what is waited for.
+func Holding(s *projector.State, key events.Key, now time.Time, of About) ([]Blocker, []events.Command, time.Time) {
 	t := &Trace{about: &of}
 	r := decider{s: s, now: now, trace: t, brief: true}.reconcile(key)
-	return t.Blockers, r.RequeueAt
+	if r.Plan == nil {
+		return t.Blockers, nil, r.RequeueAt
+	}
+	return t.Blockers, r.Plan.Commands, r.RequeueAt
 }
 
 // asks reports whether somebody asks about one of some rules.
 func (t *Trace) asks(rules ...Rule) bool {
-	return t != nil && (t.about == nil || slices.ContainsFunc(rules, func(r Rule) bool { return slices.Contains(t.about.Rules, r) }))
+	return t != nil && (t.about == nil || t.about.Rules == nil || slices.ContainsFunc(rules, func(r Rule) bool { return slices.Contains(t.about.Rules, r) }))
 }
 
 // block notes that a rule holds a node back. Without a trace it does nothing. It
@@ -152,7 +156,11 @@ func (d *decider) blockNodes() {
 	if !d.trace.asks(RuleSuspended, RuleNodeName, RuleLabels, RuleTaint, Rule(events.HeldPending), Rule(events.HeldTerminating)) {
 		return
 	}
+	about := d.trace.about
 	for n := range d.s.Nodes() {
+		if about != nil && about.Node != "" && n.Name != about.Node {
+			continue
+		}
 		k := sets.CellKey{Node: n.Name, NodeUID: n.UID}
 		if b := d.obstacle(n); b.Rule != "" {
 			d.block(&sets.Cell{CellKey: k}, b)

@@ -13,6 +13,10 @@ import (
 	"rollcall/events"
 )
 
+// demoImage is what the DaemonSet of every demo runs at first, without its tag. It is
+// on every node already, so that the rollout to look at begins at once.
+const demoImage = "registry.example.com/node-agent"
+
 // demoManifest is the DaemonSet of every demo. Like most agents of nodes it
 // tolerates everything, so that a node which is lost is still one of its own.
 const demoManifest = `apiVersion: apps/v1
@@ -25,7 +29,7 @@ spec:
     metadata: {labels: {app: node-agent}}
     spec:
       tolerations: [{operator: Exists}]
-      containers: [{name: agent, image: "registry.example.com/node-agent:2.3.1"}]
+      containers: [{name: agent, image: "` + demoImage + `:2.3.1"}]
 `
 
 // demoFlags are the flags of demo.
@@ -83,7 +87,7 @@ func (o demoFlags) arguments() []string {
 	pause := func(d time.Duration) time.Duration {
 		return time.Duration(float64(d) / o.speed).Round(time.Millisecond)
 	}
-	args := []string{"--nodes", fmt.Sprint(o.nodes), "--seed", fmt.Sprint(o.seed), "--pod-start", fmt.Sprintf("%s..%s", pause(2*time.Second), pause(9*time.Second)),
+	args := []string{"--nodes", fmt.Sprint(o.nodes), "--seed", fmt.Sprint(o.seed), "--pulled", demoImage + ":2.3.1", "--pod-start", fmt.Sprintf("%s..%s", pause(2*time.Second), pause(9*time.Second)),
 		"--pod-stop", fmt.Sprintf("%s..%s", pause(time.Second), pause(3*time.Second)), "--ui", o.ui, "-f", "-"}
 	if o.data != "" {
 		args = append(args, "--data", o.data)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 
+	"rollcall/controller/replay"
 	"rollcall/events"
 	"rollcall/projector"
 )
@@ -53,27 +54,27 @@ var scenes = []*scene{
 		"Nodes (2): 5 % of the nodes at a time get the new image. Rollouts (3): a row a wave, and what is left.",
 		"Why has a node not got it yet?      rollcall why-not node/" + halfway,
 		"What has the change led to so far?  rollcall rollout list",
-	}, []sceneStep{setImage(2*time.Second, "2.4.0")}},
+	}, []sceneStep{setImage(0, "2.4.0")}},
 	{"bad-image", []string{
 		"Nodes (2), coloured by why: the image cannot be pulled, and the budget is used up. Nothing goes on by itself.",
 		"Why does the rollout not go on?  rollcall why-not ds/kube-system/node-agent",
 		"What ends it?                    rollcall kubectl -n kube-system rollout undo ds/node-agent",
-	}, []sceneStep{setImage(2*time.Second, "non-existent")}},
+	}, []sceneStep{setImage(0, "non-existent")}},
 	{"stuck-node", []string{
 		"Nodes (2): one lost node holds the whole budget of one; every other node waits for it.",
 		"Who holds the budget?           rollcall why-not ds/kube-system/node-agent",
 		"And with a budget of 5 %?       rollcall whatif --set ds/kube-system/node-agent.maxUnavailable=5%",
-	}, []sceneStep{setBudget(2*time.Second, "1"), fail(time.Second, "node-0007", true), setImage(4*time.Second, "2.4.0")}},
+	}, []sceneStep{setBudget(0, "1"), fail(0, "node-0007", true), setImage(time.Second/2, "2.4.0")}},
 	{"zone-outage", []string{
 		"Nodes (2), grouped by zone: a third of the nodes is lost in the middle of the rollout, and comes back.",
 		"Which nodes are without a pod, and why?    rollcall top --once --group zone --by cause",
 		"What has changed since the rollout began?  rollcall diff rollout/kube-system/node-agent#2:start now",
-	}, []sceneStep{setImage(2*time.Second, "2.4.0"), failZone(6*time.Second, "region-1a", true), failZone(25*time.Second, "region-1a", false)}},
+	}, []sceneStep{setImage(0, "2.4.0"), failZone(6*time.Second, "region-1a", true), failZone(25*time.Second, "region-1a", false)}},
 	{"double-update", []string{
 		"Rollouts (3): the second update supersedes the first while that is under way.",
 		"What became of the first?          rollcall rollout list",
 		"Was the budget kept all the time?  rollcall check budget",
-	}, []sceneStep{setImage(2*time.Second, "2.4.0"), setImage(6*time.Second, "2.5.0")}},
+	}, []sceneStep{setImage(0, "2.4.0"), setImage(6*time.Second, "2.5.0")}},
 	{"flapping", []string{
 		"Nodes (2), coloured by why: some nodes come and go while the rollout is under way.",
 		"What do they cost?              Events (4) of nodes, each with what it has led to",
@@ -82,7 +83,7 @@ var scenes = []*scene{
 }
 
 func setImage(after time.Duration, tag string) sceneStep {
-	image := "registry.example.com/node-agent:" + tag
+	image := demoImage + ":" + tag
 	return sceneStep{after, "rollcall kubectl -n kube-system set image ds/node-agent agent=" + image, func(ctx context.Context, api kubernetes.Interface) error {
 		return patchAgent(ctx, api, `{"spec":{"template":{"spec":{"containers":[{"name":"agent","image":"`+image+`"}]}}}}`)
 	}}
@@ -144,7 +145,7 @@ func failZone(after time.Duration, zone string, fails bool) sceneStep {
 
 // flapping nodes are lost and come back one after the other.
 func flapping() []sceneStep {
-	steps := []sceneStep{setImage(2*time.Second, "2.4.0")}
+	steps := []sceneStep{setImage(0, "2.4.0")}
 	for round := range 8 {
 		node := fmt.Sprintf("node-%04d", 2+(3*round)%9)
 		steps = append(steps, fail(2*time.Second, node, true), fail(3*time.Second, node, false))
@@ -197,7 +198,7 @@ func (in *upRun) stage(ctx context.Context, s *session) (wait func()) {
 	}
 }
 
-// awaitAgent returns when every node has its pod.
+// awaitAgent returns when every node has its pod, and the controller has said so.
 func awaitAgent(ctx context.Context, in *upRun) error {
 	tick := time.NewTicker(redraw)
 	defer tick.Stop()
@@ -205,7 +206,7 @@ func awaitAgent(ctx context.Context, in *upRun) error {
 		done := false
 		in.State.Read(func(st *projector.State) {
 			d := st.DaemonSet(demoAgent)
-			done = d != nil && d.Counts.Desired > 0 && d.Counts.Available == d.Counts.Desired
+			done = d != nil && replay.HasRolledOut(d.Object, d.Object.Generation)
 		})
 		if done {
 			return nil

@@ -51,6 +51,7 @@ var refusals = []struct {
 	{"up --progress-deadline 0s", "E-CLI-DURATION", "whole seconds"},
 	{"up --pod-start banana", "E-CLI-DURATION", `"banana" is no delay (--pod-start); give a time`},
 	{"up --pod-stop 2s..1s", "E-CLI-DURATION", `"2s..1s" is no delay (--pod-stop)`},
+	{"up --pulled b@d", "E-CLI-FLAG", `--pulled cannot be "b@d"`},
 	{"up --memory=x", "E-CLI-FLAG", "give true or false"},
 	{"up --memory --data d", "E-CLI-FLAG", "--memory and --data exclude each other"},
 	{"up --nats-creds c", "E-CLI-FLAG", "--nats-creds is for --nats-url"},

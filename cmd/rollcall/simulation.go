@@ -2,6 +2,7 @@ package main
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"rollcall/docs"
 	"rollcall/events"
@@ -32,3 +33,10 @@ func (f delayFlag) Set(text string) error {
 
 // Type implements pflag.Value.
 func (delayFlag) Type() string { return "duration" }
+
+// addDelays adds the flags of how long pods take to start and to stop.
+func addDelays(f *pflag.FlagSet, o *simkubelet.Options) {
+	f.Var(delayFlag{&o.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
+	f.Var(delayFlag{&o.Stop, "pod-stop"}, "pod-stop", "how long a simulated pod takes to stop, at most its grace period; as --pod-start")
+	f.StringArrayVar(&o.Pulled, "pulled", nil, "image that is on every simulated node already: a pod of such images starts at once; may be given several times")
+}

@@ -107,8 +107,7 @@ the log is, and how to read it.`,
 	f.BoolVar(&o.NewKey, "new-key", false, "seal Secrets with a new key from now on; what is sealed with one that is gone stays unreadable")
 	f.StringVar(&o.Cluster, "cluster", "", "name of the cluster (default that of the data directory, else "+datadir.DefaultCluster+")")
 	f.Int64Var(&o.Seed, "seed", 1, "of what is simulated: the same seed gives the same nodes and delays")
-	f.Var(delayFlag{&o.Delays.Start, "pod-start"}, "pod-start", "how long a simulated pod takes to start: a time, or two between which each pod draws its own, such as 0s..6s")
-	f.Var(delayFlag{&o.Delays.Stop, "pod-stop"}, "pod-stop", "how long a simulated pod takes to stop, at most its grace period; as --pod-start")
+	addDelays(f, &o.Delays)
 	f.DurationVar(&o.deadline, "progress-deadline", deadline, "a rollout without progress for so long is stalled; with --once 30s if not given")
 	f.StringSliceVar(&o.Controllers, "controllers", []string{"*"}, instance.ControllersUsage())
 	f.IntVar(&o.rate, "max-creates-per-second", 0, "limit on the pods that a DaemonSet creates (default: none)")
@@ -128,6 +127,11 @@ func (o *upOptions) check(c *cobra.Command) error {
 	}
 	if err := within("max-event-bytes", int64(o.EventBytes), 1<<10, events.MaxMessage); err != nil {
 		return err
+	}
+	for _, image := range o.Delays.Pulled {
+		if err := simkubelet.CheckImage(image); err != nil {
+			return usageError("E-CLI-FLAG", fmt.Sprintf("--pulled cannot be %q: %v", image, err), "name an image as the manifests do")
+		}
 	}
 	if err := o.nameCluster(); err != nil {
 		return err

@@ -85,7 +85,7 @@ func (b blocking) ask(s *projector.State, now time.Time) (bs []Blocker, due []ev
 	}
 	if r.Plan != nil {
 		for _, c := range r.Plan.Commands {
-			if b.node == "" || c.Node == b.node {
+			if b.about(c) {
 				due = append(due, c)
 			}
 		}
@@ -114,18 +114,8 @@ func holder(node string, pod events.Key, last events.Seq) Holder {
 	return h
 }
 
-// marks returns what holds in a state, as of log time, and until when at most.
-func (b blocking) marks(s *projector.State) (map[mark]bool, time.Time) {
-	bs, due, again := b.ask(s, s.Time())
-	ms := map[mark]bool{}
-	for _, x := range bs {
-		ms[x.mark()] = true
-	}
-	if len(bs) == 0 && len(due) == 0 {
-		ms[mark{}] = true
-	}
-	return ms, again
-}
+// about reports whether a command is one that is asked about.
+func (b blocking) about(c events.Command) bool { return b.node == "" || c.Node == b.node }
 
 // WhyNot says what holds back a DaemonSet at a moment, on one node or, if that is
 // empty, on all.

@@ -45,15 +45,14 @@ func (d *decisions) begin(s *projector.State, of []mark) map[mark]bool {
 
 // now returns the marks that hold in a state.
 func (d *decisions) now(s *projector.State) (now map[mark]bool) {
-	if d.rules == nil {
-		now, d.again = d.marks(s)
-		return now
-	}
-	var bs []controller.Blocker
-	bs, d.again = controller.Holding(s, d.of, s.Time(), controller.About{Rules: d.rules, Node: d.node})
+	bs, due, again := controller.Holding(s, d.of, s.Time(), controller.About{Rules: d.rules, Node: d.node})
+	d.again = again
 	now = map[mark]bool{}
 	for _, b := range bs {
 		now[mark{b.Rule, b.Says}] = true
+	}
+	if d.rules == nil && len(bs) == 0 && !slices.ContainsFunc(due, d.about) {
+		now[mark{}] = true
 	}
 	return now
 }

@@ -28,13 +28,19 @@ func held(s *projector.State, of events.Key, node string) map[string]bool {
 	return rules
 }
 
+// isDue reports whether something is done to a DaemonSet on a node.
+func isDue(s *projector.State, of events.Key, node string) bool {
+	r, _ := controller.Explain(s, of, s.Time())
+	return r.Plan != nil && slices.ContainsFunc(r.Plan.Commands, func(c events.Command) bool { return node == "" || c.Node == node })
+}
+
 // checkHolding asks what holds back a DaemonSet on a node by some rules alone, and by
 // one of them.
 func checkHolding(t *testing.T, s *projector.State, of events.Key, node string, now map[string]bool) {
 	t.Helper()
 	rules := []controller.Rule{controller.RuleOnDelete, controller.RuleTaint, controller.RuleMinReady, "budget", "hold", "partition", "paused", "terminating", "backoff", "limit"}
-	for _, asked := range [][]controller.Rule{rules, {rules[int(s.Seq())%len(rules)]}} {
-		found, _ := controller.Holding(s, of, s.Time(), controller.About{Rules: asked, Node: node})
+	for _, asked := range [][]controller.Rule{nil, rules, {rules[int(s.Seq())%len(rules)]}} {
+		found, _, _ := controller.Holding(s, of, s.Time(), controller.About{Rules: asked, Node: node})
 		got := map[string]bool{}
 		for _, b := range found {
 			got[string(b.Rule)+" "+b.Says] = true
@@ -42,7 +48,7 @@ func checkHolding(t *testing.T, s *projector.State, of events.Key, node string, 
 		want := maps.Clone(now)
 		maps.DeleteFunc(want, func(held string, _ bool) bool {
 			rule, _, _ := strings.Cut(held, " ")
-			return !slices.Contains(asked, controller.Rule(rule))
+			return asked != nil && !slices.Contains(asked, controller.Rule(rule))
 		})
 		if !maps.Equal(got, want) || len(found) != len(got) {
 			t.Errorf("#%d %s %q: %v hold it back by %v alone, want %v", s.Seq(), of, node, found, asked, want)
@@ -88,6 +94,7 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 	t.Helper()
 	s, at := projector.New(""), events.Seq(len(es))
 	since := map[string]events.Seq{}
+	var settled events.Seq // since when nothing is left to do; 0: something is
 	for _, e := range es {
 		projector.Fold(s, e)
 		now := held(s, of.Key, node)
@@ -101,6 +108,12 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 			if since[rule] == 0 {
 				since[rule] = e.Seq
 			}
+		}
+		switch {
+		case len(now) > 0 || isDue(s, of.Key, node):
+			settled = 0
+		case settled == 0:
+			settled = e.Seq
 		}
 	}
 	x, err := h.WhyNot(t.Context(), replay.Moment{Point: replay.Point{Seq: at, Time: s.Time()}, Now: s.Time()}, of, node)
@@ -125,6 +138,9 @@ func checkWhyNot(t *testing.T, h *replay.History, es []events.Event, of events.R
 		}
 	}
 	checkUnready(t, s, x)
+	if len(x.Blockers)+len(x.Due)+len(x.Unready) == 0 && (x.Since == nil || x.Since.Seq != settled) {
+		t.Errorf("#%d %s %q: as it should be since %+v, want #%d", at, of, node, x.Since, settled)
+	}
 	if len(x.Blockers) > 0 && x.Since != nil {
 		t.Errorf("#%d %s %q: held back, and as it should be since #%d", at, of, node, x.Since.Seq)
 	}

@@ -2,6 +2,7 @@ package simkubelet
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -72,6 +73,16 @@ func (w *World) delay(d Delay, i *item, what string) time.Duration {
 		return d.From
 	}
 	return d.From + time.Duration(float64(d.To-d.From)*fraction(strconv.FormatUint(i.luck, 36)+what))
+}
+
+// startDelay is how long the containers of a pod take to run: what takes time is to
+// have their images.
+func (w *World) startDelay(p *pod, o *corev1.Pod) time.Duration {
+	pulls := func(c corev1.Container) bool { return !w.hasPulled(&c) }
+	if !slices.ContainsFunc(o.Spec.InitContainers, pulls) && !slices.ContainsFunc(o.Spec.Containers, pulls) {
+		return 0
+	}
+	return w.podDelay(w.options.Start, p, "start")
 }
 
 // podDelay is delay for a pod, unless Took knows better.

@@ -30,6 +30,23 @@ func TestDelay(t *testing.T) {
 	}
 }
 
+// A pod whose images are on every node starts at once, one that pulls an image takes
+// its time.
+func TestPulledImages(t *testing.T) {
+	o := Options{Start: Exactly(5 * time.Second), Pulled: []string{"i:1"}}
+	for image, want := range map[string]time.Duration{"i:1": 0, "i:2": 5 * time.Second} {
+		st := newStand(t, o)
+		st.nodesNamed(1)
+		made := st.now
+		st.put(events.Pod, events.VerbCreated, st.newPod("agent", "n00", image))
+		st.run(time.Minute)
+		p := st.w.pods[events.Key{Namespace: "x", Name: "agent"}].object()
+		if r := p.Status.ContainerStatuses[0].State.Running; r == nil || r.StartedAt.Sub(made) != want {
+			t.Errorf("%s: %s, want it to run %s after it was made", image, stateText(p.Status.ContainerStatuses[0].State), want)
+		}
+	}
+}
+
 // A cluster that is made once more with the same seed takes the same times,
 // though the uids and the names of its daemon pods are others.
 func TestDelaysOfASeed(t *testing.T) {

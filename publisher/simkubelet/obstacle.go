@@ -268,6 +268,7 @@ func (w *World) imageless(p *pod, o *corev1.Pod, c *corev1.Container) obstacle {
 	switch why := w.unnamed(c.Image); {
 	case why != "":
 		return obstacle{"InvalidImageName", why}
+	case w.hasPulled(c) && c.ImagePullPolicy != corev1.PullAlways:
 	case c.ImagePullPolicy == corev1.PullNever && !p.host.hasImage(c.Image):
 		return obstacle{"ErrImageNeverPull", fmt.Sprintf("Container image %q is not present with pull policy of Never", c.Image)}
 	case readTag(c.Image).absent || unreachable(c.Image):
@@ -287,13 +288,22 @@ func unreachable(image string) bool {
 // image is remembered: rollouts ask again and again.
 func (w *World) unnamed(image string) string {
 	return remember(w.images, image, func() string {
-		_, err := reference.ParseNormalizedNamed(image)
+		err := CheckImage(image)
 		if err == nil {
 			return ""
 		}
 		return fmt.Sprintf("Failed to apply default image tag %q: couldn't parse image name %q: %v", image, image, err)
 	})
 }
+
+// CheckImage returns what is wrong with the name of an image.
+func CheckImage(image string) error {
+	_, err := reference.ParseNormalizedNamed(image)
+	return err
+}
+
+// hasPulled reports whether the image of a container is on every node.
+func (w *World) hasPulled(c *corev1.Container) bool { return slices.Contains(w.options.Pulled, c.Image) }
 
 // hasImage reports whether an image is on a node: some pod there has run it.
 func (h *host) hasImage(image string) bool {

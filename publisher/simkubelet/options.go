@@ -14,6 +14,8 @@ type Options struct {
 	Start Delay // from there until its containers run
 	Stop  Delay // from its deletion until it is gone; at most its grace period
 
+	Pulled []string // images that are on every node already: a pod of these alone starts at once
+
 	Run  time.Duration // from when a pod that is not restarted is Ready until it has done its work
 	Seed int64         // of the delays: another seed gives others
 

@@ -137,7 +137,7 @@ func (w *World) boundStage(p *pod) due {
 	case d.do == nothing:
 		return atRest(podRunning)
 	case s == podStarting:
-		return after(s, w.podDelay(w.options.Start, p, "start"))
+		return after(s, w.startDelay(p, o))
 	case s == podChanging:
 		return after(s, w.delay(w.options.Stop, &p.item, "change"))
 	case s == podRecovering:
