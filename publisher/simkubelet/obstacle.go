@@ -303,7 +303,9 @@ func CheckImage(image string) error {
 }
 
 // hasPulled reports whether the image of a container is on every node.
-func (w *World) hasPulled(c *corev1.Container) bool { return slices.Contains(w.options.Pulled, c.Image) }
+func (w *World) hasPulled(c *corev1.Container) bool {
+	return slices.Contains(w.options.Pulled, c.Image)
+}
 
 // hasImage reports whether an image is on a node: some pod there has run it.
 func (h *host) hasImage(image string) bool {
