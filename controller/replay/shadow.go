@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -191,19 +192,30 @@ func (w *shadow) sum(d *Diverged, end time.Time) {
 	}
 }
 
-// swap gives what was due to who did it: if an act that no Event tells of, and which rollcall
-// would have done to another, has used up what the cluster's controller then did, somebody
-// else did it.
+// swap gives what was due to who did it: if an act that no Event tells of, and which was due or
+// which rollcall would have done to another, has used up what the cluster's controller then
+// did, to the same pod or for the same reason to another, somebody else did it.
 func (w *shadow) swap() {
 	for _, x := range w.acts {
 		if x.Class != Extra {
 			continue
 		}
 		for _, y := range w.acts {
-			if y.Class == Other && y.owner == x.owner && x.same(y.instead) && w.evidence.of(y) == "" && !y.crowded && !y.Time.After(x.Time) && !y.Time.Add(slowest).Before(x.Time) {
-				x.Class, x.Due, y.Class, y.By = Agreed, string(y.instead.reason), Foreign, "a user"
-				break
+			if y.owner != x.owner || w.evidence.of(y) != "" || y.crowded || y.Time.After(x.Time) || y.Time.Add(slowest).Before(x.Time) {
+				continue
 			}
+			switch {
+			case y.Class == Other && x.same(y.instead):
+				x.Class, x.Due = Agreed, string(y.instead.reason)
+			case y.Class != Agreed && y.Class != Other, x.By != component, x.Do != events.DeletePod, y.Do != x.Do, x.reason == "", y.reason != x.reason:
+				continue
+			case y.Class == Agreed:
+				x.Class, x.Due = Other, task{do: y.Do, name: strings.TrimPrefix(y.Object, "pod/"), node: y.Node, reason: y.reason}.String()
+			default:
+				x.Class, x.Due = Other, y.Due
+			}
+			y.Class, y.By = Foreign, "a user"
+			break
 		}
 	}
 }

@@ -283,12 +283,18 @@ func (w *shadow) judge(a *act, end time.Time) {
 	}
 }
 
-// gap is a range of revisions of the cluster of which states may be missing.
-type gap struct{ from, to uint64 }
+// gap is a range of revisions of the cluster of which states may be missing, and when it
+// was told of.
+type gap struct {
+	from, to uint64
+	at       time.Time
+}
 
+// inGap reports whether an act was done in a gap. So may have been what nobody reports an
+// Event of, if it is told so soon after one that it was decided upon there.
 func (w *shadow) inGap(a *act) bool {
 	for _, g := range w.gaps {
-		if a.rv > g.from && a.rv <= g.to {
+		if a.rv > g.from && (a.rv <= g.to || a.Do != events.CreatePod && a.Do != events.DeletePod && !a.Time.After(g.at.Add(skew))) {
 			return true
 		}
 	}

@@ -197,9 +197,16 @@ var shadowClasses = []shadowClass{
 	{"a second old pod is deleted beyond the budget", func(w *tape) events.Seq {
 		w.image("agent:2")
 		w.ends("agent-a", "")
+		w.says("SuccessfulDelete", "Deleted pod: agent-a")
 		defer w.says("SuccessfulDelete", "Deleted pod: agent-b")
 		return w.ends("agent-b", "")
 	}, Extra, "DeletePod pod/agent-b on b daemonset-controller"},
+	{"a second old pod is deleted after a user has used up the budget", func(w *tape) events.Seq {
+		w.image("agent:2")
+		w.ends("agent-a", "")
+		defer w.says("SuccessfulDelete", "Deleted pod: agent-b")
+		return w.ends("agent-b", "")
+	}, Other, "DeletePod pod/agent-b on b daemonset-controller DeletePod agent-a on a (Rollout)"},
 	{"a new pod is deleted", func(w *tape) events.Seq {
 		defer w.says("SuccessfulDelete", "Deleted pod: agent-a")
 		return w.ends("agent-a", "")
