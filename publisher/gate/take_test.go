@@ -145,27 +145,36 @@ func TestStateComesBack(t *testing.T) {
 }
 
 // Two gates before one log lose no change of each other: one that has lost its fence
-// merges again.
+// merges again. The first loses it for certain, then forty as it comes.
 func TestLostFence(t *testing.T) {
 	r := newRig(t)
-	other := New(r.gate.config)
-	r.take(admin, observed("0", "edge-1", `{}`))
-	var all sync.WaitGroup
-	for i := range 40 {
-		g := r.gate
-		if i%2 == 1 {
-			g = other
+	slow := &slowLog{Log: r.log, source: inventory.Source.Name, came: make(chan struct{}, 41), wait: make(chan struct{})}
+	behind := r.gate.config
+	behind.Log = slow
+	other := New(behind)
+	label := func(g *Gate, by Sender, name string) {
+		body := observed("id-"+name, "edge-1", fmt.Sprintf(`{"%s":"x"}`, name))
+		if reply := g.Deliver(t.Context(), by, envelope.Message{Body: []byte(body)}, false); reply.Status != 200 {
+			t.Errorf("%s: %v", name, reply.Body)
 		}
-		all.Go(func() {
-			body := observed(fmt.Sprint("id-", i), "edge-1", fmt.Sprintf(`{"l%d":"x"}`, i))
-			if reply := g.Deliver(t.Context(), admin, envelope.Message{Body: []byte(body)}, false); reply.Status != 200 {
-				t.Errorf("%d: %v", i, reply.Body)
-			}
-		})
+	}
+	r.take(inventory, observed("0", "edge-1", `{}`))
+	var all sync.WaitGroup
+	all.Go(func() { label(other, inventory, "late") })
+	<-slow.came // it has merged, and its append waits
+	label(r.gate, admin, "early")
+	close(slow.wait)
+	all.Wait()
+	for i := range 40 {
+		g, by := r.gate, admin
+		if i%2 == 1 {
+			g, by = other, inventory
+		}
+		all.Go(func() { label(g, by, fmt.Sprint("l", i)) })
 	}
 	all.Wait()
-	if n := r.node("edge-1"); len(n.Labels) != 41 {
-		t.Errorf("%d labels", len(n.Labels))
+	if n := r.node("edge-1"); len(n.Labels) != 43 {
+		t.Errorf("%d labels: %v", len(n.Labels), n.Labels)
 	}
 }
 
