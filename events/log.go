@@ -16,9 +16,9 @@ type Expect struct {
 type Entry struct {
 	Event
 	Expect Expect
-	// Seen is how far who appends has read the log, or less; 0: that is not told. A
-	// log whose beginning was archived after that refuses a fence with ErrConflict:
-	// an event of the subject may be gone that was not seen.
+	// Seen is how far who appends had read the log when he read what he expects, or
+	// less; 0: that is not told. A log whose beginning was archived after that refuses
+	// a fence with ErrConflict: an event of the subject may be gone that was not seen.
 	Seen Seq
 	// Bound says that the id is appended under this expectation, which is of the
 	// event's own subject, or not at all; a creation may move it behind a tombstone

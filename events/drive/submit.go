@@ -25,7 +25,7 @@ type Log struct {
 	// an error ends the submission, which returns it. nil: it goes on as long
 	// as its context.
 	GiveUp func(err error) error
-	Seen   events.Seq // how far the log was read by who submits; 0: not told
+	Seen   events.Seq // Entry.Seen of all that is submitted
 }
 
 func (l Log) clock() Clock {

@@ -68,7 +68,7 @@ func embedded(b *testing.B, es []events.Event) (consume func()) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	log, err := stream.Open(b.Context(), nc, subjects, stream.Options{Create: true, BatchFrom: stream.BatchFromRelaxed})
+	log, err := stream.Open(b.Context(), nc, subjects, stream.Options{Create: true, Own: true, BatchFrom: stream.BatchFromRelaxed})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -31,7 +31,7 @@ type fencedMsg struct {
 	id      string
 	data    []byte
 	expect  events.Expect
-	seen    events.Seq // how far the log was read by who appends; 0: not told
+	seen    events.Seq // Entry.Seen
 	bound   bool       // its subject says whether it is stored: the server need not know its id
 }
 

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"rollcall/events"
 )
@@ -54,6 +56,7 @@ func (l *Log) flush() {
 	for {
 		round := l.take(before != nil)
 		if len(round) >= l.batchFrom {
+			before = l.learn(before)
 			before = l.sendTogether(round, before)
 			continue
 		}
@@ -65,6 +68,23 @@ func (l *Log) flush() {
 		}
 		l.sendEach(round)
 	}
+}
+
+// learn finds out where a log ends that this process alone writes to, if that is not
+// known, when the round before has ended.
+func (l *Log) learn(before <-chan struct{}) <-chan struct{} {
+	if l.own == nil || l.own.knows() {
+		return before
+	}
+	if before != nil {
+		<-before
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
+	defer cancel()
+	if i, err := l.look(ctx); err == nil { // else each fence is sent
+		l.own.learn(events.Seq(i.State.LastSeq))
+	}
+	return nil
 }
 
 // take takes a round out of the queue: appends of one message that can
@@ -137,20 +157,26 @@ func (p *picker) admits(b *batch) bool {
 
 // sendEach sends appends by themselves, some at once.
 func (l *Log) sendEach(round []*batch) {
+	became := make([]result, len(round))
+	send := func(i int) {
+		became[i] = l.send(round[i])
+		round[i].done <- became[i]
+	}
 	if len(round) == 1 {
-		round[0].done <- l.send(round[0])
-		return
+		send(0)
+	} else {
+		var wg sync.WaitGroup
+		slots := make(chan struct{}, singly)
+		for i := range round {
+			slots <- struct{}{}
+			wg.Go(func() {
+				send(i)
+				<-slots
+			})
+		}
+		wg.Wait()
 	}
-	var wg sync.WaitGroup
-	slots := make(chan struct{}, singly)
-	for _, b := range round {
-		slots <- struct{}{}
-		wg.Go(func() {
-			b.done <- l.send(b)
-			<-slots
-		})
-	}
-	wg.Wait()
+	l.own.each(round, became)
 }
 
 // sendTogether stages appends as one batch, and has it stored when the round before
@@ -159,13 +185,15 @@ func (l *Log) sendEach(round []*batch) {
 // fail the others. If it is not answered, each is unknown.
 func (l *Log) sendTogether(round []*batch, before <-chan struct{}) <-chan struct{} {
 	ended := make(chan struct{})
+	lost := l.own.losses()
 	commit, err := l.stageRound(round)
 	if before != nil {
 		<-before
 	}
 	go func() {
 		defer close(ended)
-		if err != nil {
+		if err != nil || l.own.losses() != lost { // what it expects is not so
+			l.own.lose()
 			l.sendEach(round)
 			return
 		}
@@ -176,12 +204,17 @@ func (l *Log) sendTogether(round []*batch, before <-chan struct{}) <-chan struct
 
 // stageRound stages a round as one batch.
 func (l *Log) stageRound(round []*batch) (commit *nats.Msg, err error) {
-	ms := make([]*nats.Msg, len(round))
-	for i, b := range round {
+	all := make([]fencedMsg, 0, len(round))
+	for _, b := range round {
 		if err := l.blind(b.msgs); err != nil {
 			return nil, err
 		}
-		ms[i] = l.fenced(b.msgs[0])
+		all = append(all, b.msgs...)
+	}
+	end, known := l.own.next(all)
+	ms := l.allFenced(all)
+	if known {
+		ms[0].Header[jetstream.ExpectedLastSeqHeader] = []string{strconv.FormatUint(uint64(end), 10)}
 	}
 	return l.stage(ms)
 }
@@ -191,10 +224,14 @@ func (l *Log) commit(commit *nats.Msg, round []*batch) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.timeout)
 	defer cancel()
 	last, err := l.publish(ctx, commit)
+	if err != nil {
+		l.own.lose()
+	}
 	switch {
 	case err == nil:
-		for i, b := range round {
-			b.done <- result{seq: last - events.Seq(len(round)-1-i)}
+		for _, b := range slices.Backward(round) {
+			b.done <- result{seq: last}
+			last -= events.Seq(len(b.msgs))
 		}
 	case errors.Is(err, events.ErrUnknown):
 		if ctx.Err() != nil {

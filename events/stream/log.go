@@ -50,13 +50,13 @@ type Options struct {
 	AckTimeout    time.Duration // of one append, then its outcome is unknown; 0: 5 s
 	// BatchFrom is how many appends must wait to be sent as one batch. 0: ten,
 	// which is right for a server that syncs each write; BatchFromRelaxed is for one
-	// that does not.
+	// of this process that does not.
 	BatchFrom int
 }
 
-// BatchFromRelaxed is the Options.BatchFrom for a server that does not sync each
-// write: fewer are faster by themselves.
-const BatchFromRelaxed = 200
+// BatchFromRelaxed is the Options.BatchFrom for a server of this process that does not
+// sync each write: what a batch costs is less than to have it look up a fence.
+const BatchFromRelaxed = 1
 
 // defaultAckTimeout is longer than a server stalls on a slow disk and shorter
 // than a person waits.
@@ -74,6 +74,7 @@ type Log struct {
 	request func(context.Context, *nats.Msg) (*nats.Msg, error)
 
 	room     func(n int64) error
+	own      *written    // nil: others write to the log too
 	resting  atomic.Bool // nothing is appended any more
 	direct   bool
 	replicas atomic.Int32                 // of the stream
@@ -96,6 +97,9 @@ func attach(nc *nats.Conn, s events.Subjects, o Options) (*Log, error) {
 	}
 	l := &Log{nc: nc, js: js, subjects: s, timeout: o.AckTimeout, batchFrom: o.BatchFrom, room: o.Room, direct: o.Direct,
 		request: nc.RequestMsgWithContext}
+	if o.Own {
+		l.own = new(written)
+	}
 	if l.timeout == 0 {
 		l.timeout = defaultAckTimeout
 	}

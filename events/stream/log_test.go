@@ -66,7 +66,8 @@ func weakLog(t *testing.T, nc *nats.Conn, o Options) *Log {
 }
 
 func TestLog(t *testing.T) {
-	for name, o := range map[string]Options{"memory": {MemoryStorage: true}, "file": {}, "direct": {Direct: true}} {
+	for name, o := range map[string]Options{"memory": {MemoryStorage: true}, "file": {}, "direct": {Direct: true},
+		"own": {Own: true, BatchFrom: BatchFromRelaxed}} {
 		t.Run(name, func(t *testing.T) {
 			logtest.Run(t, func(t *testing.T) logtest.Harness {
 				return harness(t, mustServer(t, natsd.Options{Durability: natsd.Relaxed}), o)

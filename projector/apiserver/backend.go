@@ -36,7 +36,7 @@ func (b *logBackend) append(ctx context.Context, w write) (uint64, error) {
 	if err := b.believable(e, x.Subject); err != nil {
 		return 0, err
 	}
-	seq, err := b.submit(ctx, x, e)
+	seq, err := b.submit(ctx, events.Entry{Event: e, Expect: x, Bound: true}, events.Seq(w.seen))
 	switch {
 	case err == nil:
 		return uint64(seq), b.link.objects.Await(ctx, seq)
@@ -65,11 +65,11 @@ func (b *logBackend) believable(e events.Event, subject string) error {
 	return &events.Error{Code: code, What: fmt.Sprintf("the log cannot keep this %s", ref.Kind), Where: ref.Key.String(), Why: why, Exit: events.ExitInput}
 }
 
-// submit appends e. It gives up when the log takes nothing or cannot be
-// reached, because a client waits.
-func (b *logBackend) submit(ctx context.Context, x events.Expect, e events.Event) (events.Seq, error) {
+// submit appends e, which was decided from what the log had at seen. It gives up when
+// the log takes nothing or cannot be reached, because a client waits.
+func (b *logBackend) submit(ctx context.Context, e events.Entry, seen events.Seq) (events.Seq, error) {
 	began := time.Now()
-	log := drive.Log{Log: b.link.log, Seen: b.link.objects.Position(), GiveUp: func(err error) error {
+	log := drive.Log{Log: b.link.log, Seen: seen, GiveUp: func(err error) error {
 		if errors.Is(err, events.ErrUnavailable) {
 			return err
 		}
@@ -78,7 +78,7 @@ func (b *logBackend) submit(ctx context.Context, x events.Expect, e events.Event
 		}
 		return nil
 	}}
-	seq, err := log.Submit(ctx, events.Entry{Event: e, Expect: x, Bound: true})
+	seq, err := log.Submit(ctx, e)
 	appendTime.Observe(time.Since(began).Seconds())
 	b.link.saw(seq)
 	return seq, err

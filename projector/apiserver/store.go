@@ -26,6 +26,7 @@ type write struct {
 	now    events.Object // the object as it is to be, or its last state if it is to be gone
 	before []byte        // the object as it was; nil: there was none
 	last   uint64        // revision of the object that the change was decided from; 0: there was none
+	seen   uint64        // position of the table when that was read, or less; 0: that is not known
 	quiet  bool          // the object would change in nothing that is worth a fact
 }
 
@@ -82,7 +83,8 @@ type state struct {
 	obj     runtime.Object
 	data    []byte // the object as the log has it; nil: there is no object
 	rev     uint64
-	current bool // the object was read from the table after the call began
+	seen    uint64 // position of the table before the object was read from it; 0: a caller had it
+	current bool   // the object was read from the table after the call began
 }
 
 // load reads the present state of a key. A missing object is an error, unless
@@ -95,18 +97,19 @@ func (s *store) load(ctx context.Context, key string, ignoreNotFound bool) (stat
 }
 
 func (s *store) present(ctx context.Context, key string, ignoreNotFound bool) (state, error) {
+	seen := s.backend.position()
 	i := s.table.At(key)
 	if i == nil {
 		if !ignoreNotFound {
 			return state{}, storage.NewKeyNotFoundError(s.full(key), 0)
 		}
-		return state{obj: s.newFunc(), current: true}, nil
+		return state{obj: s.newFunc(), seen: seen, current: true}, nil
 	}
 	o, err := s.read(ctx, i)
 	if err != nil {
 		return state{}, err
 	}
-	return state{obj: o, data: i.Data, rev: i.Rev, current: true}, nil
+	return state{obj: o, data: i.Data, rev: i.Rev, seen: seen, current: true}, nil
 }
 
 // suggested returns the state of an object that a caller has cached.
@@ -189,7 +192,7 @@ func (s *store) Create(ctx context.Context, key string, obj, out runtime.Object,
 	if err != nil {
 		return err
 	}
-	rev, err := s.backend.append(ctx, write{verb: events.VerbCreated, key: key, now: body})
+	rev, err := s.backend.append(ctx, write{verb: events.VerbCreated, key: key, now: body, seen: s.backend.position()})
 	switch {
 	case errors.Is(err, events.ErrConflict):
 		return storage.NewKeyExistsError(s.full(key), 0)
@@ -240,6 +243,7 @@ func (s *store) change(ctx context.Context, key string, ignoreNotFound bool, cac
 		w, refusal := decide(st)
 		switch {
 		case refusal == nil && w.verb != "":
+			w.seen = st.seen
 			rev, failure := s.backend.append(ctx, w)
 			if failure == nil {
 				return s.decodeInto(ctx, key, w.now.Data, rev, out)

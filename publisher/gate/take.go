@@ -36,6 +36,7 @@ func (g *Gate) take(ctx context.Context, q *queue, t *told) publisher.Result {
 	warns := len(t.warns)
 	for try := 0; ; try++ {
 		t.warns = t.warns[:warns]
+		seen := g.config.State.Objects().Position()
 		g.identify(t, "")
 		d, p := g.draft(ctx, t, newOverlay())
 		switch {
@@ -48,7 +49,7 @@ func (g *Gate) take(ctx context.Context, q *queue, t *told) publisher.Result {
 		if p := doubt(&e.Event); p != nil {
 			return refused(p)
 		}
-		seq, err := g.submit(ctx, e)
+		seq, err := g.submit(ctx, seen, e)
 		switch {
 		case err == nil:
 			g.settle(ctx, seq, t)
@@ -107,9 +108,10 @@ func (g *Gate) identify(t *told, more string) {
 	}
 }
 
-// submit appends entries. A sender waits: it gives up when the log takes nothing.
-func (g *Gate) submit(ctx context.Context, es ...events.Entry) (events.Seq, error) {
-	log := drive.Log{Log: g.config.Log, Seen: g.config.State.Objects().Position(), GiveUp: func(err error) error {
+// submit appends entries that were drafted from what the log had at seen or later. A
+// sender waits: it gives up when the log takes nothing.
+func (g *Gate) submit(ctx context.Context, seen events.Seq, es ...events.Entry) (events.Seq, error) {
+	log := drive.Log{Log: g.config.Log, Seen: seen, GiveUp: func(err error) error {
 		if errors.Is(err, events.ErrUnavailable) {
 			return err
 		}
@@ -226,7 +228,7 @@ func (g *Gate) takeAll(ctx context.Context, ts []*told) []publisher.Result {
 		for i, t := range ts {
 			t.warns = t.warns[:warns[i]]
 		}
-		results := make([]publisher.Result, len(ts))
+		results, seen := make([]publisher.Result, len(ts)), g.config.State.Objects().Position()
 		entries, fresh, lost := g.bundle(ctx, ts, results)
 		switch {
 		case lost:
@@ -234,7 +236,7 @@ func (g *Gate) takeAll(ctx context.Context, ts []*told) []publisher.Result {
 		case len(entries) == 0:
 			return results
 		}
-		seq, err := g.submit(ctx, entries...)
+		seq, err := g.submit(ctx, seen, entries...)
 		switch {
 		case err == nil:
 			var taken []*told
