@@ -182,7 +182,7 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 	s.lines = true
 	world := kube.NewWorld(cluster, rights)
 	o.Console, o.User, o.KeepAtEnd = s, actor(), !o.once
-	o.Record = &instance.Record{Cluster: string(cluster.UID), Version: cluster.Version, World: world, Writer: world, Wake: world.Wake(),
+	o.Record = &instance.Record{Cluster: string(cluster.UID), Version: cluster.Version, World: world, Writer: world, Heard: world.Heard, Wake: world.Wake(),
 		ReadOnly: fmt.Sprintf("this is a record of cluster %s: nothing can be changed here; write to %s", cluster.UID, cluster.Host)}
 	if !o.shadow {
 		o.Record.Ready, o.Record.Report = world.Ready, (&warner{warn: s.Warn}).report
@@ -192,7 +192,7 @@ func (s *session) connect(ctx context.Context, o connectOptions) (err error) {
 		defer n.Shutdown()
 		o.Follow = n.follow
 	}
-	d := &divergences{complete: world.Complete(), ready: world.Ready, warn: s.Warn}
+	d := &divergences{complete: world.Complete(), heard: world.Heard, warn: s.Warn}
 	if o.shadow && !o.Metrics.None() {
 		o.Follow, o.Record.Diverged = d.follow, d.tell
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,11 +12,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"rollcall/controller"
 	"rollcall/controller/replay"
 	"rollcall/events"
+	"rollcall/publisher/gate"
 )
 
 // diverging is what the flags and arguments of diverge say.
@@ -23,6 +26,7 @@ type diverging struct {
 	from, namespace, selector string
 	query                     replay.ShadowQuery
 	first                     replay.Instant // --from
+	toEnd                     bool           // --to is not given
 }
 
 func (s *session) divergeCommand() *cobra.Command {
@@ -46,6 +50,9 @@ Who deleted a pod is in the cluster's Events, of which its controller tells 25 o
 DaemonSet at once and one more each five minutes. Beyond that a deletion that ours would
 not have done is told as foreign, of which nobody can tell whose it is.
 
+That nothing happened counts too: beside who records, up to the moment until which the
+recorder knows it, else up to the last event.
+
 diverge exits 0 if nothing diverges, and 1 if something does.
 
 ` + replay.InstantForms,
@@ -64,14 +71,14 @@ diverge exits 0 if nothing diverges, and 1 if something does.
 		if err := o.read(q, args); err != nil {
 			return err
 		}
-		return s.ask(c.Context(), q, func(x *asked) error { return s.diverge(c.Context(), x, &o) })
+		return s.ask(c.Context(), q, func(x *asked) error { return s.diverge(c.Context(), x, &o, q.target.user) })
 	}
 	return c
 }
 
 // read reads the flags and the arguments.
 func (o *diverging) read(q *question, args []string) (err error) {
-	o.query.Namespace = o.namespace
+	o.query.Namespace, o.toEnd = o.namespace, q.at == ""
 	for _, a := range args {
 		name := strings.TrimPrefix(strings.TrimPrefix(a, "ds/"), "daemonset/")
 		k := events.Key{Namespace: cmp.Or(o.namespace, metav1.NamespaceDefault), Name: name}
@@ -99,12 +106,20 @@ func (o *diverging) read(q *question, args []string) (err error) {
 	return nil
 }
 
-func (s *session) diverge(ctx context.Context, x *asked, o *diverging) error {
+func (s *session) diverge(ctx context.Context, x *asked, o *diverging, user string) error {
 	from, err := x.beginning(ctx, o.from, o.first)
 	if err != nil {
 		return err
 	}
-	d, err := x.Diverge(ctx, o.query, from, x.at.Seq)
+	heard, err := x.heard(ctx, user)
+	if err != nil {
+		return err
+	}
+	to := x.at
+	if o.toEnd {
+		to.Now = heard
+	}
+	d, err := x.Diverge(ctx, o.query, from, to, heard)
 	if err != nil {
 		return err
 	}
@@ -113,6 +128,19 @@ func (s *session) diverge(ctx context.Context, x *asked, o *diverging) error {
 		return errDiffers
 	}
 	return err
+}
+
+// heard returns until when the log has what has happened in the cluster that it is a record
+// of: what its recorder says. Zero: nobody records it.
+func (x *asked) heard(ctx context.Context, user string) (time.Time, error) {
+	if x.log.nc == nil {
+		return time.Time{}, nil
+	}
+	info, err := gate.Ask(ctx, x.log.nc, x.log.subjects, user)
+	if errors.Is(err, nats.ErrNoResponders) {
+		return time.Time{}, nil
+	}
+	return info.Heard, err
 }
 
 func divergedText(d *replay.Diverged) string {
@@ -127,7 +155,11 @@ func divergedText(d *replay.Diverged) string {
 	if len(shown) > 0 {
 		b.WriteByte('\n')
 	}
-	fmt.Fprintf(&b, "cluster %s, %s: %s, #%d to #%d\n", d.Cluster, cmp.Or(d.Version, "of no known version"), plural(d.DaemonSets, "DaemonSet"), d.From, d.To)
+	silence := ""
+	if d.Silence > 0 {
+		silence = fmt.Sprintf(", and %s after it in which nothing happened", d.Silence.Round(time.Second))
+	}
+	fmt.Fprintf(&b, "cluster %s, %s: %s, #%d to #%d%s\n", d.Cluster, cmp.Or(d.Version, "of no known version"), plural(d.DaemonSets, "DaemonSet"), d.From, d.To, silence)
 	if d.Mode != events.Shadow {
 		fmt.Fprintf(&b, "its mode is %s now: only the time in which it was recorded is compared\n", d.Mode)
 	}

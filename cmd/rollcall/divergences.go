@@ -14,8 +14,9 @@ import (
 // for after that there may be no event any more.
 type divergences struct {
 	complete <-chan struct{} // closed when the log has what the cluster has
-	ready    func() bool     // whether it has by now
 	warn     func(string)
+	// heard tells how long ago it was known what had not happened there; not ok: it never was.
+	heard func() (ago time.Duration, ok bool)
 
 	mu    sync.Mutex
 	state *projector.Projector // nil: it is not there yet
@@ -62,16 +63,16 @@ func (d *divergences) begun() bool {
 	return d.c != nil
 }
 
-// tell tells how many there are. While the log has what the cluster has, that nothing
-// happens there counts too.
+// tell tells how many there are. That nothing
+// happens there counts too, as far as it is known.
 func (d *divergences) tell(tell func(v float64, labels ...string)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	counts := map[replay.Divergence]int{}
 	if d.begun() {
-		if d.ready() {
+		if ago, ok := d.heard(); ok {
 			var at time.Time
-			d.state.ReadNow(func(_ *projector.State, now time.Time) { at = now })
+			d.state.ReadNow(func(_ *projector.State, now time.Time) { at = now.Add(-ago) })
 			d.c.Pass(at)
 		}
 		counts = d.c.Counts()

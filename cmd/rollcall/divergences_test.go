@@ -45,7 +45,7 @@ func TestDivergencesOfSilence(t *testing.T) {
 			}
 		}
 		complete := make(chan struct{})
-		d := &divergences{complete: complete, ready: func() bool { return true }, warn: func(text string) { t.Error(text) }}
+		d := &divergences{complete: complete, heard: func() (time.Duration, bool) { return 0, true }, warn: func(text string) { t.Error(text) }}
 		state := projector.Open(log, projector.Options{Follow: []func(events.Event){d.follow}})
 		d.of(state)
 		go func() { _ = state.Run(ctx) }()

@@ -74,8 +74,9 @@ type Diverged struct {
 	Mode        events.Mode   `json:"mode"` // at the end: only what is recorded is compared
 	From        events.Seq    `json:"from"`
 	To          events.Seq    `json:"to"`
-	DaemonSets  int           `json:"daemonSets"` // that were compared
-	Acts        int           `json:"acts"`       // that were done
+	Silence     time.Duration `json:"silence,omitempty"` // after To nothing happened for so long
+	DaemonSets  int           `json:"daemonSets"`        // that were compared
+	Acts        int           `json:"acts"`              // that were done
 	Agreed      int           `json:"agreed"`
 	LeadMedian  time.Duration `json:"leadMedian,omitempty"` // for how long what was agreed was due
 	LeadMost    time.Duration `json:"leadMost,omitempty"`
@@ -105,27 +106,36 @@ type ShadowQuery struct {
 }
 
 // Diverge compares what was done in a recorded cluster with what rollcall would have
-// done, from from to to. It plans nothing: what rollcall would have done follows from
-// the state before each event.
-func (h *History) Diverge(ctx context.Context, q ShadowQuery, from, to events.Seq) (*Diverged, error) {
+// done, from from to a moment. It plans nothing: what rollcall would have done follows from
+// the state before each event. That nothing has happened counts too, up to the time of the
+// moment as far as the log knows: to its next event, or to heard if there is none, which is
+// zero if nobody records.
+func (h *History) Diverge(ctx context.Context, q ShadowQuery, from events.Seq, to Moment, heard time.Time) (*Diverged, error) {
 	s, err := h.At(ctx, from-1)
 	if err != nil {
 		return nil, err
 	}
 	s.Unchain()
 	w := newShadow(s, q)
-	last := time.Time{}
 	for e, err := range (looked{h.log.Log}).Read(ctx, from-1) {
 		if err != nil {
 			return nil, fmt.Errorf("compare: %w", err)
 		}
-		last = e.Stored
+		if e.Seq > to.Seq {
+			heard = e.Stored
+			break
+		}
 		for _, e := range w.order.take(e) {
 			w.fold(e)
 		}
-		if e.Seq >= to {
-			break
-		}
+	}
+	end := to.Time
+	if to.Now.Before(heard) {
+		heard = to.Now
+	}
+	if heard.After(end) {
+		end = heard
+		w.until(end)
 	}
 	for _, e := range w.order.all() {
 		w.fold(e)
@@ -137,12 +147,12 @@ func (h *History) Diverge(ctx context.Context, q ShadowQuery, from, to events.Se
 	}
 	for _, k := range slices.SortedFunc(maps.Keys(q.Of), events.Key.Compare) {
 		if !w.seen[k] {
-			return nil, &events.Error{Code: "E-REPLAY-OBJECT", What: "the log does not tell of DaemonSet " + k.String(), Why: fmt.Sprintf("there was none of the name from #%d to #%d", from, to),
+			return nil, &events.Error{Code: "E-REPLAY-OBJECT", What: "the log does not tell of DaemonSet " + k.String(), Why: fmt.Sprintf("there was none of the name from #%d to #%d", from, to.Seq),
 				Do: "see rollcall log --type 'daemonset.*'", Exit: events.ExitInput}
 		}
 	}
-	d := &Diverged{Cluster: c.Cluster, Version: story.OneLine(c.Version), Mode: c.Mode, From: from, To: to, DaemonSets: len(w.seen), Foreign: []ByWhom{}, Divergences: []Act{}}
-	w.sum(d, last)
+	d := &Diverged{Cluster: c.Cluster, Version: story.OneLine(c.Version), Mode: c.Mode, From: from, To: to.Seq, Silence: end.Sub(to.Time), DaemonSets: len(w.seen), Foreign: []ByWhom{}, Divergences: []Act{}}
+	w.sum(d, end)
 	return d, nil
 }
 
@@ -293,6 +303,16 @@ func (w *shadow) pass(to time.Time) {
 		}
 		w.overdue(k, o, to)
 	}
+}
+
+// until tells that the log has all that has happened up to a time. What is too late by
+// then has to be so still when skew has passed.
+func (w *shadow) until(now time.Time) {
+	for _, x := range w.order.ripe(now) {
+		w.fold(x)
+	}
+	w.pass(now.Add(-2 * skew))
+	w.pass(now.Add(-skew))
 }
 
 // maxRipe bounds how often time alone changes what is due between two events.

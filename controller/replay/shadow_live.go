@@ -54,10 +54,7 @@ func (c *Divergences) Take(e events.Event) {
 
 // Pass tells that the log has all that has happened up to a time.
 func (c *Divergences) Pass(now time.Time) {
-	for _, x := range c.w.order.ripe(now) {
-		c.w.fold(x)
-	}
-	c.w.pass(now.Add(-skew))
+	c.w.until(now)
 	c.settle(now)
 }
 

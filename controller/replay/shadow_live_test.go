@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -8,7 +9,7 @@ import (
 )
 
 // TestSilence: what is due and not done is counted also if nothing happens any more, when
-// it is overdue, and once.
+// it is overdue, and once. Who asks afterwards is told the same, as far as was heard.
 func TestSilence(t *testing.T) {
 	w := recordOf(t)
 	w.ends("agent-a", "")
@@ -30,5 +31,27 @@ func TestSilence(t *testing.T) {
 	}
 	if n := live.Counts()[Divergence{Class: Undone}]; n != 1 {
 		t.Errorf("%d are missing, want 1: %v", n, live.Counts())
+	}
+	h, late := w.ask(), last.Add(overdueAfter+2*skew)
+	for name, c := range map[string]struct {
+		now, heard time.Time
+		missing    int
+	}{
+		"by now":                   {late, late, 1},
+		"a moment too early":       {late.Add(-time.Millisecond), late, 0},
+		"nobody records":           {late, time.Time{}, 0},
+		"it was not heard so long": {late, late.Add(-time.Millisecond), 0},
+		"an event":                 {last, late, 0},
+	} {
+		at := endOf(h)
+		at.Now = c.now
+		d, err := h.Diverge(t.Context(), ShadowQuery{}, 1, at, c.heard)
+		if err != nil {
+			t.Fatal(err)
+		}
+		missing := slices.DeleteFunc(slices.Clone(d.Divergences), func(a Act) bool { return a.Class != Undone })
+		if len(missing) != c.missing || d.Silence != max(0, min(c.now.Sub(last), c.heard.Sub(last))) {
+			t.Errorf("%s: %d are missing after %s, want %d", name, len(missing), d.Silence, c.missing)
+		}
 	}
 }

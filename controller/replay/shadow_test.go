@@ -163,10 +163,15 @@ func (w *tape) edit(image string) {
 	w.ds.Status.ObservedGeneration, w.ds.Status.UpdatedNumberScheduled = w.ds.Generation, 0
 }
 
+// endOf is the moment of the last event.
+func endOf(h answers) Moment {
+	return Moment{Point: Point{Seq: h.Span().Last, Time: h.Span().To}, Now: h.Span().To}
+}
+
 func (w *tape) diverge(q ShadowQuery) *Diverged {
 	w.Helper()
 	h := w.ask()
-	d, err := h.Diverge(w.Context(), q, 1, h.Span().Last)
+	d, err := h.Diverge(w.Context(), q, 1, endOf(h), time.Time{})
 	if err != nil {
 		w.Fatal(err)
 	}
@@ -367,13 +372,13 @@ func TestShadowOf(t *testing.T) {
 	}
 	h := w.ask()
 	for name, q := range map[string]ShadowQuery{"E-REPLAY-OBJECT": {Of: map[events.Key]bool{{Namespace: "logging", Name: "none"}: true}}} {
-		if _, err := h.Diverge(t.Context(), q, 1, h.Span().Last); err == nil || !strings.Contains(err.Error(), "logging/none") {
+		if _, err := h.Diverge(t.Context(), q, 1, endOf(h), time.Time{}); err == nil || !strings.Contains(err.Error(), "logging/none") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	plain := tell(t).ask()
 	e := new(events.Error)
-	if _, err := plain.Diverge(t.Context(), ShadowQuery{}, 1, plain.Span().Last); !errors.As(err, &e) || e.Code != "E-REPLAY-RECORD" || e.Exit != events.ExitInput {
+	if _, err := plain.Diverge(t.Context(), ShadowQuery{}, 1, endOf(plain), time.Time{}); !errors.As(err, &e) || e.Code != "E-REPLAY-RECORD" || e.Exit != events.ExitInput {
 		t.Errorf("of no record: %v", err)
 	}
 }

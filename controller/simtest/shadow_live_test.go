@@ -37,13 +37,14 @@ func (k *own) counts(t *testing.T, h *replay.History) {
 			live = replay.NewDivergences(own)
 		}
 	}
-	d, err := h.Diverge(t.Context(), replay.ShadowQuery{}, from+1, last)
+	now := k.server.now
+	d, err := h.Diverge(t.Context(), replay.ShadowQuery{}, from+1, replay.Moment{Point: replay.Point{Seq: last, Time: h.Span().To}, Now: now}, now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	live.Pass(k.server.now)
+	live.Pass(now)
 	got := live.Counts() // who did something is known later, and by then more would be missing
-	live.Pass(k.server.now.Add(time.Minute))
+	live.Pass(now.Add(time.Minute))
 	for of, n := range live.Counts() {
 		if of.Class == replay.Extra {
 			got[of] = n

@@ -80,7 +80,7 @@ func (k *own) run(t *testing.T) *replay.Diverged {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, err := h.Diverge(t.Context(), replay.ShadowQuery{All: true}, 1, h.Span().Last)
+	d, err := h.Diverge(t.Context(), replay.ShadowQuery{All: true}, 1, replay.Moment{Point: replay.Point{Seq: h.Span().Last, Time: h.Span().To}}, time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -33,6 +33,9 @@ type Info struct {
 	// machine of the instance that tells how to use it. Empty: it has no port.
 	API        string `json:"api,omitempty"`
 	Kubeconfig string `json:"kubeconfig,omitempty"`
+	// Heard is, of a record of another cluster, the time until which the log has what has
+	// happened there. Zero: it is no record, or nobody knows.
+	Heard time.Time `json:"heard,omitzero"`
 }
 
 // answer is what is sent for a request.

@@ -14,6 +14,7 @@ import (
 const (
 	settleTime = time.Second     // after a watch was opened: what the server kept for it has come by then
 	behindTime = 5 * time.Second // until what was heard is in the log
+	heardTime  = 4 * time.Second // after the gate was opened: what came then is old enough to be judged by
 )
 
 // Gate says whether a log has what a cluster has, as far as anybody can tell: every
@@ -24,7 +25,9 @@ type Gate struct {
 	watches map[string]watchState
 	working time.Time // when that was heard which is being appended; zero: nothing is
 	open    bool
-	from    events.Seq // where the log was when the gate was opened
+	since   time.Time  // when it was opened
+	from    events.Seq // where the log was then
+	heard   time.Time  // when it was last known what had not happened in the cluster
 }
 
 // watchState is how it stands with one watch.
@@ -66,13 +69,20 @@ func (g *Gate) Look(now time.Time, at events.Seq) (opened bool) {
 	was := g.open
 	g.open = g.why(now) == ""
 	if opened = g.open && !was; opened {
-		g.from = at
+		g.since, g.from = now, at
+	}
+	if g.open && now.Sub(g.since) >= heardTime {
+		g.heard = now
 	}
 	return opened
 }
 
 // Open reports whether the gate is open.
 func (g *Gate) Open(now time.Time) bool { return g.open && g.why(now) == "" }
+
+// Heard returns until when it is known what has not happened in the cluster: a watch that
+// ends and is opened again leaves it where it was meanwhile. Zero: it never was.
+func (g *Gate) Heard() time.Time { return g.heard }
 
 // Permit says why a command may not be carried out at a time that was decided from a
 // position; "": it may.

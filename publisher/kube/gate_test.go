@@ -52,4 +52,15 @@ func TestGate(t *testing.T) {
 	if !g.Look(at(31), 24) || g.Permit(23, at(31)) == "" || g.Permit(24, at(31)) != "" {
 		t.Error("not opened again from where the log was")
 	}
+	heard := func(now, want float64) {
+		t.Helper()
+		if g.Look(at(now), 25); !g.Heard().Equal(at(want)) {
+			t.Errorf("at %v it is known until %v, want %v", now, g.Heard().Sub(t0).Seconds(), want)
+		}
+	}
+	heard(34.9, 18) // what the watch says that was opened is not in order yet
+	heard(35, 35)
+	heard(36, 36)
+	g.Ended("pods", 2)
+	heard(50, 36)
 }

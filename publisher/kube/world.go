@@ -74,6 +74,15 @@ func (w *World) Ready() bool {
 	return w.gate.Open(time.Now()) && (!w.rights.Control || !w.since.IsZero())
 }
 
+// Heard returns how long ago it was known what had not happened in the cluster; ok is
+// false if it never was.
+func (w *World) Heard() (ago time.Duration, ok bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at := w.gate.Heard()
+	return time.Since(at), !at.IsZero()
+}
+
 // Wake tells that Ready may have become true.
 func (w *World) Wake() <-chan struct{} { return w.wake }
 

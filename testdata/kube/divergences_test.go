@@ -12,7 +12,7 @@ import (
 )
 
 // TestDivergences: who records a cluster tells, while it goes on, that what is due there is
-// not done, though nothing at all happens; and nothing while its controller is at work.
+// not done, though nothing at all happens, and diverge says so too; and nothing while its controller is at work.
 func TestDivergences(t *testing.T) {
 	c := newCluster(t)
 	kcm := c.controllers(all)
@@ -64,6 +64,9 @@ rollcall_divergences_total{class="status",rule=""} 0`
 	})
 	if strings.Contains(last, `extra",rule=""} 1`) {
 		t.Error(last)
+	}
+	if code, said := runs(t, "diverge", "--data", data); code != 1 || !strings.Contains(said, "missing      ds/default/waits") {
+		t.Errorf("diverge does not tell what is counted, exit code %d:\n%s", code, said)
 	}
 	rec.end()
 }

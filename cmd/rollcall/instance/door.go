@@ -91,8 +91,15 @@ func (in *Instance) listen(ctx context.Context) error {
 
 // about is what the gate says of the instance.
 func (in *Instance) about(ctx context.Context) (gate.Info, error) {
+	i := gate.Info{Cluster: in.Cluster, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}
+	if in.Record != nil {
+		if ago, ok := in.Record.Heard(); ok {
+			in.State.ReadNow(func(_ *projector.State, now time.Time) { i.Heard = now.Add(-ago) })
+		}
+	}
 	end, err := in.Log.Info(ctx)
-	return gate.Info{Cluster: in.Cluster, Seq: end.Last, API: in.Served.URL, Kubeconfig: in.Served.Kubeconfig}, err
+	i.Seq = end.Last
+	return i, err
 }
 
 // beside answers what is asked beside the Kubernetes API, by its admin and by

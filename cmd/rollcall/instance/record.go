@@ -22,14 +22,16 @@ import (
 // is carried out there, no door is open through which others would tell it anything,
 // and its API is read only.
 type Record struct {
-	Cluster  string          // uid of the namespace kube-system
-	Version  string          // of the cluster's server, which the API says it is of
-	ReadOnly string          // what is answered to who writes
-	World    executor.World  // the cluster
-	Writer   Writer          // what a controller writes is written there; nil: it writes nothing
-	Ready    func() bool     // whether the log has what the cluster has; nil: nothing is decided
-	Wake     <-chan struct{} // tells that it may have by now
-	Report   func(error)     // told of what is tried again; nil: nobody is
+	Cluster  string         // uid of the namespace kube-system
+	Version  string         // of the cluster's server, which the API says it is of
+	ReadOnly string         // what is answered to who writes
+	World    executor.World // the cluster
+	Writer   Writer         // what a controller writes is written there; nil: it writes nothing
+	Ready    func() bool    // whether the log has what the cluster has; nil: nothing is decided
+	// Heard tells how long ago it was known what had not happened in the cluster; not ok: it never was.
+	Heard  func() (ago time.Duration, ok bool)
+	Wake   <-chan struct{} // tells that it may have by now
+	Report func(error)     // told of what is tried again; nil: nobody is
 	// Diverged tells how many divergences there are, by class and rule; nil: nobody counts.
 	Diverged func(tell func(v float64, labels ...string))
 }
