@@ -244,6 +244,7 @@ type shadow struct {
 	acts     []*act
 	evidence evidence
 	gaps     []gap
+	left     map[string]time.Time // when nodes were last gone, of those that were within slowest
 	patient  time.Time  // the last sign of a gap in the record
 	now      time.Time  // log time of the event that is folded next
 	at       events.Seq // true position of the last event that was folded
@@ -251,7 +252,7 @@ type shadow struct {
 
 func newShadow(s *projector.State, q ShadowQuery) *shadow {
 	w := &shadow{q: q, s: s, at: s.Seq(), order: order{next: s.Seq() + 1, shadow: watched(s.Charter())}, owners: map[events.Key]*shadowed{},
-		seen: map[events.Key]bool{}, unknown: map[events.Key]bool{}, evidence: newEvidence()}
+		seen: map[events.Key]bool{}, unknown: map[events.Key]bool{}, left: map[string]time.Time{}, evidence: newEvidence()}
 	for _, ds := range s.DaemonSets() {
 		w.due(ds.Key)
 	}
@@ -275,6 +276,10 @@ func (w *shadow) fold(x ordered) {
 	}
 	if a != nil {
 		w.acts = append(w.acts, a)
+	}
+	if _, ok := e.Body.(events.Gone); ok && events.RefOf(e).Kind == events.Node {
+		maps.DeleteFunc(w.left, func(_ string, at time.Time) bool { return at.Add(slowest).Before(w.s.Time()) })
+		w.left[events.RefOf(e).Key.Name] = w.s.Time()
 	}
 	if n, ok := e.Body.(events.Note); ok && e.Told != nil {
 		w.note(n, e)

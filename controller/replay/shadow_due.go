@@ -239,7 +239,7 @@ func (w *shadow) match(a *act) {
 			a.before, a.Class, a.By = a.Class, "", ""
 		case o.adopted(a, now):
 			a.before = Other
-		case a.Node != "" && w.s.Node(a.Node) == nil:
+		case w.away(a.Node, now):
 			a.Rule = ruleNodeGone
 		}
 		return
@@ -269,7 +269,7 @@ func (w *shadow) match(a *act) {
 	if h := o.held[a.Node]; !h.at.Add(slowest).Before(now) {
 		a.Rule = controller.Rule(h.by)
 	}
-	if a.Node != "" && w.s.Node(a.Node) == nil {
+	if w.away(a.Node, now) {
 		a.Rule = ruleNodeGone
 	}
 	if a.Do == events.DeletePod && w.byNumber(a.owner, w.s.Pod(events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")})) {
@@ -278,6 +278,12 @@ func (w *shadow) match(a *act) {
 	if len(o.due) > 0 {
 		a.Due = o.due[0].String()
 	}
+}
+
+// away reports whether a node is not there, or was not when it may have been decided what is
+// done: a controller may delete a pod for its node's sake when that is back.
+func (w *shadow) away(node string, now time.Time) bool {
+	return node != "" && (w.s.Node(node) == nil || !w.left[node].Add(slowest).Before(now))
 }
 
 // adopts remembers when a pod was adopted, if that is what was done.

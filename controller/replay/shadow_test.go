@@ -227,6 +227,16 @@ var shadowClasses = []shadowClass{
 		w.gone(events.Node, events.Key{Name: "a"}, "node-a")
 		return w.ends("agent-a", "")
 	}, Foreign, "pod garbage collector"},
+	{"a pod goes for its node, which is back", func(w *tape) events.Seq {
+		w.ends("agent-a", "")
+		w.over("agent-a")
+		w.makes("agent-c", "a")
+		w.gone(events.Node, events.Key{Name: "a"}, "node-a")
+		w.is(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "a", UID: "node-a-2"}}, events.Event{})
+		at := w.ends("agent-c", "")
+		w.says("SuccessfulDelete", "Deleted pod: agent-c")
+		return at
+	}, Extra, "agent-c nodeGone"},
 	{"a deletion of a controller that has no Events to spare", func(w *tape) events.Seq {
 		for i := range eventBurst {
 			w.says("SuccessfulCreate", fmt.Sprint("Created pod: other-", i))
@@ -281,7 +291,7 @@ func (c shadowClass) check(t *testing.T) {
 		t.Fatalf("no act at #%d of %+v", at, d.All)
 	}
 	a := d.All[i]
-	text := fmt.Sprintln(a.Do, a.Object, "on", a.Node, a.Due, a.By, a.Lead)
+	text := fmt.Sprintln(a.Do, a.Object, "on", a.Node, a.Due, a.By, a.Rule, a.Lead)
 	for _, want := range strings.Split(c.says, " ") {
 		if a.Class != c.want || !strings.Contains(text, want) {
 			t.Fatalf("%+v; want %s, %s", a, c.want, c.says)
