@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -45,6 +46,7 @@ type watcher struct {
 	ended  func(n int) // told that the n-th watch has ended
 	first  bool        // the log knows nothing of the kind
 	once   bool        // what there is, and no more
+	until  uint64      // with once: the revision of the cluster that is enough; 0: the one it has when it is asked first
 
 	rv   uint64 // all until here was said
 	n    int    // watches that were opened
@@ -57,7 +59,8 @@ const (
 	lastPause  = 30 * time.Second
 )
 
-// How long one watch lasts, and one that only says what there is.
+// How long one watch lasts, and one that only says what there is: if a server has said nothing
+// for so long it has no more to say of before, as a resource has few revisions of its cluster.
 const (
 	watchTime = 5 * time.Minute
 	onceTime  = 2 * time.Second
@@ -78,8 +81,8 @@ func (e errRewound) Error() string {
 var errOther = errors.New("another cluster answers at the address")
 
 // run says what there is and what changes until ctx is done, or the cluster is not the
-// one that it was; with once it ends when all was said, which it is not of a watch after
-// which a list is due. What fails is tried again.
+// one that it was; with once it ends when all was said until the revision that is enough, or a
+// watch says no more, which it does not if a list is due after it. What fails is tried again.
 func (w *watcher) run(ctx context.Context) error {
 	for pause := firstPause; ; {
 		was := w.rv
@@ -88,7 +91,7 @@ func (w *watcher) run(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &rewound), errors.Is(err, errOther), err == nil && w.once && w.list == "":
+		case errors.As(err, &rewound), errors.Is(err, errOther), err == nil && w.once && w.list == "" && (w.rv == was || w.rv >= w.until):
 			return err
 		case err == nil || w.rv > was:
 			pause = firstPause
@@ -136,6 +139,7 @@ func (w *watcher) check(ctx context.Context) error {
 	if err == nil && now < w.rv {
 		return errRewound{w.plural, now, w.rv}
 	}
+	w.until = cmp.Or(w.until, now)
 	return err
 }
 
@@ -192,7 +196,7 @@ func (w *watcher) lists(ctx context.Context) error {
 // begin lists until that has worked.
 func (w *watcher) begin(ctx context.Context) error {
 	once := *w
-	once.once = true
+	once.once, once.until = true, 1 // the list is enough
 	err := once.run(ctx)
 	w.rv, w.list, w.first = once.rv, once.list, once.first
 	return err
@@ -244,7 +248,9 @@ func (w *watcher) read(o runtime.Object, gone bool) (*Seen, error) {
 func (w *watcher) watches(ctx context.Context) error {
 	lasts := watchTime
 	if w.once {
-		lasts = onceTime
+		if lasts = onceTime; w.rv >= w.until {
+			return nil
+		}
 	}
 	seconds := int64(lasts / time.Second)
 	changes, err := w.cluster.watch(ctx, w.resource, metav1.ListOptions{ResourceVersion: fmt.Sprint(w.rv), AllowWatchBookmarks: true, TimeoutSeconds: &seconds})
@@ -262,6 +268,9 @@ func (w *watcher) watches(ctx context.Context) error {
 	for e := range changes.ResultChan() {
 		if err := w.change(ctx, e); err != nil {
 			return err
+		}
+		if w.once && w.rv >= w.until {
+			break
 		}
 	}
 	return ctx.Err()

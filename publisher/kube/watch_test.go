@@ -105,6 +105,23 @@ func TestExpired(t *testing.T) {
 	}
 }
 
+// Who only looks once goes on until it has heard what the cluster was at then, also if a watch
+// ends before, and no further.
+func TestOnce(t *testing.T) {
+	for _, c := range []struct{ from, now, watches int64 }{{60, 63, 3}, {63, 63, 0}} {
+		s := &standIn{}
+		s.now.Store(c.now)
+		last := uint64(c.from)
+		err := watched(t, s, last, func(h heard) bool {
+			last = max(last, h.rv)
+			return false
+		}, func(w *watcher) { w.once = true })
+		if err != nil || last != uint64(c.now) || s.watches.Load() != c.watches || s.lists.Load() != 0 {
+			t.Errorf("from %d: heard until %d by %d watches and %d lists, %v", c.from, last, s.watches.Load(), s.lists.Load(), err)
+		}
+	}
+}
+
 // Who only looks once lists too what a cluster has forgotten: a watch that can not go on
 // says nothing, and would not the next time either.
 func TestExpiredOnce(t *testing.T) {
