@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"rollcall/cmd/rollcall/datadir"
+	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
 	"rollcall/publisher/kube"
 )
@@ -97,7 +99,7 @@ func (o *connectOptions) restConfig() (*rest.Config, error) {
 	case clientcmd.IsEmptyConfig(err):
 		return nil, bad(errors.New("it names no cluster"), "give the kubeconfig of a cluster")
 	case err != nil:
-		return nil, bad(err, "see whether kubectl takes the file, and the context if one is given")
+		return nil, bad(errors.New(strings.TrimPrefix(instance.Unreadable(err), fmt.Sprintf("error loading config file %q: ", o.kubeconfig))), "see whether kubectl takes the file, and the context if one is given")
 	}
 	return c, nil
 }

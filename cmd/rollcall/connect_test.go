@@ -312,10 +312,15 @@ func (r *recorded) refuses() {
 	if !strings.Contains(said, " connect --shadow --kubeconfig ") {
 		r.t.Errorf("what goes on with the copy of a record:\n%s", said)
 	}
+	other := filepath.Join(r.dir, "other.yaml")
+	if err := os.WriteFile(other, []byte("users: name\napiVersion: v1\nkind: Config\n"), 0o600); err != nil {
+		r.t.Fatal(err)
+	}
 	for _, c := range []struct {
 		says string
 		args []string
 	}{
+		{"(" + other + "): it is no kubeconfig: its users is a string;", []string{"connect", "--shadow", "--kubeconfig", other}},
 		{"E-KUBE-CLUSTER", []string{"up", "--data", r.rec, "--once"}},
 		{"E-CLI-FLAG", []string{"connect", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
 		{"E-CLI-FLAG", []string{"connect", "--control", "--any-version", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},

@@ -12,7 +12,6 @@ import (
 
 	"rollcall/cmd/rollcall/instance"
 	"rollcall/events"
-	"rollcall/events/files"
 )
 
 // origin returns where a log is that was found.
@@ -31,7 +30,7 @@ func (t *target) follow(file string) error {
 	c, err := rules.Load()
 	switch {
 	case err != nil && !os.IsNotExist(err):
-		return originError("the kubeconfig cannot be read", where, files.Reason(err))
+		return originError("the kubeconfig cannot be read", where, instance.Unreadable(err))
 	case err != nil || !slices.ContainsFunc(rules.Precedence, exists) && file == "":
 		return originError("the kubeconfig is not there", where, "the instance that wrote it has ended, or the path is wrong")
 	}

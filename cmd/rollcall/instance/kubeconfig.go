@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -128,9 +129,23 @@ func loadKubeconfig(path string) (*api.Config, error) {
 		c, err = clientcmd.Load(b)
 	}
 	if err != nil {
-		return nil, kubeconfigError(path, "there is a file that is no kubeconfig: "+files.Reason(err), "name another file")
+		return nil, kubeconfigError(path, "there is a file that is no kubeconfig: "+Unreadable(err), "name another file")
 	}
 	return c, nil
+}
+
+// What decoders say of their own types, where a person wants to know what the file has.
+var (
+	ofNoKind    = regexp.MustCompile(`couldn't get version/kind; json parse error: .*`)
+	ofOtherKind = regexp.MustCompile(`no kind "([^"]*)" is registered for version "([^"]*)" in scheme "[^"]*"`)
+	ofOtherType = regexp.MustCompile(`json: cannot unmarshal (\w+) into Go struct field \w+\.(\S+) of type \S+`)
+)
+
+// Unreadable says of an error of clientcmd why a file is no kubeconfig.
+func Unreadable(err error) string {
+	text := ofNoKind.ReplaceAllString(files.Reason(err), "it is no kubeconfig: it has no apiVersion and kind")
+	text = ofOtherKind.ReplaceAllString(text, "it is no kubeconfig: it is a $1 of $2")
+	return ofOtherType.ReplaceAllString(text, "it is no kubeconfig: its $2 is a $1")
 }
 
 // write writes the kubeconfig of a directory and those that the user has asked
