@@ -320,7 +320,7 @@ func (r *recorded) refuses() {
 		says string
 		args []string
 	}{
-		{"(" + other + "): it is no kubeconfig: its users is a string;", []string{"connect", "--shadow", "--kubeconfig", other}},
+		{"(" + other + "): it is no kubeconfig: its users is of the type string;", []string{"connect", "--shadow", "--kubeconfig", other}},
 		{"E-KUBE-CLUSTER", []string{"up", "--data", r.rec, "--once"}},
 		{"E-CLI-FLAG", []string{"connect", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
 		{"E-CLI-FLAG", []string{"connect", "--control", "--any-version", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},

@@ -245,9 +245,9 @@ type shadow struct {
 	evidence evidence
 	gaps     []gap
 	left     map[string]time.Time // when nodes were last gone, of those that were within slowest
-	patient  time.Time  // the last sign of a gap in the record
-	now      time.Time  // log time of the event that is folded next
-	at       events.Seq // true position of the last event that was folded
+	patient  time.Time            // the last sign of a gap in the record
+	now      time.Time            // log time of the event that is folded next
+	at       events.Seq           // true position of the last event that was folded
 }
 
 func newShadow(s *projector.State, q ShadowQuery) *shadow {

@@ -145,7 +145,7 @@ var (
 func Unreadable(err error) string {
 	text := ofNoKind.ReplaceAllString(files.Reason(err), "it is no kubeconfig: it has no apiVersion and kind")
 	text = ofOtherKind.ReplaceAllString(text, "it is no kubeconfig: it is a $1 of $2")
-	return ofOtherType.ReplaceAllString(text, "it is no kubeconfig: its $2 is a $1")
+	return ofOtherType.ReplaceAllString(text, "it is no kubeconfig: its $2 is of the type $1")
 }
 
 // write writes the kubeconfig of a directory and those that the user has asked
