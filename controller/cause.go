@@ -12,7 +12,7 @@ import (
 
 // Bounds of what a condition says about pods that hold a rollout up.
 const (
-	maxLooked = 20 // pods that are not ready are looked at
+	maxLooked = 20 // pods that are not ready are looked at, and so many that are on their way out
 	maxNamed  = 3  // are named
 )
 
@@ -83,7 +83,8 @@ type troubles struct {
 	lost   []string // nodes that are not ready
 }
 
-// troubled looks at the first nodes whose pods are not ready.
+// troubled looks at the first nodes whose pods are not ready, and at the first whose
+// pod is not gone yet: on a node that is lost no kubelet ends it.
 func (d *decider) troubled() (t troubles) {
 	n, more := 0, 0
 	d.ds.Cells(sets.Unready, func(c *sets.Cell) bool {
@@ -110,6 +111,15 @@ func (d *decider) troubled() (t troubles) {
 	if more > 0 {
 		t.broken = append(t.broken, fmt.Sprintf("and %d more", more))
 	}
+	n = 0
+	d.ds.Cells(sets.Waiting, func(c *sets.Cell) bool {
+		if node := d.s.Node(c.Node); node != nil && !node.Ready {
+			t.lost = append(t.lost, c.Node)
+		}
+		n++
+		return n < maxLooked
+	})
+	slices.Sort(t.lost)
 	return t
 }
 

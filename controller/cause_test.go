@@ -142,3 +142,32 @@ func (c stuckRollout) run(t *testing.T) {
 		}
 	}
 }
+
+// A lost node holds the budget as well when its pod is to go: nobody ends it there.
+func TestLostNodeHoldsTheBudget(t *testing.T) {
+	k := newCluster(t)
+	k.addNodes(3)
+	k.apply(daemonSet("agent", "agent:v1", intstr.FromInt32(1)))
+	k.settle()
+	k.ours("")
+	k.lose(1)
+	const lost = "1 of maxUnavailable 1 used by pods on nodes that are not ready: " + on
+	if got := k.progressing().Message; !strings.HasSuffix(got, "; "+lost) {
+		t.Errorf("%q before the rollout, want %q at its end", got, lost)
+	}
+	k.takeTouched()
+	for _, ready := range []bool{true, false} { // which its pod says nothing of
+		k.readyNode(1, ready)
+		if got := k.progressing().Message; strings.HasSuffix(got, lost) == ready || len(k.takeTouched()) == 0 {
+			t.Errorf("%q, or nobody looked at it, when the node was ready: %t", got, ready)
+		}
+	}
+	k.change(image("v2"))
+	k.settle()
+	if p := k.pod(on); p == nil || p.DeletionTimestamp == nil {
+		t.Fatalf("the pod of the lost node is not on its way out: %v", p)
+	}
+	if got, want := k.progressing().Message, "2 wait for the budget, 1 of 1 unavailable; "+lost; !strings.HasSuffix(got, "; "+want) {
+		t.Errorf("%q, want %q at its end", got, want)
+	}
+}

@@ -48,7 +48,7 @@ func Due(s *projector.State, key events.Key, now time.Time) ([]events.Command, t
 // none is planned before something happens.
 func idle(ds *sets.DaemonSet) bool {
 	for w := sets.WorkMissing; w <= sets.OldKept; w++ {
-		if w != sets.Unready && ds.Size(w) > 0 {
+		if w != sets.Unready && w != sets.Waiting && ds.Size(w) > 0 {
 			return false
 		}
 	}

@@ -100,6 +100,7 @@ const (
 	WorkHandover             // an old and a new pod live side by side
 	WorkAdopt                // ownerless pods match the selector
 	Unready                  // desired, with a live pod and none that is ready
+	Waiting                  // desired, and its last pod is not gone yet
 	OldBroken                // one old pod, not ready, on a node that should run one
 	OldYoung                 // one old pod, ready for less than minReadySeconds
 	OldReady                 // one old pod, available
@@ -248,6 +249,7 @@ func (d *DaemonSet) classify(c *Cell, now time.Time) class {
 		}
 		add(WorkMissing, missing)
 		k.waiting = !missing && s.Live() == 0 && s.Terminating+s.Leaving > 0
+		add(Waiting, k.waiting)
 	}
 	// A pod is not rolled before it is adopted. And one that is to go but still
 	// runs makes two: a third may not join (S1).

@@ -221,13 +221,20 @@ func (s *Sets) foldNode(i *table.Item) {
 		return // neither labels, taints nor readiness changed (S02)
 	}
 	for _, d := range s.order {
-		if s.place(d, v) || len(d.nodeHolds) > 1 { // of which the cell names one
+		if s.place(d, v) || len(d.nodeHolds) > 1 || d.holdsUp(v) { // of the holds the cell names one
 			s.mark(d)
 		}
 	}
 	if was == nil {
 		s.settleStrays(v)
 	}
+}
+
+// holdsUp reports whether a rollout of d waits on a node for a pod to get ready or to
+// go: what the status says of that depends on whether the node is ready.
+func (d *DaemonSet) holdsUp(n *NodeView) bool {
+	c := d.cells[CellKey{n.Name, n.UID}]
+	return c != nil && (c.In(Unready) || c.In(Waiting))
 }
 
 // place decides for one node and reports whether the verdict changed. The
