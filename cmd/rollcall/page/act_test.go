@@ -123,3 +123,13 @@ func TestKept(t *testing.T) {
 		t.Errorf("%d answers of %d bytes are kept", len(k.docs), k.bytes)
 	}
 }
+
+// TestActionsOfACharter: beside a cluster that others run a page offers what counts there:
+// nothing on a record, and holds alone where rollouts are done in it.
+func TestActionsOfACharter(t *testing.T) {
+	for mode, want := range map[events.Mode]string{events.Shadow: "", events.Rollouts: "hold lift", events.Control: "hold lift"} {
+		if got := strings.Join(Actions(&events.Charter{Cluster: "a", Mode: mode}), " "); got != want {
+			t.Errorf("%s: %q, want %q", mode, got, want)
+		}
+	}
+}
