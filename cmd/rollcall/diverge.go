@@ -156,7 +156,7 @@ func divergedText(d *replay.Diverged) string {
 		b.WriteByte('\n')
 	}
 	silence := ""
-	if d.Silence > 0 {
+	if d.Silence >= time.Second {
 		silence = fmt.Sprintf(", and %s after it in which nothing happened", d.Silence.Round(time.Second))
 	}
 	fmt.Fprintf(&b, "cluster %s, %s: %s, #%d to #%d%s\n", d.Cluster, cmp.Or(d.Version, "of no known version"), plural(d.DaemonSets, "DaemonSet"), d.From, d.To, silence)
