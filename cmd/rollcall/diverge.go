@@ -198,7 +198,7 @@ func actText(a replay.Act) string {
 	line := fmt.Sprintf("#%d %s  %-12s ds/%s  %s", a.Seq, clockText(a.Time), a.Class, a.DaemonSet, strings.Join(parts, " "))
 	switch {
 	case a.Class == replay.Undone:
-		return fmt.Sprintf("%s (%s), due for %s\n", line, a.Due, a.Lead.Round(time.Second))
+		return fmt.Sprintf("%s (%s), due for %s\n", line, cmp.Or(a.Due, "revision"), a.Lead.Round(time.Second))
 	case a.Class == replay.Counted:
 		return fmt.Sprintf("%s for %s: %s\n", line, a.Lead.Round(time.Second), a.Due)
 	case a.Class == replay.Agreed:
