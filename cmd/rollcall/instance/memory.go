@@ -12,6 +12,7 @@ import (
 // what it may need again, and collects an idle heap every two minutes only.
 const (
 	startTime   = 5 * time.Second // until the first look
+	startLook   = time.Second     // before that: whether there is work
 	memoryLook  = 15 * time.Second
 	memoryPause = time.Minute // between two givings back while there is work
 	memorySlack = 64 << 20    // is not worth it
@@ -39,7 +40,7 @@ type giver struct {
 	much  bool      // that gave back much
 	looks int       // since then
 	quiet bool      // there was no work between the last two looks
-	busy  bool      // there was some before, or the start
+	busy  bool      // there was some before, or it is the start
 }
 
 // wants reports whether it is worth giving memory back now.
@@ -56,7 +57,7 @@ func (g *giver) wants(now memoryUse) bool {
 		// since the last time may be garbage, which live does not say.
 		// What it did not let go of then, because pools and caches keep it for a
 		// while after the work has ended, it does at the next look.
-		return g.much || now.allocated-g.given.allocated > memorySlack || now.resident > g.given.resident+memorySlack
+		return g.given == (memoryUse{}) || g.much || now.allocated-g.given.allocated > memorySlack || now.resident > g.given.resident+memorySlack
 	}
 	return time.Duration(g.looks)*memoryLook >= memoryPause && now.resident > now.live*(100+busyGarbage)/100+memorySlack
 }
@@ -106,8 +107,8 @@ func (g *giver) garbage() int {
 
 // giveBack gives memory back to the system until ctx is done.
 func (in *Instance) giveBack(ctx context.Context) error {
-	var g giver
-	wait := time.NewTimer(startTime)
+	g := giver{busy: true}
+	wait := time.NewTimer(startTime - startLook)
 	defer wait.Stop()
 	for {
 		if os.Getenv("GOMEMLIMIT") == "" {
@@ -118,10 +119,15 @@ func (in *Instance) giveBack(ctx context.Context) error {
 		}
 		select {
 		case <-wait.C:
-			wait.Reset(memoryLook)
 		case <-ctx.Done():
 			return nil
 		}
+		if in.Record == nil && g.last == (memoryUse{}) { // what is given back amid work is taken again at once
+			g.last = readMemory()
+			wait.Reset(startLook)
+			continue
+		}
+		wait.Reset(memoryLook)
 		if g.wants(readMemory()) {
 			debug.FreeOSMemory()
 			g.gave(readMemory())

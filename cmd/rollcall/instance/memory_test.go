@@ -17,6 +17,13 @@ func TestGiver(t *testing.T) {
 	if !start.wants(memoryUse{live: 230 * testMB, resident: 241 * testMB, allocated: 1001 * testMB}) {
 		t.Error("what pools have kept after a start that was all the work is not given back")
 	}
+	busy := giver{last: memoryUse{allocated: 1000 * testMB}}
+	if busy.wants(memoryUse{live: 200 * testMB, resident: 600 * testMB, allocated: 1100 * testMB}) {
+		t.Error("what a start that goes on works with is given back")
+	}
+	if !busy.wants(memoryUse{live: 20 * testMB, resident: 30 * testMB, allocated: 1101 * testMB}) {
+		t.Error("what such a start has taken is not given back when it has ended")
+	}
 	var g giver
 	g.gave(memoryUse{live: 50 * testMB, resident: 60 * testMB, allocated: 100 * testMB})
 	for i, c := range []struct {
