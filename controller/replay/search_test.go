@@ -2,6 +2,7 @@ package replay_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"path/filepath"
 	"regexp"
@@ -33,8 +34,9 @@ var recordings = []string{"clean-roll", "bad-image", "stuck-node", "zone-outage"
 // brute is a search that decodes everything.
 type brute struct {
 	es      []events.Event
-	strings [][]string      // of each event
-	fields  [][]story.Field // that each event changes
+	strings [][]string         // of each event
+	fields  [][]story.Field    // that each event changes
+	objects [][2]events.Object // before and after each event
 }
 
 func bruteOf(t *testing.T, r *recording.Recording) *brute {
@@ -49,16 +51,17 @@ func bruteOf(t *testing.T, r *recording.Recording) *brute {
 			t.Fatal(err)
 		}
 		var fs []story.Field
+		var both [2]events.Object
 		ref := events.RefOf(e)
 		ref.UID = ""
 		switch o := e.Body.(type) {
 		case events.Object:
-			fs = story.Fields(was[ref], o)
+			fs, both = story.Fields(was[ref], o), [2]events.Object{was[ref], o}
 			was[ref] = o
 		case events.Gone:
 			delete(was, ref)
 		}
-		b.es, b.strings, b.fields = append(b.es, e), append(b.strings, stringsOf(tree)), append(b.fields, fs)
+		b.es, b.strings, b.fields, b.objects = append(b.es, e), append(b.strings, stringsOf(tree)), append(b.fields, fs), append(b.objects, both)
 	}
 	return b
 }
@@ -73,8 +76,8 @@ func stringsOf(tree any) (all []string) {
 			all = append(all, stringsOf(x)...)
 		}
 	case map[string]any:
-		for k, x := range v {
-			all = append(append(all, k), stringsOf(x)...)
+		for _, k := range slices.Sorted(maps.Keys(v)) {
+			all = append(append(all, k), stringsOf(v[k])...)
 		}
 	}
 	return all
@@ -154,7 +157,8 @@ func TestSearchIsComplete(t *testing.T) {
 				}
 				want := b.having(func(i int) bool {
 					if c := q.Field; c != nil {
-						return slices.ContainsFunc(b.fields[i], func(f story.Field) bool { return f.In(c.Path) && (c.To == nil || f.New == *c.To) })
+						fs := story.FieldsIn(b.objects[i][0], b.objects[i][1], c.Path) // also into elements that came or went
+						return slices.ContainsFunc(fs, func(f story.Field) bool { return c.To == nil || f.New == *c.To })
 					}
 					return slices.ContainsFunc(b.strings[i], of)
 				})
