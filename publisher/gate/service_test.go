@@ -24,27 +24,23 @@ func code(err error) (string, int) {
 	return "", 0
 }
 
-// TestGate asks a gate over NATS: before it is there, while it is, when what it
-// asks fails, and when it has gone. Nothing of that is in the log.
-func TestGate(t *testing.T) {
-	subjects, err := events.NewSubjects("test")
-	if err != nil {
-		t.Fatal(err)
-	}
+// serve starts a server with the stream of a log on it.
+func serve(t *testing.T, subjects events.Subjects) (*nats.Conn, jetstream.Stream) {
+	t.Helper()
 	ns, err := natsd.Start(t.Context(), natsd.Options{Cluster: "test", Durability: natsd.Relaxed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
+	t.Cleanup(func() {
 		if err := ns.Close(); err != nil {
 			t.Error(err)
 		}
-	}()
+	})
 	nc, err := ns.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
+	t.Cleanup(nc.Close)
 	js, err := jetstream.New(nc)
 	if err != nil {
 		t.Fatal(err)
@@ -53,6 +49,17 @@ func TestGate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return nc, stream
+}
+
+// TestGate asks a gate over NATS: before it is there, while it is, when what it
+// asks fails, and when it has gone. Nothing of that is in the log.
+func TestGate(t *testing.T) {
+	subjects, err := events.NewSubjects("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	nc, stream := serve(t, subjects)
 	ask := func() (gate.Info, error) { return gate.Ask(t.Context(), nc, subjects, "bob") }
 	_, err = ask()
 	if c, exit := code(err); c != "E-GATE-DOWN" || exit != events.ExitFailure || !errors.Is(err, nats.ErrNoResponders) {
@@ -105,16 +112,7 @@ func TestUnanswered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ns, err := natsd.Start(t.Context(), natsd.Options{Cluster: "test", Durability: natsd.Relaxed})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ns.Close() }()
-	nc, err := ns.Connect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer nc.Close()
+	nc, _ := serve(t, subjects)
 	if _, err := nc.Subscribe(subjects.Gate("*", "info"), func(*nats.Msg) {}); err != nil {
 		t.Fatal(err)
 	}
