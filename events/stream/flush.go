@@ -192,12 +192,12 @@ func (l *Log) sendTogether(round []*batch, before <-chan struct{}) <-chan struct
 	}
 	go func() {
 		defer close(ended)
-		if err != nil || l.own.losses() != lost { // what it expects is not so
+		if err != nil {
 			l.own.lose()
 			l.sendEach(round)
 			return
 		}
-		l.commit(commit, round)
+		l.finish(commit, round, lost)
 	}()
 	return ended
 }
@@ -217,6 +217,16 @@ func (l *Log) stageRound(round []*batch) (commit *nats.Msg, err error) {
 		ms[0].Header[jetstream.ExpectedLastSeqHeader] = []string{strconv.FormatUint(uint64(end), 10)}
 	}
 	return l.stage(ms)
+}
+
+// finish has a staged round stored, unless what the end of the log was expected to be has
+// been lost since it was staged: the fences that were taken off it may not hold.
+func (l *Log) finish(commit *nats.Msg, round []*batch, lost int) {
+	if l.own.losses() != lost {
+		l.sendEach(round)
+		return
+	}
+	l.commit(commit, round)
 }
 
 // commit has a batch stored that was staged of a round.

@@ -194,3 +194,37 @@ func TestOwnSeveral(t *testing.T) {
 		t.Errorf("the log ends at #%d (%v), want #%d", info.Last, err, want)
 	}
 }
+
+// A batch that was staged behind one that came to nothing is not stored as it was staged:
+// somebody else may have written just as many events in its stead.
+func TestOwnStagedBehindALoss(t *testing.T) {
+	server := mustServer(t, natsd.Options{Durability: natsd.Relaxed})
+	o := newOwner(t, mustConnect(t, server), 1)
+	other, err := Open(t.Context(), mustConnect(t, server), o.log.subjects, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.append(o.log, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	l, at := o.log, o.end()
+	l.own.next([]fencedMsg{{subject: "lost"}}) // the batch before, of one event
+	e := node("n0", 100)
+	b, err := l.batch(t.Context(), []events.Entry{{Event: e, Expect: events.Expect{Subject: l.subjects.Object(events.Node, events.RefOf(e).Key), Last: at}, Seen: at}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := l.own.losses()
+	commit, err := l.stageRound([]*batch{b})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.append(other, 0, at, at); err != nil {
+		t.Fatal(err)
+	}
+	l.own.lose()
+	l.finish(commit, []*batch{b}, lost)
+	if r := <-b.done; !errors.Is(r.err, events.ErrConflict) {
+		t.Errorf("behind what another has written: #%d, %v", r.seq, r.err)
+	}
+}
