@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"iter"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -128,10 +129,28 @@ func compareBegun(t *testing.T, h *replay.History, whole *replay.Causes, log rep
 			t.Errorf("after #%d pod %s: %+v, %v", begin, key, x, err)
 		}
 	}
+	compareAsked(t, part, cs)
 	if _, err := part.At(t.Context(), begin-1); err == nil {
 		t.Errorf("the history begins after #%d and has a state before", begin)
 	}
 	return n
+}
+
+// compareAsked asks a history that begins later why a few objects are as they are, of
+// which the last that was told may be before its beginning: each alone, and by what the
+// whole of it comes from.
+func compareAsked(t *testing.T, part *replay.History, cs *replay.Causes) {
+	t.Helper()
+	for _, kind := range []events.Kind{events.DaemonSet, events.Node, events.Pod} {
+		for _, key := range cs.Keys(kind)[:min(3, len(cs.Keys(kind)))] {
+			about := replay.Subject{Kind: kind, Key: key}
+			want, err1 := part.Why(t.Context(), cs, about)
+			got, err2 := part.WhyAt(t.Context(), part.Span().Last, about)
+			if err1 != nil || err2 != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("from #%d on %s %s:\n got %+v, %v\nwant %+v, %v", part.Span().First, kind, key, got, err2, want, err1)
+			}
+		}
+	}
 }
 
 // TestBegunRollouts cuts off the beginnings of histories: rollouts that were under way

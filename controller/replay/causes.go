@@ -61,7 +61,7 @@ type Causes struct {
 	witnesses []uint16                // witnesses[i] told of it: an index of names
 	names     []witness
 	reasons   map[events.Seq][]Link       // of each command of a plan
-	freed     map[events.Seq][]events.Seq // of each command of a plan, what dues.freed says
+	freed     map[events.Seq][]events.Seq // of each command of a plan, what dues.freed says; nil: it was not asked
 	plans     map[events.Key][]events.Seq // by owner
 	objects   map[place]*life
 	ending    map[types.UID]Link // objects that are being deleted: since when
@@ -175,7 +175,7 @@ type cellID struct {
 // newTracker returns what follows a log from a state on.
 func newTracker(s *projector.State) *tracker {
 	t := newFacts(s.Seq() + 1)
-	t.out.reasons, t.out.freed, t.out.plans = map[events.Seq][]Link{}, map[events.Seq][]events.Seq{}, map[events.Key][]events.Seq{}
+	t.out.reasons, t.out.plans = map[events.Seq][]Link{}, map[events.Key][]events.Seq{}
 	t.cells, t.releases, t.garbage = map[cellID]calls{}, map[types.UID]calls{}, map[events.Ref]calls{}
 	t.writes, t.called, t.counted = map[write]spells{}, map[types.UID][]write{}, map[types.UID]*counted{}
 	t.know(s)

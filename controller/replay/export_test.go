@@ -43,7 +43,7 @@ func (h *History) DiffWhole(ctx context.Context, from, to events.Seq, f Filter) 
 
 // CausesOf returns the causes by which WhyAt tells of an event.
 func (h *History) CausesOf(ctx context.Context, seq events.Seq) (*Causes, error) {
-	return h.reach(ctx, extent{from: seq, to: seq, freed: true}, eventLink(seq))
+	return h.reach(ctx, extent{from: seq, to: seq}, eventLink(seq))
 }
 
 // Since returns which position causes go back to.

@@ -108,11 +108,16 @@ func (h *History) facts(ctx context.Context, s *projector.State, to events.Seq) 
 	t := newFacts(s.Seq() + 1)
 	t.know(s)
 	return t.out, h.skim(ctx, s, to, func(_ *projector.State, e events.Event) error {
-		_, gone := e.Body.(events.Gone)
 		t.out.of = append(t.out.of, Link{})
-		t.out.alone = append(t.out.alone, !gone && e.Cause.IsZero() && (e.Source != controller.Source || e.Actor != ""))
+		t.out.alone = append(t.out.alone, alone(e))
 		t.out.tells(e)
 		t.note(e)
 		return nil
 	})
+}
+
+// alone reports whether an event comes from nothing in its log, as it says itself.
+func alone(e events.Event) bool {
+	_, gone := e.Body.(events.Gone)
+	return !gone && e.Cause.IsZero() && (e.Source != controller.Source || e.Actor != "")
 }

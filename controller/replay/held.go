@@ -60,6 +60,9 @@ func (h *History) held(ctx context.Context, cs *Causes, steps []Step) error {
 
 // freedAt returns what is known of what freed the command of a step.
 func (c *Causes) freedAt(s *Step) events.Seq {
+	if c.freed == nil {
+		return unsure
+	}
 	if of := c.freed[s.Seq]; s.Decision.Index < len(of) {
 		return of[s.Decision.Index]
 	}
