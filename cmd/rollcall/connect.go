@@ -104,7 +104,9 @@ func (o *connectOptions) modes() (n int) {
 // check refuses what cannot be, and completes what depends on other flags.
 func (o *connectOptions) check(given func(string) bool) (err error) {
 	switch {
-	case o.modes() != 1:
+	case o.modes() > 1:
+		return usageError("E-CLI-FLAG", "--shadow, --rollouts and --control are three ways to be in a cluster, and more than one is given", "give the one whose rights rollcall has there: --rollouts and --control record the cluster as well")
+	case o.modes() == 0:
 		return usageError("E-CLI-FLAG", "it is not said what may be done in the cluster", "give one of --shadow to record it, --rollouts to replace old pods too, and --control to be its DaemonSet controller")
 	case !o.shadow && o.once:
 		return usageError("E-CLI-FLAG", "--once records what is there, and the other modes go on", "give --shadow with --once")

@@ -322,7 +322,8 @@ func (r *recorded) refuses() {
 	}{
 		{"(" + other + "): it is no kubeconfig: its users is of the type string;", []string{"connect", "--shadow", "--kubeconfig", other}},
 		{"E-KUBE-CLUSTER", []string{"up", "--data", r.rec, "--once"}},
-		{"E-CLI-FLAG", []string{"connect", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
+		{"it is not said what may be done", []string{"connect", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
+		{"more than one is given", []string{"connect", "--shadow", "--control", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
 		{"E-CLI-FLAG", []string{"connect", "--control", "--any-version", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
 		{"names no cluster", []string{"connect", "--shadow", "--kubeconfig", os.DevNull}},
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.dir, "none")}},
