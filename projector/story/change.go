@@ -217,8 +217,17 @@ func (t *telling) isQuiet(c *change) bool {
 }
 
 // condition tells a change of a condition's status. A condition that appears
-// and is not True says nothing, but for the Ready of a node.
+// and is not True says nothing, but for the Ready of a node. Between two instants
+// Ready may have been something else, and be what it was.
 func (t *telling) condition(c *change, quiet ...string) bool {
+	if c.is("status", "conditions", "Ready", "lastTransitionTime") && c.old != nil && c.new != nil {
+		was, is := statusOf(t.old, "Ready"), statusOf(t.new, "Ready")
+		if was != is {
+			return false
+		}
+		t.say(rankCondition, "Ready %s again since %s", is, text(c.new))
+		return true
+	}
 	if !c.is("status", "conditions", "*", "status") || slices.Contains(quiet, c.path[2]) {
 		return false
 	}
@@ -232,6 +241,11 @@ func (t *telling) condition(c *change, quiet ...string) bool {
 		return false
 	}
 	return true
+}
+
+// statusOf returns the status of a condition of an object; empty: it has none.
+func statusOf(object []byte, condition string) string {
+	return text(find(element(find(object, "status", "conditions"), "type", condition), "status"))
 }
 
 func (t *telling) node(c *change) bool {
