@@ -73,10 +73,17 @@ function graphOf(e, open) {
 
 /** @param {any} app @param {Node} n */
 function box(app, n) {
-  const short = (/** @type {string} */ t) => (t.length > 33 ? t.slice(0, 32) + "…" : t), [x, y] = corner(n), space = n.text.lastIndexOf(" ", 32), cut = n.text.length > 32 && space > 9 ? space + 1 : 32;
+  const short = (/** @type {string} */ t) => (t.length > 33 ? t.slice(0, 32) + "…" : t), [x, y] = corner(n), [first, rest] = halves(n);
   const to = n.folds ? app.link({ open: [app.state.open, n.folds].filter(Boolean).join(",") }) : app.link({ event: n.steps[0].seq, open: null });
   return svg("a", { href: to, "aria-label": `${n.title}: ${n.text}${n.folds ? "; opens" : ""}` }, svg("title", null, n.text), n.folds ? svg("rect", { class: "box", x: x + 5, y: y + 5, width: wide, height: high, rx: 6 }) : [], svg("rect", { class: "box", x, y, width: wide, height: high, rx: 6, "stroke-width": n.here ? 3 : 1 }),
-    svg("text", { x: x + 10, y: y + 20, "font-weight": 600 }, short(n.title)), svg("text", { x: x + 10, y: y + 37 }, n.text.slice(0, cut)), svg("text", { x: x + 10, y: y + 53 }, n.folds ? "⊞ opens" : short(n.text.slice(cut))));
+    svg("text", { x: x + 10, y: y + 20, "font-weight": 600 }, short(n.title)), svg("text", { x: x + 10, y: y + 37 }, first), svg("text", { x: x + 10, y: y + 53 }, n.folds ? "⊞ opens" : short(rest)));
+}
+
+/** The text of a box in two lines: a name is one of them, of a long one its beginning and its end. @param {Node} n @returns {[string, string]} */
+function halves(n) {
+  const name = n.steps.length === 1 ? n.steps[0].object ?? "" : "", space = n.text.lastIndexOf(" ", 32), cut = n.text.length > 32 && space > 9 ? space + 1 : 32;
+  if (name.length > 16) return [name.length > 33 ? name.slice(0, 12) + "…" + name.slice(-20) : name, n.text.slice(name.length).trim()];
+  return [n.text.slice(0, cut), n.text.slice(cut)];
 }
 
 /** @param {Node} n @returns {number[]} */
