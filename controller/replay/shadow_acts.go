@@ -283,18 +283,23 @@ func (w *shadow) judge(a *act, end time.Time) {
 	}
 }
 
-// gap is a range of revisions of the cluster of which states may be missing, and when it
-// was told of.
+// gap is a range of revisions of the cluster of which states of a kind may be missing, and
+// when it was told of.
 type gap struct {
+	of       events.Kind
 	from, to uint64
 	at       time.Time
 }
 
 // inGap reports whether an act was done in a gap. So may have been what nobody reports an
-// Event of, if it is told so soon after one that it was decided upon there.
+// Event of, if it is told so soon after one that it was decided upon there, and a pod for a
+// DaemonSet that was gone by its end.
 func (w *shadow) inGap(a *act) bool {
 	for _, g := range w.gaps {
-		if a.rv > g.from && (a.rv <= g.to || a.Do != events.CreatePod && a.Do != events.DeletePod && !a.Time.After(g.at.Add(skew))) {
+		switch {
+		case a.rv <= g.from:
+		case a.rv <= g.to, a.Do != events.CreatePod && a.Do != events.DeletePod && !a.Time.After(g.at.Add(skew)),
+			a.Do == events.CreatePod && a.ending && g.of == events.DaemonSet && !a.Time.After(g.at.Add(slowest)):
 			return true
 		}
 	}

@@ -104,7 +104,7 @@ func (w *shadow) note(n events.Note, e events.Event) {
 		if wire.Unmarshal(e.Told.Data, &is) != nil || e.Told.Source != events.SourceKube {
 			return
 		}
-		w.gaps = append(w.gaps, gap{is.From, is.To, e.Stored})
+		w.gaps = append(w.gaps, gap{events.Kind(is.Resource), is.From, is.To, e.Stored})
 		w.patient = e.Stored
 	}
 }
