@@ -103,6 +103,10 @@ func changeText(kind events.Kind, old, new []byte) string {
 	}
 	parts = append(parts, paths(t.rest, maxRest)...)
 	if len(parts) == 0 {
+		numbered := func(c change) bool { return c.is("metadata", "resourceVersion") } // as every fact of a record is
+		if slices.ContainsFunc(t.quiet, func(c change) bool { return !numbered(c) }) {
+			t.quiet = slices.DeleteFunc(t.quiet, numbered)
+		}
 		parts = paths(t.quiet, maxQuiet)
 	}
 	if len(parts) == 0 {
