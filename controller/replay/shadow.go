@@ -277,15 +277,17 @@ func (w *shadow) fold(x ordered) {
 	if a != nil {
 		w.acts = append(w.acts, a)
 	}
-	if _, ok := e.Body.(events.Gone); ok && events.RefOf(e).Kind == events.Node {
+	ref := events.RefOf(e)
+	_, gone := e.Body.(events.Gone)
+	if gone && ref.Kind == events.Node {
 		maps.DeleteFunc(w.left, func(_ string, at time.Time) bool { return at.Add(slowest).Before(w.s.Time()) })
-		w.left[events.RefOf(e).Key.Name] = w.s.Time()
+		w.left[ref.Key.Name] = w.s.Time()
 	}
 	if n, ok := e.Body.(events.Note); ok && e.Told != nil {
 		w.note(n, e)
 	}
 	for _, k := range slices.Compact(slices.SortedFunc(slices.Values(w.s.Touched()), events.Key.Compare)) {
-		w.dueAfter(k, a)
+		w.dueAfter(k, moment{w.s.Time(), w.at, ref.Kind, gone}, a)
 	}
 }
 
@@ -304,7 +306,7 @@ func (w *shadow) pass(to time.Time) {
 			if at.IsZero() || at.After(to) || !at.After(o.at) {
 				break
 			}
-			o.take(w.s, k, moment{at, w.at}, nil)
+			o.take(w.s, k, moment{time: at, seq: w.at}, nil)
 		}
 		w.overdue(k, o, to)
 	}

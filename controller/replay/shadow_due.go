@@ -70,19 +70,32 @@ var ownRules = []events.Held{events.HeldAltered, events.HeldCanary, events.HeldH
 
 // miscount is by how much a status differs from what rollcall would write.
 type miscount struct {
-	says  string // empty: by nothing
-	seq   events.Seq
-	since time.Time
-	past  time.Time // as of a dueTask
-	told  bool
+	says   string // empty: by nothing
+	seq    events.Seq
+	since  time.Time
+	unseen bool      // a cluster's own controller has had no cause to count anew
+	past   time.Time // as of a dueTask
+	told   bool
+}
+
+// look has a status counted anew after an event that touches the DaemonSet. A cluster's own
+// controller counts when a pod, a revision, a node or the DaemonSet is other than it was, and
+// does not hear of a node that goes: its pod there, which is collected a minute later, tells it.
+func (c *miscount) look(says string, m moment) {
+	switch {
+	case says != c.says:
+		*c = miscount{says: says, seq: m.seq, since: m.time, unseen: m.kind == events.Node && m.gone}
+	case c.unseen && m.kind != events.Node && m.kind != "":
+		c.unseen, c.since = false, m.time
+	}
 }
 
 // due decides what is due for a DaemonSet at the present position.
-func (w *shadow) due(k events.Key) { w.dueAfter(k, nil) }
+func (w *shadow) due(k events.Key) { w.dueAfter(k, moment{time: w.s.Time(), seq: w.at}, nil) }
 
-// dueAfter is due, after an event by which something was done; nil: by which nothing was.
+// dueAfter is due after an event by which something was done; nil: by which nothing was.
 // What a list told of late has used up what was due for it as well.
-func (w *shadow) dueAfter(k events.Key, a *act) {
+func (w *shadow) dueAfter(k events.Key, m moment, a *act) {
 	if !watched(w.s.Charter()) {
 		return
 	}
@@ -99,7 +112,7 @@ func (w *shadow) dueAfter(k events.Key, a *act) {
 	if a != nil && (a.owner != k || a.Class == "" && !a.late) {
 		a = nil
 	}
-	o.take(w.s, k, moment{w.s.Time(), w.at}, a)
+	o.take(w.s, k, m, a)
 }
 
 // ruleNodeGone is why rollcall adopts and deletes nothing, or not yet, where a DaemonSet
@@ -115,6 +128,8 @@ const ruleGeneration controller.Rule = "generation"
 type moment struct {
 	time time.Time
 	seq  events.Seq
+	kind events.Kind // that the event is about; empty: only time has passed
+	gone bool        // that is gone
 }
 
 // take takes over what is due at a moment. What the act that was done has used up is
@@ -152,10 +167,7 @@ func (o *shadowed) take(s *projector.State, k events.Key, m moment, a *act) {
 			o.recent = append(o.recent, x)
 		}
 	}
-	says := countsOf(s, k, r)
-	if says != o.counts.says {
-		o.counts = miscount{says: says, seq: m.seq, since: at}
-	}
+	o.counts.look(countsOf(s, k, r), m)
 }
 
 // tasksOf returns what a decision wants to be done.
@@ -262,7 +274,7 @@ func (w *shadow) match(a *act) {
 	// A kubelet's clock tells seconds, and a watch comes later: what is due in a
 	// moment the cluster may have found to be due already.
 	soon := shadowed{}
-	soon.take(w.s, a.owner, moment{now.Add(skew), w.at}, nil)
+	soon.take(w.s, a.owner, moment{time: now.Add(skew), seq: w.at}, nil)
 	if _, ok := a.oneOf(soon.due, now); ok {
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"rollcall/events"
 	"rollcall/projector"
 )
 
@@ -53,5 +54,27 @@ func TestSilence(t *testing.T) {
 		if len(missing) != c.missing || d.Silence != max(0, min(c.now.Sub(last), c.heard.Sub(last))) {
 			t.Errorf("%s: %d are missing after %s, want %d", name, len(missing), d.Silence, c.missing)
 		}
+	}
+}
+
+// TestShadowCountsLate: a status that a node has left untrue counts otherwise only when the
+// cluster's controller has had cause to count anew.
+func TestShadowCountsLate(t *testing.T) {
+	w := recordOf(t)
+	w.passes(time.Minute)
+	w.gone(events.Node, events.Key{Name: "b"}, "node-b")
+	w.passes(2 * time.Minute)
+	if d := w.diverge(ShadowQuery{}); len(d.Divergences) > 0 {
+		t.Fatalf("nobody has told it: %+v", d.Divergences)
+	}
+	w.ends("agent-b", "DeletionByPodGC")
+	w.over("agent-b")
+	w.passes(20 * time.Second)
+	if d := w.diverge(ShadowQuery{}); len(d.Divergences) > 0 {
+		t.Fatalf("too early: %+v", d.Divergences)
+	}
+	w.passes(2 * time.Minute)
+	if d := w.diverge(ShadowQuery{}); len(d.Divergences) != 1 || d.Divergences[0].Class != Counted {
+		t.Errorf("%+v", d.Divergences)
 	}
 }

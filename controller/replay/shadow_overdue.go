@@ -48,7 +48,7 @@ func (w *shadow) overdue(k events.Key, o *shadowed, now time.Time) {
 		w.acts = append(w.acts, a)
 	}
 	c := &o.counts
-	if c.says == "" || c.told || now.Sub(w.waits(c.since)) < miscounted {
+	if c.says == "" || c.told || c.unseen || now.Sub(w.waits(c.since)) < miscounted {
 		return
 	}
 	if c.past.IsZero() {
