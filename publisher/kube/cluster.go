@@ -148,6 +148,14 @@ func (c *Cluster) refused(question string, err error) error {
 	return e
 }
 
+// trouble says what does not work for now, and what somebody has to do if that is so.
+func (c *Cluster) trouble(question string, err error) error {
+	if apierrors.IsUnauthorized(err) || apierrors.IsForbidden(err) {
+		return c.refused(question, err)
+	}
+	return fmt.Errorf("%s: %w", question, err)
+}
+
 // resource is how the objects of a kind are read.
 type resource struct {
 	kind   events.Kind // empty: core Events, which are no objects of a log

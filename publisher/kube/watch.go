@@ -99,7 +99,7 @@ func (w *watcher) run(ctx context.Context) error {
 		if err == nil {
 			continue
 		}
-		w.report(fmt.Errorf("watch %s: %w", w.plural, err))
+		w.report(w.cluster.trouble("watch "+w.plural, err))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -210,7 +210,7 @@ func (w *watcher) look(ctx context.Context, namespace, selector string) {
 		if err == nil {
 			return
 		}
-		w.report(fmt.Errorf("look for %s of a DaemonSet: %w", w.plural, err))
+		w.report(w.cluster.trouble("list "+w.plural+" that a DaemonSet selects", err))
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

@@ -26,6 +26,7 @@ type standIn struct {
 	now, oldest atomic.Int64
 	lists       atomic.Int64 // of all objects
 	watches     atomic.Int64
+	asked       atomic.Int64 // for watches that who stands before it does not let through
 }
 
 func (s *standIn) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -140,6 +141,32 @@ func TestExpiredOnce(t *testing.T) {
 	}
 }
 
+// A user that a cluster does not know any more, or who lacks a right, is told as what that is
+// and what mends it, and heard of again when it is mended.
+func TestWatchRefused(t *testing.T) {
+	for code, status := range map[string]int{"E-KUBE-USER": http.StatusUnauthorized, "E-KUBE-FORBIDDEN": http.StatusForbidden} {
+		s := &standIn{}
+		s.now.Store(100)
+		var told error
+		err := watched(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Query().Get("watch") != "" && s.asked.Add(1) < 3 {
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(status)
+				fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":%q,"code":%d}`, strings.ReplaceAll(http.StatusText(status), " ", ""), status)
+				return
+			}
+			s.ServeHTTP(w, r)
+		}), 60, func(h heard) bool {
+			_, ok := h.what.(*Seen)
+			return ok
+		}, func(w *watcher) { w.report = func(err error) { told = err } })
+		var e *events.Error
+		if !errors.Is(err, context.Canceled) || !errors.As(told, &e) || e.Code != code || !strings.Contains(e.Error(), "watch namespaces") {
+			t.Errorf("%s: %v, and then %v", code, told, err)
+		}
+	}
+}
+
 // A watch that can go on lists nothing.
 func TestResume(t *testing.T) {
 	s := &standIn{}
@@ -157,10 +184,7 @@ func TestResume(t *testing.T) {
 }
 
 // lagging is a server of several that has not heard yet what another has said.
-type lagging struct {
-	standIn
-	asked atomic.Int64
-}
+type lagging struct{ standIn }
 
 func (s *lagging) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Query().Get("watch") != "" && s.asked.Add(1) < 3 {

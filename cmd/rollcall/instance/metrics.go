@@ -115,6 +115,12 @@ func (in *Instance) figures(name string, tell func(v float64, labels ...string))
 		in.State.Read(func(st *projector.State) { tell(float64(st.Unanswered())) })
 	case name == "rollcall_rollouts":
 		in.rollouts(tell)
+	case name == "rollcall_cluster_lag_seconds":
+		if r := in.Record; r != nil && r.Heard != nil {
+			if ago, ok := r.Heard(); ok {
+				tell(ago.Seconds())
+			}
+		}
 	case name == "rollcall_divergences_total":
 		if r := in.Record; r != nil && r.Diverged != nil {
 			r.Diverged(tell)

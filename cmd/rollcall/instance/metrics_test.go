@@ -65,8 +65,8 @@ func TestMetricsListener(t *testing.T) {
 	}
 	for file, what := range map[string][]string{
 		"dashboard.json": {"workqueue_depth", "workqueue_work_duration_seconds_bucket", "rollcall_facts_total", "rollcall_plans_total", "rollcall_commands_total",
-			"rollcall_fold_lag_events", "rollcall_commands_pending", "rollcall_divergences_total", "rollcall_rollouts"},
-		"alerts.yaml": {"workqueue_longest_running_processor_seconds", "rollcall_commands_total", "rollcall_fold_lag_events", "rollcall_commands_pending", "rollcall_divergences_total", "rollcall_rollouts"},
+			"rollcall_fold_lag_events", "rollcall_cluster_lag_seconds", "rollcall_commands_pending", "rollcall_divergences_total", "rollcall_rollouts"},
+		"alerts.yaml": {"workqueue_longest_running_processor_seconds", "rollcall_commands_total", "rollcall_fold_lag_events", "rollcall_cluster_lag_seconds", "rollcall_commands_pending", "rollcall_divergences_total", "rollcall_rollouts"},
 	} {
 		checkNames(t, file, told, what)
 	}
