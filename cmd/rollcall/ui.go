@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"k8s.io/client-go/rest"
@@ -91,10 +92,14 @@ func (s *session) uiConfig(ctx context.Context, t *target, beside string) (c pag
 }
 
 // opens returns what opens the log for a page. That of an instance which has gone is
-// not read from its files: the page would hold them when it comes back.
+// not read from its files: the page would hold them when it comes back. What is read
+// from files is opened, and a stopped directory checked, once for all who read it at a time.
 func (t *target) opens(s *session, live bool) func(context.Context) (*page.Past, error) {
+	if !live {
+		return (&shared{open: func(ctx context.Context) (*archive, error) { return t.open(ctx, s) }}).past
+	}
 	return func(ctx context.Context) (*page.Past, error) {
-		if live && t.data != "" {
+		if t.data != "" {
 			if stopped, err := idle(t.data); err != nil || stopped {
 				return nil, cmp.Or(err, error(&events.Error{Code: "E-CLI-OFFLINE", What: "no instance is running on the data directory", Where: t.data,
 					Do: "start it with rollcall up: the page goes on by itself; or read its past with rollcall ui", Exit: events.ExitInput}))
@@ -105,6 +110,46 @@ func (t *target) opens(s *session, live bool) func(context.Context) (*page.Past,
 			return nil, err
 		}
 		return a.past(ctx)
+	}
+}
+
+// shared is a log in files, of which many may read at once.
+type shared struct {
+	open  func(ctx context.Context) (*archive, error)
+	mu    sync.Mutex
+	log   *archive // open, if somebody reads
+	users int
+}
+
+// past returns the log for one more who reads it.
+func (x *shared) past(ctx context.Context) (*page.Past, error) {
+	a, err := x.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return a.past(ctx)
+}
+
+func (x *shared) join(ctx context.Context) (a *archive, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.users == 0 {
+		if x.log, err = x.open(ctx); err != nil {
+			return nil, err
+		}
+	}
+	x.users++
+	one := *x.log
+	one.close = sync.OnceFunc(x.leave)
+	return &one, nil
+}
+
+// leave closes the files, if nobody reads them any more.
+func (x *shared) leave() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.users--; x.users == 0 {
+		x.log.close()
 	}
 }
 

@@ -20,6 +20,7 @@ const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src
 // of commands, or of a browser, gets nothing.
 type door struct {
 	address string
+	letsIn  func() // is told when a browser was let in
 	hosts   []string
 	cookie  string // its name has the port, since a browser keeps cookies by host
 
@@ -28,8 +29,8 @@ type door struct {
 	session string
 }
 
-func newDoor(address string) *door {
-	d := &door{address: address, hosts: []string{address}, cookie: "rollcall", login: rand.Text(), session: rand.Text()}
+func newDoor(address string, letsIn func()) *door {
+	d := &door{address: address, letsIn: letsIn, hosts: []string{address}, cookie: "rollcall", login: rand.Text(), session: rand.Text()}
 	if _, port, err := net.SplitHostPort(address); err == nil {
 		d.hosts = append(d.hosts, net.JoinHostPort("localhost", port))
 		d.cookie += "-" + port
@@ -106,6 +107,7 @@ func (d *door) letIn(w http.ResponseWriter, r *http.Request) {
 		d.refuse(w, "the login link was used, or is not of this run")
 		return
 	}
+	d.letsIn()
 	http.SetCookie(w, &http.Cookie{Name: d.cookie, Value: d.session, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }

@@ -2,12 +2,10 @@ package page
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"slices"
-	"sort"
 	"time"
 
 	"rollcall/controller/board"
@@ -268,6 +266,10 @@ func overview(q *query) (string, any, error) {
 	return "Overview", []glance{x}, err
 }
 
+// maxLooked is over how many events an instant is looked for in one go: to open a log in
+// its middle costs as much as to read them.
+const maxLooked = 2000
+
 // minuteBefore is the position a minute before the instant, or that before the first
 // event. Of a clock that steps back it is one of several.
 func (q *query) minuteBefore() (events.Seq, error) {
@@ -278,13 +280,29 @@ func (q *query) minuteBefore() (events.Seq, error) {
 			return q.end.heard[i].seq - 1, nil
 		}
 	}
-	var failed error
-	n := sort.Search(int(q.at.Seq-span.First)+1, func(i int) bool {
-		e, err := q.h.Event(q.Context(), span.First+events.Seq(i))
-		failed = cmp.Or(failed, err)
-		return err != nil || e.Stored.After(t)
-	})
-	return span.First + events.Seq(n) - 1, failed
+	from, to := span.First-1, q.at.Seq // it is one of these, or between
+	for to-from > maxLooked {
+		mid := from + (to-from)/2
+		e, err := q.h.Event(q.Context(), mid)
+		if err != nil {
+			return 0, err
+		}
+		if e.Stored.After(t) {
+			to = mid
+		} else {
+			from = mid
+		}
+	}
+	for e, err := range bare(q.Context(), q.past.Log, from) {
+		if err != nil {
+			return 0, err
+		}
+		if e.Stored.After(t) || e.Seq > to {
+			break
+		}
+		from = e.Seq
+	}
+	return from, nil
 }
 
 // nodesOf are the nodes that are there, by name: in other places than those in which

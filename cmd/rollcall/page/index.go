@@ -52,6 +52,14 @@ type scanner interface {
 	Scan(ctx context.Context, after events.Seq, look func(raw []byte) any) iter.Seq2[events.Event, error]
 }
 
+// bare reads a log for who needs only where and when an event is, and of what.
+func bare(ctx context.Context, log replay.Log, after events.Seq) iter.Seq2[events.Event, error] {
+	if s, ok := log.(scanner); ok {
+		return s.Scan(ctx, after, nil)
+	}
+	return log.Read(ctx, after)
+}
+
 // read takes the events that the index does not have.
 func (x *index) read(ctx context.Context, h *replay.History, log replay.Log) error {
 	span := h.Span()
@@ -76,11 +84,7 @@ func (x *index) read(ctx context.Context, h *replay.History, log replay.Log) err
 	if after >= span.Last {
 		return nil
 	}
-	es := log.Read(ctx, after)
-	if s, ok := log.(scanner); ok {
-		es = s.Scan(ctx, after, nil)
-	}
-	for e, err := range es {
+	for e, err := range bare(ctx, log, after) {
 		if err != nil {
 			return err
 		}

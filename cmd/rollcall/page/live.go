@@ -24,7 +24,8 @@ const (
 // while a page follows.
 type live struct {
 	reader *reader
-	quit   chan struct{}
+	ctx    context.Context // of all that goes on behind the requests
+	quit   context.CancelFunc
 	ended  sync.WaitGroup
 
 	mu      sync.Mutex
@@ -50,7 +51,9 @@ type frame struct {
 }
 
 func newLive(r *reader) *live {
-	return &live{reader: r, quit: make(chan struct{}), streams: map[*follower]bool{}}
+	l := &live{reader: r, streams: map[*follower]bool{}}
+	l.ctx, l.quit = context.WithCancel(context.Background())
+	return l
 }
 
 // readers returns how many pages follow.
@@ -83,21 +86,14 @@ func (l *live) leave(f *follower) {
 
 // close ends the following.
 func (l *live) close() {
-	close(l.quit)
+	l.quit()
 	l.ended.Wait()
 }
 
 // follow folds the log as it goes on, and gives frames to who wants them.
 func (l *live) follow() {
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(l.ctx)
 	defer cancel()
-	go func() {
-		select {
-		case <-l.quit:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	t, err := l.begin(ctx)
 	if err == nil {
 		err = l.run(ctx, t)

@@ -2,7 +2,7 @@
 // answer, to be looked at. It asks a replay.History as they do, so that both say the
 // same. What it changes it has done by the API, where an instance runs.
 //
-// Nothing is read before the first request, and none is read under a lock of the
+// Nothing is read before a browser is let in, and none is read under a lock of the
 // instance: the page is one more reader of its log. Questions of one kind are answered
 // one after the other, since a history has one user at a time.
 package page
@@ -16,6 +16,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	"rollcall/controller/play"
@@ -111,7 +112,8 @@ type Page struct {
 
 // New returns a page that is reached by an address, as the Host of requests has it.
 func New(c Config, address string) *Page {
-	p := &Page{Config: c, door: newDoor(address), mux: http.NewServeMux()}
+	p := &Page{Config: c, mux: http.NewServeMux()}
+	p.door = newDoor(address, func() { p.live.ended.Go(p.begin) })
 	p.ending = newEnding(c.Open)
 	p.lanes = [lanes]*reader{instants: newReader(p.ending, nil), places: newReader(p.ending, newIndex()), courses: newReader(p.ending, nil), stories: newReader(p.ending, nil)}
 	if c.Beside != nil {
@@ -122,7 +124,16 @@ func New(c Config, address string) *Page {
 	if err != nil {
 		panic(err) // it is embedded
 	}
-	p.mux.Handle("GET /", http.FileServerFS(assets))
+	files := http.FileServerFS(assets)
+	p.mux.Handle("GET /", files)
+	modules, err := modulesOf(assets)
+	if err != nil {
+		panic(err)
+	}
+	p.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Link", modules)
+		files.ServeHTTP(w, r)
+	})
 	for path, x := range questions {
 		p.mux.HandleFunc("GET /v1/"+path, p.handler(x))
 	}
@@ -132,6 +143,36 @@ func New(c Config, address string) *Page {
 	})
 	p.mux.HandleFunc("POST "+actPath, p.act)
 	return p
+}
+
+// modulesOf is the header by which a browser learns of all modules at once, instead of
+// of each from those that name it.
+func modulesOf(assets fs.FS) (string, error) {
+	var all []string
+	err := fs.WalkDir(assets, ".", func(path string, _ fs.DirEntry, err error) error {
+		if strings.HasSuffix(path, ".js") {
+			all = append(all, "</"+path+">; rel=modulepreload")
+		}
+		return err
+	})
+	return strings.Join(all, ", "), err
+}
+
+// begin has the log read by those who will be asked first, while a browser that was let
+// in loads what asks them. What goes wrong is told to who asks.
+func (p *Page) begin() {
+	for _, l := range []lane{instants, places, courses} {
+		r := p.lanes[l]
+		_ = r.take(p.live.ctx, func() error {
+			q := &query{Request: (&http.Request{}).WithContext(p.live.ctx), reader: r, page: p, now: true}
+			defer q.letGo()
+			if l != courses {
+				return q.hold()
+			}
+			_, err := q.rollouts()
+			return err
+		})
+	}
 }
 
 // Link returns the address by which a browser gets in, once.

@@ -258,7 +258,7 @@ func TestNoPath(t *testing.T) {
 
 // TestDoor: who has not used the link, or comes from elsewhere, gets nothing.
 func TestDoor(t *testing.T) {
-	d := newDoor("127.0.0.1:8080")
+	d := newDoor("127.0.0.1:8080", func() {})
 	ask := func(change func(*http.Request)) *httptest.ResponseRecorder {
 		r := httptest.NewRequest(http.MethodGet, "http://127.0.0.1:8080/v1/info", nil)
 		r.AddCookie(&http.Cookie{Name: d.cookie, Value: d.session})
@@ -297,6 +297,21 @@ func TestDoor(t *testing.T) {
 		return w.Code
 	}(); a != http.StatusSeeOther || b != http.StatusForbidden {
 		t.Errorf("the link gives %d, and %d the second time", a, b)
+	}
+}
+
+// TestBegin: while a browser that was let in loads the page, which names all modules at
+// once, the log is read for what it will ask first.
+func TestBegin(t *testing.T) {
+	all := eventsOf(t)
+	_, get, p := visit(t, all)
+	p.live.ended.Wait()
+	if at := p.ending.state; at == nil || at.Seq() != all[len(all)-1].Seq || p.lanes[places].index.last() != at.Seq() || p.ending.course != p.lanes[courses].course {
+		t.Error("nothing was read before it was asked for")
+	}
+	modules := get("/").Header.Get("Link")
+	if n := strings.Count(modules, "rel=modulepreload"); n < 20 || !strings.Contains(modules, "</views/overview.js>; rel=modulepreload") {
+		t.Errorf("%d modules: %s", n, modules)
 	}
 }
 

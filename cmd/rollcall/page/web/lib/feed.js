@@ -15,13 +15,20 @@ export class Feed {
     /** @type {Stretch|null} */ this.stretch = null;
     /** @type {Promise<any>|null} */ this.loading = null;
     /** @type {(() => void)|null} ends the stream */ this.stream = null;
-    this.streamed = "";
+    /** DaemonSet whose stream there is, or begins */ this.streamed = "";
+    /** @type {Promise<void>|null} */ this.begins = null;
+    /** how many streams were left */ this.left = 0;
+  }
+
+  /** Is about a DaemonSet from here on. @param {string} ds */
+  of(ds) {
+    if (ds !== this.ds) { this.ds = ds; this.stretch = null; this.leave(); }
   }
 
   /** Brings the cells of a DaemonSet at the position of the page. @param {string} ds @param {AbortSignal} [signal] */
   async at(ds, signal) {
-    if (ds !== this.ds) { this.ds = ds; this.stretch = null; this.leave(); }
-    if (this.app.live) return this.follow(signal);
+    this.of(ds);
+    if (this.app.live) return this.follow();
     this.leave();
     const a = await ask("info", { at: this.app.at }, signal);
     this.app.saw(a);
@@ -63,15 +70,31 @@ export class Feed {
     return seq;
   }
 
-  /** Follows the log from where it is now. @param {AbortSignal} [signal] */
-  async follow(signal) {
-    if (this.stream && this.streamed === this.ds) return;
-    this.leave();
-    const r = await fetchPart("state", { format: "bin", ds: this.ds }, signal);
-    this.cells = new Uint8Array(await r.arrayBuffer());
+  /** Follows the log from where it is now. There is one stream, whoever asks for it. */
+  async follow() {
+    if (this.streamed !== this.ds) {
+      this.leave();
+      this.streamed = this.ds;
+      this.begins = this.begin(this.left);
+    }
+    return this.begins;
+  }
+
+  /** @param {number} left how many streams were left when this one was wanted */
+  async begin(left) {
+    let r, cells;
+    try {
+      r = await fetchPart("state", { format: "bin", ds: this.ds });
+      cells = new Uint8Array(await r.arrayBuffer());
+    } catch (e) {
+      if (left === this.left) this.leave();
+      throw e;
+    }
+    if (left !== this.left) return;
+    if (!this.app.live) return this.leave();
+    this.cells = cells;
     const seq = Number(r.headers.get("Rollcall-Seq"));
     this.app.seq = seq; this.app.time = r.headers.get("Rollcall-Time") ?? "";
-    this.streamed = this.ds;
     this.stream = follow({ ds: this.ds, from: seq }, { frame: (frame) => this.take(frame), open: () => this.app.found(), lost: (ended) => { if (ended) this.leave(); this.app.lose(); } });
   }
 
@@ -85,7 +108,7 @@ export class Feed {
     this.app.refreshSoon();
   }
 
-  leave() { this.stream?.(); this.stream = null; this.streamed = ""; }
+  leave() { this.stream?.(); this.stream = null; this.streamed = ""; this.left++; }
 
   /**
    * Plays from a position: as fast as it was, or so many times faster. Idle time is

@@ -19,9 +19,9 @@ export async function render(app, signal) {
   }, (e) => { if (!signal.aborted) list.replaceChildren(h("p.bad", null, String(e))); });
   const lag = h("b", null, "…");
   if (app.info.live) ask("instance", {}, signal).then((r) => { lag.textContent = r.items[0].behind === undefined ? "?" : num(r.items[0].behind); }, () => { lag.textContent = "?"; });
-  await Promise.race([rolls, new Promise((later) => setTimeout(later, 150))]);
+  if (app.lasted) await Promise.race([rolls, new Promise((later) => setTimeout(later, 150))]); // what is there is not taken away for it
   const o = a.items[0], sets = o.daemonSets;
-  if (app.live) await app.feed.at((sets[0]?.daemonSet ?? "ds/none").replace(/^ds\//, ""), signal);
+  if (app.live) app.feed.of((sets[0]?.daemonSet ?? "ds/default/none").replace(/^ds\//, "")); // nothing waits for its cells
   return h("div", null, scene(app), tiles(app, o, open, lag), stuck(app, sets), holds(app, o.holds),
     h("h2", null, "DaemonSets"), sets.length ? h("div.cards", null, sets.map((/** @type {any} */ s) => card(app, s, o.paused))) : empty("There is no DaemonSet at this instant. kubectl apply makes one; the bar below leads to other instants."),
     h("h2", null, "Rollouts"), list);
