@@ -33,24 +33,23 @@ func (w *WhatIf) Pairs(ctx context.Context, model events.Reader) (pairs []Pair, 
 		return nil, err
 	}
 	over := func(r *replay.Rollout) bool { return r.End.Seq > 0 && r.End.Seq < w.Fork }
+	recorded, played = slices.DeleteFunc(recorded, over), slices.DeleteFunc(played, over)
 	for _, r := range recorded {
-		if over(r) {
-			continue
+		p, at := Pair{Recorded: r}, -1
+		for i, m := range played { // that which began nearest to it
+			apart := m.Start.Time.Sub(r.Start.Time).Abs()
+			if m.DaemonSet == r.DaemonSet && apart < time.Second && (at < 0 || apart < played[at].Start.Time.Sub(r.Start.Time).Abs()) {
+				at = i
+			}
 		}
-		p := Pair{Recorded: r}
-		i := slices.IndexFunc(played, func(m *replay.Rollout) bool {
-			return m.DaemonSet == r.DaemonSet && m.Start.Time.Sub(r.Start.Time).Abs() < time.Second
-		})
-		if i >= 0 {
-			p.Model = played[i]
-			played = slices.Delete(played, i, i+1)
+		if at >= 0 {
+			p.Model = played[at]
+			played = slices.Delete(played, at, at+1)
 		}
 		pairs = append(pairs, p)
 	}
 	for _, m := range played {
-		if !over(m) {
-			pairs = append(pairs, Pair{Model: m})
-		}
+		pairs = append(pairs, Pair{Model: m})
 	}
 	return pairs, nil
 }

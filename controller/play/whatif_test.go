@@ -230,6 +230,42 @@ func TestSet(t *testing.T) {
 	}
 }
 
+// hasty is a log in which all happens a thousand times as fast.
+type hasty struct{ replay.Log }
+
+func (h hasty) Read(ctx context.Context, after events.Seq) iter.Seq2[events.Event, error] {
+	return func(yield func(events.Event, error) bool) {
+		for e, err := range h.Log.Read(ctx, after) {
+			e.Stored = time.UnixMilli(0).Add(time.Duration(e.Stored.UnixNano()/1000) % time.Hour)
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+// TestPairs: a rollout is held against the one of the model that began when it did,
+// also where others began within the same second, and none that was over.
+func TestPairs(t *testing.T) {
+	log := hasty{open(t, "second-update")}
+	all, err := replay.RolloutsOf(t.Context(), log)
+	if err != nil || len(all) != 3 || all[2].Start.Time.Sub(all[0].Start.Time) > time.Second {
+		t.Fatal(all, err)
+	}
+	for i := range all {
+		w := &play.WhatIf{Recorded: log, Fork: all[i].Start.Seq}
+		pairs, err := w.Pairs(t.Context(), log)
+		if err != nil || len(pairs) < len(all)-i {
+			t.Fatal(pairs, err)
+		}
+		for _, p := range pairs {
+			if p.Recorded == nil || p.Model == nil || p.Recorded.Start.Seq != p.Model.Start.Seq {
+				t.Errorf("from #%d on %+v is held against %+v", w.Fork, p.Recorded, p.Model)
+			}
+		}
+	}
+}
+
 // TestWithout: the second update of a rollout does not happen, so the first comes
 // to its end; what others made cannot be left out.
 func TestWithout(t *testing.T) {
