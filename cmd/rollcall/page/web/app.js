@@ -65,6 +65,7 @@ export class App {
     this.state = { ...q, view: views[path] ? path : "overview" };
     if (this.bar?.speed) /** @type {any} */ (this.bar.speed).value = this.state.speed ?? "1";
     this.show();
+    this.nav?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" }); // where they do not all have room
   }
 
   /** The address of another state. @param {Record<string, any>} change null takes away */
