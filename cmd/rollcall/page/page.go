@@ -158,20 +158,15 @@ func modulesOf(assets fs.FS) (string, error) {
 	return strings.Join(all, ", "), err
 }
 
-// begin has the log read by those who will be asked first, while a browser that was let
-// in loads what asks them. What goes wrong is told to who asks.
+// begin has answered what a browser that was let in asks first, while it loads what
+// asks: the answers are kept, and so is what was read for them. What goes wrong is told
+// to who asks.
 func (p *Page) begin() {
-	for _, l := range []lane{instants, places, courses} {
-		r := p.lanes[l]
-		_ = r.take(p.live.ctx, func() error {
-			q := &query{Request: (&http.Request{}).WithContext(p.live.ctx), reader: r, page: p, now: true}
-			defer q.letGo()
-			if l != courses {
-				return q.hold()
-			}
-			_, err := q.rollouts()
-			return err
-		})
+	for _, what := range []string{"overview", "density?buckets=1", "rollouts"} {
+		path, _, _ := strings.Cut(what, "?")
+		if r, err := http.NewRequestWithContext(p.live.ctx, http.MethodGet, "/v1/"+what, nil); err == nil {
+			_, _ = p.told(r, questions[path])
+		}
 	}
 }
 
@@ -236,26 +231,14 @@ type query struct {
 // an empty kind.
 type answer func(q *query) (kind string, items any, err error)
 
-// handler has a request wait for its turn, and answers it.
+// handler answers a question.
 func (p *Page) handler(x question) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if err := reads(r, x.params); err != nil {
 			writeError(w, err)
 			return
 		}
-		l := p.lanes[x.lane]
-		var d document
-		err := l.take(r.Context(), func() (err error) {
-			keep := !x.fleeting && lasting(r)
-			if d = l.kept.find(r, l.h.Span().Last, time.Now()); keep && d.body != nil {
-				return nil
-			}
-			q := &query{Request: r, reader: l, page: p, now: r.FormValue("at") == "", head: http.Header{"Content-Type": {"application/json"}}}
-			if d, err = q.document(x); keep && err == nil {
-				l.kept.keep(r, d)
-			}
-			return err
-		})
+		d, err := p.told(r, x)
 		switch {
 		case err != nil && r.Context().Err() == nil:
 			writeError(w, err)
@@ -264,6 +247,23 @@ func (p *Page) handler(x question) http.HandlerFunc {
 			_, _ = w.Write(d.body) // who does not want it any more has gone
 		}
 	}
+}
+
+// told has a request wait for its turn, and returns its answer.
+func (p *Page) told(r *http.Request, x question) (d document, err error) {
+	l := p.lanes[x.lane]
+	err = l.take(r.Context(), func() (err error) {
+		keep := !x.fleeting && lasting(r)
+		if d = l.kept.find(r, l.h.Span().Last, time.Now()); keep && d.body != nil {
+			return nil
+		}
+		q := &query{Request: r, reader: l, page: p, now: r.FormValue("at") == "", head: http.Header{"Content-Type": {"application/json"}}}
+		if d, err = q.document(x); keep && err == nil {
+			l.kept.keep(r, d)
+		}
+		return err
+	})
+	return d, err
 }
 
 // document answers a question.
