@@ -104,7 +104,7 @@ func (s *session) rolloutAt(ctx context.Context, a *archive, key events.Key, at 
 	if err != nil {
 		return err
 	}
-	_, _, err = s.tellRollout(ds, "")
+	_, _, err = s.tellRollout(asRolled(st.Charter(), ds), "")
 	s.out.printf("at %s\n", m)
 	return err
 }
@@ -120,7 +120,8 @@ func (s *session) followRollout(ctx context.Context, a *archive, key events.Key,
 	if err != nil {
 		return err
 	}
-	last, done, err := s.tellRollout(ds, "")
+	charter := st.Charter()
+	last, done, err := s.tellRollout(asRolled(charter, ds), "")
 	if err != nil || done || !watch {
 		return err
 	}
@@ -143,7 +144,7 @@ func (s *session) followRollout(ctx context.Context, a *archive, key events.Key,
 			if err := b.Decode(&ds); err != nil {
 				return err
 			}
-			if last, done, err = s.tellRollout(&ds, last); err != nil || done {
+			if last, done, err = s.tellRollout(asRolled(charter, &ds), last); err != nil || done {
 				return err
 			}
 		}
@@ -169,6 +170,17 @@ func (s *session) tellRollout(ds *appsv1.DaemonSet, last string) (text string, d
 			Do: "correct the manifest or the nodes, or go back with rollcall kubectl rollout undo ds/" + ds.Name, Exit: events.ExitHalt}
 	}
 	return text, done, nil
+}
+
+// asRolled returns a DaemonSet as one whose pods are replaced, if it is OnDelete and
+// connect --rollouts replaces them.
+func asRolled(c *events.Charter, ds *appsv1.DaemonSet) *appsv1.DaemonSet {
+	if c == nil || c.Mode != events.Rollouts || ds.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType || ds.Annotations[events.AnnotationRollout] == "" {
+		return ds
+	}
+	as := ds.DeepCopy()
+	as.Spec.UpdateStrategy.Type = appsv1.RollingUpdateDaemonSetStrategyType
+	return as
 }
 
 // rolloutStatus returns what kubectl rollout status says of a DaemonSet, without

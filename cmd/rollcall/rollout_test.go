@@ -64,4 +64,13 @@ func TestTellRollout(t *testing.T) {
 	if _, _, err := tell(); !errors.As(err, &refusal) || refusal.Code != "E-CLI-STRATEGY" {
 		t.Errorf("a rollout without an end: %v", err)
 	}
+	if as := asRolled(&events.Charter{Mode: events.Rollouts}, ds); as != ds {
+		t.Error("what nobody replaces is rolled out")
+	}
+	ds.Annotations = map[string]string{events.AnnotationRollout: "{}"}
+	for mode, want := range map[events.Mode]appsv1.DaemonSetUpdateStrategyType{events.Rollouts: appsv1.RollingUpdateDaemonSetStrategyType, events.Shadow: appsv1.OnDeleteDaemonSetStrategyType} {
+		if as := asRolled(&events.Charter{Mode: mode}, ds); as.Spec.UpdateStrategy.Type != want {
+			t.Errorf("mode %s: %s", mode, as.Spec.UpdateStrategy.Type)
+		}
+	}
 }

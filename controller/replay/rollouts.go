@@ -141,6 +141,10 @@ func (r *rollouts) daemonSet(ds *seenSet) {
 	}
 	x.generation, x.digest, x.progress = ds.generation, ds.digest, progress{}
 	x.Rollout = &Rollout{DaemonSet: ds.key, UID: ds.uid, Who: ds.who, Manager: ds.manager, Start: ds.Point, Before: before, Images: ds.images, Why: ds.why}
+	if x.created && ds.rolledOut >= ds.generation { // it was when it was first told of, in a record
+		x.Ending = RolledOut
+		return
+	}
 	r.all = append(r.all, x.Rollout)
 }
 

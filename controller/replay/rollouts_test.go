@@ -210,6 +210,15 @@ func TestRolloutsOfOthers(t *testing.T) {
 	if all, err = RolloutsOf(t.Context(), w.log); err != nil || all[1].Ending != RolledOut || all[1].End.Seq != second {
 		t.Errorf("%v, %v", all, err)
 	}
+	w = tell(t)
+	status(appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 2, UpdatedNumberScheduled: 2, NumberAvailable: 2})
+	if all, err = RolloutsOf(t.Context(), w.log); err != nil || len(all) != 0 {
+		t.Errorf("a rollout of before the record: %v, %v", all, err)
+	}
+	third := w.image("agent:3", events.Event{})
+	if all, err = RolloutsOf(t.Context(), w.log); err != nil || len(all) != 1 || all[0].Start.Seq != third || all[0].Ending != "" {
+		t.Errorf("the first of the record: %v, %v", all, err)
+	}
 }
 
 // TestFind: where instants are in a log, and the line for those that are not in

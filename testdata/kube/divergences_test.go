@@ -82,7 +82,7 @@ rollcall_divergences_total{class="status",rule=""} 0`
 	lags(false)
 	c.stop()
 	lags(true)
-	c.serve()
-	lags(false)
+	c.serve() // with another key, so that no account is known any more
+	rec.sees("E-KUBE-USER")
 	rec.end()
 }
