@@ -19,7 +19,7 @@ import (
 // edge puts around the API what bounds its clients, tells them how it is, and
 // Kubernetes' own filters.
 func (s *Server) edge(api http.Handler, c *genericapiserver.Config) http.Handler {
-	if s.config.ReadOnly == "" {
+	if s.config.Log != nil {
 		api = withStaleWarning(api, s.link)
 	}
 	api = withPlaces(s.watches.limit(s.explained(api)), s.door)

@@ -174,6 +174,18 @@ func TestReadyz(t *testing.T) {
 	has(c.ask(t, "/readyz", "secret"), 500, "[-]executor failed: gone")
 }
 
+// TestReadyzOfRecord: what is read only, but goes on, is not ready without its log.
+func TestReadyzOfRecord(t *testing.T) {
+	c, ill := newIll(t, func(c *Config) { c.ReadOnly = "it is a record" })
+	if a := c.ask(t, "/readyz?verbose", ""); a.code != 200 || !strings.Contains(a.body, "[+]log ok") || !strings.Contains(a.body, "[+]fold ok") {
+		t.Errorf("%d %s", a.code, a.body)
+	}
+	ill.report.Store(logNoQuorum)
+	if a := c.ask(t, "/readyz", ""); a.code != 500 || !strings.Contains(a.body, "[-]log failed: E-LOG-QUORUM") {
+		t.Errorf("without a log: %d %s", a.code, a.body)
+	}
+}
+
 // finding M1, finding M2
 //
 // TestStaleReads: while the log cannot be reached, reads are answered with what

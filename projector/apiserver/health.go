@@ -44,7 +44,7 @@ func (s *Server) checks() (live, ready []healthz.HealthChecker) {
 
 func (s *Server) readiness() []Check {
 	own := []Check{{"bootstrap", s.bootstrapped}}
-	if s.config.ReadOnly == "" {
+	if s.config.Log != nil {
 		own = append(own, Check{"log", s.logHealth}, Check{"fold", s.foldHealth})
 	}
 	if s.config.Quarantined != nil {

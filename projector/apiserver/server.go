@@ -39,7 +39,7 @@ const Version = "v1.36.3"
 
 // Config says what a server serves and to whom.
 type Config struct {
-	Log      events.Log    // nil if ReadOnly
+	Log      events.Log    // nil: the past is served
 	Past     events.Reader // of a ReadOnly server: what its core Events are a view of; nil: it has none
 	Subjects events.Subjects
 	Objects  *table.Tables // of the log, which somebody fills, or has filled to the position that is shown
@@ -198,7 +198,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer s.informers.End()
 	defer s.end()
 	s.observe()
-	if s.config.ReadOnly == "" { // the past is not forgotten
+	if s.config.Log != nil { // the past is not forgotten
 		s.start((&compactor{tables: s.stores.tables}).run)
 	}
 	serving, stop := context.WithCancel(ctx)

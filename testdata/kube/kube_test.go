@@ -182,6 +182,7 @@ func TestShadow(t *testing.T) {
 	})
 	c.daemonSet("agent")
 	c.image("agent", "main:3")
+	c.image("agent", "main:4") // a template of a number that no pod of before has: those of the same are new to its controller
 	c.rolledOut("agent", 4)
 	if err := c.client.CoreV1().Nodes().Delete(t.Context(), "n3", metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
