@@ -148,6 +148,12 @@ func TestShadow(t *testing.T) {
 	}
 	data := filepath.Join(t.TempDir(), "record")
 	rec := c.record(c.granted("shadow"), data)
+	t.Cleanup(func() {
+		if t.Failed() {
+			_, said := runs(t, "log", "--data", data)
+			t.Logf("rollcall connect --shadow:\n%s\nand its log:\n%s", rec.output(), said)
+		}
+	})
 	c.daemonSet("agent")
 	c.rolledOut("agent", 4)
 	c.image("agent", "main:2")
