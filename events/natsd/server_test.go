@@ -222,6 +222,9 @@ func TestShare(t *testing.T) {
 	dir := t.TempDir()
 	_, err := Share(dir)
 	wantCode(t, err, "E-CLI-STORE", events.ExitInput)
+	if !strings.Contains(err.Error(), "it has no file version") {
+		t.Errorf("a directory that is there: %v", err)
+	}
 	if err := mustStart(t, Options{Dir: dir}).Close(); err != nil {
 		t.Fatal(err)
 	}

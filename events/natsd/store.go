@@ -147,7 +147,11 @@ func Share(dir string) (release func(), err error) {
 		return nil, err
 	}
 	if err != nil {
-		return nil, &events.Error{Code: "E-CLI-STORE", What: "this is no data directory", Where: dir, Why: files.Reason(err),
+		why := files.Reason(err)
+		if _, gone := os.Stat(dir); gone == nil && errors.Is(err, os.ErrNotExist) {
+			why = "it has no file " + versionFile
+		}
+		return nil, &events.Error{Code: "E-CLI-STORE", What: "this is no data directory", Where: dir, Why: why,
 			Do: "name the directory that rollcall up was given", Exit: events.ExitInput, Err: err}
 	}
 	f, err := os.Open(filepath.Join(dir, lockFile))
