@@ -45,7 +45,7 @@ var views = []view{
 	{"overview", "overview", "1", "", "document.querySelectorAll('.card').length === 1 && !document.querySelector('#rollouts').textContent.includes('read from the log')", away, "location.hash.startsWith('#/nodes')", false},
 	{"nodes", "nodes", "2", "group=topology.kubernetes.io%2Fzone", "document.querySelector('rc-grid')?.paint.length > 0 && document.querySelector('rc-grid').cells.length === 4 * document.querySelector('rc-grid').names.length && document.querySelector('rc-grid').groups.length > 1",
 		[]string{kb.Tab, kb.Tab, kb.Tab, kb.Tab, kb.Tab, kb.ArrowRight, kb.ArrowRight}, "document.querySelector('rc-grid').chosen >= 0 && !document.querySelector('rc-grid').tip.hidden", false},
-	{"cause", "nodes", "2", "color=cause", "document.querySelectorAll('.legend span').length > 1", []string{"/"}, "document.activeElement.tagName === 'SELECT'", true},
+	{"cause", "nodes", "2", "color=cause", "document.querySelectorAll('.legend span').length > 1 && document.querySelectorAll('rc-grid canvas').length === 1", []string{"/"}, "document.activeElement.tagName === 'SELECT'", true},
 	{"rollouts", "rollouts", "3", "rollout=kube-system%2Fnode-agent%232", "document.querySelectorAll('.gantt .span').length > 3 && document.querySelector('.legend')", []string{kb.Tab, kb.Tab, kb.Enter}, "location.hash.startsWith('#/events')", false},
 	{"events", "events", "4", "", "document.querySelectorAll('rc-log .row time').length > 5", []string{"c"}, copied, false},
 	{"filtered", "events", "4", "type=node.*&event=330", "document.querySelectorAll('rc-log .row').length > 5 && document.querySelector('#event-detail h2')", []string{kb.Tab, kb.Tab, kb.Tab, " "}, "!location.hash.includes('type=node')", true},

@@ -35,17 +35,21 @@ export class Grid extends HTMLElement {
   }
 
   connectedCallback() {
-    this.canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { tabindex: 0, role: "img", "aria-label": "nodes as cells; arrow keys move, Enter opens the node, the table is below" }));
-    this.append(this.canvas);
-    this.small = document.createElement("canvas");
-    this.tip = h("div.tip", { hidden: true });
-    document.body.append(this.tip);
+    if (!this.canvas) this.make(); // one that is shown again has it
+    document.body.append(/** @type {HTMLElement} */ (this.tip));
     this.resized = new ResizeObserver(() => { this.layout(); this.draw(); });
     this.resized.observe(this);
     this.dark = matchMedia("(prefers-color-scheme: dark)");
     this.recolour = () => { this.colours(); this.draw(); };
     this.dark.addEventListener("change", this.recolour);
     this.colours();
+  }
+
+  make() {
+    this.canvas = /** @type {HTMLCanvasElement} */ (h("canvas", { tabindex: 0, role: "img", "aria-label": "nodes as cells; arrow keys move, Enter opens the node, the table is below" }));
+    this.append(this.canvas);
+    this.small = document.createElement("canvas");
+    this.tip = h("div.tip", { hidden: true });
     this.canvas.addEventListener("pointermove", (e) => this.hover(e));
     this.canvas.addEventListener("pointerleave", () => this.hideTip());
     this.canvas.addEventListener("click", (e) => { const p = this.placeAt(e); if (p >= 0) this.choose(p); });

@@ -18,7 +18,7 @@ export async function render(app, signal) {
     list.replaceChildren(table(app, r.items));
   }, (e) => { if (!signal.aborted) list.replaceChildren(h("p.bad", null, String(e))); });
   const lag = h("b", null, "…");
-  if (app.info.live) ask("instance", {}, signal).then((r) => { lag.textContent = r.items[0].behind === undefined ? "?" : num(r.items[0].behind); }, () => { lag.textContent = "?"; });
+  if (app.info.live) ask("instance", {}, signal).then((r) => { const n = r.items[0].behind; if (n === undefined) lag.className = "none"; else lag.textContent = num(n); }, () => { lag.textContent = "?"; });
   if (app.lasted) await Promise.race([rolls, new Promise((later) => setTimeout(later, 150))]); // what is there is not taken away for it
   const o = a.items[0], sets = o.daemonSets;
   if (app.live) app.feed.of((sets[0]?.daemonSet ?? "ds/default/none").replace(/^ds\//, "")); // nothing waits for its cells
