@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"fmt"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -104,12 +105,22 @@ func (d *decider) rolling() *appsv1.RollingUpdateDaemonSet {
 	return u.RollingUpdate
 }
 
+// notAsked says why old pods are not replaced where only those are that ask for it.
+func (d *decider) notAsked() string {
+	const key = events.AnnotationRollout
+	bad := events.CheckAnnotations(events.DaemonSet, nil, map[string]string{key: d.ds.Object.Annotations[key]})
+	if _, has := d.ds.Object.Annotations[key]; has && len(bad) > 0 {
+		return fmt.Sprintf("rollouts, and %s %s: it cannot be %q", key, bad[0].Why, bad[0].Value)
+	}
+	return "rollouts, of DaemonSets that are OnDelete and have " + key
+}
+
 // rolloutOnly replaces old pods and leaves all else to the cluster's own controller:
 // pods, revisions and status.
 func (d *decider) rolloutOnly() Result {
 	switch {
 	case d.rolling() == nil:
-		d.block(nil, Blocker{Rule: RuleMode, Says: "rollouts, of DaemonSets that are OnDelete and have " + events.AnnotationRollout})
+		d.block(nil, Blocker{Rule: RuleMode, Says: d.notAsked()})
 		return d.finish()
 	case d.ds.CurrentRevision() == nil:
 		d.block(nil, Blocker{Rule: RuleRevision})

@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,12 @@ func TestRolloutsOfARealCluster(t *testing.T) {
 	c.apply(next)
 	if r := controller.Reconcile(c.s, kubeAgent, c.now); r.Plan != nil || len(r.Writes) > 0 || r.Status != nil {
 		t.Errorf("without the annotation: %+v", r)
+	}
+	next = next.DeepCopy()
+	next.Annotations[events.AnnotationRollout] = `{"maxUnavailable":"2"}`
+	c.apply(next)
+	if all, _, _ := controller.Holding(c.s, kubeAgent, c.now, controller.About{}); len(all) != 1 || !strings.Contains(all[0].Says, "rollcall/rollout takes what maxUnavailable is") {
+		t.Errorf("with a value that is none: %+v", all)
 	}
 	next = next.DeepCopy()
 	next.Annotations[events.AnnotationRollout] = `{"maxUnavailable":2}`
