@@ -33,7 +33,8 @@ func (c *cluster) pods(name string) map[string]corev1.Pod {
 	return is
 }
 
-// uids returns the uids of the pods of all DaemonSets, and the names of their revisions.
+// uids returns the uids of the pods of all DaemonSets that nobody has ended, and the names of
+// their revisions.
 func (c *cluster) uids() (all []string) {
 	c.Helper()
 	pods, err := c.client.CoreV1().Pods(space).List(c.Context(), metav1.ListOptions{})
@@ -45,7 +46,9 @@ func (c *cluster) uids() (all []string) {
 		c.Fatal(err)
 	}
 	for _, p := range pods.Items {
-		all = append(all, p.Labels["app"]+" "+p.Name+" "+string(p.UID))
+		if p.DeletionTimestamp == nil {
+			all = append(all, p.Labels["app"]+" "+p.Name+" "+string(p.UID))
+		}
 	}
 	for _, r := range revisions.Items {
 		all = append(all, fmt.Sprint(r.Name, " ", r.UID, " ", r.Revision))
