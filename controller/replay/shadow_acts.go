@@ -293,13 +293,14 @@ type gap struct {
 
 // inGap reports whether an act was done in a gap. So may have been what nobody reports an
 // Event of, if it is told so soon after one that it was decided upon there, and a pod for a
-// DaemonSet that was gone by its end.
+// DaemonSet that was being deleted by its end: what that called for is not in the log, nor is
+// it if its revision is not, without which rollcall makes no pod.
 func (w *shadow) inGap(a *act) bool {
 	for _, g := range w.gaps {
 		switch {
 		case a.rv <= g.from:
 		case a.rv <= g.to, a.Do != events.CreatePod && a.Do != events.DeletePod && !a.Time.After(g.at.Add(skew)),
-			a.Do == events.CreatePod && a.ending && g.of == events.DaemonSet && !a.Time.After(g.at.Add(slowest)):
+			a.Do == events.CreatePod && a.ending && (g.of == events.DaemonSet || g.of == events.ControllerRevision) && !a.Time.After(g.at.Add(slowest)):
 			return true
 		}
 	}
