@@ -146,8 +146,9 @@ func (p *obstacles) after(s *projector.State, e events.Event) (now map[mark]bool
 
 // firstWindow is how many events are looked at first for where a blocker began.
 // What began before is looked for in windows that grow, because what holds now
-// has mostly not done so for long. A window begins with a keyframe if there is one
-// not far before it: to ask on the way costs no more than to fold.
+// has mostly not done so for long. To ask on the way costs no more than to fold, but
+// in the middle of a rollout it costs what as many nodes wait: so the first window is
+// no larger, and any other begins with a keyframe if there is one not far before it.
 const firstWindow = 2000
 
 // maxWindow is how far before it a keyframe may be: they come every 25,000 events.
@@ -176,8 +177,11 @@ func (h *History) begun(ctx context.Context, b blocking, at events.Seq, want []m
 // follow finds where marks began to hold.
 func (h *History) follow(ctx context.Context, f follower, at events.Seq, want []mark, found map[mark]events.Seq) error {
 	to := at
-	for size := events.Seq(firstWindow); len(want) > 0 && to > h.before; size *= 4 {
-		s, err := h.window(ctx, to, size)
+	for size, far := events.Seq(firstWindow), events.Seq(0); len(want) > 0 && to > h.before; far = maxWindow {
+		s, err := h.window(ctx, to, size, max(size, far))
+		if far > 0 {
+			size *= 4
+		}
 		if err != nil {
 			return err
 		}
@@ -216,13 +220,14 @@ func (h *History) follow(ctx context.Context, f follower, at events.Seq, want []
 	return nil
 }
 
-// window returns the state that a window of about so many events begins with.
-func (h *History) window(ctx context.Context, to, size events.Seq) (*projector.State, error) {
+// window returns the state that a window of so many events begins with, or of more if a
+// keyframe is so far before it at most.
+func (h *History) window(ctx context.Context, to, size, far events.Seq) (*projector.State, error) {
 	if to <= h.span.First+size {
 		return h.At(ctx, 0)
 	}
 	s, err := h.nearest(ctx, to-size)
-	if err != nil || to-size-s.Seq() <= max(size, maxWindow) {
+	if err != nil || to-size-s.Seq() <= far {
 		return s, err
 	}
 	return h.forward(ctx, s, to-size, Visit{})
