@@ -123,6 +123,7 @@ func (b *tab) look(v view, picture string) {
 		}
 	}
 	b.until(v.then)
+	b.shown() // or what it reads of its address comes after what the next view is given
 	b.clean(v.name)
 }
 
