@@ -175,7 +175,7 @@ func (s *session) tellRollout(ds *appsv1.DaemonSet, last string) (text string, d
 // asRolled returns a DaemonSet as one whose pods are replaced, if it is OnDelete and
 // connect --rollouts replaces them.
 func asRolled(c *events.Charter, ds *appsv1.DaemonSet) *appsv1.DaemonSet {
-	if c == nil || c.Mode != events.Rollouts || ds.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType || ds.Annotations[events.AnnotationRollout] == "" {
+	if c == nil || c.Mode != events.Rollouts || ds.Spec.UpdateStrategy.Type != appsv1.OnDeleteDaemonSetStrategyType || events.ReadSettings(ds.Annotations, "").Rollout == nil {
 		return ds
 	}
 	as := ds.DeepCopy()

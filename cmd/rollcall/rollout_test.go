@@ -67,7 +67,11 @@ func TestTellRollout(t *testing.T) {
 	if as := asRolled(&events.Charter{Mode: events.Rollouts}, ds); as != ds {
 		t.Error("what nobody replaces is rolled out")
 	}
-	ds.Annotations = map[string]string{events.AnnotationRollout: "{}"}
+	ds.Annotations = map[string]string{events.AnnotationRollout: `{"maxUnavailable":"2"}`}
+	if as := asRolled(&events.Charter{Mode: events.Rollouts}, ds); as != ds {
+		t.Error("what asks for it with a value that is none, and is not replaced, is rolled out")
+	}
+	ds.Annotations = map[string]string{events.AnnotationRollout: `{"maxUnavailable":2}`}
 	for mode, want := range map[events.Mode]appsv1.DaemonSetUpdateStrategyType{events.Rollouts: appsv1.RollingUpdateDaemonSetStrategyType, events.Shadow: appsv1.OnDeleteDaemonSetStrategyType} {
 		if as := asRolled(&events.Charter{Mode: mode}, ds); as.Spec.UpdateStrategy.Type != want {
 			t.Errorf("mode %s: %s", mode, as.Spec.UpdateStrategy.Type)
