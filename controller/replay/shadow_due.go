@@ -2,7 +2,6 @@ package replay
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -53,10 +52,25 @@ type shadowed struct {
 	due    []dueTask
 	recent []dueTask               // that were due until past, and neither done nor replaced by what was
 	held   map[string]heldAt       // by node, of the rules that a cluster's own controller has not
-	spec   int64                   // generation of the DaemonSet
+	spec   generation              // of the DaemonSet
 	turned time.Time               // when that became what it is; zero: it was so from the beginning
+	leapt  time.Time               // when it last did without the log telling of all before it
 	taken  map[types.UID]time.Time // when pods were adopted
 	counts miscount
+}
+
+// generation is which of its specs a DaemonSet has.
+type generation struct {
+	uid types.UID
+	n   int64
+}
+
+// follows reports whether a cluster that tells of each state has none between two of these.
+func (g generation) follows(was generation) bool {
+	if g.uid != was.uid {
+		return g.n <= 1
+	}
+	return g.n <= was.n+1
 }
 
 // heldAt is what held a node back, and when last.
@@ -154,11 +168,8 @@ func (o *shadowed) take(s *projector.State, k events.Key, m moment, a *act) {
 		}
 		o.due = append(o.due, d)
 	}
-	if ds := s.DaemonSet(k); ds != nil && ds.Object.Generation != o.spec {
-		if o.spec > 0 {
-			o.turned = at
-		}
-		o.spec = ds.Object.Generation
+	if ds := s.DaemonSet(k); ds != nil {
+		o.turn(generation{ds.UID, ds.Object.Generation}, m)
 	}
 	o.recent = slices.DeleteFunc(o.recent, func(x dueTask) bool { return x.past.Add(slowest).Before(at) })
 	for _, x := range was {
@@ -168,6 +179,21 @@ func (o *shadowed) take(s *projector.State, k events.Key, m moment, a *act) {
 		}
 	}
 	o.counts.look(countsOf(s, k, r), m)
+}
+
+// turn takes over which spec a DaemonSet has. One that a list tells of may have had others,
+// that were rolled out and are not in the log.
+func (o *shadowed) turn(g generation, m moment) {
+	if g == o.spec {
+		return
+	}
+	if m.kind == events.DaemonSet && !g.follows(o.spec) {
+		o.leapt = m.time
+	}
+	if o.spec.n > 0 {
+		o.turned = m.time
+	}
+	o.spec = g
 }
 
 // tasksOf returns what a decision wants to be done.
@@ -229,171 +255,4 @@ func countsOf(s *projector.State, k events.Key, r controller.Result) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// match says whether an act is one that rollcall would have done.
-func (w *shadow) match(a *act) {
-	if a.late {
-		w.patient = a.Time
-		return
-	}
-	o := w.owners[a.owner]
-	if o == nil {
-		return
-	}
-	now := w.now
-	o.adopts(a, now)
-	if a.ending && a.Do != events.CreatePod {
-		// It goes with its DaemonSet, or by what was decided before: who did it will tell.
-		a.stale = a.Do == events.DeletePod
-		switch _, ok := a.oneOf(o.recent, now); {
-		case ok:
-			a.before, a.Class, a.By = a.Class, "", ""
-		case o.adopted(a, now):
-			a.before = Other
-		case w.away(a.Node, now):
-			a.Rule = ruleNodeGone
-		}
-		return
-	}
-	if _, ok := a.oneOf(o.due, now); ok {
-		return
-	}
-	a.stale = a.Do == events.DeletePod && a.reason == ""
-	if i, ok := a.oneOf(o.recent, now); ok {
-		if a.spends(o.recent[i].task) {
-			o.recent = slices.Delete(o.recent, i, i+1)
-		}
-		return
-	}
-	a.stale = false
-	if o.adopted(a, now) && !o.turned.Add(slowest).Before(now) {
-		a.Class, a.By, a.Due = Other, component, "what was wanted before"
-		return
-	}
-	// A kubelet's clock tells seconds, and a watch comes later: what is due in a
-	// moment the cluster may have found to be due already.
-	soon := shadowed{}
-	soon.take(w.s, a.owner, moment{time: now.Add(skew), seq: w.at}, nil)
-	if _, ok := a.oneOf(soon.due, now); ok {
-		return
-	}
-	if h := o.held[a.Node]; !h.at.Add(slowest).Before(now) {
-		a.Rule = controller.Rule(h.by)
-	}
-	if w.away(a.Node, now) {
-		a.Rule = ruleNodeGone
-	}
-	if a.Do == events.DeletePod && w.byNumber(a.owner, w.s.Pod(events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")})) {
-		a.Rule = ruleGeneration
-	}
-	if len(o.due) > 0 {
-		a.Due = o.due[0].String()
-	}
-}
-
-// away reports whether a node is not there, or was not when it may have been decided what is
-// done: a controller may delete a pod for its node's sake when that is back.
-func (w *shadow) away(node string, now time.Time) bool {
-	return node != "" && (w.s.Node(node) == nil || !w.left[node].Add(slowest).Before(now))
-}
-
-// adopts remembers when a pod was adopted, if that is what was done.
-func (o *shadowed) adopts(a *act, now time.Time) {
-	if a.Do != events.AdoptPod {
-		return
-	}
-	if o.taken == nil {
-		o.taken = map[types.UID]time.Time{}
-	}
-	maps.DeleteFunc(o.taken, func(_ types.UID, at time.Time) bool { return at.Add(slowest).Before(now) })
-	o.taken[a.uid] = now
-}
-
-// adopted reports whether an act deletes a pod that was adopted just now: a controller adopts
-// and deletes in one round, for what was wanted at its beginning.
-func (o *shadowed) adopted(a *act, now time.Time) bool {
-	return a.Do == events.DeletePod && !o.taken[a.uid].Add(slowest).Before(now)
-}
-
-// oneOf takes the class of an act that is one of some tasks, or like one, and returns
-// which.
-func (a *act) oneOf(due []dueTask, now time.Time) (i int, ok bool) {
-	a.Class = Agreed
-	i = slices.IndexFunc(due, func(d dueTask) bool { return a.same(d.task) })
-	if i < 0 {
-		a.Class = Other
-		i = slices.IndexFunc(due, func(d dueTask) bool { return a.alike(d.task) })
-	}
-	if i < 0 {
-		a.Class = ""
-		return i, false
-	}
-	a.By, a.Lead, a.reason, a.Due = component, max(0, now.Sub(due[i].since)), due[i].reason, string(due[i].reason)
-	if a.Class == Other {
-		a.Due, a.instead = due[i].String(), due[i].task
-	}
-	return i, true
-}
-
-// same reports whether a task is just what was done.
-func (a *act) same(t task) bool {
-	switch {
-	case a.Do != t.do:
-		return false
-	case a.Do == events.CreatePod:
-		return a.Node == t.node
-	case a.Do == doMakeRevision:
-		return true
-	case t.uid == "":
-		return a.Object == t.object()
-	}
-	return a.uid == t.uid
-}
-
-// spends reports whether an act has used up a task. One that is told of late was done when
-// something else was due, so that it is known of no other task whether it was done instead;
-// and that a pod is missing on one node is not mended on another.
-func (a *act) spends(t task) bool {
-	return a.Do == t.do && a.reason == t.reason && (a.same(t) || !a.late && a.reason != events.Missing)
-}
-
-// alike reports whether a task is for the same reason, within the same budget.
-func (a *act) alike(t task) bool {
-	if a.Do != t.do {
-		return false
-	}
-	switch a.reason {
-	case events.Rollout, events.Missing, events.Surge:
-		return a.reason == t.reason
-	case events.Duplicate, events.SurgeDone:
-		return a.reason == t.reason && a.Node == t.node
-	}
-	return a.Do == doDropRevision || a.stale && (t.reason == events.Rollout || a.Node == t.node)
-}
-
-// object returns what a task is about; empty: something that is not there.
-func (t task) object() string {
-	switch {
-	case t.name == "":
-		return ""
-	case t.uid == "":
-		return "controllerrevision/" + t.name
-	}
-	return "pod/" + t.name
-}
-
-// String says what a task is to do.
-func (t task) String() string {
-	parts := []string{string(t.do)}
-	if t.name != "" {
-		parts = append(parts, t.name)
-	}
-	if t.node != "" {
-		parts = append(parts, "on "+t.node)
-	}
-	if t.reason != "" {
-		parts = append(parts, "("+string(t.reason)+")")
-	}
-	return strings.Join(parts, " ")
 }
