@@ -39,7 +39,8 @@ and holds what was done against that. Nothing is planned, and nothing written.
 What was done is agreed (ours would have done just that; with it comes for how long
 before), other choice (it would have done the same to another pod or node, within the
 same budget), foreign (somebody else did it: a user, an eviction, the garbage collector),
-not seen (a list told of it when it was done already), or too new for a judgement. Else
+not seen (a list told of it when it was done already, or of a later spec and not of those
+before), or too new for a judgement. Else
 it diverges:
 
   extra    the cluster's controller did it, and ours would not have
