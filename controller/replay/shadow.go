@@ -211,7 +211,7 @@ func (w *shadow) swap() {
 			continue
 		}
 		for _, y := range w.acts {
-			if y.owner != x.owner || w.evidence.of(y) != "" || y.crowded || y.Time.After(x.Time) || y.Time.Add(slowest).Before(x.Time) {
+			if y.owner != x.owner || w.evidence.of(y) != "" || y.Time.After(x.Time) || y.Time.Add(slowest).Before(x.Time) {
 				continue
 			}
 			switch {
@@ -224,7 +224,9 @@ func (w *shadow) swap() {
 			default:
 				x.Class, x.Due = Other, y.Due
 			}
-			y.Class, y.By = Foreign, "a user"
+			if y.Class, y.By = Foreign, "a user"; y.crowded {
+				y.By = nobody
+			}
 			break
 		}
 	}

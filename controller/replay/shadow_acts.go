@@ -251,6 +251,9 @@ func (w *shadow) revisionAct(e ordered, ref events.Ref) *act {
 // managerOfCluster is the field manager of a cluster's own controllers.
 const managerOfCluster = "kube-controller-manager"
 
+// nobody is who did what neither an Event nor an object tells the doer of.
+const nobody = "nobody can tell"
+
 // judge says who did an act that rollcall would not have done.
 func (w *shadow) judge(a *act, end time.Time) {
 	if a.Class != "" {
@@ -273,7 +276,7 @@ func (w *shadow) judge(a *act, end time.Time) {
 	case a.nodeOff:
 		a.Class, a.By = Foreign, "pod garbage collector"
 	case a.Do == doDropRevision, a.Do == events.DeletePod && a.crowded:
-		a.Class, a.By = Foreign, "nobody can tell"
+		a.Class, a.By = Foreign, nobody
 	case a.Do == events.DeletePod: // that something is deleted is in no managedFields
 		a.Class, a.By = Foreign, "a user"
 	case a.manager == managerOfCluster:

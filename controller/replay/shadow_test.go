@@ -50,6 +50,14 @@ var shadowClasses = []shadowClass{
 		defer w.says("SuccessfulDelete", "Deleted pod: agent-b")
 		return w.ends("agent-b", "")
 	}, Other, "DeletePod pod/agent-b on b daemonset-controller DeletePod agent-a on a (Rollout)"},
+	{"a second old pod is deleted after nobody can tell who has used up the budget", func(w *tape) events.Seq {
+		for i := range eventBurst {
+			w.says("SuccessfulCreate", fmt.Sprint("Created pod: other-", i))
+		}
+		w.image("agent:2")
+		w.ends("agent-a", "")
+		return w.deletes("agent-b")
+	}, Other, "DeletePod pod/agent-b on b daemonset-controller DeletePod agent-a on a (Rollout)"},
 	{"a new pod is deleted", func(w *tape) events.Seq { return w.deletes("agent-a") }, Extra, "daemonset-controller"},
 	{"a pod is made beside another", func(w *tape) events.Seq { return w.makes("agent-c", "a") }, Extra, "CreatePod pod/agent-c on a " + managerOfCluster},
 	{"a user deletes a pod", func(w *tape) events.Seq { return w.ends("agent-a", "") }, Foreign, "a user"},
