@@ -166,7 +166,8 @@ func (w *shadow) deletion(e ordered, was *sets.Pod, o events.Object) *act {
 	}
 	a.nodeOff = was.Bound && w.s.Node(was.Node) == nil
 	ds := w.s.DaemonSet(a.owner)
-	if a.ending = ds == nil || ds.UID != was.OwnerUID; !a.ending {
+	a.ending = ds == nil || ds.UID != was.OwnerUID
+	if !a.ending && (was.Bound || !w.away(a.Node, w.now)) { // else it goes for its node's sake, by no budget
 		a.reason = whyDelete(w.s, ds, was)
 	}
 	return a

@@ -34,13 +34,16 @@ func (w *shadow) match(a *act) {
 			a.before = Other
 		case w.away(a.Node, now):
 			a.Rule = ruleNodeGone
+		case o.unknown(now):
+			a.before = Unseen
 		}
 		return
 	}
 	if _, ok := a.oneOf(o.due, now); ok {
 		return
 	}
-	a.stale = a.Do == events.DeletePod && a.reason == ""
+	away := w.away(a.Node, now)
+	a.stale = a.Do == events.DeletePod && a.reason == "" && !away // else it was for the node's sake
 	if i, ok := a.oneOf(o.recent, now); ok {
 		if a.spends(o.recent[i].task) {
 			o.recent = slices.Delete(o.recent, i, i+1)
@@ -59,14 +62,14 @@ func (w *shadow) match(a *act) {
 	if _, ok := a.oneOf(soon.due, now); ok {
 		return
 	}
-	if !o.leapt.Add(slowest).Before(now) { // it may be for a spec that the log does not have
+	if o.unknown(now) {
 		a.late = true
 		return
 	}
 	if h := o.held[a.Node]; !h.at.Add(slowest).Before(now) {
 		a.Rule = controller.Rule(h.by)
 	}
-	if w.away(a.Node, now) {
+	if away {
 		a.Rule = ruleNodeGone
 	}
 	if a.Do == events.DeletePod && w.byNumber(a.owner, w.s.Pod(events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")})) {
@@ -82,6 +85,9 @@ func (w *shadow) match(a *act) {
 func (w *shadow) away(node string, now time.Time) bool {
 	return node != "" && (w.s.Node(node) == nil || !w.left[node].Add(slowest).Before(now))
 }
+
+// unknown reports whether what is done may be for a spec that the log does not have.
+func (o *shadowed) unknown(now time.Time) bool { return !o.leapt.Add(slowest).Before(now) }
 
 // adopts remembers when a pod was adopted, if that is what was done.
 func (o *shadowed) adopts(a *act, now time.Time) {

@@ -82,6 +82,7 @@ func (f *foreign) remove(key events.Key, finalizer string) {
 	f.server.orphaned[o.GetUID()], f.server.deleted[o.GetUID()] = finalizer == metav1.FinalizerOrphanDependents, f.server.now
 	o.SetFinalizers([]string{finalizer})
 	o.SetDeletionTimestamp(&metav1.Time{Time: f.server.now})
+	o.SetGeneration(o.GetGeneration() + 1) // as a server counts it
 	f.server.put(events.DaemonSet, o, "user")
 }
 

@@ -23,7 +23,7 @@ import (
 var shadowHistories = flag.Int("shadow-histories", 150, "histories of TestShadow")
 
 // shadowFound are histories of which something was told that is no divergence.
-var shadowFound = []uint64{100, 118, 712, 791, 1010, 1112, 1194, 1295, 1380, 500982, 501022, 501082, 501336, 560421, 740675, 760428, 760498, 1050344, 1100319, 1170394, 1190146, 1350614}
+var shadowFound = []uint64{100, 118, 712, 791, 1010, 1112, 1194, 1295, 1380, 500982, 501022, 501082, 501336, 560421, 740675, 760428, 760498, 1050344, 1100319, 1170394, 1190146, 1350614, 1540008, 1570434, 1670690}
 
 // manager is the cluster's own DaemonSet controller, as its objects name it.
 const manager = "kube-controller-manager"
