@@ -66,10 +66,15 @@ func (w *shadow) match(a *act) {
 		a.late = true
 		return
 	}
+	w.explain(a, o, now)
+}
+
+// explain says by which rule rollcall would not have done an act, and what it would have done.
+func (w *shadow) explain(a *act, o *shadowed, now time.Time) {
 	if h := o.held[a.Node]; !h.at.Add(slowest).Before(now) {
 		a.Rule = controller.Rule(h.by)
 	}
-	if away {
+	if w.away(a.Node, now) {
 		a.Rule = ruleNodeGone
 	}
 	if a.Do == events.DeletePod && w.byNumber(a.owner, w.s.Pod(events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")})) {
