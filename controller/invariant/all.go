@@ -188,8 +188,8 @@ func insideBudget(p *planned) string {
 		return ""
 	}
 	limit := 1
-	if u := p.ds.Spec.UpdateStrategy.RollingUpdate; u != nil && u.MaxUnavailable != nil {
-		n, err := intstr.GetScaledValueFromIntOrPercent(u.MaxUnavailable, p.ds.Counts.Desired, true)
+	if most := p.maxUnavailable(); most != nil {
+		n, err := intstr.GetScaledValueFromIntOrPercent(most, p.ds.Counts.Desired, true)
 		if limit = n; err != nil || n == 0 && p.ds.Counts.Desired > 0 {
 			limit = 1
 		}
@@ -203,6 +203,18 @@ func insideBudget(p *planned) string {
 		return fmt.Sprintf("takes %d available pods with %d of %d nodes unavailable, and %d may be", taken, unavailable, p.ds.Counts.Desired, limit)
 	}
 	return ""
+}
+
+// maxUnavailable is that of the update strategy, or where the cluster's own controller
+// makes the pods that of the annotation; nil: it is not said.
+func (p *planned) maxUnavailable() *intstr.IntOrString {
+	if c := p.s.Charter(); c != nil && c.Mode == events.Rollouts {
+		return p.ds.Settings.Rollout
+	}
+	if u := p.ds.Spec.UpdateStrategy.RollingUpdate; u != nil {
+		return u.MaxUnavailable
+	}
+	return nil
 }
 
 func (p *planned) available(pod *sets.Pod) bool {
