@@ -146,6 +146,9 @@ func firstOf(names []string) string {
 // paused says who holds a rollout, and since when.
 func (d *decider) paused() string {
 	text := "paused by annotation " + events.AnnotationPaused
+	if d.ds.Unread != "" && !d.ds.Settings.Paused {
+		text = "paused until it can be read: annotation " + d.ds.Unread + ";"
+	}
 	if p := d.ds.Paused; !p.At.IsZero() {
 		text += " since " + p.At.UTC().Format(time.RFC3339)
 		if p.By != "" {

@@ -1,7 +1,6 @@
 package controller
 
 import (
-	"fmt"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -110,7 +109,7 @@ func (d *decider) notAsked() string {
 	const key = events.AnnotationRollout
 	bad := events.CheckAnnotations(events.DaemonSet, nil, map[string]string{key: d.ds.Object.Annotations[key]})
 	if _, has := d.ds.Object.Annotations[key]; has && len(bad) > 0 {
-		return fmt.Sprintf("rollouts, and %s %s: it cannot be %q", key, bad[0].Why, bad[0].Value)
+		return "rollouts, and " + bad[0].String()
 	}
 	return "rollouts, of DaemonSets that are OnDelete and have " + key
 }

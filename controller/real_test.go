@@ -2,6 +2,7 @@ package controller_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -369,5 +370,48 @@ func TestSkewOfARealCluster(t *testing.T) {
 	c.apply(next)
 	if r = controller.Reconcile(c.s, kubeAgent, c.now); len(r.Writes) != 1 {
 		t.Errorf("without it nothing is done: %+v", r)
+	}
+}
+
+// An annotation of rollcall's that cannot be read is refused by rollcall's own server, and
+// taken by that of a real cluster. Whoever has written it means to hold something back: old
+// pods stay, missing ones are made, and it is said which it is.
+func TestAnnotationsThatCannotBeRead(t *testing.T) {
+	for name, c := range map[string]struct{ key, value, says string }{
+		"partition": {events.AnnotationPartition, "-3", `rollcall/partition takes a whole number of nodes or a percentage, such as 2 or 20%: it cannot be "-3"`},
+		"canary":    {events.AnnotationCanary, "a=b=c", `rollcall/canary-selector takes a label selector`},
+		"paused":    {events.AnnotationPaused, "True", `rollcall/paused takes true or false: it cannot be "True"`},
+		"budget":    {events.AnnotationBudget, "Strict", "rollcall/budget takes default, strict or upstream"},
+		"no such":   {"rollcall/pause", "true", "rollcall/pause: no DaemonSet has such an annotation; did you mean rollcall/paused?"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, ds := realCluster(t, 2)
+			next := ds.DeepCopy()
+			next.Generation++
+			next.Annotations[daemonpod.GenerationAnnotation] = "2"
+			next.Annotations[c.key] = c.value
+			next.Spec.Template.Spec.Containers[0].Image = "a:2"
+			r.apply(next)
+			r.reconcile(kubeAgent)
+			r.settle()
+			if got := r.due(); got != "" {
+				t.Errorf("due: %s", got)
+			}
+			_, trace := controller.Explain(r.s, kubeAgent, r.now)
+			if i := slices.IndexFunc(trace.Blockers, func(b controller.Blocker) bool { return b.Rule == controller.Rule(events.HeldPaused) }); i < 0 || !strings.Contains(trace.Blockers[i].Says, c.says) {
+				t.Errorf("explained by %v", trace.Blockers)
+			}
+			r.now = r.now.Add(time.Hour)
+			st := controller.Reconcile(r.s, kubeAgent, r.now).Status
+			if st == nil || !strings.Contains(fmt.Sprint(st.Object.(*appsv1.DaemonSet).Status.Conditions), c.says) || strings.Contains(fmt.Sprint(st.Object.(*appsv1.DaemonSet).Status.Conditions), "ProgressDeadlineExceeded") {
+				t.Errorf("status %+v", st)
+			}
+			mended := next.DeepCopy()
+			delete(mended.Annotations, c.key)
+			r.apply(mended)
+			if got := r.due(); !strings.Contains(got, "DeletePod") {
+				t.Errorf("when it is mended: %q", got)
+			}
+		})
 	}
 }

@@ -51,7 +51,7 @@ func (d *decider) roll() {
 		d.rollout.MaxUnavailable = maxUnavailable
 	}
 	withheld, held := d.size(sets.OldWithheld), d.size(sets.OldHeld)
-	if ds.Settings.Paused {
+	if ds.IsPaused() {
 		d.holdMore(old+withheld+held, events.HeldPaused)
 		d.blockPaused()
 		return

@@ -98,7 +98,7 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 		progress = d.progress
 	}
 	deadline := progress.Add(ds.Settings.Deadline)
-	stalled := !done && !ds.Settings.Paused && !held && !d.now.Before(deadline)
+	stalled := !done && !ds.IsPaused() && !held && !d.now.Before(deadline)
 	stuck, guarded := d.stuck()
 	switch {
 	case stuck != "":
@@ -108,7 +108,7 @@ func (d *decider) conditions(st *appsv1.DaemonSetStatus, available int) {
 			listed(fmt.Sprintf("no progress for %s", ds.Settings.Deadline), causes))
 	case done:
 		d.condition(st, ConditionProgressing, true, ReasonRolledOut, "", listed(strconv.Itoa(updated)+" nodes are up to date", causes))
-	case ds.Settings.Paused:
+	case ds.IsPaused():
 		d.condition(st, ConditionProgressing, true, ReasonPaused, "",
 			listed(nodesOf(updated, desired, " nodes are up to date"), append([]string{d.paused()}, causes...)))
 	case held:

@@ -119,6 +119,14 @@ type BadAnnotation struct {
 	Why        string // what the key takes, or which key was meant
 }
 
+// String says what is wrong, and of which annotation.
+func (b BadAnnotation) String() string {
+	if b.Unknown {
+		return b.Key + ": " + b.Why
+	}
+	return fmt.Sprintf("%s %s: it cannot be %q", b.Key, b.Why, b.Value)
+}
+
 // CheckAnnotations returns what is wrong with the annotations that an object
 // of a kind is about to get, by key. What it had before is not looked at: an
 // object with a bad annotation can still be changed.
@@ -207,20 +215,17 @@ func setPartition(s *Settings, v string) bool {
 }
 
 func setRollout(s *Settings, v string) bool {
-	var r struct {
-		MaxUnavailable *intstr.IntOrString `json:"maxUnavailable"`
-	}
-	d := json.NewDecoder(strings.NewReader(v))
-	d.DisallowUnknownFields()
-	if d.Decode(&r) != nil || d.More() || r.MaxUnavailable == nil {
+	var r map[string]*intstr.IntOrString // of a struct's fields encoding/json takes other spellings too
+	if json.Unmarshal([]byte(v), &r) != nil || len(r) != 1 || r["maxUnavailable"] == nil {
 		return false
 	}
-	number, percent := strings.CutSuffix(r.MaxUnavailable.String(), "%")
+	most := r["maxUnavailable"]
+	number, percent := strings.CutSuffix(most.String(), "%")
 	n, ok := wholeNumber(number)
-	if !ok || n == 0 || percent && n > 100 || !percent && r.MaxUnavailable.Type == intstr.String {
+	if !ok || n == 0 || percent && n > 100 || !percent && most.Type == intstr.String {
 		return false
 	}
-	s.Rollout = r.MaxUnavailable
+	s.Rollout = most
 	return true
 }
 

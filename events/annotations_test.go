@@ -37,7 +37,7 @@ func TestAnnotations(t *testing.T) {
 		events.AnnotationRate:        {[]string{"1", "10"}, []string{"", "-1", "1/s"}, "a whole number of 0 or more"},
 		events.AnnotationUnreachable: {[]string{"1", "10"}, []string{"", "-1", "20%"}, "a whole number of 0 or more"},
 		events.AnnotationRollout: {[]string{`{"maxUnavailable":1}`, `{"maxUnavailable":"10%"}`, `{"maxUnavailable":"100%"}`},
-			[]string{"", "1", "10%", `{}`, `{"maxUnavailable":0}`, `{"maxUnavailable":"0%"}`, `{"maxUnavailable":"101%"}`, `{"maxUnavailable":"3"}`, `{"maxUnavailable":-1}`, `{"maxUnavailable":1} x`, `{"maxSurge":1}`}, "what maxUnavailable is, such as"},
+			[]string{"", "1", "10%", `{}`, `{"maxUnavailable":0}`, `{"maxUnavailable":"0%"}`, `{"maxUnavailable":"101%"}`, `{"maxUnavailable":"3"}`, `{"maxUnavailable":-1}`, `{"maxUnavailable":1} x`, `{"maxSurge":1}`, `{"MaxUnavailable":1}`, `{"maxUnavailable":1,"speed":9}`, `{"maxUnavailable":1.5}`, `null`, `[]`}, "what maxUnavailable is, such as"},
 		events.AnnotationCanary: {[]string{"canary=true", "a in (b, c)", "!x"}, []string{"a=b=c", "in (a)"}, "a label selector, such as canary=true"},
 	} {
 		for _, v := range c.good {

@@ -39,6 +39,7 @@ type DaemonSet struct {
 	SlowStart int            // at most so many creates under way; 0: no limit
 	Progress  time.Time      // log time of the last progress of its rollout
 	Paused    Pause          // zero: it is not
+	Unread    string         // the first annotation of rollcall's that says nothing, in words, in a real cluster, whose server takes any
 	Unknown   string         // the first field of the template that this version does not know, in a real cluster
 	Missed    []events.Ref   // what of it the log does not have as it is in the cluster, in order and without uids
 	Guard     Guard
@@ -167,7 +168,7 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, raw parts) (cells
 			d.canary, _ = labels.Parse(settings.Canary) // was parsed when it was read
 		}
 	}
-	d.Object, d.Spec, d.raw, d.Seq, d.Settings, d.template = ds, &ds.Spec, raw, seq, settings, template
+	d.Object, d.Spec, d.raw, d.Seq, d.Settings, d.template, d.Unread = ds, &ds.Spec, raw, seq, settings, template, d.unread(ds.Annotations)
 	if sameSpec {
 		return cells, places
 	}
@@ -176,6 +177,23 @@ func (d *DaemonSet) load(ds *appsv1.DaemonSet, seq events.Seq, raw parts) (cells
 	d.placement = NewPlacement(&ds.Spec.Template.Spec)
 	return cells, places
 }
+
+// unread returns what is wrong with the first annotation that says nothing, though somebody
+// meant something by it; not that of rollcall/rollout, without which no pod is replaced anyway.
+func (d *DaemonSet) unread(has map[string]string) string {
+	if !d.chartered {
+		return ""
+	}
+	for _, bad := range events.CheckAnnotations(events.DaemonSet, nil, has) {
+		if bad.Key != events.AnnotationRollout {
+			return bad.String()
+		}
+	}
+	return ""
+}
+
+// IsPaused reports whether no old pod is replaced because of annotations.
+func (d *DaemonSet) IsPaused() bool { return d.Settings.Paused || d.Unread != "" }
 
 func sameSettings(a, b events.Settings) bool {
 	same := func(a, b **intstr.IntOrString) bool {

@@ -76,7 +76,7 @@ func (s *Sets) foldDaemonSet(e events.Event, o events.Object) error {
 // pause notes who paused d, if the event did. The deadline of a rollout counts
 // anew from the end of a pause.
 func (d *DaemonSet) pause(e events.Event, now time.Time) {
-	switch paused := d.Settings.Paused; {
+	switch paused := d.IsPaused(); {
 	case !paused:
 		if !d.Paused.At.IsZero() {
 			d.progressed(now)
