@@ -289,7 +289,7 @@ func (w *shadow) fold(x ordered) {
 		w.note(n, e)
 	}
 	for _, k := range slices.Compact(slices.SortedFunc(slices.Values(w.s.Touched()), events.Key.Compare)) {
-		w.dueAfter(k, moment{w.s.Time(), w.at, ref.Kind, gone}, a)
+		w.dueAfter(k, moment{w.s.Time(), w.at, ref, gone}, a)
 	}
 }
 

@@ -27,6 +27,7 @@ type act struct {
 	late    bool          // it was told when it was long done, or only its result was
 	ending  bool          // the DaemonSet or its namespace was being deleted, or gone
 	nodeOff bool          // the pod's node was gone
+	lent    bool          // a pod's revision is that of another DaemonSet, and its own has none
 	stale   bool          // why it was done may not hold any more
 	instead task          // of another choice: what it was due instead of
 	before  Class         // if it was decided before the DaemonSet was deleted
@@ -135,6 +136,8 @@ func (w *shadow) creation(e ordered, o events.Object) *act {
 	ds := w.s.DaemonSet(owner)
 	if a.ending = ds == nil || ds.UID != uid; !a.ending {
 		a.reason = events.Missing
+		rev := w.s.Revision(events.Key{Namespace: p.Namespace, Name: daemonpod.RevisionName(owner.Name, p.Labels[daemonpod.RevisionLabel])})
+		a.lent = ds.CurrentRevision() == nil && rev != nil && rev.OwnerUID != uid
 		if n := w.s.Node(a.Node); n != nil && ds.Surge {
 			if c := ds.Cell(sets.CellKey{Node: a.Node, NodeUID: n.UID}); c != nil && len(ds.Survey(c, nil).Old) > 0 {
 				a.reason = events.Surge

@@ -12,6 +12,7 @@ import (
 	"rollcall/controller"
 	"rollcall/events"
 	"rollcall/projector"
+	"rollcall/projector/sets"
 )
 
 // Times of a cluster's own controller.
@@ -93,15 +94,34 @@ type miscount struct {
 }
 
 // look has a status counted anew after an event that touches the DaemonSet. A cluster's own
-// controller counts when a pod, a revision, a node or the DaemonSet is other than it was, and
-// does not hear of a node that goes: its pod there, which is collected a minute later, tells it.
-func (c *miscount) look(says string, m moment) {
+// controller counts when a pod, a revision or the DaemonSet is other than it was, and not
+// after each change of a node.
+func (c *miscount) look(says string, m moment, passedOver bool) {
 	switch {
 	case says != c.says:
-		*c = miscount{says: says, seq: m.seq, since: m.time, unseen: m.kind == events.Node && m.gone}
-	case c.unseen && m.kind != events.Node && m.kind != "":
+		*c = miscount{says: says, seq: m.seq, since: m.time, unseen: passedOver}
+	case c.unseen && m.of.Kind != "" && !passedOver:
 		c.unseen, c.since = false, m.time
 	}
+}
+
+// passesOver reports whether a cluster's own controller does not count for a DaemonSet what
+// an event about a node has changed: it does not hear of a node that goes (its pod there,
+// which is collected a minute later, tells it), and looks at one that comes or changes only
+// where a pod is missing, has to go, or is and the status tells of any that should not be.
+func passesOver(s *projector.State, k events.Key, m moment) bool {
+	ds, n := s.DaemonSet(k), s.Node(m.of.Key.Name)
+	if m.of.Kind != events.Node || m.gone || ds == nil || n == nil {
+		return m.of.Kind == events.Node
+	}
+	c := ds.Cell(sets.CellKey{Node: m.of.Key.Name, NodeUID: n.UID})
+	switch {
+	case c == nil:
+		return true
+	case len(c.Pods) == 0:
+		return c.Place != sets.Run
+	}
+	return c.Place != sets.Evict && ds.Object.Status.NumberMisscheduled == 0
 }
 
 // due decides what is due for a DaemonSet at the present position.
@@ -142,8 +162,8 @@ const ruleGeneration controller.Rule = "generation"
 type moment struct {
 	time time.Time
 	seq  events.Seq
-	kind events.Kind // that the event is about; empty: only time has passed
-	gone bool        // that is gone
+	of   events.Ref // that the event is about; zero: only time has passed
+	gone bool       // that is gone
 }
 
 // take takes over what is due at a moment. What the act that was done has used up is
@@ -178,7 +198,7 @@ func (o *shadowed) take(s *projector.State, k events.Key, m moment, a *act) {
 			o.recent = append(o.recent, x)
 		}
 	}
-	o.counts.look(countsOf(s, k, r), m)
+	o.counts.look(countsOf(s, k, r), m, passesOver(s, k, m))
 }
 
 // turn takes over which spec a DaemonSet has. One that a list tells of may have had others,
@@ -187,7 +207,7 @@ func (o *shadowed) turn(g generation, m moment) {
 	if g == o.spec {
 		return
 	}
-	if m.kind == events.DaemonSet && !g.follows(o.spec) {
+	if m.of.Kind == events.DaemonSet && !g.follows(o.spec) {
 		o.leapt = m.time
 	}
 	if o.spec.n > 0 {

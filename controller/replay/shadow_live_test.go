@@ -5,6 +5,10 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"rollcall/events"
 	"rollcall/projector"
 )
@@ -73,6 +77,27 @@ func TestShadowCountsLate(t *testing.T) {
 	if d := w.diverge(ShadowQuery{}); len(d.Divergences) > 0 {
 		t.Fatalf("too early: %+v", d.Divergences)
 	}
+	w.passes(2 * time.Minute)
+	if d := w.diverge(ShadowQuery{}); len(d.Divergences) != 1 || d.Divergences[0].Class != Counted {
+		t.Errorf("%+v", d.Divergences)
+	}
+}
+
+// TestShadowCountsNodeBack: a node that is back with its pod is nothing to the cluster's
+// controller, whose status goes on to count without it until something else happens.
+func TestShadowCountsNodeBack(t *testing.T) {
+	w := recordOf(t)
+	w.passes(time.Minute)
+	w.gone(events.Node, events.Key{Name: "b"}, "node-b")
+	w.ds = w.ds.DeepCopy()
+	w.ds.Status = appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 1, CurrentNumberScheduled: 1, UpdatedNumberScheduled: 1, NumberReady: 1, NumberAvailable: 1}
+	w.seen(events.DaemonSet, w.ds)
+	w.is(events.Node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "b", UID: "node-b-2"}}, events.Event{})
+	w.passes(2 * time.Minute)
+	if d := w.diverge(ShadowQuery{}); len(d.Divergences) > 0 {
+		t.Fatalf("nobody has told it: %+v", d.Divergences)
+	}
+	w.ready("agent-a")
 	w.passes(2 * time.Minute)
 	if d := w.diverge(ShadowQuery{}); len(d.Divergences) != 1 || d.Divergences[0].Class != Counted {
 		t.Errorf("%+v", d.Divergences)

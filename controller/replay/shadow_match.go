@@ -66,23 +66,26 @@ func (w *shadow) match(a *act) {
 		a.late = true
 		return
 	}
-	w.explain(a, o, now)
-}
-
-// explain says by which rule rollcall would not have done an act, and what it would have done.
-func (w *shadow) explain(a *act, o *shadowed, now time.Time) {
-	if h := o.held[a.Node]; !h.at.Add(slowest).Before(now) {
-		a.Rule = controller.Rule(h.by)
-	}
-	if w.away(a.Node, now) {
-		a.Rule = ruleNodeGone
-	}
-	if a.Do == events.DeletePod && w.byNumber(a.owner, w.s.Pod(events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")})) {
-		a.Rule = ruleGeneration
-	}
+	a.Rule = w.ruleOf(a, o, now)
 	if len(o.due) > 0 {
 		a.Due = o.due[0].String()
 	}
+}
+
+// ruleOf returns the rule of rollcall's own by which an act was not due; empty: there is none.
+func (w *shadow) ruleOf(a *act, o *shadowed, now time.Time) controller.Rule {
+	h := o.held[a.Node]
+	switch {
+	case a.Do == events.DeletePod && w.byNumber(a.owner, w.s.Pod(events.Key{Namespace: a.owner.Namespace, Name: strings.TrimPrefix(a.Object, "pod/")})):
+		return ruleGeneration
+	case w.away(a.Node, now):
+		return ruleNodeGone
+	case a.lent:
+		return controller.RuleRevision // made again at once, it takes that of the one before, which is being collected
+	case !h.at.Add(slowest).Before(now):
+		return controller.Rule(h.by)
+	}
+	return ""
 }
 
 // away reports whether a node is not there, or was not when it may have been decided what is

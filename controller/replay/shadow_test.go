@@ -66,6 +66,13 @@ var shadowClasses = []shadowClass{
 		w.gone(events.DaemonSet, events.Key{Namespace: "logging", Name: "agent"}, w.ds.UID)
 		return w.ends("agent-a", "")
 	}, Foreign, "garbage collector"},
+	{"a pod is made with the revision of the DaemonSet before", func(w *tape) events.Seq {
+		w.gone(events.DaemonSet, events.Key{Namespace: "logging", Name: "agent"}, w.ds.UID)
+		w.ds = w.ds.DeepCopy()
+		w.ds.UID, w.ds.CreationTimestamp = "ds-again", w.now()
+		w.seen(events.DaemonSet, w.ds)
+		return w.makes("agent-c", "a")
+	}, Extra, "CreatePod pod/agent-c on a revision"},
 	{"a pod goes with its node", func(w *tape) events.Seq {
 		w.gone(events.Node, events.Key{Name: "a"}, "node-a")
 		return w.ends("agent-a", "")
