@@ -116,16 +116,17 @@ func (o *connectOptions) check(given func(string) bool) (err error) {
 		return usageError("E-CLI-FLAG", fmt.Sprintf("--at-takeover cannot be %q", o.takeover), "give refuse or allow")
 	case given("at-takeover") && !o.control:
 		return usageError("E-CLI-FLAG", "--at-takeover is for --control", "give both, or neither")
-	case given("probe-wait") && !o.control || o.probeWait < 0:
-		return usageError("E-CLI-FLAG", "--probe-wait is for --control, and is not negative", "give it with --control, as 10s")
-	case o.reach.CallsPerSecond < 0:
-		return usageError("E-CLI-FLAG", "--kube-qps is not negative", fmt.Sprintf("give a number, such as %d", kube.CallsPerSecond))
+	case given("probe-wait") && !o.control:
+		return usageError("E-CLI-FLAG", "--probe-wait is for --control", "give both, or neither")
 	case given("data") && given("nats-url"):
 		return usageError("E-CLI-FLAG", "--data and --nats-url exclude each other", "give one of them")
 	case given("nats-creds") && !given("nats-url"):
 		return usageError("E-CLI-FLAG", "--nats-creds is for --nats-url", "give both, or neither")
 	case o.pods != "daemon" && o.pods != "all":
 		return usageError("E-CLI-FLAG", fmt.Sprintf("--pods cannot be %q", o.pods), "give daemon or all")
+	}
+	if err := o.checkReach(); err != nil {
+		return err
 	}
 	for _, ns := range o.scope.Namespaces {
 		if why := validation.IsDNS1123Label(ns); why != nil {
@@ -253,6 +254,7 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 		select {
 		case <-r.Synced():
 			w.well()
+			s.warnOfNamespaces(ctx, in, o.scope.Namespaces)
 			s.out.printf("recording from #%d on: the log has what the cluster has\n", in.LastSeq())
 			if in.Served.Kubeconfig != "" {
 				s.out.printf("%s\n", instance.ExportLine(in.Served.Kubeconfig))
@@ -271,6 +273,19 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 		s.leave(ctx, in, world, o, err)
 	}
 	return err
+}
+
+// warnOfNamespaces names the namespaces of a scope that the cluster has not: one that is
+// mistyped is never recorded, and nothing would say so.
+func (s *session) warnOfNamespaces(ctx context.Context, in *instance.Instance, names []string) {
+	if in.AwaitEnd(ctx) != nil {
+		return // which ends the recording, too
+	}
+	for _, ns := range names {
+		if in.State.Objects().Get(events.Namespace, events.Key{Name: ns}) == nil {
+			s.Warn(fmt.Sprintf("the cluster has no namespace %s: until it has, nothing is recorded of it", ns))
+		}
+	}
 }
 
 // underWay returns what tells the commands of a log that are not answered.

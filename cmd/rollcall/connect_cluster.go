@@ -5,6 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +72,18 @@ func (o *connectOptions) addProbe(f *pflag.FlagSet) {
 	f.DurationVar(&o.probeWait, "probe-wait", kube.ProbeTime, "how long somebody else has to show that he is the controller of DaemonSets")
 }
 
+// checkReach refuses a cluster that would be asked without end or never, and a probe that
+// would find nobody.
+func (o *connectOptions) checkReach() error {
+	if o.probeWait <= 0 {
+		return usageError("E-CLI-FLAG", "--probe-wait is a time in which somebody can answer", fmt.Sprintf("give one, such as %s", kube.ProbeTime))
+	}
+	return within("kube-qps", int64(o.reach.CallsPerSecond), 1, maxCalls)
+}
+
+// maxCalls is the greatest bound that --kube-qps takes.
+const maxCalls = 10_000
+
 // addLog adds the flags that say where its log is.
 func (o *connectOptions) addLog(c *cobra.Command) {
 	f := c.Flags()
@@ -95,13 +110,27 @@ func (o *connectOptions) restConfig() (*rest.Config, error) {
 	}
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: o.kubeconfig}
 	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context}).ClientConfig()
-	switch {
+	if err == nil {
+		return c, nil
+	}
+	if given, readable := rules.Load(); readable == nil && len(given.Contexts) > 0 {
+		names := slices.Sorted(maps.Keys(given.Contexts))
+		is := cmp.Or(o.context, given.CurrentContext)
+		switch do := "give --context as one of " + strings.Join(names[:min(len(names), maxTold)], ", "); {
+		case is == "":
+			return nil, bad(errors.New("it has no current-context"), do)
+		case given.Contexts[is] == nil:
+			return nil, bad(fmt.Errorf("it has no context %q", is), do)
+		}
+	}
+	why := instance.Unreadable(err)
+	switch of := new(fs.PathError); {
 	case clientcmd.IsEmptyConfig(err):
 		return nil, bad(errors.New("it names no cluster"), "give the kubeconfig of a cluster")
-	case err != nil:
-		return nil, bad(errors.New(strings.TrimPrefix(instance.Unreadable(err), fmt.Sprintf("error loading config file %q: ", o.kubeconfig))), "see whether kubectl takes the file, and the context if one is given")
+	case errors.As(err, &of) && of.Path != o.kubeconfig: // a file that it names
+		why = err.Error()
 	}
-	return c, nil
+	return nil, bad(errors.New(strings.TrimPrefix(why, fmt.Sprintf("error loading config file %q: ", o.kubeconfig))), "see whether kubectl takes the file")
 }
 
 // warner tells a trouble that is tried again once a minute.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/events"
@@ -316,10 +317,34 @@ func (r *recorded) refuses() {
 	if err := os.WriteFile(other, []byte("users: name\napiVersion: v1\nkind: Config\n"), 0o600); err != nil {
 		r.t.Fatal(err)
 	}
+	once := []string{"connect", "--shadow", "--once", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "-n", "default,mistyped"}
+	if code, out := runToEnd(r.t, r.dir, r.env, once...); code != 0 || !strings.Contains(out, "warning: the cluster has no namespace mistyped: ") || strings.Contains(out, "no namespace default") {
+		r.t.Errorf("a namespace that is not there: exit code %d:\n%s", code, out)
+	}
+	unnamed, tokens := filepath.Join(r.dir, "unnamed.yaml"), filepath.Join(r.dir, "tokens.yaml")
+	for path, change := range map[string]func(*clientcmdapi.Config){
+		unnamed: func(c *clientcmdapi.Config) { c.CurrentContext = "" },
+		tokens: func(c *clientcmdapi.Config) {
+			for name := range c.AuthInfos {
+				c.AuthInfos[name] = &clientcmdapi.AuthInfo{TokenFile: "/none/token"}
+			}
+		},
+	} {
+		given, err := clientcmd.LoadFromFile(filepath.Join(r.cluster, "kubeconfig"))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		change(given)
+		if err := clientcmd.WriteToFile(*given, path); err != nil {
+			r.t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		says string
 		args []string
 	}{
+		{"(" + unnamed + "): it has no current-context; give --context as one of rollcall-local", []string{"connect", "--shadow", "--kubeconfig", unnamed}},
+		{"(" + tokens + "): open /none/token: no such file", []string{"connect", "--shadow", "--kubeconfig", tokens}},
 		{"(" + other + "): it is no kubeconfig: its users is of the type string;", []string{"connect", "--shadow", "--kubeconfig", other}},
 		{"E-KUBE-CLUSTER", []string{"up", "--data", r.rec, "--once"}},
 		{"it is not said what may be done", []string{"connect", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}},
@@ -329,7 +354,7 @@ func (r *recorded) refuses() {
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.dir, "none")}},
 		{"E-KUBE-CLUSTER", []string{"release", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig")}}, // and no log
 		{"E-KUBE-CONFIG", []string{"connect", "--shadow"}},
-		{"E-KUBE-CONFIG", []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--context", "other"}},
+		{`it has no context "other"; give --context as one of rollcall-local`, []string{"connect", "--shadow", "--kubeconfig", filepath.Join(r.cluster, "kubeconfig"), "--context", "other"}},
 	} {
 		p, err := startProcess(r.dir, r.env, c.args...)
 		if err != nil {

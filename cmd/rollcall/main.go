@@ -37,6 +37,9 @@ type stoppedBy struct{ os.Signal }
 // Error implements error.
 func (s stoppedBy) Error() string { return "stopped by signal: " + s.String() }
 
+// Is has it told as what it is to those who do not ask by what.
+func (s stoppedBy) Is(err error) bool { return err == context.Canceled }
+
 // exit is what shells make of a process that the signal has ended.
 func (s stoppedBy) exit() int {
 	if n, ok := s.Signal.(syscall.Signal); ok {

@@ -21,6 +21,9 @@ func (s *session) probeCommand() *cobra.Command {
 if somebody does (E-KUBE-RIVAL).`,
 		Example: `  rollcall probe --kubeconfig admin.conf`,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if err := o.checkReach(); err != nil {
+				return err
+			}
 			config, err := o.restConfig()
 			if err != nil {
 				return err
@@ -41,7 +44,7 @@ if somebody does (E-KUBE-RIVAL).`,
 }
 
 func (s *session) releaseCommand() *cobra.Command {
-	o := connectOptions{shadow: true, once: true, pods: "daemon", takeover: "refuse"}
+	o := connectOptions{shadow: true, once: true, pods: "daemon", takeover: "refuse", probeWait: kube.ProbeTime}
 	c := &cobra.Command{Use: "release", Short: "Hand a real cluster back to its own controller", Args: takes(0, 0),
 		Long: `release ends what connect --control has begun: the log is a record from there on, the
 conditions that the cluster's own controller does not know are taken off its DaemonSets,

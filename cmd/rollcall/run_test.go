@@ -67,6 +67,13 @@ var refusals = []struct {
 	{"up --kubeconfig run_test.go", "E-CLI-KUBECONFIG", "no kubeconfig"},
 	{"up --controllers daemonset,cronjobs", "E-CLI-FLAG", "did you mean cronjob?"},
 	{"up --v 11", "E-CLI-NUMBER", "11 is out of range (--v); give 0 to 10"},
+	{"probe --probe-wait 0s", "E-CLI-FLAG", "in which somebody can answer; give one, such as 10s"},
+	{"probe --probe-wait=-5s", "E-CLI-FLAG", "in which somebody can answer"},
+	{"probe --kube-qps 0", "E-CLI-NUMBER", "0 is out of range (--kube-qps); give 1 to 10000"},
+	{"release --kube-qps=-1", "E-CLI-NUMBER", "--kube-qps"},
+	{"connect --shadow --kube-qps 9223372036854775807", "E-CLI-NUMBER", "--kube-qps"},
+	{"connect --control --probe-wait 0s", "E-CLI-FLAG", "in which somebody can answer"},
+	{"connect --shadow --probe-wait 5s", "E-CLI-FLAG", "--probe-wait is for --control"},
 	{"open --at yesterday", "E-CLI-INSTANT", "it is no point in time"},
 	{"open --at=", "E-CLI-FLAG", "--at has no value"},
 	{"open --at 0", "E-CLI-INSTANT", "nothing is before"},
@@ -196,6 +203,9 @@ func TestReportOfSignals(t *testing.T) {
 		cancel(stoppedBy{signal})
 		if code := report(ctx, io.Discard, ctx.Err()); code != want {
 			t.Errorf("%v gives exit code %d, want %d", signal, code, want)
+		}
+		if !errors.Is(fmt.Errorf("a request: %w", context.Cause(ctx)), context.Canceled) {
+			t.Errorf("who is stopped by %v does not see that it is no failure", signal)
 		}
 	}
 }

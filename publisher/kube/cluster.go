@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -59,6 +60,30 @@ const answerWait = 30 * time.Second
 
 // Dial reaches a cluster, which has to answer as one, and has to let its kinds be read.
 func Dial(ctx context.Context, config *rest.Config, o Options) (*Cluster, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	if config.ExecProvider == nil {
+		return dial(ctx, config, o)
+	}
+	type dialed struct {
+		*Cluster
+		error
+	}
+	got := make(chan dialed, 1) // the program that gives the credentials heeds no context
+	go func() {
+		c, err := dial(ctx, config, o)
+		got <- dialed{c, err}
+	}()
+	select {
+	case d := <-got:
+		return d.Cluster, d.error
+	case <-ctx.Done():
+		return nil, (&Cluster{Host: config.Host}).refused("have credentials of "+config.ExecProvider.Command+" and ask for the version", ctx.Err())
+	}
+}
+
+// dial is Dial within the time that it has.
+func dial(ctx context.Context, config *rest.Config, o Options) (*Cluster, error) {
 	own, calls := rest.CopyConfig(config), cmp.Or(o.CallsPerSecond, CallsPerSecond)
 	own.ContentType = "application/vnd.kubernetes.protobuf"
 	own.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
@@ -72,8 +97,6 @@ func Dial(ctx context.Context, config *rest.Config, o Options) (*Cluster, error)
 		return nil, &events.Error{Code: "E-KUBE-CONFIG", What: "the kubeconfig cannot be used", Why: err.Error(), Do: "see what kubectl says with the same file", Exit: events.ExitInput, Err: err}
 	}
 	c := &Cluster{Host: own.Host, client: client, whole: whole}
-	ctx, cancel := context.WithTimeout(ctx, answerWait)
-	defer cancel()
 	if err := c.readVersion(ctx, o.AnyVersion); err != nil {
 		return nil, err
 	}
@@ -100,7 +123,7 @@ func (c *Cluster) readVersion(ctx context.Context, anyVersion bool) error {
 	v, err := version.ParseGeneric(is.GitVersion)
 	if err != nil {
 		return &events.Error{Code: "E-KUBE-ANSWER", What: "the server does not answer as a Kubernetes API does", Where: c.Host + "/version",
-			Why: "it says: " + head(raw), Do: "see whether the address of the kubeconfig is that of a Kubernetes API, and not of a proxy or a login page", Exit: events.ExitInput}
+			Why: "it says: " + head(raw), Do: seeAddress, Exit: events.ExitInput}
 	}
 	c.Version = is.GitVersion
 	if v.Major() == 1 && v.Minor() >= firstMinor && v.Minor() <= lastMinor || anyVersion {
@@ -125,12 +148,31 @@ func (c *Cluster) uid(ctx context.Context) (types.UID, error) {
 	return ns.UID, nil
 }
 
-// refused says in one line why a cluster does not answer a question.
+// seeAddress is what to do about what answers and is no Kubernetes API.
+const seeAddress = "see whether the address of the kubeconfig is that of a Kubernetes API (https://HOST:PORT), and not of a proxy or a login page"
+
+// noCredentials is how client-go tells of the program that a kubeconfig names for its
+// credentials.
+const noCredentials = "getting credentials: "
+
+// refused says in one line why a cluster does not answer a question, if it was not given up.
 func (c *Cluster) refused(question string, err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
 	e := &events.Error{Code: "E-KUBE-UNREACHABLE", What: "the cluster cannot be reached", Where: c.Host, Why: question + ": " + err.Error(),
 		Do: "see whether kubectl reaches it with the same kubeconfig", Exit: events.ExitHalt, Err: err}
+	_, why, plugin := strings.Cut(err.Error(), noCredentials)
 	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
+	switch {
+	case plugin:
+		e.Code, e.What, e.Why = "E-KUBE-USER", "the program by which the kubeconfig has its credentials gives none", why
+		e.Do, e.Exit = "see whether kubectl gets an answer with the same kubeconfig: somebody may have to log in anew", events.ExitInput
+		return e
+	case errors.Is(err, context.DeadlineExceeded):
+		e.Why = fmt.Sprintf("%s: there is no answer in %s", question, answerWait)
+		return e
+	case !errors.As(err, &status):
 		return e
 	}
 	s := caused(status.Status(), metav1.CauseTypeUnexpectedServerResponse) // no answer of an API
@@ -139,11 +181,11 @@ func (c *Cluster) refused(question string, err error) error {
 		e.Code, e.What, e.Do, e.Exit = "E-KUBE-USER", "the cluster does not know the user of the kubeconfig", "renew its token or certificate: it may be expired", events.ExitInput
 	case code == http.StatusForbidden && s == nil:
 		e.Code, e.What, e.Do, e.Exit = "E-KUBE-FORBIDDEN", "the user of the kubeconfig may not "+question, "give it the rights of deploy/rbac-shadow.yaml, or of the file of its mode beside that; probe and release need those of control", events.ExitInput
+	case s != nil:
+		e.Code, e.What, e.Do = "E-KUBE-ANSWER", "the cluster does not answer what it is asked", seeAddress
+		e.Why = fmt.Sprintf("%s: the answer is %d %s, and says: %s", question, code, http.StatusText(int(code)), head([]byte(s.Message)))
 	default:
 		e.Code, e.What, e.Do = "E-KUBE-ANSWER", "the cluster does not answer what it is asked", "see what the server's log says"
-		if s != nil { // what it says is not always in the error
-			e.Why += ": " + head([]byte(s.Message))
-		}
 	}
 	return e
 }

@@ -5,10 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"k8s.io/client-go/rest"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"rollcall/events"
 )
@@ -34,8 +38,11 @@ func TestDialRefuses(t *testing.T) {
 		{"expired token", "E-KUBE-USER", "expired", events.ExitInput, func(w http.ResponseWriter, _ string) { w.WriteHeader(http.StatusUnauthorized) }},
 		{"older", "E-KUBE-VERSION", "v1.29.1", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.29.1"}`)) }},
 		{"newer", "E-KUBE-VERSION", "v1.40.0, and known are 1.34 to 1.36; give --shadow --any-version", events.ExitInput, func(w http.ResponseWriter, _ string) { _, _ = w.Write([]byte(`{"gitVersion":"v1.40.0"}`)) }},
+		{"a page of what stands before it", "E-KUBE-ANSWER", "ask for the version: the answer is 502 Bad Gateway, and says: \"<html>\\n<h1>502", events.ExitHalt, func(w http.ResponseWriter, _ string) {
+			http.Error(w, "<html>\n<h1>502 Bad Gateway</h1>\n"+strings.Repeat("<p>", 1000), http.StatusBadGateway)
+		}},
 		{"broken", "E-KUBE-ANSWER", "500", events.ExitHalt, func(w http.ResponseWriter, _ string) { http.Error(w, "500 broken", http.StatusInternalServerError) }},
-		{"HTTP at a port of HTTPS", "E-KUBE-ANSWER", "an HTTP request to an HTTPS server", events.ExitHalt, func(w http.ResponseWriter, _ string) {
+		{"HTTP at a port of HTTPS", "E-KUBE-ANSWER", "an HTTP request to an HTTPS server.\"; see whether the address of the kubeconfig is that of a Kubernetes API (https://HOST:PORT)", events.ExitHalt, func(w http.ResponseWriter, _ string) {
 			http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
 		}},
 		{"no right to list pods", "E-KUBE-FORBIDDEN", "rbac-shadow", events.ExitInput, func(w http.ResponseWriter, path string) {
@@ -64,7 +71,7 @@ func TestDialRefuses(t *testing.T) {
 			defer s.Close()
 			_, err := Dial(t.Context(), &rest.Config{Host: s.URL}, Options{})
 			var e *events.Error
-			if !errors.As(err, &e) || e.Code != c.code || e.Exit != c.exit || !strings.Contains(e.Error(), c.says) || strings.Contains(e.Error(), "\n") {
+			if !errors.As(err, &e) || e.Code != c.code || e.Exit != c.exit || !strings.Contains(e.Error(), c.says) || strings.Contains(e.Error(), "\n") || len(e.Error()) > 500 {
 				t.Errorf("%v", err)
 			}
 		})
@@ -79,5 +86,40 @@ func TestDialUnreachable(t *testing.T) {
 	var e *events.Error
 	if !errors.As(err, &e) || e.Code != "E-KUBE-UNREACHABLE" || e.Exit != events.ExitHalt {
 		t.Errorf("%v", err)
+	}
+}
+
+// A program that is to give the credentials and does not is told as that, and not waited
+// for by who is stopped.
+func TestDialCredentials(t *testing.T) {
+	of := func(command string, args ...string) *rest.Config {
+		return &rest.Config{Host: "https://127.0.0.1:1", TLSClientConfig: rest.TLSClientConfig{Insecure: true}, ExecProvider: &clientcmdapi.ExecConfig{
+			APIVersion: "client.authentication.k8s.io/v1", Command: command, Args: args, InteractiveMode: clientcmdapi.NeverExecInteractiveMode}}
+	}
+	for _, command := range []string{"false", "rollcall-no-such-program"} {
+		_, err := Dial(t.Context(), of(command), Options{})
+		var e *events.Error
+		if !errors.As(err, &e) || e.Code != "E-KUBE-USER" || e.Exit != events.ExitInput || !strings.Contains(e.Why, command) {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		_, err := Dial(ctx, of("cat", fifo), Options{})
+		ended <- err
+	}()
+	held, err := os.OpenFile(fifo, os.O_WRONLY, 0) // when the program reads it
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	stop()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped while a program gives the credentials: %v", err)
 	}
 }
