@@ -21,17 +21,19 @@ type Rights struct {
 // home is the namespace in which rollcall itself has objects.
 const home = metav1.NamespaceSystem
 
-// right is a verb on a resource of a group, with a subresource: create pods/eviction.
-type right struct{ group, verb, resource string }
+// right is a verb on a resource of a group, with a subresource: create pods/eviction. A
+// name says of which object alone.
+type right struct{ group, verb, resource, name string }
 
 // controlRights are what a controller of DaemonSets needs besides reading, in every
 // namespace and in its own.
 var (
-	controlRights = []right{{"", "get", "pods"}, {"", "create", "pods"}, {"", "delete", "pods"}, {"", "patch", "pods"}, {"apps", "get", "controllerrevisions"}, {"apps", "create", "controllerrevisions"},
-		{"apps", "update", "controllerrevisions"}, {"apps", "delete", "controllerrevisions"}, {"apps", "get", "daemonsets"}, {"apps", "update", "daemonsets/status"}, {"apps", "update", "daemonsets/finalizers"}, {"", "create", "events"}, {"", "patch", "events"}}
-	homeRights = []right{{"apps", "create", "daemonsets"}, {"apps", "delete", "daemonsets"}, {"coordination.k8s.io", "get", "leases"}, {"coordination.k8s.io", "create", "leases"}, {"coordination.k8s.io", "update", "leases"}}
-	evict      = right{"", "create", "pods/eviction"}
-	deletePods = right{"", "delete", "pods"}
+	controlRights = []right{{"", "get", "pods", ""}, {"", "create", "pods", ""}, {"", "delete", "pods", ""}, {"", "patch", "pods", ""}, {"apps", "get", "controllerrevisions", ""}, {"apps", "create", "controllerrevisions", ""},
+		{"apps", "update", "controllerrevisions", ""}, {"apps", "delete", "controllerrevisions", ""}, {"apps", "get", "daemonsets", ""}, {"apps", "update", "daemonsets/status", ""}, {"apps", "update", "daemonsets/finalizers", ""}, {"", "create", "events", ""}, {"", "patch", "events", ""}}
+	homeRights = []right{{"apps", "create", "daemonsets", ""}, {"apps", "delete", "daemonsets", probeKey.Name},
+		{"coordination.k8s.io", "get", "leases", leaseName}, {"coordination.k8s.io", "create", "leases", ""}, {"coordination.k8s.io", "update", "leases", leaseName}}
+	evict      = right{"", "create", "pods/eviction", ""}
+	deletePods = right{"", "delete", "pods", ""}
 )
 
 // MayEnd returns the rights to end pods in the scope of a charter, or says that there
@@ -111,7 +113,7 @@ func (c *Cluster) lacks(ctx context.Context, r Rights, namespace string) string 
 func (c *Cluster) first(ctx context.Context, rights []right, namespace string) (string, error) {
 	for _, r := range rights {
 		resource, sub, _ := strings.Cut(r.resource, "/")
-		what := &authorizationv1.ResourceAttributes{Namespace: namespace, Group: r.group, Verb: r.verb, Resource: resource, Subresource: sub}
+		what := &authorizationv1.ResourceAttributes{Namespace: namespace, Group: r.group, Verb: r.verb, Resource: resource, Subresource: sub, Name: r.name}
 		is, err := c.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx,
 			&authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: what}}, metav1.CreateOptions{})
 		switch {
@@ -125,7 +127,9 @@ func (c *Cluster) first(ctx context.Context, rights []right, namespace string) (
 }
 
 // String names a right as one would say it.
-func (r right) String() string { return r.verb + " " + r.resource }
+func (r right) String() string {
+	return strings.TrimSuffix(r.verb+" "+r.resource+" "+r.name, " ")
+}
 
 // missing says that a right is missing.
 func (c *Cluster) missing(r Rights, what, namespace string) error {
