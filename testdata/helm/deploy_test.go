@@ -96,17 +96,47 @@ func TestChartValues(t *testing.T) {
 			}
 		}
 	}
-	if out, err := c.tryHelm(t, "template", "rollcall", chart, "--set", "mode=banana"); err == nil || !strings.Contains(out, `mode "banana": there is no rbac-banana.yaml`) {
-		t.Errorf("a mode that is not there: %v, %s", err, out)
+	for set, says := range map[string]string{
+		"mode=banana":             `mode "banana": there is no rbac-banana.yaml`,
+		"imag.tag=v1":             "additional properties 'imag' not allowed",
+		"image.repository=":       "at '/image/repository'",
+		"args=--once":             "at '/args': got string, want array",
+		"args[0]=once":            "at '/args/0'",
+		"tolerations.key=a":       "at '/tolerations'",
+		"nodeSelector.x=true":     "at '/nodeSelector/x': got boolean, want string",
+		"storage.size=much":       "at '/storage/size'",
+		"metrics.monitor=no":      "at '/metrics/monitor': got string, want boolean",
+		"image.tag=20261128":      "at '/image/tag'", // a number that YAML and templates write in another way
+		"image.pullSecrets[0]=me": "at '/image/pullSecrets/0'",
+	} {
+		if out, err := c.tryHelm(t, "template", "rollcall", chart, "--set", set); err == nil || !strings.Contains(out, says) {
+			t.Errorf("%s: %v, %s; want %q", set, err, out, says)
+		}
 	}
-	all := objects(t, c.helm(t, "template", "rollcall", chart, "--set", "metrics.rules=true,metrics.monitor=true,metrics.dashboard=true"))
+	all := objects(t, c.helm(t, "template", "rollcall", chart, "--set", "metrics.rules=true,metrics.monitor=true,metrics.dashboard=true,metrics.labels.release=prometheus"))
 	for _, name := range []string{"ServiceMonitor/rollcall", "PrometheusRule/rollcall", "ConfigMap/rollcall-dashboard"} {
-		if all[name] == nil {
-			t.Errorf("no %s", name)
+		if o := (&unstructured.Unstructured{Object: all[name]}); all[name] == nil || o.GetLabels()["release"] != "prometheus" || len(o.GetLabels()) != 2 {
+			t.Errorf("%s has labels %v", name, o.GetLabels())
 		}
 	}
 	if groups, found, err := unstructured.NestedSlice(all["PrometheusRule/rollcall"], "spec", "groups"); err != nil || !found || len(groups) != 1 {
 		t.Errorf("groups of rules: %v, %v", groups, err)
+	}
+}
+
+// TestChartMends: a pod that cannot start does not keep what can from its place.
+func TestChartMends(t *testing.T) {
+	c := newCluster(t)
+	c.helm(t, "install", "rollcall", chart, "--create-namespace", "--wait", "--timeout", "3m")
+	c.helm(t, "upgrade", "rollcall", chart, "--set", "image.repository=registry.invalid/rollcall")
+	c.kubectl(t, "wait", "pod/rollcall-0", "-n", namespace, "--for", "jsonpath={.status.containerStatuses[0].state.waiting.reason}=ImagePullBackOff", "--timeout", "1m")
+	c.helm(t, "rollback", "rollcall", "1", "--wait", "--timeout", "1m")
+	pod, err := c.client.CoreV1().Pods(namespace).Get(t.Context(), "rollcall-0", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if image := pod.Spec.Containers[0].Image; image != "rollcall:latest" {
+		t.Errorf("rolled back, the pod runs %s", image)
 	}
 }
 
