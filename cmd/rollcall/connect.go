@@ -250,7 +250,9 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 	r := kube.New(kube.Config{World: world, Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Cursors: cursors, Scope: o.scope, AllPods: o.pods == "all",
 		Epoch: epoch, Since: since, Once: o.once, Report: w.report, Warn: s.Warn, UnderWay: underWay(in), Missed: missed(in)})
 	s.recordBanner(in, world)
+	told := make(chan struct{})
 	go func() {
+		defer close(told)
 		select {
 		case <-r.Synced():
 			w.well()
@@ -266,6 +268,11 @@ func (s *session) record(ctx context.Context, in *instance.Instance, world *kube
 		go func() { failed(partError{s.govern(ctx, in, world, o)}) }()
 	}
 	err = r.Run(ctx)
+	select {
+	case <-r.Synced(): // with --once it ends then
+		<-told
+	default:
+	}
 	if part := (partError{}); errors.As(context.Cause(ctx), &part) {
 		err = part.error
 	}
