@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -46,7 +47,7 @@ func (s *session) recordExport() *cobra.Command {
 	c := &cobra.Command{Use: "export FILE", Short: "Make a recording of a log", Args: takes(1, 1),
 		Long: `export makes a recording of the log of a running instance, of a data directory, of
 a NATS server or of another recording. FILE is made whole or not at all, and must
-not be there. What is at --from and --to belongs to the recording.
+not be there; - is the output. What is at --from and --to belongs to the recording.
 
 With --redact the values of Secrets, environment variables and headers of probes, and
 the manifests that kubectl keeps in annotations, are not in the file, and it says so.
@@ -60,7 +61,8 @@ which can be saved out of it. It has views at some instants, and nodes and event
 ` + replay.InstantForms,
 		Example: `  rollcall record export incident.rollcall --from -1h
   rollcall record export --html incident.html --data ./cluster --redact
-  rollcall record export all.rollcall --data ./cluster --redact --redact-annotation 'example.com/*'`}
+  rollcall record export all.rollcall --data ./cluster --redact --redact-annotation 'example.com/*'
+  rollcall record export - --data ./cluster`}
 	t := addTarget(c)
 	t.addRecording(c)
 	f := c.Flags()
@@ -70,19 +72,25 @@ which can be saved out of it. It has views at some instants, and nodes and event
 	f.BoolVar(&o.html, "html", false, "make a page with the recording in it, for whoever has a browser only")
 	f.StringArrayVar(&o.annotations, "redact-annotation", nil, "leave out the values of these annotations as well, a pattern; may be given several times")
 	f.StringVar(&o.compression, "compression", "zstd", strings.Join(slices.Sorted(maps.Keys(recording.Compressions)), " or "))
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := o.check(args[0]); err != nil {
+	export := func(ctx context.Context, path string) error {
+		if err := o.check(path); err != nil {
 			return err
 		}
-		a, err := t.open(c.Context(), s)
+		a, err := t.open(ctx, s)
 		if err != nil {
 			return err
 		}
 		defer a.close()
 		if o.html {
-			return s.exportPage(c.Context(), a, t.cluster, args[0], o)
+			return s.exportPage(ctx, a, t.cluster, path, o)
 		}
-		if err := s.export(c.Context(), a, t.cluster, args[0], o); err != nil {
+		return s.export(ctx, a, t.cluster, path, o)
+	}
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if args[0] == toOutput {
+			return s.exportOut(c.Context(), export, o.html)
+		}
+		if err := export(c.Context(), args[0]); err != nil || o.html {
 			return err
 		}
 		return s.tellRecording(args[0], "text")
@@ -161,6 +169,36 @@ func (s *session) export(ctx context.Context, a *archive, cluster, path string, 
 		return usageError("E-CLI-RANGE", "the log has no event there", fmt.Sprintf("it ends at %d", info.Last))
 	}
 	return nil
+}
+
+// toOutput is the name of a file that is the output.
+const toOutput = "-"
+
+// exportOut has a recording made, and writes it to the output when it is whole: that is
+// the way out of a pod in which nothing is but this program.
+func (s *session) exportOut(ctx context.Context, export func(context.Context, string) error, html bool) error {
+	switch _, _, shown := terminal(s.out); {
+	case html:
+		return usageError("E-CLI-FLAG", "--html makes a file, and FILE is the output", "name the file")
+	case shown:
+		return usageError("E-CLI-ARGS", "a recording is no text, and the output is a terminal", "name a file")
+	}
+	dir, err := os.MkdirTemp("", "rollcall-export-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "log"+recordingSuffix)
+	if err := export(ctx, path); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(s.out, f)
+	return cmp.Or(s.out.failure(), err)
 }
 
 // filter says which part of a log is asked for.
