@@ -4,7 +4,8 @@ WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-ARG VERSION COMMIT
+ARG VERSION
+ARG COMMIT
 # With both given, and the same Go, this is the program of .ci/release.
 RUN CGO_ENABLED=0 go build -trimpath -buildvcs=false -pgo=.ci/rollout.pgo -tags kustomize_disable_go_plugin_support,grpcnotrace \
 	-ldflags "-s -w -funcalign=8 -buildid= -X 'main.buildVersion=$VERSION' -X 'main.buildCommit=$COMMIT'" -o /rollcall ./cmd/rollcall
