@@ -11,7 +11,6 @@ import (
 	"github.com/oklog/ulid/v2"
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rollcall/cmd/rollcall/datadir"
 	"rollcall/cmd/rollcall/instance"
@@ -129,8 +128,8 @@ func (o *connectOptions) check(given func(string) bool) (err error) {
 		return err
 	}
 	for _, ns := range o.scope.Namespaces {
-		if why := validation.IsDNS1123Label(ns); why != nil {
-			return usageError("E-CLI-NAME", fmt.Sprintf("namespace %q: %s", ns, why[0]), "name a namespace")
+		if err := checkNamespace(ns); err != nil {
+			return err
 		}
 	}
 	if _, err := labels.Parse(o.scope.Selector); err != nil {

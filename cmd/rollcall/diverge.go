@@ -80,6 +80,11 @@ diverge exits 0 if nothing diverges, and 1 if something does.
 // read reads the flags and the arguments.
 func (o *diverging) read(q *question, args []string) (err error) {
 	o.query.Namespace, o.toEnd = o.namespace, q.at == ""
+	if o.namespace != "" {
+		if err := checkNamespace(o.namespace); err != nil {
+			return err
+		}
+	}
 	for _, a := range args {
 		name := strings.TrimPrefix(strings.TrimPrefix(a, "ds/"), "daemonset/")
 		k := events.Key{Namespace: cmp.Or(o.namespace, metav1.NamespaceDefault), Name: name}

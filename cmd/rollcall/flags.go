@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"rollcall/events"
 )
@@ -124,6 +125,14 @@ func refuseEmpty(c *cobra.Command, args []string) (err error) {
 		err = usageError("E-CLI-ARGS", c.CommandPath()+" has an argument that is empty", "write "+c.UseLine())
 	}
 	return err
+}
+
+// checkNamespace refuses what is the name of no namespace.
+func checkNamespace(name string) error {
+	if why := validation.IsDNS1123Label(name); why != nil {
+		return usageError("E-CLI-NAME", fmt.Sprintf("namespace %q: %s", name, why[0]), "name a namespace")
+	}
+	return nil
 }
 
 // within refuses a number outside a range.

@@ -67,6 +67,7 @@ var refusals = []struct {
 	{"up --kubeconfig run_test.go", "E-CLI-KUBECONFIG", "no kubeconfig"},
 	{"up --controllers daemonset,cronjobs", "E-CLI-FLAG", "did you mean cronjob?"},
 	{"up --v 11", "E-CLI-NUMBER", "11 is out of range (--v); give 0 to 10"},
+	{"diverge -n Kube_System", "E-CLI-NAME", `namespace "Kube_System"`},
 	{"probe --probe-wait 0s", "E-CLI-FLAG", "in which somebody can answer; give one, such as 10s"},
 	{"probe --probe-wait=-5s", "E-CLI-FLAG", "in which somebody can answer"},
 	{"probe --kube-qps 0", "E-CLI-NUMBER", "0 is out of range (--kube-qps); give 1 to 10000"},

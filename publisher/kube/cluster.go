@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -173,6 +174,9 @@ func (c *Cluster) refused(question string, err error) error {
 		e.Why = fmt.Sprintf("%s: there is no answer in %s", question, answerWait)
 		return e
 	case !errors.As(err, &status):
+		if !errors.As(err, new(*url.Error)) { // it was answered
+			e.Code, e.What, e.Do = "E-KUBE-ANSWER", "the cluster does not answer what it is asked", seeAddress
+		}
 		return e
 	}
 	s := caused(status.Status(), metav1.CauseTypeUnexpectedServerResponse) // no answer of an API
@@ -249,7 +253,7 @@ func (c *Cluster) page(ctx context.Context, r resource, namespace string, o meta
 	}
 	list, ok := got.(metav1.ListInterface)
 	if !ok {
-		return nil, nil, fmt.Errorf("list %s: the answer is a %T", r.plural, got)
+		return nil, nil, fmt.Errorf("the answer is a %T", got)
 	}
 	items, err = meta.ExtractListWithAlloc(got)
 	return list, items, err

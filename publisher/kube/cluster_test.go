@@ -45,6 +45,16 @@ func TestDialRefuses(t *testing.T) {
 		{"HTTP at a port of HTTPS", "E-KUBE-ANSWER", "an HTTP request to an HTTPS server.\"; see whether the address of the kubeconfig is that of a Kubernetes API (https://HOST:PORT)", events.ExitHalt, func(w http.ResponseWriter, _ string) {
 			http.Error(w, "Client sent an HTTP request to an HTTPS server.", http.StatusBadRequest)
 		}},
+		{"a page where the namespace is asked for", "E-KUBE-ANSWER", "get the namespace kube-system: serializer for text/html", events.ExitHalt, func(w http.ResponseWriter, path string) {
+			if path != "/version" {
+				w.Header().Set("Content-Type", "text/html")
+			}
+			_, _ = w.Write([]byte(known))
+		}},
+		{"a cluster without a uid", "E-KUBE-ANSWER", "it has no uid", events.ExitHalt, func(w http.ResponseWriter, path string) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(map[bool]string{true: known, false: `{"kind":"Namespace","apiVersion":"v1","metadata":{"name":"kube-system"}}`}[path == "/version"]))
+		}},
 		{"no right to list pods", "E-KUBE-FORBIDDEN", "rbac-shadow", events.ExitInput, func(w http.ResponseWriter, path string) {
 			w.Header().Set("Content-Type", "application/json")
 			list, found := map[string]string{"/version": known, "/api/v1/namespaces/kube-system": system, "/apis/scheduling.k8s.io/v1/priorityclasses": "scheduling.k8s.io/v1 PriorityClassList",
