@@ -41,9 +41,22 @@ type Seen struct {
 	owner  *metav1.OwnerReference // the controller; nil: it has none
 	labels map[string]string
 	made   time.Time
-	ending bool    // it is being deleted
-	hands  [2]hand // who wrote last: the object, and its status
+	ending bool      // it is being deleted
+	hands  [2]hand   // who wrote last: the object, and its status
+	clock  time.Time // of the cluster, as far as the watch has told before; zero: it is not known
 }
+
+// newest returns when whoever wrote last did.
+func (s *Seen) newest() time.Time {
+	if s.hands[wroteStatus].at.After(s.hands[wroteObject].at) {
+		return s.hands[wroteStatus].at
+	}
+	return s.hands[wroteObject].at
+}
+
+// longAgo is by how much who wrote last may be behind the cluster's clock, which managedFields
+// tell in seconds, and of which each of its API servers has its own.
+const longAgo = 2 * time.Second
 
 // hand is who wrote of an object, by its managedFields.
 type hand struct {
@@ -102,12 +115,22 @@ func handsOf(fields []metav1.ManagedFieldsEntry) (hands [2]hand) {
 }
 
 // by says who has made s of what was known before; nothing if nobody can tell: that
-// an object is being deleted is in no managedFields.
+// an object is being deleted is in no managedFields, nor is who has only taken something out.
 func (s *Seen) by(before []byte) hand {
+	if before == nil {
+		return s.hands[wroteObject]
+	}
+	h := s.last(before)
+	if !h.at.IsZero() && h.at.Add(longAgo).Before(s.clock) {
+		return hand{}
+	}
+	return h
+}
+
+// last returns who wrote last of what is other than before.
+func (s *Seen) last(before []byte) hand {
 	object, status := s.hands[wroteObject], s.hands[wroteStatus]
 	switch {
-	case before == nil:
-		return object
 	case s.ending && !terminating(before):
 		return hand{}
 	case string(wire.Field(before, "status")) == string(wire.Field(s.Data, "status")):

@@ -51,6 +51,8 @@ type watcher struct {
 	rv   uint64 // all until here was said
 	n    int    // watches that were opened
 	list string // why it has to be listed; empty: it has not
+
+	clock time.Time // when the last write was that the watch has told of, by the cluster's clock
 }
 
 // Pauses between two tries.
@@ -302,6 +304,10 @@ func (w *watcher) change(ctx context.Context, e watch.Event) (err error) {
 		s, err := w.read(e.Object, e.Type == watch.Deleted)
 		if err != nil {
 			return err
+		}
+		s.clock = w.clock
+		if at := s.newest(); at.After(w.clock) {
+			w.clock = at
 		}
 		what = s
 	}

@@ -13,6 +13,9 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -309,5 +312,45 @@ func TestWholeDaemonSets(t *testing.T) {
 	}
 	if !slices.Equal(says, []string{"listed", "changed"}) {
 		t.Errorf("told of %q", says)
+	}
+}
+
+// TestManagers: who has taken something out of an object is in no managedFields, and who
+// wrote there before has not done it.
+func TestManagers(t *testing.T) {
+	out := make(chan heard, 1)
+	w := &watcher{cluster: &Cluster{}, resource: resource{plural: "daemonsets", kind: events.DaemonSet}, out: out}
+	r := newRig(t)
+	wrote := func(by, sub string, at int64) metav1.ManagedFieldsEntry {
+		then := metav1.Unix(at, 0)
+		return metav1.ManagedFieldsEntry{Manager: by, Operation: metav1.ManagedFieldsOperationUpdate, Subresource: sub, Time: &then}
+	}
+	apply, count := wrote("kubectl-client-side-apply", "", 1000), wrote("kcm", "status", 1030)
+	for i, c := range []struct {
+		value, ready int
+		wrote        []metav1.ManagedFieldsEntry
+		want         string
+	}{
+		{1, 0, []metav1.ManagedFieldsEntry{apply}, "kubectl-client-side-apply"},
+		{2, 0, []metav1.ManagedFieldsEntry{apply, wrote("kubectl-set", "", 1020)}, "kubectl-set"},
+		{1, 0, []metav1.ManagedFieldsEntry{apply}, ""}, // rollout undo leaves nothing of kubectl-set
+		{1, 1, []metav1.ManagedFieldsEntry{apply, count}, "kcm"},
+		{3, 1, []metav1.ManagedFieldsEntry{apply, count}, ""},
+		{4, 1, []metav1.ManagedFieldsEntry{apply, count, wrote("kubectl-edit", "", 1029)}, "kubectl-edit"}, // another server's clock
+	} {
+		ds := &appsv1.DaemonSet{ObjectMeta: metaOf("agent", "ds", fmt.Sprint(10+i))}
+		ds.Annotations = map[string]string{"value": fmt.Sprint(c.value)}
+		ds.Status.NumberReady = int32(c.ready)
+		ds.ManagedFields = c.wrote
+		if err := w.change(t.Context(), watch.Event{Type: watch.Modified, Object: ds}); err != nil {
+			t.Fatal(err)
+		}
+		e, ok, _ := r.Tell((<-out).what.(*Seen))
+		if !ok || e.Manager != c.want {
+			t.Errorf("%d: by %q (told: %v), want %q", i, e.Manager, ok, c.want)
+		}
+		r.seq++
+		e.Seq = r.seq
+		r.Objects.Take(e.Event)
 	}
 }
