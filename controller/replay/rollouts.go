@@ -52,7 +52,7 @@ type Rollout struct {
 
 	Nodes           int     `json:"nodes"`                    // that should run a pod, at the end or as far as the log goes
 	Waves           []*Wave `json:"waves,omitempty"`          // in their order
-	Restarted       int     `json:"restarted"`                // pods that were deleted for it
+	Restarted       int     `json:"restarted"`                // pods that were deleted for it; in a record those of before that ended meanwhile
 	RestartedAfter  int     `json:"restartedAfter,omitempty"` // pods that its commands deleted when it had ended
 	PeakUnavailable int     `json:"peakUnavailable"`          // the most of these nodes without an available pod at once
 	Failures        int     `json:"failures"`                 // pods of its template that failed or could not start
@@ -81,6 +81,7 @@ type rolling struct {
 	generation int64  // of the DaemonSet when it got the template
 	digest     string // of the template
 	created    bool   // the DaemonSet was created with the template
+	listed     int    // a record begins with it, and has still to tell of so many available pods
 	progress
 }
 
@@ -115,6 +116,19 @@ func (r *rollouts) deleted(by events.Cause) {
 	delete(r.deletes, by)
 }
 
+// ending counts a pod of before that ends while its DaemonSet is rolled out by somebody else.
+func (r *rollouts) ending(p *seenEnding) {
+	x := r.sets[p.owner.Key]
+	if x == nil || x.UID != p.owner.UID || x.Ending != "" || x.Hash == "" || x.Hash == p.revision || x.ended[p.uid] {
+		return
+	}
+	if x.ended == nil {
+		x.ended = map[types.UID]bool{}
+	}
+	x.ended[p.uid] = true
+	x.Restarted++
+}
+
 // daemonSet takes a fact about a DaemonSet that is there.
 func (r *rollouts) daemonSet(ds *seenSet) {
 	var before []string
@@ -125,15 +139,16 @@ func (r *rollouts) daemonSet(ds *seenSet) {
 	}
 	switch {
 	case x == nil:
-		x = &rolling{created: true}
+		x = &rolling{created: true, listed: ds.available}
 		if r.sets == nil {
 			r.sets = map[events.Key]*rolling{}
 		}
 		r.sets[ds.key] = x
 	case x.digest != ds.digest:
 		x.end(ds.Point, Superseded)
-		before, x.created = x.Images, false
+		before, x.created, x.listed = x.Images, false, 0
 	default:
+		x.listed = 0
 		if ds.rolledOut >= x.generation {
 			x.end(ds.Point, RolledOut)
 		}

@@ -221,6 +221,49 @@ func TestRolloutsOfOthers(t *testing.T) {
 	}
 }
 
+// TestRestartedByOthers: in a record the pods of before that end while a rollout goes on are
+// those that it restarts, each once.
+func TestRestartedByOthers(t *testing.T) {
+	w := recordOf(t)
+	w.ends("agent-b", "") // before
+	w.over("agent-b")
+	w.makes("agent-b", "b")
+	w.ready("agent-b")
+	w.image("agent:2")
+	w.ends("agent-a", "")
+	w.seen(events.Pod, w.pods["agent-a"]) // again
+	w.over("agent-a")
+	w.makes("agent-a", "a")
+	w.ends("agent-a", "") // which is new
+	w.over("agent-a")
+	all, err := RolloutsOf(t.Context(), w.log)
+	if err != nil || len(all) != 1 || all[0].Restarted != 1 {
+		t.Errorf("%+v, %v", all, err)
+	}
+}
+
+// TestListedRollout: a rollout that a record begins in has no node without a pod because
+// the list tells of pods after their DaemonSet.
+func TestListedRollout(t *testing.T) {
+	w := &tape{teller: tell(t), pods: map[string]*corev1.Pod{}}
+	w.append(events.Event{Type: events.Chartered, Body: events.Charter{Cluster: "ks", Version: "v1.36.3", Mode: events.Shadow, Budget: events.BudgetUpstream}})
+	w.ds.Status = appsv1.DaemonSetStatus{ObservedGeneration: 1, DesiredNumberScheduled: 2, CurrentNumberScheduled: 2, UpdatedNumberScheduled: 1, NumberReady: 2, NumberAvailable: 2}
+	w.seen(events.DaemonSet, w.ds)
+	w.hash = w.revises(1)
+	for _, n := range []string{"a", "b"} {
+		w.makes("agent-"+n, n)
+		w.ready("agent-" + n)
+	}
+	all, err := RolloutsOf(t.Context(), w.log)
+	if err != nil || len(all) != 1 || all[0].PeakUnavailable != 0 || all[0].Revision != 1 || all[0].Nodes != 2 {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	w.ends("agent-a", "")
+	if all, err = RolloutsOf(t.Context(), w.log); err != nil || all[0].PeakUnavailable != 1 {
+		t.Errorf("%+v, %v", all[0], err)
+	}
+}
+
 // TestFind: where instants are in a log, and the line for those that are not in
 // it.
 func TestFind(t *testing.T) {

@@ -23,6 +23,7 @@ type seenSet struct {
 	generation        int64
 	digest            string // of its template
 	rolledOut         int64
+	available         int // nodes, by its status
 	images            []string
 	who, manager, why string
 }
@@ -53,6 +54,16 @@ type seenPod struct {
 
 func (x *seenPod) seenBy(r *rollouts) { r.pod(x) }
 
+// seenEnding is a pod of a DaemonSet that ends in a cluster that is only recorded, where
+// no command tells why.
+type seenEnding struct {
+	owner    events.Ref
+	uid      types.UID
+	revision string
+}
+
+func (x *seenEnding) seenBy(r *rollouts) { r.ending(x) }
+
 // seenPlan is a plan for a DaemonSet.
 type seenPlan struct {
 	Point
@@ -75,9 +86,12 @@ type seenCounts struct {
 }
 
 func (x *seenCounts) seenBy(r *rollouts) {
-	if of := r.sets[x.key]; of != nil && of.Ending == "" {
-		of.look(x)
+	of := r.sets[x.key]
+	if of == nil || of.Ending != "" || x.available < of.listed {
+		return
 	}
+	of.listed = 0
+	of.look(x)
 }
 
 // see tells of an event as it was folded, with the state after it.
@@ -130,16 +144,23 @@ func seeSet(s *projector.State, key events.Key, e events.Event, take func(seen))
 		return // nobody can read it
 	}
 	ds := d.Object
-	take(&seenSet{Point{e.Seq, e.Stored}, d.Key, ds.UID, ds.Generation, d.Digest, rolledOut(ds), imagesOf(ds),
+	take(&seenSet{Point{e.Seq, e.Stored}, d.Key, ds.UID, ds.Generation, d.Digest, rolledOut(ds), int(ds.Status.NumberAvailable), imagesOf(ds),
 		e.Actor, e.Manager, cmp.Or(ds.Annotations[changeCause], e.Change)})
 }
 
 func seePod(s *projector.State, key events.Key, at Point, take func(seen)) {
 	p := s.Pod(key)
-	if p == nil || !p.Daemon || p.Deleting || !p.Ready && failureOf(p) == "" {
+	if p == nil || !p.Daemon {
 		return
 	}
 	owner := events.Ref{Kind: events.DaemonSet, Key: events.Key{Namespace: p.Key.Namespace, Name: p.OwnerName}, UID: p.OwnerUID}
+	switch {
+	case p.Deleting && watched(s.Charter()):
+		take(&seenEnding{owner, p.UID, p.Revision})
+		return
+	case p.Deleting || !p.Ready && failureOf(p) == "":
+		return
+	}
 	take(&seenPod{at, owner, p.UID, p.Node, p.Revision, p.Ready})
 }
 

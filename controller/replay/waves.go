@@ -43,6 +43,7 @@ type Limits struct {
 type progress struct {
 	nodes  map[string]*taken
 	failed map[types.UID]bool
+	ended  map[types.UID]bool // pods of before, in a record
 }
 
 // taken is a node that waves of a rollout have taken: more than one, if the pod
