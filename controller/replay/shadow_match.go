@@ -42,8 +42,7 @@ func (w *shadow) match(a *act) {
 	if _, ok := a.oneOf(o.due, now); ok {
 		return
 	}
-	away := w.away(a.Node, now)
-	a.stale = a.Do == events.DeletePod && a.reason == "" && !away // else it was for the node's sake
+	a.stale = a.Do == events.DeletePod && a.reason == "" && !w.away(a.Node, now) // else it was for the node's sake
 	if i, ok := a.oneOf(o.recent, now); ok {
 		if a.spends(o.recent[i].task) {
 			o.recent = slices.Delete(o.recent, i, i+1)
