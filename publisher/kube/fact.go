@@ -114,8 +114,8 @@ func handsOf(fields []metav1.ManagedFieldsEntry) (hands [2]hand) {
 	return hands
 }
 
-// by says who has made s of what was known before; nothing if nobody can tell: that
-// an object is being deleted is in no managedFields, nor is who has only taken something out.
+// by says who has made s of what was known before; nothing if nobody can tell: that an object
+// is being deleted or a pod bound is in no managedFields, nor is who has only taken something out.
 func (s *Seen) by(before []byte) hand {
 	if before == nil {
 		return s.hands[wroteObject]
@@ -131,7 +131,7 @@ func (s *Seen) by(before []byte) hand {
 func (s *Seen) last(before []byte) hand {
 	object, status := s.hands[wroteObject], s.hands[wroteStatus]
 	switch {
-	case s.ending && !terminating(before):
+	case s.ending && !terminating(before), s.Kind == events.Pod && nodeOf(before) != nodeOf(s.Data):
 		return hand{}
 	case string(wire.Field(before, "status")) == string(wire.Field(s.Data, "status")):
 		return object
@@ -145,6 +145,9 @@ func (s *Seen) last(before []byte) hand {
 func terminating(object []byte) bool {
 	return len(wire.Text(wire.Field(object, "metadata"), "deletionTimestamp")) > 0
 }
+
+// nodeOf returns the node that a pod is bound to; empty: to none.
+func nodeOf(pod []byte) string { return string(wire.Text(wire.Field(pod, "spec"), "nodeName")) }
 
 // RVOf returns the revision that a cluster had given an object when it was recorded;
 // 0: it has none.

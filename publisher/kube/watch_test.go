@@ -354,3 +354,25 @@ func TestManagers(t *testing.T) {
 		r.Objects.Take(e.Event)
 	}
 }
+
+// TestBoundByNobody: a pod is bound by a scheduler, and not by who has made it a moment before.
+func TestBoundByNobody(t *testing.T) {
+	r := newRig(t)
+	made := metav1.Unix(1000, 0)
+	for i, c := range []struct{ node, want string }{{"", "kcm"}, {"n1", ""}} {
+		p := daemonPod("agent-1", "a", fmt.Sprint(10+i))
+		p.Spec.NodeName = c.node
+		p.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: "kcm", Operation: metav1.ManagedFieldsOperationUpdate, Time: &made}}
+		s, err := read(events.Pod, p, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, ok, _ := r.Tell(s)
+		if !ok || e.Manager != c.want {
+			t.Errorf("on %q by %q (told: %v), want %q", c.node, e.Manager, ok, c.want)
+		}
+		r.seq++
+		e.Seq = r.seq
+		r.Objects.Take(e.Event)
+	}
+}
