@@ -60,7 +60,7 @@ var ownFigures = []figure{
 		func(s *Server, tell func(float64, ...string)) { s.config.Tally.tell(s.config.Tally.commands, 2, tell) }},
 	beside("rollcall_commands_pending", "Commands that neither a fact nor a refusal has answered yet.", metrics.GaugeValue),
 	beside("rollcall_rollouts", "DaemonSets by how their rollout stands.", metrics.GaugeValue, "state"),
-	beside("rollcall_cluster_lag_seconds", "How long ago the log had all that the recorded cluster had.", metrics.GaugeValue),
+	beside("rollcall_cluster_lag_seconds", "How long ago the log had all that the recorded cluster had; before the first time, how long that is tried.", metrics.GaugeValue),
 	beside("rollcall_divergences_total", "What the DaemonSet controller of a recorded cluster did and this program would not have done, and the other way round, as rollcall diverge tells it.", metrics.CounterValue, "class", "rule"),
 	{"rollcall_watchers", "Watches and followed logs that are open.", metrics.GaugeValue, nil,
 		func(s *Server, tell func(float64, ...string)) { open, _ := s.watches.counts(); tell(float64(open)) }},

@@ -35,6 +35,7 @@ type World struct {
 	suspects chan struct{} // there is reason to probe
 	wake     chan struct{}
 	complete chan struct{} // closed when the log had what the cluster has
+	began    time.Time
 
 	mu    sync.Mutex
 	gate  Gate
@@ -51,7 +52,7 @@ type call chan struct{}
 // NewWorld returns a world in which that may be done which the rights say; one that is to
 // be controlled only when it was taken.
 func NewWorld(c *Cluster, r Rights) *World {
-	return &World{Cluster: c, rights: r, slots: make(chan struct{}, callsInFlight), creates: make(chan struct{}, kindInFlight), ends: make(chan struct{}, kindInFlight), suspects: make(chan struct{}, 1), wake: make(chan struct{}, 1), complete: make(chan struct{}), calls: map[events.Key]call{}}
+	return &World{Cluster: c, rights: r, began: time.Now(), slots: make(chan struct{}, callsInFlight), creates: make(chan struct{}, kindInFlight), ends: make(chan struct{}, kindInFlight), suspects: make(chan struct{}, 1), wake: make(chan struct{}, 1), complete: make(chan struct{}), calls: map[events.Key]call{}}
 }
 
 // Does says what is done in the cluster; "": nothing.
@@ -75,12 +76,14 @@ func (w *World) Ready() bool {
 }
 
 // Heard returns how long ago it was known what had not happened in the cluster; ok is
-// false if it never was.
+// false if it never was, for as long as it has been tried.
 func (w *World) Heard() (ago time.Duration, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	at := w.gate.Heard()
-	return time.Since(at), !at.IsZero()
+	if at := w.gate.Heard(); !at.IsZero() {
+		return time.Since(at), true
+	}
+	return time.Since(w.began), false
 }
 
 // Wake tells that Ready may have become true.

@@ -117,9 +117,8 @@ func (in *Instance) figures(name string, tell func(v float64, labels ...string))
 		in.rollouts(tell)
 	case name == "rollcall_cluster_lag_seconds":
 		if r := in.Record; r != nil && r.Heard != nil {
-			if ago, ok := r.Heard(); ok {
-				tell(ago.Seconds())
-			}
+			ago, _ := r.Heard()
+			tell(ago.Seconds())
 		}
 	case name == "rollcall_divergences_total":
 		if r := in.Record; r != nil && r.Diverged != nil {

@@ -3,6 +3,7 @@ package instance
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +22,7 @@ import (
 
 	"rollcall/controller"
 	"rollcall/events"
+	"rollcall/projector/apiserver"
 	"rollcall/projector/sets"
 )
 
@@ -167,6 +170,26 @@ func checkNames(t *testing.T, file, told string, has []string) {
 		base := strings.TrimSuffix(name, "_bucket")
 		if !strings.Contains(told, "# TYPE "+base+" ") && !strings.Contains(string(documented), "| `"+base+"` |") {
 			t.Errorf("%s names %s, which nobody tells", file, name)
+		}
+	}
+}
+
+// TestUnheard: a record that has never had all that its cluster has is not ready, and tells
+// for how long; afterwards it is ready, however long ago that was.
+func TestUnheard(t *testing.T) {
+	for _, heard := range []bool{false, true} {
+		in := &Instance{Options: Options{Record: &Record{Heard: func() (time.Duration, bool) { return 3 * time.Minute, heard }}}}
+		told := 0.0
+		in.figures("rollcall_cluster_lag_seconds", func(v float64, _ ...string) { told = v })
+		if told != 180 {
+			t.Errorf("heard %v: a lag of %v seconds is told", heard, told)
+		}
+		at := slices.IndexFunc(in.checks(), func(c apiserver.Check) bool { return c.Name == "cluster" })
+		if at < 0 {
+			t.Fatal("/readyz does not ask whether the cluster was heard")
+		}
+		if text, err := in.checks()[at].State(); (err == nil) != heard || !strings.Contains(fmt.Sprint(text, err), "3m0s") {
+			t.Errorf("heard %v: %q, %v", heard, text, err)
 		}
 	}
 }

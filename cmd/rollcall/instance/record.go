@@ -28,7 +28,8 @@ type Record struct {
 	World    executor.World // the cluster
 	Writer   Writer         // what a controller writes is written there; nil: it writes nothing
 	Ready    func() bool    // whether the log has what the cluster has; nil: nothing is decided
-	// Heard tells how long ago it was known what had not happened in the cluster; not ok: it never was.
+	// Heard tells how long ago it was known what had not happened in the cluster; not ok: it
+	// never was, for as long as it has been tried.
 	Heard  func() (ago time.Duration, ok bool)
 	Wake   <-chan struct{} // tells that it may have by now
 	Report func(error)     // told of what is tried again; nil: nobody is
@@ -154,8 +155,28 @@ func (in *Instance) checkRecord() error {
 // what is simulated.
 func (in *Instance) recordConfig() apiserver.Config {
 	return apiserver.Config{Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Tally: in.tally, Leases: memlog.NewKV(), Events: memlog.NewKV(),
-		Health: in.Log.Health, Quarantined: in.quarantined, Checks: []apiserver.Check{{Name: "engine", State: in.engine.alive}, {Name: "keyframes", State: in.keyframesText}},
+		Health: in.Log.Health, Quarantined: in.quarantined, Checks: in.checks(),
 		Beside: in.beside, Figures: in.figures, ReadOnly: in.Record.ReadOnly, Version: in.Record.Version, Logs: NoLogs}
+}
+
+// checks are those of /readyz that are not the API's own.
+func (in *Instance) checks() []apiserver.Check {
+	all := []apiserver.Check{{Name: "engine", State: in.engine.alive}, {Name: "keyframes", State: in.keyframesText}}
+	if in.Record != nil {
+		all = append(all, apiserver.Check{Name: "cluster", State: in.Record.health})
+	}
+	return all
+}
+
+// health is what /readyz says of the cluster. A record that has had all of it once is ready
+// as long as it has its log: whether it is behind says rollcall_cluster_lag_seconds, and
+// whoever is not there to be asked makes it no better.
+func (r *Record) health() (string, error) {
+	ago, ok := r.Heard()
+	if !ok {
+		return "", fmt.Errorf("the log has not had all that the cluster has, for %s: what connect prints says why", ago.Round(time.Second))
+	}
+	return fmt.Sprintf("heard of %s ago", ago.Round(time.Second)), nil
 }
 
 // NoLogs is where the lines of containers are not: they are not recorded.

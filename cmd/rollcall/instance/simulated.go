@@ -27,7 +27,7 @@ func (in *Instance) apiConfig(ctx context.Context) (apiserver.Config, error) {
 		return apiserver.Config{}, err
 	}
 	c := apiserver.Config{Log: in.Log, Subjects: in.Subjects, Objects: in.State.Objects(), Tally: in.tally, Logs: LogsUntil(time.Now), Notices: simkubelet.Notices, Claims: simkubelet.ClaimNotices, Alive: simkubelet.Heartbeat,
-		Health: in.Log.Health, Quarantined: in.quarantined, Doubt: projector.Doubt, Ranges: in.Services, Checks: []apiserver.Check{{Name: "engine", State: in.engine.alive}, {Name: "keyframes", State: in.keyframesText}},
+		Health: in.Log.Health, Quarantined: in.quarantined, Doubt: projector.Doubt, Ranges: in.Services, Checks: in.checks(),
 		Unattended: unattended(in.Controllers), Beside: in.beside, Figures: in.figures, Secrets: keys}
 	for _, b := range []struct {
 		into *events.KV
