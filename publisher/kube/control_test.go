@@ -168,10 +168,10 @@ func TestKindsLeaveRoom(t *testing.T) {
 func TestOdd(t *testing.T) {
 	const since = 1e9
 	set := func(manager string, at int64) *Seen {
-		return &Seen{Object: events.Object{Ref: events.Ref{Kind: events.DaemonSet}}, hands: [2]hand{wroteStatus: {manager: manager, at: time.Unix(at, 0)}, wroteObject: {manager: "kubectl", at: time.Unix(at, 0)}}}
+		return &Seen{Object: events.Object{Ref: events.Ref{Kind: events.DaemonSet}}, hands: [3]hand{wroteStatus: {manager: manager, at: time.Unix(at, 0)}, wroteObject: {manager: "kubectl", at: time.Unix(at, 0)}}}
 	}
 	revision := func(owner *metav1.OwnerReference) *Seen {
-		return &Seen{Object: events.Object{Ref: events.Ref{Kind: events.ControllerRevision}}, owner: owner, hands: [2]hand{wroteObject: {manager: kubeControllerManager, at: time.Unix(since+1, 0)}}}
+		return &Seen{Object: events.Object{Ref: events.Ref{Kind: events.ControllerRevision}}, owner: owner, hands: [3]hand{wroteObject: {manager: kubeControllerManager, at: time.Unix(since+1, 0)}}}
 	}
 	for _, c := range []struct {
 		name string

@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
@@ -42,7 +43,7 @@ type Seen struct {
 	labels map[string]string
 	made   time.Time
 	ending bool      // it is being deleted
-	hands  [2]hand   // who wrote last: the object, and its status
+	hands  [3]hand   // who wrote last: the object, its status, and its spec
 	clock  time.Time // of the cluster, as far as the watch has told before; zero: it is not known
 }
 
@@ -68,6 +69,7 @@ type hand struct {
 const (
 	wroteObject = iota
 	wroteStatus
+	wroteSpec
 )
 
 // read takes o, which a cluster has said at a revision, apart and encodes it. o is
@@ -96,8 +98,9 @@ func untyped(u *unstructured.Unstructured) {
 	delete(u.Object, "kind")
 }
 
-// handsOf returns who wrote an object and its status last.
-func handsOf(fields []metav1.ManagedFieldsEntry) (hands [2]hand) {
+// handsOf returns who wrote an object, its status and its spec last. Of two who wrote the
+// object in one second it is the one who wrote no spec, as that is known for itself.
+func handsOf(fields []metav1.ManagedFieldsEntry) (hands [3]hand) {
 	for _, f := range fields {
 		i, verb := wroteObject, strings.ToLower(string(f.Operation))
 		if f.Subresource != "" {
@@ -107,8 +110,12 @@ func handsOf(fields []metav1.ManagedFieldsEntry) (hands [2]hand) {
 		if f.Time != nil {
 			h.at = f.Time.Time
 		}
-		if hands[i].manager == "" || h.at.After(hands[i].at) {
+		spec := i == wroteObject && f.FieldsV1 != nil && bytes.Contains(f.FieldsV1.GetRawBytes(), []byte(`"f:spec"`))
+		if hands[i].manager == "" || h.at.After(hands[i].at) || !spec && h.at.Equal(hands[i].at) && hands[i] == hands[wroteSpec] {
 			hands[i] = h
+		}
+		if spec && !h.at.Before(hands[wroteSpec].at) {
+			hands[wroteSpec] = h
 		}
 	}
 	return hands
@@ -130,6 +137,9 @@ func (s *Seen) by(before []byte) hand {
 // last returns who wrote last of what is other than before.
 func (s *Seen) last(before []byte) hand {
 	object, status := s.hands[wroteObject], s.hands[wroteStatus]
+	if spec := s.hands[wroteSpec]; spec.manager != "" && spec.at.Equal(object.at) && !bytes.Equal(wire.Field(before, "spec"), wire.Field(s.Data, "spec")) {
+		object = spec
+	}
 	switch {
 	case s.ending && !terminating(before), s.Kind == events.Pod && nodeOf(before) != nodeOf(s.Data):
 		return hand{}

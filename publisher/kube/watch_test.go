@@ -325,6 +325,10 @@ func TestManagers(t *testing.T) {
 		then := metav1.Unix(at, 0)
 		return metav1.ManagedFieldsEntry{Manager: by, Operation: metav1.ManagedFieldsOperationUpdate, Subresource: sub, Time: &then}
 	}
+	spec := func(e metav1.ManagedFieldsEntry) metav1.ManagedFieldsEntry {
+		e.FieldsV1 = metav1.NewFieldsV1(`{"f:spec":{"f:minReadySeconds":{}}}`)
+		return e
+	}
 	apply, count := wrote("kubectl-client-side-apply", "", 1000), wrote("kcm", "status", 1030)
 	for i, c := range []struct {
 		value, ready int
@@ -337,9 +341,15 @@ func TestManagers(t *testing.T) {
 		{1, 1, []metav1.ManagedFieldsEntry{apply, count}, "kcm"},
 		{3, 1, []metav1.ManagedFieldsEntry{apply, count}, ""},
 		{4, 1, []metav1.ManagedFieldsEntry{apply, count, wrote("kubectl-edit", "", 1029)}, "kubectl-edit"}, // another server's clock
+		{5, 1, []metav1.ManagedFieldsEntry{apply, count, wrote("kubectl-annotate", "", 1040)}, "kubectl-annotate"},
+		{-5, 1, []metav1.ManagedFieldsEntry{apply, count, wrote("kubectl-annotate", "", 1040), spec(wrote("kubectl-set", "", 1040))}, "kubectl-set"}, // in the same second
+		{-6, 1, []metav1.ManagedFieldsEntry{apply, count, spec(wrote("kubectl-apply", "", 1050)), wrote("kubectl-label", "", 1050)}, "kubectl-label"},
 	} {
 		ds := &appsv1.DaemonSet{ObjectMeta: metaOf("agent", "ds", fmt.Sprint(10+i))}
 		ds.Annotations = map[string]string{"value": fmt.Sprint(c.value)}
+		if c.value < 0 {
+			ds.Spec.MinReadySeconds = 5
+		}
 		ds.Status.NumberReady = int32(c.ready)
 		ds.ManagedFields = c.wrote
 		if err := w.change(t.Context(), watch.Event{Type: watch.Modified, Object: ds}); err != nil {
