@@ -240,4 +240,9 @@ var ruleTexts = map[string]string{
 	string(events.HeldLimit):       "no more commands fit into a plan, or creates are slowed down",
 }
 
-func ruleText(k replay.Blocker) string { return ruleTexts[string(k.Rule)] }
+func ruleText(k replay.Blocker) string {
+	if k.Rule == controller.Rule(events.HeldBudget) && k.Limit > k.Used {
+		return "what is left of it is for the nodes before, whose turn it is, also while their next try is later"
+	}
+	return ruleTexts[string(k.Rule)]
+}
