@@ -152,7 +152,7 @@ func Share(dir string) (release func(), err error) {
 			why = "it has no file " + versionFile
 		}
 		return nil, &events.Error{Code: "E-CLI-STORE", What: "this is no data directory", Where: dir, Why: why,
-			Do: "name the directory that rollcall up was given", Exit: events.ExitInput, Err: err}
+			Do: "name the directory that rollcall up or connect was given", Exit: events.ExitInput, Err: err}
 	}
 	f, err := os.Open(filepath.Join(dir, lockFile))
 	if err != nil {
