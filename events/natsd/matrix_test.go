@@ -161,7 +161,7 @@ func TestUsersAndSubjects(t *testing.T) {
 	in := mustConnect(t, s.Connect)
 	js := logStream(t, in)
 	gate, err := in.SubscribeSync("rollcall.test.from.>")
-	if err != nil {
+	if err := errors.Join(err, in.Flush()); err != nil {
 		t.Fatal(err)
 	}
 	id, err := loadIdentity(s.Dir(), []string{"ann", "cli"})
@@ -304,8 +304,9 @@ func TestSourcesChange(t *testing.T) {
 func TestWidened(t *testing.T) {
 	b := &table{all: map[string]Source{}}
 	s := mustStart(t, Options{Dir: t.TempDir(), Listen: loopback, Sources: b.source})
-	gate, err := mustConnect(t, s.Connect).SubscribeSync("rollcall.test.from.*.ingest.>")
-	if err != nil {
+	in := mustConnect(t, s.Connect)
+	gate, err := in.SubscribeSync("rollcall.test.from.*.ingest.>")
+	if err := errors.Join(err, in.Flush()); err != nil { // the server hears others on connections of theirs
 		t.Fatal(err)
 	}
 	for _, may := range []string{"node.gone", "com.example.*"} {
